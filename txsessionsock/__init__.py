@@ -1,0 +1,3 @@
+"""
+Use your web sessions on your WebSockets.
+"""

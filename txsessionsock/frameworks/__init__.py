@@ -1,0 +1,3 @@
+"""
+How web frameworks keep their sessions, one module each.
+"""

@@ -1,0 +1,381 @@
+"""
+The boundaries between session stores, web frameworks and sockets.
+
+This module holds interfaces, the values that cross them and the errors they
+may fail with.  It contains no logic, imports nothing else from this package
+and does not import the reactor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal, NewType
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+
+__all__ = [
+    "FOREVER",
+    "KEEP",
+    "ClientGone",
+    "Document",
+    "IFramework",
+    "ISessionStore",
+    "IWatchableStore",
+    "IncrementError",
+    "InvalidCredential",
+    "InvalidReason",
+    "Lifetime",
+    "NoSuchSession",
+    "SessionConflict",
+    "SessionError",
+    "SessionID",
+    "SessionReplaced",
+    "StoreError",
+    "StoreFailure",
+    "StoreTimeout",
+    "StoreUnavailable",
+    "Stored",
+    "TTL",
+    "TooManySockets",
+    "UndecodableSession",
+    "UnencodableSession",
+]
+
+
+SessionID = NewType("SessionID", str)
+"""
+What tells one session from all others, without signature.  Whoever knows it
+holds the session, so it is never logged.
+"""
+
+
+class Lifetime(Enum):
+    """
+    The lifetimes that are no number of seconds.
+    """
+
+    FOREVER = "forever"
+    KEEP = "keep"
+
+
+FOREVER: Final = Lifetime.FOREVER
+"""
+The session does not end by itself.
+"""
+
+KEEP: Final = Lifetime.KEEP
+"""
+Leave the deadline as it is.
+"""
+
+TTL = float | Lifetime
+"""
+How long a session lives from now on: seconds, L{FOREVER} or L{KEEP}.
+"""
+
+InvalidReason = Literal[
+    "missing", "malformed", "bad-signature", "unknown", "expired", "timeout"
+]
+"""
+Why a handshake has no session.
+"""
+
+
+class SessionError(Exception):
+    """
+    The common base of everything that can go wrong with a session.
+    """
+
+
+class NoSuchSession(SessionError):
+    """
+    The session does not exist: it was never there, it was destroyed, or it
+    has expired.
+    """
+
+
+class SessionReplaced(SessionError):
+    """
+    The session is somebody else's now; nothing was merged into it.
+    """
+
+
+class SessionConflict(SessionError):
+    """
+    The store holds other bytes than those that were to be replaced.
+
+    @ivar current: What it holds.
+    """
+
+    def __init__(self, current: Stored) -> None:
+        super().__init__("the session was changed by somebody else")
+        self.current = current
+
+
+class InvalidCredential(SessionError):
+    """
+    What came with a handshake names no session.
+
+    @ivar reason: Why; the word that C{sinvalid} gets.
+    """
+
+    def __init__(self, reason: InvalidReason) -> None:
+        super().__init__(reason)
+        self.reason: InvalidReason = reason
+
+
+class UndecodableSession(SessionError):
+    """
+    The stored bytes are not a session of this framework.  The message says
+    what is wrong and never shows the bytes.
+    """
+
+
+class UnencodableSession(SessionError):
+    """
+    Something was put into a session that its framework cannot store.
+
+    @ivar keys: Under which keys; they have their stored values again.
+    """
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+class IncrementError(SessionError, TypeError):
+    """
+    A key that is to be incremented holds something that is no number.
+    """
+
+
+class TooManySockets(SessionError):
+    """
+    The session has as many sockets in this process as it may have.
+    """
+
+
+class ClientGone(SessionError):
+    """
+    The client left before it sent what a handler waits for.
+    """
+
+
+class StoreFailure(SessionError):
+    """
+    The store could not be asked, or not be understood.  This says nothing
+    about whether a session exists.
+    """
+
+
+class StoreUnavailable(StoreFailure):
+    """
+    The store cannot be reached; nothing was sent to it.
+    """
+
+
+class StoreTimeout(StoreFailure):
+    """
+    The store did not answer in time; what it did is unknown.
+    """
+
+
+class StoreError(StoreFailure):
+    """
+    The store said no.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """
+    A session as its store holds it.
+
+    @ivar raw: The exact bytes.
+
+    @ivar expires: When it ends, in seconds since the epoch, or L{None} if it
+        does not end by itself.
+    """
+
+    raw: bytes = field(repr=False)
+    expires: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """
+    A session as its framework understands it.
+
+    @ivar data: What the application keeps in it.
+
+    @ivar envelope: What the framework keeps beside that, to go back as it
+        came.
+    """
+
+    data: dict[str, Any] = field(repr=False)
+    envelope: dict[str, Any] = field(repr=False)
+
+
+class ISessionStore(Interface):
+    """
+    A place where sessions are kept: bytes by key.
+
+    Every method returns a L{Deferred} that, beside what its docstring says,
+    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  A
+    store keeps no copies of its own.
+    """
+
+    def load(key: str) -> Deferred[Stored | None]:
+        """
+        Read one session.
+
+        @return: A L{Deferred} that fires with the session, or with L{None} if
+            there is none or it has expired.
+        """
+
+    def create(key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        """
+        Store a new session.
+
+        @param ttl: Seconds, or L{FOREVER}.
+
+        @return: A L{Deferred} that fires with L{False} if the key is taken,
+            in which case nothing was stored.
+        """
+
+    def replace(key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        """
+        Store C{new}, if what is stored is exactly C{old}.  Never creates.
+
+        @return: A L{Deferred} that fires with the session as stored.  It
+            fails with L{SessionConflict} if other bytes are stored, and with
+            L{NoSuchSession} if nothing is.
+        """
+
+    def touch(key: str, ttl: TTL) -> Deferred[float | None]:
+        """
+        Set the deadline anew and leave the bytes alone.
+
+        @return: A L{Deferred} that fires with the new deadline in seconds
+            since the epoch, L{None} for never.  It fails with
+            L{NoSuchSession} if nothing is stored.
+        """
+
+    def destroy(key: str) -> Deferred[bool]:
+        """
+        End the session.
+
+        @return: A L{Deferred} that fires with L{False} if it was gone
+            already.
+        """
+
+
+class IWatchableStore(ISessionStore):
+    """
+    A store that can tell what others do to its sessions.
+    """
+
+    def watch(key: str, changed: Callable[[str], None]) -> Callable[[], None]:
+        """
+        Call C{changed} with the key after each write, touch, delete or expiry
+        of the session that did not go through this store object, and whenever
+        such a change may have been missed.  Never called from within a call
+        of this store's other methods, L{fence} apart.
+
+        @return: A function that stops the watching.
+        """
+
+    def fence(key: str) -> Deferred[None]:
+        """
+        Wait until every such change made before this call was reported.
+
+        @return: A L{Deferred} that fires then.  It fails with
+            L{StoreUnavailable} while the store cannot see changes.
+        """
+
+
+class IFramework(Interface):
+    """
+    How one web framework keeps its sessions: cookie, key, encoding, lifetime.
+
+    Implementations are pure: no clock (C{now} is seconds since the epoch),
+    no input or output.
+    """
+
+    cookieName: str = Attribute("The name of the session cookie.")
+    firstCookieWins: bool = Attribute(
+        "Which of two cookies of one name the framework takes."
+    )
+    readOnly: bool = Attribute(
+        "Whether sessions live in the browser, where no socket can change them."
+    )
+
+    def sessionID(cookieValue: str, now: float) -> SessionID:
+        """
+        Verify the value of a session cookie.
+
+        @raise InvalidCredential: It is C{malformed}, its signature is wrong
+            (C{bad-signature}) or it is too old (C{expired}).
+        """
+
+    def cookieValue(sessionID: SessionID) -> str:
+        """
+        The value of the cookie that names the session, signed and encoded as
+        it stands in a C{Set-Cookie} header.
+        """
+
+    def cookieLifetime(document: Document, now: float) -> float | None:
+        """
+        For how many seconds the browser shall keep the cookie; L{None} until
+        it is closed.
+        """
+
+    def newSessionID() -> SessionID:
+        """
+        An id that nobody can guess.
+        """
+
+    def newDocument(now: float) -> Document:
+        """
+        An empty session, as the framework would begin one.
+        """
+
+    def key(sessionID: SessionID) -> str:
+        """
+        Under which key the store holds the session.
+        """
+
+    def loads(raw: bytes, now: float) -> Document:
+        """
+        Decode what is stored.
+
+        @raise UndecodableSession: It is no session of this framework.
+        """
+
+    def dumps(document: Document, now: float) -> bytes:
+        """
+        Encode a session; the inverse of L{loads}, apart from what the
+        framework itself refreshes with each write.
+
+        @raise UnencodableSession: A value cannot be stored.
+        """
+
+    def lifetime(document: Document, now: float) -> TTL:
+        """
+        The lifetime to store together with a write.
+        """
+
+    def touchLifetime(document: Document, now: float) -> TTL:
+        """
+        What a visit that changes nothing does to the lifetime; L{KEEP} for
+        nothing.
+        """
+
+    def identity(data: dict[str, Any]) -> object:
+        """
+        Who is logged in, L{None} for nobody.  Two people are never equal.
+        """

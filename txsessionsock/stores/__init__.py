@@ -1,0 +1,3 @@
+"""
+The places where sessions are kept, one module each.
+"""
