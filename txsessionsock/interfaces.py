@@ -20,8 +20,10 @@ from zope.interface import Attribute, Interface
 __all__ = [
     "FOREVER",
     "KEEP",
+    "TTL",
     "ClientGone",
     "Document",
+    "EndReason",
     "IFramework",
     "ISessionStore",
     "IWatchableStore",
@@ -39,7 +41,6 @@ __all__ = [
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
-    "TTL",
     "TooManySockets",
     "UndecodableSession",
     "UnencodableSession",
@@ -82,6 +83,13 @@ InvalidReason = Literal[
 ]
 """
 Why a handshake has no session.
+"""
+
+
+EndReason = Literal["destroyed", "expired", "replaced", "moved"]
+"""
+Why a session ended: somebody logged out, its time was up, it is somebody
+else's now, or it goes on under another id.
 """
 
 

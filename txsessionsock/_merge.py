@@ -1,0 +1,130 @@
+# -*- test-case-name: tests.test_merge -*-
+"""
+What it takes to merge two versions of a session: comparing by value and type,
+copies that share nothing, the three-way merge, and taking over its result
+without replacing dictionaries and lists that somebody holds.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from enum import Enum
+from math import isnan
+from typing import Any, Final, TypeGuard
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING
+"""
+The value of a key that is not there.
+"""
+
+_ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None)})
+
+
+def same(one: object, other: object) -> bool:
+    """
+    Whether two values are equal in value and type: C{1}, C{1.0} and C{True}
+    are three different things in most places where sessions are stored.
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return len(one) == len(other) and all(
+            key in other and same(value, other[key]) for key, value in one.items()
+        )
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float) and isnan(one):
+        return isnan(other)  # Or it would be a change for ever.
+    return one == other
+
+
+def detached(value: Any) -> Any:
+    """
+    A copy that shares nothing changeable with the original.
+    """
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is dict:
+        return {key: detached(item) for key, item in value.items()}
+    if kind is list:
+        return [detached(item) for item in value]
+    return deepcopy(value)
+
+
+def isNumber(value: object) -> TypeGuard[int | float]:
+    """
+    Whether a value can be counted up.  Booleans cannot.
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def merge(
+    base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]
+) -> dict[str, Any]:
+    """
+    Bring together what two sides made of one dictionary.
+
+    Goes key by key and into nested dictionaries; lists, and values of mixed
+    types, are one value.  A change beats a deletion.  Where both sides changed
+    one and the same key to different values, ours wins.
+
+    @return: A dictionary of its own, whose values are those of the arguments,
+        not copies.
+    """
+    merged = {}
+    for key in (*theirs, *(key for key in ours if key not in theirs)):
+        value = _mergeValue(
+            base.get(key, MISSING), ours.get(key, MISSING), theirs.get(key, MISSING)
+        )
+        if value is not MISSING:
+            merged[key] = value
+    return merged
+
+
+def _mergeValue(was: Any, mine: Any, yours: Any) -> Any:
+    if same(mine, was) or same(mine, yours):
+        return yours
+    if same(yours, was):
+        return mine
+    if type(mine) is dict and type(yours) is dict:
+        return merge(was if type(was) is dict else {}, mine, yours)
+    return yours if mine is MISSING else mine
+
+
+def assimilate(live: dict[str, Any], target: dict[str, Any]) -> None:
+    """
+    Make C{live} equal to C{target}, in place: a dictionary or list that stays
+    one at its place keeps its identity, so whoever holds it sees the change.
+    """
+    for key in [key for key in live if key not in target]:
+        del live[key]
+    for key, value in target.items():
+        live[key] = adapted(live.get(key, MISSING), value)
+
+
+def adapted(held: Any, target: Any) -> Any:
+    """
+    What to put where C{held} is, to have C{target} there: C{held} itself,
+    changed in place, if both are dictionaries or both are lists; a detached
+    copy of C{target} otherwise.
+    """
+    if same(held, target):
+        return held
+    if type(held) is dict and type(target) is dict:
+        assimilate(held, target)
+        return held
+    if type(held) is list and type(target) is list:
+        held[:] = [
+            *map(adapted, held, target),
+            *map(detached, target[len(held) :]),
+        ]
+        return held
+    return detached(target)
