@@ -1,0 +1,675 @@
+"""
+Tests for L{txsessionsock.frameworks.express}.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from base64 import b64decode
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+from unittest import skipUnless
+from urllib.parse import unquote
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from txsessionsock.cookies import cookieNamed, sign
+from txsessionsock.frameworks.express import Express, whoIsLoggedIn
+from txsessionsock.interfaces import (
+    FOREVER,
+    KEEP,
+    Document,
+    IFramework,
+    InvalidCredential,
+    SessionID,
+    UndecodableSession,
+    UnencodableSession,
+)
+
+
+FIXTURES = json.loads(
+    (Path(__file__).parent / "fixtures" / "express.json").read_text("utf-8")
+)
+SECRET = "keyboard cat"
+NOW = 1795370044.919
+ENVELOPE = {"originalMaxAge": None, "expires": None, "httpOnly": True, "path": "/"}
+MINUTE = ENVELOPE | {"originalMaxAge": 60000, "expires": "2020-01-01T00:00:00.000Z"}
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.just("lone \ud800 surrogate")
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abc\ud800", max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KEYS = st.text("abcé\ud800", max_size=3)
+SESSIONS = st.dictionaries(KEYS, JSON, max_size=4)
+
+
+class Colour(IntEnum):
+    """
+    Something that looks like a number and comes back as one.
+    """
+
+    RED = 1
+
+
+class FixtureTests(SynchronousTestCase):
+    """
+    What a real Express wrote, and what it made of what it was sent.
+    """
+
+    def cases(self, valid: bool) -> list[tuple[Express, dict[str, Any]]]:
+        """
+        The recorded cases, each with a framework as Express was set up.
+        """
+        found = []
+        for case in FIXTURES["cases"]:
+            if case["valid"] is valid:
+                config = FIXTURES["config"] | case.get("config", {})
+                framework = Express(
+                    config["secrets"],
+                    cookieName=config["cookie_name"],
+                    prefix=config["prefix"],
+                    ttl=config["ttl"],
+                )
+                found.append((framework, case))
+        return found
+
+    def test_recognised(self) -> None:
+        """
+        Each valid cookie names the session that Express saw, under its key.
+        """
+        cases = self.cases(valid=True)
+        self.assertEqual(len(cases), 12)
+        for framework, case in cases:
+            value = cookieNamed(
+                case["cookie"], framework.cookieName, framework.firstCookieWins
+            )
+            assert value is not None
+            sessionID = framework.sessionID(value, case["recorded_at"])
+            self.assertEqual(sessionID, case["sid"], case["name"])
+            self.assertEqual(framework.key(sessionID), case["key"])
+
+    def test_cookieValue(self) -> None:
+        """
+        The cookies we make are those that Express made.
+        """
+        for framework, case in self.cases(valid=True):
+            if case["name"] != "rotated_secret":
+                ours = framework.cookieValue(SessionID(case["sid"]))
+                self.assertEqual(
+                    case["cookie"].split("; ")[0], f"{framework.cookieName}={ours}"
+                )
+
+    def test_data(self) -> None:
+        """
+        Each value decodes to what Express read back.
+        """
+        for framework, case in self.cases(valid=True):
+            document = framework.loads(b64decode(case["raw_b64"]), NOW)
+            self.assertEqual(document.data, case["session"], case["name"])
+            readBack = dict(case["framework_read_back"] or {})
+            readBack.pop("cookie", None)
+            self.assertEqual(document.data, readBack or document.data)
+
+    def test_reencoded(self) -> None:
+        """
+        What was not changed is written byte for byte as it came, apart from
+        the date on which the cookie ends, where it has one.
+        """
+        for framework, case in self.cases(valid=True):
+            raw = b64decode(case["raw_b64"])
+            document = framework.loads(raw, NOW)
+            expires = document.envelope["expires"]
+            again = framework.dumps(document, NOW)
+            if expires is None:
+                self.assertEqual(again, raw, case["name"])
+            else:
+                renewed = b"2026-11-22T17:55:04.919Z"
+                self.assertEqual(again, raw.replace(expires.encode(), renewed))
+
+    def test_lifetime(self) -> None:
+        """
+        Sessions live as long as C{connect-redis} let them.
+        """
+        for framework, case in self.cases(valid=True):
+            document = framework.loads(b64decode(case["raw_b64"]), case["recorded_at"])
+            # One of the recorded times to live was read a moment later.
+            self.assertIn(
+                framework.lifetime(document, case["recorded_at"]) - case["ttl"],
+                (0, 1) if case["name"] == "rotated_secret" else (0,),
+            )
+
+    def test_rejected(self) -> None:
+        """
+        What Express rejected because of the cookie alone, we do too; whether
+        a session is still there is for the store to say.
+        """
+        reasons: dict[str, str | None] = {}
+        for framework, case in self.cases(valid=False):
+            value = cookieNamed(case["cookie"], framework.cookieName)
+            assert value is not None
+            try:
+                framework.sessionID(value, case["rejected_at"])
+            except InvalidCredential as error:
+                reasons[case["name"]] = error.reason
+            else:
+                reasons[case["name"]] = None
+        self.assertEqual(
+            reasons,
+            {
+                "tampered_signature": "bad-signature",
+                "unsigned_sid": "bad-signature",
+                "wrong_secret": "bad-signature",
+                "deleted_or_expired_key": None,
+            },
+        )
+
+
+class CredentialTests(SynchronousTestCase):
+    """
+    Tests for cookies and session ids.
+    """
+
+    framework = Express([SECRET, "older"])
+
+    def reason(self, value: str) -> str | None:
+        """
+        Why a cookie names no session, L{None} if it does.
+        """
+        try:
+            self.framework.sessionID(value, NOW)
+        except InvalidCredential as error:
+            return error.reason
+        return None
+
+    def test_interface(self) -> None:
+        """
+        L{Express} provides L{IFramework}.
+        """
+        self.assertTrue(verifyObject(IFramework, self.framework))
+
+    def test_newSessionID(self) -> None:
+        """
+        Ids look like those of Express, and none comes twice.
+        """
+        ids = {self.framework.newSessionID() for _ in range(1000)}
+        self.assertEqual(len(ids), 1000)
+        for sessionID in ids:
+            self.assertRegex(sessionID, r"\A[A-Za-z0-9_-]{32}\Z")
+            value = self.framework.cookieValue(sessionID)
+            self.assertEqual(self.framework.sessionID(value, NOW), sessionID)
+
+    def test_unencoded(self) -> None:
+        """
+        A client may leave the value without percent-encoding, as Express
+        lets it.
+        """
+        self.assertIsNone(self.reason("s:" + sign("abc", SECRET)))
+
+    def test_rotated(self) -> None:
+        """
+        All secrets verify, the first one signs.
+        """
+        self.assertIsNone(self.reason("s:" + sign("abc", "older")))
+        value = self.framework.cookieValue(SessionID("abc"))
+        self.assertEqual(unquote(value), "s:" + sign("abc", SECRET))
+
+    def test_genid(self) -> None:
+        """
+        An application may make ids of its own, with dots in them too.
+        """
+        for own in "user.42.0123456789", "x" * 256, "(a)!*'~", "a%b", "a/b+c":
+            value = self.framework.cookieValue(SessionID(own))
+            self.assertEqual(self.framework.sessionID(value, NOW), own)
+
+    def test_malformed(self) -> None:
+        """
+        What cannot be a session id is not looked at further, signed or not.
+        """
+        for junk in [
+            "",
+            "s:",
+            "s%3A",
+            "%",
+            "s%3Aabc%zz",
+            "s:é." + "x" * 43,
+            "s%3A%ff.abc",
+            "s:" + sign("a b", SECRET),
+            "s:" + sign("a\n", SECRET),
+            "s:" + sign("", SECRET),
+            "s:" + sign("x" * 257, SECRET),
+            "x" * 257,
+            "s:" + sign("a", SECRET) + "x" * 1024,
+        ]:
+            self.assertEqual(self.reason(junk), "malformed", junk)
+
+    def test_badSignature(self) -> None:
+        """
+        An id with no signature or with somebody else's is told apart.
+        """
+        for forged in [
+            "abc",
+            "s:abc",
+            "s:abc.",
+            "abc.def",
+            sign("abc", SECRET),
+            "s:" + sign("abc", "another"),
+            "S:" + sign("abc", SECRET),
+            "s:" + sign("abc", SECRET) + "=",
+        ]:
+            self.assertEqual(self.reason(forged), "bad-signature", forged)
+
+    @given(st.text() | st.text("s:%3A.abc\ud800").map("s:{}".format))
+    def test_junk(self, junk: str) -> None:
+        """
+        Whatever a client sends, it is refused, and for one of two reasons.
+        """
+        self.assertIn(self.reason(junk), ("malformed", "bad-signature"))
+
+    def test_secrets(self) -> None:
+        """
+        One secret will do; none, an empty one and one that is no text are
+        errors, which do not show the others.
+        """
+        self.assertEqual(
+            Express(SECRET).cookieValue(SessionID("a")),
+            Express([SECRET]).cookieValue(SessionID("a")),
+        )
+        for bad in (
+            [],
+            "",
+            ["hidden", ""],
+            b"hidden",
+            ["hidden", None],
+            ["hidden\udcff"],
+        ):
+            with self.assertRaises(ValueError) as caught:
+                Express(bad)  # type: ignore[arg-type]  # That is the point.
+            self.assertNotIn("hidden", str(caught.exception))
+
+    def test_repr(self) -> None:
+        """
+        What is printed in a log shows no secret.
+        """
+        self.assertNotIn(SECRET, repr(self.framework))
+
+
+class LifetimeTests(SynchronousTestCase):
+    """
+    Tests for how long sessions and their cookies live.
+    """
+
+    def test_new(self) -> None:
+        """
+        A new session has the envelope of one that Express made.
+        """
+        document = Express(SECRET).newDocument(NOW)
+        self.assertEqual(document, Document({}, ENVELOPE))
+        self.assertEqual(list(document.envelope), list(ENVELOPE))
+        self.assertEqual(
+            Express(SECRET, maxAge=60).newDocument(NOW).envelope,
+            MINUTE | {"expires": "2026-11-22T17:55:04.919Z"},
+        )
+
+    def test_browserSession(self) -> None:
+        """
+        Without a lifetime of its own a cookie lives until the browser is
+        closed, and the session for C{ttl} from each visit on.
+        """
+        framework = Express(SECRET, ttl=100)
+        document = framework.newDocument(NOW)
+        self.assertIsNone(framework.cookieLifetime(document, NOW))
+        self.assertEqual(framework.lifetime(document, NOW), 100)
+        self.assertEqual(framework.touchLifetime(document, NOW), 100)
+
+    def test_maxAge(self) -> None:
+        """
+        A cookie with a lifetime takes its session along, in whole seconds.
+        """
+        framework = Express(SECRET, maxAge=0.5)
+        document = framework.newDocument(NOW)
+        self.assertEqual(framework.cookieLifetime(document, NOW), 0.5)
+        self.assertEqual(framework.lifetime(document, NOW), 1)
+        self.assertEqual(framework.touchLifetime(document, NOW), 1)
+
+    def test_stale(self) -> None:
+        """
+        Express leaves the date in the store behind when a visit extends a
+        session; it is renewed with a write, and the session lives on.
+        """
+        framework = Express(SECRET)
+        document = Document({"a": 1}, dict(MINUTE))
+        self.assertEqual(framework.lifetime(document, NOW), 60)
+        again = framework.loads(framework.dumps(document, NOW), NOW)
+        self.assertEqual(
+            again,
+            Document({"a": 1}, MINUTE | {"expires": "2026-11-22T17:55:04.919Z"}),
+        )
+        self.assertEqual(list(again.envelope), list(MINUTE))
+        self.assertEqual(document.envelope, MINUTE)
+
+    def test_dateAlone(self) -> None:
+        """
+        A date without a lifetime to renew it by does not stay either.
+        """
+        framework = Express(SECRET)
+        document = Document({}, MINUTE | {"originalMaxAge": None})
+        self.assertEqual(framework.lifetime(document, NOW), 86400)
+        again = framework.loads(framework.dumps(document, NOW), NOW)
+        self.assertIsNone(again.envelope["expires"])
+
+    def test_over(self) -> None:
+        """
+        C{connect-redis} ends a session whose lifetime is not above 0.
+        """
+        framework = Express(SECRET)
+        for over in 0, -1, -5000:
+            document = Document({}, MINUTE | {"originalMaxAge": over})
+            self.assertEqual(framework.lifetime(document, NOW), 0)
+            self.assertEqual(framework.cookieLifetime(document, NOW), 0)
+
+    def test_odd(self) -> None:
+        """
+        What is no lifetime counts as none.
+        """
+        framework = Express(SECRET)
+        odds: list[object] = ["60000", True, [], {}, 1e300, 10**400]
+        for odd in [*odds, float("inf"), float("nan")]:
+            document = Document({}, MINUTE | {"originalMaxAge": odd})
+            self.assertEqual(framework.lifetime(document, NOW), 86400)
+            self.assertIsNone(framework.cookieLifetime(document, NOW))
+
+    def test_disableTTL(self) -> None:
+        """
+        The options of C{connect-redis} turn off what they turn off there.
+        """
+        document = Document({}, dict(MINUTE))
+        framework = Express(SECRET, disableTTL=True)
+        self.assertIs(framework.lifetime(document, NOW), FOREVER)
+        self.assertIs(framework.touchLifetime(document, NOW), KEEP)
+        framework = Express(SECRET, disableTouch=True)
+        self.assertEqual(framework.lifetime(document, NOW), 60)
+        self.assertIs(framework.touchLifetime(document, NOW), KEEP)
+
+
+class EncodingTests(SynchronousTestCase):
+    """
+    Tests for L{Express.loads} and L{Express.dumps}.
+    """
+
+    framework = Express(SECRET)
+
+    def refused(self, data: dict[Any, Any]) -> tuple[str, tuple[str, ...]]:
+        """
+        What is said about data that cannot be stored.
+        """
+        document = Document(data, dict(ENVELOPE))
+        error = self.assertRaises(
+            UnencodableSession, self.framework.dumps, document, NOW
+        )
+        return str(error), error.keys
+
+    @given(SESSIONS, st.dictionaries(KEYS, JSON, max_size=2))
+    def test_roundTrip(self, data: dict[str, Any], more: dict[str, Any]) -> None:
+        """
+        What is stored comes back the same, by value, type and order, with
+        the envelope untouched.
+        """
+        document = Document(data, ENVELOPE | more)
+        again = self.framework.loads(self.framework.dumps(document, NOW), NOW)
+        self.assertEqual(repr(again.data), repr(data))
+        self.assertEqual(repr(again.envelope), repr(document.envelope))
+
+    def test_tuples(self) -> None:
+        """
+        Tuples are lists.
+        """
+        raw = self.framework.dumps(Document({"a": (1, (2,))}, {}), NOW)
+        self.assertEqual(raw, b'{"cookie":{},"a":[1,[2]]}')
+
+    def test_foreign(self) -> None:
+        """
+        What JSON does not have is refused, also where the encoder would write
+        something else in its place; the message names key and type, and never
+        the value.
+        """
+        for value, kind in [
+            (datetime(1999, 12, 31), "datetime"),
+            ({"s3cret"}, "set"),
+            (b"s3cret", "bytes"),
+            (Decimal("1999"), "Decimal"),
+            (float("nan"), "float that is not finite"),
+            (float("-inf"), "float that is not finite"),
+            (Colour.RED, "Colour"),
+            ({1999: "s3cret"}, "int as a key"),
+            ({None: "s3cret"}, "NoneType as a key"),
+            (Document({"s3cret": 1}, {}), "Document"),
+        ]:
+            for nested in value, [1, value], {"x": [(value,)]}:
+                message, keys = self.refused({"fine": 1, "bad": nested})
+                self.assertEqual(message, f"cannot be stored as JSON: 'bad': {kind}")
+                self.assertEqual(keys, ("bad",))
+
+    def test_severalKeys(self) -> None:
+        """
+        All keys that are in the way are named.
+        """
+        message, keys = self.refused({"a": {1}, "b": [], "c": b"", "cookie": {}, 5: 1})
+        self.assertEqual(keys, ("a", "c", "cookie", 5))
+        for word in "'a': set", "'c': bytes", "'cookie': the name", "int as a key":
+            self.assertIn(word, message)
+
+    def test_envelopeIsSafe(self) -> None:
+        """
+        A handler cannot put something in the place of Express' own data.
+        """
+        self.assertEqual(self.refused({"cookie": dict(MINUTE)})[1], ("cookie",))
+
+    def test_recursion(self) -> None:
+        """
+        What contains itself, or is nested absurdly, is refused; so it is when
+        it comes from the store, in front of which all depths are equal.
+        """
+        loop: list[object] = []
+        loop.append(loop)
+        self.assertIn("nested too deeply", self.refused({"a": loop})[0])
+        self.assertEqual(self.refused({"b": 1, "a": {"x": loop}})[1], ("a",))
+        deepest: list[object] = []
+        for _ in range(98):
+            deepest = [deepest]
+        document = Document({"a": deepest}, {})
+        raw = self.framework.dumps(document, NOW)
+        self.assertEqual(self.framework.loads(raw, NOW), document)
+        self.assertEqual(self.refused({"a": [[deepest]]})[1], ("a",))
+        self.assertUndecodable(raw.replace(b"[[", b"[[[[").replace(b"]]", b"]]]]"))
+
+    def test_digits(self) -> None:
+        """
+        Large numbers are kept, up to what Python reads back.
+        """
+        document = Document({"a": 10**30, "b": -(2**64)}, {})
+        raw = self.framework.dumps(document, NOW)
+        self.assertEqual(self.framework.loads(raw, NOW), document)
+        self.assertEqual(self.refused({"a": 10**5000, "b": 1})[1], ("a",))
+
+    def assertUndecodable(self, raw: bytes) -> None:
+        """
+        Check that C{raw} is refused and nowhere to be seen afterwards.
+        """
+        error = self.assertRaises(UndecodableSession, self.framework.loads, raw, NOW)
+        self.assertIsNone(error.__context__)
+        self.assertNotIn("s3cret", str(error))
+
+    def test_undecodable(self) -> None:
+        """
+        What is no session of Express is reported as such, without showing it.
+        """
+        for raw in [
+            b"",
+            b"s3cret",
+            b'{"cookie":{},"s3cret":"\xff"}',
+            b'{"cookie":{},"s3cret":',
+            b'{"cookie":{},"s3cret":NaN}',
+            b'{"cookie":{},"s3cret":1e400}',
+            b'{"cookie":{},"s3cret":"\\ud800" s3cret}',
+            b'\xef\xbb\xbf{"cookie":{}}',
+            '{"cookie":{}}'.encode("utf-16"),
+            b'["cookie"]',
+            b'"cookie"',
+            b"null",
+            b'{"s3cret":1}',
+            b'{"cookie":null}',
+            b'{"cookie":"s3cret"}',
+            b'{"cookie":{},"s3cret":' + b"9" * 5000 + b"}",
+            b'{"cookie":{},"a":' + b"[" * 100_000,
+            b'{"cookie":{},"a":' + b"[" * 150 + b"]" * 150 + b"}",
+            b'{"cookie":{},"a":"\\ud800","b":' + b"[" * 150 + b"]" * 150 + b"}",
+        ]:
+            self.assertUndecodable(raw)
+
+    @given(
+        st.binary()
+        | JSON.map(lambda value: json.dumps(value).encode())
+        | JSON.map(lambda value: json.dumps({"cookie": value, "a": value}).encode())
+    )
+    def test_junk(self, raw: bytes) -> None:
+        """
+        Whatever is in the store, it decodes or is L{UndecodableSession}; and
+        what decodes can be stored again, and has a lifetime.
+        """
+        try:
+            document = self.framework.loads(raw, NOW)
+        except UndecodableSession:
+            return
+        again = self.framework.loads(self.framework.dumps(document, NOW), NOW)
+        self.assertEqual(again.data, document.data)
+        self.assertIsInstance(self.framework.lifetime(document, NOW), int)
+
+
+class IdentityTests(SynchronousTestCase):
+    """
+    Tests for who is logged in.
+    """
+
+    def test_names(self) -> None:
+        """
+        The common names, in order.
+        """
+        cases: list[tuple[dict[str, Any], object]] = [
+            ({"passport": {"user": 1}, "userId": 2, "user": 3}, 1),
+            ({"passport": {"user": {"id": 1, "name": "x"}}}, 1),
+            ({"passport": {}, "userId": 2, "user": 3}, 2),
+            ({"userId": None, "user": {"id": "a", "n": 1}}, "a"),
+            ({"user": "ann"}, "ann"),
+            ({"userId": 0}, 0),
+            ({"user": {"name": "ann"}}, None),
+            ({"user": False, "userId": ""}, None),
+            ({"passport": "x"}, None),
+            ({}, None),
+        ]
+        for data, who in cases:
+            self.assertEqual(whoIsLoggedIn(data), who)
+            self.assertEqual(Express(SECRET).identity(data), who)
+
+    def test_own(self) -> None:
+        """
+        An application may say itself who that is.
+        """
+        framework = Express(SECRET, identity=lambda data: data.get("login"))
+        self.assertEqual(framework.identity({"login": "ann", "user": 3}), "ann")
+
+
+NODE = shutil.which("node")
+
+
+@skipUnless(NODE, "no Node.js here")
+class NodeTests(SynchronousTestCase):
+    """
+    Node.js reads what we write, and the other way round.
+    """
+
+    def node(self, script: str, argument: object) -> Any:
+        """
+        Run a script that finds C{argument} in C{input} and prints JSON.
+        """
+        assert NODE is not None
+        done = subprocess.run(
+            [
+                NODE,
+                "-e",
+                f"const input = JSON.parse(process.argv[1]);{script}",
+                json.dumps(argument),
+            ],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        return json.loads(done.stdout)
+
+    def test_signatures(self) -> None:
+        """
+        The signature that C{cookie-signature} would compute is ours.
+        """
+        ids = [Express(SECRET).newSessionID() for _ in range(20)] + ["a.b/ç(x)!"]
+        values = self.node(
+            """
+            const { createHmac } = require("crypto");
+            console.log(JSON.stringify(input.ids.map((id) => {
+                const mac = createHmac("sha256", input.secret).update(id);
+                const signature = mac.digest("base64").replace(/=+$/, "");
+                return encodeURIComponent("s:" + id + "." + signature);
+            })));
+            """,
+            {"ids": ids, "secret": "schlüssel ☃"},
+        )
+        framework = Express("schlüssel ☃")
+        for sessionID, value in zip(ids, values, strict=True):
+            self.assertEqual(framework.cookieValue(SessionID(sessionID)), value)
+        for sessionID, value in zip(ids[:-1], values, strict=False):
+            self.assertEqual(framework.sessionID(value, NOW), sessionID)
+
+    def test_json(self) -> None:
+        """
+        What we store parses in Node.js, whose own encoding we decode to the
+        same, and encode to the same bytes; the new date is a date there.
+        """
+        data = {
+            "text": 'é☃🎉\u2028\x00"\\/</script>\ud800',
+            "numbers": [0, -7, 3.25, 2**53 - 1, 1e-7, True, None],
+            "nested": {"__proto__": {"x": [[], {}]}},
+        }
+        framework = Express(SECRET)
+        raw = framework.dumps(Document(data, dict(MINUTE)), NOW)
+        answer = self.node(
+            """
+            const session = JSON.parse(input);
+            console.log(JSON.stringify({
+                again: JSON.stringify(session),
+                remaining: new Date(session.cookie.expires) - 1795370044919,
+            }));
+            """,
+            raw.decode("utf-8"),
+        )
+        self.assertEqual(answer["remaining"], 60000)
+        fromNode = answer["again"].encode("utf-8")
+        self.assertEqual(framework.loads(fromNode, NOW), framework.loads(raw, NOW))
+        self.assertEqual(framework.loads(fromNode, NOW).data, data)

@@ -1,0 +1,270 @@
+# -*- test-case-name: tests.test_express -*-
+"""
+Express: the sessions of C{express-session}, as C{connect-redis} and its like
+store them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from math import ceil, floor
+from secrets import token_urlsafe
+from typing import Any
+from urllib.parse import quote, unquote
+
+from zope.interface import implementer
+
+from .. import _json
+from ..cookies import sign, unsign
+from ..interfaces import (
+    FOREVER,
+    KEEP,
+    TTL,
+    Document,
+    IFramework,
+    InvalidCredential,
+    SessionID,
+    UndecodableSession,
+    UnencodableSession,
+)
+
+
+__all__ = ["Express", "whoIsLoggedIn"]
+
+
+_MAX_COOKIE = 1024
+_SESSION_ID = re.compile(r"[!-~]{1,256}")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
+_EPOCH = datetime(1970, 1, 1)
+_ENVELOPE = "cookie"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_A_THOUSAND_YEARS = 1000 * 365 * 86400 * 1000  # In milliseconds.
+
+
+def whoIsLoggedIn(data: dict[str, Any]) -> object:
+    """
+    Who is logged in, by the names that Express applications commonly use:
+    C{passport.user}, else C{userId}, else C{user}.  Where that is an object,
+    its C{id}.
+
+    @return: L{None}, also for C{false} and the empty string, is nobody.
+    """
+    passport = data.get("passport")
+    for user in (
+        passport.get("user") if isinstance(passport, dict) else None,
+        data.get("userId"),
+        data.get("user"),
+    ):
+        who = user.get("id") if isinstance(user, dict) else user
+        if who is not None and who is not False and who != "":
+            return who
+    return None
+
+
+@implementer(IFramework)
+class Express:
+    """
+    Sessions that are shared with an Express application, or just look as if
+    they were.
+
+    Numbers have the limits of JavaScript there: integers beyond 2**53 are
+    rounded, and C{1.0} comes back as C{1}.
+    """
+
+    firstCookieWins = True
+    readOnly = False
+
+    def __init__(
+        self,
+        secrets: str | Sequence[str],
+        *,
+        cookieName: str = "connect.sid",
+        prefix: str = "sess:",
+        ttl: int = 86400,
+        maxAge: float | None = None,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+        disableTTL: bool = False,
+        disableTouch: bool = False,
+    ) -> None:
+        """
+        @param secrets: The secret that signs session ids, or several: the
+            first signs, all verify.
+
+        @param prefix: What comes before the session id in the store.
+
+        @param ttl: The lifetime, in seconds, of sessions whose cookie has
+            none; the option of C{connect-redis}.
+
+        @param maxAge: How many seconds a new session's cookie lives, and
+            with it the session; L{None}: until the browser is closed.  The
+            option C{cookie.maxAge} of C{express-session}, which has it in
+            milliseconds.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+
+        @param disableTTL: Sessions do not end by themselves.
+
+        @param disableTouch: Only writes extend a session's life.
+        """
+        self._secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)
+        if not self._secrets or not all(map(_isUsable, self._secrets)):
+            raise ValueError("secrets is one str or several, of UTF-8, none empty")
+        self.cookieName = cookieName
+        self._prefix = prefix
+        self._ttl = ttl
+        self._maxAge = maxAge
+        self._identity = whoIsLoggedIn if identity is None else identity
+        self._disableTTL = disableTTL
+        self._disableTouch = disableTouch or disableTTL
+
+    def __repr__(self) -> str:
+        return f"<Express cookieName={self.cookieName!r} prefix={self._prefix!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Verify the value of a session cookie.
+
+        @raise InvalidCredential: C{malformed} if there is no session id in
+            it, C{bad-signature} if there is one that is not signed, or not
+            with any of our secrets.
+        """
+        if len(cookieValue) > _MAX_COOKIE or _BAD_ESCAPE.search(cookieValue):
+            raise InvalidCredential("malformed")
+        text = unquote(cookieValue, errors="replace")
+        signed = text.removeprefix("s:")
+        isSigned = signed != text and "." in signed
+        claimed = signed.rpartition(".")[0] if isSigned else signed
+        if not _SESSION_ID.fullmatch(claimed):
+            raise InvalidCredential("malformed")
+        if not isSigned or unsign(signed, self._secrets) is None:
+            raise InvalidCredential("bad-signature")
+        return SessionID(claimed)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        signed = "s:" + sign(sessionID, self._secrets[0])
+        return quote(signed, safe=_LEFT_BY_ENCODE_URI_COMPONENT)
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        maxAge = _originalMaxAge(document.envelope)
+        return None if maxAge is None else max(0.0, maxAge / 1000)
+
+    def newSessionID(self) -> SessionID:
+        return SessionID(token_urlsafe(24))
+
+    def newDocument(self, now: float) -> Document:
+        maxAge = None if self._maxAge is None else ceil(self._maxAge * 1000)
+        envelope = {
+            "originalMaxAge": maxAge,
+            "expires": None,
+            "httpOnly": True,
+            "path": "/",
+        }
+        return Document({}, _touched(envelope, now))
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        problem = None
+        try:
+            data = _json.loads(raw)
+        except ValueError as error:
+            problem = str(error)
+        if problem is not None:
+            raise UndecodableSession(f"the stored session is {problem}")
+        if not isinstance(data, dict):
+            raise UndecodableSession("the stored session is no JSON object")
+        envelope = data.pop(_ENVELOPE, None)
+        # Express itself answers such a session with an error.
+        if not isinstance(envelope, dict):
+            raise UndecodableSession("the stored session has no cookie in it")
+        return Document(data, envelope)
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        data = document.data
+        session = {_ENVELOPE: _touched(document.envelope, now), **data}
+        try:
+            if _ENVELOPE not in data and _json.foreign(session) is None:
+                return _json.dumps(session)
+        except (RecursionError, ValueError):
+            pass
+        raise _unencodable(data)
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        if self._disableTTL:
+            return FOREVER
+        maxAge = _originalMaxAge(document.envelope)
+        return self._ttl if maxAge is None else max(0, ceil(maxAge / 1000))
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return KEEP if self._disableTouch else self.lifetime(document, now)
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+
+def _isUsable(secret: object) -> bool:
+    # What was not UTF-8 in an environment variable has surrogates for it.
+    return (
+        isinstance(secret, str) and bool(secret) and _SURROGATE.search(secret) is None
+    )
+
+
+def _originalMaxAge(envelope: dict[str, Any]) -> float | None:
+    """
+    How many milliseconds the cookie lives from each visit on; L{None} if it
+    has no lifetime, or none that a date could express.
+    """
+    maxAge: Any = envelope.get("originalMaxAge")
+    if type(maxAge) in (int, float) and abs(maxAge) < _A_THOUSAND_YEARS:
+        return float(maxAge)
+    return None
+
+
+def _touched(envelope: dict[str, Any], now: float) -> dict[str, Any]:
+    """
+    What C{express-session} does to the cookie before it saves a session.
+    C{connect-redis} computes the lifetime from C{expires}, so a date from the
+    past that went back as it came would end the session.
+    """
+    maxAge = _originalMaxAge(envelope)
+    if maxAge is None:
+        if envelope.get("expires") is None:
+            return envelope
+        return envelope | {"expires": None}
+    end = _EPOCH + timedelta(milliseconds=floor(now * 1000) + floor(maxAge))
+    return envelope | {"expires": end.isoformat(timespec="milliseconds") + "Z"}
+
+
+def _unencodable(data: dict[str, Any]) -> UnencodableSession:
+    """
+    Find out which keys hold what cannot be stored.
+    """
+    problems: dict[str, str] = {}
+    for key, value in data.items():
+        problem = _problem(key, value)
+        if problem is not None:
+            problems[key] = problem
+    listed = "; ".join(
+        f"{key!r}: {problem}" if isinstance(key, str) else problem
+        for key, problem in problems.items()
+    )
+    return UnencodableSession(f"cannot be stored as JSON: {listed}", tuple(problems))
+
+
+def _problem(key: str, value: object) -> str | None:
+    if key == _ENVELOPE:
+        return "the name of what Express itself keeps in a session"
+    try:
+        found = _json.foreign({key: value})
+        if found is None:
+            _json.dumps({key: value})
+    except RecursionError:
+        return "nested too deeply, or contains itself"
+    except ValueError as error:
+        return str(error)
+    return found
