@@ -22,7 +22,7 @@ MISSING: Final = _Missing.MISSING
 The value of a key that is not there.
 """
 
-_ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None)})
+_ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None), _Missing})
 
 
 def same(one: object, other: object) -> bool:

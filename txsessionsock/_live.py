@@ -1,0 +1,419 @@
+# -*- test-case-name: tests.test_manager -*-
+"""
+One live session: who holds it, what is known of it, how it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.python.failure import Failure
+
+from ._backend import Backend
+from ._reading import Reading
+from ._record import Change, Record
+from ._saving import Saving
+from .interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    EndReason,
+    NoSuchSession,
+    SessionError,
+    SessionID,
+    SessionReplaced,
+    Stored,
+    UnencodableSession,
+)
+from .session import Holder, Session
+
+
+__all__ = ["Live", "Settings"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What all live sessions of a manager have in common.
+
+    @ivar isTracked: Whether messages trust what the store has reported so far
+        instead of asking whether that is all.
+
+    @ivar saveInterval: After how many seconds at the latest a change is
+        stored that nobody asked to store at once.
+
+    @ivar recheckInterval: Every how many seconds a session is read again
+        whose store cannot tell what others do.
+
+    @ivar began: Called when a new session was stored.
+
+    @ivar gone: Called when a session is live no more.
+
+    @ivar keeps: Called when a session that nobody holds could not be stored;
+        whether to go on trying.
+
+    @ivar lost: Called when there is no more use in trying.
+    """
+
+    isTracked: bool
+    saveInterval: float
+    recheckInterval: float
+    began: Callable[[Live], None]
+    gone: Callable[[Live], None]
+    keeps: Callable[[Live], bool]
+    lost: Callable[[Live], None]
+
+
+class Live:
+    """
+    A session that somebody in this process holds or is about to.
+
+    It is read and written by one at a time, in C{turn}.  Nothing here decides
+    when a handler runs; clients and pages do.
+    """
+
+    record: Record
+    session: Session
+    expires: float | None = None
+    created: float | None = None
+    reason: EndReason | None = None
+
+    def __init__(self, backend: Backend, settings: Settings, id: SessionID) -> None:
+        self.id = id
+        self.key = backend.framework.key(id)
+        self.backend = backend
+        self.settings = settings
+        self.turn = DeferredLock()
+        self.holders: dict[Holder, None] = {}
+        self.opening = 0
+        self.isLoaded = False
+        self.isClosed = False
+        self._inside: list[tuple[Holder, int]] = []
+        self._nextTouch = 0.0
+        self.reading = Reading(self)
+        self.saving = Saving(self)
+
+    def begin(self, document: Document) -> Session:
+        """
+        Be a new session, which is stored when something is put into it.
+        """
+        self.created = self.backend.now()
+        self._load(document)
+        return self.session
+
+    def _load(self, document: Document) -> None:
+        self.record = Record(self.backend.framework, document)
+        self.session = Session(self.id, self.record.copy, self)
+        self.isLoaded = True
+
+    def rename(self) -> None:
+        """
+        Take another id, because this one is taken.
+        """
+        self.reading.stop()
+        self.id = self.session.id = self.backend.framework.newSessionID()
+        self.key = self.backend.framework.key(self.id)
+        self.reading.watch()
+
+    @property
+    def isNew(self) -> bool:
+        return self.isLoaded and self.record.stored is None
+
+    # Holders.
+
+    def open(self, holder: Holder) -> Deferred[Session]:
+        """
+        Load the session, or make it fresh.
+        """
+
+        def opened(_: object) -> Session:
+            self.opening -= 1
+            self.checkAlive()
+            self.holders[holder] = None
+            return self.session
+
+        def failed(failure: Failure) -> Failure:
+            self.opening -= 1
+            self.dropIfIdle()
+            return failure
+
+        self.opening += 1
+        fresh = self.reading.rounds.now()
+        return fresh.addErrback(failed).addCallback(opened)
+
+    def hold(self, holder: Holder) -> None:
+        """
+        Hold a session that is at hand.
+        """
+        self.holders[holder] = None
+
+    def release(self, holder: Holder) -> Deferred[None]:
+        """
+        Hold the session no more.
+
+        @return: A L{Deferred} that fires when everything is stored.
+        """
+        self.holders.pop(holder, None)
+        if self.reason is not None:
+            return succeed(None)
+
+        def done(result: _T) -> _T:
+            self.dropIfIdle()
+            return result
+
+        return self.save().addBoth(done)
+
+    def dropIfIdle(self) -> None:
+        """
+        Be live no more, if there is nobody to be live for.
+        """
+        if self.isClosed or self.holders or self.opening:
+            return
+        if self.isLoaded and self.saving.isBusy:
+            if self.saving.isFailing and not self.settings.keeps(self):
+                self.close()
+            return
+        self.close()
+
+    def dropOverdue(self) -> bool:
+        """
+        Be live no more, if the session's time is up and nobody holds it.
+        """
+        if self.holders or self.opening:
+            return False
+        self.settings.lost(self)
+        self.close()
+        return True
+
+    # Handlers.
+
+    def arrival(self) -> int:
+        return self.reading.rounds.begun
+
+    def fresh(self, arrival: int) -> Deferred[None] | None:
+        if self.reason is not None:
+            return fail(NoSuchSession())
+        if self.isNew or (self.settings.isTracked and self.reading.isTrusted):
+            return None
+        return self.reading.rounds.after(arrival)
+
+    def visited(self) -> None:
+        now = self.backend.now()
+        if now < self._nextTouch or self.reason is not None or self.isNew:
+            return
+        ttl = self.backend.framework.touchLifetime(self.record.document, now)
+        self.touched(ttl)
+        if ttl is not KEEP:
+            self._touch(ttl).addErrback(lambda failure: failure.trap(SessionError))
+
+    def enter(self, holder: Holder) -> None:
+        self.collect()
+        self._inside.append((holder, self.record.copy.number))
+
+    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> bool:
+        self.collect(holder if wasSync else None)
+        place = next(i for i, (who, _) in enumerate(self._inside) if who is holder)
+        _, before = self._inside.pop(place)
+        if self.reason is None and self.record.unsaved:
+            if saveNow:
+                self.saving.inBackground()
+            else:
+                self.saving.soon()
+        return self.record.copy.number > before
+
+    def unsaved(self) -> int | None:
+        if self.reason is not None:
+            return None
+        self.collect()
+        if not self.record.unsaved:
+            return None
+        self.saving.atEndOfTurn()
+        return self.record.copy.number
+
+    def collect(self, author: Holder | None = None) -> None:
+        """
+        Look for changes, and tell those who hold the session.
+
+        @param author: Who made them, if that is certain.
+        """
+        author = author or self.author()
+        try:
+            changed = self.record.copy.collect()
+        except UnencodableSession as error:
+            self.record.problem = error
+            self.announce(list(self.record.copy.data), None)
+        else:
+            self.announce(changed, author)
+
+    def author(self) -> Holder | None:
+        """
+        Whose handler is at work, if it is one only.
+        """
+        inside = {holder for holder, _ in self._inside}
+        return inside.pop() if len(inside) == 1 else None
+
+    def announce(self, keys: Sequence[str], author: object) -> None:
+        """
+        Tell who holds the session that keys changed, but for who did it.
+        """
+        if keys and self.reason is None:
+            for holder in list(self.holders):
+                if holder is not author:
+                    holder.changed(keys)
+
+    # What the session offers.
+
+    def save(self) -> Deferred[None]:
+        return self.saving.now()
+
+    def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        done: Deferred[_T] = Deferred()
+        self.saving.add(Change(f, done, self.author()))
+        return done
+
+    def reload(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.reading.read(always=True))
+
+    def touch(self) -> Deferred[None]:
+        if self.reason is not None:
+            return fail(NoSuchSession())
+        framework, now = self.backend.framework, self.backend.now()
+        ttl = framework.touchLifetime(self.record.document, now)
+        if ttl is KEEP:
+            ttl = framework.lifetime(self.record.document, now)
+        self.touched(ttl)
+        return self._touch(ttl)
+
+    def touched(self, ttl: TTL) -> None:
+        """
+        Note that the deadline was put off, and need not be again for a while.
+        """
+        wait = min(60.0, ttl / 10) if isinstance(ttl, (int, float)) else 60.0
+        self._nextTouch = self.backend.now() + wait
+
+    def _touch(self, ttl: TTL) -> Deferred[None]:
+        def failed(failure: Failure) -> Failure:
+            self._nextTouch = 0.0
+            if failure.check(NoSuchSession):
+                self.endGone()
+            return failure
+
+        return self.backend.touch(self.key, ttl).addCallbacks(self.expiresAt, failed)
+
+    async def _destroy(self) -> None:
+        if not self.isNew and self.reason is None:
+            await self.backend.destroy(self.key)
+        self.end("destroyed")
+
+    def destroy(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._destroy())
+
+    # What is stored, and how it ends.
+
+    def absorb(self, current: Stored | None) -> None:
+        """
+        Take notice of what is stored now.  To be called in the session's turn.
+
+        @raise NoSuchSession: Nothing is.
+
+        @raise SessionReplaced: What is stored is somebody else's.
+
+        @raise UndecodableSession: It cannot be understood.
+        """
+        self.checkAlive()
+        if current is None:
+            self.endGone()
+            raise NoSuchSession
+        now = self.backend.now()
+        if self.isLoaded:
+            self.collect()
+            try:
+                self.announce(self.record.absorb(current, now), None)
+            except SessionReplaced:
+                self.end("replaced")
+                raise
+        else:
+            self._load(self.backend.framework.loads(current.raw, now))
+            self.record.stored = current
+        self.expiresAt(current.expires)
+
+    def expiresAt(self, deadline: float | None) -> None:
+        """
+        Note when the session ends.
+        """
+        self.expires = deadline
+        self.reading.expectEnd(deadline)
+
+    def checkAlive(self) -> None:
+        """
+        @raise NoSuchSession: The session is over.
+
+        @raise SessionError: Nobody holds it any more.
+        """
+        if self.reason is not None:
+            raise NoSuchSession
+        if self.isClosed:
+            raise SessionError("nobody holds this session any more")
+
+    def endGone(self) -> None:
+        """
+        The store has the session no more.
+        """
+        late = self.expires is not None and self.expires <= self.backend.now()
+        self.end("expired" if late else "destroyed")
+
+    def end(self, reason: EndReason) -> None:
+        """
+        The session is over: tell everybody who holds it, once.
+        """
+        self.retire(reason)()
+
+    def retire(self, reason: EndReason) -> Callable[[], None]:
+        """
+        The session is over.
+
+        @return: What tells everybody who holds it.
+        """
+        holders, self.holders = self.holders, {}
+        if self.reason is None:
+            self.reason = reason
+            if not self.isClosed:
+                self.close()
+
+        def tell() -> None:
+            while holders:
+                holder, _ = holders.popitem()
+                holder.ended(reason)
+
+        return tell
+
+    def close(self) -> None:
+        """
+        Be live no more.
+        """
+        self.isClosed = True
+        self.reading.stop()
+        self.saving.stop()
+        self.settings.gone(self)
+
+    def tellFailed(self, failure: Failure) -> None:
+        """
+        Tell who holds the session that it could not be read or stored.
+        """
+        for holder in list(self.holders):
+            holder.failed(failure)
+
+    def tellStored(self) -> None:
+        """
+        Tell who holds the session what became of its changes.
+        """
+        problem, self.record.problem = self.record.problem, None
+        if problem is not None:
+            self.tellFailed(Failure(problem))
+        for holder in list(self.holders):
+            holder.stored(self.record.number)

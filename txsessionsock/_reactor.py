@@ -1,0 +1,25 @@
+"""
+The clock of those who were not given one.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.interfaces import IReactorTime
+
+
+__all__ = ["clockOf"]
+
+
+def clockOf(reactor: IReactorTime | None) -> IReactorTime:
+    """
+    @return: The reactor that was given, or else the global one, which this
+        installs if nobody did.
+    """
+    if reactor is not None:
+        return reactor
+    # Importing it installs it, which no import of this package may do.
+    from twisted.internet import reactor as globalReactor  # noqa: PLC0415
+
+    return cast(IReactorTime, globalReactor)

@@ -1,0 +1,183 @@
+# -*- test-case-name: tests.test_manager -*-
+"""
+Keeping one live session fresh: reading it, and listening to its store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._rounds import Rounds
+from .interfaces import (
+    SessionError,
+    StoreFailure,
+    UndecodableSession,
+)
+
+
+if TYPE_CHECKING:
+    from ._live import Live
+
+__all__ = ["Reading"]
+
+_ASK_AGAIN = 1.0
+"""
+After how many seconds to ask a store again that failed.
+"""
+
+_SOONEST = 0.1
+"""
+After how many seconds at the soonest to ask about a deadline.
+"""
+
+
+class Reading:
+    """
+    The reading side of a live session.
+
+    @ivar rounds: Make the session fresh; each round serves all who came
+        before it began.
+    """
+
+    _log = Logger()
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._backend = live.backend
+        self._isStale = False
+        self._isRechecking = False
+        self._stopWatching: Callable[[], None] | None = None
+        self._deadline: IDelayedCall | None = None
+        self._recheckCall: IDelayedCall | None = None
+        self.rounds = Rounds(self._freshen)
+
+    @property
+    def isTrusted(self) -> bool:
+        """
+        Whether the session is as fresh as the store's reports make it.
+        """
+        return self._stopWatching is not None and not self._isStale
+
+    def _freshen(self) -> Deferred[None] | None:
+        self._live.checkAlive()
+        if not self._backend.isWatchable:
+            return Deferred.fromCoroutine(self.read(always=True))
+        self.watch()
+        fence = self._backend.fence(self._live.key)
+        isPassed = fence.called and not isinstance(fence.result, Failure)
+        if isPassed and self._live.isLoaded and not self._isStale:
+            return None
+        return Deferred.fromCoroutine(self._readBehind(fence))
+
+    async def _readBehind(self, fence: Deferred[None]) -> None:
+        isBlind = False
+        try:
+            await fence
+        except StoreFailure:
+            isBlind = True
+        await self.read(always=isBlind or not self._live.isLoaded)
+
+    async def read(self, *, always: bool) -> None:
+        """
+        Read the session in its turn, and merge what others wrote.
+
+        @param always: Also if the store reported no change.
+
+        @raise NoSuchSession: It is gone, or was over already.
+        """
+        live = self._live
+        async with live.turn:
+            live.checkAlive()
+            if not (always or self._isStale):
+                return
+            self._isStale = False
+            try:
+                live.absorb(await self._backend.load(live.key))
+            except (StoreFailure, UndecodableSession):
+                self._isStale = True
+                raise
+            live.tellStored()
+        if self._recheckCall is None and not self._backend.isWatchable:
+            self._recheckAfter(live.settings.recheckInterval)
+
+    def watch(self) -> None:
+        """
+        Begin to listen to what others do to the session, if the store tells.
+        """
+        if self._stopWatching is None and self._backend.isWatchable:
+            self._stopWatching = self._backend.watch(self._live.key, self._changed)
+
+    def _changed(self, key: str) -> None:
+        self._isStale = True
+        self._recheck()
+
+    def _recheck(self) -> None:
+        if self._isRechecking or not self._live.isLoaded:
+            return
+        self._isRechecking = True
+        reading = self.read(always=not self._backend.isWatchable)
+        Deferred.fromCoroutine(reading).addBoth(self._rechecked)
+
+    def _rechecked(self, result: object) -> None:
+        self._isRechecking = False
+        if not isinstance(result, Failure):
+            if self._isStale:
+                self._recheck()
+        elif result.check(StoreFailure):
+            self._recheckAfter(_ASK_AGAIN)
+        elif result.check(UndecodableSession):
+            self._live.tellFailed(result)
+        elif not result.check(SessionError):
+            self._log.failure("a session could not be read", result)
+
+    def _recheckAfter(self, delay: float) -> None:
+        if self._live.reason is None and delay > 0:
+            self._cancel(self._recheckCall)
+            self._recheckCall = self._backend.later(delay, self._recheckNow)
+
+    def _recheckNow(self) -> None:
+        self._recheckCall = None
+        self._recheck()
+
+    def expectEnd(self, deadline: float | None) -> None:
+        """
+        Ask the store on the deadline whether it was put off.
+
+        @param deadline: In seconds since the epoch; L{None} for never.
+        """
+        self._cancel(self._deadline)
+        self._deadline = None
+        if deadline is not None and self._live.reason is None:
+            delay = max(_SOONEST, deadline - self._backend.now())
+            self._deadline = self._backend.later(delay, self._onDeadline)
+
+    def _onDeadline(self) -> None:
+        self._deadline = None
+
+        def failed(failure: Failure) -> None:
+            failure.trap(SessionError)
+            if failure.check(StoreFailure) and not self._live.dropOverdue():
+                self.expectEnd(self._backend.now() + _ASK_AGAIN)
+
+        Deferred.fromCoroutine(self.read(always=True)).addErrback(failed)
+
+    def stop(self) -> None:
+        """
+        Listen no more.
+        """
+        stopWatching, self._stopWatching = self._stopWatching, None
+        if stopWatching is not None:
+            stopWatching()
+        self._cancel(self._deadline)
+        self._cancel(self._recheckCall)
+        self._deadline = self._recheckCall = None
+
+    def _cancel(self, call: IDelayedCall | None) -> None:
+        if call is not None and call.active():
+            call.cancel()

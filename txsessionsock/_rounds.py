@@ -1,0 +1,87 @@
+# -*- test-case-name: tests.test_rounds -*-
+"""
+Asking a question once for all who want to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+
+__all__ = ["Rounds"]
+
+
+class Rounds:
+    """
+    Runs something over and over, as long as anybody waits.  Whoever comes
+    while a round is under way gets the next one: what was begun before they
+    came proves nothing to them.
+
+    @ivar begun: How many rounds were begun.
+    """
+
+    def __init__(self, run: Callable[[], Deferred[None] | None]) -> None:
+        """
+        @param run: Begins one round; L{None} if that was all.
+        """
+        self._run = run
+        self.begun = 0
+        self._succeeded = 0
+        self._isRunning = False
+        self._current: list[Deferred[None]] = []
+        self._next: list[Deferred[None]] = []
+
+    def after(self, arrival: int) -> Deferred[None] | None:
+        """
+        Wait for a round that began later than a moment.
+
+        @param arrival: What L{begun} was at that moment.
+
+        @return: L{None} if such a round has succeeded.  Otherwise a
+            L{Deferred} that fails as the round does; cancelling it does not
+            disturb the others.
+        """
+        if self._succeeded > arrival:
+            return None
+        waiter: Deferred[None] = Deferred()
+        if not self._isRunning:
+            self._next.append(waiter)
+            self._begin()
+        elif self.begun > arrival:
+            self._current.append(waiter)
+        else:
+            self._next.append(waiter)
+        return waiter
+
+    def now(self) -> Deferred[None]:
+        """
+        Wait for a round that begins from now on.
+        """
+        return self.after(self.begun) or succeed(None)
+
+    def _begin(self) -> None:
+        self._isRunning = True
+        self.begun += 1
+        self._current, self._next = self._next, []
+        try:
+            running = self._run()
+        except Exception:
+            self._end(Failure())
+            return
+        if running is None:
+            self._end(None)
+        else:
+            running.addBoth(self._end)
+
+    def _end(self, result: Failure | None) -> None:
+        number, waiters, self._current = self.begun, self._current, []
+        self._isRunning = False
+        if not isinstance(result, Failure):
+            self._succeeded = number
+        for waiter in waiters:
+            waiter.callback(result)
+        if self._next and not self._isRunning:
+            self._begin()

@@ -1,0 +1,228 @@
+# -*- test-case-name: tests.test_manager -*-
+"""
+The one place where stores and frameworks meet, and the only one that decides
+when a session is read or written::
+
+    manager = SessionManager(MemoryStore(), Express(secrets=["keyboard cat"]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._backend import Backend
+from ._live import Live, Settings
+from ._merge import detached
+from ._reactor import clockOf
+from .interfaces import (
+    Document,
+    IFramework,
+    ISessionStore,
+    SessionError,
+    SessionID,
+    TooManySockets,
+)
+from .session import Holder, Session, shortHash
+
+
+__all__ = ["Freshness", "SessionManager"]
+
+Freshness = Literal["strict", "tracked"]
+
+
+class SessionManager:
+    """
+    One live L{Session} for each id that this process uses.
+
+    @ivar framework: What the bytes mean.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: ISessionStore,
+        framework: IFramework,
+        reactor: IReactorTime | None = None,
+        *,
+        freshness: Freshness = "strict",
+        saveInterval: float = 1.0,
+        storeTimeout: float = 2.0,
+        recheckInterval: float = 10.0,
+        unsavedLimit: int = 64 * 1024 * 1024,
+    ) -> None:
+        """
+        @param store: Where sessions are.  A store object serves one manager.
+
+        @param framework: What their bytes mean.
+
+        @param reactor: The clock; the global reactor unless a test says
+            otherwise.
+
+        @param freshness: C{"strict"}: a handler sees every write whose writer
+            had its answer before the message was sent.  C{"tracked"}: it sees
+            what the store has reported, without asking; stale by the time a
+            report takes.
+
+        @param saveInterval: After how many seconds at the latest a change is
+            stored that nobody asked to store at once.
+
+        @param storeTimeout: How many seconds the store has for an answer.
+
+        @param recheckInterval: Every how many seconds to look whether a
+            session is still there, if the store cannot be watched; 0 for
+            never.
+
+        @param unsavedLimit: How many bytes of sessions to keep that could not
+            be stored and that nobody holds any more.
+        """
+        if freshness not in ("strict", "tracked"):
+            raise ValueError(f"freshness is strict or tracked, not {freshness!r}")
+        self.framework = framework
+        self._backend = Backend(store, framework, clockOf(reactor), storeTimeout)
+        self._settings = Settings(
+            isTracked=freshness == "tracked",
+            saveInterval=saveInterval,
+            recheckInterval=recheckInterval,
+            began=self._began,
+            gone=self._gone,
+            keeps=self._keeps,
+            lost=self._lost,
+        )
+        self._lives: dict[SessionID, Live] = {}
+        self._unsaved: dict[Live, int] = {}
+        self._unsavedLimit = unsavedLimit
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """
+        The clock that everything about sessions goes by.
+        """
+        return self._backend.reactor
+
+    def open(
+        self, sessionID: SessionID, holder: Holder, limit: int | None = None
+    ) -> Deferred[Session]:
+        """
+        Get a session, fresh.
+
+        @param sessionID: Its id, which was verified.
+
+        @param holder: Who is to be told what happens to it, until L{release}.
+
+        @param limit: How many may hold it in this process.
+
+        @return: A L{Deferred} that fires with the session.  It fails with
+            L{NoSuchSession}, L{UndecodableSession}, L{StoreFailure} or
+            L{TooManySockets}.  Cancelling it gives up on the session.
+        """
+        live = self._lives.get(sessionID)
+        if live is None:
+            live = Live(self._backend, self._settings, sessionID)
+            self._lives[sessionID] = live
+        elif limit is not None and len(live.holders) + live.opening >= limit:
+            return fail(TooManySockets(f"the session has {limit} sockets already"))
+        return live.open(holder)
+
+    def create(self, holder: Holder) -> Session:
+        """
+        Begin a session.  It is not stored until something is put into it.
+        """
+        document = self.framework.newDocument(self._backend.now())
+        return self._begin(document, holder)
+
+    def _begin(self, document: Document, holder: Holder) -> Session:
+        live = Live(self._backend, self._settings, self.framework.newSessionID())
+        live.hold(holder)
+        return live.begin(document)
+
+    def release(self, session: Session, holder: Holder) -> Deferred[None]:
+        """
+        Hold a session no more.
+
+        @return: A L{Deferred} that fires when all its changes are stored.  It
+            fails like that of L{Session.save}; what can be tried again is.
+        """
+        return self._live(session).release(holder)
+
+    def regenerate(
+        self, session: Session, holder: Holder
+    ) -> Deferred[tuple[Session, Callable[[], None]]]:
+        """
+        Continue under a new id.  The old one ends at once.
+
+        @param holder: Who holds the new session.
+
+        @return: A L{Deferred} that fires with the new session, which has the
+            same data and is stored if the old one was, and with what tells
+            those who hold the old one.  It fails like that of
+            L{Session.save}.
+        """
+        return Deferred.fromCoroutine(self._regenerate(self._live(session), holder))
+
+    async def _regenerate(
+        self, live: Live, holder: Holder
+    ) -> tuple[Session, Callable[[], None]]:
+        await live.save()
+        document = self.framework.newDocument(self._backend.now())
+        session = self._begin(document, holder)
+        session.update(detached(live.record.copy.data))
+        try:
+            await session.save()
+            if not live.isNew:
+                await self._backend.destroy(live.key)
+        except SessionError:
+            await session.destroy()
+            raise
+        live.holders.pop(holder, None)
+        return session, live.retire("moved")
+
+    def stop(self) -> Deferred[None]:
+        """
+        Store everything, before the process ends.
+
+        @return: A L{Deferred} that fires when everything is stored or failed.
+        """
+        saving = [live.save() for live in list(self._lives.values()) if live.isLoaded]
+        for deferred in saving:
+            deferred.addErrback(self._notSaved)
+        done: Deferred[None] = DeferredList(saving).addCallback(lambda _: None)
+        return done
+
+    def _notSaved(self, failure: Failure) -> None:
+        self._log.warn("a session was not stored: {why}", why=type(failure.value).__name__)
+
+    def _live(self, session: Session) -> Live:
+        keeper = session.keeper
+        assert isinstance(keeper, Live), "not a session of this manager"
+        return keeper
+
+    def _began(self, live: Live) -> None:
+        if not live.isClosed:
+            self._lives.setdefault(live.id, live)
+
+    def _gone(self, live: Live) -> None:
+        self._unsaved.pop(live, None)
+        if self._lives.get(live.id) is live:
+            del self._lives[live.id]
+
+    def _keeps(self, live: Live) -> bool:
+        size = len(self.framework.key(live.id)) + live.record.size
+        self._unsaved[live] = size
+        if sum(self._unsaved.values()) <= self._unsavedLimit:
+            return True
+        self._lost(live)
+        return False
+
+    def _lost(self, live: Live) -> None:
+        self._log.error(
+            "gave up storing the changes of session {session}, {size} bytes",
+            session=shortHash(live.id),
+            size=live.record.size,
+        )
