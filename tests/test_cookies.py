@@ -113,6 +113,13 @@ class SignatureTests(SynchronousTestCase):
         self.assertIsNone(unsign(signed, ["new"]))
         self.assertIsNone(unsign(signed, []))
 
+    def test_empty(self) -> None:
+        """
+        The signature of nothing needs its dot, too.
+        """
+        self.assertEqual(unsign(sign("", "k"), ["k"]), "")
+        self.assertIsNone(unsign(sign("", "k").removeprefix("."), ["k"]))
+
     @given(TEXT, TEXT, st.integers(0), st.characters())
     def test_tampered(self, value: str, secret: str, at: int, other: str) -> None:
         """

@@ -8,11 +8,12 @@ import json
 import shutil
 import subprocess
 from base64 import b64decode
+from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import skipUnless
 from urllib.parse import unquote
 
@@ -69,6 +70,15 @@ class Colour(IntEnum):
     """
 
     RED = 1
+
+
+class Pair(NamedTuple):
+    """
+    Something that looks like a tuple and comes back as a list.
+    """
+
+    left: int
+    right: int
 
 
 class FixtureTests(SynchronousTestCase):
@@ -460,6 +470,8 @@ class EncodingTests(SynchronousTestCase):
             (float("nan"), "float that is not finite"),
             (float("-inf"), "float that is not finite"),
             (Colour.RED, "Colour"),
+            (defaultdict(int), "defaultdict"),
+            (Pair(1, 2), "Pair"),
             ({1999: "s3cret"}, "int as a key"),
             ({None: "s3cret"}, "NoneType as a key"),
             (Document({"s3cret": 1}, {}), "Document"),

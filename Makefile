@@ -1,0 +1,46 @@
+# make demo    serve the demo at http://localhost:8080/
+# make test    run all tests; ARGS="-k cookies" runs some
+# make lint    ruff and mypy
+# make clean   remove what these made
+#
+# Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.has-demo
+	$(BIN)/twistd --nodaemon --pidfile= sessionsock $(ARGS)
+
+test: $(VENV)/.has-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.has-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* twisted/plugins/dropin.cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or later is needed: make PYTHON=python3.13'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'This Python makes no virtual environments: install python3-venv'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.has-demo: EXTRA :=
+$(VENV)/.has-test: EXTRA := [test]
+$(VENV)/.has-dev: EXTRA := [dev]
+
+$(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'
+	@touch $@

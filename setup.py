@@ -1,0 +1,84 @@
+"""
+The distribution.  C{package_dir} and the hand-written list of packages are
+there for C{twisted/plugins}: without the first, an editable install is an
+import hook, which does not show Twisted our plugin; C{find_packages} leaves
+out the directory, since it must not have an C{__init__.py}.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+
+here = Path(__file__).parent
+readme = here / "README.md"
+test = [
+    "hypothesis",
+    "pytest>=8",
+    "pytest-twisted>=1.14",
+    "selenium>=4.11",
+    # To build the package in its own tests, without the network.
+    "pip",
+    "setuptools>=65",
+    "wheel",
+]
+extras = {
+    "klein": ["klein>=24.8"],
+    "redis": ["hiredis>=2"],
+    "socketio": ["python-socketio>=5.18,<6"],
+    "tls": ["pyopenssl>=21", "service-identity>=18.1"],
+    "test": test,
+    "dev": [
+        *test,
+        "build",
+        "mypy>=1.11",
+        "mypy-zope>=1.0.7",
+        "ruff>=0.9",
+        "towncrier>=24.8",
+    ],
+}
+
+setup(
+    name="txsessionsock",
+    version="0.1.0",
+    description="Use your web sessions on your WebSockets, with Twisted and Autobahn",
+    long_description=readme.read_text("utf-8") if readme.exists() else "",
+    long_description_content_type="text/markdown",
+    author="The txsessionsock authors",
+    license="MIT",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Twisted",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Internet :: WWW/HTTP :: Session",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    install_requires=[
+        "autobahn>=26.7.1",
+        "msgspec>=0.18",
+        "twisted>=24.7",
+        "txredisapi>=1.4.10",
+        "zope.interface>=6",
+    ],
+    extras_require=extras,
+    package_dir={"": "."},
+    packages=[
+        "txsessionsock",
+        "txsessionsock.frameworks",
+        "txsessionsock.stores",
+        "twisted.plugins",
+    ],
+    package_data={
+        "txsessionsock": [
+            "py.typed",
+            *(f"**/*.{suffix}" for suffix in ("css", "html", "js", "sql", "svg")),
+        ],
+    },
+    include_package_data=False,
+    zip_safe=False,
+)

@@ -1,0 +1,53 @@
+"""
+What all tests have in common.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+from twisted.trial.unittest import TestCase
+
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+_Wrapper = Generator[None, _Report, _Report]
+
+
+def _unskipped(report: _Report) -> _Report:
+    """
+    Make a failure of a skip, if C{SESSIONSOCK_NO_SKIP} is set.
+    """
+    if report.skipped and os.environ.get("SESSIONSOCK_NO_SKIP"):
+        skip = report.longrepr
+        reason = skip[2] if isinstance(skip, tuple) else str(skip)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: nothing may be skipped here: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[
+    None, pytest.TestReport, pytest.TestReport
+]:
+    return _unskipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> _Wrapper[pytest.CollectReport]:
+    return _unskipped((yield))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Refuse trial's asynchronous test cases: they run the reactor themselves,
+    and fail, as soon as a test of pytest-twisted has run before them.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and issubclass(item.cls or int, TestCase):
+            raise pytest.UsageError(
+                f"{item.nodeid}: use SynchronousTestCase, or a function with "
+                "pytest_twisted.ensureDeferred where the reactor must run"
+            )
