@@ -1,0 +1,216 @@
+"""
+Tests that the layers of the design stay apart, and that L{tests.layers}, which
+says so, would notice if they did not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.layers import PACKAGE, moduleNames, violations
+
+
+ROOT = Path(__file__).parent.parent / PACKAGE
+
+
+class LayerTests(SynchronousTestCase):
+    """
+    Tests for the package as it is.
+    """
+
+    def test_layers(self) -> None:
+        """
+        No module imports what it should not.
+        """
+        files = moduleNames(ROOT)
+        self.assertIn("interfaces", files)
+        self.assertIn("frameworks.express", files)
+        sources = {name: path.read_text("utf-8") for name, path in files.items()}
+        packages = {n for n, path in files.items() if path.name == "__init__.py"}
+        self.assertEqual(violations(sources, packages), [])
+
+
+class CheckerTests(SynchronousTestCase):
+    """
+    Tests for L{violations}, on packages made up for it.
+    """
+
+    def check(self, **sources: str) -> list[str]:
+        """
+        Check modules; a C{__} in a name stands for a dot.
+        """
+        named = {name.replace("__", "."): text for name, text in sources.items()}
+        packages = {"", "frameworks", "stores", "socketio"}
+        return violations(dict.fromkeys(packages, "") | named, packages)
+
+    def assertFine(self, **sources: str) -> None:
+        """
+        Check that there is nothing wrong.
+        """
+        self.assertEqual(self.check(**sources), [])
+
+    def assertWrong(self, expected: str, **sources: str) -> None:
+        """
+        Check that exactly one thing is wrong.
+        """
+        (problem,) = self.check(**sources)
+        self.assertIn(expected, problem)
+
+    def test_downwards(self) -> None:
+        """
+        Imports go down, in whichever form.
+        """
+        self.assertFine(
+            interfaces="from dataclasses import dataclass",
+            session="from .interfaces import NoSuchSession",
+            frameworks__express="from .. import cookies\nfrom ..interfaces import X",
+            cookies="",
+            stores__memory="import txsessionsock.interfaces",
+            manager="from .stores.memory import MemoryStore\nfrom . import session",
+            protocol="from autobahn.twisted.websocket import X\nfrom .manager import Y",
+            tap="from twisted.internet import reactor\nfrom .protocol import X",
+        )
+
+    def test_upwards(self) -> None:
+        """
+        Imports that go up are found, in whichever form and wherever.
+        """
+        for text in (
+            "from .manager import SessionManager",
+            "from . import manager",
+            "import txsessionsock.manager",
+            "from txsessionsock import manager",
+            "from txsessionsock.manager import SessionManager as S",
+            "def f():\n    from .manager import SessionManager",
+            "class C:\n    async def f(self):\n        from . import manager",
+            "if TYPE_CHECKING:\n    from .manager import SessionManager",
+            "try:\n    from .manager import X\nexcept ImportError:\n    pass",
+        ):
+            self.assertWrong("imports manager of layer 3", session=text, manager="")
+        for text in "from ..manager import X", "from .. import manager":
+            self.assertWrong("imports manager of", stores__memory=text, manager="")
+
+    def test_notWritten(self) -> None:
+        """
+        A module that does not exist yet has its layer already.
+        """
+        self.assertWrong("imports hub of layer 3", session="from .hub import Hub")
+
+    def test_unknown(self) -> None:
+        """
+        A module that is in no layer is not let in by oversight.
+        """
+        self.assertWrong("surprise: unknown; give it a layer", surprise="")
+        self.assertWrong("_surprise: unknown; give it", _surprise="")
+        self.assertWrong("odd is unknown; give it", tap="from .odd import x")
+
+    def test_foundation(self) -> None:
+        """
+        Layer 0 imports nothing of ours, not even from itself.
+        """
+        self.assertWrong("layer 0 imports nothing", interfaces="import txsessionsock")
+        self.assertWrong("layer 0", **{"": "from .interfaces import X"}, interfaces="")
+
+    def test_siblings(self) -> None:
+        """
+        Stores and frameworks do not know each other, but may share private
+        modules.
+        """
+        for family in "stores", "frameworks":
+            for text in f"from txsessionsock.{family}.a import x", "from . import a":
+                self.assertWrong(
+                    f"its sibling {family}.a",
+                    **{f"{family}__a": "", f"{family}__b": text},
+                )
+            for text in "from ._shared import x", "from . import _shared":
+                self.assertFine(
+                    **{f"{family}___shared": "", f"{family}__b": text},
+                )
+
+    def test_cycle(self) -> None:
+        """
+        Within a layer, imports do not go round, not even by way of a function;
+        what type checkers alone see may.
+        """
+        late = "def f():\n    from .hub import Hub"
+        for text in "from .hub import Hub", late:
+            self.assertWrong("go round", hub="from .client import C", client=text)
+        self.assertFine(
+            hub="from .client import C",
+            client="if TYPE_CHECKING:\n    from .hub import Hub",
+        )
+
+    def test_autobahn(self) -> None:
+        """
+        Layers under the fourth know neither Autobahn nor Twisted Web.
+        """
+        for text in (
+            "import autobahn",
+            "from autobahn.twisted import websocket",
+            "from twisted import web",
+            "from twisted.web import http",
+            "def f():\n    from twisted.web.server import Site",
+            "import txaio",
+        ):
+            self.assertWrong("which is for 4, 5", manager=text)
+            self.assertFine(protocol=text)
+            self.assertFine(demo=text)
+
+    def test_redis(self) -> None:
+        """
+        Redis is for the modules that are about it, and they are imported on
+        demand.
+        """
+        self.assertFine(stores__redis="import txredisapi", bus="import txredisapi")
+        self.assertWrong("which is for stores.redis", manager="import txredisapi")
+        for target in "from .bus import Bus", "from .stores.redis import RedisStore":
+            self.assertWrong("for a function that needs it", service=target)
+            self.assertFine(service=f"def f():\n    {target}")
+
+    def test_extras(self) -> None:
+        """
+        Each extra has its one place, and a package nobody thought of has none.
+        """
+        self.assertFine(klein="import klein", socketio__server="import socketio")
+        self.assertWrong("which is for klein", web="from klein import Klein")
+        self.assertWrong("which is for socketio", protocol="import socketio")
+        self.assertWrong("say in PLACES", web="import requests")
+
+    def test_reactor(self) -> None:
+        """
+        Only the service imports the reactor when it is imported itself;
+        others may fall back on it, and pure modules not even that.
+        """
+        for text in (
+            "from twisted.internet import reactor",
+            "from twisted.internet import defer, reactor as r",
+            "import twisted.internet.reactor",
+            "class C:\n    from twisted.internet import reactor",
+        ):
+            self.assertWrong("imports the reactor", manager=text)
+            self.assertFine(service=text)
+        fallback = "def f(self):\n    from twisted.internet import reactor"
+        self.assertFine(manager=fallback)
+        self.assertWrong("no clock", session=fallback)
+
+    def test_clock(self) -> None:
+        """
+        Pure modules do not know what time it is.
+        """
+        for text in (
+            "import time",
+            "from time import time",
+            "def f():\n    import time",
+            "from twisted.internet import task",
+        ):
+            self.assertWrong("have no clock", frameworks__express=text)
+            self.assertFine(stores__memory=text)
+        for text in (
+            "from datetime import datetime\nx = datetime.now()",
+            "import datetime\ndef f(): return datetime.datetime.utcnow()",
+            "from datetime import date\nx = date.today()",
+        ):
+            self.assertWrong("reads a clock", interfaces=text)
+            self.assertFine(manager=text)
