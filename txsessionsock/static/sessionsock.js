@@ -125,7 +125,8 @@
     /**
      * Send a value, as it is now, as JSON.  While away it is kept, in order,
      * and sent first thing after.  When as many as `queue` are kept, the new
-     * one is refused: a queue with a hole in it would be worse.
+     * one is refused: a queue with a hole in it would be worse.  What left just
+     * before a connection was lost may not have arrived, and is not sent again.
      *
      * @param {*} value
      * @returns {boolean} Whether it was sent or kept.
@@ -186,7 +187,6 @@
 
     _heard(visit, data) {
       visit.heard = true;
-      clearTimeout(visit.proof);
       this._connect();
       if (this._over) return;
       this._emit("message", JSON.parse(data));
@@ -261,7 +261,6 @@
 
     _finish() {
       this._over = true;
-      this._queue.length = 0;
       clearTimeout(this._timer);
       if (root.removeEventListener) root.removeEventListener("online", this._online);
     }
