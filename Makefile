@@ -25,8 +25,8 @@ lint: $(VENV)/.has-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* twisted/plugins/dropin.cache
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info twisted/plugins/dropin.cache
+	rm -rf tests.test_* _trial_temp* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made:

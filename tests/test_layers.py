@@ -168,6 +168,7 @@ class CheckerTests(SynchronousTestCase):
         for target in "from .bus import Bus", "from .stores.redis import RedisStore":
             self.assertWrong("for a function that needs it", service=target)
             self.assertFine(service=f"def f():\n    {target}")
+            self.assertFine(service=f"if TYPE_CHECKING:\n    {target}")
 
     def test_extras(self) -> None:
         """
