@@ -1,0 +1,350 @@
+# -*- test-case-name: tests.test_store_memory -*-
+"""
+What every store promises, as tests; published in L{txsessionsock.testing}.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import time
+from typing import TYPE_CHECKING, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
+
+from .interfaces import (
+    FOREVER,
+    KEEP,
+    TTL,
+    ISessionStore,
+    NoSuchSession,
+    SessionConflict,
+    Stored,
+)
+
+
+if TYPE_CHECKING:
+    from twisted.trial.unittest import SynchronousTestCase as _TestCase
+else:
+    # As a test case of its own it would be run wherever it is imported.
+    _TestCase = object
+
+
+__all__ = ["KEY", "StoreContract"]
+
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+KEY = "sess:key"
+
+
+class StoreContract(_TestCase):
+    """
+    Tests for what every L{ISessionStore} promises.
+
+    Mix into a L{twisted.trial.unittest.SynchronousTestCase}, and override what
+    is below up to L{now}.
+
+    @cvar lifetime: A number of seconds that L{advance} can let pass.
+
+    @cvar tolerance: By how many seconds a deadline may be off.
+    """
+
+    lifetime = 60.0
+    tolerance = 1.0
+
+    def makeStore(self) -> ISessionStore:
+        """
+        A store on a new, empty place.
+        """
+        raise NotImplementedError
+
+    def makeOther(self, store: ISessionStore) -> ISessionStore:
+        """
+        Another store on the same place, as another process would have it.
+        """
+        raise NotImplementedError
+
+    def wait(self, answer: Deferred[T]) -> T:
+        """
+        Wait for an answer.
+
+        @raise Exception: What the L{Deferred} failed with.
+        """
+        results: list[T | Failure] = []
+        answer.addBoth(results.append)
+        self.assertTrue(results, "no answer yet: override wait()")
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return results[0]
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let time pass.
+        """
+        raise NotImplementedError
+
+    def now(self) -> float:
+        """
+        What the store thinks the time is, in seconds since the epoch.
+        """
+        return time()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.makeStore()
+        self.other = self.makeOther(self.store)
+
+    def failing(self, answer: Deferred[T], kind: type[E]) -> E:
+        """
+        Wait for an answer that is to fail.
+        """
+        with self.assertRaises(kind) as caught:
+            self.wait(answer)
+        error: E = caught.exception
+        return error
+
+    def create(self, raw: bytes = b"old", ttl: TTL = FOREVER) -> None:
+        """
+        Have a session.
+        """
+        self.assertIs(self.wait(self.store.create(KEY, raw, ttl)), True)
+
+    def stored(self) -> Stored | None:
+        """
+        The session as both stores see it.
+        """
+        seen = self.wait(self.store.load(KEY))
+        self.assertEqual(seen, self.wait(self.other.load(KEY)))
+        return seen
+
+    def assertRaw(self, raw: bytes) -> None:
+        """
+        There is a session, and these are its bytes.
+        """
+        seen = self.stored()
+        self.assertIsNotNone(seen)
+        assert seen is not None
+        self.assertEqual(seen.raw, raw)
+        self.assertIs(type(seen.raw), bytes)
+
+    def assertDeadline(self, expires: float | None, ttl: float) -> None:
+        """
+        A deadline is so many seconds away, and is what is stored.
+        """
+        assert expires is not None, "there is no deadline"
+        self.assertLess(abs(self.now() + ttl - expires), self.tolerance)
+        seen = self.stored()
+        assert seen is not None and seen.expires is not None
+        self.assertLess(abs(seen.expires - expires), 0.002)
+
+    def test_interface(self) -> None:
+        """
+        The store provides L{ISessionStore}.
+        """
+        verifyObject(ISessionStore, self.store)
+
+    def test_missing(self) -> None:
+        """
+        Of a session that is not there, each method says so, and none makes it.
+        """
+        self.assertIsNone(self.stored())
+        self.failing(self.store.replace(KEY, b"", b"new", FOREVER), NoSuchSession)
+        self.failing(self.store.replace(KEY, b"", b"new", KEEP), NoSuchSession)
+        self.failing(self.store.touch(KEY, 60.0), NoSuchSession)
+        self.failing(self.store.touch(KEY, KEEP), NoSuchSession)
+        self.assertIs(self.wait(self.store.destroy(KEY)), False)
+        self.assertIsNone(self.stored())
+
+    def test_create(self) -> None:
+        """
+        A new session is there for all, and stays as it is when somebody wants
+        to create it again.
+        """
+        self.create(b"first")
+        self.assertEqual(self.stored(), Stored(b"first", None))
+        for store in self.store, self.other:
+            self.assertIs(self.wait(store.create(KEY, b"second", 60.0)), False)
+        self.assertEqual(self.stored(), Stored(b"first", None))
+
+    def test_createForAWhile(self) -> None:
+        """
+        A session may be created with a number of seconds to live.
+        """
+        self.create(ttl=1000)
+        seen = self.stored()
+        assert seen is not None
+        self.assertDeadline(seen.expires, 1000)
+
+    def test_keys(self) -> None:
+        """
+        Keys that differ in anything are different sessions.
+        """
+        keys = [
+            "k",
+            "K",
+            "k ",
+            "k:1",
+            "k*",
+            "k'",
+            'k"',
+            "k%",
+            "k/../k",
+            "ké",
+            "k" * 500,
+        ]
+        for key in keys:
+            self.assertIs(self.wait(self.store.create(key, key.encode(), 60.0)), True)
+        for key in keys:
+            seen = self.wait(self.other.load(key))
+            assert seen is not None
+            self.assertEqual(seen.raw, key.encode())
+
+    def test_exactBytes(self) -> None:
+        """
+        Bytes come back as they were stored, and are compared as such.
+        """
+        was = b"old"
+        self.create(was)
+        for raw in (
+            b"",
+            b"\0",
+            b"a\0b",
+            b"a\0c",
+            b"\xff\xfe\x80",
+            b"1",
+            b"01",
+            b" \r\n",
+            bytes(range(256)) * 4096,
+        ):
+            self.failing(
+                self.other.replace(KEY, was + b"\0", raw, KEEP), SessionConflict
+            )
+            result = self.wait(self.other.replace(KEY, was, raw, KEEP))
+            self.assertEqual(result, Stored(raw, None))
+            self.assertRaw(raw)
+            was = raw
+
+    def test_conflict(self) -> None:
+        """
+        Other bytes than the expected ones are left alone, and shown to who
+        wanted to replace them.
+        """
+        self.create(b"a")
+        self.wait(self.other.replace(KEY, b"a", b"b", 1000.0))
+        error = self.failing(self.store.replace(KEY, b"a", b"c", 5.0), SessionConflict)
+        self.assertEqual(error.current, self.stored())
+        self.assertEqual(error.current.raw, b"b")
+        self.assertDeadline(error.current.expires, 1000)
+
+    def test_replaceLifetimes(self) -> None:
+        """
+        A write sets the deadline anew, ends it, or leaves it.
+        """
+        self.create(b"1", 1000)
+        kept = self.wait(self.store.replace(KEY, b"1", b"2", KEEP))
+        self.assertDeadline(kept.expires, 1000)
+        longer = self.wait(self.store.replace(KEY, b"2", b"3", 2000))
+        self.assertDeadline(longer.expires, 2000)
+        self.assertEqual(
+            self.wait(self.store.replace(KEY, b"3", b"4", FOREVER)), Stored(b"4", None)
+        )
+        self.assertEqual(
+            self.wait(self.store.replace(KEY, b"4", b"5", KEEP)), Stored(b"5", None)
+        )
+        self.assertEqual(self.stored(), Stored(b"5", None))
+
+    def test_touch(self) -> None:
+        """
+        A touch sets the deadline anew, ends it, or leaves it, and leaves the
+        bytes.
+        """
+        self.create(ttl=1000)
+        self.assertDeadline(self.wait(self.store.touch(KEY, 2000)), 2000)
+        self.assertDeadline(self.wait(self.store.touch(KEY, 500)), 500)
+        self.assertDeadline(self.wait(self.store.touch(KEY, KEEP)), 500)
+        self.assertIsNone(self.wait(self.store.touch(KEY, FOREVER)))
+        self.assertIsNone(self.wait(self.store.touch(KEY, KEEP)))
+        self.assertEqual(self.stored(), Stored(b"old", None))
+
+    def test_destroy(self) -> None:
+        """
+        A session that was destroyed is gone for all, once.
+        """
+        self.create()
+        self.assertIs(self.wait(self.other.destroy(KEY)), True)
+        self.assertIs(self.wait(self.store.destroy(KEY)), False)
+        self.assertIsNone(self.stored())
+        self.failing(self.store.replace(KEY, b"old", b"new", KEEP), NoSuchSession)
+        self.failing(self.store.touch(KEY, KEEP), NoSuchSession)
+        self.assertIsNone(self.stored())
+        self.create(b"again")
+        self.assertEqual(self.stored(), Stored(b"again", None))
+
+    def test_expired(self) -> None:
+        """
+        A session whose deadline has passed is gone for every method.
+        """
+        self.create(ttl=self.lifetime)
+        self.advance(self.lifetime * 0.5)
+        self.assertRaw(b"old")
+        self.advance(self.lifetime * 0.6)
+        self.failing(self.store.replace(KEY, b"old", b"new", FOREVER), NoSuchSession)
+        self.failing(self.store.replace(KEY, b"old", b"new", KEEP), NoSuchSession)
+        self.failing(self.store.touch(KEY, FOREVER), NoSuchSession)
+        self.assertIs(self.wait(self.store.destroy(KEY)), False)
+        self.assertIsNone(self.stored())
+
+    def test_createdOnExpired(self) -> None:
+        """
+        The key of a session that has expired is free, and nothing of that
+        session is left.
+        """
+        self.create(b"first", self.lifetime)
+        self.advance(self.lifetime * 1.1)
+        self.create(b"second")
+        self.assertEqual(self.stored(), Stored(b"second", None))
+
+    def test_deadlineMoves(self) -> None:
+        """
+        It is the last deadline that counts: touches and writes put it off,
+        L{KEEP} does not.
+        """
+        self.create(b"1", self.lifetime)
+        self.advance(self.lifetime * 0.6)
+        self.wait(self.store.touch(KEY, self.lifetime))
+        self.advance(self.lifetime * 0.6)
+        self.wait(self.store.replace(KEY, b"1", b"2", self.lifetime))
+        self.advance(self.lifetime * 0.6)
+        self.wait(self.store.replace(KEY, b"2", b"3", KEEP))
+        self.assertRaw(b"3")
+        self.advance(self.lifetime * 0.6)
+        self.assertIsNone(self.stored())
+
+    def test_endless(self) -> None:
+        """
+        A session that once had a deadline and has none now does not end.
+        """
+        self.create(ttl=self.lifetime)
+        self.wait(self.store.touch(KEY, FOREVER))
+        self.advance(self.lifetime * 1.5)
+        self.assertEqual(self.stored(), Stored(b"old", None))
+
+    def test_concurrent(self) -> None:
+        """
+        Of several who replace the same bytes at once, one does.
+        """
+        self.create(b"old")
+        stores = [self.store, self.other] * 4
+        answers = [
+            store.replace(KEY, b"old", b"%d" % n, KEEP)
+            for n, store in enumerate(stores)
+        ]
+        won = []
+        for answer in answers:
+            with suppress(SessionConflict):
+                won.append(self.wait(answer))
+        self.assertEqual(len(won), 1)
+        self.assertEqual(self.stored(), won[0])

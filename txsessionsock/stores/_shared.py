@@ -1,0 +1,97 @@
+# -*- test-case-name: tests.test_stores -*-
+"""
+What stores have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from twisted.logger import Logger
+
+from txsessionsock.interfaces import FOREVER, KEEP, TTL, Lifetime
+
+
+__all__ = ["Changed", "Watchers", "deadline", "newDeadline"]
+
+
+Changed = Callable[[str], None]
+"""
+What is called with the key of a session that was changed by others.
+"""
+
+
+def deadline(ttl: TTL, now: float, current: float | None = None) -> float | None:
+    """
+    When a session ends.
+
+    @param current: What L{KEEP} keeps.
+
+    @return: Seconds since the epoch, or L{None} for never.
+    """
+    if isinstance(ttl, Lifetime):
+        return current if ttl is KEEP else None
+    return now + ttl
+
+
+def newDeadline(ttl: TTL, now: float) -> float | None:
+    """
+    When a session ends that begins now.
+    """
+    if ttl is KEEP:
+        raise ValueError(f"a new session has no lifetime to keep: give {FOREVER}")
+    return deadline(ttl, now)
+
+
+class Watchers:
+    """
+    Who wants to be told about which key.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._byKey: dict[str, dict[object, Changed]] = {}
+
+    def __len__(self) -> int:
+        return len(self._byKey)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._byKey)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._byKey
+
+    def add(
+        self, key: str, changed: Changed, ended: Callable[[str], None]
+    ) -> Callable[[], None]:
+        """
+        Begin to watch.
+
+        @param ended: Called with the key when nobody watches it any more.
+
+        @return: A function that stops the watching.
+        """
+        token = object()
+        self._byKey.setdefault(key, {})[token] = changed
+
+        def stop() -> None:
+            watchers = self._byKey.get(key, {})
+            if watchers.pop(token, None) is not None and not watchers:
+                del self._byKey[key]
+                ended(key)
+
+        return stop
+
+    def report(self, keys: Iterable[str]) -> None:
+        """
+        Call whoever watches one of the keys.
+        """
+        for key in keys:
+            for token, changed in list(self._byKey.get(key, {}).items()):
+                # One of those called before may have stopped this one.
+                if token in self._byKey.get(key, {}):
+                    try:
+                        changed(key)
+                    except Exception:
+                        self._log.failure("who watches a session failed")

@@ -1,0 +1,272 @@
+# -*- test-case-name: tests.test_testing -*-
+"""
+For the tests of those who write a store, and of those who use one.
+
+A store has all that this library expects of it when these pass::
+
+    class MyStoreTests(WatchableContract, SynchronousTestCase):
+        def makeStore(self):
+            return MyStore(...)
+
+        def makeOther(self, store):
+            return MyStore(...)     # on the same place, as in another process
+
+They run under trial and under pytest.  A C{TestCase} whose methods are
+coroutines would not: it runs the global reactor, which cannot be run again in
+a session of pytest-twisted.  So the tests are synchronous and wait by
+L{StoreContract.wait}, which a store that does not answer at once overrides::
+
+    def setUp(self):
+        self.reactor = PrivateReactor()
+        self.addCleanup(self.reactor.close)
+        super().setUp()
+
+    def wait(self, answer):
+        return self.reactor.wait(answer)
+
+    def advance(self, seconds):
+        self.reactor.advance(seconds)
+
+    def now(self):
+        return self.reactor.seconds()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.selectreactor import SelectReactor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ._contract import StoreContract
+from ._watchcontract import WatchableContract
+from .interfaces import (
+    TTL,
+    ISessionStore,
+    IWatchableStore,
+    Stored,
+    StoreFailure,
+    StoreTimeout,
+)
+
+
+__all__ = [
+    "FlakyStore",
+    "PrivateReactor",
+    "StoreContract",
+    "UnwatchableStore",
+    "WatchableContract",
+]
+
+
+T = TypeVar("T")
+
+
+class PrivateReactor(SelectReactor):
+    """
+    A reactor that is not the global one, runs only while a test waits, and
+    whose clock can be put forward.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        super().__init__()
+
+    def seconds(self) -> float:
+        return time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """
+        Put the clock forward, and do what is due then.
+        """
+        self._ahead += seconds
+        self.runUntilCurrent()
+        self.doIteration(0)
+        self.runUntilCurrent()
+
+    def wait(self, answer: Deferred[T], limit: float = 10.0) -> T:
+        """
+        Run until there is an answer.
+
+        @raise Exception: What the L{Deferred} failed with.
+        """
+        results: list[Any] = []
+        answer.addBoth(results.append)
+        self.waitUntil(lambda: bool(results), limit)
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        result: T = results[0]
+        return result
+
+    def waitUntil(self, happened: Callable[[], bool], limit: float = 10.0) -> None:
+        """
+        Run until something has happened.
+
+        @raise AssertionError: It took more than C{limit} seconds.
+        """
+        end = time() + limit
+        self.runUntilCurrent()
+        while not happened():
+            if time() > end:
+                raise AssertionError(f"nothing happened for {limit} seconds")
+            timeout = self.timeout()
+            self.doIteration(0.05 if timeout is None else min(0.05, timeout))
+            self.runUntilCurrent()
+
+    def close(self) -> None:
+        """
+        Give the file descriptors back.
+        """
+        for reader in self._internalReaders.copy():
+            self.removeReader(reader)
+            reader.connectionLost(Failure(ConnectionAbortedError()))
+
+
+@implementer(ISessionStore)
+class UnwatchableStore:
+    """
+    A store that can do no more than it must.
+    """
+
+    def __init__(self, inner: ISessionStore) -> None:
+        self.inner = inner
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return self.inner.load(key)
+
+    def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        return self.inner.create(key, raw, ttl)
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        return self.inner.replace(key, old, new, ttl)
+
+    def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
+        return self.inner.touch(key, ttl)
+
+    def destroy(self, key: str) -> Deferred[bool]:
+        return self.inner.destroy(key)
+
+
+_METHODS = ("load", "create", "replace", "touch", "destroy", "fence")
+
+_HOLD, _LOSE = "hold", "lose"
+
+
+@implementer(IWatchableStore)
+class FlakyStore:
+    """
+    A store whose outages are made by the test.
+
+    L{fail}, L{hold} and L{lose} hold for the methods whose names are given,
+    for all if none is.
+
+    @ivar calls: The name of the method and the key of every call.
+    """
+
+    def __init__(self, inner: IWatchableStore) -> None:
+        self.inner = inner
+        self.calls: list[tuple[str, str]] = []
+        self._modes: dict[str, StoreFailure | str] = {}
+        self._gates: list[Deferred[None]] = []
+        self._watchers: dict[object, tuple[str, Callable[[str], None]]] = {}
+        self._missed = False
+
+    def fail(self, error: StoreFailure, *methods: str) -> None:
+        """
+        From now on, do nothing and fail with C{error}.  While L{fence} fails,
+        no change is reported either.
+        """
+        self._set(error, methods)
+
+    def lose(self, *methods: str) -> None:
+        """
+        From now on, do what is asked and fail with L{StoreTimeout}.
+        """
+        self._set(_LOSE, methods)
+
+    def hold(self, *methods: str) -> None:
+        """
+        From now on, do what is asked and answer when told to L{release}.
+        """
+        self._set(_HOLD, methods)
+
+    def release(self) -> None:
+        """
+        Give the answers that were held, and hold no more.
+        """
+        self._modes = {m: mode for m, mode in self._modes.items() if mode != _HOLD}
+        gates, self._gates = self._gates, []
+        for gate in gates:
+            gate.callback(None)
+
+    def heal(self) -> None:
+        """
+        Be well: answer what was held, and report every watched key if changes
+        may have been missed.
+        """
+        self._modes.clear()
+        self.release()
+        if self._missed:
+            self._missed = False
+            for key, changed in list(self._watchers.values()):
+                changed(key)
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return self._ask("load", key, lambda: self.inner.load(key))
+
+    def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        return self._ask("create", key, lambda: self.inner.create(key, raw, ttl))
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        return self._ask("replace", key, lambda: self.inner.replace(key, old, new, ttl))
+
+    def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
+        return self._ask("touch", key, lambda: self.inner.touch(key, ttl))
+
+    def destroy(self, key: str) -> Deferred[bool]:
+        return self._ask("destroy", key, lambda: self.inner.destroy(key))
+
+    def fence(self, key: str) -> Deferred[None]:
+        return self._ask("fence", key, lambda: self.inner.fence(key))
+
+    def watch(self, key: str, changed: Callable[[str], None]) -> Callable[[], None]:
+        token = object()
+        self._watchers[token] = key, changed
+
+        def relay(key: str) -> None:
+            if not self._missed:
+                changed(key)
+
+        unwatch = self.inner.watch(key, relay)
+
+        def stop() -> None:
+            self._watchers.pop(token, None)
+            unwatch()
+
+        return stop
+
+    def _set(self, mode: StoreFailure | str, methods: tuple[str, ...]) -> None:
+        self._modes.update(dict.fromkeys(methods or _METHODS, mode))
+        if isinstance(self._modes.get("fence"), StoreFailure):
+            self._missed = True
+
+    def _ask(
+        self, method: str, key: str, ask: Callable[[], Deferred[T]]
+    ) -> Deferred[T]:
+        self.calls.append((method, key))
+        mode = self._modes.get(method)
+        if isinstance(mode, StoreFailure):
+            return fail(mode)
+        answer = ask()
+        if mode == _LOSE:
+            lost = Failure(StoreTimeout("the answer was lost"))
+            return answer.addBoth(lambda _: lost)
+        if mode == _HOLD:
+            gate: Deferred[None] = Deferred()
+            self._gates.append(gate)
+            return answer.addBoth(lambda result: gate.addCallback(lambda _: result))
+        return answer
