@@ -77,7 +77,7 @@ class ReconnectionTests(ClientScriptCase):
         self.assertTrue(disconnected[1]["willReconnect"])
         waited = invalid[2] - disconnected[2]
         self.assertGreaterEqual(waited, 399)
-        self.assertLess(waited, 1400)
+        self.assertLess(waited, 3000)
         self.assertGreater(len(self.log()), 3)
         tries = ["reconnecting"] * (len(self.log()) - 1)
         self.final("connect", "message", "disconnect", *tries, "sinvalid")
@@ -111,16 +111,17 @@ class ReconnectionTests(ClientScriptCase):
         Unless told otherwise, the grace is 10 s.
         """
         unknown = {"close": [4401, "session-unknown"]}
-        self.begin({"say": "hi"}, unknown, minDelay=200, maxDelay=200)
+        self.begin({"say": "hi"}, unknown, unknown, minDelay=10)
         self.until("message")
-        self.js("Math.random = () => 0.999")
+        self.js(
+            """
+            const skews = [8000, 10001];
+            socket.on("reconnecting", () => { skew = skews.shift(); });
+            """
+        )
         self.send({"close": [4401, "session-destroyed"]})
-        self.until("reconnecting")
-        self.js("skew = 9000")
-        self.until("reconnecting", 2)
-        self.js("skew = 10001")
-        self.plan(unknown)
         self.assertEqual(self.until("sinvalid"), "unknown")
+        self.assertEqual(len(self.events("reconnecting")), 2)
 
     def test_acceptedInSilence(self) -> None:
         """
@@ -214,7 +215,7 @@ class ReconnectionTests(ClientScriptCase):
         ceilings = (20, 40, 80, 150, 150)
         for (start, end), delay in zip(pairwise(at), ceilings, strict=True):
             self.assertGreaterEqual(end - start, delay - 2)
-            self.assertLess(end - start, delay + 500)
+            self.assertLess(end - start, delay + 2000)
 
     def test_jitter(self) -> None:
         """

@@ -207,18 +207,16 @@ class ClientScriptTests(ClientScriptCase):
 
     def test_closeIsTheEnd(self) -> None:
         """
-        What arrives after C{close} is not for the page any more.
+        What is there when C{close} is called is not for the page any more, such
+        as the message that proved a session.
         """
-        self.plan({"say": "on its way"})
-        self.js(
-            """
-            begin(arguments[0]);
-            socket.on("connect", () => socket.close());
-            """,
-            self.name,
-        )
-        self.until("disconnect")
-        self.final("connect", "disconnect")
+        self.begin({"say": "before"}, {"say": "after"})
+        self.until("message")
+        self.js("socket.on('connect', () => socket.close())")
+        self.send({"close": [4307, "session-moved"]})
+        self.until("disconnect", 2)
+        once = ["connect", "message", "disconnect"]
+        self.final(*once, "reconnecting", "connect", "disconnect")
 
     def test_listeners(self) -> None:
         """
