@@ -54,6 +54,18 @@ class Worker:
             self.reactor.wait(self.store.touch("n", FOREVER))
             print(time(), flush=True)
 
+    def leave(self, times: int) -> None:
+        """
+        Run the global reactor, watch, and end without closing the store.
+        """
+        from twisted.internet import reactor  # noqa: PLC0415 - installs it
+
+        store = SQLiteStore(sys.argv[1])
+        store.watch("n", print)
+        created = store.create("left", b"", FOREVER)
+        created.addCallback(lambda _: reactor.callLater(0, reactor.stop))
+        reactor.run()
+
 
 if __name__ == "__main__":
     getattr(Worker(sys.argv[1]), sys.argv[2])(int(sys.argv[3]))

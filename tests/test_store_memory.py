@@ -165,6 +165,17 @@ class MemoryStoreTests(SynchronousTestCase):
         self.assertEqual(self.reported, ["a"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_stopAnother(self) -> None:
+        """
+        A watcher that another one stopped is not told.
+        """
+        self.create("a")
+        self.store.watch("a", lambda key: stop())
+        stop = self.store.watch("a", self.reported.append)
+        self.other.destroy("a")
+        self.clock.advance(0)
+        self.assertEqual(self.reported, [])
+
     def test_memory(self) -> None:
         """
         What has expired takes no memory, nor do sessions that come and go, nor
@@ -178,7 +189,8 @@ class MemoryStoreTests(SynchronousTestCase):
             raw = bytes(1000)
             self.store.create(f"gone{n}", raw, 1e6)
             self.store.destroy(f"gone{n}")
-            self.store.touch("warm", 1e9 - n)
+            for m in range(10):
+                self.store.touch("warm", 1e9 - 10 * n - m)
             self.store.create(f"expired{n}", raw, 60.0)
         full, _ = tracemalloc.get_traced_memory()
         self.assertGreater(full - before, 5_000_000)
@@ -187,3 +199,16 @@ class MemoryStoreTests(SynchronousTestCase):
         after, _ = tracemalloc.get_traced_memory()
         # A dictionary keeps its table, at some 60 bytes for each key it had.
         self.assertLess(after - before, 1_000_000)
+
+    def test_memoryOfTouches(self) -> None:
+        """
+        A deadline that comes nearer and nearer takes the room of one.
+        """
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.create("k", ttl=1e9)
+        before, _ = tracemalloc.get_traced_memory()
+        for n in range(20_000):
+            self.store.touch("k", 1e9 - n)
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertLess(after - before, 100_000)

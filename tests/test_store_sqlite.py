@@ -21,7 +21,6 @@ from txsessionsock.interfaces import (
     KEEP,
     ISessionStore,
     IWatchableStore,
-    SessionConflict,
     StoreError,
     StoreFailure,
     StoreTimeout,
@@ -93,6 +92,8 @@ class SQLiteStoreContractTests(WatchableContract, _Fixture):
     """
     L{SQLiteStore} keeps what stores promise.
     """
+
+    lifetime = 20.0  # No sweep helps.
 
     def makeStore(self) -> ISessionStore:
         return self.open()
@@ -308,6 +309,46 @@ class FileTests(_Fixture):
         connection.execute("PRAGMA max_page_count = 100000")
         self.reactor.wait(store.replace("k", b"1", bytes(10**6), KEEP))
 
+    def test_fullForgetsNothing(self) -> None:
+        """
+        What others did is reported, even if it was seen in a transaction that
+        came to nothing.
+        """
+        store, other = self.open(), self.open()
+        reported: list[str] = []
+        self.reactor.wait(store.create("k", b"1", FOREVER))
+        store.watch("k", reported.append)
+        self.reactor.wait(store.fence("k"))
+        reported.clear()
+        event = self.slowly(store)
+        self.reactor.wait(other.touch("k", 1000.0))
+        big = store.replace("k", b"1", bytes(10**6), KEEP)
+        connection = store._file._connection
+        assert connection is not None
+        connection.execute("PRAGMA max_page_count = 10")
+        event.set()
+        self.outage(big, StoreUnavailable)
+        self.reactor.wait(store.fence("k"))
+        self.assertEqual(reported, ["k"])
+
+    def test_commitFails(self) -> None:
+        """
+        What becomes of a transaction whose commit fails is unknown; the store
+        goes on with the next.
+        """
+        store = self.open()
+        self.reactor.wait(store.create("k", b"1", FOREVER))
+        connection = store._file._connection
+        assert connection is not None
+        connection.execute("PRAGMA foreign_keys = 1")
+        connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+        connection.execute(
+            "CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)"
+        )
+        broken = store._ask(lambda file: file._write("INSERT INTO b VALUES (7)"))
+        self.outage(broken, StoreTimeout)
+        self.reactor.wait(store.replace("k", b"1", b"2", KEEP))
+
     def test_unfit(self) -> None:
         """
         A key that SQLite cannot hold is refused, without being shown, and
@@ -402,6 +443,7 @@ class TimeTests(_Fixture):
         self.reactor.wait(store.close())
         self.assertTrue(self.successResultOf(created))
         self.successResultOf(store.close())
+        store.watch("k", lambda key: None)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         failure = self.failureResultOf(store.load("k"), StoreUnavailable)
         self.assertIn("closed", str(failure.value))
@@ -570,14 +612,21 @@ class SweepTests(_Fixture):
         self.reactor.wait(store.fence("k"))
         self.assertEqual(reported, ["elsewhere"])
 
-    def test_sessionsGone(self) -> None:
+    def test_endsAtOnce(self) -> None:
         """
-        A conflict shows no expired session.
+        A deadline that is now, or was, ends a session, and that is reported.
         """
         store = self.open()
-        self.reactor.wait(store.create("k", b"1", 30.0))
-        with self.assertRaises(SessionConflict):
-            self.reactor.wait(store.replace("k", b"0", b"2", KEEP))
+        reported: list[str] = []
+        store.watch("k", reported.append)
+        for ttl in 0.0, -60.0:
+            self.reactor.wait(store.create("k", b"1", 30.0))
+            self.reactor.wait(store.fence("k"))
+            reported.clear()
+            self.reactor.wait(store.touch("k", ttl))
+            self.assertIsNone(self.reactor.wait(store.load("k")))
+            self.reactor.wait(store.fence("k"))
+            self.assertEqual(reported, ["k"])
 
 
 class InterruptedTests(_Fixture):

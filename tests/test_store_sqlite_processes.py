@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from time import time
 
 import pytest
@@ -28,7 +29,7 @@ class ProcessTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = PrivateReactor()
         self.addCleanup(self.reactor.close)
-        self.path = self.mktemp()
+        self.path = os.path.abspath(self.mktemp())
         self.store = SQLiteStore(self.path, self.reactor)
         self.addCleanup(lambda: self.reactor.wait(self.store.close()))
 
@@ -38,6 +39,7 @@ class ProcessTests(SynchronousTestCase):
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.sqliteworker", self.path, task, str(times)],
+            cwd=Path(__file__).parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -89,6 +91,15 @@ class ProcessTests(SynchronousTestCase):
             stored = self.reactor.wait(self.store.load(f"k{n}"))
             assert stored is not None
             self.assertEqual(stored.raw, b"%d" % n)
+
+    def test_notClosed(self) -> None:
+        """
+        When the reactor stops, a store that nobody closed ends, and lets go
+        of its file in order.
+        """
+        self.assertEqual(self.spawn("leave", 0).wait(60), 0)
+        self.assertFalse(os.path.exists(self.path + "-wal"))
+        self.assertIsNotNone(self.reactor.wait(self.store.load("left")))
 
     def test_latency(self) -> None:
         """

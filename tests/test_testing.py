@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+import txsessionsock
 from txsessionsock.interfaces import (
     FOREVER,
     ISessionStore,
@@ -214,6 +216,10 @@ class PrivateReactorTests(SynchronousTestCase):
             "sys.exit(str({'pytest', 'twisted.internet.reactor'} & set(sys.modules)))"
         )
         run = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+            [sys.executable, "-c", code],
+            cwd=Path(txsessionsock.__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         self.assertEqual(run.stderr.strip(), "set()")
