@@ -28,7 +28,7 @@ from .interfaces import (
 )
 
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "isFired"]
 
 _T = TypeVar("_T")
 
@@ -131,7 +131,7 @@ class Backend:
             answer = operation(*args)
         except Exception:
             answer = fail()
-        if not answer.called:
+        if not isFired(answer):
             answer.addTimeout(self._timeout, self.reactor, _timedOut)
         return answer.addErrback(self._ours)
 
@@ -140,6 +140,13 @@ class Backend:
             return failure
         self._log.failure("the session store raised what it should not", failure)
         return Failure(StoreError(f"the store failed: {type(failure.value).__name__}"))
+
+
+def isFired(deferred: Deferred[Any]) -> bool:
+    """
+    Whether a L{Deferred} has its result, and does not wait for another one.
+    """
+    return bool(deferred.called) and not deferred.paused
 
 
 def _timedOut(result: object, timeout: float) -> Failure:

@@ -10,15 +10,17 @@ are never changed in place, so they can share their values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._merge import MISSING, adapted, detached, isNumber, merge, same
-from .interfaces import IncrementError, UnencodableSession
+from ._merge import MISSING, adapted, detached, isAtom, isNumber, merge, same
+from .interfaces import IncrementError
 
 
 __all__ = ["Flight", "WorkingCopy"]
+
+_NOTHING: tuple[Sequence[str], Sequence[str]] = ((), ())
 
 
 @dataclass
@@ -35,7 +37,8 @@ class Flight:
     @ivar increments: By how much which keys were incremented since the last
         attempt.
 
-    @ivar plain: Which keys were assigned or deleted since the last attempt.
+    @ivar plain: Which keys got another value by assignment or deletion since
+        the last attempt.
     """
 
     origin: dict[str, Any] = field(repr=False)
@@ -63,7 +66,12 @@ class WorkingCopy:
         self.number = 0
         self._stored = stored
         self._seen = dict(stored)
-        self._suspects: set[str] = set()
+        # Ordered, so that new keys are stored in the order they were set.
+        self._suspects: dict[str, None] = {}
+        # What was done to a key counts once it has another value because of
+        # it, which only L{collect} finds out.
+        self._assigned: set[str] = set()
+        self._counted: dict[str, int | float] = {}
         self._increments: dict[str, int | float] = {}
         self._plain: set[str] = set()
 
@@ -72,8 +80,8 @@ class WorkingCopy:
         Read one key, and remember it if its value can be changed in place.
         """
         value = self.data[key]
-        if isinstance(value, (dict, list)):
-            self._suspects.add(key)
+        if not isAtom(value):
+            self._suspects[key] = None
         return value
 
     def assign(self, key: str, value: Any) -> None:
@@ -81,19 +89,19 @@ class WorkingCopy:
         Set one key.
         """
         self.data[key] = value
-        self._assigned(key)
+        self._wasAssigned(key)
 
     def delete(self, key: str) -> None:
         """
         Remove one key.
         """
         del self.data[key]
-        self._assigned(key)
+        self._wasAssigned(key)
 
-    def _assigned(self, key: str) -> None:
-        self._suspects.add(key)
-        self._plain.add(key)
-        self._increments.pop(key, None)
+    def _wasAssigned(self, key: str) -> None:
+        self._suspects[key] = None
+        self._assigned.add(key)
+        self._counted.pop(key, None)
 
     def increment(self, key: str, by: int | float) -> int | float:
         """
@@ -103,60 +111,82 @@ class WorkingCopy:
         if not (isNumber(value) and isNumber(by)):
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
-        self._suspects.add(key)
-        if key not in self._plain:
-            self._increments[key] = self._increments.get(key, 0) + by
+        self._suspects[key] = None
+        if key not in self._assigned:
+            self._counted[key] = self._counted.get(key, 0) + by
         return value + by
 
-    def collect(self) -> list[str]:
+    def collect(self) -> tuple[Sequence[str], Sequence[str]]:
         """
         Look for changes made since the last time.
 
-        @return: The keys that have another value than then.
-
-        @raise UnencodableSession: Some values cannot even be copied, such as
-            a list that contains itself.  They are as they were again, all
-            others are collected.
+        @return: The keys that have another value than then, and those with
+            values that cannot even be copied, such as a list that contains
+            itself; these have the values they had then.
         """
         if not self._suspects:
-            return []
+            return _NOTHING
         changed, uncopied = [], []
         for key in list(self._suspects):
             value = self.data.get(key, MISSING)
-            if not isinstance(value, (dict, list)):
-                self._suspects.discard(key)
             before = self._seen.get(key, MISSING)
+            if isAtom(value):
+                del self._suspects[key]
             try:
                 if same(value, before):
                     continue
                 copy = detached(value)
             except Exception:
                 uncopied.append(key)
-                self._replace(key, before)
+                self._put(key, before)
                 continue
             changed.append(key)
-            if value is MISSING:
-                del self._seen[key]
-            else:
-                self._seen[key] = copy
+            self._note(key, copy)
+        self._assigned.clear()
+        self._counted.clear()
         if changed or uncopied:
             self.number += 1
-        if uncopied:
-            names = ", ".join(map(repr, uncopied))
-            raise UnencodableSession(f"cannot store {names}", tuple(uncopied))
-        return changed
+        return changed, uncopied
 
-    def _replace(self, key: str, value: Any) -> None:
+    def _note(self, key: str, value: Any) -> None:
+        if value is MISSING:
+            del self._seen[key]
+        else:
+            self._seen[key] = value
+        if key in self._assigned:
+            self._plain.add(key)
+            self._increments.pop(key, None)
+        elif key in self._counted and key not in self._plain:
+            by = self._increments.get(key, 0) + self._counted[key]
+            self._increments[key] = by
+
+    def _put(self, key: str, value: Any) -> None:
         if value is MISSING:
             self.data.pop(key, None)
         else:
             self.data[key] = detached(value)
 
-    def differs(self) -> bool:
+    def differs(self, data: dict[str, Any] | None = None) -> bool:
         """
         Whether what was collected is other than what is stored.
+
+        @param data: What to look at instead of what was collected.
         """
-        return not same(self._seen, self._stored)
+        return not same(self._seen if data is None else data, self._stored)
+
+    def settle(self) -> None:
+        """
+        What was collected is what is stored, however it came to be so.
+        """
+        self._increments.clear()
+        self._plain.clear()
+
+    @property
+    def collected(self) -> dict[str, Any]:
+        """
+        The data as collected, not to be changed.
+        """
+        return self._seen
 
     def snapshot(self) -> dict[str, Any]:
         """
@@ -184,7 +214,7 @@ class WorkingCopy:
 
     def landed(self, flight: Flight) -> list[str]:
         """
-        An attempt succeeded.
+        An attempt succeeded.  Everything is to be collected before.
 
         @return: The keys that have another value now, because the attempt
             stored more than was collected.
@@ -228,14 +258,22 @@ class WorkingCopy:
             known = key in self._stored or key in self._increments
             self._take(key, self._seen[key] - by if known else MISSING)
 
-    def revert(self, keys: Iterable[str]) -> None:
+    def revert(self, keys: Iterable[str]) -> list[str]:
         """
         Give some keys their stored values again.
+
+        @return: Those that had others.
         """
+        changed = []
         for key in keys:
             self._increments.pop(key, None)
             self._plain.discard(key)
-            self._take(key, self._stored.get(key, MISSING))
+            stored = self._stored.get(key, MISSING)
+            if not same(self._seen.get(key, MISSING), stored):
+                changed.append(key)
+                self._take(key, stored)
+        self._untangle()
+        return changed
 
     def rebase(self, theirs: dict[str, Any]) -> tuple[list[str], list[str]]:
         """
@@ -259,12 +297,14 @@ class WorkingCopy:
                 merged[key] = count
         changed = [
             key
-            for key in merged.keys() | self._seen.keys()
+            for key in (*merged, *(key for key in self._seen if key not in merged))
             if not same(merged.get(key, MISSING), self._seen.get(key, MISSING))
         ]
         self._stored = theirs
         for key in changed:
             self._take(key, merged.get(key, MISSING))
+        if changed:
+            self._untangle()
         self._plain = {
             key
             for key in self._plain
@@ -282,3 +322,12 @@ class WorkingCopy:
         else:
             self._seen[key] = value
             self.data[key] = adapted(self.data.get(key, MISSING), value)
+
+    def _untangle(self) -> None:
+        """
+        Undo what taking over one key did to another, if one and the same
+        dictionary or list was at two places.
+        """
+        for key, value in self._seen.items():
+            if not same(self.data.get(key, MISSING), value):
+                self.data[key] = detached(value)

@@ -5,20 +5,20 @@ One live session: who holds it, what is known of it, how it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
 
+from ._audience import Audience
 from ._backend import Backend
 from ._reading import Reading
 from ._record import Change, Record
 from ._saving import Saving
+from ._touching import Touching
 from .interfaces import (
-    KEEP,
-    TTL,
     Document,
     EndReason,
     NoSuchSession,
@@ -26,7 +26,7 @@ from .interfaces import (
     SessionID,
     SessionReplaced,
     Stored,
-    UnencodableSession,
+    StoreTimeout,
 )
 from .session import Holder, Session
 
@@ -89,22 +89,21 @@ class Live:
         self.backend = backend
         self.settings = settings
         self.turn = DeferredLock()
-        self.holders: dict[Holder, None] = {}
+        self.audience = Audience()
         self.opening = 0
         self.isLoaded = False
         self.isClosed = False
-        self._inside: list[tuple[Holder, int]] = []
-        self._nextTouch = 0.0
+        self._toldNumber = 0
         self.reading = Reading(self)
         self.saving = Saving(self)
+        self.touching = Touching(self)
 
-    def begin(self, document: Document) -> Session:
+    def begin(self, document: Document) -> None:
         """
         Be a new session, which is stored when something is put into it.
         """
         self.created = self.backend.now()
         self._load(document)
-        return self.session
 
     def _load(self, document: Document) -> None:
         self.record = Record(self.backend.framework, document)
@@ -126,6 +125,13 @@ class Live:
 
     # Holders.
 
+    @property
+    def isHeld(self) -> bool:
+        """
+        Whether somebody has the session open, or is about to.
+        """
+        return bool(self.audience) or self.opening > 0
+
     def open(self, holder: Holder) -> Deferred[Session]:
         """
         Load the session, or make it fresh.
@@ -134,7 +140,7 @@ class Live:
         def opened(_: object) -> Session:
             self.opening -= 1
             self.checkAlive()
-            self.holders[holder] = None
+            self.audience.add(holder)
             return self.session
 
         def failed(failure: Failure) -> Failure:
@@ -146,19 +152,13 @@ class Live:
         fresh = self.reading.rounds.now()
         return fresh.addErrback(failed).addCallback(opened)
 
-    def hold(self, holder: Holder) -> None:
-        """
-        Hold a session that is at hand.
-        """
-        self.holders[holder] = None
-
     def release(self, holder: Holder) -> Deferred[None]:
         """
         Hold the session no more.
 
         @return: A L{Deferred} that fires when everything is stored.
         """
-        self.holders.pop(holder, None)
+        self.audience.remove(holder)
         if self.reason is not None:
             return succeed(None)
 
@@ -172,7 +172,7 @@ class Live:
         """
         Be live no more, if there is nobody to be live for.
         """
-        if self.isClosed or self.holders or self.opening:
+        if self.isClosed or self.isHeld:
             return
         if self.isLoaded and self.saving.isBusy:
             if self.saving.isFailing and not self.settings.keeps(self):
@@ -184,7 +184,7 @@ class Live:
         """
         Be live no more, if the session's time is up and nobody holds it.
         """
-        if self.holders or self.opening:
+        if self.isHeld:
             return False
         self.settings.lost(self)
         self.close()
@@ -203,28 +203,23 @@ class Live:
         return self.reading.rounds.after(arrival)
 
     def visited(self) -> None:
-        now = self.backend.now()
-        if now < self._nextTouch or self.reason is not None or self.isNew:
-            return
-        ttl = self.backend.framework.touchLifetime(self.record.document, now)
-        self.touched(ttl)
-        if ttl is not KEEP:
-            self._touch(ttl).addErrback(lambda failure: failure.trap(SessionError))
+        if self.reason is None and not self.isNew:
+            self.touching.visited()
 
     def enter(self, holder: Holder) -> None:
         self.collect()
-        self._inside.append((holder, self.record.copy.number))
+        self.audience.entered(holder, self.record.copy.number)
 
-    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> bool:
+    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         self.collect(holder if wasSync else None)
-        place = next(i for i, (who, _) in enumerate(self._inside) if who is holder)
-        _, before = self._inside.pop(place)
+        before = self.audience.left(holder)
         if self.reason is None and self.record.unsaved:
             if saveNow:
                 self.saving.inBackground()
             else:
                 self.saving.soon()
-        return self.record.copy.number > before
+        number = self.record.copy.number
+        return number if number > before else 0
 
     def unsaved(self) -> int | None:
         if self.reason is not None:
@@ -241,30 +236,9 @@ class Live:
 
         @param author: Who made them, if that is certain.
         """
-        author = author or self.author()
-        try:
-            changed = self.record.copy.collect()
-        except UnencodableSession as error:
-            self.record.problem = error
-            self.announce(list(self.record.copy.data), None)
-        else:
-            self.announce(changed, author)
-
-    def author(self) -> Holder | None:
-        """
-        Whose handler is at work, if it is one only.
-        """
-        inside = {holder for holder, _ in self._inside}
-        return inside.pop() if len(inside) == 1 else None
-
-    def announce(self, keys: Sequence[str], author: object) -> None:
-        """
-        Tell who holds the session that keys changed, but for who did it.
-        """
-        if keys and self.reason is None:
-            for holder in list(self.holders):
-                if holder is not author:
-                    holder.changed(keys)
+        changed = self.record.collect()
+        if changed:
+            self.audience.changed(changed, author or self.audience.author())
 
     # What the session offers.
 
@@ -273,7 +247,7 @@ class Live:
 
     def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
         done: Deferred[_T] = Deferred()
-        self.saving.add(Change(f, done, self.author()))
+        self.saving.add(Change(f, done, self.audience.author()))
         return done
 
     def reload(self) -> Deferred[None]:
@@ -282,32 +256,21 @@ class Live:
     def touch(self) -> Deferred[None]:
         if self.reason is not None:
             return fail(NoSuchSession())
-        framework, now = self.backend.framework, self.backend.now()
-        ttl = framework.touchLifetime(self.record.document, now)
-        if ttl is KEEP:
-            ttl = framework.lifetime(self.record.document, now)
-        self.touched(ttl)
-        return self._touch(ttl)
-
-    def touched(self, ttl: TTL) -> None:
-        """
-        Note that the deadline was put off, and need not be again for a while.
-        """
-        wait = min(60.0, ttl / 10) if isinstance(ttl, (int, float)) else 60.0
-        self._nextTouch = self.backend.now() + wait
-
-    def _touch(self, ttl: TTL) -> Deferred[None]:
-        def failed(failure: Failure) -> Failure:
-            self._nextTouch = 0.0
-            if failure.check(NoSuchSession):
-                self.endGone()
-            return failure
-
-        return self.backend.touch(self.key, ttl).addCallbacks(self.expiresAt, failed)
+        if self.isNew:
+            return succeed(None)
+        return self.touching.now()
 
     async def _destroy(self) -> None:
-        if not self.isNew and self.reason is None:
-            await self.backend.destroy(self.key)
+        if self.isNew and self.reason is None:
+            # A write may be under way that stores it.
+            async with self.turn:
+                pass
+        if self.reason is None and not (self.isNew and not self.record.isInDoubt):
+            try:
+                await self.backend.destroy(self.key)
+            except StoreTimeout:
+                self.reading.suspect()
+                raise
         self.end("destroyed")
 
     def destroy(self) -> Deferred[None]:
@@ -330,17 +293,17 @@ class Live:
             self.endGone()
             raise NoSuchSession
         now = self.backend.now()
+        self.expiresAt(current.expires)
         if self.isLoaded:
             self.collect()
             try:
-                self.announce(self.record.absorb(current, now), None)
+                self.audience.changed(self.record.absorb(current, now), None)
             except SessionReplaced:
                 self.end("replaced")
                 raise
         else:
             self._load(self.backend.framework.loads(current.raw, now))
             self.record.stored = current
-        self.expiresAt(current.expires)
 
     def expiresAt(self, deadline: float | None) -> None:
         """
@@ -379,18 +342,34 @@ class Live:
 
         @return: What tells everybody who holds it.
         """
-        holders, self.holders = self.holders, {}
+        tell = self.audience.dismiss(reason)
         if self.reason is None:
             self.reason = reason
             if not self.isClosed:
                 self.close()
-
-        def tell() -> None:
-            while holders:
-                holder, _ = holders.popitem()
-                holder.ended(reason)
-
         return tell
+
+    async def continueAs(self, other: Live, holder: Holder) -> Callable[[], None]:
+        """
+        Go on as a new session, which nobody else has yet.
+
+        @param holder: Who holds that one then, instead of this one.
+
+        @return: What tells everybody who holds this one.
+        """
+        async with self.turn:
+            self.checkAlive()
+            self.collect()
+            other.session.update(self.record.copy.snapshot())
+            other.record.isWanted = not self.isNew
+            await other.save()
+            self.checkAlive()
+            if not self.isNew and not await self.backend.destroy(self.key):
+                self.endGone()
+                raise NoSuchSession
+            self.audience.remove(holder)
+            other.audience.add(holder)
+            return self.retire("moved")
 
     def close(self) -> None:
         """
@@ -401,19 +380,15 @@ class Live:
         self.saving.stop()
         self.settings.gone(self)
 
-    def tellFailed(self, failure: Failure) -> None:
-        """
-        Tell who holds the session that it could not be read or stored.
-        """
-        for holder in list(self.holders):
-            holder.failed(failure)
-
     def tellStored(self) -> None:
         """
         Tell who holds the session what became of its changes.
         """
+        reverted, self.record.reverted = self.record.reverted, []
         problem, self.record.problem = self.record.problem, None
+        number, self._toldNumber = self._toldNumber, self.record.number
+        self.audience.changed(reverted, None)
         if problem is not None:
-            self.tellFailed(Failure(problem))
-        for holder in list(self.holders):
-            holder.stored(self.record.number)
+            self.audience.failed(Failure(problem))
+        if problem is not None or number < self.record.number:
+            self.audience.stored(self.record.number)

@@ -59,6 +59,13 @@ def detached(value: Any) -> Any:
     return deepcopy(value)
 
 
+def isAtom(value: object) -> bool:
+    """
+    Whether a value is of a kind that nothing can be changed in.
+    """
+    return type(value) in _ATOMS
+
+
 def isNumber(value: object) -> TypeGuard[int | float]:
     """
     Whether a value can be counted up.  Booleans cannot.

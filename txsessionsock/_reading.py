@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.test_manager_fresh -*-
 """
 Keeping one live session fresh: reading it, and listening to its store.
 """
@@ -13,12 +13,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._backend import isFired
 from ._rounds import Rounds
-from .interfaces import (
-    SessionError,
-    StoreFailure,
-    UndecodableSession,
-)
+from .interfaces import SessionError, StoreFailure, UndecodableSession
 
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ _ASK_AGAIN = 1.0
 After how many seconds to ask a store again that failed.
 """
 
-_SOONEST = 0.1
+_SOONEST = 0.25
 """
 After how many seconds at the soonest to ask about a deadline.
 """
@@ -50,8 +47,13 @@ class Reading:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._backend = live.backend
-        self._isStale = False
+        # Counts, not a flag: a report that comes while the store answers is
+        # not about what it answers, and until then there is nothing to trust.
+        self._reported = 0
+        self._heeded = 0
+        self._isBlind = False
         self._isRechecking = False
+        self._toldUndecodable = False
         self._stopWatching: Callable[[], None] | None = None
         self._deadline: IDelayedCall | None = None
         self._recheckCall: IDelayedCall | None = None
@@ -62,7 +64,12 @@ class Reading:
         """
         Whether the session is as fresh as the store's reports make it.
         """
-        return self._stopWatching is not None and not self._isStale
+        isHeard = self._stopWatching is not None and not self._isBlind
+        return isHeard and not self._isStale
+
+    @property
+    def _isStale(self) -> bool:
+        return self._heeded < self._reported
 
     def _freshen(self) -> Deferred[None] | None:
         self._live.checkAlive()
@@ -70,18 +77,20 @@ class Reading:
             return Deferred.fromCoroutine(self.read(always=True))
         self.watch()
         fence = self._backend.fence(self._live.key)
-        isPassed = fence.called and not isinstance(fence.result, Failure)
-        if isPassed and self._live.isLoaded and not self._isStale:
-            return None
+        if isFired(fence) and not isinstance(fence.result, Failure):
+            self._isBlind = False
+            if self._live.isLoaded and not self._isStale:
+                return None
         return Deferred.fromCoroutine(self._readBehind(fence))
 
     async def _readBehind(self, fence: Deferred[None]) -> None:
-        isBlind = False
         try:
             await fence
         except StoreFailure:
-            isBlind = True
-        await self.read(always=isBlind or not self._live.isLoaded)
+            self._isBlind = True
+        else:
+            self._isBlind = False
+        await self.read(always=self._isBlind or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
         """
@@ -94,17 +103,19 @@ class Reading:
         live = self._live
         async with live.turn:
             live.checkAlive()
-            if not (always or self._isStale):
+            reported = self._reported
+            if live.isNew:
+                self._heeded = reported
+            if live.isNew or not (always or self._isStale):
                 return
-            self._isStale = False
-            try:
-                live.absorb(await self._backend.load(live.key))
-            except (StoreFailure, UndecodableSession):
-                self._isStale = True
-                raise
+            live.absorb(await self._backend.load(live.key))
+            self._heeded = reported
+            self._toldUndecodable = False
             live.tellStored()
-        if self._recheckCall is None and not self._backend.isWatchable:
-            self._recheckAfter(live.settings.recheckInterval)
+        self._expectNothing()
+        if self._isStale:
+            # Reported while the store answered, perhaps to the first question.
+            self._recheck()
 
     def watch(self) -> None:
         """
@@ -114,14 +125,27 @@ class Reading:
             self._stopWatching = self._backend.watch(self._live.key, self._changed)
 
     def _changed(self, key: str) -> None:
-        self._isStale = True
+        self.suspect()
+
+    def suspect(self) -> None:
+        """
+        Trust what is known of the session no more, and look again.
+        """
+        self._reported += 1
         self._recheck()
 
     def _recheck(self) -> None:
         if self._isRechecking or not self._live.isLoaded:
             return
         self._isRechecking = True
-        reading = self.read(always=not self._backend.isWatchable)
+        if not self._backend.isWatchable:
+            reading = self.read(always=True)
+        elif self._live.settings.isTracked:
+            # A store that lost sight of changes reports every key; whether it
+            # sees again, only a fence tells.
+            reading = self._readBehind(self._backend.fence(self._live.key))
+        else:
+            reading = self.read(always=False)
         Deferred.fromCoroutine(reading).addBoth(self._rechecked)
 
     def _rechecked(self, result: object) -> None:
@@ -132,13 +156,24 @@ class Reading:
         elif result.check(StoreFailure):
             self._recheckAfter(_ASK_AGAIN)
         elif result.check(UndecodableSession):
-            self._live.tellFailed(result)
+            if not self._toldUndecodable:
+                self._toldUndecodable = True
+                self._live.audience.failed(result)
+            self._expectNothing()
         elif not result.check(SessionError):
-            self._log.failure("a session could not be read", result)
+            self._unexpected(result)
+
+    def _expectNothing(self) -> None:
+        """
+        Look now and then, if the store does not tell what others do.
+        """
+        if not self._backend.isWatchable and self._recheckCall is None:
+            self._recheckAfter(self._live.settings.recheckInterval)
 
     def _recheckAfter(self, delay: float) -> None:
-        if self._live.reason is None and delay > 0:
-            self._cancel(self._recheckCall)
+        self._cancel(self._recheckCall)
+        self._recheckCall = None
+        if not self._live.isClosed and delay > 0:
             self._recheckCall = self._backend.later(delay, self._recheckNow)
 
     def _recheckNow(self) -> None:
@@ -153,7 +188,7 @@ class Reading:
         """
         self._cancel(self._deadline)
         self._deadline = None
-        if deadline is not None and self._live.reason is None:
+        if deadline is not None and not self._live.isClosed:
             delay = max(_SOONEST, deadline - self._backend.now())
             self._deadline = self._backend.later(delay, self._onDeadline)
 
@@ -165,7 +200,11 @@ class Reading:
             if failure.check(StoreFailure) and not self._live.dropOverdue():
                 self.expectEnd(self._backend.now() + _ASK_AGAIN)
 
-        Deferred.fromCoroutine(self.read(always=True)).addErrback(failed)
+        reading = Deferred.fromCoroutine(self.read(always=True))
+        reading.addErrback(failed).addErrback(self._unexpected)
+
+    def _unexpected(self, failure: Failure) -> None:
+        self._log.failure("a session could not be read", failure)
 
     def stop(self) -> None:
         """

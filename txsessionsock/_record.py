@@ -8,8 +8,8 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from ._changes import Flight, WorkingCopy
 from ._merge import detached
 from .interfaces import (
+    KEEP,
     TTL,
     Document,
     IFramework,
@@ -32,8 +33,10 @@ from .interfaces import (
 
 __all__ = ["Attempt", "Change", "Record"]
 
+_UNKNOWN = "whether a change was stored is unknown"
 
-@dataclass
+
+@dataclass(eq=False)
 class Change:
     """
     A read-modify-write that waits for its turn.
@@ -47,17 +50,26 @@ class Change:
 
     f: Callable[[dict[str, Any]], Any]
     done: Deferred[Any]
-    author: object
+    author: object = None
+
+    @property
+    def isPending(self) -> bool:
+        """
+        Whether nobody was told what became of it, nor has lost interest.
+        """
+        return not self.done.called
 
 
-@dataclass
+@dataclass(eq=False)
 class Attempt:
     """
     One write.
 
     @ivar old: What it replaces; L{None} if the session is new.
 
-    @ivar new: What it stores.
+    @ivar new: What it stores; the same as C{old} if the changes in it changed
+        nothing, so that all there is to find out is whether C{old} still is
+        stored.
 
     @ivar results: The changes that are in it and what their functions
         returned.
@@ -66,14 +78,35 @@ class Attempt:
     old: bytes | None
     new: bytes
     ttl: TTL
-    document: Document
     flight: Flight
     results: list[tuple[Change, Any]]
+
+    @property
+    def pending(self) -> list[Change]:
+        """
+        The changes that nobody was told about.
+        """
+        return [change for change, _ in self.results if change.isPending]
+
+    def succeed(self) -> None:
+        """
+        Tell who waits for the changes in it that they are stored.
+        """
+        for change, result in self.results:
+            if change.isPending:
+                change.done.callback(result)
+
+    def fail(self, error: Exception) -> None:
+        """
+        Tell who waits for the changes in it that they are not.
+        """
+        for change in self.pending:
+            change.done.errback(error)
 
 
 class Record:
     """
-    One session: its working copy, what is stored of it, and which attempts to
+    One session: what is stored, what was changed since, and which attempts to
     store it are in doubt.
 
     @ivar stored: What the store held when we last heard of it; L{None} if the
@@ -82,11 +115,22 @@ class Record:
     @ivar number: The number of the last change that is stored.
 
     @ivar problem: Why a change was given up, until somebody was told.
+
+    @ivar reverted: The keys that have their stored values again, because
+        what they had could not be stored, until somebody was told.
+
+    @ivar size: How many bytes the session took when we last tried to store
+        it.
+
+    @ivar isWanted: Whether the session is to be stored even if nothing was
+        put into it.
     """
 
     stored: Stored | None = None
     number = 0
     problem: SessionError | None = None
+    size = 0
+    isWanted = False
 
     def __init__(self, framework: IFramework, document: Document) -> None:
         """
@@ -95,9 +139,10 @@ class Record:
         self._framework = framework
         self._envelope = document.envelope
         self.copy = WorkingCopy(document.data)
+        # By what they were to store: one that was given up may still succeed.
         self._timedOut: dict[bytes, Attempt] = {}
         self._open: Attempt | None = None
-        self._size = 0
+        self.reverted: list[str] = []
 
     @property
     def document(self) -> Document:
@@ -107,18 +152,36 @@ class Record:
         return Document(self.copy.data, self._envelope)
 
     @property
-    def size(self) -> int:
-        """
-        How many bytes the session took when it was stored, or last tried.
-        """
-        return self._size
-
-    @property
     def unsaved(self) -> bool:
         """
         Whether something was collected that is not stored.
         """
-        return self.copy.number > self.number
+        return self.copy.number > self.number or self._isMissing
+
+    @property
+    def _isMissing(self) -> bool:
+        return self.isWanted and self.stored is None
+
+    @property
+    def isInDoubt(self) -> bool:
+        """
+        Whether nobody knows yet what became of the last attempt.
+        """
+        return self._open is not None
+
+    def collect(self) -> Sequence[str]:
+        """
+        Look for changes made since the last time.
+
+        @return: The keys that have another value than then.
+        """
+        changed, uncopied = self.copy.collect()
+        if uncopied:
+            names = ", ".join(map(repr, uncopied))
+            self.problem = UnencodableSession(f"cannot store {names}", tuple(uncopied))
+        return changed
+
+    # What is stored.
 
     def absorb(self, current: Stored, now: float) -> list[str]:
         """
@@ -130,115 +193,147 @@ class Record:
 
         @raise UndecodableSession: It cannot be understood.
         """
-        changed = []
         attempt = self._timedOut.get(current.raw)
         if attempt is not None:
-            changed = self._landedLate(attempt, current)
+            return self._landedLate(attempt, current)
         if self.stored is not None and current.raw == self.stored.raw:
             self.stored = current
-            self._settle(stored=False)
-            return changed
+            self._giveBack()
+            return []
         theirs = self._framework.loads(current.raw, now)
         identify = self._framework.identity
         we, they = identify(self.copy.data), identify(theirs.data)
         if we is not None and they is not None and we != they:
             raise SessionReplaced("the session is somebody else's now")
-        self._settle(stored=None)
+        doubtful = self._open
+        self._giveUpIncrements()
+        self._giveBack()
+        self._timedOut.clear()
         merged, notNumbers = self.copy.rebase(theirs.data)
         if notNumbers:
-            self.problem = IncrementError(
-                f"cannot increment {', '.join(map(repr, notNumbers))}: no numbers"
-            )
+            names = ", ".join(map(repr, notNumbers))
+            self.problem = IncrementError(f"cannot increment {names}: no numbers")
         self._envelope = theirs.envelope
         self.stored = current
-        return [*changed, *merged]
+        if doubtful is not None:
+            doubtful.fail(StoreTimeout(_UNKNOWN))
+        return merged
 
-    def _settle(self, stored: bool | None) -> None:
+    def neverStored(self) -> None:
         """
-        Decide about an attempt whose outcome was unknown.
+        An attempt to store a new session, which was in doubt, did not succeed.
+        """
+        self._giveBack()
 
-        @param stored: Whether it was stored; L{None} if nobody can tell.
+    def _giveBack(self) -> None:
+        """
+        What an attempt was to store that was in doubt, and may be stored any
+        number of times, still is to be stored.
         """
         attempt, self._open = self._open, None
-        if attempt is None:
-            return
-        if stored is None and (attempt.flight.increments or attempt.results):
-            self.problem = StoreTimeout("whether a change was stored is unknown")
-            self.copy.forget(attempt.flight)
-        self.copy.back(attempt.flight)
+        if attempt is not None:
+            self.copy.back(attempt.flight)
+
+    def _giveUpIncrements(self) -> None:
+        """
+        Nobody will ever know what became of the attempt that is in doubt.
+        """
+        if self._open is not None and self._open.flight.increments:
+            self.problem = StoreTimeout(_UNKNOWN)
+            self.copy.forget(self._open.flight)
 
     def _landedLate(self, attempt: Attempt, current: Stored) -> list[str]:
-        changed = (
-            self.copy.landed(attempt.flight)
-            if attempt is self._open
-            else self.copy.landedLate(attempt.flight)
-        )
+        if attempt is self._open:
+            changed = self.copy.landed(attempt.flight)
+        else:
+            # So no later one can have succeeded.
+            self._giveBack()
+            changed = self.copy.landedLate(attempt.flight)
         self._landed(attempt, current)
+        attempt.succeed()
         return changed
+
+    # What is to be stored.
 
     def prepare(self, changes: list[Change], now: float) -> Attempt | None:
         """
-        Find out what is to be written.
+        Find out what is to be written.  Changes are to be collected before.
 
-        @param changes: To be made on top of what was collected.  One whose
-            function raises is dropped from the list, and told.
+        @param changes: To be made on top of what was collected.  Those whose
+            function raises are told so.
 
         @return: L{None} if there is nothing to write.
-        """
-        data, results = self._apply(changes)
-        if self.stored is not None and not results and not self.copy.differs():
-            self.number = self.copy.number
-            return None
-        flight = self.copy.begin(data)
-        document = Document(flight.data, self._envelope)
-        try:
-            new = self._framework.dumps(document, now)
-        except UnencodableSession as error:
-            self.copy.back(flight)
-            self._giveUp(error, changes, results)
-            return self.prepare(changes, now)
-        old = None if self.stored is None else self.stored.raw
-        self._size = len(new)
-        ttl = self._framework.lifetime(document, now)
-        return Attempt(old, new, ttl, document, flight, results)
 
-    def _apply(
-        self, changes: list[Change]
-    ) -> tuple[dict[str, Any] | None, list[tuple[Change, Any]]]:
-        data: dict[str, Any] | None = None
-        results: list[tuple[Change, Any]] = []
-        for change in list(changes):
-            trial = self.copy.snapshot() if data is None else detached(data)
+        @raise UnencodableSession: Not even what was stored can be stored.
+        """
+        try:
+            made = self._make(changes)
+            attempt = self._attempt(made, now)
+        except UnencodableSession:
+            self._revert(now)
+            made = self._make(changes, now)
+            attempt = self._attempt(made, now)
+        # Last, because whoever is told may change the session at once.
+        for change, failure in made.failed:
+            change.done.errback(failure)
+        if attempt is None:
+            for change, result in made.results:
+                change.done.callback(result)
+        return attempt
+
+    def _make(self, changes: list[Change], now: float | None = None) -> _Made:
+        """
+        @param now: Given to see after each change whether it can be stored.
+        """
+        made = _Made()
+        for change in changes:
+            before = made.data
+            trial = self.copy.snapshot() if before is None else detached(before)
             try:
                 result = change.f(trial)
-            except Exception:
-                changes.remove(change)
-                change.done.errback(Failure())
-            else:
+                _refuseToWait(result)
                 data = detached(trial)
-                results.append((change, result))
-        return data, results
+                if now is not None:
+                    self._framework.dumps(Document(data, self._envelope), now)
+            except Exception:
+                made.failed.append((change, Failure()))
+            else:
+                made.data = data
+                made.results.append((change, result))
+        return made
 
-    def _giveUp(
-        self,
-        error: UnencodableSession,
-        changes: list[Change],
-        results: list[tuple[Change, Any]],
-    ) -> None:
+    def _attempt(self, made: _Made, now: float) -> Attempt | None:
+        differs = self.copy.differs(made.data) or self._isMissing
+        if not differs and not (made.results and (self.stored or self.copy.differs())):
+            self.copy.settle()
+            self.number = self.copy.number
+            return None
+        old = None if self.stored is None else self.stored.raw
+        if old is not None and not differs:
+            return Attempt(old, old, KEEP, self.copy.begin(made.data), made.results)
+        data = self.copy.collected if made.data is None else made.data
+        document = Document(data, self._envelope)
+        new = self._framework.dumps(document, now)
+        ttl = self._framework.lifetime(document, now)
+        self.size = len(new)
+        return Attempt(old, new, ttl, self.copy.begin(made.data), made.results)
+
+    def _revert(self, now: float) -> None:
         """
-        Drop what cannot be stored, so that the rest can.
+        Give up what was collected and cannot be stored.
         """
-        if results:
-            for change, _ in results:
-                changes.remove(change)
-                change.done.errback(error)
-        else:
-            self.copy.revert(error.keys or list(self.copy.data))
-            self.problem = error
+        for everything in (False, True):
+            data = self.copy.collected
+            try:
+                self._framework.dumps(Document(data, self._envelope), now)
+            except UnencodableSession as error:
+                keys = list(data) if everything else error.keys
+                self.reverted += self.copy.revert(keys)
+                self.problem = self.problem or error
 
     def landed(self, attempt: Attempt, stored: Stored) -> list[str]:
         """
-        An attempt succeeded.
+        An attempt succeeded.  Changes are to be collected before.
 
         @return: The keys that have another value now, because of changes that
             were in it.
@@ -251,7 +346,6 @@ class Record:
         self._timedOut.clear()
         self._open = None
         self.stored = stored
-        self._envelope = attempt.document.envelope
         self.number = max(self.number, attempt.flight.number)
 
     def refused(self, attempt: Attempt) -> None:
@@ -268,15 +362,25 @@ class Record:
         self._timedOut[attempt.new] = attempt
         self._open = attempt
 
-    @property
-    def isInDoubt(self) -> bool:
-        """
-        Whether nobody knows yet what became of the last attempt.
-        """
-        return self._open is not None
 
-    def neverStored(self) -> None:
-        """
-        An attempt to store a new session, which was in doubt, did not succeed.
-        """
-        self._settle(stored=False)
+@dataclass
+class _Made:
+    """
+    What changes made of the data.
+
+    @ivar data: L{None} if nothing.
+    """
+
+    data: dict[str, Any] | None = None
+    results: list[tuple[Change, Any]] = field(default_factory=list)
+    failed: list[tuple[Change, Failure]] = field(default_factory=list)
+
+
+def _refuseToWait(result: object) -> None:
+    """
+    @raise TypeError: A function would go on after it returned.
+    """
+    if isinstance(result, (Awaitable, Generator)):
+        if isinstance(result, (Coroutine, Generator)):
+            result.close()
+        raise TypeError("update() wants an ordinary function, which does not wait")

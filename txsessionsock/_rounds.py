@@ -50,6 +50,8 @@ class Rounds:
         if not self._isRunning:
             self._next.append(waiter)
             self._begin()
+            if self._succeeded > arrival:
+                return None
         elif self.begun > arrival:
             self._current.append(waiter)
         else:

@@ -17,13 +17,15 @@ from twisted.python.failure import Failure
 from ._record import Attempt, Change
 from ._rounds import Rounds
 from .interfaces import (
+    KEEP,
+    Lifetime,
     NoSuchSession,
     SessionConflict,
     SessionError,
+    SessionReplaced,
     Stored,
     StoreFailure,
     StoreTimeout,
-    UndecodableSession,
 )
 
 
@@ -86,7 +88,6 @@ class Saving:
         except SessionError:
             change.done.errback()
             return
-        self._live.collect()
         self._changes.append(change)
         self.inBackground()
 
@@ -134,9 +135,12 @@ class Saving:
 
     def _cancelTimers(self) -> None:
         for call in (self._soon, self._turnEnd, self._retry):
-            if call is not None and call.active():
-                call.cancel()
+            self._cancel(call)
         self._soon = self._turnEnd = self._retry = None
+
+    def _cancel(self, call: IDelayedCall | None) -> None:
+        if call is not None and call.active():
+            call.cancel()
 
     def stop(self) -> None:
         """
@@ -145,7 +149,8 @@ class Saving:
         self._cancelTimers()
         changes, self._changes = self._changes, []
         for change in changes:
-            change.done.errback(NoSuchSession())
+            if change.isPending:
+                change.done.errback(NoSuchSession())
 
     def _write(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._inTurn())
@@ -155,14 +160,19 @@ class Saving:
         async with live.turn:
             try:
                 await self._store()
-            except (StoreFailure, UndecodableSession):
-                failure = Failure()
+            except (NoSuchSession, SessionReplaced):
+                raise
+            except Exception:
+                # Also what a framework or a store should not raise: whoever
+                # waits for this to be stored must hear of it.
                 self._retryLater()
-                live.tellFailed(failure)
+                live.audience.failed(Failure())
                 live.dropIfIdle()
                 raise
             self._retryDelay = 0.0
-            if live.created is not None:
+            self._cancel(self._retry)
+            self._retry = None
+            if live.created is not None and not live.isNew:
                 live.settings.began(live)
             problem = live.record.problem
             live.tellStored()
@@ -178,65 +188,88 @@ class Saving:
             self._learn(await self._backend.load(live.key))
         while (attempt := self._prepare()) is not None:
             try:
-                stored = await self._send(attempt)
-            except SessionConflict as conflict:
-                live.record.refused(attempt)
-                self._makeAgain(attempt)
-                live.absorb(conflict.current)
-                await self._backend.sleep(_backOff(_JITTER, conflicts))
+                if await self._isStored(attempt, conflicts):
+                    return
                 live.checkAlive()
-                conflicts += 1
-            except NoSuchSession:
-                self._fail(attempt, NoSuchSession())
-                live.endGone()
+            except Exception as error:
+                attempt.fail(error)
                 raise
-            except StoreTimeout as error:
-                live.record.timedOut(attempt)
-                await self._findOut(attempt, error)
-            except StoreFailure as error:
-                live.record.refused(attempt)
-                self._fail(attempt, error)
-                raise
-            else:
-                self._succeed(attempt, stored)
-                return
+            self._changes[:0] = attempt.pending
+            conflicts += 1
 
     def _prepare(self) -> Attempt | None:
         live = self._live
         live.collect()
-        changes, self._changes = self._changes, []
-        return live.record.prepare(changes, self._backend.now())
+        changes = [change for change in self._changes if change.isPending]
+        self._changes = []
+        try:
+            return live.record.prepare(changes, self._backend.now())
+        except Exception as error:
+            for change in changes:
+                change.done.errback(error)
+            raise
+
+    async def _isStored(self, attempt: Attempt, conflicts: int) -> bool:
+        """
+        Try to store the session.
+
+        @return: Whether that settled it; otherwise it is to be tried again.
+        """
+        live = self._live
+        try:
+            stored = await self._send(attempt)
+        except SessionConflict as conflict:
+            live.record.refused(attempt)
+            live.absorb(conflict.current)
+            await self._backend.sleep(_backOff(_JITTER, conflicts))
+            return False
+        except NoSuchSession:
+            live.endGone()
+            raise
+        except StoreTimeout as error:
+            live.record.timedOut(attempt)
+            await self._findOut(error)
+            return False
+        except StoreFailure:
+            live.record.refused(attempt)
+            raise
+        self._succeed(attempt, stored)
+        return True
 
     async def _send(self, attempt: Attempt) -> Stored:
         live = self._live
-        if attempt.old is not None:
+        if attempt.old is None:
+            return await self._create(attempt)
+        if attempt.new != attempt.old:
             return await self._backend.replace(
                 live.key, attempt.old, attempt.new, attempt.ttl
             )
+        current = await self._backend.load(live.key)
+        if current is None:
+            raise NoSuchSession
+        if current.raw != attempt.old:
+            raise SessionConflict(current)
+        return current
+
+    async def _create(self, attempt: Attempt) -> Stored:
+        live = self._live
         live.reading.watch()
         while not await self._backend.create(live.key, attempt.new, attempt.ttl):
+            live.checkAlive()
             live.rename()
         ttl = attempt.ttl
-        expires = self._backend.now() + ttl if isinstance(ttl, (int, float)) else None
+        expires = None if isinstance(ttl, Lifetime) else self._backend.now() + ttl
         return Stored(attempt.new, expires)
 
-    async def _findOut(self, attempt: Attempt, error: StoreTimeout) -> None:
+    async def _findOut(self, error: StoreTimeout) -> None:
         """
-        Ask the store whether an attempt succeeded that it did not answer.
+        Ask the store about an attempt that it did not answer.
         """
         try:
             current = await self._backend.load(self._live.key)
         except StoreFailure:
-            self._fail(attempt, error)
             raise error from None
-        raw = None if current is None else current.raw
-        if raw == attempt.old:
-            self._makeAgain(attempt)
-        elif raw != attempt.new:
-            self._fail(attempt, error)
         self._learn(current)
-        if raw == attempt.new:
-            self._tellResults(attempt)
 
     def _learn(self, current: Stored | None) -> None:
         """
@@ -249,26 +282,17 @@ class Saving:
 
     def _succeed(self, attempt: Attempt, stored: Stored) -> None:
         live = self._live
+        live.collect()
         changed = live.record.landed(attempt, stored)
         authors = {change.author for change, _ in attempt.results}
-        live.announce(changed, authors.pop() if len(authors) == 1 else None)
+        live.audience.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
-        live.touched(attempt.ttl)
-        self._tellResults(attempt)
-
-    def _tellResults(self, attempt: Attempt) -> None:
-        for change, result in attempt.results:
-            change.done.callback(result)
-
-    def _makeAgain(self, attempt: Attempt) -> None:
-        self._changes[:0] = [change for change, _ in attempt.results]
-
-    def _fail(self, attempt: Attempt, error: SessionError) -> None:
-        for change, _ in attempt.results:
-            change.done.errback(error)
+        if attempt.ttl is not KEEP:
+            live.touching.touched(attempt.ttl)
+        attempt.succeed()
 
     def _retryLater(self) -> None:
-        if self._live.reason is None and self._retry is None:
+        if not self._live.isClosed and self._retry is None:
             first, most = _RETRY
             self._retryDelay = min(most, max(first, self._retryDelay * 2))
             delay = self._retryDelay * _uniform(0.8, 1.0)

@@ -18,10 +18,8 @@ from twisted.python.failure import Failure
 
 from ._backend import Backend
 from ._live import Live, Settings
-from ._merge import detached
 from ._reactor import clockOf
 from .interfaces import (
-    Document,
     IFramework,
     ISessionStore,
     SessionError,
@@ -96,6 +94,7 @@ class SessionManager:
             lost=self._lost,
         )
         self._lives: dict[SessionID, Live] = {}
+        self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
 
@@ -126,21 +125,24 @@ class SessionManager:
         if live is None:
             live = Live(self._backend, self._settings, sessionID)
             self._lives[sessionID] = live
-        elif limit is not None and len(live.holders) + live.opening >= limit:
+        elif limit is not None and len(live.audience) + live.opening >= limit:
             return fail(TooManySockets(f"the session has {limit} sockets already"))
+        self._unsaved.pop(live, None)
         return live.open(holder)
 
     def create(self, holder: Holder) -> Session:
         """
         Begin a session.  It is not stored until something is put into it.
         """
-        document = self.framework.newDocument(self._backend.now())
-        return self._begin(document, holder)
+        live = self._begin()
+        live.audience.add(holder)
+        return live.session
 
-    def _begin(self, document: Document, holder: Holder) -> Session:
+    def _begin(self) -> Live:
         live = Live(self._backend, self._settings, self.framework.newSessionID())
-        live.hold(holder)
-        return live.begin(document)
+        live.begin(self.framework.newDocument(self._backend.now()))
+        self._new[live] = None
+        return live
 
     def release(self, session: Session, holder: Holder) -> Deferred[None]:
         """
@@ -170,18 +172,33 @@ class SessionManager:
         self, live: Live, holder: Holder
     ) -> tuple[Session, Callable[[], None]]:
         await live.save()
-        document = self.framework.newDocument(self._backend.now())
-        session = self._begin(document, holder)
-        session.update(detached(live.record.copy.data))
+        other = self._begin()
         try:
-            await session.save()
-            if not live.isNew:
-                await self._backend.destroy(live.key)
-        except SessionError:
-            await session.destroy()
+            tell = await live.continueAs(other, holder)
+        except Exception:
+            await self._discard(other)
             raise
-        live.holders.pop(holder, None)
-        return session, live.retire("moved")
+        return other.session, tell
+
+    async def _discard(self, live: Live) -> None:
+        try:
+            await live.destroy()
+        except SessionError as error:
+            # Nobody will ever know its id.
+            self._log.warn(
+                "an abandoned session stays until it expires: {why}",
+                why=type(error).__name__,
+            )
+        if not live.isClosed:
+            live.close()
+
+    def cookieLifetime(self, session: Session) -> float | None:
+        """
+        For how many seconds a browser shall keep the session's cookie; L{None}
+        until it is closed.
+        """
+        document = self._live(session).record.document
+        return self.framework.cookieLifetime(document, self._backend.now())
 
     def stop(self) -> Deferred[None]:
         """
@@ -189,14 +206,18 @@ class SessionManager:
 
         @return: A L{Deferred} that fires when everything is stored or failed.
         """
-        saving = [live.save() for live in list(self._lives.values()) if live.isLoaded]
-        for deferred in saving:
-            deferred.addErrback(self._notSaved)
+        lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
+        saving = [live.save().addErrback(self._notSaved, live) for live in lives]
         done: Deferred[None] = DeferredList(saving).addCallback(lambda _: None)
         return done
 
-    def _notSaved(self, failure: Failure) -> None:
-        self._log.warn("a session was not stored: {why}", why=type(failure.value).__name__)
+    def _notSaved(self, failure: Failure, live: Live) -> None:
+        self._log.error(
+            "session {session}, {size} bytes, was not stored: {why}",
+            session=shortHash(live.id),
+            size=live.record.size,
+            why=type(failure.value).__name__,
+        )
 
     def _live(self, session: Session) -> Live:
         keeper = session.keeper
@@ -204,10 +225,12 @@ class SessionManager:
         return keeper
 
     def _began(self, live: Live) -> None:
+        self._new.pop(live, None)
         if not live.isClosed:
             self._lives.setdefault(live.id, live)
 
     def _gone(self, live: Live) -> None:
+        self._new.pop(live, None)
         self._unsaved.pop(live, None)
         if self._lives.get(live.id) is live:
             del self._lives[live.id]

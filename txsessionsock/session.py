@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import (
     Callable,
+    ItemsView,
     Iterator,
     Mapping,
     MutableMapping,
     Sequence,
+    ValuesView,
 )
 from hashlib import sha256
 from types import MappingProxyType
@@ -113,7 +115,7 @@ class Keeper(Protocol):
         A handler begins.
         """
 
-    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> bool:
+    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         """
         A handler is done.
 
@@ -122,7 +124,8 @@ class Keeper(Protocol):
         @param saveNow: Whether its changes are to be stored at once rather
             than soon.
 
-        @return: Whether it changed something.
+        @return: The number of the last change, if it changed something; 0 if
+            not.
         """
 
     def unsaved(self) -> int | None:
@@ -182,8 +185,7 @@ class Session(MutableMapping[str, Any]):
         return self._copy.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(key, str):
-            raise TypeError(f"a session's keys are str, not {type(key).__name__}")
+        _refuseNonString(key)
         self._copy.assign(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -197,6 +199,12 @@ class Session(MutableMapping[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._copy.data
+
+    def items(self) -> ItemsView[str, Any]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        return _Values(self)
 
     @property
     def expires(self) -> float | None:
@@ -230,6 +238,7 @@ class Session(MutableMapping[str, Any]):
 
         @raise IncrementError: The key holds no number.
         """
+        _refuseNonString(key)
         return self._copy.increment(key, by)
 
     def save(self) -> Deferred[None]:
@@ -264,7 +273,8 @@ class Session(MutableMapping[str, Any]):
 
         @param f: An ordinary function that gets a dictionary with the data
             and changes it.  It is called again if somebody else's change came
-            first.
+            first.  It cannot wait: for an asynchronous one, the L{Deferred}
+            fails with L{TypeError}.
 
         @return: A L{Deferred} that fires with what C{f} returned when what it
             did is stored.  It fails with what C{f} raised, in which case
@@ -314,3 +324,26 @@ class Session(MutableMapping[str, Any]):
             L{SessionError} where no cookie can be set.
         """
         return fail(SessionError("a session gets a new id only where a cookie is set"))
+
+
+class _Items(ItemsView[str, Any]):
+    """
+    Walks a snapshot, so that a key may go while somebody walks.
+    """
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(list(super().__iter__()))
+
+
+class _Values(ValuesView[Any]):
+    """
+    The same for values.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(super().__iter__()))
+
+
+def _refuseNonString(key: object) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"a session's keys are str, not {type(key).__name__}")

@@ -1,0 +1,105 @@
+# -*- test-case-name: tests.test_manager_audience -*-
+"""
+Who has a session open, whose handlers are at work, and who is told what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.python.failure import Failure
+
+from .interfaces import EndReason
+from .session import Holder
+
+
+__all__ = ["Audience"]
+
+
+class Audience:
+    """
+    The holders of one live session.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[Holder, None] = {}
+        self._inside: list[tuple[Holder, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    def add(self, holder: Holder) -> None:
+        """
+        Tell somebody from now on.
+        """
+        self._holders[holder] = None
+
+    def remove(self, holder: Holder) -> None:
+        """
+        Tell somebody nothing more.
+        """
+        self._holders.pop(holder, None)
+
+    def entered(self, holder: Holder, number: int) -> None:
+        """
+        A handler begins.
+
+        @param number: The number of the last change before.
+        """
+        self._inside.append((holder, number))
+
+    def left(self, holder: Holder) -> int:
+        """
+        A handler is done.
+
+        @return: The number of the last change before it began.
+        """
+        place = next(i for i, (who, _) in enumerate(self._inside) if who is holder)
+        _, number = self._inside.pop(place)
+        return number
+
+    def author(self) -> Holder | None:
+        """
+        Whose handler is at work, if it is one only.
+        """
+        inside = {holder for holder, _ in self._inside}
+        return inside.pop() if len(inside) == 1 else None
+
+    def changed(self, keys: Sequence[str], author: object) -> None:
+        """
+        Tell everybody that keys have other values, but for who did it.
+        """
+        if keys:
+            for holder in list(self._holders):
+                if holder is not author:
+                    holder.changed(keys)
+
+    def stored(self, number: int) -> None:
+        """
+        Tell everybody up to which change the session is stored.
+        """
+        for holder in list(self._holders):
+            holder.stored(number)
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Tell everybody that the session could not be read or stored.
+        """
+        for holder in list(self._holders):
+            holder.failed(failure)
+
+    def dismiss(self, reason: EndReason) -> Callable[[], None]:
+        """
+        The session is over; nobody is told anything more.
+
+        @return: What tells them this.
+        """
+        holders, self._holders = self._holders, {}
+
+        def tell() -> None:
+            while holders:
+                holder = next(iter(holders))
+                del holders[holder]
+                holder.ended(reason)
+
+        return tell
