@@ -1,0 +1,328 @@
+# -*- test-case-name: tests.test_web -*-
+"""
+The sessions of the sockets in the pages of a Twisted Web site::
+
+    root = SessionedResource(pages, manager)
+    pages.putChild(b"ws", SessionSocketResource(socketFactory))
+    pages.putChild(b"sessionsock.js", ClientScript())
+    site = Site(root)
+
+and in a page::
+
+    def render_POST(self, request):
+        session = sessionOf(request)
+        session["visits"] = session.get("visits", 0) + 1
+
+In the reactor's thread only: what a C{WSGIResource} serves has sessions of
+its own.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import CACHED
+from twisted.web.iweb import IRequest
+from twisted.web.resource import (
+    EncodingResourceWrapper,
+    IResource,
+    Resource,
+    getChildForRequest,
+)
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import Interface, implementer
+
+from ._held import HeldChannel, Refusal, isHTTP2
+from ._page import Page, PageHolder, PageSession
+from .cookies import cookieNamed
+from .interfaces import (
+    InvalidCredential,
+    NoSuchSession,
+    SessionError,
+    SessionID,
+    SessionReplaced,
+)
+from .manager import SessionManager
+from .session import Session
+
+
+__all__ = [
+    "ClientScript",
+    "PageSession",
+    "SessionSocketResource",
+    "SessionedResource",
+    "sessionOf",
+]
+
+
+class _IPageSession(Interface):
+    """
+    Under which a request has its session.
+    """
+
+
+def sessionOf(request: IRequest) -> PageSession:
+    """
+    The session of a request, live.
+
+    A new one is not stored, and gets no cookie, until something is put into
+    it.  What the page changes is stored before the first byte of its answer
+    leaves, and what it changes after that before the byte that was written
+    next, or before C{finish}.  A page whose changes cannot be stored is not
+    sent: the client gets 503, or the connection is aborted if the answer had
+    begun.  A page that changed a session which was logged out meanwhile is
+    answered with 409: a session never comes back from the dead.
+
+    @raise SessionError: The request did not come through a
+        L{SessionedResource}, or is a WebSocket's handshake.
+    """
+    session = _given(request)
+    if session is None:
+        raise SessionError(
+            "this request has no session: its resource is not inside of a"
+            " SessionedResource, or it is the handshake of a WebSocket"
+        )
+    return session
+
+
+def _given(request: Any) -> PageSession | None:
+    session: PageSession | None = request.getComponent(_IPageSession)
+    return session
+
+
+def _isHandshake(request: Request) -> bool:
+    """
+    Whether a request wants to be a WebSocket.
+    """
+    upgrade = b",".join(request.requestHeaders.getRawHeaders(b"upgrade", []))
+    return b"websocket" in [word.strip().lower() for word in upgrade.split(b",")]
+
+
+@implementer(IResource)
+class SessionedResource:
+    """
+    A tree of resources whose pages have sessions.
+
+    The session is there, and fresh, before the tree is asked for the page, so
+    every request costs what that costs: put what needs no session beside this
+    resource rather than into it.  The handshake of a WebSocket is passed on
+    as it is; the WebSocket has its own way to its session.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(
+        self, resource: IResource, manager: SessionManager, *, trustProxy: bool = False
+    ) -> None:
+        """
+        @param resource: The root of the tree.
+
+        @param trustProxy: Whether there is a proxy in front that sets
+            C{X-Forwarded-Proto}.
+        """
+        self._resource = resource
+        self._manager = manager
+        self._trustProxy = trustProxy
+
+    def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
+        """
+        Only asked by who does not care that this is a leaf.
+        """
+        child: IResource = self._resource.getChildWithDefault(name, request)
+        return SessionedResource(child, self._manager, trustProxy=self._trustProxy)
+
+    def putChild(self, path: bytes, child: IResource) -> None:
+        self._resource.putChild(path, child)
+
+    def render(self, request: Request) -> Any:
+        outer = _given(request)
+        isNested = outer is not None and outer.page.manager is self._manager
+        if isNested or _isHandshake(request):
+            return self._find(request).render(request)
+        left = request.notifyFinish()
+        serving = Deferred.fromCoroutine(self._serve(request))
+        left.addErrback(lambda _: serving.cancel())
+        serving.addErrback(self._failed, request)
+        return NOT_DONE_YET
+
+    def _find(self, request: Request) -> Any:
+        resource = getChildForRequest(self._resource, request)
+        if isinstance(resource, EncodingResourceWrapper):
+            # Twisted asks for the encoder of the outermost resource only.
+            encoder = resource.getEncoder(request)
+            request._encoder = encoder or request._encoder
+        return resource
+
+    async def _serve(self, request: Request) -> None:
+        holder = PageHolder()
+        framework = self._manager.framework
+        headers = request.requestHeaders.getRawHeaders(b"cookie", [])
+        cookie = cookieNamed(
+            [header.decode("latin-1") for header in headers],
+            framework.cookieName,
+            framework.firstCookieWins,
+        )
+        try:
+            session, sentID = await self._open(cookie, holder)
+        except SessionError:
+            self._refuse(request, Failure())
+            return
+        page = Page(
+            self._manager,
+            session,
+            holder,
+            sentID=sentID,
+            hasCookie=cookie is not None,
+            isSecure=self._isSecure(request),
+        )
+        request.setComponent(_IPageSession, page.begin())
+        held = HeldChannel(request, page, self._manager.reactor)
+        request.channel = held  # type: ignore[assignment]  # Passes for one.
+        request.notifyFinish().addErrback(lambda _: page.clientLeft())
+        page.isRendering = True
+        try:
+            request.render(self._find(request))
+        except Exception:
+            request.processingFailed(Failure())
+        finally:
+            page.isRendering = False
+
+    async def _open(
+        self, cookie: str | None, holder: PageHolder
+    ) -> tuple[Session, SessionID | None]:
+        """
+        @return: The session, and its id if that is the one of the cookie.
+        """
+        manager = self._manager
+        if cookie is not None:
+            try:
+                now = manager.reactor.seconds()
+                sessionID = manager.framework.sessionID(cookie, now)
+                try:
+                    session = await manager.open(sessionID, holder)
+                except (NoSuchSession, SessionReplaced):
+                    # It ended for those who had it; this request may have
+                    # what is stored now.
+                    session = await manager.open(sessionID, holder)
+                return session, sessionID
+            except (InvalidCredential, NoSuchSession):
+                pass
+        return manager.create(holder), None
+
+    def _isSecure(self, request: Request) -> bool:
+        if self._trustProxy:
+            values = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
+            if values:
+                nearest = values[-1].rpartition(b",")[2]
+                return bool(nearest.strip().lower() == b"https")
+        return bool(request.isSecure())
+
+    def _refuse(self, request: Request, failure: Failure) -> None:
+        refusal = Refusal.because(failure)
+        refusal.report(self._log, failure)
+        request.setResponseCode(refusal.code)
+        for name, value in refusal.headers():
+            request.setHeader(name, value)
+        request.write(refusal.body)
+        request.finish()
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure("a request could not be served", failure)
+            request.loseConnection()
+
+
+@implementer(IResource)
+class SessionSocketResource:
+    """
+    A WebSocket at a place in a site.
+
+    What Autobahn's own L{WebSocketResource} gets wrong is made good here: two
+    C{Cookie} headers joined with a comma, frames lost that came together with
+    the handshake, the channel left as the transport's producer, and errors
+    where an answer would do.
+    """
+
+    isLeaf = True
+
+    def __init__(self, factory: Any) -> None:
+        """
+        @param factory: A
+            L{WebSocketServerFactory<autobahn.twisted.websocket.WebSocketServerFactory>}.
+        """
+        self._factory = factory
+
+    def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
+        return self
+
+    def putChild(self, path: bytes, child: IResource) -> None:
+        raise ValueError("a WebSocket has no children")
+
+    def render(self, request: Request) -> Any:
+        if isHTTP2(request) or not _isHandshake(request):
+            return self._tellToUpgrade(request)
+        headers = request.requestHeaders
+        cookies = headers.getRawHeaders(b"cookie", [])
+        if cookies:
+            headers.setRawHeaders(b"cookie", [b"; ".join(cookies)])
+        builder = _Builder(self._factory, request.channel)
+        return WebSocketResource(builder).render(request)
+
+    def _tellToUpgrade(self, request: Request) -> bytes:
+        request.setResponseCode(426)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        if not isHTTP2(request):
+            request.setHeader(b"Upgrade", b"websocket")
+            request.setHeader(b"Connection", b"Upgrade")
+        return b"This is a WebSocket; connect to it with HTTP/1.1.\n"
+
+
+class _Builder:
+    """
+    A factory for one connection, which takes it away from its channel.
+    """
+
+    def __init__(self, factory: Any, channel: Any) -> None:
+        self._factory = factory
+        self._channel = channel
+
+    def buildProtocol(self, address: IAddress) -> IProtocol | None:
+        protocol: IProtocol | None = self._factory.buildProtocol(address)
+        if protocol is not None:
+            self._channel.transport.unregisterProducer()
+            # The channel is still at work on what it received, and goes on
+            # with the rest when the handshake was passed on.
+            self._channel.rawDataReceived = protocol.dataReceived
+        return protocol
+
+
+class ClientScript(Resource):
+    """
+    The script C{sessionsock.js} for browsers.  It is the same for everyone.
+    """
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        path = Path(__file__).parent / "static" / "sessionsock.js"
+        self._script = path.read_bytes()
+        self._tag = b'"%s"' % (sha256(self._script).hexdigest()[:32].encode("ascii"),)
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader(b"Content-Type", b"text/javascript; charset=utf-8")
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        # Asked for each time, and sent only when this library was updated.
+        request.setHeader(b"Cache-Control", b"no-cache")
+        if request.setETag(self._tag) == CACHED:
+            return b""
+        request.setHeader(b"Content-Length", b"%d" % (len(self._script),))
+        return b"" if request.method == b"HEAD" else self._script
