@@ -1,0 +1,61 @@
+# -*- test-case-name: tests.test_protocol -*-
+"""
+What messages are, on the way between a socket and its handlers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from . import _json
+
+
+__all__ = ["JSON", "Messages", "Raw"]
+
+
+class Messages(Protocol):
+    """
+    One kind of messages.
+    """
+
+    def decode(self, payload: bytes, isBinary: bool) -> Any:
+        """
+        @return: What handlers get.
+
+        @raise ValueError: It is no such message.
+        """
+
+    def encode(self, value: Any) -> tuple[bytes, bool]:
+        """
+        @return: The payload, and whether it is binary.
+
+        @raise ValueError: It cannot be such a message.
+        """
+
+
+class JSON:
+    """
+    Values as JSON, in text messages; in binary ones it is understood too.
+    """
+
+    def decode(self, payload: bytes, isBinary: bool) -> Any:
+        return _json.loads(payload)
+
+    def encode(self, value: Any) -> tuple[bytes, bool]:
+        return _json.dumps(value), False
+
+
+class Raw:
+    """
+    L{str} for text messages, L{bytes} for binary ones.
+    """
+
+    def decode(self, payload: bytes, isBinary: bool) -> str | bytes:
+        return payload if isBinary else payload.decode("utf-8")
+
+    def encode(self, value: Any) -> tuple[bytes, bool]:
+        if isinstance(value, str):
+            return value.encode("utf-8"), False
+        if isinstance(value, bytes):
+            return value, True
+        raise ValueError(f"a message is str or bytes, not {type(value).__name__}")

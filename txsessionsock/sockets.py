@@ -1,0 +1,257 @@
+# -*- test-case-name: tests.test_sockets -*-
+"""
+All clients of one server: what they have in common, and what they need from
+what carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from ._events import Listener, Listeners
+from .credentials import Cookie, Credential
+from .interfaces import EndReason, IFramework, InvalidReason
+from .manager import SessionManager
+from .session import Session
+
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["Application", "Carrier", "Code", "Limits", "SessionSockets"]
+
+_L = TypeVar("_L", bound=Listener)
+
+
+class Code(IntEnum):
+    """
+    Close codes: of RFC 6455, section 7.4.1, and from 4000 on our own.
+    """
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    BAD_PAYLOAD = 1007
+    TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    TRY_AGAIN_LATER = 1013
+    SESSION_MOVED = 4307
+    SECOND_CREDENTIAL = 4400
+    SESSION_OVER = 4401
+    NO_CREDENTIAL_IN_TIME = 4408
+    TOO_MANY_SOCKETS = 4429
+
+
+class Carrier(Protocol):
+    """
+    What carries a client's messages.  None of its methods calls the client.
+    """
+
+    def encode(self, value: Any) -> Any:
+        """
+        Make of a value what L{write} takes, so that it may be changed after.
+
+        @raise ValueError: It cannot be sent.
+        """
+
+    def write(self, frame: Any) -> None:
+        """
+        Send what was encoded.
+        """
+
+    def close(self, code: int, reason: str) -> None:
+        """
+        Say why, and disconnect.
+        """
+
+    def pause(self) -> None:
+        """
+        Receive nothing more for now.
+        """
+
+    def resume(self) -> None:
+        """
+        Receive again.
+        """
+
+
+class Application(Protocol):
+    """
+    What is called last for each event; listeners get it as the client.
+    """
+
+    def sessionConnected(self, session: Session) -> object:
+        """
+        C{sconnection}
+        """
+
+    def sessionMessageReceived(self, message: Any, session: Session) -> object:
+        """
+        C{smessage}
+        """
+
+    def sessionInvalid(self, reason: InvalidReason) -> object:
+        """
+        C{sinvalid}
+        """
+
+    def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
+        """
+        C{schanged}
+        """
+
+    def sessionDestroyed(self, session: Session, reason: EndReason) -> object:
+        """
+        C{sdestroyed}
+        """
+
+    def sessionError(self, failure: Failure) -> object:
+        """
+        C{serror}
+        """
+
+    def sessionDisconnected(self, session: Session, code: int) -> object:
+        """
+        C{disconnect}
+        """
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What one client may take.  Times are in seconds, sizes in bytes.
+
+    @ivar messageSize: Of a message, and of a frame.
+
+    @ivar waitingMessages: How many messages may wait for a handler before no
+        more are received, and C{waitingBytes}, of what size together.
+
+    @ivar handshakeTimeout: From the connection to the credential.
+
+    @ivar closeTimeout: For the answer to our close frame.
+
+    @ivar pingInterval: Between pings; 0 for none.
+
+    @ivar pingTimeout: For the answer to a ping.
+
+    @ivar socketsPerSession: In this process.
+
+    @ivar unsentBytes: What may be on its way to a slow reader, and for how
+        long, C{unsentTimeout}, it may be more.
+    """
+
+    messageSize: int = 1024 * 1024
+    waitingMessages: int = 64
+    waitingBytes: int = 1024 * 1024
+    handshakeTimeout: float = 10.0
+    closeTimeout: float = 3.0
+    pingInterval: float = 25.0
+    pingTimeout: float = 20.0
+    socketsPerSession: int = 100
+    unsentBytes: int = 1024 * 1024
+    unsentTimeout: float = 10.0
+
+
+class SessionSockets:
+    """
+    The clients of one server.
+
+    @ivar manager: Where their sessions come from.
+
+    @ivar perMessage: Whether the session is fresh for each message and stored
+        after it, rather than loaded once and stored at the end.
+
+    @ivar credentials: The ways to name a session, the first found wins.
+    """
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        *,
+        perMessage: bool = False,
+        credentials: Sequence[Credential] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """
+        @param credentials: Only L{Cookie}, unless given.
+
+        @param limits: L{Limits} as they are, unless given.
+        """
+        self.manager = manager
+        self.perMessage = perMessage
+        self.credentials = (Cookie(),) if credentials is None else tuple(credentials)
+        self.awaitsMessage = any(c.awaitsMessage for c in self.credentials)
+        self.limits = Limits() if limits is None else limits
+        self.listeners = Listeners()
+        self._clients: dict[Client, None] = {}
+        self._allGone: list[Deferred[None]] = []
+
+    def __len__(self) -> int:
+        """
+        How many clients there are.
+        """
+        return len(self._clients)
+
+    @property
+    def framework(self) -> IFramework:
+        """
+        Whose sessions these are.
+        """
+        return self.manager.framework
+
+    @overload
+    def on(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def on(self, event: str) -> Callable[[_L], _L]: ...
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """
+        Have a function called on each event of one name, for every client.
+        Without a function, a decorator.
+
+        @raise ValueError: There is no such event.
+        """
+        return self.listeners.on(event, listener)
+
+    def off(self, event: str, listener: Listener) -> None:
+        """
+        Have it called no more.
+        """
+        self.listeners.off(event, listener)
+
+    def add(self, client: Client) -> None:
+        """
+        A client is there.
+        """
+        self._clients[client] = None
+
+    def remove(self, client: Client) -> None:
+        """
+        A client is gone, and its session stored.
+        """
+        self._clients.pop(client, None)
+        if not self._clients:
+            waiting, self._allGone = self._allGone, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def goAway(self) -> Deferred[None]:
+        """
+        Close all sockets, because the server ends.
+
+        @return: A L{Deferred} that fires when all clients are gone and their
+            sessions stored.
+        """
+        for client in list(self._clients):
+            client.close(Code.GOING_AWAY, "server going away")
+        if not self._clients:
+            return succeed(None)
+        gone: Deferred[None] = Deferred()
+        self._allGone.append(gone)
+        return gone
