@@ -14,7 +14,6 @@ from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
-    SessionID,
     StoreFailure,
     StoreUnavailable,
     TooManySockets,

@@ -1,0 +1,428 @@
+"""
+Tests for L{txsessionsock._changes}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._changes import WorkingCopy
+from txsessionsock.interfaces import IncrementError
+
+
+def changed(copy: WorkingCopy) -> list[str]:
+    """
+    Look for changes where all can be copied.
+    """
+    keys, uncopied = copy.collect()
+    assert not uncopied
+    return list(keys)
+
+
+class CollectTests(SynchronousTestCase):
+    """
+    L{WorkingCopy.collect} notices what was changed.
+    """
+
+    def test_untouched(self) -> None:
+        """
+        What nobody touched costs no comparison.
+        """
+
+        class Touchy(str):
+            def __eq__(self, other: object) -> bool:
+                raise AssertionError("compared")
+
+            __hash__ = str.__hash__
+
+        copy = WorkingCopy({"a": Touchy("x"), "b": 1})
+        copy.get("b")
+        self.assertEqual((copy.collect(), copy.number), (((), ()), 0))
+
+    def test_kinds(self) -> None:
+        """
+        Assigning, deleting, incrementing and changing nested values are all
+        noticed, once.
+        """
+        copy = WorkingCopy({"a": 1, "b": 1, "c": 1, "d": {"e": [1]}, "f": 1})
+        copy.assign("a", 2)
+        copy.delete("b")
+        copy.increment("c", 1)
+        copy.get("d")["e"].append(2)
+        copy.assign("n", 1)
+        self.assertEqual(changed(copy), ["a", "b", "c", "d", "n"])
+        self.assertEqual((changed(copy), copy.number), ([], 1))
+        self.assertTrue(copy.differs())
+
+    def test_byType(self) -> None:
+        """
+        C{1}, C{1.0} and C{True} differ.
+        """
+        copy = WorkingCopy({"a": 1})
+        for value in (1.0, True, 1):
+            copy.assign("a", value)
+            self.assertEqual(changed(copy), ["a"])
+
+    def test_back(self) -> None:
+        """
+        What was undone before anybody looked was no change.
+        """
+        copy = WorkingCopy({"a": 1, "b": []})
+        copy.assign("a", 2)
+        copy.assign("a", 1)
+        copy.get("b").append(1)
+        copy.get("b").clear()
+        self.assertEqual((changed(copy), copy.number), ([], 0))
+
+    def test_heldReference(self) -> None:
+        """
+        A list that was handed out once is looked at from then on.
+        """
+        copy = WorkingCopy({"a": []})
+        held = copy.get("a")
+        self.assertEqual(changed(copy), [])
+        held.append(1)
+        self.assertEqual(changed(copy), ["a"])
+
+    def test_otherContainers(self) -> None:
+        """
+        So are values that are neither dictionary nor list, which some
+        frameworks store.
+        """
+        copy = WorkingCopy({"a": {1}, "b": ([],), "c": bytearray(b"x")})
+        copy.get("a").add(2)
+        copy.get("b")[0].append(1)
+        copy.get("c").extend(b"y")
+        self.assertEqual(changed(copy), ["a", "b", "c"])
+
+    def test_assignedReference(self) -> None:
+        """
+        What was assigned stays attached.
+        """
+        copy = WorkingCopy({})
+        value: dict[str, Any] = {}
+        copy.assign("a", value)
+        changed(copy)
+        value["b"] = 1
+        self.assertEqual(changed(copy), ["a"])
+        self.assertEqual(copy.collected, {"a": {"b": 1}})
+
+    def test_order(self) -> None:
+        """
+        New keys are stored in the order in which they were set.
+        """
+        names = [f"key-{n}" for n in range(50)]
+        copy = WorkingCopy({"first": 1})
+        for name in names:
+            copy.assign(name, 1)
+        self.assertEqual(changed(copy), names)
+        self.assertEqual(list(copy.begin().data), ["first", *names])
+
+    def test_uncopied(self) -> None:
+        """
+        What contains itself is refused, the key is as it was, and all others
+        are collected.
+        """
+        cycle: list[Any] = []
+        cycle.append(cycle)
+        copy = WorkingCopy({"a": 1, "c": [1]})
+        copy.assign("a", cycle)
+        copy.assign("b", {"deep": cycle})
+        copy.get("c").append(cycle)
+        copy.assign("d", 1)
+        self.assertEqual(copy.collect(), (["d"], ["a", "b", "c"]))
+        self.assertEqual((copy.data, copy.number), ({"a": 1, "c": [1], "d": 1}, 1))
+        self.assertEqual(copy.collect(), ([], []))
+
+    def test_afterUncopied(self) -> None:
+        """
+        A key that was refused can still be incremented as if nothing was.
+        """
+        cycle: list[Any] = []
+        cycle.append(cycle)
+        copy = WorkingCopy({"n": 1})
+        copy.assign("n", cycle)
+        copy.collect()
+        copy.increment("n", 1)
+        changed(copy)
+        copy.rebase({"n": 10})
+        self.assertEqual(copy.data, {"n": 11})
+
+
+class IncrementTests(SynchronousTestCase):
+    """
+    L{WorkingCopy.increment}.
+    """
+
+    @given(
+        st.integers(-3, 3),
+        st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3)), max_size=12),
+    )
+    def test_addUp(self, start: int, steps: list[tuple[int, int]]) -> None:
+        """
+        Increments of three copies add up, in whatever order and grouping they
+        are made and stored.
+        """
+        stored: dict[str, Any] = {"n": start}
+        copies = [WorkingCopy(dict(stored)) for _ in range(3)]
+
+        def store(copy: WorkingCopy) -> None:
+            nonlocal stored
+            copy.collect()
+            copy.rebase(dict(stored))
+            flight = copy.begin()
+            copy.landed(flight)
+            stored = dict(flight.data)
+
+        for who, by in steps:
+            if by:
+                copies[who].increment("n", by)
+                copies[who].collect()
+            else:
+                store(copies[who])
+        for copy in copies:
+            store(copy)
+        self.assertEqual(stored, {"n": start + sum(by for _, by in steps)})
+
+    def test_missing(self) -> None:
+        """
+        A missing key counts from 0, here and there.
+        """
+        copy = WorkingCopy({"n": 5})
+        self.assertEqual(copy.increment("m", 2), 2)
+        copy.increment("n", 1)
+        copy.collect()
+        self.assertEqual(copy.rebase({})[1], [])
+        self.assertEqual(copy.data, {"m": 2, "n": 1})
+
+    def test_noNumber(self) -> None:
+        """
+        What is no number cannot be incremented, nor by what is none.
+        """
+        copy = WorkingCopy({"s": "1", "b": True, "n": 1})
+        for key, by in [("s", 1), ("b", 1), ("n", "1"), ("n", True)]:
+            with self.assertRaises(IncrementError):
+                copy.increment(key, by)  # type: ignore[arg-type]  # wrong on purpose
+        self.assertEqual((changed(copy), copy.data["n"]), ([], 1))
+
+    def test_noNumberThere(self) -> None:
+        """
+        If it is none any more there, it stays what it is there, and the rest
+        is merged.
+        """
+        copy = WorkingCopy({"n": 1, "a": 1})
+        copy.increment("n", 1)
+        copy.assign("a", 2)
+        copy.collect()
+        self.assertEqual(copy.rebase({"n": "x", "a": 1, "b": 1}), (["n", "b"], ["n"]))
+        self.assertEqual(copy.data, {"n": "x", "a": 2, "b": 1})
+        self.assertEqual(copy.rebase({"n": 5})[1], [])
+        self.assertEqual(copy.data["n"], 5)
+
+    def test_afterAssignment(self) -> None:
+        """
+        An increment of what was just assigned is part of the assignment, and
+        an assignment takes back increments.
+        """
+        for act in (
+            lambda c: (c.assign("n", 10), c.increment("n", 1)),
+            lambda c: (c.assign("n", 10), c.collect(), c.increment("n", 1)),
+            lambda c: (c.increment("n", 5), c.assign("n", 11)),
+            lambda c: (c.increment("n", 5), c.collect(), c.assign("n", 11)),
+        ):
+            copy = WorkingCopy({"n": 1})
+            act(copy)
+            copy.collect()
+            copy.rebase({"n": 100})
+            self.assertEqual(copy.data, {"n": 11})
+
+    def test_afterSameAssignment(self) -> None:
+        """
+        An assignment that changed nothing is none: increments made before or
+        after still add up.
+        """
+        for act in (
+            lambda c: (c.assign("n", 1), c.collect(), c.increment("n", 1)),
+            lambda c: (c.increment("n", 1), c.collect(), c.assign("n", 2)),
+        ):
+            copy = WorkingCopy({"n": 1})
+            act(copy)
+            copy.collect()
+            copy.rebase({"n": 100})
+            self.assertEqual(copy.data, {"n": 101})
+
+    def test_settled(self) -> None:
+        """
+        So do increments made after an assignment that was undone again.
+        """
+        copy = WorkingCopy({"n": 1})
+        copy.assign("n", 2)
+        copy.collect()
+        copy.assign("n", 1)
+        copy.collect()
+        self.assertFalse(copy.differs())
+        copy.settle()
+        copy.increment("n", 1)
+        copy.collect()
+        copy.rebase({"n": 100})
+        self.assertEqual(copy.data, {"n": 101})
+
+
+class FlightTests(SynchronousTestCase):
+    """
+    Attempts that succeed, fail, or nobody knows.
+    """
+
+    def setUp(self) -> None:
+        self.copy = WorkingCopy({"n": 1, "a": 1})
+
+    def begin(self, **data: Any) -> Any:
+        self.copy.collect()
+        return self.copy.begin({**self.copy.snapshot(), **data} if data else None)
+
+    def test_landed(self) -> None:
+        """
+        What changed since an attempt began is still to be stored after it.
+        """
+        self.copy.increment("n", 1)
+        flight = self.begin()
+        self.copy.increment("n", 1)
+        self.copy.assign("a", 2)
+        self.assertEqual(flight.data, {"n": 2, "a": 1})
+        self.copy.collect()
+        self.assertEqual(self.copy.landed(flight), [])
+        self.assertTrue(self.copy.differs())
+        self.copy.rebase({"n": 100, "a": 1})
+        self.assertEqual(self.copy.data, {"n": 101, "a": 2})
+
+    def test_refused(self) -> None:
+        """
+        What was in an attempt that failed is to be stored with what changed
+        since.
+        """
+        self.copy.increment("n", 1)
+        flight = self.begin()
+        self.copy.increment("n", 1)
+        self.copy.collect()
+        self.copy.back(flight)
+        self.copy.rebase({"n": 100, "a": 1})
+        self.assertEqual(self.copy.data["n"], 102)
+
+    def test_refusedAssignment(self) -> None:
+        """
+        An assignment, in the attempt or since, makes increments part of it.
+        """
+        for first, second, expected in (
+            (lambda c: c.assign("n", 5), lambda c: c.increment("n", 1), 6),
+            (lambda c: c.increment("n", 1), lambda c: c.assign("n", 7), 7),
+        ):
+            self.setUp()
+            first(self.copy)
+            flight = self.begin()
+            second(self.copy)
+            self.copy.collect()
+            self.copy.back(flight)
+            self.copy.rebase({"n": 100, "a": 1})
+            self.assertEqual(self.copy.data["n"], expected)
+
+    def test_landedWithMore(self) -> None:
+        """
+        What an update stored comes in when it is stored, in place, beside
+        what changed meanwhile.
+        """
+        copy = WorkingCopy({"d": {"a": 1, "b": 1}})
+        held = copy.get("d")
+        copy.collect()
+        flight = copy.begin({"d": {"a": 2, "b": 1}, "new": 1})
+        held["b"] = 2
+        copy.collect()
+        self.assertEqual(copy.landed(flight), ["d", "new"])
+        self.assertEqual(copy.data, {"d": {"a": 2, "b": 2}, "new": 1})
+        self.assertIs(copy.data["d"], held)
+        self.assertTrue(copy.differs())
+
+    def test_landedLate(self) -> None:
+        """
+        An attempt that succeeds after it was taken back counts once.
+        """
+        self.copy.increment("n", 1)
+        flight = self.begin()
+        self.copy.back(flight)
+        self.copy.increment("n", 1)
+        self.copy.collect()
+        self.copy.landedLate(flight)
+        self.copy.rebase({"n": 100, "a": 1})
+        self.assertEqual(self.copy.data["n"], 101)
+
+    def test_forgotten(self) -> None:
+        """
+        Of one that nobody knows about, increments are given up, assignments
+        and later increments are not.
+        """
+        self.copy.increment("n", 5)
+        self.copy.increment("m", 5)
+        self.copy.assign("a", 2)
+        flight = self.begin()
+        self.copy.increment("n", 1)
+        self.copy.collect()
+        self.copy.forget(flight)
+        self.copy.back(flight)
+        self.assertEqual(self.copy.data, {"n": 2, "a": 2})
+        self.copy.rebase({"n": 100, "a": 1})
+        self.assertEqual(self.copy.data, {"n": 101, "a": 2})
+
+    def test_reverted(self) -> None:
+        """
+        A key that is given up has its stored value again, in place, and can
+        be incremented as before.
+        """
+        copy = WorkingCopy({"n": 1, "d": {"a": 1}})
+        held = copy.get("d")
+        held["x"] = object()
+        copy.assign("n", "?")
+        copy.assign("o", 1)
+        copy.collect()
+        self.assertEqual(copy.revert(["d", "n", "o", "p"]), ["d", "n", "o"])
+        self.assertEqual(copy.data, {"n": 1, "d": {"a": 1}})
+        self.assertIs(copy.data["d"], held)
+        copy.increment("n", 1)
+        copy.collect()
+        copy.rebase({"n": 10})
+        self.assertEqual(copy.data["n"], 11)
+
+
+class SharedTests(SynchronousTestCase):
+    """
+    One and the same dictionary or list at two places.
+    """
+
+    def test_twoKeys(self) -> None:
+        """
+        What others did to one key does not show in another.
+        """
+        copy = WorkingCopy({})
+        shared = {"x": 1}
+        copy.assign("a", shared)
+        copy.assign("b", shared)
+        copy.collect()
+        copy.landed(copy.begin())
+        copy.rebase({"a": {"x": 2}, "b": {"x": 1}})
+        self.assertEqual(copy.data, {"a": {"x": 2}, "b": {"x": 1}})
+        self.assertEqual(changed(copy), [])
+
+    def test_twice(self) -> None:
+        """
+        Nor in another item of one list.
+        """
+        copy = WorkingCopy({})
+        shared = {"x": 1}
+        copy.assign("a", [shared, shared])
+        copy.collect()
+        copy.landed(copy.begin())
+        copy.rebase({"a": [{"x": 1}, {"x": 2}]})
+        self.assertEqual(copy.data, {"a": [{"x": 1}, {"x": 2}]})
+        self.assertEqual(changed(copy), [])
