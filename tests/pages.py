@@ -13,15 +13,18 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import alsoProvides
 
 from txsessionsock.frameworks.express import Express
-from txsessionsock.interfaces import EndReason
+from txsessionsock.interfaces import EndReason, SessionID
 from txsessionsock.manager import SessionManager
+from txsessionsock.session import Session
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import FlakyStore
+from txsessionsock.web import SessionedResource, sessionOf
 
 
 COOKIE = "connect.sid"
@@ -55,7 +58,7 @@ def parse(data: bytes, heads: int = 0) -> list[Answer]:
 
     @param heads: How many of the first are to HEAD requests.
     """
-    answers = []
+    answers: list[Answer] = []
     while data:
         head, _, data = data.partition(b"\r\n\r\n")
         status, *lines = head.decode("ascii").split("\r\n")
@@ -93,6 +96,7 @@ class Wire(StringTransport):
     """
 
     isAborted = False
+    protocol: Any
 
     def __init__(self) -> None:
         super().__init__(lenient=True)
@@ -161,7 +165,10 @@ class View(Resource):
 
     def __init__(self, f: Callable[[Request], bytes | int]) -> None:
         super().__init__()
-        self.render_GET = self.render_HEAD = self.render_POST = f
+        self._f = f
+
+    def render(self, request: Request) -> Any:
+        return self._f(request)
 
 
 @dataclass
@@ -199,11 +206,11 @@ class World:
         """
         @param beside: Another process that uses the same sessions.
         """
-        self.clock = Clock() if beside is None else beside.clock
+        self.clock: Clock = Clock() if beside is None else beside.clock
         if beside is None:
             self.clock.advance(1_700_000_000)
         place = None if beside is None else beside.inner
-        self.inner = MemoryStore(self.clock, place)
+        self.inner: MemoryStore = MemoryStore(self.clock, place)
         self.store = FlakyStore(self.inner)
         self.framework = Express(secrets=["keyboard cat"], **options)
         self.manager = SessionManager(self.store, self.framework, self.clock)
@@ -218,5 +225,108 @@ class World:
         if isSecure:
             alsoProvides(wire, ISSLTransport)
         protocol = site.buildProtocol(wire.getPeer())
+        wire.protocol = protocol
         protocol.makeConnection(wire)
         return Connection(protocol, wire)
+
+
+def put(request: Request) -> bytes:
+    """
+    A page that changes its session.
+    """
+    session = sessionOf(request)
+    session["n"] = session.get("n", 0) + 1
+    return b"n is %d" % (session["n"],)
+
+
+def read(request: Request) -> bytes:
+    """
+    A page that does not.
+    """
+    return b"n is %d" % (sessionOf(request).get("n", 0),)
+
+
+def waiting(requests: list[Request]) -> Callable[[Request], int]:
+    """
+    A page that does not answer by itself.
+    """
+
+    def page(request: Request) -> int:
+        requests.append(request)
+        return NOT_DONE_YET
+
+    return page
+
+
+class WebTestCase(SynchronousTestCase):
+    """
+    A site with some pages.
+    """
+
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    def setUp(self) -> None:
+        self.world = World(**self.options)
+
+    def serve(
+        self, page: Callable[[Request], bytes | int] | IResource, **options: Any
+    ) -> Connection:
+        """
+        Connect a browser to a site with one page.
+        """
+        isSecure = options.pop("isSecure", False)
+        resource = page if IResource.providedBy(page) else View(page)
+        sessioned = SessionedResource(resource, self.world.manager, **options)
+        return self.world.connect(sessioned, isSecure=isSecure)
+
+    def get(self, page: Any, cookie: str | None = None, **options: Any) -> Answer:
+        """
+        Get one page.
+        """
+        browser = self.serve(page, **options)
+        browser.send(cookie=cookie)
+        (answer,) = browser.answers()
+        self.assertTrue(answer.isWhole)
+        return answer
+
+    def login(self, **data: Any) -> tuple[str, SessionID]:
+        """
+        @return: The cookie of a session that is stored, and its id.
+        """
+        holder = Socket()
+        session = self.world.manager.create(holder)
+        session.update(data or {"n": 1})
+        self.successResultOf(self.world.manager.release(session, holder))
+        return f"connect.sid={self.world.framework.cookieValue(session.id)}", session.id
+
+    def stored(self, sessionID: SessionID) -> dict[str, Any] | None:
+        """
+        What is stored.
+        """
+        key = self.world.framework.key(sessionID)
+        stored = self.successResultOf(self.world.inner.load(key))
+        if stored is None:
+            return None
+        now = self.world.clock.seconds()
+        return self.world.framework.loads(stored.raw, now).data
+
+    def hold(self, sessionID: SessionID) -> tuple[Session, Socket]:
+        """
+        Hold a session, as a socket does.
+        """
+        socket = Socket()
+        return self.successResultOf(self.world.manager.open(sessionID, socket)), socket
+
+    def idIn(self, setCookie: str | None) -> SessionID:
+        """
+        The session id in a C{Set-Cookie} header.
+        """
+        assert setCookie is not None
+        value = setCookie.partition(";")[0].partition("=")[2]
+        return self.world.framework.sessionID(value, self.world.clock.seconds())
+
+    def assertIdle(self) -> None:
+        """
+        Nobody holds a session any more.
+        """
+        self.assertEqual(self.world.manager._lives, {})
