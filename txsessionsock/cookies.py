@@ -14,7 +14,7 @@ from math import ceil
 from typing import Literal
 
 
-__all__ = ["cookieNamed", "parseCookies", "setCookie", "sign", "unsign"]
+__all__ = ["cookieNamed", "isToken", "parseCookies", "setCookie", "sign", "unsign"]
 
 
 _BLANKS = " \t"
@@ -72,6 +72,13 @@ def cookieNamed(
     return found
 
 
+def isToken(name: str) -> bool:
+    """
+    Whether a cookie can have that name (RFC 6265, section 4.1.1).
+    """
+    return _TOKEN.fullmatch(name) is not None
+
+
 def setCookie(
     name: str,
     value: str,
@@ -93,7 +100,7 @@ def setCookie(
     @raise ValueError: Something holds a character that does not belong there,
         or a browser would not take such a cookie.
     """
-    if not _TOKEN.fullmatch(name):
+    if not isToken(name):
         raise ValueError("not the name of a cookie")
     if not _COOKIE_VALUE.fullmatch(value):
         raise ValueError("the cookie's value needs encoding")

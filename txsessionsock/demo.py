@@ -7,7 +7,7 @@ options serves it.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from random import choice, randrange
 from typing import Any, Final
@@ -164,13 +164,19 @@ async def _logout(request: Request, tab: str) -> None:
     await sessionOf(request).destroy()
 
 
-def demo(manager: SessionManager) -> tuple[Resource, SessionSocketFactory]:
+def demo(
+    manager: SessionManager, *, origins: Iterable[str] = (), trustProxy: bool = False
+) -> tuple[Resource, SessionSocketFactory]:
     """
     Make the demo.
 
+    @param origins: See L{SessionSocketFactory}, and for C{trustProxy}.
+
     @return: The resource of its site, and the factory of the sockets in it.
     """
-    factory = SessionSocketFactory(manager, perMessage=True)
+    factory = SessionSocketFactory(
+        manager, perMessage=True, origins=origins, trustProxy=trustProxy
+    )
     factory.protocol = Demo
     root = Resource()
     root.putChild(b"ws", SessionSocketResource(factory))
@@ -183,7 +189,7 @@ def demo(manager: SessionManager) -> tuple[Resource, SessionSocketFactory]:
         b"logout": _Action(_logout),
     }
     for path, page in pages.items():
-        root.putChild(path, SessionedResource(page, manager))
+        root.putChild(path, SessionedResource(page, manager, trustProxy=trustProxy))
     return root, factory
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from zope.interface import implementer
 
 from .. import _json
-from ..cookies import sign, unsign
+from ..cookies import isToken, sign, unsign
 from ..interfaces import (
     FOREVER,
     KEEP,
@@ -113,6 +113,8 @@ class Express:
         self._secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)
         if not self._secrets or not all(map(_isUsable, self._secrets)):
             raise ValueError("secrets is one str or several, of UTF-8, none empty")
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
         self.cookieName = cookieName
         self._prefix = prefix
         self._ttl = ttl
