@@ -6,7 +6,7 @@ lost, and what was acknowledged is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, example, given, settings
@@ -126,9 +126,17 @@ class Process:
         self.holder = Recorder()
         manager = case.newManager(self.store)
         self.session = case.successResultOf(manager.open(SID, self.holder))
-        self.pending = self.sure = self.unsure = self.last = 0
+        self.pending = self.sure = self.unsure = self.last = self.marks = 0
         self.updates = [0, 0]
         self._failures = 0
+
+    def mark(self, data: MutableMapping[str, Any]) -> None:
+        """
+        Make what is stored different from whatever others store: two that
+        store equal bytes cannot be told apart.
+        """
+        self.marks += 1
+        data[f"mark of {self.name}"] = self.marks
 
     def assign(self) -> None:
         self.last += 1
@@ -137,6 +145,7 @@ class Process:
 
     def increment(self) -> None:
         self.session.increment("n")
+        self.mark(self.session)
         self.pending += 1
 
     def save(self) -> None:
@@ -167,6 +176,7 @@ class Process:
     def update(self) -> None:
         def f(data: dict[str, Any]) -> None:
             data["updates"] = data.get("updates", 0) + 1
+            self.mark(data)
 
         def failed(failure: Failure) -> None:
             if failure.trap(StoreTimeout, StoreUnavailable) is StoreTimeout:

@@ -362,11 +362,16 @@ class Live:
             self.collect()
             other.session.update(self.record.copy.snapshot())
             other.record.isWanted = not self.isNew
-            await other.save()
-            self.checkAlive()
-            if not self.isNew and not await self.backend.destroy(self.key):
-                self.endGone()
-                raise NoSuchSession
+            # Nobody holds it yet, which is no reason to drop it.
+            other.opening += 1
+            try:
+                await other.save()
+                self.checkAlive()
+                if not self.isNew and not await self.backend.destroy(self.key):
+                    self.endGone()
+                    raise NoSuchSession
+            finally:
+                other.opening -= 1
             self.audience.remove(holder)
             other.audience.add(holder)
             return self.retire("moved")

@@ -1,0 +1,489 @@
+"""
+Tests for L{txsessionsock._reading}: what a session shows of others' writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from txsessionsock.interfaces import (
+    NoSuchSession,
+    SessionReplaced,
+    StoreFailure,
+    StoreUnavailable,
+    UndecodableSession,
+)
+from txsessionsock.session import Session
+from txsessionsock.testing import FlakyStore, UnwatchableStore
+
+from .managing import KEY, ManagerCase, Recorder
+
+
+_T = TypeVar("_T")
+
+
+class FreshCase(ManagerCase):
+    """
+    A session that somebody holds.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(n=0)
+        self.session = self.open()
+        del self.store.calls[:]
+
+    def fresh(self, session: Session | None = None) -> Deferred[None] | None:
+        """
+        A message arrives, and is to be handled at once.
+        """
+        keeper = (session or self.session).keeper
+        return keeper.fresh(keeper.arrival())
+
+
+class StrictTests(FreshCase):
+    """
+    Every write whose writer had its answer before the message was sent shows.
+    """
+
+    def test_atOnce(self) -> None:
+        """
+        A write that the store did not report yet shows, without waiting if
+        the store does not make us wait.
+        """
+        self.put(n=1)
+        self.assertIsNone(self.fresh())
+        self.assertEqual(self.session["n"], 1)
+
+    def test_unchanged(self) -> None:
+        """
+        A session that was not changed costs a fence, and no load.
+        """
+        self.assertIsNone(self.fresh())
+        self.assertEqual(self.store.calls, [("fence", KEY)])
+
+    def test_oneFence(self) -> None:
+        """
+        One fence serves everyone who came before it began; who comes later
+        waits for the next one.
+        """
+        self.store.hold("fence")
+        first = self.fresh()
+        arrivals = [self.session.keeper.arrival() for _ in range(5)]
+        later = [self.session.keeper.fresh(arrival) for arrival in arrivals]
+        self.assertEqual(self.calls("fence"), 1)
+        self.put(n=1)
+        self.store.release()
+        for waiting in (first, *later):
+            assert waiting is not None
+            self.successResultOf(waiting)
+        self.assertEqual((self.calls("fence"), self.session["n"]), (2, 1))
+
+    def test_messagesThatWaited(self) -> None:
+        """
+        A message that waited in a queue while a fence began and passed needs
+        none of its own.
+        """
+        keeper = self.session.keeper
+        arrivals = [keeper.arrival(), keeper.arrival()]
+        self.assertIsNone(keeper.fresh(arrivals[0]))
+        self.assertIsNone(keeper.fresh(arrivals[1]))
+        self.assertEqual(self.calls("fence"), 1)
+
+    def test_loadUnderWay(self) -> None:
+        """
+        While the answer to a question about a reported change is awaited, the
+        session is not fresh, though the fence passed.
+        """
+        self.store.hold("load")
+        self.put(n=1)
+        self.clock.advance(0)
+        waiting = self.fresh()
+        assert waiting is not None
+        self.assertNoResult(waiting)
+        self.store.release()
+        self.successResultOf(waiting)
+        self.assertEqual(self.session["n"], 1)
+
+    def test_loadBegunBefore(self) -> None:
+        """
+        A load that began before a write does not count.
+        """
+        self.store.hold("load")
+        self.put(n=1)
+        self.clock.advance(0)
+        self.put(n=2)
+        waiting = self.fresh()
+        assert waiting is not None
+        self.store.release()
+        self.successResultOf(waiting)
+        self.assertEqual(self.session["n"], 2)
+
+    def test_cancelled(self) -> None:
+        """
+        Who gives up does not disturb the others.
+        """
+        self.store.hold("fence")
+        self.fresh()
+        one, other = self.fresh(), self.fresh()
+        assert one is not None and other is not None
+        one.cancel()
+        self.failureResultOf(one, CancelledError)
+        self.store.release()
+        self.successResultOf(other)
+
+    def test_blind(self) -> None:
+        """
+        While the store cannot see changes, each message reads the session.
+        """
+        self.store.fail(StoreUnavailable(), "fence")
+        for n in (1, 2):
+            self.put(n=n)
+            self.assertIsNone(self.fresh())
+            self.assertEqual(self.session["n"], n)
+        self.assertEqual(self.calls("load"), 2)
+
+    def test_failing(self) -> None:
+        """
+        When it cannot read it either, there is no freshness, and no logout.
+        """
+        self.store.fail(StoreUnavailable())
+        waiting = self.fresh()
+        assert waiting is not None
+        self.failureResultOf(waiting, StoreUnavailable)
+        self.assertEqual(self.holder.reasons, [])
+        self.put(n=1)
+        self.store.heal()
+        self.assertIsNone(self.fresh())
+        self.assertEqual(self.session["n"], 1)
+
+    def test_noAnswer(self) -> None:
+        """
+        A fence that is not answered is a store that cannot see.
+        """
+        self.store.hold("fence")
+        waiting = self.fresh()
+        assert waiting is not None
+        self.put(n=1)
+        self.clock.advance(2.1)
+        self.successResultOf(waiting)
+        self.assertEqual(self.session["n"], 1)
+
+    def test_gone(self) -> None:
+        """
+        A session that is gone is not fresh; its end is told.
+        """
+        self.successResultOf(self.place.destroy(KEY))
+        waiting = self.fresh()
+        assert waiting is not None
+        self.failureResultOf(waiting, NoSuchSession)
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+        again = self.fresh()
+        assert again is not None
+        self.failureResultOf(again, NoSuchSession)
+
+    def test_replaced(self) -> None:
+        """
+        One that is somebody else's now ends for those who hold it.
+        """
+        self.put(userId=1)
+        self.assertIsNone(self.fresh())
+        self.put(userId=2)
+        waiting = self.fresh()
+        assert waiting is not None
+        self.failureResultOf(waiting, NoSuchSession, SessionReplaced)
+        self.assertEqual(self.holder.reasons, ["replaced"])
+        self.assertEqual(dict(self.session), {"userId": 1})
+        self.assertEqual(self.stored(), {"userId": 2})
+
+    def test_keepsReferences(self) -> None:
+        """
+        What was handed out stays attached when others' changes come in.
+        """
+        self.put(cart={"a": 1, "list": [{"x": 1}]})
+        self.assertIsNone(self.fresh())
+        cart = self.session["cart"]
+        item = cart["list"][0]
+        self.put(cart={"a": 2, "list": [{"x": 2}, 3]})
+        self.assertIsNone(self.fresh())
+        self.assertEqual((cart, item), ({"a": 2, "list": [{"x": 2}, 3]}, {"x": 2}))
+        cart["b"] = 1
+        self.successResultOf(self.session.save())
+        self.assertEqual(self.stored(), {"cart": cart})
+
+
+class ReportedTests(FreshCase):
+    """
+    Without any message, what the store reports comes in too.
+    """
+
+    def test_change(self) -> None:
+        """
+        A change is merged, and everybody is told which keys.
+        """
+        self.session["mine"] = 1
+        self.put(n=1, new=2)
+        self.clock.advance(0)
+        self.assertEqual(dict(self.session), {"n": 1, "new": 2, "mine": 1})
+        self.assertEqual(self.holder.keys, [("mine",), ("n", "new")])
+
+    def test_touch(self) -> None:
+        """
+        Equal bytes are no change; a new deadline is noticed.
+        """
+        self.clock.advance(10)
+        self.successResultOf(self.place.touch(KEY, 1000))
+        self.clock.advance(0)
+        self.assertEqual(self.holder.keys, [])
+        self.assertEqual(self.session.expires, self.clock.seconds() + 1000)
+
+    def test_whileReading(self) -> None:
+        """
+        A change that is reported while another one is read is read too.
+        """
+        self.store.hold("load")
+        self.put(n=1)
+        self.clock.advance(0)
+        self.put(n=2)
+        self.clock.advance(0)
+        self.store.release()
+        self.clock.advance(0)
+        self.assertEqual(self.session["n"], 2)
+
+    def test_storeFails(self) -> None:
+        """
+        When it cannot be read, it is read a second later.
+        """
+        self.store.fail(StoreUnavailable(), "load")
+        self.put(n=1)
+        self.clock.advance(0)
+        self.assertEqual(self.session["n"], 0)
+        self.store.heal()
+        self.run_(1.1)
+        self.assertEqual(self.session["n"], 1)
+        self.assertEqual(self.holder.reasons, [])
+
+    def test_undecodable(self) -> None:
+        """
+        What cannot be understood is reported once, is no logout, and comes
+        back when it can be understood again.
+        """
+        for junk in (b"?", b"??"):
+            self.putRaw(junk)
+            self.clock.advance(0)
+        [failure] = self.holder.failures
+        self.assertIsInstance(failure, UndecodableSession)
+        self.assertEqual((self.holder.reasons, dict(self.session)), ([], {"n": 0}))
+        waiting = self.fresh()
+        assert waiting is not None
+        self.failureResultOf(waiting, UndecodableSession)
+        self.put(n=1)
+        self.clock.advance(0)
+        self.assertEqual(dict(self.session), {"n": 1})
+        self.putRaw(b"?")
+        self.clock.advance(0)
+        self.assertEqual(len(self.holder.failures), 2)
+
+    def test_undecodableNotOverwritten(self) -> None:
+        """
+        It is never overwritten; what was changed is stored when it can be
+        understood again.
+        """
+        self.putRaw(b"?")
+        self.session["mine"] = 1
+        self.failureResultOf(self.session.save(), UndecodableSession)
+        self.failureResultOf(self.session.update(len), UndecodableSession)
+        self.run_(5)
+        current = self.successResultOf(self.place.load(KEY))
+        assert current is not None
+        self.assertEqual(current.raw, b"?")
+        self.put(n=1)
+        self.run_(11)
+        self.assertEqual(self.stored(), {"n": 1, "mine": 1})
+
+
+class TrackedTests(FreshCase):
+    """
+    C{freshness="tracked"}.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = self.newManager(self.store, freshness="tracked")
+        self.holder = Recorder()
+        self.session = self.open()
+        del self.store.calls[:]
+
+    def test_noRoundTrip(self) -> None:
+        """
+        A message asks nothing; what was reported is there.
+        """
+        self.put(n=1)
+        self.assertIsNone(self.fresh())
+        self.assertEqual((self.session["n"], self.store.calls), (0, []))
+        self.clock.advance(0)
+        self.assertIsNone(self.fresh())
+        self.assertEqual(self.session["n"], 1)
+
+    def test_loadUnderWay(self) -> None:
+        """
+        What was reported is waited for.
+        """
+        self.store.hold("load")
+        self.put(n=1)
+        self.clock.advance(0)
+        waiting = self.fresh()
+        assert waiting is not None
+        self.assertNoResult(waiting)
+        self.store.release()
+        self.successResultOf(waiting)
+        self.assertEqual(self.session["n"], 1)
+
+    def test_blind(self) -> None:
+        """
+        Since the store may have missed changes, until a fence passes again,
+        each message reads the session.
+        """
+        self.store.fail(StoreUnavailable(), "fence")
+        self.session.keeper.reading._changed(KEY)  # type: ignore[attr-defined]  # a Live
+        for n in (1, 2):
+            self.put(n=n)
+            self.assertIsNone(self.fresh())
+            self.assertEqual(self.session["n"], n)
+        self.store.heal()
+        self.assertIsNone(self.fresh())
+        del self.store.calls[:]
+        self.assertIsNone(self.fresh())
+        self.assertEqual(self.store.calls, [])
+
+
+class UnwatchableTests(FreshCase):
+    """
+    A store that cannot tell what others do.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = self.newManager(UnwatchableStore(self.store))
+        self.holder = Recorder()
+        self.session = self.open()
+        del self.store.calls[:]
+
+    def test_loadPerBatch(self) -> None:
+        """
+        All messages that wait when a load begins share it.
+        """
+        self.put(n=1)
+        self.store.hold("load")
+        waiting = [self.fresh() for _ in range(5)]
+        self.assertEqual(self.calls("load"), 1)
+        self.put(n=2)
+        self.store.release()
+        for one in waiting:
+            assert one is not None
+            self.successResultOf(one)
+        self.assertEqual((self.calls("load"), self.session["n"]), (2, 2))
+
+    def test_each(self) -> None:
+        """
+        Each message that comes alone is a load.
+        """
+        for n in (1, 2):
+            self.put(n=n)
+            self.assertIsNone(self.fresh())
+            self.assertEqual(self.session["n"], n)
+
+    def test_tracked(self) -> None:
+        """
+        C{tracked} has nothing to track there.
+        """
+        manager = self.newManager(UnwatchableStore(self.store), freshness="tracked")
+        session = self.open(manager=manager)
+        self.put(n=1)
+        self.assertIsNone(self.fresh(session))
+        self.assertEqual(session["n"], 1)
+
+    def test_recheck(self) -> None:
+        """
+        Now and then it is looked whether the session is still there, also
+        after it could not be read or understood.
+        """
+        self.putRaw(b"?")
+        self.run_(11, 1)
+        self.store.fail(StoreUnavailable())
+        self.run_(11, 1)
+        self.store.heal()
+        self.put(n=1)
+        self.run_(11, 1)
+        self.assertEqual((self.session["n"], len(self.holder.failures)), (1, 1))
+        self.successResultOf(self.place.destroy(KEY))
+        self.run_(11, 1)
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+        self.assertQuietHere()
+
+    def test_recheckEndsWithRelease(self) -> None:
+        """
+        That ends when nobody holds the session.
+        """
+        self.successResultOf(self.manager.release(self.session, self.holder))
+        self.assertQuietHere()
+
+    def assertQuietHere(self) -> None:
+        """
+        Only the place, which the outer test case watches, has a timer.
+        """
+        calls = map(repr, self.clock.getDelayedCalls())
+        mine = [call for call in calls if "_recheckNow" in call]
+        self.assertEqual(mine, [])
+
+
+class PausedStore(FlakyStore):
+    """
+    Answers with L{Deferred}s that have fired, and wait for C{gate}.
+    """
+
+    gate: Deferred[None] | None = None
+
+    def _ask(
+        self, method: str, key: str, ask: Callable[[], Deferred[_T]]
+    ) -> Deferred[_T]:
+        answer, gate = super()._ask(method, key, ask), self.gate
+        if gate is None:
+            return answer
+        return answer.addCallback(lambda result: gate.addCallback(lambda _: result))
+
+
+class PausedTests(FreshCase):
+    """
+    Stores whose L{Deferred}s have fired and still wait for another one.
+    """
+
+    def test_fence(self) -> None:
+        """
+        Such a fence has not passed: what is reported before it has is read.
+        """
+        store = PausedStore(self.newStore())
+        session = self.open(manager=self.newManager(store))
+        store.gate = Deferred()
+        waiting = self.fresh(session)
+        assert waiting is not None
+        self.assertNoResult(waiting)
+        self.put(n=1)
+        self.clock.advance(0)
+        store.gate.callback(None)
+        self.successResultOf(waiting)
+        self.assertEqual(session["n"], 1)
+
+    def test_deadline(self) -> None:
+        """
+        Such an answer has its deadline.
+        """
+        store = PausedStore(self.newStore())
+        session = self.open(manager=self.newManager(store))
+        store.gate = Deferred()
+        reloaded = session.reload()
+        self.clock.advance(2.1)
+        self.failureResultOf(reloaded, StoreFailure)
