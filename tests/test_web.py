@@ -104,6 +104,8 @@ class CookieTests(WebTestCase):
         self.assertTrue(isSecure(True, "http, HTTPS"))
         self.assertFalse(isSecure(True, "https, http"))
         self.assertFalse(isSecure(True, "http", isSecure=True))
+        silent = self.get(put, trustProxy=True, isSecure=True)
+        self.assertIn("Secure", str(silent.cookie()).split("; "))
 
     def test_neverTheClientsID(self) -> None:
         """
@@ -219,6 +221,7 @@ class TreeTests(WebTestCase):
         browser.send("/app/c")
         found, missing = browser.answers()
         self.assertEqual((found.body, missing.code), (b"n is 1", 404))
+        self.assertIsNotNone(found.cookie())
         self.assertEqual(seen, [([b"app", b"a"], [b"b"])])
         self.assertIdle()
 

@@ -15,9 +15,11 @@ from twisted.web.server import NOT_DONE_YET, Request
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
+    SessionID,
     StoreUnavailable,
 )
 from txsessionsock.web import (
+    PageSession,
     sessionOf,
 )
 
@@ -245,6 +247,55 @@ class SharingTests(WebTestCase):
         self.get(put, cookie)
         session.keeper.leave(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [["n"]])
+
+    def assertUndisturbed(self, sessionID: SessionID) -> None:
+        """
+        A socket is not told what its own handler did, so no page counts as
+        being at work.
+        """
+        session, socket = self.hold(sessionID)
+        session.keeper.enter(socket)
+        session["mine"] = 1
+        session.keeper.leave(socket, wasSync=False, saveNow=True)
+        self.assertEqual(socket.seen, [])
+
+    def test_done(self) -> None:
+        """
+        A page that is done, or whose client left, is no longer at work.
+        """
+        cookie, sessionID = self.login()
+        self.hold(sessionID)
+        self.get(put, cookie)
+        self.assertUndisturbed(sessionID)
+        requests: list[Request] = []
+        browser = self.serve(waiting(requests))
+        browser.send(cookie=cookie)
+        browser.leave()
+        self.assertUndisturbed(sessionID)
+
+    def test_movedForNobody(self) -> None:
+        """
+        A client that leaves before it could have its new id changes nothing
+        for the others.
+        """
+        cookie, oldID = self.login()
+        _, socket = self.hold(oldID)
+        sessions: list[PageSession] = []
+
+        def page(request: Request) -> int:
+            sessions.append(sessionOf(request))
+            sessions[0].regenerate()
+            return NOT_DONE_YET
+
+        browser = self.serve(page)
+        self.world.store.hold("create")
+        browser.send(cookie=cookie)
+        browser.leave()
+        self.assertEqual(socket.seen, [])
+        self.world.store.release()
+        self.assertEqual(socket.seen, ["moved"])
+        self.assertNotEqual(sessions[0].id, oldID)
+        self.assertUndisturbed(sessions[0].id)
 
     def test_twoPages(self) -> None:
         """

@@ -144,11 +144,32 @@ class ProducerTests(WebTestCase):
         self.world.clock.pump([0] * 20)
         self.assertLess(len(browser.wire.value()), len(content))
         browser.protocol._channel.resumeProducing()
+        self.world.clock.advance(0)
+        browser.protocol._channel.pauseProducing()
+        before = browser.wire.value()
+        self.world.clock.pump([0] * 20)
+        self.assertEqual(browser.wire.value(), before)
+        browser.protocol._channel.resumeProducing()
         self.world.clock.pump([0] * 20)
         (answer,) = browser.answers()
         self.assertEqual((answer.body == content, answer.isWhole), (True, True))
         self.assertIsNotNone(answer.cookie())
         self.assertIdle()
+
+    def test_unregistered(self) -> None:
+        """
+        A producer that was taken away is not asked any more.
+        """
+        producer = Pushing()
+
+        def page(request: Request) -> bytes:
+            request.registerProducer(producer, False)
+            request.unregisterProducer()
+            return b"done"
+
+        self.assertEqual(self.get(page).body, b"done")
+        self.world.clock.advance(1)
+        self.assertEqual(producer.told, [])
 
     def test_failing(self) -> None:
         """

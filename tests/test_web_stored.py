@@ -133,6 +133,24 @@ class StoredFirstTests(WebTestCase):
         self.assertEqual(browser.answers()[0].body, b"ab")
         self.assertEqual(self.stored(sessionID), {"n": 1, "a": 1, "b": 1})
 
+    def test_changedMind(self) -> None:
+        """
+        Headers that are set after the first byte was written are too late, as
+        always, also while it waits.
+        """
+
+        def page(request: Request) -> bytes:
+            put(request)
+            request.write(b"begun")
+            request.setHeader(b"x-late", b"1")
+            return b""
+
+        browser = self.serve(page)
+        self.world.store.hold("create")
+        browser.send()
+        self.world.store.release()
+        self.assertNotIn("x-late", browser.answers()[0].headers)
+
     def test_tooLate(self) -> None:
         """
         After the first byte there is no new id to be had; logging out still
@@ -281,6 +299,20 @@ class OutageTests(WebTestCase):
         self.assertEqual(answer.code, 503)
         self.assertNotEqual(answer.headers["content-length"], ["0"])
 
+    def test_saveForNobody(self) -> None:
+        """
+        Nobody is told when the client left meanwhile.
+        """
+        cookie, _ = self.login()
+        browser = self.serve(put)
+        self.world.store.hold("replace")
+        browser.send(cookie=cookie)
+        self.world.store.fail(StoreUnavailable(), "load")
+        browser.leave()
+        self.world.clock.advance(2)
+        self.world.clock.advance(2)
+        self.assertEqual(browser.wire.value(), b"")
+
     def test_saveLate(self) -> None:
         """
         When the answer has begun, it is cut off, so that nobody takes it for
@@ -365,6 +397,23 @@ class OutageTests(WebTestCase):
 
         self.assertEqual(gone(put).code, 409)
         self.assertEqual(gone(read).code, 200)
+
+    def test_goneNew(self) -> None:
+        """
+        Nobody gets the cookie of a session that is gone already.
+        """
+
+        def page(request: Request) -> bytes:
+            mine = sessionOf(request)
+            mine["a"] = 1
+            self.successResultOf(mine.save())
+            session, _ = self.hold(mine.id)
+            self.successResultOf(session.destroy())
+            mine["b"] = 1
+            return b"fine"
+
+        answer = self.get(page)
+        self.assertEqual((answer.code, answer.cookie()), (409, None))
 
     def test_replaced(self) -> None:
         """

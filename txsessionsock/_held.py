@@ -141,7 +141,7 @@ class HeldChannel:
         self._then(partial(self._channel.write, data))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        self._then(partial(self._channel.writeSequence, list(data)))
+        self._then(partial(self._channel.writeSequence, data))
 
     def loseConnection(self) -> None:
         self._then(self._channel.loseConnection)

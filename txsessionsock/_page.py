@@ -101,13 +101,10 @@ class Page:
 
     @ivar hasBegun: Whether the page has begun to answer, so that no cookie
         can be set any more.
-
-    @ivar isRendering: Whether nobody else can have run since it began.
     """
 
     _log = Logger()
     hasBegun = False
-    isRendering = False
 
     def __init__(
         self,
@@ -163,12 +160,16 @@ class Page:
         """
         if self._isInside:
             self._isInside = False
+            # Who did what matters only to those who are told, as pages are not.
             hasChanged = self._session.keeper.leave(
-                self._holder, wasSync=self.isRendering, saveNow=False
+                self._holder, wasSync=False, saveNow=False
             )
-            self._isModified = self._isModified or bool(hasChanged)
+            self._isModified = bool(hasChanged)
 
     def _hasChanged(self) -> bool:
+        """
+        Whether something was changed since this was asked last.
+        """
         if self._isInside:
             self.leave()
             self._enter()
@@ -204,10 +205,8 @@ class Page:
                 holder = PageHolder()
                 self._become(self.manager.create(holder), holder)
                 self._isLoggedOut = True
-                self._isModified = False
 
     def _become(self, session: Session, holder: PageHolder) -> None:
-        self.leave()
         self._session, self._holder = session, holder
         given = self._given()
         if given is not None:
@@ -280,11 +279,10 @@ class Page:
         never say when it is done: as long as it has the session, what it
         changes is stored.
         """
-        if not self._isGone:
-            self._isGone = True
-            self.leave()
-            self._tell()
-            self._lookAfter()
+        self._isGone = True
+        self.leave()
+        self._tell()
+        self._lookAfter()
 
     def _tell(self) -> None:
         tellings, self._tellMoved = self._tellMoved, []

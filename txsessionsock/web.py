@@ -187,13 +187,10 @@ class SessionedResource:
         held = HeldChannel(request, page, self._manager.reactor)
         request.channel = held  # type: ignore[assignment]  # Passes for one.
         request.notifyFinish().addErrback(lambda _: page.clientLeft())
-        page.isRendering = True
         try:
             request.render(self._find(request))
         except Exception:
             request.processingFailed(Failure())
-        finally:
-            page.isRendering = False
 
     async def _open(
         self, cookie: str | None, holder: PageHolder
