@@ -208,20 +208,22 @@ class TreeTests(WebTestCase):
             seen.append((request.prepath, request.postpath))
             return put(request)
 
+        inner = SessionedResource(View(page), self.world.manager)
+
         class Pages(Resource):
             def getChild(self, path: bytes, request: Request) -> IResource:
-                return notFound()
+                sessionOf(request)["path"] = path.decode()
+                return inner if path == b"a" else notFound()
 
         pages, root = Pages(), Resource()
-        inner = SessionedResource(View(page), self.world.manager)
-        pages.putChild(b"a", inner)
         root.putChild(b"app", SessionedResource(pages, self.world.manager))
         browser = self.world.connect(root)
         browser.send("/app/a/b")
         browser.send("/app/c")
         found, missing = browser.answers()
         self.assertEqual((found.body, missing.code), (b"n is 1", 404))
-        self.assertIsNotNone(found.cookie())
+        newID = self.idIn(found.cookie())
+        self.assertEqual(self.stored(newID), {"path": "a", "n": 1})
         self.assertEqual(seen, [([b"app", b"a"], [b"b"])])
         self.assertIdle()
 

@@ -255,7 +255,7 @@ class SharingTests(WebTestCase):
         """
         session, socket = self.hold(sessionID)
         session.keeper.enter(socket)
-        session["mine"] = 1
+        session["mine"] = session.get("mine", 0) + 1
         session.keeper.leave(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [])
 
