@@ -22,11 +22,14 @@ class Waiting:
 
     @ivar size: How many bytes it takes.
 
+    @ivar source: What the carrier made it of.
+
     @ivar arrival: See L{txsessionsock.session.Keeper.arrival}.
     """
 
     message: Any
     size: int
+    source: Any
     arrival: int
 
 

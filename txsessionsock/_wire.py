@@ -7,91 +7,155 @@ application with Autobahn's own methods, and the request of the handshake.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.util import encode_truncate
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ._events import inOrder
 from ._outflow import Outflow
-from .credentials import Handshake
+from .client import Client
+from .credentials import Handshake, Origins
+from .messages import Messages
 from .session import Session
-from .sockets import Limits
+from .sockets import SessionSockets
 
 
-if TYPE_CHECKING:
-    from .protocol import SessionSocketProtocol
+__all__ = ["Equipment", "Timer", "Wire", "handshakeOf", "overrides"]
 
-__all__ = ["Carrier", "applicationOf", "handshakeOf", "overrides"]
+_REASON_SIZE = 123
+"""
+How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
+"""
 
 
-class Carrier:
+@dataclass(frozen=True)
+class Equipment:
     """
-    A WebSocket, as its client's carrier.
+    What makes sessions of a factory's connections.
+
+    @ivar messages: What messages are; L{None} if the protocol says.
     """
 
+    sockets: SessionSockets
+    origins: Origins
+    messages: Messages | None = None
+
+
+class Timer:
+    """
+    Takes the place of Autobahn's, which goes by the global reactor, whichever
+    its factory was given, and by whole seconds.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+
+    def call_later(self, delay: float, f: Callable[..., object]) -> IDelayedCall:
+        return self._reactor.callLater(delay, f)
+
+
+class Wire:
+    """
+    What a protocol has beside Autobahn's, in one place so that few names are
+    taken from those who write protocols; and its client's carrier.
+
+    @ivar connectedAt: When the connection came, in seconds since the epoch.
+
+    @ivar handshake: The request, once the connection is open.
+
+    @ivar closed: How it closed, as Autobahn's C{onClose} has it.
+
+    @ivar isPaused: Whether nothing is received for now.
+    """
+
+    handshake: Handshake | None = None
+    closed: tuple[bool, int | None, str | None] = (False, None, None)
     isPaused = False
 
     def __init__(
         self,
-        protocol: SessionSocketProtocol,
-        limits: Limits,
+        protocol: Any,
         sendMessage: Callable[..., None],
+        unregisterProducer: Callable[[], None],
     ) -> None:
+        """
+        @param sendMessage: Sends at once, as Autobahn's does, and for
+            C{unregisterProducer} alike.
+        """
         self._protocol = protocol
         self._sendMessage = sendMessage
-        self._outflow = Outflow(
-            protocol.factory.reactor,
-            limits,
-            partial(protocol.dropConnection, abort=True),
+        self._unregisterProducer = unregisterProducer
+        equipment: Equipment = protocol.factory._sessionsock
+        self.equipment = equipment
+        self.messages: Messages = equipment.messages or protocol.messages
+        self._reactor = protocol.factory.reactor
+        self.connectedAt = self._reactor.seconds()
+        self._outflow: Outflow | None = None
+        self.client = Client(
+            equipment.sockets, self, _applicationOf(protocol, self), protocol
         )
-        self._isRegistered = False
 
-    def begin(self) -> None:
+    def begin(self, handshake: Handshake) -> None:
         """
-        The handshake is done.
+        The connection is open.
         """
-        self._isRegistered = True
-        self._protocol.transport.registerProducer(self._outflow, True)
-
-    def end(self) -> None:
-        """
-        The connection is gone.
-        """
-        self._outflow.stopProducing()
+        self._outflow = Outflow(
+            self._protocol.transport,
+            self._reactor,
+            self.equipment.sockets.limits,
+            partial(self._protocol.dropConnection, abort=True),
+        )
+        self.handshake = handshake
+        self.client.start(handshake, self._reactor.seconds() - self.connectedAt)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
-        Let something else produce too.
+        Let something of the application's produce.
         """
-        if self._isRegistered and streaming:
-            self._outflow.producer = producer
-        else:
-            self.unregisterProducer()
+        if self._outflow is None:
             self._protocol.transport.registerProducer(producer, streaming)
+        else:
+            self._outflow.register(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """
-        Let nothing produce any more.
+        Let it produce no more.
         """
-        self._isRegistered = False
-        self._outflow.stopProducing()
-        self._outflow.producer = None
-        self._protocol.transport.unregisterProducer()
+        if self._outflow is None:
+            self._unregisterProducer()
+        else:
+            self._outflow.unregister()
+
+    def drop(self) -> None:
+        """
+        The connection is about to be cut; a transport with a producer would
+        wait for it.
+        """
+        outflow, self._outflow = self._outflow, None
+        if outflow is not None:
+            outflow.end()
+
+    # The carrier.
 
     def encode(self, value: Any) -> tuple[Any, ...]:
-        return self._protocol.messages.encode(value)
+        return self.messages.encode(value)
 
     def write(self, frame: tuple[Any, ...]) -> None:
         if self._protocol.state == self._protocol.STATE_OPEN:
             self._sendMessage(*frame)
-            self._outflow.wrote(len(frame[0]))
+            if self._outflow is not None:
+                self._outflow.wrote(len(frame[0]))
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state == self._protocol.STATE_OPEN:
+            text = reason.encode("utf-8", "replace").decode("utf-8")
             # sendClose refuses every code below 3000 but 1000.
             self._protocol.sendCloseFrame(
-                code=int(code), reasonUtf8=reason.encode("utf-8")[:123] or None
+                code=int(code), reasonUtf8=encode_truncate(text, _REASON_SIZE) or None
             )
 
     def pause(self) -> None:
@@ -109,8 +173,9 @@ class _WithAutobahnMethods:
     The application of a protocol that has Autobahn's own methods too.
     """
 
-    def __init__(self, protocol: SessionSocketProtocol) -> None:
+    def __init__(self, protocol: Any, wire: Wire) -> None:
         self._protocol = protocol
+        self._wire = wire
         self.sessionInvalid = protocol.sessionInvalid
         self.sessionChanged = protocol.sessionChanged
         self.sessionDestroyed = protocol.sessionDestroyed
@@ -122,11 +187,10 @@ class _WithAutobahnMethods:
 
     def sessionMessageReceived(self, message: Any, session: Session) -> object:
         protocol = self._protocol
-        payload, isBinary = protocol.messages.encode(message)
         return inOrder(
             [
                 partial(protocol.sessionMessageReceived, message, session),
-                partial(protocol.onMessage, payload, isBinary),
+                partial(protocol.onMessage, *self._wire.client.source),
             ]
         )
 
@@ -135,20 +199,21 @@ class _WithAutobahnMethods:
         return inOrder(
             [
                 partial(protocol.sessionDisconnected, session, code),
-                partial(protocol.onClose, *protocol._howItClosed),
+                partial(protocol.onClose, *self._wire.closed),
             ]
         )
 
 
-def applicationOf(
-    protocol: SessionSocketProtocol,
-) -> SessionSocketProtocol | _WithAutobahnMethods:
+def _applicationOf(protocol: Any, wire: Wire) -> Any:
     if any(overrides(type(protocol), m) for m in ("onOpen", "onMessage", "onClose")):
-        return _WithAutobahnMethods(protocol)
+        return _WithAutobahnMethods(protocol, wire)
     return protocol
 
 
 def overrides(protocol: type[WebSocketServerProtocol], method: str) -> bool:
+    """
+    Whether a class has its own version of one of Autobahn's methods.
+    """
     theirs = getattr(WebSocketServerProtocol, method)
     return getattr(protocol, method) is not theirs
 
@@ -163,5 +228,6 @@ def handshakeOf(request: bytes, isSecure: bool) -> Handshake:
     for line in request.decode("iso-8859-1").split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         if colon:
-            headers.setdefault(name.strip().lower(), []).append(value.strip())
+            values = headers.setdefault(name.strip(" \t").lower(), [])
+            values.append(value.strip(" \t"))
     return Handshake(headers, isSecure)

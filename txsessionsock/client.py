@@ -1,20 +1,20 @@
 # -*- test-case-name: tests.test_client -*-
 """
-One client and its session, whatever carries it: its messages in order, its
-handlers, what is held back for it, and how it ends.
+One client and its session, whatever carries it: how it gets its session, what
+it is sent, and how it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._conversation import Conversation
 from ._handlers import Handlers
 from ._inbox import Inbox, Waiting
 from ._naming import Naming
@@ -50,32 +50,27 @@ class _State(Enum):
     OPENING = 1
     """Its session is being opened."""
 
-    OPEN = 2
+    REFUSED = 2
+    """It has no session, and is told so."""
+
+    OPEN = 3
     """It has its session."""
 
-    LEAVING = 3
+    LEAVING = 4
     """It had one and is disconnected; what it sent before is handled."""
 
-    OVER = 4
+    OVER = 5
     """Nothing is called any more."""
-
-
-_CLOSE: Final = object()
-"""
-Stands among held frames for the end of the connection.
-"""
 
 
 class Client:
     """
     One client, from the handshake to the last save.
 
-    @ivar session: Its session, once it is there.
+    @ivar handlers: Whom its events concern.
     """
 
     _log = Logger()
-
-    session: Session | None = None
 
     def __init__(
         self,
@@ -95,19 +90,26 @@ class Client:
         self._state = _State.WAITING
         self._naming = Naming(sockets, self._open, self._invalid, self._second)
         self._inbox = Inbox(carrier, sockets.limits)
-        self._outbox = Outbox(self._write)
-        self._isBusy = False
-        self._changedKeys: dict[str, None] = {}
-        self._lostCode = 0
-        self._stored = 0
-        self._own = 0
-        self._isLeaving = False
-        self._isInOutage = False
-        self._hasEnded = False
-        self._closing: tuple[int, str] | None = None
-        self._receiver: Deferred[Any] | None = None
-        self._isFeeding = False
+        self._outbox = Outbox(carrier, self._unsaved, self._closes)
         self._opening: Deferred[Session] | None = None
+        self._conversation: Conversation | None = None
+        self._stored = 0
+        self._isInOutage = False
+        self._reported: BaseException | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """
+        The client's session, once it is there.
+        """
+        return None if self._conversation is None else self._conversation.session
+
+    @property
+    def source(self) -> Any:
+        """
+        What the carrier made the message of that is handled now.
+        """
+        return None if self._conversation is None else self._conversation.source
 
     # From the handshake to the session.
 
@@ -118,7 +120,8 @@ class Client:
         @param elapsed: How many seconds that took.
         """
         self._sockets.add(self)
-        self._naming.begin(handshake, elapsed)
+        if self._outbox.isOpen:
+            self._naming.begin(handshake, elapsed)
 
     def _open(self, sessionID: SessionID) -> None:
         self._state = _State.OPENING
@@ -131,10 +134,16 @@ class Client:
 
     def _opened(self, session: Session) -> None:
         self._state = _State.OPEN
-        self.session = session
-        self._inbox.arrived(session.keeper.arrival())
-        self._step(lambda: self._handle("sconnection", session))
-        self._pump()
+        self._conversation = Conversation(
+            session,
+            self,
+            self._inbox,
+            self.handlers,
+            isPerMessage=self._sockets.perMessage,
+            raised=self._raised,
+            broken=self._broken,
+        )
+        self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -147,6 +156,7 @@ class Client:
             self._broken(failure)
 
     def _invalid(self, reason: InvalidReason) -> None:
+        self._state = _State.REFUSED
         self._forget()
         late = reason == "timeout"
         code = Code.NO_CREDENTIAL_IN_TIME if late else Code.SESSION_OVER
@@ -157,126 +167,134 @@ class Client:
     def _second(self) -> None:
         self.closeNow(Code.SECOND_CREDENTIAL, "session-second")
 
-    # Messages, one at a time.
+    # In both directions.
 
-    def received(self, message: Any, size: int) -> None:
+    def received(self, message: Any, size: int, source: Any = None) -> None:
         """
         The client sent something.
 
         @param size: How many bytes it takes while it waits.
+
+        @param source: What the message was made of.
         """
-        if self._closing is not None or self._state in (_State.LEAVING, _State.OVER):
+        if not self._outbox.isOpen or self._state is _State.REFUSED:
             return
         if self._naming.takes(message):
             return
-        arrival = 0 if self.session is None else self.session.keeper.arrival()
-        self._inbox.append(Waiting(message, size, arrival))
-        self._pump()
-
-    def _pump(self) -> None:
-        """
-        Handle what waits, until there is nothing or something takes its time.
-        """
-        if self._receiver is not None and not self._isFeeding and self._inbox:
-            self._feed()
-        while not self._isBusy:
-            if self._state not in (_State.OPEN, _State.LEAVING):
-                return
-            if self._changedKeys and self._state is _State.OPEN:
-                self._step(self._handleChanged)
-            elif self._inbox:
-                self._step(self._handleMessage)
-            elif self._state is _State.LEAVING:
-                self._step(self._handleDisconnect)
-            else:
-                return
-
-    def _step(self, step: Callable[[], Deferred[None] | None]) -> None:
-        self._isBusy = True
-        running = step()
-        if running is None:
-            self._isBusy = False
+        if self._conversation is None:
+            self._inbox.append(Waiting(message, size, source, 0))
         else:
-            running.addErrback(self._unexpected).addCallback(self._stepped)
+            self._conversation.received(message, size, source)
 
-    def _stepped(self, _: object) -> None:
-        self._isBusy = False
-        self._pump()
+    def receive(self) -> Deferred[Any]:
+        """
+        Wait for the client's next message; for a handler that asks its client
+        something.  That message does not fire C{smessage}.
 
-    def _handleMessage(self) -> Deferred[None] | None:
-        waiting = self._inbox.next()
-        fresh = self._fresh(waiting)
-        if fresh is None:
-            return self._handle("smessage", waiting.message, self.session)
+        @return: A L{Deferred} that fires with the message.  It fails with
+            L{ClientGone} or L{NoSuchSession} if none will come.
+        """
+        if self._conversation is None or not self._outbox.isOpen:
+            return fail(ClientGone("the client is gone"))
+        return self._conversation.receive()
 
-        def isFresh(_: object) -> Deferred[None] | None:
-            if self._hasEnded:
-                return None
-            return self._handle("smessage", waiting.message, self.session)
+    def send(self, value: Any) -> None:
+        """
+        Send a message, when all that was changed until now is stored.  Does
+        nothing when the client is gone.
 
-        return fresh.addCallbacks(isFresh, self._notFresh)
+        @raise ValueError: The value is no message.
+        """
+        if self._outbox.isOpen:
+            self._outbox.send(self._carrier.encode(value))
 
-    def _fresh(self, waiting: Waiting) -> Deferred[None] | None:
-        assert self.session is not None
-        self.session.keeper.visited()
-        if not self._sockets.perMessage:
+    def sendFrame(self, frame: Any) -> None:
+        """
+        The same for what is encoded already.
+        """
+        self._outbox.send(frame)
+
+    def _unsaved(self) -> int | None:
+        if self._conversation is None or not self._sockets.perMessage:
             return None
-        return self.session.keeper.fresh(waiting.arrival)
+        return self._conversation.session.keeper.unsaved()
 
-    def _notFresh(self, failure: Failure) -> None:
-        failure.trap(SessionError)
-        if not failure.check(NoSuchSession, SessionReplaced):
+    # What the session tells.
+
+    def changed(self, keys: Sequence[str]) -> None:
+        if self._conversation is not None and self._outbox.isOpen:
+            self._conversation.changed(keys)
+
+    def stored(self, number: int) -> None:
+        self._stored = number
+        self._isInOutage = False
+        try:
+            self._outbox.stored(number)
+        except Exception:
+            # Nobody else may miss that it is stored because of this client.
+            self._broken(Failure())
+
+    def failed(self, failure: Failure) -> None:
+        conversation = self._conversation
+        if conversation is None:
+            return
+        isOutage = failure.check(StoreFailure) and not self._sockets.perMessage
+        if isOutage:
+            if not self._isInOutage:
+                self._isInOutage = True
+                self._report(failure)
+        elif (
+            failure.check(UndecodableSession)
+            or conversation.hasUnsaved(self._stored)
+            or self._outbox
+        ):
             self._broken(failure)
 
-    def _handleChanged(self) -> Deferred[None] | None:
-        keys, self._changedKeys = self._changedKeys, {}
-        return self._handle("schanged", self.session, tuple(keys))
+    def ended(self, reason: EndReason) -> None:
+        conversation = self._conversation
+        if conversation is None or self._state is _State.OVER:
+            return
+        if self._state is _State.OPEN:
+            code = Code.SESSION_MOVED if reason == "moved" else Code.SESSION_OVER
+            # Before any handler is called, so that it cannot send.
+            self._outbox.decide(code, f"session-{reason}")
+            self._outbox.clear()
+        conversation.sessionOver()
+        if self._state is _State.OPEN:
+            self._notify("sdestroyed", conversation.session, reason)
+            self.closeNow(code, f"session-{reason}")
 
-    def _handleDisconnect(self) -> Deferred[None]:
-        handled = self._handle("disconnect", self.session, self._lostCode)
-        if handled is None:
-            return self._release()
-        return handled.addCallback(lambda _: self._release())
+    # What goes wrong.
 
-    def _release(self) -> Deferred[None]:
-        assert self.session is not None
-        self._state = _State.OVER
-
-        def notSaved(failure: Failure) -> None:
-            failure.trap(SessionError)
-            self._log.warn(
-                "{session} was not stored when its socket closed: {why}",
-                session=self.session,
-                why=type(failure.value).__name__,
-            )
-
-        released = self._sockets.manager.release(self.session, self)
-        return released.addErrback(notSaved).addBoth(self._finished)
-
-    def _finished(self, result: object) -> object:
-        self._sockets.remove(self)
-        return result
-
-    # Calling handlers.
-
-    def _handle(self, event: str, *args: Any) -> Deferred[None] | None:
+    def _raised(self, failure: Failure) -> None:
         """
-        Call the handlers of an event that may change the session.
-
-        @return: L{None} if they are done.
+        A handler failed.
         """
-        assert self.session is not None
-        self.session.keeper.enter(self)
-        try:
-            running = self.handlers.call(event, *args)
-        except Exception:
-            self._handled(True, Failure())
-            return None
-        if running is None:
-            self._handled(True)
-            return None
-        handled = partial(self._handled, False)
-        return running.addCallbacks(handled, handled)
+        if self._isExpected(failure):
+            return
+        self._report(failure)
+        if failure.check(StoreFailure):
+            self.close(Code.TRY_AGAIN_LATER, "store failed")
+        else:
+            self.close(Code.INTERNAL_ERROR, "handler failed")
+
+    def _broken(self, failure: Failure) -> None:
+        """
+        The store failed, or something cannot be read or stored.
+        """
+        self._forget()
+        if not self._outbox.isEnded:
+            self._report(failure)
+        if failure.check(StoreFailure):
+            self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
+        else:
+            self.closeNow(Code.INTERNAL_ERROR, "session failed")
+
+    def _report(self, failure: Failure) -> None:
+        # A handler that waited for a write fails with what the write did.
+        if failure.value is not self._reported:
+            self._reported = failure.value
+            self._notify("serror", failure)
 
     def _notify(self, event: str, *args: Any) -> Deferred[None]:
         """
@@ -291,166 +309,48 @@ class Client:
 
         return self.handlers.notify(event, *args).addErrback(failed)
 
-    def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
-        assert self.session is not None
-        self._isLeaving = True
-        own = self.session.keeper.leave(
-            self, wasSync=wasSync, saveNow=self._sockets.perMessage
-        )
-        self._isLeaving = False
-        if own > self._stored:
-            self._own = own
-        if failure is not None and not self._isExpected(failure):
-            self._notify("serror", failure)
-            if failure.check(StoreFailure):
-                self.close(Code.TRY_AGAIN_LATER, "store failed")
-            else:
-                self.close(Code.INTERNAL_ERROR, "handler failed")
-
     def _isExpected(self, failure: Failure) -> bool:
         """
         Whether a handler may fail so, because it was overtaken by events.
         """
-        isOver = self._closing is not None or self._state is not _State.OPEN
-        return isOver and bool(
+        return not self._outbox.isOpen and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a handler of {client} failed", failure, client=self)
+        self._log.failure("a session socket failed", failure)
 
-    # What the application may do.
-
-    def send(self, value: Any) -> None:
+    def _forget(self) -> None:
         """
-        Send a message, when all that was changed until now is stored.  Does
-        nothing when the client is gone.
+        Drop what waits, in both directions.
         """
-        if self._closing is None:
-            self.sendFrame(self._carrier.encode(value))
-
-    def sendFrame(self, frame: Any) -> None:
-        """
-        The same for what is encoded already.
-        """
-        if self._closing is None and self._state not in (_State.LEAVING, _State.OVER):
-            self._put(frame)
-
-    def _put(self, frame: Any) -> None:
-        number = None
-        if self.session is not None and self._sockets.perMessage:
-            number = self.session.keeper.unsaved()
-        self._outbox.put(frame, number)
-
-    def _write(self, frame: Any) -> None:
-        if frame is _CLOSE:
-            self._disconnect()
+        self._outbox.clear()
+        if self._conversation is None:
+            self._inbox.clear()
         else:
-            self._carrier.write(frame)
+            self._conversation.drop()
 
-    def receive(self) -> Deferred[Any]:
-        """
-        Wait for the client's next message; for a handler that asks its client
-        something.  That message does not fire C{smessage}.
-
-        @return: A L{Deferred} that fires with the message.  It fails with
-            L{ClientGone} or L{NoSuchSession} if none will come.
-        """
-        if self._closing is not None or self._state is not _State.OPEN:
-            return fail(ClientGone("the client is gone"))
-        if self._receiver is not None:
-            return fail(SessionError("somebody waits for the next message already"))
-        self._receiver = Deferred(self._stopReceiving)
-        receiver = self._receiver
-        if self._inbox and not self._isFeeding:
-            self._feed()
-        return receiver
-
-    def _stopReceiving(self, _: Deferred[Any]) -> None:
-        self._receiver = None
-
-    def _feed(self) -> None:
-        """
-        Give the next message to a handler that waits for it.
-        """
-        waiting = self._inbox.next()
-
-        def give(_: object) -> None:
-            self._isFeeding = False
-            receiver, self._receiver = self._receiver, None
-            if receiver is None:
-                self._inbox.putBack(waiting)
-                self._pump()
-            else:
-                receiver.callback(waiting.message)
-
-        def broken(failure: Failure) -> None:
-            self._isFeeding = False
-            self._failReceiver(failure)
-            self._notFresh(failure)
-
-        self._isFeeding = True
-        fresh = self._fresh(waiting)
-        if fresh is None:
-            give(None)
-        else:
-            fresh.addCallbacks(give, broken).addErrback(self._unexpected)
-
-    def _failReceiver(self, error: Failure | SessionError) -> None:
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.errback(error)
+    # How it ends.
 
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """
-        Disconnect, when what was sent before has gone out.
+        Disconnect, when what was sent before has gone out.  The first code
+        wins.
         """
-        if self._closing is None:
-            self._closing = (code, reason)
-            self._put(_CLOSE)
+        self._outbox.close(code, reason)
 
-    # What the session tells.
+    def closeNow(self, code: int, reason: str) -> None:
+        """
+        Disconnect, whatever waits to be sent.  The first code wins.
+        """
+        self._outbox.closeNow(code, reason)
 
-    def changed(self, keys: Sequence[str]) -> None:
-        if self._state is _State.OPEN and self._closing is None:
-            self._changedKeys.update(dict.fromkeys(keys))
-            self._pump()
-
-    def stored(self, number: int) -> None:
-        self._stored = number
-        self._isInOutage = False
-        self._outbox.stored(number)
-
-    def failed(self, failure: Failure) -> None:
-        isMine = self._isLeaving or self._own > self._stored
-        if failure.check(UndecodableSession):
-            self._broken(failure)
-        elif not failure.check(StoreFailure):
-            if isMine:
-                self._broken(failure)
-        elif self._sockets.perMessage:
-            if isMine or self._outbox:
-                self._broken(failure)
-        elif not self._isInOutage:
-            self._isInOutage = True
-            self._notify("serror", failure)
-
-    def ended(self, reason: EndReason) -> None:
-        session = self.session
-        if session is None or self._state is _State.OVER:
-            return
-        self._hasEnded = True
-        self._forget()
-        self._failReceiver(NoSuchSession())
-        if self._state is _State.OPEN:
-            hasMoved = reason == "moved"
-            code = Code.SESSION_MOVED if hasMoved else Code.SESSION_OVER
-            # First, so that the handler cannot send.
-            self._closing = self._closing or (code, f"session-{reason}")
-            self._notify("sdestroyed", session, reason)
-            self._disconnect()
-
-    # How it ends.
+    def _closes(self) -> None:
+        self._naming.stop()
+        if self._state is _State.OPENING and self._opening is not None:
+            self._opening.cancel()
+        # Or the answer to our close frame would never be read.
+        self._inbox.resume()
 
     def lost(self, code: int) -> None:
         """
@@ -459,56 +359,33 @@ class Client:
         @param code: The close code, 1006 if there was none (RFC 6455, section
             7.1.5).
         """
-        self._outbox.clear()
+        self._outbox.cut()
         self._naming.stop()
-        if self._state is _State.OPEN:
-            self._state = _State.LEAVING
-            self._lostCode = code
-            self._failReceiver(ClientGone("the client is gone"))
-            self._pump()
-        elif self._state is not _State.OVER:
-            self._state = _State.OVER
-            self._forget()
-            if self._opening is not None:
+        if self._conversation is None:
+            if self._state is _State.OPENING and self._opening is not None:
                 self._opening.cancel()
-            self._finished(None)
+            self._state = _State.OVER
+            self._inbox.clear()
+            self._sockets.remove(self)
+        elif self._state is _State.OPEN:
+            self._state = _State.LEAVING
+            self._conversation.leave(code, self._release)
 
-    def _broken(self, failure: Failure) -> None:
-        """
-        The store failed, or something cannot be read or stored.
-        """
-        self._forget()
-        if self._closing is None:
-            self._notify("serror", failure)
-        if failure.check(StoreFailure):
-            self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
-        else:
-            self.closeNow(Code.INTERNAL_ERROR, "session failed")
+    def _release(self) -> Deferred[None]:
+        assert self.session is not None
+        self._state = _State.OVER
 
-    def _forget(self) -> None:
-        """
-        Drop what waits, in both directions.
-        """
-        self._inbox.clear()
-        self._changedKeys.clear()
-        self._outbox.clear()
+        def notSaved(failure: Failure) -> None:
+            failure.trap(SessionError)
+            self._log.warn(
+                "{session} was not stored when its socket closed: {why}",
+                session=self.session,
+                why=type(failure.value).__name__,
+            )
 
-    def closeNow(self, code: int, reason: str) -> None:
-        """
-        Disconnect, whatever waits.
-        """
-        self._closing = self._closing or (code, reason)
-        self._naming.stop()
-        if self._state is _State.OPENING and self._opening is not None:
-            self._opening.cancel()
-        self._disconnect()
+        released = self._sockets.manager.release(self.session, self)
+        return released.addErrback(notSaved).addBoth(self._released)
 
-    def _disconnect(self) -> None:
-        """
-        Close with the first code that was decided upon.
-        """
-        assert self._closing is not None
-        # Or the answer to our close frame would never be read.
-        self._inbox.resume()
-        if self._state not in (_State.LEAVING, _State.OVER):
-            self._carrier.close(*self._closing)
+    def _released(self, result: Any) -> Any:
+        self._sockets.remove(self)
+        return result

@@ -5,20 +5,20 @@ Who may connect, and where in a handshake the session id is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from . import _json
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
 
 
 __all__ = ["Cookie", "Credential", "Handshake", "InBand", "Origins"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PLAIN_SESSION_ID = re.compile(r"[A-Za-z0-9_,.~-]{1,256}")
 
@@ -53,13 +53,18 @@ def _parseOrigin(origin: str) -> _Origin | None:
     """
     try:
         parts = urlsplit(origin.strip())
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        port = parts.port
     except ValueError:
         return None
-    if not (parts.scheme and parts.hostname):
+    if not (parts.scheme and parts.hostname) or "@" in parts.netloc:
         return None
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
         return None
+    if parts.scheme in ("ws", "wss"):
+        # A socket's address: no page comes from there.
+        return None
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme)
     return parts.scheme, parts.hostname, port
 
 
@@ -112,7 +117,7 @@ class Origins:
         Whether the browser speaks TLS, to us or to the proxy.
         """
         scheme = handshake.last("x-forwarded-proto") if self._trustProxy else None
-        if scheme is None:
+        if not scheme:
             return handshake.isSecure
         return scheme.lower() in ("https", "wss")
 
@@ -211,7 +216,8 @@ class InBand:
 
 
 def _parsed(message: str | bytes) -> object:
+    raw = message.encode() if isinstance(message, str) else message
     try:
-        return json.loads(message)
-    except (ValueError, RecursionError):
+        return _json.loads(raw)
+    except ValueError:
         return None

@@ -14,19 +14,19 @@ Or have L{enable} do it for the Autobahn factory that you have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._events import Listener
-from ._wire import Carrier, applicationOf, handshakeOf, overrides
-from .client import Client
-from .credentials import Credential, Handshake, Origins
+from ._sessioned import Sessioned, refuseCode
+from ._wire import Equipment, Timer, Wire, overrides
+from .credentials import Credential, Origins
 from .interfaces import EndReason, InvalidReason, StoreFailure
 from .manager import SessionManager
 from .messages import JSON, Messages, Raw
@@ -36,40 +36,32 @@ from .sockets import Code, Limits, SessionSockets
 
 __all__ = ["SessionSocketFactory", "SessionSocketProtocol", "enable"]
 
-_STANDARD = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
-_PRIVATE = range(3000, 5000)
-"""
-The close codes that may be sent (RFC 6455, section 7.4).
-"""
-
-_NO_STATUS = 1005
-"""
-The code of a close frame without one (RFC 6455, section 7.1.5).
-"""
+_log = Logger()
 
 
-class SessionSocketProtocol(WebSocketServerProtocol):
+class _SessionOf:
     """
-    One WebSocket, with the session of the browser at its other end.
+    An attribute that a protocol of somebody else may set to something else.
+    """
 
-    Override the C{session...} methods; each may return a L{Deferred} or be a
-    coroutine, and is waited for before the next message is handled.  What
-    Autobahn calls C{onOpen}, C{onMessage} and C{onClose} is called after
-    C{sessionConnected}, C{sessionMessageReceived} and C{sessionDisconnected},
-    as part of the same handler.
+    def __get__(self, protocol: Any, owner: object) -> Session | None:
+        return None if protocol is None else protocol._sessionsock.client.session
+
+
+class _Application:
+    """
+    What an application overrides, and what it calls.  It comes after the
+    protocol that L{enable} is given, whose own names win.
 
     @cvar messages: What messages are: L{JSON}, or L{Raw}.
+
+    @ivar session: The client's session, once it is there.
     """
 
     messages: Messages = JSON()
-    transport: Any
-    autoPingTimeout: float
+    session = _SessionOf()
 
-    _log = Logger()  # Autobahn owns C{log}.
-
-    _handshake: Handshake | None = None
-
-    # For applications.
+    _sessionsock: Wire
 
     def sessionConnected(self, session: Session) -> object:
         """
@@ -104,12 +96,12 @@ class SessionSocketProtocol(WebSocketServerProtocol):
         The store failed, the session cannot be decoded or encoded, or a
         handler raised.  Unless overridden or listened to, it is logged.
         """
-        if self.client.handlers.hear("serror"):
+        if self._sessionsock.client.handlers.hear("serror"):
             return None
         if failure.check(StoreFailure):
-            self._log.error("the session store failed: {why}", why=failure.value)
+            _log.error("the session store failed: {why}", why=failure.value)
         else:
-            self._log.failure("a session socket failed", failure)
+            _log.failure("a session socket failed", failure)
         return None
 
     def sessionDisconnected(self, session: Session, code: int) -> object:
@@ -121,13 +113,6 @@ class SessionSocketProtocol(WebSocketServerProtocol):
             none.
         """
 
-    @property
-    def session(self) -> Session | None:
-        """
-        The client's session, once it is there.
-        """
-        return self.client.session
-
     def send(self, value: Any) -> None:
         """
         Send a message.  In C{perMessage} mode it goes out when all that was
@@ -136,7 +121,7 @@ class SessionSocketProtocol(WebSocketServerProtocol):
 
         @raise ValueError: The value is no message.
         """
-        self.client.send(value)
+        self._sessionsock.client.send(value)
 
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """
@@ -146,9 +131,8 @@ class SessionSocketProtocol(WebSocketServerProtocol):
 
         @raise ValueError: That code cannot be sent (RFC 6455, section 7.4).
         """
-        if code not in _STANDARD and code not in _PRIVATE:
-            raise ValueError(f"{code} is no close code to send")
-        self.client.close(code, reason)
+        refuseCode(code)
+        self._sessionsock.client.close(code, reason)
 
     def receive(self) -> Deferred[Any]:
         """
@@ -160,124 +144,19 @@ class SessionSocketProtocol(WebSocketServerProtocol):
             L{NoSuchSession<txsessionsock.interfaces.NoSuchSession>} if none
             will come.
         """
-        return self.client.receive()
+        return self._sessionsock.client.receive()
 
-    def on(self, event: str, listener: Listener | None = None) -> Any:
-        """
-        Have a function called on each event of this client: C{"smessage"}
-        with the message and the session, C{"disconnect"} with the session and
-        the code, and so on.  Without a function, a decorator.  Autobahn's own
-        event C{"message"} is still there.
 
-        @raise ValueError: There is no such event.
-        """
-        if event == "message":
-            return super().on(event, listener)
-        listeners: Any = self.client.handlers.listeners
-        return listeners.on(event, listener)
+class SessionSocketProtocol(Sessioned, _Application):
+    """
+    One WebSocket, with the session of the browser at its other end.
 
-    # Autobahn's, made good.
-
-    def sendMessage(
-        self,
-        payload: bytes,
-        isBinary: bool = False,
-        fragmentSize: int | None = None,
-        sync: bool = False,
-        doNotCompress: bool = False,
-    ) -> None:
-        """
-        Like L{send}, for what is encoded already.
-        """
-        if not isinstance(payload, bytes):
-            raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
-        frame = (payload, isBinary, fragmentSize, sync, doNotCompress)
-        self.client.sendFrame(frame)
-
-    def sendClose(self, code: int | None = None, reason: str | None = None) -> None:
-        """
-        Like L{close}.  Autobahn's refuses most codes.
-        """
-        self.close(Code.NORMAL if code is None else code, reason or "")
-
-    def connectionMade(self) -> None:
-        self._connectedAt = self.factory.reactor.seconds()
-        sockets: SessionSockets = self.factory.sockets
-        self._carrier = Carrier(self, sockets.limits, super().sendMessage)
-        self.client = Client(sockets, self._carrier, applicationOf(self), self)
-        super().connectionMade()
-
-    def succeedHandshake(self, response: Any) -> None:
-        # Here rather than in onConnect, which applications override.
-        handshake = handshakeOf(self.http_request_data, self._isSecure())
-        if not self.factory.origins.permits(handshake):
-            self._log.warn(
-                "refused a page of {origin!r}; it is not listed in origins",
-                origin=self.http_headers.get("origin"),
-            )
-            self.failHandshake("origin not allowed", 403)
-            return
-        self._handshake = handshake
-        super().succeedHandshake(response)
-
-    def _isSecure(self) -> bool:
-        details = self._transport_details
-        return details is not None and bool(details.is_secure)
-
-    def _onOpen(self) -> None:
-        assert self._handshake is not None
-        # Autobahn's does some things and then calls onOpen, whose time is
-        # after sconnection.
-        vars(self)["onOpen"] = lambda: None
-        try:
-            super()._onOpen()
-        finally:
-            del vars(self)["onOpen"]
-        self._carrier.begin()
-        elapsed = self.factory.reactor.seconds() - self._connectedAt
-        self._guard(self.client.start, self._handshake, elapsed)
-
-    def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        try:
-            message = self.messages.decode(payload, isBinary)
-        except ValueError:
-            self.client.closeNow(Code.BAD_PAYLOAD, "bad message")
-        else:
-            self._guard(self.client.received, message, len(payload))
-
-    def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self._howItClosed = (wasClean, code, reason)
-        self._carrier.end()
-        if self._handshake is None:
-            return
-        if self.closedByMe and self.localCloseCode is not None:
-            code = self.localCloseCode
-        self._guard(self.client.lost, _NO_STATUS if code is None else code)
-
-    def _guard(self, call: Callable[..., object], *args: Any) -> None:
-        """
-        Autobahn has no good answer to an exception in what it calls.
-        """
-        try:
-            call(*args)
-        except Exception:
-            self._log.failure("a session socket failed")
-            self._carrier.close(Code.INTERNAL_ERROR, "")
-
-    def onAutoPingTimeout(self) -> None:
-        if self._carrier.isPaused:
-            # The pong may wait in the socket that we do not read.
-            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
-                self.autoPingTimeout, self.onAutoPingTimeout
-            )
-        else:
-            super().onAutoPingTimeout()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._carrier.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._carrier.unregisterProducer()
+    Override the C{session...} methods; each may return a L{Deferred} or be a
+    coroutine, and is waited for before the next message is handled.  What
+    Autobahn calls C{onOpen}, C{onMessage} and C{onClose} is called after
+    C{sessionConnected}, C{sessionMessageReceived} and C{sessionDisconnected},
+    as part of the same handler.
+    """
 
 
 class SessionSocketFactory(WebSocketServerFactory):
@@ -288,8 +167,6 @@ class SessionSocketFactory(WebSocketServerFactory):
     """
 
     protocol: type[SessionSocketProtocol] = SessionSocketProtocol
-    sockets: SessionSockets
-    origins: Origins
 
     def __init__(
         self,
@@ -327,13 +204,13 @@ class SessionSocketFactory(WebSocketServerFactory):
         @raise ValueError: One of C{origins} is no origin.
         """
         super().__init__(url, reactor=reactor or manager.reactor)
-        _equip(
-            self,
-            SessionSockets(
-                manager, perMessage=perMessage, credentials=credentials, limits=limits
-            ),
-            Origins(origins, trustProxy=trustProxy),
+        self.sockets = SessionSockets(
+            manager, perMessage=perMessage, credentials=credentials, limits=limits
         )
+        self._sessionsock = Equipment(
+            self.sockets, Origins(origins, trustProxy=trustProxy)
+        )
+        _limit(self, self.sockets.limits)
 
     def on(self, event: str, listener: Any = None) -> Any:
         """
@@ -366,8 +243,11 @@ def enable(
     message: C{smessage} comes before it, what it returns is waited for, and
     what it sends goes out when the session is stored.
 
-    @param messages: What C{smessage} gets.  L{Raw} if the protocol has an
-        C{onMessage} of its own, L{JSON} otherwise.
+    Call it when the factory has its C{protocol}, and before it builds any.
+
+    @param messages: What C{smessage} gets.  Unless given, what a
+        L{SessionSocketProtocol} says; of others, L{Raw} if the protocol has
+        an C{onMessage} of its own, L{JSON} otherwise.
 
     The other arguments are those of L{SessionSocketFactory}.
 
@@ -376,30 +256,31 @@ def enable(
     @raise ValueError: The factory is enabled already, or one of C{origins} is
         no origin.
     """
-    if hasattr(factory, "sockets"):
+    if hasattr(factory, "_sessionsock"):
         raise ValueError(f"{factory!r} has sessions already")
-    protocol: Any = factory.protocol
-    if messages is None:
-        messages = Raw() if overrides(protocol, "onMessage") else JSON()
     sockets = SessionSockets(
         manager, perMessage=perMessage, credentials=credentials, limits=limits
     )
-    _equip(factory, sockets, Origins(origins, trustProxy=trustProxy))
-    factory.protocol = type(
-        f"Sessioned{protocol.__name__}",
-        (SessionSocketProtocol, protocol),
-        {"messages": messages},
+    protocol: Any = factory.protocol
+    if not issubclass(protocol, SessionSocketProtocol):
+        if messages is None:
+            messages = Raw() if overrides(protocol, "onMessage") else JSON()
+        name = f"Sessioned{protocol.__name__}"
+        enabled: Any = type(name, (Sessioned, protocol, _Application), {})
+        factory.protocol = enabled
+    anyFactory: Any = factory
+    anyFactory._sessionsock = Equipment(
+        sockets, Origins(origins, trustProxy=trustProxy), messages
     )
+    _limit(factory, limits=sockets.limits)
     return sockets
 
 
-def _equip(factory: Any, sockets: SessionSockets, origins: Origins) -> None:
+def _limit(factory: Any, limits: Limits) -> None:
     """
     Set the limits that nobody set.
     """
-    factory.sockets = sockets
-    factory.origins = origins
-    limits = sockets.limits
+    factory._batched_timer = Timer(factory.reactor)
     defaults = WebSocketServerFactory(reactor=factory.reactor)
     options = {
         "maxFramePayloadSize": limits.messageSize,

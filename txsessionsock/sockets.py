@@ -190,6 +190,7 @@ class SessionSockets:
         self.listeners = Listeners()
         self._clients: dict[Client, None] = {}
         self._allGone: list[Deferred[None]] = []
+        self._isGoingAway = False
 
     def __len__(self) -> int:
         """
@@ -230,6 +231,8 @@ class SessionSockets:
         A client is there.
         """
         self._clients[client] = None
+        if self._isGoingAway:
+            self._sendAway(client)
 
     def remove(self, client: Client) -> None:
         """
@@ -243,15 +246,19 @@ class SessionSockets:
 
     def goAway(self) -> Deferred[None]:
         """
-        Close all sockets, because the server ends.
+        Close all sockets, and those that still come, because the server ends.
 
         @return: A L{Deferred} that fires when all clients are gone and their
             sessions stored.
         """
+        self._isGoingAway = True
         for client in list(self._clients):
-            client.close(Code.GOING_AWAY, "server going away")
+            self._sendAway(client)
         if not self._clients:
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._allGone.append(gone)
         return gone
+
+    def _sendAway(self, client: Client) -> None:
+        client.close(Code.GOING_AWAY, "server going away")

@@ -1,0 +1,213 @@
+"""
+Tests for who may connect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock.credentials import Handshake, Origins
+from txsessionsock.protocol import enable
+
+from .wires import Recording, SocketCase, shake
+
+
+class OriginsTests(SynchronousTestCase):
+    """
+    L{Origins.permits}
+    """
+
+    def permits(
+        self,
+        origin: str | None,
+        host: str = "app.example",
+        *allowed: str,
+        isSecure: bool = False,
+        trustProxy: bool = False,
+        more: dict[str, str] | None = None,
+    ) -> bool:
+        headers = {name: [value] for name, value in (more or {}).items()}
+        headers["host"] = [host]
+        if origin is not None:
+            headers["origin"] = [origin]
+        origins = Origins(allowed, trustProxy=trustProxy)
+        return origins.permits(Handshake(headers, isSecure))
+
+    def test_same(self) -> None:
+        """
+        A page of the same scheme, host and port may connect.
+        """
+        self.assertTrue(self.permits("http://app.example"))
+        self.assertTrue(self.permits("http://APP.example", "app.EXAMPLE"))
+        self.assertTrue(self.permits("HTTP://app.example:80"))
+        self.assertTrue(self.permits("http://app.example", "app.example:80"))
+        self.assertTrue(self.permits("http://app.example:81", "app.example:81"))
+        self.assertTrue(self.permits("https://app.example", isSecure=True))
+        self.assertTrue(
+            self.permits("https://app.example:443", "app.example", isSecure=True)
+        )
+        self.assertTrue(self.permits("http://[::1]:8080", "[::1]:8080"))
+        self.assertTrue(self.permits("http://[::1]", "[::1]"))
+
+    def test_other(self) -> None:
+        """
+        Others may not, be they ever so similar.
+        """
+        for origin in (
+            "null",
+            "",
+            "file://",
+            "https://app.example",
+            "http://app.example:81",
+            "http://app.example:0",
+            "http://app.example:x",
+            "http://app.example.evil",
+            "http://evil.app.example",
+            "http://app.example/path",
+            "http://app.example?",
+            "http://@app.example",
+            "http://user@app.example",
+            "ws://app.example",
+            "app.example",
+            "//app.example",
+            "http://app.example, http://app.example",
+            "http://[::1",
+        ):
+            if origin == "http://app.example?":
+                continue  # urlsplit cannot tell it from the same without "?".
+            self.assertFalse(self.permits(origin), origin)
+        self.assertFalse(self.permits("http://[::2]:8080", "[::1]:8080"))
+        self.assertFalse(self.permits("http://app.example", isSecure=True))
+        self.assertFalse(self.permits("http://", ""))
+
+    def test_noBrowser(self) -> None:
+        """
+        What sends no origin is no browser.
+        """
+        self.assertTrue(self.permits(None))
+
+    def test_several(self) -> None:
+        """
+        Two origins are none.
+        """
+        twice = {"host": ["a.example"], "origin": ["http://a.example"] * 2}
+        self.assertFalse(Origins().permits(Handshake(twice, False)))
+
+    def test_listed(self) -> None:
+        """
+        What is listed may connect too, with exactly that scheme and port.
+        """
+        listed = "https://App.example:443/", "http://[::1]:3000", "capacitor://local"
+        for origin in "https://app.example", "http://[::1]:3000", "capacitor://local":
+            self.assertTrue(self.permits(origin, "host", *listed), origin)
+        for origin in "http://app.example", "http://[::1]", "https://x.app.example":
+            self.assertFalse(self.permits(origin, "host", *listed), origin)
+
+    def test_noOrigin(self) -> None:
+        """
+        What cannot be an origin cannot be listed.
+        """
+        for origin in "*", "null", "app.example", "wss://app.example", "http://a/b":
+            with self.assertRaisesRegex(ValueError, "not an origin"):
+                Origins([origin])
+
+    def test_proxy(self) -> None:
+        """
+        A proxy that is trusted says what the browser connected to; the one
+        nearest to us has the last word.
+        """
+        host, proto = "x-forwarded-host", "x-forwarded-proto"
+        for headers in (
+            {host: "app.example", proto: "https"},
+            {host: "evil.example, app.example", proto: "http, HTTPS"},
+            {host: "app.example", proto: "wss"},
+        ):
+            trusted = self.permits(
+                "https://app.example", "inner:81", trustProxy=True, more=headers
+            )
+            self.assertTrue(trusted)
+            self.assertFalse(
+                self.permits("https://app.example", "inner:81", more=headers)
+            )
+        first = {host: "app.example, other.example", proto: "https"}
+        self.assertFalse(
+            self.permits("https://app.example", "inner", trustProxy=True, more=first)
+        )
+
+    def test_silentProxy(self) -> None:
+        """
+        Where a trusted proxy says nothing, the request itself counts.
+        """
+        for more in {}, {"x-forwarded-host": "", "x-forwarded-proto": ""}:
+            self.assertTrue(
+                self.permits(
+                    "https://app.example", isSecure=True, trustProxy=True, more=more
+                )
+            )
+
+
+class RefusingTests(SocketCase):
+    """
+    What becomes of a handshake from elsewhere.
+    """
+
+    def test_refused(self) -> None:
+        """
+        It is answered by 403, and nobody hears of it.
+        """
+        self.put()
+        self.serve()
+        asked: list[object] = []
+
+        class Asking(Recording):
+            def onConnect(self, request: Any) -> Any:
+                asked.append(request)
+
+        self.factory.protocol = Asking
+        cookie, host = f"Cookie: {self.cookie()}", "Host: app.example"
+        same = "Origin: http://app.example"
+        for origins in (
+            ["Origin: http://evil.example"],
+            ["Origin: null"],
+            ["Origin:"],
+            ["Origin: nonsense"],
+            [same, same],
+            [same, "Origin: http://evil.example"],
+        ):
+            self.assertEqual(shake(self.factory, cookie, host, *origins), 403)
+        self.assertEqual((self.seen, asked), ([], []))
+        self.assertEqual(shake(self.factory, cookie, host, same), 101)
+        self.assertEqual(shake(self.factory, cookie, host), 101)
+        self.assertEqual((len(asked), len(self.events("sconnection"))), (2, 2))
+        self.assertNothingLeft()
+
+    def test_secure(self) -> None:
+        """
+        Over TLS, the same page with another scheme is another page.
+        """
+        self.serve()
+        host = "Host: app.example"
+        for scheme, status in ("https", 101), ("http", 403):
+            origin = f"Origin: {scheme}://app.example"
+            self.assertEqual(shake(self.factory, host, origin, isSecure=True), status)
+
+    def test_ownOptions(self) -> None:
+        """
+        What an Autobahn factory refuses by itself is refused still, and what
+        it would let in has to be listed.
+        """
+        factory = WebSocketServerFactory(reactor=self.clock)
+        factory.setProtocolOptions(allowedOrigins=["http://app.example:80"])
+        enable(factory, self.manager, origins=["http://b.example"])
+        for host, origin, status in (
+            ("app.example", "http://app.example", 101),
+            ("other.example", "http://app.example", 403),
+            ("other.example", "http://other.example", 400),
+            ("other.example", "http://b.example", 400),
+        ):
+            self.assertEqual(
+                shake(factory, f"Host: {host}", f"Origin: {origin}"), status
+            )

@@ -1,0 +1,200 @@
+# -*- test-case-name: tests.test_protocol -*-
+"""
+What a WebSocket with a session does otherwise than Autobahn's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from twisted.logger import Logger
+
+from ._events import METHODS, Listener
+from ._wire import Wire, handshakeOf
+from .credentials import Handshake
+from .sockets import Code
+
+
+__all__ = ["Sessioned", "refuseCode"]
+
+_log = Logger()
+
+_STANDARD = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
+_PRIVATE = range(3000, 5000)
+"""
+The close codes that may be sent (RFC 6455, section 7.4).
+"""
+
+_NO_STATUS = 1005
+"""
+The code of a close frame without one (RFC 6455, section 7.1.5).
+"""
+
+_HEADER_END = b"\r\n\r\n"
+
+
+def refuseCode(code: int) -> None:
+    """
+    @raise ValueError: It is no close code that can be sent.
+    """
+    if code not in _STANDARD and code not in _PRIVATE:
+        raise ValueError(f"{code} is no close code to send")
+
+
+class Sessioned(WebSocketServerProtocol):
+    """
+    Stands before an Autobahn protocol.  It takes the names of Autobahn's own
+    methods, and one more.
+    """
+
+    transport: Any
+    peer: Any
+    autoPingTimeout: float
+    _transport_details: Any
+
+    _sessionsock: Wire
+
+    def on(self, event: str, listener: Listener | None = None) -> Any:
+        """
+        Have a function called on each event of this client: C{"smessage"}
+        with the message and the session, C{"disconnect"} with the session and
+        the code, and so on.  Without a function, a decorator.  Autobahn's own
+        event C{"message"} is still there.
+
+        @raise ValueError: There is no such event.
+        """
+        if event == "message":
+            return super().on(event, listener)
+        listeners: Any = self._sessionsock.client.handlers.listeners
+        return listeners.on(event, listener)
+
+    def off(self, event: str | None = None, handler: Listener | None = None) -> None:
+        """
+        Have it called no more.
+        """
+        if event in METHODS and handler is not None:
+            self._sessionsock.client.handlers.listeners.off(event, handler)
+        else:
+            super().off(event, handler)
+
+    def sendMessage(
+        self,
+        payload: bytes,
+        isBinary: bool = False,
+        fragmentSize: int | None = None,
+        sync: bool = False,
+        doNotCompress: bool = False,
+    ) -> None:
+        """
+        Send a message that is encoded already.  In C{perMessage} mode it goes
+        out when all that was changed in the session until now is stored.
+        When the client is gone, nothing happens.
+        """
+        if not isinstance(payload, bytes):
+            raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
+        frame = (bytes(payload), bool(isBinary), fragmentSize, sync, doNotCompress)
+        self._sessionsock.client.sendFrame(frame)
+
+    def sendClose(self, code: int | None = None, reason: str | None = None) -> None:
+        """
+        Disconnect, when what was sent before has gone out.  Autobahn's
+        refuses most codes.
+
+        @raise ValueError: That code cannot be sent (RFC 6455, section 7.4).
+        """
+        code = Code.NORMAL if code is None else code
+        refuseCode(code)
+        self._sessionsock.client.close(code, reason or "")
+
+    # From the connection to the session.
+
+    def connectionMade(self) -> None:
+        self._sessionsock = Wire(self, super().sendMessage, super().unregisterProducer)
+        super().connectionMade()
+
+    def processHandshake(self) -> None:
+        # Before Autobahn's check, which answers 400, and before onConnect.
+        handshake = self._handshakeIn(self.data)
+        origins = self._sessionsock.equipment.origins
+        if handshake is None or origins.permits(handshake):
+            super().processHandshake()
+            return
+        _log.warn(
+            "refused a page of {origins!r}; it is not listed in origins",
+            origins=handshake.headers["origin"],
+        )
+        self.failHandshake("origin not allowed", 403)
+
+    def _handshakeIn(self, data: bytes) -> Handshake | None:
+        end = data.find(_HEADER_END)
+        if end < 0:
+            return None
+        details = self._transport_details
+        return handshakeOf(data[:end], details is not None and bool(details.is_secure))
+
+    def _onOpen(self) -> None:
+        # Autobahn's does some things and then calls onOpen, whose time is
+        # after sconnection.
+        vars(self)["onOpen"] = lambda: None
+        try:
+            super()._onOpen()
+        finally:
+            del vars(self)["onOpen"]
+        handshake = self._handshakeIn(self.http_request_data)
+        assert handshake is not None
+        self._guard(self._sessionsock.begin, handshake)
+
+    # While it is open, and its end.
+
+    def _onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self._guard(self._decoded, payload, isBinary)
+
+    def _decoded(self, payload: bytes, isBinary: bool) -> None:
+        wire = self._sessionsock
+        try:
+            message = wire.messages.decode(payload, isBinary)
+        except ValueError:
+            wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
+        else:
+            wire.client.received(message, len(payload), (payload, isBinary))
+
+    def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        wire = self._sessionsock
+        wire.closed = (wasClean, code, reason)
+        self._guard(wire.drop)
+        if wire.handshake is None:
+            return
+        if self.closedByMe and self.localCloseCode is not None:
+            code = self.localCloseCode
+        self._guard(wire.client.lost, _NO_STATUS if code is None else code)
+
+    def _guard(self, call: Callable[..., object], *args: Any) -> None:
+        """
+        Autobahn has no good answer to an exception in what it calls.
+        """
+        try:
+            call(*args)
+        except Exception:
+            _log.failure("a session socket failed")
+            self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
+
+    def onAutoPingTimeout(self) -> None:
+        if self._sessionsock.isPaused:
+            # The pong may wait in the socket that we do not read.
+            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
+                self.autoPingTimeout, self.onAutoPingTimeout
+            )
+        else:
+            super().onAutoPingTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        self._sessionsock.drop()
+        super().dropConnection(abort)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._sessionsock.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._sessionsock.unregisterProducer()
