@@ -5,7 +5,9 @@ The server that C{twistd sessionsock} runs, as a service.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
@@ -19,7 +21,17 @@ from .manager import SessionManager
 from .sockets import SessionSockets
 
 
-__all__ = ["SessionSockService"]
+__all__ = ["CannotStart", "SessionSockService"]
+
+
+class CannotStart(SystemExit, Exception):
+    """
+    The server cannot do what it was told to.
+
+    As a L{SystemExit} it makes one line of output, as an L{Exception} it is
+    reported to the process that waits for a daemon to start, which would wait
+    for ever otherwise.
+    """
 
 
 class SessionSockService(Service):
@@ -61,7 +73,7 @@ class SessionSockService(Service):
         """
         Listen, before privileges are shed.
 
-        @raise SystemExit: It is not possible.
+        @raise CannotStart: It is not possible.
         """
         for description, endpoint in self._endpoints:
             failures: list[Failure] = []
@@ -69,10 +81,7 @@ class SessionSockService(Service):
                 self._ports.append, failures.append
             )
             if failures:
-                raise SystemExit(
-                    f"twistd sessionsock: cannot listen on {description}:"
-                    f" {_why(failures[0])}"
-                )
+                _refuse(f"cannot listen on {description}: {_why(failures[0])}")
 
     async def _end(self) -> None:
         listening, self._ports = self._ports, []
@@ -113,6 +122,14 @@ class SessionSockService(Service):
         """
         super().stopService()
         return Deferred.fromCoroutine(self._end())
+
+
+def _refuse(problem: str) -> NoReturn:
+    line = f"twistd sessionsock: {problem}"
+    if sys.__stderr__ is not sys.stderr:
+        # Twisted logs by now what goes to the other.
+        print(line, file=sys.__stderr__)
+    raise CannotStart(line)
 
 
 def _why(failure: Failure) -> str:
