@@ -348,6 +348,12 @@ class Record:
         self.stored = stored
         self.number = max(self.number, attempt.flight.number)
 
+    def hasStored(self, attempt: Attempt) -> bool:
+        """
+        Whether an attempt is what was stored when we last heard of it.
+        """
+        return self.stored is not None and self.stored.raw == attempt.new
+
     def refused(self, attempt: Attempt) -> None:
         """
         An attempt stored nothing.

@@ -45,6 +45,11 @@ _JITTER = (0.002, 0.1)
 Up to how many seconds to wait after a conflict, at first and in the long run.
 """
 
+_PATIENCE = 2
+"""
+How often to try again at once what the store did not do nor answer.
+"""
+
 _uniform = SystemRandom().uniform
 
 
@@ -68,9 +73,10 @@ class Saving:
     @property
     def isBusy(self) -> bool:
         """
-        Whether there is something to store.
+        Whether there is something to store, or to find out about what is.
         """
-        return self._live.record.unsaved or bool(self._changes)
+        record = self._live.record
+        return record.unsaved or record.isInDoubt or bool(self._changes)
 
     @property
     def isFailing(self) -> bool:
@@ -182,20 +188,20 @@ class Saving:
 
     async def _store(self) -> None:
         live = self._live
-        conflicts = 0
+        tries = 0
         live.checkAlive()
         if live.record.isInDoubt:
             self._learn(await self._backend.load(live.key))
         while (attempt := self._prepare()) is not None:
             try:
-                if await self._isStored(attempt, conflicts):
+                if await self._isStored(attempt, tries):
                     return
                 live.checkAlive()
             except Exception as error:
                 attempt.fail(error)
                 raise
             self._changes[:0] = attempt.pending
-            conflicts += 1
+            tries += 1
 
     def _prepare(self) -> Attempt | None:
         live = self._live
@@ -209,7 +215,7 @@ class Saving:
                 change.done.errback(error)
             raise
 
-    async def _isStored(self, attempt: Attempt, conflicts: int) -> bool:
+    async def _isStored(self, attempt: Attempt, tries: int) -> bool:
         """
         Try to store the session.
 
@@ -221,7 +227,7 @@ class Saving:
         except SessionConflict as conflict:
             live.record.refused(attempt)
             live.absorb(conflict.current)
-            await self._backend.sleep(_backOff(_JITTER, conflicts))
+            await self._backend.sleep(_backOff(_JITTER, tries))
             return False
         except NoSuchSession:
             live.endGone()
@@ -229,6 +235,10 @@ class Saving:
         except StoreTimeout as error:
             live.record.timedOut(attempt)
             await self._findOut(error)
+            if not live.record.hasStored(attempt):
+                if tries >= _PATIENCE:
+                    raise
+                await self._backend.sleep(_backOff(_JITTER, tries))
             return False
         except StoreFailure:
             live.record.refused(attempt)

@@ -1,0 +1,227 @@
+"""
+Tests for the manager: who is told that keys changed, and what frames wait for.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._audience import Audience
+from txsessionsock.interfaces import StoreUnavailable
+
+from .managing import KEY, ManagerCase, Recorder
+
+
+class ChangedTests(ManagerCase):
+    """
+    Who is told of a change.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(n=0)
+        self.session, self.other = self.open(), Recorder()
+        self.open(self.other)
+        self.keeper = self.session.keeper
+
+    def told(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+        """
+        What the two were told.
+        """
+        return self.holder.keys, self.other.keys
+
+    def test_synchronous(self) -> None:
+        """
+        The others, when a handler did it; nobody, when it did nothing.
+        """
+        number = self.handle(self.session, lambda s: s.update(n=1, m=1))
+        self.assertEqual((number, self.told()), (1, ([], [("n", "m")])))
+        self.assertEqual(self.handle(self.session, lambda s: s["n"]), 0)
+        self.assertEqual(self.told(), ([], [("n", "m")]))
+
+    def test_asynchronousAlone(self) -> None:
+        """
+        The others, when one handler alone was at work.
+        """
+        self.keeper.enter(self.holder)
+        self.session["n"] = 1
+        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.assertEqual(self.told(), ([], [("n",)]))
+
+    def test_uncertain(self) -> None:
+        """
+        Everybody, when two handlers were at work.
+        """
+        self.keeper.enter(self.holder)
+        self.keeper.enter(self.other)
+        self.session["n"] = 1
+        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.assertEqual(self.told(), ([("n",)], [("n",)]))
+        self.keeper.leave(self.other, wasSync=False, saveNow=True)
+        self.assertEqual(self.told(), ([("n",)], [("n",)]))
+
+    def test_besideSuspended(self) -> None:
+        """
+        A synchronous handler beside one that waits: each is told what the
+        other did, and not what it did itself.
+        """
+        self.keeper.enter(self.holder)
+        self.session["mine"] = 1
+        self.handle(self.session, lambda s: s.update(yours=1), self.other)
+        self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
+        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
+
+    def test_outside(self) -> None:
+        """
+        Everybody, when no handler did it.
+        """
+        self.session["n"] = 1
+        self.successResultOf(self.session.save())
+        self.assertEqual(self.told(), ([("n",)], [("n",)]))
+
+    def test_outsideBeforeHandler(self) -> None:
+        """
+        Also if a handler began since.
+        """
+        self.session["n"] = 1
+        self.handle(self.session, lambda s: s.update(m=1))
+        self.assertEqual(self.told(), ([("n",)], [("n",), ("m",)]))
+
+    def test_afterRelease(self) -> None:
+        """
+        Nobody who does not hold the session any more.
+        """
+        self.successResultOf(self.manager.release(self.session, self.other))
+        self.put(n=5)
+        self.clock.advance(0)
+        self.assertEqual(self.told(), ([("n",)], []))
+
+    def test_releasedBecauseTold(self) -> None:
+        """
+        One who is told may release the session.
+        """
+        audience, one, other = Audience(), Recorder(), Recorder()
+        audience.add(one)
+        audience.add(other)
+        one.whenEnded = lambda: audience.remove(other)
+        tell = audience.dismiss("destroyed")
+        self.assertEqual(len(audience), 0)
+        tell()
+        self.assertEqual((one.reasons, other.reasons), (["destroyed"],) * 2)
+
+
+class StoredTests(ManagerCase):
+    """
+    What a frame waits for.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(n=0)
+        self.session = self.open()
+        self.keeper = self.session.keeper
+
+    def test_nothingUnsaved(self) -> None:
+        """
+        With nothing unsaved, nothing.
+        """
+        self.assertIsNone(self.keeper.unsaved())
+        self.assertEqual(self.calls("replace"), 0)
+
+    def test_inHandler(self) -> None:
+        """
+        Within a handler that changed something, for that; it is written at
+        the end of the turn, though the handler goes on.
+        """
+        self.keeper.enter(self.holder)
+        self.session["n"] = 1
+        number = self.keeper.unsaved()
+        self.session["n"] = 2
+        self.assertEqual((self.calls("replace"), self.holder.numbers), (0, []))
+        self.clock.advance(0)
+        self.assertEqual((self.stored(), self.holder.numbers[-1:]), ({"n": 2}, [2]))
+        self.assertEqual(number, 1)
+        self.assertIsNone(self.keeper.unsaved())
+        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+
+    def test_ofSuspended(self) -> None:
+        """
+        It waits for what a handler has changed that is still at work, which
+        its sender may have seen.
+        """
+        self.keeper.enter(self.holder)
+        self.session["n"] = 1
+        other = Recorder()
+        self.open(other)
+        self.keeper.enter(other)
+        number = self.keeper.unsaved()
+        assert number is not None
+        self.clock.advance(0)
+        self.assertGreaterEqual(other.numbers[-1], number)
+
+    def test_notBefore(self) -> None:
+        """
+        Never is a number told before all up to it is stored.
+        """
+        self.store.hold("replace")
+        self.handle(self.session, lambda s: s.update(n=1))
+        first = self.keeper.unsaved()
+        self.handle(self.session, lambda s: s.update(m=1))
+        second = self.keeper.unsaved()
+        self.clock.advance(0)
+        self.assertEqual(((first, second), self.holder.numbers), ((1, 2), []))
+        gates, self.store._gates = self.store._gates, []
+        gates[0].callback(None)
+        self.assertEqual(self.holder.numbers, [1])
+        self.store.release()
+        self.assertEqual(self.holder.numbers, [1, 2])
+
+    def test_notAfterFailure(self) -> None:
+        """
+        Nor when it could not be stored, whatever is read meanwhile.
+        """
+        self.store.fail(StoreUnavailable(), "replace")
+        self.handle(self.session, lambda s: s.update(m=1))
+        self.put(n=5)
+        self.clock.advance(0)
+        self.assertEqual(self.session["n"], 5)
+        self.assertEqual((len(self.holder.failures), self.holder.numbers), (1, []))
+
+    def test_lostAnswer(self) -> None:
+        """
+        It is told when it is found out that it was stored.
+        """
+        self.store.lose("replace")
+        self.handle(self.session, lambda s: s.update(m=1))
+        self.assertEqual(self.holder.numbers, [1])
+
+    def test_ended(self) -> None:
+        """
+        Of a session that is over nothing is waited for.
+        """
+        self.session["n"] = 1
+        self.successResultOf(self.place.destroy(KEY))
+        self.clock.advance(0)
+        self.assertIsNone(self.keeper.unsaved())
+        self.assertEqual(self.holder.numbers, [])
+
+
+class TidyTests(SynchronousTestCase):
+    """
+    L{Audience} by itself.
+    """
+
+    def test_handlers(self) -> None:
+        """
+        Handlers of one holder are told apart from those of others, whoever
+        leaves first.
+        """
+        audience, one, other = Audience(), Recorder(), Recorder()
+        self.assertIsNone(audience.author())
+        audience.entered(one, 1)
+        audience.entered(other, 2)
+        self.assertIsNone(audience.author())
+        self.assertEqual(audience.left(one), 1)
+        self.assertIs(audience.author(), other)
+        self.assertEqual(audience.left(other), 2)
