@@ -1,0 +1,161 @@
+"""
+Tests for L{txsessionsock._backend}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._backend import Backend, isFired
+from txsessionsock.frameworks.express import Express
+from txsessionsock.interfaces import (
+    FOREVER,
+    NoSuchSession,
+    Stored,
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+)
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.testing import UnwatchableStore
+
+
+class BackendTests(SynchronousTestCase):
+    """
+    L{Backend}.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore(self.clock)
+        self.backend = self.make(self.store)
+
+    def make(self, store: Any) -> Backend:
+        return Backend(store, Express(secrets=["s"]), self.clock, 2.0)
+
+    def answering(self, load: Any) -> Backend:
+        """
+        A backend whose store loads so.
+        """
+        store = UnwatchableStore(self.store)
+        self.patch(store, "load", load)
+        return self.make(store)
+
+    def test_passedOn(self) -> None:
+        """
+        What is asked is passed on, and so is the answer.
+        """
+        ask = self.successResultOf
+        self.assertIs(ask(self.backend.create("k", b"1", FOREVER)), True)
+        self.assertEqual(ask(self.backend.load("k")), Stored(b"1", None))
+        stored = ask(self.backend.replace("k", b"1", b"2", FOREVER))
+        self.assertEqual(stored, Stored(b"2", None))
+        self.assertEqual(ask(self.backend.touch("k", 5)), 5.0)
+        self.assertIsNone(ask(self.backend.fence("k")))
+        self.assertIs(ask(self.backend.destroy("k")), True)
+        self.failureResultOf(self.backend.touch("k", 5), NoSuchSession)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_watch(self) -> None:
+        """
+        A store that can be watched is; one that cannot is not.
+        """
+        heard: list[str] = []
+        stop = self.backend.watch("k", heard.append)
+        other = MemoryStore(place=self.store)
+        self.successResultOf(other.create("k", b"1", FOREVER))
+        self.clock.advance(0)
+        self.assertEqual(heard, ["k"])
+        stop()
+        self.successResultOf(other.destroy("k"))
+        self.clock.advance(0)
+        self.assertEqual(heard, ["k"])
+        unwatchable = self.make(UnwatchableStore(self.store))
+        self.assertFalse(unwatchable.isWatchable)
+        unwatchable.watch("k", heard.append)()
+
+    def test_deadline(self) -> None:
+        """
+        An answer that takes too long is none, and its L{Deferred} is
+        cancelled.
+        """
+        cancelled: list[Deferred[None]] = []
+        backend = self.answering(lambda key: Deferred(cancelled.append))
+        answer = backend.load("k")
+        self.clock.advance(1.9)
+        self.assertNoResult(answer)
+        self.clock.advance(0.2)
+        self.failureResultOf(answer, StoreTimeout)
+        self.assertEqual(len(cancelled), 1)
+
+    def test_ownTimeout(self) -> None:
+        """
+        A store that, when it is told to give up, knows that it sent nothing
+        may say so.
+        """
+        backend = self.answering(
+            lambda key: Deferred(lambda d: d.errback(StoreUnavailable()))
+        )
+        answer = backend.load("k")
+        self.clock.advance(2)
+        self.failureResultOf(answer, StoreUnavailable)
+
+    def test_answeredInTime(self) -> None:
+        """
+        An answer in time leaves no timer.
+        """
+        late: Deferred[None] = Deferred()
+        answer = self.answering(lambda key: late).load("k")
+        late.callback(None)
+        self.assertIsNone(self.successResultOf(answer))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_foreignError(self) -> None:
+        """
+        What a store should not fail with becomes a L{StoreError} that does not
+        show its text; it is logged.
+        """
+
+        def raises(key: str) -> Deferred[None]:
+            raise KeyError("a secret")
+
+        for load in (raises, lambda key: fail(KeyError("a secret"))):
+            answer = self.answering(load).load("k")
+            error = self.failureResultOf(answer, StoreError).value
+            self.assertNotIn("a secret", str(error))
+            self.assertIn("KeyError", str(error))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
+
+    def test_isFired(self) -> None:
+        """
+        A L{Deferred} that waits for another one has not fired.
+        """
+        inner: Deferred[None] = Deferred()
+        outer = succeed(None).addCallback(lambda _: inner)
+        self.assertFalse(isFired(outer))
+        self.assertFalse(isFired(inner))
+        inner.callback(None)
+        self.assertTrue(isFired(outer))
+        failed = fail(Failure(KeyError()))
+        self.assertTrue(isFired(failed))
+        self.failureResultOf(failed, KeyError)
+
+    def test_time(self) -> None:
+        """
+        Time is the clock's.
+        """
+        self.clock.advance(5)
+        self.assertEqual(self.backend.now(), 5)
+        slept, called = self.backend.sleep(1), []
+        self.backend.later(2, lambda: called.append(1))
+        self.assertNoResult(slept)
+        self.clock.advance(1)
+        self.successResultOf(slept)
+        self.assertEqual(called, [])
+        self.clock.advance(1)
+        self.assertEqual(called, [1])

@@ -1,0 +1,138 @@
+"""
+Tests for L{txsessionsock._rounds}.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._rounds import Rounds
+
+
+class RoundsTests(SynchronousTestCase):
+    """
+    L{Rounds}.
+    """
+
+    def setUp(self) -> None:
+        self.running: list[Deferred[None]] = []
+        self.rounds = Rounds(self.run_)
+
+    def run_(self) -> Deferred[None]:
+        self.running.append(Deferred())
+        return self.running[-1]
+
+    def test_first(self) -> None:
+        """
+        With nothing under way, a round begins at once.
+        """
+        waiting = self.rounds.now()
+        self.assertEqual((len(self.running), self.rounds.begun), (1, 1))
+        self.assertNoResult(waiting)
+        self.running[0].callback(None)
+        self.assertIsNone(self.successResultOf(waiting))
+
+    def test_next(self) -> None:
+        """
+        All who come while one is under way share the next one.
+        """
+        first = self.rounds.now()
+        others = [self.rounds.now() for _ in range(5)]
+        self.assertEqual(len(self.running), 1)
+        self.running[0].callback(None)
+        self.successResultOf(first)
+        self.assertEqual(len(self.running), 2)
+        for other in others:
+            self.assertNoResult(other)
+        self.running[1].callback(None)
+        for other in others:
+            self.successResultOf(other)
+        self.assertEqual(len(self.running), 2)
+
+    def test_after(self) -> None:
+        """
+        Who came before a round began is served by it.
+        """
+        before = self.rounds.begun
+        self.rounds.now()
+        waiting = self.rounds.after(before)
+        assert waiting is not None
+        self.running[0].callback(None)
+        self.successResultOf(waiting)
+        self.assertIsNone(self.rounds.after(before))
+        self.assertEqual(len(self.running), 1)
+
+    def test_failed(self) -> None:
+        """
+        A round that failed serves nobody afterwards; the next one may.
+        """
+        before = self.rounds.begun
+        first, second = self.rounds.now(), self.rounds.now()
+        self.running[0].errback(ValueError())
+        self.failureResultOf(first, ValueError)
+        waiting = self.rounds.after(before)
+        assert waiting is not None
+        self.assertNoResult(waiting)
+        self.running[1].callback(None)
+        self.successResultOf(waiting)
+        self.successResultOf(second)
+
+    def test_cancelled(self) -> None:
+        """
+        Who gives up disturbs neither the round nor the others.
+        """
+        first, second = self.rounds.after(0), self.rounds.after(0)
+        assert first is not None and second is not None
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertFalse(self.running[0].called)
+        self.running[0].callback(None)
+        self.successResultOf(second)
+
+    def test_failedWithoutWaiters(self) -> None:
+        """
+        A failure that nobody waits for any more is no error.
+        """
+        waiting = self.rounds.now()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.running[0].errback(ValueError())
+
+    def test_atOnce(self) -> None:
+        """
+        A round that is over at once lets nobody wait.
+        """
+        rounds = Rounds(lambda: None)
+        self.assertIsNone(rounds.after(0))
+        self.assertEqual(rounds.begun, 1)
+        self.successResultOf(rounds.now())
+
+    def test_raises(self) -> None:
+        """
+        One that cannot even begin fails.
+        """
+
+        def bad() -> None:
+            raise ValueError
+
+        rounds = Rounds(bad)
+        for _ in range(2):
+            self.failureResultOf(rounds.now(), ValueError)
+
+    def test_reentrant(self) -> None:
+        """
+        Who is served may ask for another round at once.
+        """
+        order: list[str] = []
+
+        def again(_: object) -> None:
+            order.append("first")
+            self.rounds.now().addCallback(lambda _: order.append("third"))
+
+        self.rounds.now().addCallback(again)
+        self.rounds.after(0)
+        self.rounds.now().addCallback(lambda _: order.append("second"))
+        while self.running:
+            self.running.pop(0).callback(None)
+        self.assertEqual(sorted(order), ["first", "second", "third"])
