@@ -78,6 +78,20 @@ class OutageTests(ManagerCase):
         self.run_(1.1)
         self.assertEqual(self.stored(), {"n": 2})
 
+    def test_savedByHand(self) -> None:
+        """
+        When somebody saved it meanwhile, the outage is over: who releases the
+        session then waits for the store, and leaves nothing behind.
+        """
+        self.beginOutage()
+        self.handle(self.session, lambda s: s.update(n=1))
+        self.store.heal()
+        self.successResultOf(self.session.save())
+        self.assertFalse(self.session.keeper.saving.isFailing)  # type: ignore[attr-defined]  # a Live
+        self.successResultOf(self.manager.release(self.session, self.holder))
+        self.place._place.arm()
+        self.assertQuiet()
+
     def test_othersMeanwhile(self) -> None:
         """
         What others wrote meanwhile is merged.

@@ -4,7 +4,7 @@ Tests for L{txsessionsock._merge}.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from copy import deepcopy
 from math import nan
 from typing import Any
@@ -18,6 +18,7 @@ from txsessionsock._merge import (
     adapted,
     assimilate,
     detached,
+    fingerprint,
     isAtom,
     isNumber,
     merge,
@@ -95,6 +96,25 @@ class SameTests(SynchronousTestCase):
         copy = detached(value)
         self.assertTrue(same(copy, value))
         self.assertEqual(set(containers(copy)) & set(containers(value)), set())
+
+    @given(values, values)
+    def test_fingerprint(self, one: Any, other: Any) -> None:
+        """
+        Different values have different fingerprints; a copy has the same.
+        """
+        self.assertEqual(fingerprint(one), fingerprint(deepcopy(one)))
+        if fingerprint(one) == fingerprint(other):
+            self.assertTrue(same(one, other))
+        self.assertIsNone(fingerprint([one, object()]))
+
+    def test_fingerprintOfStrings(self) -> None:
+        """
+        It does not depend on how a string came about, or who refers to it.
+        """
+        made = "".join(["na", "me"])
+        self.assertEqual(fingerprint(["name", made]), fingerprint(["name"] * 2))
+        self.assertNotEqual(fingerprint([1]), fingerprint([True]))
+        self.assertNotEqual(fingerprint([1]), fingerprint((1,)))
 
     def test_copyOfOthers(self) -> None:
         """
@@ -243,7 +263,7 @@ class AssimilateTests(SynchronousTestCase):
             if type(one) is type(other) and isinstance(one, (dict, list)):
                 held.append((path, one))
                 for key in one if isinstance(one, dict) else range(len(one)):
-                    with suppress(LookupError):
+                    with contextlib.suppress(LookupError):
                         note(one[key], other[key], (*path, key))
 
         note(live, target, ())
@@ -259,7 +279,8 @@ class AssimilateTests(SynchronousTestCase):
         What becomes something else is replaced by a copy.
         """
         target = [1]
-        for held in (1, {}, MISSING, "x", (1,)):
+        others: tuple[Any, ...] = (1, {}, MISSING, "x", (1,))
+        for held in others:
             result = adapted(held, target)
             self.assertEqual(result, [1])
             self.assertIsNot(result, target)

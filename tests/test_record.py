@@ -200,6 +200,20 @@ class RecordTests(RecordCase):
         self.assertEqual(attempt.pending, [good, after])
         self.assertIsNone(self.record.problem)
 
+    def test_undone(self) -> None:
+        """
+        An assignment that was undone is forgotten: increments made later are
+        increments.
+        """
+        for value in (5, 1):
+            self.copy.assign("n", value)
+            self.record.collect()
+        self.assertIsNone(self.record.prepare([], 0))
+        self.copy.increment("n", 1)
+        self.record.collect()
+        self.record.absorb(stored(n=100), 0)
+        self.assertEqual(self.writes(self.prepare()), {"n": 101})
+
     def test_equalUpdate(self) -> None:
         """
         Changes that change nothing are to be confirmed, not written.
@@ -264,6 +278,17 @@ class DoubtTests(RecordCase):
         self.failureResultOf(change.done, StoreTimeout)
         self.assertIsInstance(self.record.problem, StoreTimeout)
         self.assertEqual(self.writes(self.prepare()), {"n": 15, "m": 1})
+
+    def test_unknownAssignment(self) -> None:
+        """
+        An assignment is made again, and stays one: it is not added to.
+        """
+        self.copy.assign("n", 5)
+        self.lost()
+        self.copy.increment("n", 1)
+        self.record.collect()
+        self.record.absorb(stored(n=100), 0)
+        self.assertEqual(self.writes(self.prepare()), {"n": 6})
 
     def test_late(self) -> None:
         """

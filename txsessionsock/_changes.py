@@ -14,7 +14,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._merge import MISSING, adapted, detached, isAtom, isNumber, merge, same
+from ._merge import (
+    MISSING,
+    adapted,
+    detached,
+    fingerprint,
+    isAtom,
+    isNumber,
+    merge,
+    same,
+)
 from .interfaces import IncrementError
 
 
@@ -68,6 +77,8 @@ class WorkingCopy:
         self._seen = dict(stored)
         # Ordered, so that new keys are stored in the order they were set.
         self._suspects: dict[str, None] = {}
+        # Of what was seen, for those keys where it was looked at.
+        self._marks: dict[str, bytes | None] = {}
         # What was done to a key counts once it has another value because of
         # it, which only L{collect} finds out.
         self._assigned: set[str] = set()
@@ -132,16 +143,17 @@ class WorkingCopy:
             before = self._seen.get(key, MISSING)
             if isAtom(value):
                 del self._suspects[key]
+            mark = fingerprint(value)
+            if mark is not None and mark == self._marks.get(key):
+                continue
             try:
-                if same(value, before):
-                    continue
-                copy = detached(value)
+                if not same(value, before):
+                    self._note(key, detached(value))
+                    changed.append(key)
+                self._marks[key] = mark
             except Exception:
                 uncopied.append(key)
                 self._put(key, before)
-                continue
-            changed.append(key)
-            self._note(key, copy)
         self._assigned.clear()
         self._counted.clear()
         if changed or uncopied:
@@ -316,6 +328,7 @@ class WorkingCopy:
         """
         Set a key without this being a change of ours.
         """
+        self._marks.pop(key, None)
         if value is MISSING:
             self._seen.pop(key, None)
             self.data.pop(key, None)

@@ -7,6 +7,7 @@ without replacing dictionaries and lists that somebody holds.
 
 from __future__ import annotations
 
+import marshal
 from copy import deepcopy
 from enum import Enum
 from math import isnan
@@ -57,6 +58,20 @@ def detached(value: Any) -> Any:
     if kind is list:
         return [detached(item) for item in value]
     return deepcopy(value)
+
+
+def fingerprint(value: object) -> bytes | None:
+    """
+    Something that only values have that are the L{same}, though not all that
+    are; much faster than comparing.  Buffers of any kind count as bytes.
+
+    @return: L{None} if there is none for values of that kind.
+    """
+    try:
+        # Later versions depend on how often strings are referred to.
+        return marshal.dumps(value, 2)
+    except ValueError:
+        return None
 
 
 def isAtom(value: object) -> bool:

@@ -55,6 +55,7 @@ class Reading:
         self._isRechecking = False
         self._toldUndecodable = False
         self._stopWatching: Callable[[], None] | None = None
+        self._end: float | None = None
         self._deadline: IDelayedCall | None = None
         self._recheckCall: IDelayedCall | None = None
         self.rounds = Rounds(self._freshen)
@@ -186,14 +187,24 @@ class Reading:
 
         @param deadline: In seconds since the epoch; L{None} for never.
         """
-        self._cancel(self._deadline)
-        self._deadline = None
-        if deadline is not None and not self._live.isClosed:
-            delay = max(_SOONEST, deadline - self._backend.now())
-            self._deadline = self._backend.later(delay, self._onDeadline)
+        self._end = deadline
+        if deadline is None or self._live.isClosed:
+            self._cancel(self._deadline)
+            self._deadline = None
+            return
+        now = self._backend.now()
+        at = max(deadline, now + _SOONEST)
+        # Each write puts the deadline off, and most sessions end before it:
+        # what comes too soon looks again.
+        if self._deadline is None or self._deadline.getTime() > at:
+            self._cancel(self._deadline)
+            self._deadline = self._backend.later(at - now, self._onDeadline)
 
     def _onDeadline(self) -> None:
         self._deadline = None
+        if self._end is not None and self._end > self._backend.now():
+            self.expectEnd(self._end)
+            return
 
         def failed(failure: Failure) -> None:
             failure.trap(SessionError)
