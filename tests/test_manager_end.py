@@ -156,12 +156,14 @@ class DeadlineTests(EndCase):
 
     def test_storeFails(self) -> None:
         """
-        A store that fails at the deadline is asked again.
+        A store that fails at the deadline is asked again, though it reports
+        nothing.
         """
-        self.store.fail(StoreUnavailable())
+        self.store._missed = True
+        self.store.fail(StoreUnavailable(), "load")
         self.run_(110, 1)
         self.assertEqual(self.holder.reasons, [])
-        self.store.heal()
+        self.store._modes.clear()
         self.run_(2)
         self.assertEnded("expired")
 
