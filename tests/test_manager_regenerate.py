@@ -48,6 +48,18 @@ class RegenerateTests(EndCase):
         self.successResultOf(new.destroy())
         self.assertEqual(self.holder.reasons, ["destroyed"])
 
+    def test_changedMeanwhile(self) -> None:
+        """
+        What changes while the old one is saved is in the new one.
+        """
+        self.session["n"] = 1
+        self.store.hold("replace")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.session["late"] = 1
+        self.store.release()
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual(self.stored(f"sess:{new.id}"), {"n": 1, "late": 1})
+
     def test_empty(self) -> None:
         """
         A stored session without data has a stored successor.

@@ -60,7 +60,7 @@ def detached(value: Any) -> Any:
     return deepcopy(value)
 
 
-def fingerprint(value: object) -> bytes | None:
+def fingerprint(value: Any) -> bytes | None:
     """
     Something that only values have that are the L{same}, though not all that
     are; much faster than comparing.  Buffers of any kind count as bytes.

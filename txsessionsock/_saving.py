@@ -173,7 +173,6 @@ class Saving:
                 # waits for this to be stored must hear of it.
                 self._retryLater()
                 live.audience.failed(Failure())
-                live.dropIfIdle()
                 raise
             self._retryDelay = 0.0
             self._cancel(self._retry)
