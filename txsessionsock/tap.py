@@ -6,6 +6,7 @@ The options of C{twistd sessionsock}, and what is made of them.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from math import inf
@@ -28,11 +29,12 @@ from twisted.web.wsgi import WSGIResource
 
 from .demo import demo
 from .frameworks.express import Express
-from .interfaces import IFramework, ISessionStore
+from .interfaces import IFramework, ISessionStore, SessionError, StoreError
 from .manager import SessionManager
 from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from .service import SessionSockService
 from .sockets import SessionSockets
+from .stores._sqliteopen import openFile
 from .stores.memory import MemoryStore
 from .stores.sqlite import SQLiteStore
 from .web import ClientScript, SessionedResource, SessionSocketResource
@@ -198,7 +200,8 @@ def makeService(options: Options) -> SessionSockService:
 
 
 def _refuse(problem: object) -> NoReturn:
-    raise SystemExit(f"twistd sessionsock: {problem}")
+    line = " ".join(str(problem).split())
+    raise SystemExit(f"twistd sessionsock: {line}")
 
 
 def _try(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
@@ -207,7 +210,7 @@ def _try(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
     """
     try:
         return make(*args, **more)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, SessionError) as error:
         _refuse(f"--{option}: {error}")
 
 
@@ -232,8 +235,18 @@ def _store(
         if not directory.is_dir():
             _refuse(f"--store {description}: there is no directory {directory}")
         store = _try("store", SQLiteStore, place, reactor)
+        if Path(place).exists():
+            # Only then: what is created now would not belong to --uid.
+            _try("store", _checkFile, place)
         return store, store.close
     _refuse(f"--store is memory: or sqlite:PATH, not {description}")
+
+
+def _checkFile(place: str) -> None:
+    try:
+        openFile(str(Path(place).absolute()), "NORMAL", patience=2.0).close()
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{place}: {error}") from error
 
 
 def _framework(options: Options) -> IFramework:
@@ -344,7 +357,7 @@ def _named(option: str, name: str) -> Any:
     """
     try:
         return namedAny(name)
-    except Exception as error:  # Importing runs the user's code.
+    except (Exception, SystemExit) as error:  # Importing runs the user's code.
         why = f"{type(error).__name__}: {error}"
         if isinstance(error, SyntaxError):
             why = f"{error.msg} in {error.filename}, line {error.lineno}"
