@@ -1,0 +1,3 @@
+"""
+What the servers of the end-to-end tests serve.
+"""

@@ -1,0 +1,306 @@
+"""
+The demo in a real browser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.threads import deferToThread
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import Data
+
+from .browser import chromium, missing, until
+from .servers import inReactor, reactor, twistd
+from .visitors import Refused, Visitor
+
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
+
+WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+class Page:
+    """
+    The demo in a tab.
+    """
+
+    def __init__(self, driver: Chrome, url: str) -> None:
+        self._driver = driver
+        driver.switch_to.new_window("tab")
+        self._window = driver.current_window_handle
+        driver.get(url)
+        self.until("document.querySelector('#status[data-state=connected]')")
+
+    @property
+    def driver(self) -> Chrome:
+        """
+        The browser, with this tab in front.
+        """
+        self._driver.switch_to.window(self._window)
+        return self._driver
+
+    def until(self, condition: str, *arguments: object) -> Any:
+        """
+        See L{until}.
+        """
+        return until(self.driver, condition, *arguments)
+
+    def click(self, selector: str) -> None:
+        """
+        As a user does.
+        """
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def text(self, selector: str) -> str:
+        """
+        What is to be read there.
+        """
+        return str(self.driver.find_element(By.CSS_SELECTOR, selector).text)
+
+    def reads(self, selector: str, text: str) -> None:
+        """
+        Wait until it is to be read there.
+        """
+        condition = (
+            "document.querySelector(arguments[0])?.textContent.includes(arguments[1])"
+        )
+        self.until(condition, selector, text)
+
+    def cookie(self) -> str:
+        """
+        The session cookie, which no script can see.
+        """
+        assert self.driver.execute_script("return document.cookie") == ""
+        cookie = self.driver.get_cookie("connect.sid")
+        assert cookie is not None and cookie["httpOnly"]
+        return str(cookie["value"])
+
+    def severe(self) -> list[str]:
+        """
+        What the browser complains of.
+        """
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
+
+
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[str]:
+    """
+    A site of somebody else.
+    """
+    root = Resource()
+    root.putChild(b"", Data(b"<!doctype html><title>Elsewhere</title>", "text/html"))
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    port = await endpoint.listen(Site(root, reactor=reactor))
+    try:
+        yield f"http://127.0.0.1:{port.getHost().port}/"
+    finally:
+        await port.stopListening()
+
+
+async def inBrowser(test: Callable[[Chrome, str], Any]) -> None:
+    """
+    Run a test on a demo of its own.
+    """
+    async with twistd() as server:
+        await deferToThread(run, test, server.port)
+
+
+def run(test: Callable[[Chrome, str], Any], port: int) -> None:
+    """
+    Run a test on the demo at a port; in a thread, since selenium blocks.
+    """
+    with chromium() as driver:
+        test(driver, f"http://127.0.0.1:{port}/")
+
+
+@inReactor
+async def test_sharing() -> None:
+    """
+    Pings count up and survive a reload; what a request changes is in the
+    session of the socket; both show in another tab at once.
+    """
+
+    def test(driver: Chrome, url: str) -> None:
+        page = Page(driver, url)
+        for number in "1", "2", "3":
+            page.click("#ping")
+            page.reads("#pings", number)
+        page.reads("#view [data-key=pings]", "3")
+        page.click("#add")
+        page.reads("#items", "1")
+        page.until("document.querySelector('#feed li[data-by=you]')")
+        page.driver.refresh()
+        page.reads("#pings", "3")
+        page.reads("#items", "1")
+        other = Page(driver, url)
+        other.reads("#pings", "3")
+        other.click("#ping")
+        page.reads("#pings", "4")
+        page.until("document.querySelector('#feed li[data-by=other]')")
+        page.click("#add")
+        other.reads("#items", "2")
+        assert page.text("#who") == other.text("#who")
+        assert page.severe() == []
+
+    await inBrowser(test)
+
+
+@inReactor
+async def test_login() -> None:
+    """
+    Logging in gives the session a new id: the sockets of both tabs are closed
+    with 4307 and come back by themselves, knowing the name.  The old id opens
+    nothing any more.
+    """
+    cookies: list[str] = []
+
+    def test(driver: Chrome, url: str) -> None:
+        page, other = Page(driver, url), Page(driver, url)
+        page.click("#ping")
+        other.reads("#pings", "1")
+        cookies.append(page.cookie())
+        page.driver.find_element(By.ID, "name").send_keys("Ada")
+        page.click("#login button")
+        for each in page, other:
+            each.reads("#who", "Ada")
+            each.until(
+                "[...document.querySelectorAll('#feed li[data-by=server]')]"
+                ".some(item => item.textContent.includes('4307'))"
+            )
+            each.until("document.querySelector('#status[data-state=connected]')")
+            each.reads("#pings", "1")
+        other.click("#ping")
+        page.reads("#pings", "2")
+        cookies.append(page.cookie())
+        assert page.severe() == []
+
+    async with twistd() as server:
+        await deferToThread(run, test, server.port)
+        before, after = cookies
+        assert before != after
+        old = await Visitor(server.port, before).connect()
+        assert await old.closes() == (4401, "session-unknown")
+        socket = await Visitor(server.port, after).connect()
+        assert (await socket.next())["session"]["user"] == "Ada"
+
+
+@inReactor
+async def test_logout() -> None:
+    """
+    Logging out in one tab closes the sockets of both with 4401, and both pages
+    say so and let one start again, with another session.
+    """
+
+    def test(driver: Chrome, url: str) -> None:
+        page, other = Page(driver, url), Page(driver, url)
+        page.click("#ping")
+        other.reads("#pings", "1")
+        page.click("#logout")
+        for each in page, other:
+            each.until(
+                "document.querySelector('#status[data-state=closed]')?.dataset.why"
+                " === '4401 session-destroyed'"
+            )
+            assert each.driver.find_element(By.ID, "ended").is_displayed()
+            assert each.text("#ended-title") == "You are logged out."
+            assert "4401 session-destroyed" in each.text("#ended-code")
+            assert not each.driver.find_element(By.ID, "ping").is_enabled()
+        other.click("#again")
+        other.until("document.querySelector('#status[data-state=connected]')")
+        assert other.text("#pings") == "0"
+
+    await inBrowser(test)
+
+
+@inReactor
+async def test_elsewhere() -> None:
+    """
+    A page of another origin cannot connect, although the browser sends the
+    cookie: the server answers 403.
+    """
+    script = """
+        const [url, done] = arguments;
+        const socket = new WebSocket(url);
+        const seen = [];
+        socket.addEventListener("open", () => done("open"));
+        socket.addEventListener("error", () => seen.push("error"));
+        socket.addEventListener("close", ({ code }) => done([...seen, code]));
+    """
+
+    def test(driver: Chrome, url: str) -> None:
+        page = Page(driver, url)
+        page.click("#ping")
+        page.reads("#pings", "1")
+        socket = url.replace("http:", "ws:") + "ws"
+        assert driver.execute_async_script(script, socket) == "open"
+        driver.get(foreign)
+        assert driver.title == "Elsewhere"
+        assert driver.get_cookie("connect.sid") is not None
+        assert driver.execute_async_script(script, socket) == ["error", 1006]
+        assert any("403" in each for each in page.severe())
+
+    async with elsewhere() as foreign, twistd() as server:
+        await deferToThread(run, test, server.port)
+        refusals = re.findall("refused a page of .*'(http.*?)'", server.log)
+        assert refusals == [foreign.rstrip("/")]
+        with pytest.raises(Refused, match="403"):
+            await Visitor(server.port).connect(origin=foreign.rstrip("/"))
+
+
+@inReactor
+async def test_widths(tmp_path: Path) -> None:
+    """
+    The page fits: nothing has to be scrolled sideways, whether on a phone or on
+    a desk, neither in use nor after a logout.
+    """
+
+    def fits(page: Page, name: str) -> None:
+        page.driver.save_screenshot(str(tmp_path / f"{name}.png"))
+        metrics = page.driver.execute_script(
+            "const { scrollWidth, clientWidth } = document.documentElement;"
+            "return [scrollWidth, clientWidth, innerWidth]"
+        )
+        assert metrics[0] == metrics[1] <= metrics[2], f"{name}: {metrics}"
+
+    def test(driver: Chrome, url: str) -> None:
+        for name, (width, height) in WIDTHS.items():
+            page = Page(driver, url)
+            page.driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {
+                    "width": width,
+                    "height": height,
+                    "deviceScaleFactor": 1,
+                    "mobile": name == "phone",
+                },
+            )
+            assert page.driver.execute_script("return innerWidth") == width
+            page.driver.find_element(By.ID, "name").send_keys("W" * 24)
+            page.click("#login button")
+            page.reads("#who", "W" * 24)
+            page.click("#add")
+            page.until("Number(document.querySelector('#items').textContent)")
+            fits(page, name)
+            page.click("#logout")
+            page.until("!document.querySelector('#ended').hidden")
+            fits(page, f"{name}-ended")
+
+    await inBrowser(test)

@@ -1,0 +1,197 @@
+"""
+Tests for L{txsessionsock.service}.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from txsessionsock.frameworks.express import Express
+from txsessionsock.manager import SessionManager
+from txsessionsock.service import CannotStart, SessionSockService
+from txsessionsock.sockets import SessionSockets
+from txsessionsock.stores.memory import MemoryStore
+
+
+class Port:
+    """
+    Something that listens.
+    """
+
+    isListening = True
+
+    def stopListening(self) -> None:
+        self.isListening = False
+
+
+@implementer(IStreamServerEndpoint)
+class Endpoint:
+    """
+    A place to listen.
+
+    @ivar problem: Why one cannot.
+    """
+
+    problem: Exception | None = None
+    port: Port | None = None
+
+    def listen(self, factory: object) -> Deferred[Any]:
+        if self.problem is not None:
+            return fail(self.problem)
+        self.port = Port()
+        return succeed(self.port)
+
+
+class Slow(SessionSockets):
+    """
+    Sockets that take their time, and a manager that does.
+    """
+
+    def __init__(self, manager: SessionManager) -> None:
+        super().__init__(manager)
+        self.steps: list[str] = []
+        self.gone: Deferred[None] = Deferred()
+        self.saved: Deferred[None] = Deferred()
+        self.closed: Deferred[None] = Deferred()
+        vars(manager)["stop"] = self.step("save", self.saved)
+        self.closeStore = self.step("close", self.closed)
+
+    def goAway(self) -> Deferred[None]:
+        return self.step("go away", self.gone)()
+
+    def step(self, name: str, done: Deferred[None]) -> Callable[[], Deferred[None]]:
+        """
+        Something that is to be done.
+        """
+
+        def begin() -> Deferred[None]:
+            self.steps.append(name)
+            return done
+
+        return begin
+
+
+class ServiceTests(SynchronousTestCase):
+    """
+    L{SessionSockService}, on a clock.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        framework = Express(secrets=["x"])
+        manager = SessionManager(MemoryStore(self.clock), framework, self.clock)
+        self.sockets = Slow(manager)
+        self.endpoints = [Endpoint(), Endpoint()]
+        self.service = SessionSockService(
+            Site(Resource(), reactor=self.clock),
+            [(f"tcp:{n}", endpoint) for n, endpoint in enumerate(self.endpoints)],
+            self.sockets,
+            drain=10,
+            closeStore=self.sockets.closeStore,
+        )
+
+    def start(self) -> list[Port]:
+        """
+        Start it.
+
+        @return: What listens.
+        """
+        self.service.privilegedStartService()
+        self.service.startService()
+        ports = [endpoint.port for endpoint in self.endpoints]
+        return [port for port in ports if port is not None]
+
+    def test_order(self) -> None:
+        """
+        It ends in this order: no new connections, sockets closed, sessions
+        stored, the store closed; each when the one before is done.
+        """
+        ports = self.start()
+        self.assertEqual(len(ports), 2)
+        ended = self.service.stopService()
+        self.assertFalse(any(port.isListening for port in ports))
+        self.assertEqual(self.sockets.steps, ["go away"])
+        self.sockets.gone.callback(None)
+        self.assertEqual(self.sockets.steps, ["go away", "save"])
+        self.sockets.saved.callback(None)
+        self.assertEqual(self.sockets.steps, ["go away", "save", "close"])
+        self.assertNoResult(ended)
+        self.sockets.closed.callback(None)
+        self.successResultOf(ended)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_outOfTime(self) -> None:
+        """
+        Whatever does not end is left alone in time for the next step, and all
+        together takes no longer than was said.
+        """
+        self.start()
+        with capturedLogs() as logs:
+            ended = self.service.stopService()
+            self.clock.advance(6.9)
+            self.assertEqual(self.sockets.steps, ["go away"])
+            self.clock.advance(0.2)
+            self.assertEqual(self.sockets.steps, ["go away", "save"])
+            self.clock.advance(2)
+            self.assertEqual(self.sockets.steps, ["go away", "save", "close"])
+            self.assertNoResult(ended)
+            self.clock.advance(1)
+        self.successResultOf(ended)
+        self.assertEqual([event["seconds"] for event in logs], [7, 2, 1])
+
+    def test_failures(self) -> None:
+        """
+        What fails is logged and keeps nothing after it from being done.
+        """
+        self.start()
+        ended = self.service.stopService()
+        self.sockets.gone.errback(ZeroDivisionError())
+        self.sockets.saved.errback(ZeroDivisionError())
+        self.sockets.closed.errback(ZeroDivisionError())
+        self.successResultOf(ended)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+
+    def test_cannotListen(self) -> None:
+        """
+        A port that cannot be had is told in one line, on the real standard
+        error if the other one is a log by now; as what ends the process, and
+        as what twistd reports to the one that waits for a daemon.
+        """
+        busy = OSError(98, "Address already in use")
+        self.endpoints[1].problem = CannotListenError("", 1, busy)
+        real, log = StringIO(), StringIO()
+        self.patch(sys, "__stderr__", real)
+        self.patch(sys, "stderr", log)
+        raised = self.assertRaises(CannotStart, self.service.privilegedStartService)
+        line = "twistd sessionsock: cannot listen on tcp:1: Address already in use"
+        self.assertEqual(raised.code, line)
+        self.assertEqual(real.getvalue(), line + "\n")
+        self.assertEqual(log.getvalue(), "")
+        self.assertIsInstance(raised, SystemExit)
+        self.assertIsInstance(raised, Exception)
+
+    def test_otherProblem(self) -> None:
+        """
+        What else endpoints fail with is told in its own words; once, where
+        standard error is what it was.
+        """
+        self.endpoints[0].problem = ValueError("no such interface")
+        stream = StringIO()
+        self.patch(sys, "__stderr__", stream)
+        self.patch(sys, "stderr", stream)
+        raised = self.assertRaises(CannotStart, self.service.privilegedStartService)
+        self.assertIn("tcp:0: no such interface", str(raised))
+        self.assertEqual(stream.getvalue(), "")
