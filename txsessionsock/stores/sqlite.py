@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -278,8 +277,10 @@ class SQLiteStore:
 
 
 class _Pool(ThreadPool):
-    # Who forgets to close a store shall be able to end all the same.
-    threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # makes one
+    @staticmethod
+    def threadFactory(*args: Any, **more: Any) -> Thread:  # type: ignore[override]  # makes one
+        # Who forgets to close a store shall be able to end all the same.
+        return Thread(*args, daemon=True, **more)
 
 
 @dataclass(slots=True)
