@@ -164,34 +164,38 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(ended)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 
-    def test_cannotListen(self) -> None:
+    def refused(self, problem: Exception) -> str:
         """
-        A port that cannot be had is told in one line, on the real standard
-        error if the other one is a log by now; as what ends the process, and
-        as what twistd reports to the one that waits for a daemon.
+        Start it where that is not possible.
+
+        @return: What that says to whoever waits for a daemon to start.
         """
-        busy = OSError(98, "Address already in use")
-        self.endpoints[1].problem = CannotListenError("", 1, busy)
-        real, log = StringIO(), StringIO()
-        self.patch(sys, "__stderr__", real)
-        self.patch(sys, "stderr", log)
-        raised = self.assertRaises(CannotStart, self.service.privilegedStartService)
-        line = "twistd sessionsock: cannot listen on tcp:1: Address already in use"
-        self.assertEqual(raised.code, line)
-        self.assertEqual(real.getvalue(), line + "\n")
-        self.assertEqual(log.getvalue(), "")
+        self.endpoints[1].problem = problem
+        self.shown, self.redirected = StringIO(), StringIO()
+        self.patch(sys, "__stderr__", self.shown)
+        self.patch(sys, "stderr", self.redirected)
+        with capturedLogs() as self.logs:
+            raised = self.assertRaises(CannotStart, self.start)
         self.assertIsInstance(raised, SystemExit)
         self.assertIsInstance(raised, Exception)
+        self.assertEqual(raised.code, 1)
+        return str(raised)
+
+    def test_cannotListen(self) -> None:
+        """
+        A port that cannot be had is told in one line, in the log and on the
+        real standard error.
+        """
+        busy = OSError(98, "Address already in use")
+        said = self.refused(CannotListenError("", 1, busy))
+        self.assertEqual(said, "cannot listen on tcp:1: Address already in use")
+        self.assertEqual(self.shown.getvalue(), f"twistd sessionsock: {said}\n")
+        self.assertEqual(self.redirected.getvalue(), "")
+        self.assertEqual([event["problem"] for event in self.logs], [said])
 
     def test_otherProblem(self) -> None:
         """
-        What else endpoints fail with is told in its own words; once, where
-        standard error is what it was.
+        What else endpoints fail with is told in its own words.
         """
-        self.endpoints[0].problem = ValueError("no such interface")
-        stream = StringIO()
-        self.patch(sys, "__stderr__", stream)
-        self.patch(sys, "stderr", stream)
-        raised = self.assertRaises(CannotStart, self.service.privilegedStartService)
-        self.assertIn("tcp:0: no such interface", str(raised))
-        self.assertEqual(stream.getvalue(), "")
+        said = self.refused(ValueError("no such interface"))
+        self.assertEqual(said, "cannot listen on tcp:1: no such interface")

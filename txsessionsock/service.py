@@ -23,6 +23,8 @@ from .sockets import SessionSockets
 
 __all__ = ["CannotStart", "SessionSockService"]
 
+_log = Logger()
+
 
 class CannotStart(SystemExit, Exception):
     """
@@ -33,14 +35,16 @@ class CannotStart(SystemExit, Exception):
     for ever otherwise.
     """
 
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.code = 1
+
 
 class SessionSockService(Service):
     """
     Serves a site with session sockets in it, and ends well: on C{SIGTERM} it
     closes every socket with 1001 and stores every session.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class SessionSockService(Service):
 
         def ended(result: object) -> None:
             if isinstance(result, Failure):
-                self._log.failure("did not end well", result)
+                _log.failure("did not end well", result)
 
         waiting: Deferred[object] = Deferred()
         work.addBoth(ended).addBoth(waiting.callback)
@@ -108,7 +112,7 @@ class SessionSockService(Service):
         try:
             await waiting.addTimeout(seconds, self._manager.reactor)
         except TimeoutError:
-            self._log.warn(
+            _log.warn(
                 "gave up after {seconds:g} s, with {count} sockets left",
                 seconds=seconds,
                 count=len(self._sockets),
@@ -125,11 +129,10 @@ class SessionSockService(Service):
 
 
 def _refuse(problem: str) -> NoReturn:
-    line = f"twistd sessionsock: {problem}"
-    if sys.__stderr__ is not sys.stderr:
-        # Twisted logs by now what goes to the other.
-        print(line, file=sys.__stderr__)
-    raise CannotStart(line)
+    _log.critical("{problem}", problem=problem)
+    # Twisted logs by now what goes to sys.stderr.
+    print(f"twistd sessionsock: {problem}", file=sys.__stderr__)
+    raise CannotStart(problem)
 
 
 def _why(failure: Failure) -> str:
