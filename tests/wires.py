@@ -93,6 +93,13 @@ class Browser:
         self.pump: IOPump = connect(server, self.wire, client, other)
         self.flush()
 
+    @property
+    def producer(self) -> Any:
+        """
+        What the server's transport tells when its buffer is full.
+        """
+        return self.wire.producer
+
     def flush(self) -> None:
         """
         Let everything arrive.
@@ -155,6 +162,14 @@ class Recording(SessionSocketProtocol):
         self.factory.seen.append((event, *plain))
         do = self.factory.do.get(event)
         return None if do is None else do(self, *args)
+
+
+def count(client: Recording, message: Any, session: Session) -> None:
+    """
+    A handler that counts and answers with the count.
+    """
+    session["n"] = session.get("n", 0) + 1
+    client.send(session["n"])
 
 
 class SocketCase(ManagerCase):
@@ -228,9 +243,10 @@ class SocketCase(ManagerCase):
         """
         Let time pass, and everything arrive.
         """
-        self.clock.pump([0.0, 0.0] if not seconds else [0.25] * round(seconds * 4))
-        for browser in self.browsers:
-            browser.flush()
+        for step in [0.25] * round(seconds * 4) or [0.0, 0.0]:
+            self.clock.advance(step)
+            for browser in self.browsers:
+                browser.flush()
 
     def events(self, event: str) -> list[Any]:
         """

@@ -44,12 +44,16 @@ class Conversation:
         *,
         isPerMessage: bool,
         raised: Callable[[Failure], None],
+        failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
     ) -> None:
         """
         @param holder: Who changes the session.
 
         @param raised: Called with what a handler failed with.
+
+        @param failed: Called with what was L{postponed<postpones>}, and
+            whether it was this client's.
 
         @param broken: Called when the session cannot be had for a message.
         """
@@ -60,6 +64,7 @@ class Conversation:
         self._handlers = handlers
         self._isPerMessage = isPerMessage
         self._raised = raised
+        self._failed = failed
         self._broken = broken
         self._isBusy = False
         self._isOver = False
@@ -70,6 +75,7 @@ class Conversation:
         self._isFeeding = False
         self._ownChange = 0
         self._isLeaving = False
+        self._postponed: list[tuple[Failure, int]] = []
 
     def begin(self) -> None:
         """
@@ -208,6 +214,9 @@ class Conversation:
             self._isLeaving = False
             self.source = None
         self._ownChange = max(self._ownChange, number)
+        postponed, self._postponed = self._postponed, []
+        for problem, stored in postponed:
+            self._failed(problem, number > stored)
         if failure is not None:
             self._raised(failure)
 
@@ -217,7 +226,18 @@ class Conversation:
 
         @param stored: The number of the last change that is.
         """
-        return self._isLeaving or self._ownChange > stored
+        return self._ownChange > stored
+
+    def postpones(self, failure: Failure, stored: int) -> bool:
+        """
+        A write failed.
+
+        @return: Whether to ask again later, when it is known whether it was
+            this client's.
+        """
+        if self._isLeaving:
+            self._postponed.append((failure, stored))
+        return self._isLeaving
 
     # Freshness.
 

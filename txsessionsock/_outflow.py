@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol_flow -*-
+# -*- test-case-name: tests.test_protocol -*-
 """
 A bound on what waits for a client that does not read.
 """

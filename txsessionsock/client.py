@@ -141,6 +141,7 @@ class Client:
             self.handlers,
             isPerMessage=self._sockets.perMessage,
             raised=self._raised,
+            failed=self._failed,
             broken=self._broken,
         )
         self._conversation.begin()
@@ -236,18 +237,18 @@ class Client:
 
     def failed(self, failure: Failure) -> None:
         conversation = self._conversation
-        if conversation is None:
-            return
+        if conversation is not None and not conversation.postpones(
+            failure, self._stored
+        ):
+            self._failed(failure, conversation.hasUnsaved(self._stored))
+
+    def _failed(self, failure: Failure, isMine: bool) -> None:
         isOutage = failure.check(StoreFailure) and not self._sockets.perMessage
         if isOutage:
             if not self._isInOutage:
                 self._isInOutage = True
                 self._report(failure)
-        elif (
-            failure.check(UndecodableSession)
-            or conversation.hasUnsaved(self._stored)
-            or self._outbox
-        ):
+        elif isMine or self._outbox or failure.check(UndecodableSession):
             self._broken(failure)
 
     def ended(self, reason: EndReason) -> None:
