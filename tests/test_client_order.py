@@ -128,6 +128,7 @@ class OrderTests(SocketCase):
             gates["x" * (done + 1)] = Deferred()
             self.assertEqual(browser.wire.isPaused, done < 6)
             gates["x" * done].callback(None)
+            self.assertEqual(len(browser.wire.unread) == 91, done < 5)
         self.assertEqual(len(self.events("done")), 5)
         self.assertLess(len(browser.wire.unread), 91)
         gates["x" * 6].callback(None)
@@ -182,3 +183,41 @@ class OrderTests(SocketCase):
         browser.client.dataReceived = lambda data: None
         self.wait(46)
         self.assertTrue(browser.wire.isAborted)
+
+
+class FreshTests(SocketCase):
+    """
+    Per message, while a message waits for a fresh session.
+    """
+
+    perMessage = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put()
+        self.serve()
+
+    def test_ended(self) -> None:
+        """
+        When the session ends meanwhile, no handler is called.
+        """
+        browser = self.browse()
+        self.store.hold("fence")
+        browser.send("a")
+        self.successResultOf(browser.server.session.destroy())
+        self.store.release()
+        self.assertClosed(browser, 4401, "session-destroyed")
+        self.assertEqual(self.events("smessage"), [])
+        self.assertNothingLeft()
+
+    def test_gaveUp(self) -> None:
+        """
+        A message that nobody waits for any more goes to the handlers.
+        """
+        browser = self.browse()
+        waiting = browser.server.receive()
+        self.store.hold("fence")
+        browser.send("a", "b")
+        waiting.addErrback(lambda _: None).cancel()
+        self.store.release()
+        self.assertEqual(self.events("smessage"), ["a", "b"])

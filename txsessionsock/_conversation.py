@@ -135,6 +135,8 @@ class Conversation:
         while not self._isBusy:
             if self._changedKeys:
                 self._step(self._handleChanged)
+            elif self._isFeeding:
+                return  # What comes now is behind the message that is fed.
             elif self._inbox:
                 self._step(self._handleMessage)
             elif self._release is not None:
@@ -283,12 +285,13 @@ class Conversation:
                 receiver.callback(waiting.message)
             elif not self._isOver:
                 self._inbox.putBack(waiting)
-                self._goOn()
+            self._goOn()
 
         def broken(failure: Failure) -> None:
             self._isFeeding = False
             self._failReceiver(failure)
             self._notFresh(failure)
+            self._goOn()
 
         self._isFeeding = True
         fresh = self._fresh(waiting)

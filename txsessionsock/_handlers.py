@@ -50,11 +50,14 @@ class Handlers:
 
         @raise Exception: What the first of them raises, if it is at once.
         """
+        method = partial(getattr(self._application, METHODS[event]), *args)
+        if not self.hear(event):
+            return inOrder((method,))
         return inOrder(
             [
                 *(partial(f, self._face, *args) for f in self._shared.of(event)),
                 *(partial(f, *args) for f in self.listeners.of(event)),
-                partial(getattr(self._application, METHODS[event]), *args),
+                method,
             ]
         )
 
