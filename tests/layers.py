@@ -31,6 +31,7 @@ LAYERS: dict[str, int] = {
     "bus": 2,
     "stores": 2,
     "stores.*": 2,
+    "_attempt": 3,
     "_audience": 3,
     "_backend": 3,
     "_conversation": 3,

@@ -11,7 +11,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._record import Attempt, Change, Record
+from txsessionsock._attempt import Attempt, Change
+from txsessionsock._record import Record
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     KEEP,
@@ -74,6 +75,27 @@ class RecordTests(RecordCase):
         """
         self.assertIsNone(self.record.prepare([], 0))
         self.assertFalse(self.record.unsaved)
+
+    def test_logoutBeatsChange(self) -> None:
+        """
+        A login that one side ended does not come back with what the other
+        side changed in it; otherwise a change beats a deletion.
+        """
+        login = {"id": 7, "seen": 1}
+        for key, isBack in (("user", False), ("draft", True)):
+            for weEndIt in (True, False):
+                document = self.framework.loads(raw(**{key: login}), 0)
+                record = Record(self.framework, document)
+                record.stored = stored(**{key: login})
+                if weEndIt:
+                    record.copy.delete(key)
+                    theirs = stored(**{key: {**login, "seen": 2}})
+                else:
+                    record.copy.get(key)["seen"] = 2
+                    theirs = stored(other=1)
+                record.collect()
+                record.absorb(theirs, 0)
+                self.assertEqual(key in record.copy.data, isBack, (key, weEndIt))
 
     def test_attempt(self) -> None:
         """

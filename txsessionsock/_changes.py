@@ -194,6 +194,13 @@ class WorkingCopy:
         self._plain.clear()
 
     @property
+    def stored(self) -> dict[str, Any]:
+        """
+        The data as stored, not to be changed.
+        """
+        return self._stored
+
+    @property
     def collected(self) -> dict[str, Any]:
         """
         The data as collected, not to be changed.
@@ -287,17 +294,21 @@ class WorkingCopy:
         self._untangle()
         return changed
 
-    def rebase(self, theirs: dict[str, Any]) -> tuple[list[str], list[str]]:
+    def rebase(
+        self, theirs: dict[str, Any], *, deletionsWin: bool = False
+    ) -> tuple[list[str], list[str]]:
         """
         Merge with what somebody else stored.  Everything is to be collected
         before, and no attempt under way.
 
         @param theirs: What is stored now.  It becomes the copy's own.
 
+        @param deletionsWin: See L{merge}.
+
         @return: The keys that have another value now, and those that could
             not be incremented, because they hold no number any more.
         """
-        merged = merge(self._stored, self._seen, theirs)
+        merged = merge(self._stored, self._seen, theirs, deletionsWin=deletionsWin)
         notNumbers = []
         for key, by in list(self._increments.items()):
             count = theirs.get(key, 0)

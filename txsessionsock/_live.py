@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
 
+from ._attempt import Change
 from ._audience import Audience
 from ._backend import Backend
 from ._reading import Reading
-from ._record import Change, Record
+from ._record import Record
 from ._saving import Saving
 from ._touching import Touching
 from .interfaces import (

@@ -89,14 +89,21 @@ def isNumber(value: object) -> TypeGuard[int | float]:
 
 
 def merge(
-    base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]
+    base: dict[str, Any],
+    ours: dict[str, Any],
+    theirs: dict[str, Any],
+    *,
+    deletionsWin: bool = False,
 ) -> dict[str, Any]:
     """
     Bring together what two sides made of one dictionary.
 
     Goes key by key and into nested dictionaries; lists, and values of mixed
-    types, are one value.  A change beats a deletion.  Where both sides changed
-    one and the same key to different values, ours wins.
+    types, are one value.  Where both sides changed one and the same key to
+    different values, ours wins.
+
+    @param deletionsWin: Whether a deletion beats a change, rather than the
+        other way round.
 
     @return: A dictionary of its own, whose values are those of the arguments,
         not copies.
@@ -104,21 +111,28 @@ def merge(
     merged = {}
     for key in (*theirs, *(key for key in ours if key not in theirs)):
         value = _mergeValue(
-            base.get(key, MISSING), ours.get(key, MISSING), theirs.get(key, MISSING)
+            base.get(key, MISSING),
+            ours.get(key, MISSING),
+            theirs.get(key, MISSING),
+            deletionsWin,
         )
         if value is not MISSING:
             merged[key] = value
     return merged
 
 
-def _mergeValue(was: Any, mine: Any, yours: Any) -> Any:
+def _mergeValue(was: Any, mine: Any, yours: Any, deletionsWin: bool) -> Any:
     if same(mine, was) or same(mine, yours):
         return yours
     if same(yours, was):
         return mine
     if type(mine) is dict and type(yours) is dict:
-        return merge(was if type(was) is dict else {}, mine, yours)
-    return yours if mine is MISSING else mine
+        before = was if type(was) is dict else {}
+        return merge(before, mine, yours, deletionsWin=deletionsWin)
+    if mine is MISSING or yours is MISSING:
+        isDeleted = deletionsWin and was is not MISSING
+        return MISSING if isDeleted else yours if mine is MISSING else mine
+    return mine
 
 
 def assimilate(live: dict[str, Any], target: dict[str, Any]) -> None:

@@ -8,18 +8,17 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ._changes import Flight, WorkingCopy
-from ._merge import detached
+from ._attempt import Attempt, Change
+from ._changes import WorkingCopy
+from ._merge import detached, merge
 from .interfaces import (
     KEEP,
-    TTL,
     Document,
     IFramework,
     IncrementError,
@@ -31,77 +30,9 @@ from .interfaces import (
 )
 
 
-__all__ = ["Attempt", "Change", "Record"]
+__all__ = ["Record"]
 
 _UNKNOWN = "whether a change was stored is unknown"
-
-
-@dataclass(eq=False)
-class Change:
-    """
-    A read-modify-write that waits for its turn.
-
-    @ivar f: What it does to the data.
-
-    @ivar done: Fires with what C{f} returned, when that is stored.
-
-    @ivar author: Whose handler asked for it, if that is certain.
-    """
-
-    f: Callable[[dict[str, Any]], Any]
-    done: Deferred[Any]
-    author: object = None
-
-    @property
-    def isPending(self) -> bool:
-        """
-        Whether nobody was told what became of it, nor has lost interest.
-        """
-        return not self.done.called
-
-
-@dataclass(eq=False)
-class Attempt:
-    """
-    One write.
-
-    @ivar old: What it replaces; L{None} if the session is new.
-
-    @ivar new: What it stores; the same as C{old} if the changes in it changed
-        nothing, so that all there is to find out is whether C{old} still is
-        stored.
-
-    @ivar results: The changes that are in it and what their functions
-        returned.
-    """
-
-    old: bytes | None
-    new: bytes
-    ttl: TTL
-    flight: Flight
-    results: list[tuple[Change, Any]]
-
-    @property
-    def pending(self) -> list[Change]:
-        """
-        The changes that nobody was told about.
-        """
-        return [change for change, _ in self.results if change.isPending]
-
-    def succeed(self) -> None:
-        """
-        Tell who waits for the changes in it that they are stored.
-        """
-        for change, result in self.results:
-            if change.isPending:
-                change.done.callback(result)
-
-    def fail(self, error: Exception) -> None:
-        """
-        Tell who waits for the changes in it that they are not.
-        """
-        for change in self.pending:
-            change.done.errback(error)
 
 
 class Record:
@@ -205,11 +136,22 @@ class Record:
         we, they = identify(self.copy.data), identify(theirs.data)
         if we is not None and they is not None and we != they:
             raise SessionReplaced("the session is somebody else's now")
+        # Or a login that one side ended would be back with what the other
+        # side changed in it.
+        hasEnded = we is None or they is None
+        isBack = (
+            hasEnded
+            and identify(self.copy.stored) is not None
+            and (
+                identify(merge(self.copy.stored, self.copy.collected, theirs.data))
+                is not None
+            )
+        )
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
         self._timedOut.clear()
-        merged, notNumbers = self.copy.rebase(theirs.data)
+        merged, notNumbers = self.copy.rebase(theirs.data, deletionsWin=isBack)
         if notNumbers:
             names = ", ".join(map(repr, notNumbers))
             self.problem = IncrementError(f"cannot increment {names}: no numbers")

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._record import Attempt, Change
+from ._attempt import Attempt, Change
 from ._rounds import Rounds
 from .interfaces import (
     KEEP,

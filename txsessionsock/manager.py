@@ -22,8 +22,10 @@ from ._reactor import clockOf
 from .interfaces import (
     IFramework,
     ISessionStore,
+    NoSuchSession,
     SessionError,
     SessionID,
+    SessionReplaced,
     TooManySockets,
 )
 from .session import Holder, Session, shortHash
@@ -125,10 +127,17 @@ class SessionManager:
         if live is None:
             live = Live(self._backend, self._settings, sessionID)
             self._lives[sessionID] = live
-        elif limit is not None and len(live.audience) + live.opening >= limit:
+            return live.open(holder)
+        if limit is not None and len(live.audience) + live.opening >= limit:
             return fail(TooManySockets(f"the session has {limit} sockets already"))
         self._unsaved.pop(live, None)
-        return live.open(holder)
+
+        def ended(failure: Failure) -> Deferred[Session]:
+            # For those who had it.  What is stored now is for who comes now.
+            failure.trap(NoSuchSession, SessionReplaced)
+            return self.open(sessionID, holder, limit)
+
+        return live.open(holder).addErrback(ended)
 
     def create(self, holder: Holder) -> Session:
         """

@@ -47,7 +47,6 @@ from .interfaces import (
     NoSuchSession,
     SessionError,
     SessionID,
-    SessionReplaced,
 )
 from .manager import SessionManager
 from .session import Session
@@ -203,13 +202,7 @@ class SessionedResource:
             try:
                 now = manager.reactor.seconds()
                 sessionID = manager.framework.sessionID(cookie, now)
-                try:
-                    session = await manager.open(sessionID, holder)
-                except (NoSuchSession, SessionReplaced):
-                    # It ended for those who had it; this request may have
-                    # what is stored now.
-                    session = await manager.open(sessionID, holder)
-                return session, sessionID
+                return await manager.open(sessionID, holder), sessionID
             except (InvalidCredential, NoSuchSession):
                 pass
         return manager.create(holder), None
