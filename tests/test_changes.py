@@ -133,6 +133,18 @@ class CollectTests(SynchronousTestCase):
         self.assertEqual(changed(copy), names)
         self.assertEqual(list(copy.begin().data), ["first", *names])
 
+    def test_equalToNothing(self) -> None:
+        """
+        What is not even equal to its own copy is refused: it would be a
+        change for ever.
+        """
+        copy = WorkingCopy({"a": 1})
+        copy.assign("a", object())
+        copy.assign("b", [object()])
+        self.assertEqual(copy.collect(), ([], ["a", "b"]))
+        self.assertEqual(copy.data, {"a": 1})
+        self.assertEqual(changed(copy), [])
+
     def test_uncopied(self) -> None:
         """
         What contains itself is refused, the key is as it was, and all others

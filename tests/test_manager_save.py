@@ -206,6 +206,19 @@ class ConflictTests(SaveCase):
         self.assertEqual(self.stored(), {"userId": 2})
         self.failureResultOf(self.session.save(), NoSuchSession)
 
+    def test_openedAnew(self) -> None:
+        """
+        A session that ended for its holders when somebody opened it is there
+        for that one, as it is stored.
+        """
+        self.session["userId"] = 1
+        self.settled(self.session.save())
+        self.put(userId=2)
+        late = Recorder()
+        session = self.open(late)
+        self.assertEqual(dict(session), {"userId": 2})
+        self.assertEqual((self.holder.reasons, late.reasons), (["replaced"], []))
+
     def test_replacedOnSave(self) -> None:
         """
         C{save} says so too, also if both sides logged in where nobody was.

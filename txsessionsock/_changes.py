@@ -133,7 +133,8 @@ class WorkingCopy:
 
         @return: The keys that have another value than then, and those with
             values that cannot even be copied, such as a list that contains
-            itself; these have the values they had then.
+            itself or something that is equal to nothing else; these have the
+            values they had then.
         """
         if not self._suspects:
             return _NOTHING
@@ -148,7 +149,10 @@ class WorkingCopy:
                 continue
             try:
                 if not same(value, before):
-                    self._note(key, detached(value))
+                    copy = detached(value)
+                    if not same(value, copy):
+                        raise TypeError("no copy of it is the same")
+                    self._note(key, copy)
                     changed.append(key)
                 self._marks[key] = mark
             except Exception:
