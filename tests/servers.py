@@ -240,8 +240,9 @@ async def site(
         yield port.getHost().port, factory
     finally:
         await port.stopListening()
-        await factory.sockets.goAway()
-        await manager.stop()
+        # A test that failed may have left what does not end.
+        for ending in factory.sockets.goAway(), manager.stop():
+            await ending.addTimeout(PATIENCE, reactor)
 
 
 async def mint(

@@ -106,3 +106,20 @@ async def test_twoProcesses(tmp_path: Path) -> None:
         expected |= {f"{who}{n}": 1 for who in ("here", "there") for n in range(15)}
         assert (await visitor.get("/session")).value == expected
         assert (await other.get("/session")).value == expected
+
+
+@inReactor
+async def test_fresh(tmp_path: Path) -> None:
+    """
+    A message sees what a page of another process has answered before, and a
+    page what a socket has.
+    """
+    options = [*DESK, "--per-message", "--store", stores(tmp_path)[1]]
+    async with twistd(*options) as here, twistd(*options) as there:
+        visitor = await begin(here.port)
+        socket = await Visitor(there.port, visitor.cookies["connect.sid"]).connect()
+        for number in range(0, 20, 2):
+            assert (await visitor.post("/add?n")).value == number + 1
+            assert await socket.ask(["get", "n"]) == number + 1
+            assert await socket.ask(["add", "n"]) == number + 2
+            assert (await visitor.get("/session")).value["n"] == number + 2
