@@ -130,7 +130,7 @@ class FlightTests(SynchronousTestCase):
         """
         copy = WorkingCopy({"n": 1, "d": {"a": 1}})
         held = copy.get("d")
-        held["x"] = object()
+        held["x"] = {1}
         copy.assign("n", "?")
         copy.assign("o", 1)
         copy.collect()
