@@ -175,6 +175,18 @@ class CollectTests(SynchronousTestCase):
         copy.rebase({"n": 10})
         self.assertEqual(copy.data, {"n": 11})
 
+    def test_deletedKeys(self) -> None:
+        """
+        Nothing is kept of keys that come and go.
+        """
+        copy = WorkingCopy({})
+        for number in range(10):
+            copy.assign(f"key{number}", [number])
+            changed(copy)
+            copy.delete(f"key{number}")
+            changed(copy)
+        self.assertEqual((copy._marks, copy._suspects), ({}, {}))
+
 
 class IncrementTests(SynchronousTestCase):
     """

@@ -154,7 +154,10 @@ class WorkingCopy:
                         raise TypeError("no copy of it is the same")
                     self._note(key, copy)
                     changed.append(key)
-                self._marks[key] = mark
+                if value is MISSING:
+                    self._marks.pop(key, None)
+                else:
+                    self._marks[key] = mark
             except Exception:
                 uncopied.append(key)
                 self._put(key, before)
