@@ -261,6 +261,24 @@ class EnableTests(SocketCase):
         )
         self.assertEqual((factory.autoPingInterval, factory.autoPingTimeout), (7, 20))
 
+    def test_prepared(self) -> None:
+        """
+        What is prepared once for many is held like anything else.
+        """
+        self.enable(WebSocketServerProtocol)
+        browser = self.browse()
+        self.store.hold("replace")
+        browser.server.session["n"] = 1
+        browser.server.send("a")
+        for doNotCompress in False, True:
+            prepared = self.factory.prepareMessage(b'"b"', False, doNotCompress)
+            browser.server.sendPreparedMessage(prepared)
+        self.wait()
+        self.assertEqual(browser.got, [])
+        self.store.release()
+        self.wait()
+        self.assertEqual(browser.got, ["a", "b", "b"])
+
     def test_sendMessage(self) -> None:
         """
         A C{sendMessage} of its own is used for what goes out; when it fails

@@ -127,6 +127,17 @@ class OutflowTests(SocketCase):
         self.assertEqual(self.seen[-1], ("disconnect", 1006))
         self.assertNothingLeft()
 
+    def test_pongs(self) -> None:
+        """
+        What the client makes us send is nothing else.
+        """
+        browser = self.slow(0)
+        for _ in range(10):
+            browser.client.sendPing(b"x" * 125)
+        browser.flush()
+        self.clock.advance(10.1)
+        self.assertTrue(browser.wire.isAborted)
+
     def test_notDropped(self) -> None:
         """
         Who has less waiting, or reads in time, is not.

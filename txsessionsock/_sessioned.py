@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from ._events import METHODS, Listener
@@ -107,6 +108,17 @@ class Sessioned(WebSocketServerProtocol):
         code = Code.NORMAL if code is None else code
         refuseCode(code)
         self._sessionsock.client.close(code, reason or "")
+
+    def sendPreparedMessage(self, preparedMsg: PreparedMessage) -> None:
+        """
+        The same for what many clients get.
+        """
+        self._sessionsock.client.sendFrame(preparedMsg)
+
+    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
+        # All goes through here, also pongs, which the client can ask for.
+        super().sendData(data, *args, **more)
+        self._sessionsock.wrote(len(data))
 
     # From the connection to the session.
 

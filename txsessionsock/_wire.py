@@ -13,6 +13,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
+from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ._events import inOrder
@@ -130,6 +131,13 @@ class Wire:
         else:
             self._outflow.unregister()
 
+    def wrote(self, size: int) -> None:
+        """
+        Something was given to the transport.
+        """
+        if self._outflow is not None:
+            self._outflow.wrote(size)
+
     def drop(self) -> None:
         """
         The connection is about to be cut; a transport with a producer would
@@ -144,11 +152,16 @@ class Wire:
     def encode(self, value: Any) -> tuple[Any, ...]:
         return self.messages.encode(value)
 
-    def write(self, frame: tuple[Any, ...]) -> None:
-        if self._protocol.state == self._protocol.STATE_OPEN:
+    def write(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
+        protocol = self._protocol
+        if protocol.state != protocol.STATE_OPEN:
+            return
+        if not isinstance(frame, PreparedMessage):
             self._sendMessage(*frame)
-            if self._outflow is not None:
-                self._outflow.wrote(len(frame[0]))
+        elif protocol._perMessageCompress is None or frame.doNotCompress:
+            protocol.sendData(frame.payloadHybi)
+        else:
+            self._sendMessage(frame.payload, frame.binary)
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state == self._protocol.STATE_OPEN:
