@@ -9,15 +9,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
+from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     NoSuchSession,
     StoreUnavailable,
     UndecodableSession,
     UnencodableSession,
 )
+from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
 
-from .managing import KEY
+from .managing import KEY, Recorder
 from .wires import Recording, SocketCase
 
 
@@ -207,6 +209,64 @@ class WrongTests(SocketCase):
         self.assertNothingLeft()
 
 
+class NotFreshTests(SocketCase):
+    """
+    A session that cannot be had for a message.
+    """
+
+    perMessage = True
+
+    def test_unforeseen(self) -> None:
+        """
+        Whatever a framework raises, no message is dropped in silence.
+        """
+
+        def identity(data: dict[str, Any]) -> object:
+            raise ZeroDivisionError
+
+        self.put()
+        framework = Express(secrets=["keyboard cat"], identity=identity)
+        self.manager = SessionManager(self.store, framework, self.clock)
+        self.serve()
+        browser = self.browse()
+        self.put(n=1)
+        browser.send("a")
+        self.assertClosed(browser, 1011, "session failed")
+        self.assertEqual(self.events("smessage"), [])
+        self.assertIsInstance(self.events("serror")[0], ZeroDivisionError)
+        # That it changed was noticed, too.
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
+class LongHandlerTests(SocketCase):
+    """
+    A handler that takes its time, per connection.
+    """
+
+    def test_saved(self) -> None:
+        """
+        What it changes is stored a second later at the latest.
+        """
+        gates: list[Deferred[None]] = [Deferred() for _ in range(3)]
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            for number, gate in enumerate(gates):
+                session["n"] = number
+                await gate
+
+        self.put()
+        self.serve()
+        self.do["smessage"] = handler
+        browser = self.browse()
+        browser.send("a")
+        for number, gate in enumerate(gates):
+            self.wait(1.25)
+            self.assertEqual(self.stored(), {"n": number})
+            gate.callback(None)
+        self.assertEqual(self.calls("replace"), 3)
+        self.assertNothingLeft()
+
+
 class PerMessageWrongTests(WrongTests):
     """
     The same, per message.
@@ -252,6 +312,51 @@ class EndTests(SocketCase):
         self.assertEqual(self.seen[-1], ("disconnect", 4401))
         self.assertEqual((browser.got, self.stored()), ([], None))
         self.assertEqual(self.events("serror"), [])
+        self.assertNothingLeft()
+
+    def test_updating(self) -> None:
+        """
+        A handler whose L{Session.update} still waits for its turn then did
+        not fail.
+        """
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            await session.update(lambda data: data.update(n=message))
+
+        self.do["smessage"] = handler
+        one, two = self.browse(), self.browse()
+        self.store.hold("replace")
+        one.send(1)
+        two.send(2)
+        self.successResultOf(one.server.session.destroy())
+        self.store.release()
+        for browser in one, two:
+            self.assertClosed(browser, 4401, "session-destroyed")
+        self.assertEqual(self.events("serror"), [])
+        self.assertNothingLeft()
+
+    def test_movedBeforeTold(self) -> None:
+        """
+        Nor did one that saves after the session got a new id, but before its
+        client is told.
+        """
+        gate: Deferred[None] = Deferred()
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            await gate
+            await session.save()
+
+        self.do["smessage"] = handler
+        browser = self.browse()
+        browser.send("a")
+        page = Recorder()
+        moved = self.manager.regenerate(self.open(page), page)
+        new, tell = self.successResultOf(moved)
+        gate.callback(None)
+        self.assertEqual((browser.closed, self.events("serror")), (None, []))
+        tell()
+        self.assertClosed(browser, 4307, "session-moved")
+        self.successResultOf(self.manager.release(new, page))
         self.assertNothingLeft()
 
     def test_expired(self) -> None:

@@ -45,6 +45,27 @@ class OrderTests(SocketCase):
         self.gates["a"].callback(None)
         self.assertEqual(self.events("done"), ["x", "a", "b", "c"])
 
+    def test_thousandsThatFail(self) -> None:
+        """
+        However many handlers fail at once, the next message, and in the end
+        the disconnect, is handled.
+        """
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            await self.gates["a"]
+            raise ZeroDivisionError
+
+        self.do["smessage"] = handler
+        self.serve()
+        self.gates["a"] = Deferred()
+        browser = self.browse()
+        browser.send(*range(2000))
+        self.gates["a"].callback(None)
+        self.assertEqual(len(self.events("smessage")), 2000)
+        self.assertClosed(browser, 1011, "handler failed")
+        self.assertNothingLeft()
+        self.assertEqual(len(self.events("disconnect")), 1)
+
     def test_beforeLoaded(self) -> None:
         """
         Messages that come before the session is loaded wait for it, and for

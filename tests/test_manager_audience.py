@@ -4,6 +4,10 @@ Tests for the manager: who is told that keys changed, and what frames wait for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._audience import Audience
@@ -96,6 +100,50 @@ class ChangedTests(ManagerCase):
         self.put(n=5)
         self.clock.advance(0)
         self.assertEqual(self.told(), ([("n",)], []))
+
+    def test_changesMore(self) -> None:
+        """
+        What one changes who is told, and who then waits for something, is as
+        safe from what others store as anything else.
+        """
+
+        def waits(keys: Sequence[str]) -> None:
+            if "n" in keys:
+                self.keeper.enter(self.other)
+                self.session["theirs"] = 2
+
+        self.put(n=0, theirs=1, far=[0])
+        self.clock.advance(0)
+        self.other.changed = waits  # type: ignore[method-assign]  # Recorder has none.
+        self.keeper.enter(self.holder)
+        self.session["n"] = 1
+        self.put(n=0, theirs=1, far=[1])
+        self.run_(1)
+        self.assertEqual(dict(self.session), {"n": 1, "theirs": 2, "far": [1]})
+
+    def test_endedBecauseTold(self) -> None:
+        """
+        Nobody is told anything more after the end, which may come while they
+        are told something.
+        """
+        for tell in (
+            lambda audience: audience.changed(["n"], None),
+            lambda audience: audience.stored(1),
+            lambda audience: audience.failed(Failure(ZeroDivisionError())),
+        ):
+            audience, first, second = Audience(), Recorder(), Recorder()
+
+            def end(*_: object, audience: Audience = audience) -> None:
+                audience.dismiss("destroyed")()
+
+            recorder: Any = first
+            recorder.changed = recorder.stored = recorder.failed = end
+            audience.add(first)
+            audience.add(second)
+            tell(audience)
+            self.assertEqual(second.reasons, ["destroyed"])
+            told = second.keys, second.numbers, second.failures
+            self.assertEqual(told, ([], [], []))
 
     def test_releasedBecauseTold(self) -> None:
         """

@@ -5,7 +5,7 @@ Who has a session open, whose handlers are at work, and who is told what.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from twisted.python.failure import Failure
 
@@ -58,6 +58,13 @@ class Audience:
         _, number = self._inside.pop(place)
         return number
 
+    @property
+    def isInside(self) -> bool:
+        """
+        Whether a handler is at work.
+        """
+        return bool(self._inside)
+
     def author(self) -> Holder | None:
         """
         Whose handler is at work, if it is one only.
@@ -65,12 +72,18 @@ class Audience:
         inside = {holder for holder, _ in self._inside}
         return inside.pop() if len(inside) == 1 else None
 
+    def _each(self) -> Iterator[Holder]:
+        for holder in list(self._holders):
+            # One who was told before may have ended the session.
+            if holder in self._holders:
+                yield holder
+
     def changed(self, keys: Sequence[str], author: object) -> None:
         """
         Tell everybody that keys have other values, but for who did it.
         """
         if keys:
-            for holder in list(self._holders):
+            for holder in self._each():
                 if holder is not author:
                     holder.changed(keys)
 
@@ -78,14 +91,14 @@ class Audience:
         """
         Tell everybody up to which change the session is stored.
         """
-        for holder in list(self._holders):
+        for holder in self._each():
             holder.stored(number)
 
     def failed(self, failure: Failure) -> None:
         """
         Tell everybody that the session could not be read or stored.
         """
-        for holder in list(self._holders):
+        for holder in self._each():
             holder.failed(failure)
 
     def dismiss(self, reason: EndReason) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._backend import isFired
 from ._handlers import Handlers
 from ._inbox import Inbox, Waiting
 from .interfaces import ClientGone, NoSuchSession, SessionError, SessionReplaced
@@ -148,10 +149,13 @@ class Conversation:
     def _step(self, step: Callable[[], Deferred[None] | None]) -> None:
         self._isBusy = True
         running = step()
-        if running is None:
-            self._isBusy = False
-        else:
-            running.addErrback(self._unexpected).addCallback(self._stepped)
+        if running is not None:
+            running.addErrback(self._unexpected)
+            if not isFired(running):
+                running.addCallback(self._stepped)
+                return
+        # Not by a callback, or a thousand that fail at once would nest.
+        self._isBusy = False
 
     def _stepped(self, _: object) -> None:
         self._isBusy = False
@@ -203,6 +207,8 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
+        if not self._isPerMessage:
+            self._keeper.goesOn()
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
@@ -248,7 +254,6 @@ class Conversation:
         return self._keeper.fresh(waiting.arrival) if self._isPerMessage else None
 
     def _notFresh(self, failure: Failure) -> None:
-        failure.trap(SessionError)
         if not failure.check(NoSuchSession, SessionReplaced):
             self._broken(failure)
 

@@ -211,6 +211,10 @@ class Live:
         self.collect()
         self.audience.entered(holder, self.record.copy.number)
 
+    def goesOn(self) -> None:
+        if self.reason is None:
+            self.saving.soon()
+
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         self.collect(holder if wasSync else None)
         before = self.audience.left(holder)
@@ -237,9 +241,10 @@ class Live:
 
         @param author: Who made them, if that is certain.
         """
-        changed = self.record.collect()
-        if changed:
+        # Again, for what is changed by who is told, before it waits for something.
+        while changed := self.record.collect():
             self.audience.changed(changed, author or self.audience.author())
+            author = None
 
     # What the session offers.
 

@@ -138,6 +138,9 @@ class Saving:
     def _timeToSave(self) -> None:
         self._cancelTimers()
         self.now().addErrback(self._told)
+        if self._live.audience.isInside and not self._live.isClosed:
+            # What a handler that waits changes is noticed only by looking.
+            self.soon()
 
     def _cancelTimers(self) -> None:
         for call in (self._soon, self._turnEnd, self._retry):

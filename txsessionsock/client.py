@@ -314,7 +314,9 @@ class Client:
         """
         Whether a handler may fail so, because it was overtaken by events.
         """
-        return not self._outbox.isOpen and bool(
+        session = self.session
+        isOver = session is not None and session.keeper.reason is not None
+        return (isOver or not self._outbox.isOpen) and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 

@@ -63,6 +63,12 @@ class Keeper(Protocol):
         See L{Session.isNew}.
         """
 
+    @property
+    def reason(self) -> EndReason | None:
+        """
+        Why the session ended, even if not all who hold it were told yet.
+        """
+
     def save(self) -> Deferred[None]:
         """
         See L{Session.save}.
@@ -113,6 +119,12 @@ class Keeper(Protocol):
     def enter(self, holder: Holder) -> None:
         """
         A handler begins.
+        """
+
+    def goesOn(self) -> None:
+        """
+        A handler waits for something.  What it changed so far, and what it
+        changes until it is done, is to be stored soon.
         """
 
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
