@@ -19,7 +19,7 @@ def clockOf(reactor: IReactorTime | None) -> IReactorTime:
     """
     if reactor is not None:
         return reactor
-    # Importing it installs it, which no import of this package may do.
-    from twisted.internet import reactor as globalReactor  # noqa: PLC0415
+    # As an import of this package may not do.
+    from twisted.internet import reactor as globalReactor  # noqa: PLC0415 - installs it
 
     return cast(IReactorTime, globalReactor)
