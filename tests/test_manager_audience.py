@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -63,6 +64,30 @@ class ChangedTests(ManagerCase):
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
         self.keeper.leave(self.other, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
+
+    def test_answeringEachOther(self) -> None:
+        """
+        Two who change something whenever the other does take turns with
+        everything else.
+        """
+        for holder in self.holder, self.other:
+            self.whenChanged(holder)
+        self.handle(self.session, lambda s: s.increment("n"))
+        self.assertLess(self.session["n"], 4)
+        self.clock.advance(0)
+        self.assertEqual(self.session["n"], 20)
+
+    def whenChanged(self, holder: Recorder) -> None:
+        """
+        Have somebody answer each change with one, up to a number: what is to
+        be done in the next turn, this clock does in the same.
+        """
+
+        def changed(keys: Sequence[str]) -> None:
+            if self.session["n"] < 20:
+                self.handle(self.session, lambda s: s.increment("n"), holder)
+
+        holder.changed = changed  # type: ignore[method-assign]  # does more
 
     def test_besideSuspended(self) -> None:
         """
@@ -131,7 +156,11 @@ class ChangedTests(ManagerCase):
             lambda audience: audience.stored(1),
             lambda audience: audience.failed(Failure(ZeroDivisionError())),
         ):
-            audience, first, second = Audience(), Recorder(), Recorder()
+            audience, first, second = (
+                Audience(Clock().callLater),
+                Recorder(),
+                Recorder(),
+            )
 
             def end(*_: object, audience: Audience = audience) -> None:
                 audience.dismiss("destroyed")()
@@ -149,7 +178,7 @@ class ChangedTests(ManagerCase):
         """
         One who is told may release the session.
         """
-        audience, one, other = Audience(), Recorder(), Recorder()
+        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
         audience.add(one)
         audience.add(other)
         one.whenEnded = lambda: audience.remove(other)
@@ -265,7 +294,7 @@ class TidyTests(SynchronousTestCase):
         Handlers of one holder are told apart from those of others, whoever
         leaves first.
         """
-        audience, one, other = Audience(), Recorder(), Recorder()
+        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
         self.assertIsNone(audience.author())
         audience.entered(one, 1)
         audience.entered(other, 2)

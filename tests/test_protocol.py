@@ -35,6 +35,16 @@ class SendingTests(SocketCase):
             with self.assertRaises(ValueError):
                 server.send(bad)
 
+    def test_tooBigToSend(self) -> None:
+        """
+        What Autobahn would not send raises where it is sent, not later.
+        """
+        self.serve(limits=Limits(messageSize=100))
+        server = self.browse().server
+        for send, message in (server.send, "x" * 99), (server.sendMessage, b"x" * 101):
+            with self.assertRaisesRegex(ValueError, "101 bytes; no more than 100"):
+                send(message)
+
     def test_closeCodes(self) -> None:
         """
         Codes that cannot be sent raise; reasons are cut between characters.

@@ -539,7 +539,7 @@ class SweepTests(_Fixture):
         Sessions that expired, and a minute later their tombstones, leave the
         file, however many there are, and no session that lives does.
         """
-        store = self.open()
+        store = self.open(timeout=60.0)
         self.fill(store, 10_000)
         self.reactor.wait(store.create("stays", b"", FOREVER))
         self.reactor.wait(store.create("longer", b"", 1e6))

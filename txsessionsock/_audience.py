@@ -21,9 +21,15 @@ class Audience:
     The holders of one live session.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, later: Callable[[float, Callable[[], object]], object]) -> None:
+        """
+        @param later: Calls something after some seconds.
+        """
+        self._later = later
         self._holders: dict[Holder, None] = {}
         self._inside: list[tuple[Holder, int]] = []
+        self._isTelling = False
+        self._untold: list[tuple[Sequence[str], object]] = []
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -80,12 +86,30 @@ class Audience:
 
     def changed(self, keys: Sequence[str], author: object) -> None:
         """
-        Tell everybody that keys have other values, but for who did it.
+        Tell everybody that keys have other values, but for who did it.  What
+        is changed by those who are told is told in the next turn of the
+        reactor, or handlers that answer each other's changes would let
+        nothing else happen.
         """
-        if keys:
+        if not keys:
+            return
+        if self._isTelling:
+            if not self._untold:
+                self._later(0, self._tellRest)
+            self._untold.append((keys, author))
+            return
+        self._isTelling = True
+        try:
             for holder in self._each():
                 if holder is not author:
                     holder.changed(keys)
+        finally:
+            self._isTelling = False
+
+    def _tellRest(self) -> None:
+        untold, self._untold = self._untold, []
+        for keys, author in untold:
+            self.changed(keys, author)
 
     def stored(self, number: int) -> None:
         """

@@ -90,7 +90,7 @@ class Live:
         self.backend = backend
         self.settings = settings
         self.turn = DeferredLock()
-        self.audience = Audience()
+        self.audience = Audience(backend.later)
         self.opening = 0
         self.isLoaded = False
         self.isClosed = False

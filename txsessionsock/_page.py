@@ -237,7 +237,8 @@ class Page:
                 if self._hasChanged():
                     raise
             problem, self._holder.problem = self._holder.problem, None
-            if problem is not None:
+            # Or it is somebody else's.
+            if problem is not None and self._hasChanged():
                 raise problem
 
     def cookie(self) -> bytes | None:

@@ -95,6 +95,7 @@ class Sessioned(WebSocketServerProtocol):
         """
         if not isinstance(payload, bytes):
             raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
+        self._sessionsock.checkSize(payload)
         frame = (bytes(payload), bool(isBinary), fragmentSize, sync, doNotCompress)
         self._sessionsock.client.sendFrame(frame)
 

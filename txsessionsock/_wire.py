@@ -150,7 +150,20 @@ class Wire:
     # The carrier.
 
     def encode(self, value: Any) -> tuple[Any, ...]:
-        return self.messages.encode(value)
+        payload, isBinary = self.messages.encode(value)
+        self.checkSize(payload)
+        return payload, isBinary
+
+    def checkSize(self, payload: bytes) -> None:
+        """
+        @raise ValueError: Autobahn would not send that much.
+        """
+        limit = self._protocol.maxMessagePayloadSize
+        if 0 < limit < len(payload):
+            raise ValueError(
+                f"a message of {len(payload)} bytes; no more than {limit} can be"
+                " sent (Limits.messageSize)"
+            )
 
     def write(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
         protocol = self._protocol

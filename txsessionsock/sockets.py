@@ -126,7 +126,7 @@ class Limits:
     """
     What one client may take.  Times are in seconds, sizes in bytes.
 
-    @ivar messageSize: Of a message, and of a frame.
+    @ivar messageSize: Of a message, and of a frame, in both directions.
 
     @ivar waitingMessages: How many messages may wait for a handler before no
         more are received, and C{waitingBytes}, of what size together.
