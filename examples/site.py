@@ -58,7 +58,7 @@ class Greeter(SessionSocketProtocol):
     """
 
     def sessionConnected(self, session):
-        self.send(f"The socket knows you as {session['user']}.")
+        self.send(f"The socket knows you as {session.get('user', 'nobody')}.")
 
 
 class Home(Resource):
@@ -67,14 +67,17 @@ class Home(Resource):
     """
 
     def render_GET(self, request):
-        user = sessionOf(request).setdefault("user", "nobody")
+        session = sessionOf(request)
+        session["visits"] = session.get("visits", 0) + 1
+        user = session.get("user", "nobody")
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         return PAGE.format(user=escape(user)).encode()
 
 
 class Form(Resource):
     """
-    Does something, and shows the home page again.
+    Does something, and shows the home page again.  Not for forms on other
+    sites, which could log people in as somebody else.
     """
 
     def __init__(self, act):
@@ -82,6 +85,10 @@ class Form(Resource):
         self.act = act
 
     def render_POST(self, request):
+        if request.getHeader("sec-fetch-site") not in ("same-origin", None):
+            request.setResponseCode(403)
+            return b"Please use the form on this site."
+
         async def answer():
             await self.act(request, sessionOf(request))
             request.redirect(b"/")
@@ -97,7 +104,7 @@ async def logIn(request, session):
     that are open move to it.
     """
     await session.regenerate()
-    session["user"] = request.args[b"name"][0].decode()
+    session["user"] = request.args.get(b"name", [b"?"])[0].decode(errors="replace")
 
 
 async def logOut(request, session):
