@@ -373,6 +373,24 @@ class OutageTests(WebTestCase):
         self.assertEqual(self.get(careful, cookie).code, 200)
         self.assertEqual(self.stored(sessionID), {"n": 1, "x": "y"})
 
+    def test_unencodableOfAnother(self) -> None:
+        """
+        It is none when a socket did it, while a page was at work that
+        changed nothing.
+        """
+        cookie, sessionID = self.login()
+        session, holder = self.hold(sessionID)
+
+        def page(request: Request) -> bytes:
+            sessionOf(request)
+            session.keeper.enter(holder)
+            session["x"] = object()
+            session.keeper.leave(holder, wasSync=True, saveNow=True)
+            return b"fine"
+
+        self.assertEqual(self.get(page, cookie).code, 200)
+        self.assertEqual(self.stored(sessionID), {"n": 1})
+
     def test_gone(self) -> None:
         """
         A session that was logged out elsewhere is not brought back: a page

@@ -6,6 +6,7 @@ Who has a session open, whose handlers are at work, and who is told what.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from twisted.python.failure import Failure
 
@@ -14,6 +15,18 @@ from .session import Holder
 
 
 __all__ = ["Audience"]
+
+
+@dataclass(eq=False, slots=True)
+class _Visit:
+    """
+    A handler at work.
+
+    @ivar number: The number of the last change that it may have made.
+    """
+
+    holder: Holder
+    number: int = 0
 
 
 class Audience:
@@ -27,7 +40,7 @@ class Audience:
         """
         self._later = later
         self._holders: dict[Holder, None] = {}
-        self._inside: list[tuple[Holder, int]] = []
+        self._inside: list[_Visit] = []
         self._isTelling = False
         self._untold: list[tuple[Sequence[str], object]] = []
 
@@ -46,23 +59,31 @@ class Audience:
         """
         self._holders.pop(holder, None)
 
-    def entered(self, holder: Holder, number: int) -> None:
+    def entered(self, holder: Holder) -> None:
         """
         A handler begins.
-
-        @param number: The number of the last change before.
         """
-        self._inside.append((holder, number))
+        self._inside.append(_Visit(holder))
+
+    def did(self, author: Holder | None, number: int) -> None:
+        """
+        Something was changed.
+
+        @param author: By whom, if that is certain.
+        """
+        for visit in self._inside:
+            if author is None or visit.holder is author:
+                visit.number = number
 
     def left(self, holder: Holder) -> int:
         """
         A handler is done.
 
-        @return: The number of the last change before it began.
+        @return: The number of its last change, 0 if it made none for certain.
         """
-        place = next(i for i, (who, _) in enumerate(self._inside) if who is holder)
-        _, number = self._inside.pop(place)
-        return number
+        visit = next(visit for visit in self._inside if visit.holder is holder)
+        self._inside.remove(visit)
+        return visit.number
 
     @property
     def isInside(self) -> bool:
@@ -75,7 +96,7 @@ class Audience:
         """
         Whose handler is at work, if it is one only.
         """
-        inside = {holder for holder, _ in self._inside}
+        inside = {visit.holder for visit in self._inside}
         return inside.pop() if len(inside) == 1 else None
 
     def _each(self) -> Iterator[Holder]:

@@ -209,7 +209,7 @@ class Live:
 
     def enter(self, holder: Holder) -> None:
         self.collect()
-        self.audience.entered(holder, self.record.copy.number)
+        self.audience.entered(holder)
 
     def goesOn(self) -> None:
         if self.reason is None:
@@ -217,14 +217,13 @@ class Live:
 
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         self.collect(holder if wasSync else None)
-        before = self.audience.left(holder)
+        number = self.audience.left(holder)
         if self.reason is None and self.record.unsaved:
             if saveNow:
                 self.saving.inBackground()
             else:
                 self.saving.soon()
-        number = self.record.copy.number
-        return number if number > before else 0
+        return number
 
     def unsaved(self) -> int | None:
         if self.reason is not None:
@@ -242,9 +241,14 @@ class Live:
         @param author: Who made them, if that is certain.
         """
         # Again, for what is changed by who is told, before it waits for something.
-        while changed := self.record.collect():
-            self.audience.changed(changed, author or self.audience.author())
-            author = None
+        copy = self.record.copy
+        before, changed = copy.number, self.record.collect()
+        while copy.number > before:
+            author = author or self.audience.author()
+            self.audience.did(author, copy.number)
+            before = copy.number
+            self.audience.changed(changed, author)
+            author, changed = None, self.record.collect()
 
     # What the session offers.
 
