@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "_record": 3,
     "_rounds": 3,
     "_saving": 3,
+    "_settings": 3,
     "_touching": 3,
     "_writer": 3,
     "client": 3,

@@ -6,7 +6,6 @@ One live session: who holds it, what is known of it, how it ends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
@@ -18,6 +17,7 @@ from ._backend import Backend
 from ._reading import Reading
 from ._record import Record
 from ._saving import Saving
+from ._settings import Settings
 from ._touching import Touching
 from .interfaces import (
     Document,
@@ -32,42 +32,9 @@ from .interfaces import (
 from .session import Holder, Session
 
 
-__all__ = ["Live", "Settings"]
+__all__ = ["Live"]
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """
-    What all live sessions of a manager have in common.
-
-    @ivar isTracked: Whether messages trust what the store has reported so far
-        instead of asking whether that is all.
-
-    @ivar saveInterval: After how many seconds at the latest a change is
-        stored that nobody asked to store at once.
-
-    @ivar recheckInterval: Every how many seconds a session is read again
-        whose store cannot tell what others do.
-
-    @ivar began: Called when a new session was stored.
-
-    @ivar gone: Called when a session is live no more.
-
-    @ivar keeps: Called when a session that nobody holds could not be stored;
-        whether to go on trying.
-
-    @ivar lost: Called when there is no more use in trying.
-    """
-
-    isTracked: bool
-    saveInterval: float
-    recheckInterval: float
-    began: Callable[[Live], None]
-    gone: Callable[[Live], None]
-    keeps: Callable[[Live], bool]
-    lost: Callable[[Live], None]
 
 
 class Live:

@@ -17,8 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._backend import Backend
-from ._live import Live, Settings
+from ._live import Live
 from ._reactor import clockOf
+from ._settings import Settings
 from .interfaces import (
     IFramework,
     ISessionStore,

@@ -1,0 +1,48 @@
+"""
+What a manager and its live sessions agree upon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from ._live import Live
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What all live sessions of a manager have in common.
+
+    @ivar isTracked: Whether messages trust what the store has reported so far
+        instead of asking whether that is all.
+
+    @ivar saveInterval: After how many seconds at the latest a change is
+        stored that nobody asked to store at once.
+
+    @ivar recheckInterval: Every how many seconds a session is read again
+        whose store cannot tell what others do.
+
+    @ivar began: Called when a new session was stored.
+
+    @ivar gone: Called when a session is live no more.
+
+    @ivar keeps: Called when a session that nobody holds could not be stored;
+        whether to go on trying.
+
+    @ivar lost: Called when there is no more use in trying.
+    """
+
+    isTracked: bool
+    saveInterval: float
+    recheckInterval: float
+    began: Callable[[Live], None]
+    gone: Callable[[Live], None]
+    keeps: Callable[[Live], bool]
+    lost: Callable[[Live], None]
