@@ -200,20 +200,20 @@ class SQLiteStore:
         Fail what took too long.
         """
         now, self._watchdog = self._reactor.seconds(), None
-        waiting = self._waiting
-        pending = [c for c in self._running + waiting if not c.answer.called]
-        late = [call for call in pending if call.deadline <= now]
+        running = [call for call in self._running if not call.answer.called]
+        waiting = [call for call in self._waiting if not call.answer.called]
         self._waiting = [call for call in waiting if call.deadline > now]
-        left = [call.deadline for call in pending if call.deadline > now]
+        left = [c.deadline for c in (*running, *waiting) if c.deadline > now]
         if left:
             delay = min(left) - now
             self._watchdog = self._reactor.callLater(delay, self._checkTimes)
-        for call in late:
-            if call in waiting:
+        for call in running:
+            if call.deadline <= now:
+                call.answer.errback(StoreTimeout(f"{self._path}: no answer in time"))
+        for call in waiting:
+            if call.deadline <= now:
                 text = f"{self._path}: too busy to be asked in time"
                 call.answer.errback(StoreUnavailable(text))
-            else:
-                call.answer.errback(StoreTimeout(f"{self._path}: no answer in time"))
 
     def _sweep(self, now: float) -> _Call:
         def swept(more: bool) -> None:
