@@ -22,12 +22,17 @@ LAYERS: dict[str, int] = {
     "_changes": 1,
     "_json": 1,
     "_merge": 1,
+    "_redisurl": 1,
     "cookies": 1,
     "frameworks": 1,
     "frameworks.*": 1,
     "journal": 1,
     "session": 1,
     "_reactor": 2,
+    "_redis": 2,
+    "_rediscall": 2,
+    "_redisconnection": 2,
+    "_redisend": 2,
     "bus": 2,
     "stores": 2,
     "stores.*": 2,
@@ -81,8 +86,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "autobahn": ("4", "5"),
     "txaio": ("4", "5"),
     "twisted.web": ("4", "5"),
-    "txredisapi": ("stores.redis", "bus"),
-    "hiredis": ("stores.redis", "bus"),
+    "txredisapi": ("_redisconnection",),
+    "hiredis": ("_redisconnection",),
     "klein": ("klein",),
     "socketio": ("socketio", "socketio.*"),
     "engineio": ("socketio", "socketio.*"),
@@ -96,9 +101,10 @@ PLACES: dict[str, tuple[str, ...]] = {
 Where a foreign package may be imported: modules, or the numbers of layers.
 """
 
-ON_DEMAND = ("bus", "stores.redis")
+ON_DEMAND = ("_redis", "_redisconnection", "stores.redis")
 """
-What is imported within functions only: whoever asks for Redis.
+What is imported within functions only, or by one another: whoever asks for
+Redis.
 """
 
 REACTOR_USERS = ("service", "tap")
@@ -245,7 +251,7 @@ def _ownProblem(name: str, layer: int, item: Import, own: str) -> str | None:
         return f"layer {layer} imports {own} of layer {target}"
     if layer == 0 and own != name:
         return f"imports {own or PACKAGE}; layer 0 imports nothing of ours"
-    if own in ON_DEMAND and not item.within:
+    if own in ON_DEMAND and name not in ON_DEMAND and not item.within:
         return f"imports {own}, which is for a function that needs it"
     family, _, sibling = own.rpartition(".")
     if (

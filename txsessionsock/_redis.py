@@ -1,0 +1,372 @@
+# -*- test-case-name: tests.test_redis_link -*-
+"""
+One connection to a Redis that is made again whenever it is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._reactor import clockOf
+from ._rediscall import Call
+from ._redisconnection import Connection, Factory, Refusal, canBePushed
+from ._redisend import Way, encode
+from ._redisurl import RedisAddress
+from .interfaces import StoreError, StoreTimeout, StoreUnavailable
+
+
+__all__ = ["Call", "Link", "Listener"]
+
+_PROBE_INTERVAL = 5.0
+"""
+How many seconds may pass until a connection is found dead on which nothing is
+asked.
+"""
+
+_NOT_NOW = ("LOADING", "MASTERDOWN", "NOAUTH")
+"""
+With what words a Redis says that it does nothing at present.
+"""
+
+
+class Listener(Protocol):
+    """
+    Who is told what becomes of a connection.
+    """
+
+    def up(self) -> None:
+        """
+        There is one.  What is sent now is sent before all that waits.
+        """
+
+    def down(self) -> None:
+        """
+        There is none any more.
+        """
+
+    def pushed(self, message: list[Any]) -> None:
+        """
+        The server said something that nobody had asked for.
+        """
+
+
+class Link:
+    """
+    The connection.  It is made when something is first asked.
+
+    @ivar isUp: Whether there is one.
+
+    @ivar isTracking: Whether what was read over it is tracked: the server
+        reports each change to it.
+
+    @ivar hasPushes: Whether it speaks RESP3, in which pushed messages and
+        replies are told apart.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        listener: Listener,
+        reactor: IReactorTime | None = None,
+        *,
+        timeout: float = 2.0,
+        tracks: bool = False,
+        subscribes: bool = False,
+    ) -> None:
+        """
+        @param listener: Who is told what becomes of it.
+
+        @param reactor: The global reactor, which txredisapi uses anyway.
+
+        @param timeout: How many seconds there are for an answer.
+
+        @param tracks: Whether to have tracked what is read.
+
+        @param subscribes: Whether it is used to subscribe.
+
+        @raise ValueError: A file that the address names is of no use.
+        """
+        self.address = address
+        self.isUp = self.isTracking = self.hasPushes = False
+        self._listener = listener
+        self.reactor = clockOf(reactor)
+        self.timeout = timeout
+        self._tracks = tracks
+        self.subscribes = subscribes
+        self._way = Way(address, self.reactor, timeout, self.troubled)
+        self._factory: Factory | None = None
+        self._connection: Connection | None = None
+        self._waiting: deque[Call] = deque()
+        self._watchdog: IDelayedCall | None = None
+        self._probing: IDelayedCall | None = None
+        self._problem = ""
+        self._isTold = False
+        self._isClosed = False
+
+    def send(self, call: Call) -> Deferred[Any]:
+        """
+        Ask, as soon as there is a connection.
+
+        @return: The call's answer.
+        """
+        now = self.reactor.seconds()
+        call.link = self
+        call.deadline = now + self.timeout
+        connection = self._connection
+        if self._isClosed:
+            call.fail(self._unavailable("it is closed"))
+        elif connection is not None and self.isUp:
+            connection.put(call, now)
+        else:
+            self._waiting.append(call)
+            self._connect()
+        if self._watchdog is None and not self._isClosed:
+            self._watchdog = self.reactor.callLater(self.timeout, self._checkTimes)
+        return call.answer
+
+    def ask(self, *arguments: bytes) -> Deferred[Any]:
+        """
+        Ask, as soon as there is a connection.
+
+        @return: A L{Deferred} of the reply.  It fails with
+            L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.
+        """
+        return self.send(Call(*arguments))
+
+    def tell(self, *arguments: bytes) -> None:
+        """
+        Send a command that has no reply: C{SUBSCRIBE} is answered by a push.
+
+        @raise StoreUnavailable: There is no connection.
+        """
+        if self._connection is None or not self.isUp:
+            raise self._unavailable("there is no connection")
+        self._connection.transport.write(encode(*arguments))
+
+    def close(self) -> Deferred[None]:
+        """
+        Wait for the answers to what was asked, then disconnect.
+        """
+        if self._isClosed:
+            return succeed(None)
+        last = self.ask(b"PING") if self.isUp else succeed(None)
+        self._isClosed = True
+        return last.addBoth(self._close)
+
+    def _close(self, _: object) -> Deferred[None] | None:
+        for timer in self._watchdog, self._probing:
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._watchdog = self._probing = None
+        for call in list(self._waiting):
+            call.fail(self._unavailable("it is closed"))
+        self._waiting.clear()
+        if self._connection is not None:
+            self._connection.transport.abortConnection()
+        if self._factory is None:
+            return None
+        ended: Deferred[Any] = self._factory.disconnect()
+        return ended.addCallback(lambda _: None)
+
+    def drop(self, problem: str) -> None:
+        """
+        Make another connection: this one is of no use.
+        """
+        self._problem = problem
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.transport.abortConnection()
+        self._isDown()
+
+    # What calls ask.
+
+    def giveUp(self, call: Call) -> None:
+        """
+        Nobody waits for an answer any more.
+        """
+        if call.sent is None:
+            if call in self._waiting:
+                self._waiting.remove(call)
+            call.fail(self._unavailable(self._problem))
+        else:
+            call.fail(self._late())
+
+    def refused(self, call: Call, error: Exception) -> None:
+        """
+        The answer is an error.
+        """
+        text = str(error)
+        if not isinstance(error, Refusal):
+            call.fail(self._late())
+        elif call.retry(text):
+            self._again(call)
+        elif self.address.service is not None and "READONLY" in text:
+            call.fail(self._unavailable(text))
+            self.drop("it is a replica now")
+        elif text.startswith(_NOT_NOW):
+            call.fail(self._unavailable(text))
+        else:
+            call.fail(StoreError(f"{self.address}: {text[:200]}"))
+
+    def _again(self, call: Call) -> None:
+        if self._connection is not None and self.isUp:
+            self._connection.put(call, self.reactor.seconds())
+        else:
+            call.sent = None
+            self._waiting.appendleft(call)
+
+    def _unavailable(self, problem: str) -> StoreUnavailable:
+        return StoreUnavailable(f"{self.address}: {problem or 'no connection yet'}")
+
+    def _late(self) -> StoreTimeout:
+        return StoreTimeout(f"{self.address}: no answer")
+
+    def _checkTimes(self) -> None:
+        """
+        Fail what waits too long, and let go of a connection that hangs.
+        """
+        now, self._watchdog = self.reactor.seconds(), None
+        while self._waiting and self._waiting[0].deadline <= now:
+            self._waiting.popleft().fail(self._unavailable(self._problem))
+        pending = [] if self._connection is None else self._connection.pending()
+        late = [call for call in pending if call.deadline <= now]
+        if pending and (pending[0].sent or 0.0) + self.timeout <= now:
+            self.drop("it hangs")
+        for call in late:
+            call.fail(self._late())
+        left = [call.deadline for call in list(self._waiting)[:1]]
+        left += [call.deadline for call in pending if not call.answer.called][:1]
+        if pending and self._connection is not None:
+            left.append((pending[0].sent or 0.0) + self.timeout)
+        if left:
+            delay = max(0.01, min(left) - now)
+            self._watchdog = self.reactor.callLater(delay, self._checkTimes)
+
+    def pushed(self, message: list[Any]) -> None:
+        """
+        The server said something that nobody had asked for.
+        """
+        self._listener.pushed(message)
+
+    # The connection.
+
+    def _connect(self) -> None:
+        if self._factory is None:
+            self._factory = Factory(self)
+            self._factory.startConnecting(self._way)
+
+    def made(self, connection: Connection) -> None:
+        """
+        There is a connection that knows who we are.  See what it can.
+        """
+        self._connection = connection
+        Deferred.fromCoroutine(self._greet(connection)).addErrback(
+            lambda failure: self.drop(failure.getErrorMessage())
+        )
+
+    async def _greet(self, connection: Connection) -> None:
+        """
+        @raise StoreFailure: It is of no use.
+        """
+        isThree = canBePushed() and (self._tracks or self.subscribes)
+        commands: list[tuple[bytes, ...]] = [(b"PING",)]
+        if isThree:
+            commands.append((b"HELLO", b"3", b"SETNAME", b"txsessionsock"))
+        if isThree and self._tracks:
+            commands.append((b"CLIENT", b"TRACKING", b"ON"))
+        if self.address.service is not None:
+            commands.append((b"ROLE",))
+        calls = [Call(*command) for command in commands]
+        now = self.reactor.seconds()
+        for call in calls:
+            call.link, call.deadline = self, now + self.timeout
+            connection.put(call, now)
+        answers = await DeferredList(
+            [call.answer for call in calls], consumeErrors=True
+        )
+        replies: dict[bytes, Any] = {}
+        for (name, *_), (isDone, reply) in zip(commands, answers, strict=True):
+            if isDone:
+                replies[name] = reply
+            # That it refuses a command is no reason not to use the others.
+            elif not reply.check(StoreError):
+                reply.raiseException()
+        if self.address.service is not None and replies[b"ROLE"][0] != b"master":
+            raise self._unavailable("it is no master")
+        self.hasPushes = connection.hasPushes = b"HELLO" in replies
+        self.isTracking = self.hasPushes and b"CLIENT" in replies
+        if connection is self._connection:
+            self._isReady(connection)
+
+    def _isReady(self, connection: Connection) -> None:
+        if self._isTold:
+            self._log.info("{address}: connected again", address=self.address)
+        self._isTold, self._problem = False, ""
+        self._way.failures = 0
+        self.isUp = True
+        connection.settle()
+        self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
+        self._listener.up()
+        now = self.reactor.seconds()
+        while self._waiting and connection is self._connection:
+            connection.put(self._waiting.popleft(), now)
+
+    def _probe(self) -> None:
+        """
+        See whether the connection lives, and does what it was told to.
+        """
+        probe = [b"CLIENT", b"TRACKINGINFO"] if self.isTracking else [b"PING"]
+        self._probing = None
+
+        def answered(reply: Any) -> None:
+            flags = reply.get(b"flags", ()) if isinstance(reply, dict) else (b"on",)
+            if self.isTracking and b"on" not in flags:
+                self.drop("it stopped to track")
+            elif self.isUp and self._probing is None:
+                self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
+
+        def failed(failure: Failure) -> None:
+            if failure.check(StoreError):
+                answered(None)
+
+        self.ask(*probe).addCallbacks(answered, failed)
+
+    def lost(self, connection: Connection, reason: Failure) -> None:
+        """
+        A connection is gone.
+        """
+        if connection is self._connection:
+            self._connection = None
+            self.troubled(reason.value)
+            self._isDown()
+
+    def _isDown(self) -> None:
+        if self._probing is not None and self._probing.active():
+            self._probing.cancel()
+        self._probing = None
+        if not self._isClosed:
+            self._tell()
+        if self.isUp:
+            self.isUp = self.isTracking = False
+            self._listener.down()
+
+    def troubled(self, error: object) -> None:
+        self._problem = str(error).strip() or type(error).__name__
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._isTold and not self._isClosed:
+            self._isTold = True
+            self._log.warn(
+                "{address}: {problem}; trying again",
+                address=self.address,
+                problem=self._problem,
+            )

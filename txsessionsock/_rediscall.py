@@ -1,0 +1,90 @@
+# -*- test-case-name: tests.test_redis_link -*-
+"""
+A command for Redis, from the question to the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ._redisend import encode
+from .interfaces import SessionError, StoreFailure
+
+
+if TYPE_CHECKING:
+    from ._redis import Link
+
+__all__ = ["Call"]
+
+
+class Call:
+    """
+    A command, from the question to the answer.
+
+    @ivar answer: Fires with the reply.  Fails with L{StoreUnavailable},
+        L{StoreTimeout} or L{StoreError}.
+    """
+
+    __slots__ = ("answer", "command", "deadline", "link", "sent")
+
+    def __init__(self, *arguments: bytes) -> None:
+        self.command = encode(*arguments)
+        self.answer: Deferred[Any] = Deferred(self._cancelled)
+        self.sent: float | None = None
+        self.deadline = 0.0
+        self.link: Link | None = None
+
+    def sending(self) -> None:
+        """
+        It is sent now.
+        """
+
+    def interpret(self, reply: Any) -> Any:
+        """
+        Make the result of a reply that is no error.
+        """
+        return reply
+
+    def undone(self) -> None:
+        """
+        The answer is an error, or will not come.
+        """
+
+    def retry(self, error: str) -> bool:
+        """
+        Whether to send C{command} again after an error that says that nothing
+        was done.
+        """
+        return False
+
+    def callback(self, reply: Any) -> None:
+        """
+        There is an answer; called by txredisapi.
+        """
+        link = self.link
+        assert link is not None
+        if isinstance(reply, Exception):
+            self.undone()
+            if not self.answer.called:
+                link.refused(self, reply)
+            return
+        try:
+            result = self.interpret(reply)
+        except SessionError:
+            result = Failure()
+        if not self.answer.called:
+            self.answer.callback(result)
+
+    def fail(self, error: StoreFailure) -> None:
+        """
+        There will be no answer.
+        """
+        if not self.answer.called:
+            self.answer.errback(error)
+
+    def _cancelled(self, answer: Deferred[Any]) -> None:
+        if self.link is not None:
+            self.link.giveUp(self)

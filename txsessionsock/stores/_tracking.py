@@ -1,0 +1,219 @@
+# -*- test-case-name: tests.test_redis_tracking -*-
+"""
+Telling the changes of others from one's own, when the server reports both.
+
+A server with C{CLIENT TRACKING ON} reports each change of a key that was read
+over a connection, once, to that connection; also a change that was made over
+it.  Each of our scripts reads the key before it changes it and reads it again
+after: so each change of ours makes exactly one report, which follows the reply
+to the script and comes before the reply to whatever was sent after that reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+from math import inf
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from ._shared import Changed, Watchers
+
+
+__all__ = ["Deadlines", "Tracked", "Tracking"]
+
+
+class Tracked:
+    """
+    One key that is watched.
+
+    @ivar owed: How many reports of our own changes are still to come.
+
+    @ivar paid: How many have come.
+
+    @ivar foreign: How many reports there were of others' changes.
+    """
+
+    __slots__ = ("foreign", "owed", "paid")
+
+    def __init__(self) -> None:
+        self.owed = self.paid = self.foreign = 0
+
+
+class Tracking:
+    """
+    All keys that are watched over one connection.
+
+    A report is taken for ours only if it is owed.  One is owed after a change
+    of ours, unless something was reported while that was under way: then ours
+    may have been it, and the next is taken for somebody else's.  So a wrong
+    guess costs a read and never a change.
+    """
+
+    def __init__(self) -> None:
+        self._watchers = Watchers()
+        self._tracked: dict[str, Tracked] = {}
+        self._owing: dict[Tracked, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def get(self, key: str) -> Tracked | None:
+        """
+        What is known of a key, if it is watched.
+        """
+        return self._tracked.get(key)
+
+    def watch(
+        self, key: str, changed: Changed, ended: Callable[[str], None]
+    ) -> Callable[[], None]:
+        """
+        See L{Watchers.add}.
+        """
+
+        def forget(key: str) -> None:
+            self._owing.pop(self._tracked.pop(key), None)
+            ended(key)
+
+        self._tracked.setdefault(key, Tracked())
+        return self._watchers.add(key, changed, forget)
+
+    def reported(self, key: str) -> None:
+        """
+        The server says that a key was changed.
+        """
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return
+        if tracked.owed:
+            tracked.owed -= 1
+            tracked.paid += 1
+            if not tracked.owed:
+                del self._owing[tracked]
+            return
+        self.tell(key)
+
+    def tell(self, key: str) -> None:
+        """
+        Tell who watches a key that others changed it, or may have.
+        """
+        tracked = self._tracked.get(key)
+        if tracked is not None:
+            tracked.foreign += 1
+            self._watchers.report((key,))
+
+    def tellAll(self) -> None:
+        """
+        Tell everybody.
+        """
+        for key in list(self._tracked):
+            self.tell(key)
+
+    def landed(self, tracked: Tracked, foreign: int) -> None:
+        """
+        A change of ours was made.
+
+        @param foreign: What C{tracked.foreign} was when it was sent.
+        """
+        if tracked.foreign == foreign:
+            tracked.owed += 1
+            self._owing[tracked] = None
+
+    def debts(self) -> list[tuple[Tracked, int]]:
+        """
+        @return: What is owed now: the keys, and what C{paid} will be when it
+            has come.
+        """
+        return [(tracked, tracked.paid + tracked.owed) for tracked in self._owing]
+
+    def isOwed(self, debts: Iterable[tuple[Tracked, int]]) -> bool:
+        """
+        Whether some of it has not come.
+        """
+        return any(
+            tracked.paid < paid and tracked in self._owing for tracked, paid in debts
+        )
+
+    def lost(self) -> None:
+        """
+        The connection is gone: nothing is owed any more.
+        """
+        for tracked in self._owing:
+            tracked.owed = 0
+        self._owing.clear()
+
+
+class Deadlines:
+    """
+    Has one timer run for the nearest of many deadlines.
+    """
+
+    def __init__(self, reactor: IReactorTime, due: Callable[[str], None]) -> None:
+        self._reactor = reactor
+        self._due = due
+        self._ends: dict[str, float] = {}
+        # The entries of a key whose deadline moved away stay until they are
+        # due, so that putting it off with each write costs no sorting.
+        self._entries: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._timer: IDelayedCall | None = None
+
+    def expect(self, key: str, end: float | None) -> None:
+        """
+        Note when a key expires, in seconds since the epoch; L{None} for never.
+        """
+        if end is None:
+            self.forget(key)
+            return
+        self._ends[key] = end
+        if end < self._entries.get(key, inf):
+            self._entries[key] = end
+            heappush(self._heap, (end, key))
+            if len(self._heap) > 2 * len(self._ends) + 64:
+                self._heap = [(at, key) for key, at in self._entries.items()]
+                heapify(self._heap)
+            self._arm()
+
+    def forget(self, key: str) -> None:
+        """
+        Expect nothing of a key.
+        """
+        if self._ends.pop(key, None) is not None:
+            self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """
+        Expect nothing any more.
+        """
+        self._ends.clear()
+        self._entries.clear()
+        self._heap.clear()
+        self._arm()
+
+    def _arm(self) -> None:
+        end = self._heap[0][0] if self._heap else None
+        timer = self._timer
+        if timer is not None and timer.active():
+            if end is not None and timer.getTime() <= end:
+                return
+            timer.cancel()
+        self._timer = None
+        if end is not None:
+            delay = max(0.0, end - self._reactor.seconds())
+            self._timer = self._reactor.callLater(delay, self._onTime)
+
+    def _onTime(self) -> None:
+        now, over = self._reactor.seconds(), []
+        while self._heap and self._heap[0][0] <= now:
+            at, key = heappop(self._heap)
+            if self._entries.get(key) != at:
+                continue
+            del self._entries[key]
+            if self._ends[key] <= now:
+                del self._ends[key]
+                over.append(key)
+            else:
+                self.expect(key, self._ends[key])
+        self._arm()
+        for key in over:
+            self._due(key)
