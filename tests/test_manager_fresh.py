@@ -143,6 +143,34 @@ class StrictTests(FreshCase):
             self.assertEqual(self.session["n"], n)
         self.assertEqual(self.calls("load"), 2)
 
+    def test_blindAndIdle(self) -> None:
+        """
+        While the store does not see what others do, a session that nobody
+        asks for is looked at now and then, so that a logout closes its sockets
+        all the same; that ends when the store sees again.
+        """
+        self.put()
+        self.store.fail(StoreUnavailable("blind"), "fence")
+        self.open()
+        self.successResultOf(self.place.destroy(KEY))
+        self.clock.pump([1.0] * 9)
+        self.assertEqual(self.holder.reasons, [])
+        self.clock.pump([1.0])
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+
+    def test_seesAgain(self) -> None:
+        """
+        Once the store sees again, it is not asked without need.
+        """
+        self.put()
+        self.store.fail(StoreUnavailable("blind"), "fence")
+        self.open()
+        self.store.heal()
+        self.clock.pump([1.0] * 30)
+        self.store.calls.clear()
+        self.clock.pump([1.0] * 30)
+        self.assertEqual(self.store.calls, [])
+
     def test_failing(self) -> None:
         """
         When it cannot read it either, there is no freshness, and no logout.

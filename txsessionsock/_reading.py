@@ -141,7 +141,7 @@ class Reading:
         self._isRechecking = True
         if not self._backend.isWatchable:
             reading = self.read(always=True)
-        elif self._live.settings.isTracked:
+        elif self._live.settings.isTracked or self._isBlind:
             # A store that lost sight of changes reports every key; whether it
             # sees again, only a fence tells.
             reading = self._readBehind(self._backend.fence(self._live.key))
@@ -168,7 +168,8 @@ class Reading:
         """
         Look now and then, if the store does not tell what others do.
         """
-        if not self._backend.isWatchable and self._recheckCall is None:
+        isTold = self._backend.isWatchable and not self._isBlind
+        if not isTold and self._recheckCall is None:
             self._recheckAfter(self._live.settings.recheckInterval)
 
     def _recheckAfter(self, delay: float) -> None:

@@ -42,6 +42,7 @@ class WatchableContract(StoreContract):
         Watch the session; from then on, only news are in C{reported}.
         """
         stop = self.store.watch(KEY, self.reported.append)
+        self.wait(self.store.load(KEY))
         self.fence()
         self.reported.clear()
         return stop
@@ -54,11 +55,13 @@ class WatchableContract(StoreContract):
 
     def assertReported(self) -> None:
         """
-        The session is reported by the time the fence is passed.
+        The session is reported by the time the fence is passed.  It is looked
+        at, as everybody does who was told.
         """
         self.fence()
         self.assertEqual(set(self.reported), {KEY})
         self.reported.clear()
+        self.wait(self.store.load(KEY))
 
     def until(self, happened: Callable[[], bool]) -> None:
         """
@@ -116,10 +119,11 @@ class WatchableContract(StoreContract):
 
     def test_watchBegins(self) -> None:
         """
-        Changes are reported from the moment that the watching begins.
+        Changes are reported from the moment that what is watched is read.
         """
         self.create(b"1")
         self.store.watch(KEY, self.reported.append)
+        self.wait(self.store.load(KEY))
         self.wait(self.other.replace(KEY, b"1", b"2", KEEP))
         self.assertReported()
 
@@ -162,6 +166,7 @@ class WatchableContract(StoreContract):
             stop = self.watch()
             self.wait(store.touch(KEY, self.lifetime))
             self.fence()
+            self.wait(self.store.load(KEY))
             self.reported.clear()
             self.advance(self.lifetime * 0.5)
             self.fence()
@@ -210,6 +215,7 @@ class WatchableContract(StoreContract):
         self.wait(self.other.replace(KEY, b"1", b"2", KEEP))
         self.fence()
         self.assertEqual((set(second), set(self.reported)), ({KEY}, {KEY}))
+        self.wait(self.store.load(KEY))
         stop()
         second.clear()
         self.reported.clear()

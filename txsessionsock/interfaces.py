@@ -21,9 +21,11 @@ __all__ = [
     "FOREVER",
     "KEEP",
     "TTL",
+    "BusFull",
     "ClientGone",
     "Document",
     "EndReason",
+    "IBus",
     "IFramework",
     "ISessionStore",
     "IWatchableStore",
@@ -173,6 +175,12 @@ class ClientGone(SessionError):
     """
 
 
+class BusFull(SessionError):
+    """
+    So much waits for other nodes to answer that nothing more was sent.
+    """
+
+
 class StoreFailure(SessionError):
     """
     The store could not be asked, or not be understood.  This says nothing
@@ -294,6 +302,9 @@ class IWatchableStore(ISessionStore):
         such a change may have been missed.  Never called from within a call
         of this store's other methods, L{fence} apart.
 
+        What is watched is to be read by L{load}, and again after each report:
+        only then need the next change be reported.
+
         @return: A function that stops the watching.
         """
 
@@ -386,4 +397,50 @@ class IFramework(Interface):
     def identity(data: dict[str, Any]) -> object:
         """
         Who is logged in, L{None} for nobody.  Two people are never equal.
+        """
+
+
+class IBus(Interface):
+    """
+    Brings commands to all nodes of an application, the own one too.
+
+    A node is an object that provides this; one serves one
+    L{Hub<txsessionsock.hub.Hub>}.
+    """
+
+    node: str = Attribute("The id of this node; a new one each time it starts.")
+
+    def handle(answer: Callable[[bytes], bytes]) -> None:
+        """
+        Take part: have every command answered by a function, this node's own
+        among them.  To be called once.
+
+        @param answer: Raises L{ValueError} for a command that it does not
+            understand.
+        """
+
+    def request(command: bytes) -> Deferred[dict[str, bytes | None]]:
+        """
+        Have a command answered by all nodes.  Commands of one node come to
+        each node in the order in which they were requested, and to itself
+        before this returns, unless it is called from within L{handle}'s
+        function.
+
+        @return: A L{Deferred} that fires with the answer of each node; with
+            L{None} for one that did not understand the command or did not
+            answer in time, where it is unknown whether the command came.  It
+            fails with L{StoreUnavailable} if other nodes cannot be reached
+            and with L{BusFull} if too much waits for answers; then no node
+            got the command.
+
+        @raise ValueError: The command is too long.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        Take part no more.  What waits for answers gets L{None} for the nodes
+        that did not give one.
+
+        @return: A L{Deferred} that fires when no other node expects anything
+            of this one.
         """
