@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -108,7 +109,7 @@ class Link:
         self._watchdog: IDelayedCall | None = None
         self._probing: IDelayedCall | None = None
         self._problem = ""
-        self._isTold = False
+        self._told = ""
         self._isClosed = False
 
     def send(self, call: Call) -> Deferred[Any]:
@@ -118,8 +119,7 @@ class Link:
         @return: The call's answer.
         """
         now = self.reactor.seconds()
-        call.link = self
-        call.deadline = now + self.timeout
+        self._prepare(call, now)
         connection = self._connection
         if self._isClosed:
             call.fail(self._unavailable("it is closed"))
@@ -131,6 +131,11 @@ class Link:
         if self._watchdog is None and not self._isClosed:
             self._watchdog = self.reactor.callLater(self.timeout, self._checkTimes)
         return call.answer
+
+    def _prepare(self, call: Call, now: float) -> None:
+        call.link = self
+        call.answer = Deferred(self._cancelled)
+        call.deadline = now + self.timeout
 
     def ask(self, *arguments: bytes) -> Deferred[Any]:
         """
@@ -186,18 +191,16 @@ class Link:
             connection.transport.abortConnection()
         self._isDown()
 
-    # What calls ask.
-
-    def giveUp(self, call: Call) -> None:
+    def _cancelled(self, answer: Deferred[Any]) -> None:
         """
         Nobody waits for an answer any more.
         """
-        if call.sent is None:
-            if call in self._waiting:
+        for call in self._waiting:
+            if call.answer is answer:
                 self._waiting.remove(call)
-            call.fail(self._unavailable(self._problem))
-        else:
-            call.fail(self._late())
+                call.fail(self._unavailable(self._problem))
+                return
+        answer.errback(self._late())
 
     def refused(self, call: Call, error: Exception) -> None:
         """
@@ -268,9 +271,13 @@ class Link:
         There is a connection that knows who we are.  See what it can.
         """
         self._connection = connection
-        Deferred.fromCoroutine(self._greet(connection)).addErrback(
-            lambda failure: self.drop(failure.getErrorMessage())
-        )
+
+        def failed(failure: Failure) -> None:
+            if connection is self._connection:
+                said = failure.getErrorMessage()
+                self.drop(said.removeprefix(f"{self.address}: "))
+
+        Deferred.fromCoroutine(self._greet(connection)).addErrback(failed)
 
     async def _greet(self, connection: Connection) -> None:
         """
@@ -287,7 +294,7 @@ class Link:
         calls = [Call(*command) for command in commands]
         now = self.reactor.seconds()
         for call in calls:
-            call.link, call.deadline = self, now + self.timeout
+            self._prepare(call, now)
             connection.put(call, now)
         answers = await DeferredList(
             [call.answer for call in calls], consumeErrors=True
@@ -307,9 +314,9 @@ class Link:
             self._isReady(connection)
 
     def _isReady(self, connection: Connection) -> None:
-        if self._isTold:
+        if self._told:
             self._log.info("{address}: connected again", address=self.address)
-        self._isTold, self._problem = False, ""
+        self._told = self._problem = ""
         self._way.failures = 0
         self.isUp = True
         connection.settle()
@@ -345,28 +352,35 @@ class Link:
         """
         if connection is self._connection:
             self._connection = None
-            self.troubled(reason.value)
+            if not reason.check(ConnectionAborted):
+                self._problem = _text(reason.value)
             self._isDown()
 
     def _isDown(self) -> None:
         if self._probing is not None and self._probing.active():
             self._probing.cancel()
         self._probing = None
-        if not self._isClosed:
-            self._tell()
+        self._tell()
         if self.isUp:
             self.isUp = self.isTracking = False
             self._listener.down()
 
     def troubled(self, error: object) -> None:
-        self._problem = str(error).strip() or type(error).__name__
+        """
+        There was a problem with a connection, or with getting one.
+        """
+        self._problem = _text(error)
         self._tell()
 
     def _tell(self) -> None:
-        if not self._isTold and not self._isClosed:
-            self._isTold = True
+        if self._told != self._problem and not self._isClosed:
+            self._told = self._problem
             self._log.warn(
                 "{address}: {problem}; trying again",
                 address=self.address,
                 problem=self._problem,
             )
+
+
+def _text(error: object) -> str:
+    return str(error).strip() or type(error).__name__

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ._redisend import encode
-from .interfaces import SessionError, StoreFailure
+from .interfaces import SessionError, StoreError, StoreFailure
 
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class Call:
 
     def __init__(self, *arguments: bytes) -> None:
         self.command = encode(*arguments)
-        self.answer: Deferred[Any] = Deferred(self._cancelled)
+        # The link makes it: a canceller of ours would be garbage that only a
+        # collector finds, with each command.
+        self.answer: Deferred[Any]
         self.sent: float | None = None
         self.deadline = 0.0
         self.link: Link | None = None
@@ -75,6 +77,8 @@ class Call:
             result = self.interpret(reply)
         except SessionError:
             result = Failure()
+        except (TypeError, ValueError, LookupError):
+            result = Failure(StoreError(f"{link.address}: this is no answer"))
         if not self.answer.called:
             self.answer.callback(result)
 
@@ -84,7 +88,3 @@ class Call:
         """
         if not self.answer.called:
             self.answer.errback(error)
-
-    def _cancelled(self, answer: Deferred[Any]) -> None:
-        if self.link is not None:
-            self.link.giveUp(self)

@@ -59,13 +59,15 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
         link = self.factory.link
-        self._patience = link.reactor.callLater(
-            link.timeout, self.transport.abortConnection
-        )
+        self._patience = link.reactor.callLater(link.timeout, self._impatient)
         # AUTH and SELECT.
         yield super().connectionMade()
         if self._ready:
             link.made(self)
+
+    def _impatient(self) -> None:
+        self.factory.link.troubled("it does not answer")
+        self.transport.abortConnection()
 
     def put(self, call: Call, now: float) -> None:
         """
@@ -101,6 +103,7 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
                     else:
                         self.replyReceived(reply)
             except txredisapi.InvalidData:
+                self.factory.link.troubled("it does not speak as a Redis does")
                 self.transport.abortConnection()
 
     def replyReceived(self, reply: Any) -> None:
