@@ -205,7 +205,8 @@ for name in names:
 print(json.dumps([sorted(alone), sorted(sys.modules), names]))
 """
     forExtras = tuple(
-        f"txsessionsock.{name}" for name in ("bus", "klein", "socketio", "stores.redis")
+        f"txsessionsock.{name}"
+        for name in ("_redis", "bus", "klein", "socketio", "stores.redis")
     )
     alone, everything, names = json.loads(
         installed.python(f"FOR_EXTRAS = {forExtras!r}{code}")
