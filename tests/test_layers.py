@@ -163,9 +163,14 @@ class CheckerTests(SynchronousTestCase):
         Redis is for the modules that are about it, and they are imported on
         demand.
         """
-        self.assertFine(stores__redis="import txredisapi", bus="import txredisapi")
-        self.assertWrong("which is for stores.redis", manager="import txredisapi")
-        for target in "from .bus import Bus", "from .stores.redis import RedisStore":
+        self.assertFine(_redisconnection="import txredisapi\nimport hiredis")
+        for name in "_redis", "manager", "bus":
+            self.assertWrong("which is for _redisconn", **{name: "import txredisapi"})
+        self.assertFine(bus="from ._localbus import LocalBus", hub="from . import bus")
+        for target in (
+            "from ._redis import Link",
+            "from .stores.redis import RedisStore",
+        ):
             self.assertWrong("for a function that needs it", service=target)
             self.assertFine(service=f"def f():\n    {target}")
             self.assertFine(service=f"if TYPE_CHECKING:\n    {target}")

@@ -34,11 +34,18 @@ class Audience:
     The holders of one live session.
     """
 
-    def __init__(self, later: Callable[[float, Callable[[], object]], object]) -> None:
+    def __init__(
+        self,
+        later: Callable[[float, Callable[[], object]], object],
+        noticed: Callable[[], object] = lambda: None,
+    ) -> None:
         """
         @param later: Calls something after some seconds.
+
+        @param noticed: Called first at each change, whoever did it.
         """
         self._later = later
+        self._noticed = noticed
         self._holders: dict[Holder, None] = {}
         self._inside: list[_Visit] = []
         self._isTelling = False
@@ -114,6 +121,7 @@ class Audience:
         """
         if not keys:
             return
+        self._noticed()
         if self._isTelling:
             if not self._untold:
                 self._later(0, self._tellRest)

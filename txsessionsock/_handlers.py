@@ -20,6 +20,8 @@ __all__ = ["Handlers"]
 class Handlers:
     """
     The listeners of all clients, those of this one, and the method.
+
+    @ivar face: Whom the listeners of all clients get as the client.
     """
 
     def __init__(
@@ -28,12 +30,12 @@ class Handlers:
         """
         @param application: Is called last.
 
-        @param face: Whom the listeners of all clients get as the client.
+        @param face: See above.
         """
         self.listeners = Listeners()
         self._shared = sockets.listeners
         self._application = application
-        self._face = face
+        self.face = face
 
     def hear(self, event: str) -> bool:
         """
@@ -55,7 +57,7 @@ class Handlers:
             return inOrder((method,))
         return inOrder(
             [
-                *(partial(f, self._face, *args) for f in self._shared.of(event)),
+                *(partial(f, self.face, *args) for f in self._shared.of(event)),
                 *(partial(f, *args) for f in self.listeners.of(event)),
                 method,
             ]

@@ -6,6 +6,7 @@ One live session: who holds it, what is known of it, how it ends.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
@@ -57,7 +58,7 @@ class Live:
         self.backend = backend
         self.settings = settings
         self.turn = DeferredLock()
-        self.audience = Audience(backend.later)
+        self.audience = Audience(backend.later, partial(settings.changed, self))
         self.opening = 0
         self.isLoaded = False
         self.isClosed = False

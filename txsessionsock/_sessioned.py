@@ -15,18 +15,12 @@ from twisted.logger import Logger
 from ._events import METHODS, Listener
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
-from .sockets import Code
+from .sockets import Code, refuseCode
 
 
-__all__ = ["Sessioned", "refuseCode"]
+__all__ = ["Sessioned"]
 
 _log = Logger()
-
-_STANDARD = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
-_PRIVATE = range(3000, 5000)
-"""
-The close codes that may be sent (RFC 6455, section 7.4).
-"""
 
 _NO_STATUS = 1005
 """
@@ -34,14 +28,6 @@ The code of a close frame without one (RFC 6455, section 7.1.5).
 """
 
 _HEADER_END = b"\r\n\r\n"
-
-
-def refuseCode(code: int) -> None:
-    """
-    @raise ValueError: It is no close code that can be sent.
-    """
-    if code not in _STANDARD and code not in _PRIVATE:
-        raise ValueError(f"{code} is no close code to send")
 
 
 class Sessioned(WebSocketServerProtocol):

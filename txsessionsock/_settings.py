@@ -31,6 +31,9 @@ class Settings:
 
     @ivar began: Called when a new session was stored.
 
+    @ivar changed: Called when keys of a session have other values, whoever
+        did it.
+
     @ivar gone: Called when a session is live no more.
 
     @ivar keeps: Called when a session that nobody holds could not be stored;
@@ -43,6 +46,7 @@ class Settings:
     saveInterval: float
     recheckInterval: float
     began: Callable[[Live], None]
+    changed: Callable[[Live], None]
     gone: Callable[[Live], None]
     keeps: Callable[[Live], bool]
     lost: Callable[[Live], None]

@@ -105,6 +105,13 @@ class Client:
         return None if self._conversation is None else self._conversation.session
 
     @property
+    def isOpen(self) -> bool:
+        """
+        Whether what is sent now may still arrive.
+        """
+        return self._outbox.isOpen
+
+    @property
     def source(self) -> Any:
         """
         What the carrier made the message of that is handled now.
@@ -144,6 +151,7 @@ class Client:
             failed=self._failed,
             broken=self._broken,
         )
+        self._sockets.opened(self)
         self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
@@ -189,8 +197,7 @@ class Client:
 
     def receive(self) -> Deferred[Any]:
         """
-        Wait for the client's next message; for a handler that asks its client
-        something.  That message does not fire C{smessage}.
+        Wait for the client's next message, which then fires no C{smessage}.
 
         @return: A L{Deferred} that fires with the message.  It fails with
             L{ClientGone} or L{NoSuchSession} if none will come.
@@ -243,8 +250,7 @@ class Client:
             self._failed(failure, conversation.hasUnsaved(self._stored))
 
     def _failed(self, failure: Failure, isMine: bool) -> None:
-        isOutage = failure.check(StoreFailure) and not self._sockets.perMessage
-        if isOutage:
+        if failure.check(StoreFailure) and not self._sockets.perMessage:
             if not self._isInOutage:
                 self._isInOutage = True
                 self._report(failure)
@@ -359,8 +365,7 @@ class Client:
         """
         The client is disconnected.
 
-        @param code: The close code, 1006 if there was none (RFC 6455, section
-            7.1.5).
+        @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
         self._outbox.cut()
         self._naming.stop()
@@ -372,6 +377,7 @@ class Client:
             self._sockets.remove(self)
         elif self._state is _State.OPEN:
             self._state = _State.LEAVING
+            self._sockets.lost(self)
             self._conversation.leave(code, self._release)
 
     def _release(self) -> Deferred[None]:
@@ -386,9 +392,9 @@ class Client:
                 why=type(failure.value).__name__,
             )
 
-        released = self._sockets.manager.release(self.session, self)
-        return released.addErrback(notSaved).addBoth(self._released)
+        def released(result: Any) -> Any:
+            self._sockets.remove(self)
+            return result
 
-    def _released(self, result: Any) -> Any:
-        self._sockets.remove(self)
-        return result
+        releasing = self._sockets.manager.release(self.session, self)
+        return releasing.addErrback(notSaved).addBoth(released)

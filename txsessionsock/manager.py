@@ -92,6 +92,7 @@ class SessionManager:
             saveInterval=saveInterval,
             recheckInterval=recheckInterval,
             began=self._began,
+            changed=self._changed,
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
@@ -100,6 +101,7 @@ class SessionManager:
         self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
+        self._watchers: list[Callable[[Session], object]] = []
 
     @property
     def reactor(self) -> IReactorTime:
@@ -202,6 +204,13 @@ class SessionManager:
         if not live.isClosed:
             live.close()
 
+    def watch(self, changed: Callable[[Session], object]) -> None:
+        """
+        Have a function called with each session that changes, whoever
+        changed it; its own process's handlers included.
+        """
+        self._watchers.append(changed)
+
     def cookieLifetime(self, session: Session) -> float | None:
         """
         For how many seconds a browser shall keep the session's cookie; L{None}
@@ -238,6 +247,10 @@ class SessionManager:
         self._new.pop(live, None)
         if not live.isClosed:
             self._lives.setdefault(live.id, live)
+
+    def _changed(self, live: Live) -> None:
+        for changed in self._watchers:
+            changed(live.session)
 
     def _gone(self, live: Live) -> None:
         self._new.pop(live, None)

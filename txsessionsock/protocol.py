@@ -24,14 +24,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._events import Listener
-from ._sessioned import Sessioned, refuseCode
+from ._sessioned import Sessioned
 from ._wire import Equipment, Timer, Wire, overrides
 from .credentials import Credential, Origins
 from .interfaces import EndReason, InvalidReason, StoreFailure
 from .manager import SessionManager
 from .messages import JSON, Messages, Raw
 from .session import Session
-from .sockets import Code, Limits, SessionSockets
+from .sockets import Code, Limits, SessionSockets, refuseCode
 
 
 __all__ = ["SessionSocketFactory", "SessionSocketProtocol", "enable"]

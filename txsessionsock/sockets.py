@@ -6,7 +6,7 @@ what carries them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
@@ -16,17 +16,31 @@ from twisted.python.failure import Failure
 
 from ._events import Listener, Listeners
 from .credentials import Cookie, Credential
-from .interfaces import EndReason, IFramework, InvalidReason
+from .interfaces import EndReason, IFramework, InvalidReason, SessionError
 from .manager import SessionManager
 from .session import Session
 
 
 if TYPE_CHECKING:
     from .client import Client
+    from .hub import Hub
 
-__all__ = ["Application", "Carrier", "Code", "Limits", "SessionSockets"]
+__all__ = [
+    "Application",
+    "Carrier",
+    "Code",
+    "Limits",
+    "SessionSockets",
+    "refuseCode",
+]
 
 _L = TypeVar("_L", bound=Listener)
+
+_STANDARD = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
+_PRIVATE = range(3000, 5000)
+"""
+The close codes that may be sent (RFC 6455, section 7.4).
+"""
 
 
 class Code(IntEnum):
@@ -45,6 +59,14 @@ class Code(IntEnum):
     SESSION_OVER = 4401
     NO_CREDENTIAL_IN_TIME = 4408
     TOO_MANY_SOCKETS = 4429
+
+
+def refuseCode(code: int) -> None:
+    """
+    @raise ValueError: It is no close code that can be sent.
+    """
+    if code not in _STANDARD and code not in _PRIVATE:
+        raise ValueError(f"{code} is no close code to send")
 
 
 class Carrier(Protocol):
@@ -189,6 +211,7 @@ class SessionSockets:
         self.limits = Limits() if limits is None else limits
         self.listeners = Listeners()
         self._clients: dict[Client, None] = {}
+        self._hub: Hub | None = None
         self._allGone: list[Deferred[None]] = []
         self._isGoingAway = False
 
@@ -197,6 +220,27 @@ class SessionSockets:
         How many clients there are.
         """
         return len(self._clients)
+
+    def __iter__(self) -> Iterator[Client]:
+        """
+        All of them.
+        """
+        return iter(list(self._clients))
+
+    @property
+    def hub(self) -> Hub:
+        """
+        Finds clients by session, index and room.
+
+        @raise SessionError: No L{Hub} was made for these.
+        """
+        if self._hub is None:
+            raise SessionError("these sockets have no hub: make one, Hub(sockets)")
+        return self._hub
+
+    @hub.setter
+    def hub(self, hub: Hub) -> None:
+        self._hub = hub
 
     @property
     def framework(self) -> IFramework:
@@ -233,6 +277,20 @@ class SessionSockets:
         self._clients[client] = None
         if self._isGoingAway:
             self._sendAway(client)
+
+    def opened(self, client: Client) -> None:
+        """
+        A client has its session.
+        """
+        if self._hub is not None:
+            self._hub.opened(client)
+
+    def lost(self, client: Client) -> None:
+        """
+        A client that had its session is disconnected.
+        """
+        if self._hub is not None:
+            self._hub.lost(client)
 
     def remove(self, client: Client) -> None:
         """
