@@ -334,6 +334,19 @@ class RedisServer(RedisProcess):
         ]
 
     @property
+    def role(self) -> str:
+        """
+        C{"master"}, C{"slave"} or, of a slave that is as its master is,
+        C{"follower"}; nothing while it is told to become another.
+        """
+        try:
+            role = self.command("ROLE")
+        except ConnectionError:
+            return ""
+        isFollower = role[0] == b"slave" and role[3] == b"connected"
+        return "follower" if isFollower else str(role[0].decode())
+
+    @property
     def _credentials(self) -> str:
         return f":{quote(self.password, safe='')}@" if self.password else ""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
@@ -95,13 +94,6 @@ class _Sentinel(RedisProcess):
         return flags == wanted and links.count(b"ok") == 2
 
 
-def _follows(replica: RedisServer) -> bool:
-    """
-    Whether it is as its master is.
-    """
-    return bool(replica.command("ROLE")[3] == b"connected")
-
-
 class SentinelSetup:
     """
     A master, two replicas and three sentinels, which know each other; a
@@ -162,7 +154,7 @@ class SentinelSetup:
             server = self.master
             agreed = {each.address() for each in self.sentinels} == {server.port}
             good = agreed and server.isRunning and accepted(server)
-            return server if good and server.command("ROLE")[0] == b"master" else None
+            return server if good and server.role == "master" else None
 
         return eventually(found, patience)
 
@@ -177,8 +169,8 @@ class SentinelSetup:
                 sentinel.hurry()
             for sentinel in self.sentinels:
                 eventually(sentinel.isContent)
-            for replica in self.servers[1:]:
-                eventually(partial(_follows, replica))
+            wanted = ["master", "follower", "follower"]
+            eventually(lambda: [each.role for each in self.servers] == wanted)
         except BaseException:
             self._stack.close()
             raise

@@ -262,7 +262,7 @@ class SentinelSetupTests(SynchronousTestCase):
             new = setup.waitForMaster(lambda server: server is not old)
             self.assertEqual(new.command("GET", "k"), b"v")
             old.start()
-            eventually(lambda: old.command("ROLE")[0] == b"slave")
+            eventually(lambda: old.role == "follower")
 
 
 class Pinger(Protocol, Conditions):
