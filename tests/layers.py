@@ -80,6 +80,7 @@ LAYERS: dict[str, int] = {
     "socketio.*": 4,
     "web": 4,
     "websocket": 4,
+    "_buscontract": 5,
     "_contract": 5,
     "_handover": 5,
     "_listening": 5,

@@ -42,6 +42,7 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ._buscontract import BusContract
 from ._contract import StoreContract
 from ._watchcontract import WatchableContract
 from .interfaces import (
@@ -55,6 +56,7 @@ from .interfaces import (
 
 
 __all__ = [
+    "BusContract",
     "FlakyStore",
     "PrivateReactor",
     "StoreContract",

@@ -1,0 +1,416 @@
+"""
+Tests for L{txsessionsock.bus}, without a Redis.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._envelopes import Answer, Bye, Hello, Question, open_, seal
+from txsessionsock._handling import newNode
+from txsessionsock._nodes import Nodes
+from txsessionsock._requests import Answers, Requests
+from txsessionsock.bus import LocalBus
+from txsessionsock.interfaces import BusFull, IBus, StoreTimeout
+from txsessionsock.testing import BusContract
+
+
+_T = TypeVar("_T")
+
+
+class LocalBusContractTests(BusContract, SynchronousTestCase):
+    """
+    L{LocalBus} keeps what buses promise.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        super().setUp()
+
+    def makeBus(self) -> IBus:
+        return LocalBus(self.clock)
+
+    def makeOther(self, bus: IBus) -> IBus:
+        assert isinstance(bus, LocalBus)
+        return LocalBus(place=bus)
+
+    def wait(self, answer: Deferred[_T]) -> _T:
+        # Nested requests take one more turn.
+        self.clock.pump([0, 0])
+        return super().wait(answer)
+
+
+class LocalBusTests(SynchronousTestCase):
+    """
+    Tests for what L{LocalBus} does beyond that.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.one = LocalBus(self.clock)
+        self.other = LocalBus(place=self.one)
+        self.got: list[bytes] = []
+        self.one.handle(lambda command: command)
+
+    def handle(self, command: bytes) -> bytes:
+        """
+        Keep a command.
+        """
+        self.got.append(command)
+        return b""
+
+    def test_later(self) -> None:
+        """
+        As with real nodes, others get a command later.
+        """
+        self.other.handle(self.handle)
+        asking = self.one.request(b"1")
+        self.assertEqual(self.got, [])
+        self.assertNoResult(asking)
+        self.clock.advance(0)
+        self.assertEqual(self.got, [b"1"])
+        self.assertEqual(len(self.successResultOf(asking)), 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_notHandling(self) -> None:
+        """
+        A node that takes part in nothing yet is not asked.
+        """
+        answers = self.successResultOf(self.one.request(b"1"))
+        self.assertEqual(answers, {self.one.node: b"1"})
+
+    def test_closedMeanwhile(self) -> None:
+        """
+        A node that closes before it got a command did not answer.
+        """
+        self.other.handle(self.handle)
+        asking = self.one.request(b"1")
+        self.other.close()
+        self.clock.advance(0)
+        self.assertIsNone(self.successResultOf(asking)[self.other.node])
+        self.assertEqual(self.got, [])
+
+    def test_apart(self) -> None:
+        """
+        Two buses have nothing in common unless told.
+        """
+        stranger = LocalBus(self.clock)
+        stranger.handle(self.handle)
+        self.assertEqual(len(self.successResultOf(self.one.request(b""))), 1)
+
+
+class RequestsTests(SynchronousTestCase):
+    """
+    Tests for L{Requests}.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.requests = Requests("me", self.clock, 2.0, 3, 100)
+
+    def begin(self, *others: str, size: int = 1) -> tuple[int, Deferred[Answers]]:
+        """
+        Ask, and have the own answer.
+        """
+        number, done = self.requests.begin(size, others)
+        self.requests.answered(number, "me", b"mine")
+        return number, done
+
+    def test_answered(self) -> None:
+        """
+        It is done when all who are expected have answered, in any order, and
+        it is known that it went out.
+        """
+        number, done = self.begin("a", "b")
+        self.requests.answered(number, "b", b"2")
+        self.requests.answered(number, "a", None)
+        self.assertNoResult(done)
+        self.requests.reached(number, 2)
+        answers = self.successResultOf(done)
+        self.assertEqual(answers, {"me": b"mine", "a": None, "b": b"2"})
+
+    def test_ownAnswerComesLate(self) -> None:
+        """
+        The own answer is waited for too.
+        """
+        number, done = self.requests.begin(1, ())
+        self.requests.reached(number, 0)
+        self.assertNoResult(done)
+        self.requests.answered(number, "me", b"")
+        self.assertEqual(self.successResultOf(done), {"me": b""})
+
+    def test_unexpected(self) -> None:
+        """
+        A node that nobody knew of counts.
+        """
+        number, done = self.begin("a")
+        self.requests.answered(number, "new", b"n")
+        self.requests.reached(number, 2)
+        self.assertNoResult(done)
+        self.requests.answered(number, "a", b"a")
+        self.assertEqual(
+            self.successResultOf(done), {"me": b"mine", "a": b"a", "new": b"n"}
+        )
+
+    def test_notReached(self) -> None:
+        """
+        When as many have answered as got it, the others are not waited for.
+        """
+        number, done = self.begin("a", "killed")
+        self.requests.reached(number, 1)
+        self.assertNoResult(done)
+        self.requests.answered(number, "a", b"a")
+        answers = self.successResultOf(done)
+        self.assertEqual(answers, {"me": b"mine", "a": b"a", "killed": None})
+
+    def test_deadline(self) -> None:
+        """
+        Who does not answer in time is in the answer with L{None}; what comes
+        later, or twice, changes nothing.
+        """
+        number, done = self.begin("a", "slow")
+        self.requests.reached(number, 2)
+        self.requests.answered(number, "a", b"1")
+        self.requests.answered(number, "a", b"2")
+        self.clock.advance(1.9)
+        self.assertNoResult(done)
+        self.clock.advance(0.2)
+        expected = {"me": b"mine", "a": b"1", "slow": None}
+        self.assertEqual(self.successResultOf(done), expected)
+        self.requests.answered(number, "slow", b"late")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_deadlines(self) -> None:
+        """
+        Each request has its own, also one that is asked when another's is
+        over.
+        """
+        dones = [self.begin("a")[1]]
+        self.requests.reached(1, 1)
+        self.clock.advance(1)
+        dones.append(self.begin("a")[1])
+        self.requests.reached(2, 1)
+
+        def again(answers: Answers) -> Answers:
+            dones.append(self.begin("a")[1])
+            self.requests.reached(3, 1)
+            return answers
+
+        dones[0].addCallback(again)
+        self.clock.advance(1)
+        self.successResultOf(dones[0])
+        self.assertNoResult(dones[1])
+        self.clock.advance(1)
+        self.successResultOf(dones[1])
+        self.assertNoResult(dones[2])
+        self.clock.advance(1)
+        self.successResultOf(dones[2])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_unconfirmed(self) -> None:
+        """
+        When it is not known whether a request went out, that is no answer.
+        """
+        _, done = self.begin()
+        self.clock.advance(2.1)
+        self.failureResultOf(done, StoreTimeout)
+        number, done = self.begin("a")
+        self.requests.failed(number, Failure(StoreTimeout("no answer")))
+        self.failureResultOf(done, StoreTimeout)
+        self.requests.failed(number, Failure(StoreTimeout("again")))
+
+    def test_left(self) -> None:
+        """
+        A node that says goodbye is not waited for, and does not stand for
+        another that got the request.
+        """
+        number, done = self.begin("a", "left")
+        self.requests.left("left")
+        self.requests.reached(number, 1)
+        self.assertNoResult(done)
+        self.requests.answered(number, "a", b"a")
+        answers = self.successResultOf(done)
+        self.assertEqual(answers, {"me": b"mine", "a": b"a", "left": None})
+
+    def test_answeredAndLeft(self) -> None:
+        """
+        A node that answered before it left has answered.
+        """
+        number, done = self.begin("a", "b")
+        self.requests.reached(number, 2)
+        self.requests.answered(number, "a", b"a")
+        self.requests.left("a")
+        self.assertNoResult(done)
+        self.requests.answered(number, "b", b"b")
+        self.assertEqual(self.successResultOf(done)["a"], b"a")
+
+    def test_mostCommands(self) -> None:
+        """
+        When too many wait, another is refused; what is answered makes room.
+        """
+        for _ in range(3):
+            number, done = self.begin("slow")
+            self.requests.reached(number, 1)
+        error = self.assertRaises(BusFull, self.requests.begin, 1, ())
+        self.assertIn("3 commands of 3 bytes", str(error))
+        self.requests.answered(number, "slow", b"")
+        self.successResultOf(done)
+        self.begin("slow")
+
+    def test_mostBytes(self) -> None:
+        """
+        The same for their size.
+        """
+        number, done = self.begin("slow", size=60)
+        self.requests.reached(number, 1)
+        self.assertRaises(BusFull, self.requests.begin, 41, ())
+        second, _ = self.begin("slow", size=40)
+        self.requests.reached(second, 1)
+        self.clock.advance(2.1)
+        self.successResultOf(done)
+        self.begin("slow", size=100)
+
+    def test_giveUp(self) -> None:
+        """
+        When the connection is lost nobody is waited for; and what could not
+        be confirmed failed.
+        """
+        number, sent = self.begin("a")
+        self.requests.reached(number, 1)
+        _, unsent = self.begin("a")
+        self.requests.stop()
+        self.assertEqual(self.successResultOf(sent), {"me": b"mine", "a": None})
+        self.failureResultOf(unsent, StoreTimeout)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class NodesTests(SynchronousTestCase):
+    """
+    Tests for L{Nodes}: a lifetime of 15 seconds, looked up every 5.
+    """
+
+    def setUp(self) -> None:
+        self.nodes = Nodes("me", 15.0, 5.0)
+        self.nodes.looked(100.0)
+
+    def test_heard(self) -> None:
+        """
+        Who was heard is there for a lifetime.  This node is no other.
+        """
+        self.nodes.heard("a", 100.0)
+        self.nodes.heard("me", 100.0)
+        self.nodes.looked(114.0)
+        self.assertEqual(self.nodes.others(114.9), {"a"})
+        self.assertEqual(self.nodes.others(115.1), set())
+
+    def test_listed(self) -> None:
+        """
+        Who is listed is there as long as that says, or longer if it was heard
+        since.
+        """
+        self.nodes.listed("a", 3.0, 100.0)
+        self.nodes.listed("b", 3.0, 100.0)
+        self.nodes.heard("b", 90.0)
+        self.assertEqual(self.nodes.others(102.9), {"a", "b"})
+        self.assertEqual(self.nodes.others(103.1), {"b"})
+
+    def test_left(self) -> None:
+        """
+        Who says goodbye is gone.
+        """
+        self.nodes.heard("a", 100.0)
+        self.nodes.left("a")
+        self.nodes.left("stranger")
+        self.assertEqual(self.nodes.others(100.0), set())
+
+    def test_gap(self) -> None:
+        """
+        Who was there before the connection was lost is expected for another
+        lifetime after, even if the Redis forgot; who was gone before is not.
+        """
+        self.nodes.listed("gone", 1.0, 100.0)
+        self.nodes.heard("a", 100.0)
+        self.nodes.resume(lost=101.5, now=200.0)
+        self.nodes.looked(214.0)
+        self.assertEqual(self.nodes.others(214.9), {"a"})
+        self.assertEqual(self.nodes.others(215.1), set())
+
+    def test_wasOut(self) -> None:
+        """
+        A node that was stopped itself does not take others for gone.
+        """
+        self.nodes.heard("a", 100.0)
+        self.assertEqual(self.nodes.others(1000.0), {"a"})
+        self.nodes.looked(1001.0)
+        self.assertEqual(self.nodes.others(1001.0), set())
+
+
+class EnvelopeTests(SynchronousTestCase):
+    """
+    Tests for what nodes say to each other.
+    """
+
+    def test_roundTrip(self) -> None:
+        """
+        What was sealed is opened.
+        """
+        for envelope in (
+            Hello("n"),
+            Bye("n"),
+            Question("n", 7, b"\x00\xff"),
+            Answer("n", 7, b""),
+            Answer("n", 2**60, None),
+        ):
+            self.assertEqual(open_(seal(envelope)), envelope)
+
+    @given(st.binary(max_size=200))
+    def test_noise(self, raw: bytes) -> None:
+        """
+        Bytes are an envelope or a L{ValueError}, which does not show them.
+        """
+        try:
+            opened = open_(raw)
+        except ValueError as error:
+            self.assertEqual(str(error), "not understood")
+        else:
+            self.assertEqual(open_(seal(opened)), opened)
+
+    def test_hostile(self) -> None:
+        """
+        Well-formed values that are no envelope are refused.
+        """
+        pack = msgspec.msgpack.encode
+        deep = b"\x91" * 100_000
+        for raw in (
+            b"",
+            deep,
+            pack("Hello"),
+            pack(["Hello"]),
+            pack(["Hello", ""]),
+            pack(["Hello", "n" * 301]),
+            pack(["Hello", 1]),
+            pack(["Sudo", "n", 1, b""]),
+            pack(["Question", "n", -1, b""]),
+            pack(["Question", "n", 1.5, b""]),
+            pack(["Question", "n", 1, "text"]),
+            pack(["Question", "n", 1]),
+            pack(["Answer", "n", 1, 2]),
+            pack(["Hello", "n"]) + b"\x00",
+        ):
+            self.assertRaises(ValueError, open_, raw)
+
+    def test_node(self) -> None:
+        """
+        No two nodes have the same id, and each has one that can be sent.
+        """
+        one, other = newNode(), newNode()
+        self.assertNotEqual(one, other)
+        self.assertEqual(open_(seal(Hello(one))), Hello(one))
