@@ -358,6 +358,8 @@ async def test_proxyHold() -> None:
         other.transport.loseConnection()
         await between.until(lambda: between.held == 2)
         await between.heal()
+        client.transport.write(b"INCR n\r\n")
+        await between.until(lambda: between.held == 3)
         third = await connect(between.port)
         await third.ping()
         assert server.command("GET", "n") == b"2"
