@@ -139,7 +139,9 @@ class Twistd(ProcessProtocol, Conditions):
         """
         Where it listens.
         """
-        return [int(port) for port in re.findall(r"starting on (\d+)\n", self.log)]
+        # Not what its workers say.
+        said = re.findall(r"(?m)^\S+ \[(?!w\d+ ).*starting on (\d+)\n", self.log)
+        return [int(port) for port in said]
 
     @property
     def port(self) -> int:
@@ -185,6 +187,7 @@ async def twistd(
     cwd: str | Path = "/",
     environment: Mapping[str, str] | None = None,
     inFront: bool = True,
+    pidfile: str | Path = "",
 ) -> AsyncIterator[Twistd]:
     """
     Run a server until the end of the block.
@@ -196,7 +199,8 @@ async def twistd(
     server = Twistd()
     ports = ["--listen=tcp:0:interface=127.0.0.1"] * listen
     front = ["-n"] if inFront else []
-    command = [_TWISTD, *front, "--pidfile=", "sessionsock", *ports, *options]
+    command = [_TWISTD, *front, f"--pidfile={pidfile}"]
+    command += ["sessionsock", *ports, *options]
     given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     reactor.spawnProcess(

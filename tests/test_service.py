@@ -16,9 +16,9 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 from zope.interface import implementer
 
+from txsessionsock._visits import VisitedSite
 from txsessionsock.frameworks.express import Express
 from txsessionsock.manager import SessionManager
 from txsessionsock.service import CannotStart, SessionSockService
@@ -96,7 +96,7 @@ class ServiceTests(SynchronousTestCase):
         self.sockets = Slow(manager)
         self.endpoints = [Endpoint(), Endpoint()]
         self.service = SessionSockService(
-            Site(Resource(), reactor=self.clock),
+            VisitedSite(Resource(), self.clock),
             [(f"tcp:{n}", endpoint) for n, endpoint in enumerate(self.endpoints)],
             self.sockets,
             drain=10,

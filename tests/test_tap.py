@@ -58,9 +58,17 @@ class TapCase(SynchronousTestCase):
         """
         Make what twistd would.
         """
+        service = makeService(self.parsed(*options))
+        assert isinstance(service, SessionSockService)
+        return service
+
+    def parsed(self, *options: str) -> Options:
+        """
+        Read options.
+        """
         parsed = Options()
         parsed.parseOptions(options)
-        return makeService(parsed)
+        return parsed
 
     def refused(self, *options: str) -> str:
         """
@@ -68,7 +76,9 @@ class TapCase(SynchronousTestCase):
 
         @return: What is said about it.
         """
-        said = self.assertRaises(SystemExit, self.make, *options).code
+        with self.assertRaises(SystemExit) as raised:
+            makeService(self.parsed(*options))
+        said = raised.exception.code
         assert isinstance(said, str)
         self.assertEqual(said.count("\n"), 0, said)
         start = "twistd sessionsock: "
@@ -203,6 +213,11 @@ class RefusalTests(TapCase):
             ("--store", "sqlite:"),
             ("--store", "memory:x"),
             ("--store", "sqlite:there/is/no/such.db"),
+            ("--workers", "0"),
+            ("--workers", "-1"),
+            ("--workers", "1.5"),
+            ("--workers", "two"),
+            ("--workers", "100000"),
             ("--framework", "rails"),
             ("--freshness", "stale"),
             ("--drain", "soon"),

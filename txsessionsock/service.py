@@ -5,18 +5,19 @@ The server that C{twistd sessionsock} runs, as a service.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from signal import SIGHUP
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
+from ._listening import CannotListen, listen
+from ._twistd import onSignals, report
+from ._visits import VisitedSite
 from .manager import SessionManager
 from .sockets import SessionSockets
 
@@ -48,12 +49,13 @@ class SessionSockService(Service):
 
     def __init__(
         self,
-        site: Site,
+        site: VisitedSite,
         endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
         sockets: SessionSockets,
         *,
         drain: float = 10.0,
         closeStore: Callable[[], Deferred[None]] | None = None,
+        reactor: Any = None,
     ) -> None:
         """
         @param endpoints: Where to listen, and how the user called it.
@@ -61,12 +63,16 @@ class SessionSockService(Service):
         @param drain: How many seconds closing and storing may take together.
 
         @param closeStore: Called at the very end.
+
+        @param reactor: Which has the signals of this process; unless given,
+            they are left as they are.
         """
         self._site = site
         self._endpoints = endpoints
         self._sockets = sockets
         self._drain = drain
         self._closeStore = closeStore
+        self._reactor = reactor
         self._ports: list[IListeningPort] = []
 
     @property
@@ -79,23 +85,39 @@ class SessionSockService(Service):
 
         @raise CannotStart: It is not possible.
         """
-        for description, endpoint in self._endpoints:
-            failures: list[Failure] = []
-            endpoint.listen(self._site).addCallbacks(
-                self._ports.append, failures.append
-            )
-            if failures:
-                _refuse(f"cannot listen on {description}: {_why(failures[0])}")
+        super().privilegedStartService()
+        try:
+            self._ports = listen(self._endpoints, self._site)
+        except CannotListen as error:
+            report(str(error))
+            raise CannotStart(str(error)) from None
+
+    def startService(self) -> None:
+        super().startService()
+        if self._reactor is not None:
+            # It would end this process at once, with no session stored.
+            onSignals(self._reactor, {SIGHUP: self._hungUp})
+
+    def _hungUp(self) -> None:
+        _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")
 
     async def _end(self) -> None:
         listening, self._ports = self._ports, []
         for port in listening:
             await maybeDeferred(port.stopListening)
         # Sockets that do not answer are cut, but their sessions are stored.
-        await self._within(0.7, self._sockets.goAway())
+        await self._within(0.7, Deferred.fromCoroutine(self._everyoneLeaves()))
         await self._within(0.2, self._manager.stop())
         if self._closeStore is not None:
             await self._within(0.1, self._closeStore())
+
+    async def _everyoneLeaves(self) -> None:
+        leaving = self._sockets.goAway()
+        # Who was accepted and has no socket yet gets one, and its 1001.
+        await self._site.empty()
+        await leaving
+        if len(self._sockets):
+            await self._sockets.goAway()
 
     async def _within(self, share: float, work: Deferred[None]) -> None:
         """
@@ -126,20 +148,3 @@ class SessionSockService(Service):
         """
         super().stopService()
         return Deferred.fromCoroutine(self._end())
-
-
-def _refuse(problem: str) -> NoReturn:
-    _log.critical("{problem}", problem=problem)
-    # Twisted logs by now what goes to sys.stderr.
-    print(f"twistd sessionsock: {problem}", file=sys.__stderr__)
-    raise CannotStart(problem)
-
-
-def _why(failure: Failure) -> str:
-    """
-    The reason in words, without the address, which is said already.
-    """
-    error = failure.value
-    if isinstance(error, CannotListenError):
-        error = error.socketError
-    return str(getattr(error, "strerror", None) or error)

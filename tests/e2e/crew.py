@@ -1,0 +1,43 @@
+"""
+A desk at which one sees which process one is at.
+
+Found by C{--protocol e2e.crew.Crew} and C{--class e2e.crew.CrewPages}, with the
+directory above this one on C{PYTHONPATH}.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from twisted.web.server import Request
+
+from txsessionsock.session import Session
+
+from .desk import Desk, Pages
+
+
+class Crew(Desk):
+    """
+    Tells its process id with every answer, and stops it for a while if asked
+    to.
+    """
+
+    def sessionMessageReceived(self, message: Any, session: Session) -> None:
+        verb, key = message
+        if verb == "block":
+            time.sleep(key)
+        elif verb == "add":
+            session[key] = session.get(key, 0) + 1
+        self.send([os.getpid(), session.get(key) if verb != "block" else None])
+
+
+class CrewPages(Pages):
+    """
+    Tells its process id with every page.
+    """
+
+    def render(self, request: Request) -> Any:
+        request.setHeader(b"X-Process", b"%d" % (os.getpid(),))
+        return super().render(request)

@@ -1,0 +1,206 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+What can be said on the command line of C{twistd sessionsock}.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from getopt import getopt
+from math import inf
+from typing import Any, ClassVar, NoReturn
+
+from twisted.python.usage import Options as BaseOptions
+from twisted.python.usage import UsageError
+
+
+__all__ = ["SECRET", "STORE", "Options", "refuse"]
+
+SECRET = "SESSIONSOCK_SECRET"
+"""
+The environment variable for what signs cookies.
+"""
+
+STORE = "SESSIONSOCK_STORE"
+"""
+The environment variable for C{--store}.
+"""
+
+_MOST_WORKERS = 256
+
+
+def refuse(problem: object) -> NoReturn:
+    """
+    End with one line that says why.
+    """
+    line = " ".join(str(problem).split())
+    raise SystemExit(f"twistd sessionsock: {line}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < inf:
+        raise UsageError(f"--drain is a number of seconds, not {text}")
+    return seconds
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if not 1 <= count <= _MOST_WORKERS:
+        raise UsageError(
+            f"--workers is a number of processes from 1 to {_MOST_WORKERS}, not {text}"
+        )
+    return count
+
+
+class Options(BaseOptions):
+    """
+    What can be said on the command line.
+
+    @ivar asArguments: The same once more, for a worker process; without the
+        store, whose address may have a password in it.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "Serves WebSockets that have the sessions of web pages. Without"
+        " --protocol, a demo: http://localhost:8080/"
+    )
+
+    optParameters: ClassVar = [
+        [
+            "store",
+            None,
+            None,
+            "Where sessions are: memory: (the default), sqlite:PATH,"
+            " redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://..."
+            " (TLS), redis+unix://PATH or"
+            " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB. Else the variable"
+            f" {STORE}, where no other user sees a password.",
+        ],
+        ["framework", None, "express", "Whose sessions they are: express."],
+        [
+            "secret-file",
+            None,
+            None,
+            "File with the secret that signs session cookies; with several lines,"
+            f" the first signs and all verify. Else the variable {SECRET}.",
+        ],
+        ["cookie", None, None, "The name of the session cookie."],
+        [
+            "freshness",
+            None,
+            "strict",
+            "With --per-message: strict, or tracked (no question to the store).",
+        ],
+        [
+            "protocol",
+            None,
+            None,
+            "The class of the sockets, package.Class: a SessionSocketProtocol, or"
+            " any WebSocketServerProtocol of Autobahn.",
+        ],
+        ["socket-path", None, "ws", "Where in the site the sockets are."],
+        ["path", None, None, "Serve also the files in this directory."],
+        ["wsgi", None, None, "Serve also this WSGI application, package.app."],
+        [
+            "class",
+            None,
+            None,
+            "Serve also this resource, package.Class; its pages have the sessions"
+            " of the sockets.",
+        ],
+        [
+            "workers",
+            None,
+            1,
+            "How many processes serve, all at the same ports; not with memory:,"
+            " whose sessions no other process sees. SIGHUP replaces them one by"
+            " one.",
+            _count,
+        ],
+        [
+            "drain",
+            None,
+            10.0,
+            "How many seconds closing and storing may take at the end.",
+            _seconds,
+        ],
+    ]
+
+    optFlags: ClassVar = [
+        [
+            "per-message",
+            None,
+            "Make the session fresh for each message and store it after, instead"
+            " of loading it once and storing it at the end.",
+        ],
+        [
+            "trust-proxy",
+            None,
+            "There is a proxy in front that sets X-Forwarded-Proto and"
+            " X-Forwarded-Host.",
+        ],
+    ]
+
+    longOpt: Any
+    shortOpt: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+        self["origin"] = []
+        self.asArguments: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """
+        Where to listen, such as tcp:8080 (the default) or
+        ssl:443:privateKey=key.pem:certKey=cert.pem. May be repeated.
+        """
+        self["listen"].append(endpoint)
+
+    def opt_origin(self, origin: str) -> None:
+        """
+        A further web site whose pages may connect, such as
+        https://example.com. May be repeated.
+        """
+        self["origin"].append(origin)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        @raise SystemExit: They are wrong; with one line that says what.
+        """
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            refuse(f"{error}; see twistd sessionsock --help")
+        if options is not None:
+            # With the whole name of each, also if it was shortened.
+            given, _ = getopt(list(options), self.shortOpt, self.longOpt)
+            self.asArguments = [
+                f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name
+                for name, value in given
+                if name != "--store"
+            ]
+
+    def postOptions(self) -> None:
+        if self["store"] is None:
+            self["store"] = os.environ.get(STORE) or "memory:"
+        if self["freshness"] not in ("strict", "tracked"):
+            raise UsageError(
+                f"--freshness is strict or tracked, not {self['freshness']}"
+            )
+        if self["framework"] != "express":
+            raise UsageError(f"--framework is express, not {self['framework']}")
+        pages = [name for name in ("path", "wsgi", "class") if self[name]]
+        if len(pages) > 1:
+            raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")
+        if pages and not self["protocol"]:
+            raise UsageError(f"--{pages[0]} needs --protocol: the class of the sockets")

@@ -1,0 +1,99 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+The store that C{--store} names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ._options import refuse
+from .interfaces import ISessionStore, SessionError, StoreError
+from .stores._sqliteopen import openFile
+from .stores.memory import MemoryStore
+from .stores.sqlite import SQLiteStore
+
+
+__all__ = ["isShared", "storeAt"]
+
+_Opened = tuple[ISessionStore, Callable[[], Deferred[None]] | None]
+
+_REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel")
+
+_RIGHT = (
+    "memory:, sqlite:PATH, redis://HOST, rediss://HOST, redis+unix://PATH or"
+    " redis+sentinel://HOST:PORT/SERVICE"
+)
+
+
+def isShared(place: str) -> bool:
+    """
+    Whether other processes see what is stored there.
+    """
+    return not place.startswith("memory:")
+
+
+def storeAt(place: str, reactor: Any) -> _Opened:
+    """
+    @return: The store, and what closes it, if that is necessary.
+
+    @raise SystemExit: There cannot be one; with one line that says why.
+    """
+    kind, colon, where = place.partition(":")
+    if kind == "memory" and colon and not where:
+        return MemoryStore(reactor), None
+    if kind == "sqlite" and where:
+        return _sqlite(where, reactor)
+    if kind.lower() in _REDIS and colon:
+        return _redis(place, reactor)
+    refuse(f"--store is {_RIGHT}, not {_shown(place)}")
+
+
+def _sqlite(where: str, reactor: Any) -> _Opened:
+    directory = Path(where).absolute().parent
+    if not directory.is_dir():
+        refuse(f"--store sqlite:{where}: there is no directory {directory}")
+    try:
+        store = SQLiteStore(where, reactor)
+        if Path(where).exists():
+            # Only then: what is created now would not belong to --uid.
+            _checkFile(where)
+    except (ValueError, SessionError) as error:
+        refuse(f"--store: {error}")
+    return store, store.close
+
+
+def _checkFile(where: str) -> None:
+    try:
+        openFile(str(Path(where).absolute()), "NORMAL", patience=2.0).close()
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{where}: {error}") from error
+
+
+def _redis(place: str, reactor: Any) -> _Opened:
+    try:
+        from .stores.redis import RedisStore  # noqa: PLC0415  # Only who asks for it.
+    except ImportError as error:
+        refuse(
+            f"--store {place.partition(':')[0]}: {error}; right is pip install"
+            ' "txsessionsock[redis]"'
+        )
+    try:
+        store = RedisStore(place, reactor)
+    except (ValueError, SessionError) as error:
+        refuse(f"--store: {error}")
+    return store, store.close
+
+
+def _shown(place: str) -> str:
+    """
+    What may be shown of an address that makes no sense: a password could be
+    anywhere in it.
+    """
+    kind, colon, _ = place.partition(":")
+    return f"{kind}{colon}***" if "@" in place or "?" in place else place

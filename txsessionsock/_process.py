@@ -1,0 +1,153 @@
+# -*- test-case-name: tests.test_workers -*-
+"""
+A worker process, as its parent sees it.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from contextlib import suppress
+from typing import Any, Protocol
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+
+__all__ = ["Overseer", "WorkerProcess"]
+
+_LINGER = 1.0
+"""
+For how many seconds a process that is gone may have left its output to others,
+which it started.
+"""
+
+_STANDARD_ERROR = 2
+
+_LONGEST_LINE = 64 * 1024
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\S+ ")
+
+_log = Logger()
+
+
+class Overseer(Protocol):
+    """
+    Whom a process reports to.
+    """
+
+    def ready(self, process: WorkerProcess) -> None:
+        """
+        It listens.
+        """
+
+    def ended(self, process: WorkerProcess) -> None:
+        """
+        It is gone.
+        """
+
+
+class WorkerProcess(ProcessProtocol):
+    """
+    One process.  What it logs goes to our log, with its number and pid.
+
+    @ivar began: When it was started.
+
+    @ivar isReady: Whether it listens.
+
+    @ivar isEnding: Whether it was asked to end.
+
+    @ivar how: How it ended, in words.
+
+    @ivar lastError: The last line of its standard error.
+    """
+
+    transport: Any
+    isReady = False
+    isEnding = False
+    how = ""
+    lastError = ""
+
+    def __init__(
+        self, number: int, readyDescriptor: int, overseer: Overseer, reactor: Any
+    ) -> None:
+        self.number = number
+        self._readyDescriptor = readyDescriptor
+        self._overseer = overseer
+        self._reactor = reactor
+        self.began = reactor.seconds()
+        self._unfinished: dict[int, bytes] = {}
+        self._lingering: IDelayedCall | None = None
+        self._isGone = False
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (pid {self.pid})"
+
+    def connectionMade(self) -> None:
+        self.pid = self.transport.pid
+
+    def terminate(self) -> None:
+        """
+        Ask it to end well.
+        """
+        self.isEnding = True
+        self._signal("TERM")
+
+    def kill(self) -> None:
+        """
+        End it.
+        """
+        self._signal("KILL")
+
+    def _signal(self, name: str) -> None:
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess(name)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        if childFD == self._readyDescriptor:
+            if not self.isReady:
+                self.isReady = True
+                self._overseer.ready(self)
+            return
+        *lines, rest = (self._unfinished.get(childFD, b"") + data).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        self._unfinished[childFD] = rest
+        for line in lines:
+            self._relay(childFD, line)
+
+    def childConnectionLost(self, childFD: int) -> None:
+        rest = self._unfinished.pop(childFD, b"")
+        if rest:
+            self._relay(childFD, rest)
+
+    def _relay(self, childFD: int, line: bytes) -> None:
+        text = _TIME.sub("", line.decode("utf-8", "replace"), count=1).rstrip()
+        if text and childFD == _STANDARD_ERROR:
+            self.lastError = text.removeprefix("twistd sessionsock: ")
+        _log.info("{text}", text=text, log_system=f"w{self.number} {self.pid}")
+
+    def processExited(self, reason: Failure) -> None:
+        self.how = _howIn(reason)
+        self._lingering = self._reactor.callLater(_LINGER, self._gone)
+
+    def processEnded(self, reason: Failure) -> None:
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._isGone:
+            return
+        self._isGone = True
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        self._overseer.ended(self)
+
+
+def _howIn(reason: Failure) -> str:
+    error: Any = reason.value
+    if error.signal is not None:
+        return signal.Signals(error.signal).name
+    return f"exit code {error.exitCode}"

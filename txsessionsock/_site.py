@@ -1,0 +1,149 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+What C{twistd sessionsock} serves: the demo, or sockets and pages of the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.python.reflect import namedAny
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+from twisted.web.static import File
+from twisted.web.wsgi import WSGIResource
+
+from ._options import Options, refuse
+from .demo import demo
+from .interfaces import SessionError
+from .manager import SessionManager
+from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
+from .sockets import SessionSockets
+from .web import ClientScript, SessionedResource, SessionSocketResource
+
+
+__all__ = ["attempt", "rootFor"]
+
+_T = TypeVar("_T")
+
+
+def rootFor(
+    options: Options, manager: SessionManager, reactor: Any
+) -> tuple[IResource, SessionSockets]:
+    """
+    @return: The root of the site, and the sockets in it.
+
+    @raise SystemExit: It cannot be served; with one line that says why.
+    """
+    if options["protocol"] is None:
+        return _demo(options, manager)
+    factory, sockets = _sockets(options, manager, reactor)
+    root = _Root(_pages(options, manager, reactor))
+    path = options["socket-path"].strip("/")
+    if not path or "/" in path:
+        refuse("--socket-path is one name, such as ws")
+    root.putChild(path.encode("utf-8"), SessionSocketResource(factory))
+    root.putChild(b"sessionsock.js", ClientScript())
+    return root, sockets
+
+
+def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
+    """
+    Make something of an option, whose value may be wrong.
+    """
+    try:
+        return make(*args, **more)
+    except (ValueError, TypeError, KeyError, SessionError) as error:
+        refuse(f"--{option}: {error}")
+
+
+def _demo(
+    options: Options, manager: SessionManager
+) -> tuple[IResource, SessionSockets]:
+    root, factory = attempt(
+        "origin",
+        demo,
+        manager,
+        origins=options["origin"],
+        trustProxy=bool(options["trust-proxy"]),
+    )
+    return root, factory.sockets
+
+
+def _sockets(
+    options: Options, manager: SessionManager, reactor: Any
+) -> tuple[WebSocketServerFactory, SessionSockets]:
+    protocol = _named("protocol", options["protocol"])
+    settings: dict[str, Any] = {
+        "perMessage": bool(options["per-message"]),
+        "origins": options["origin"],
+        "trustProxy": bool(options["trust-proxy"]),
+    }
+    if not isinstance(protocol, type) or not issubclass(
+        protocol, WebSocketServerProtocol
+    ):
+        refuse(
+            f"--protocol: {options['protocol']} is no SessionSocketProtocol, and"
+            " no other WebSocketServerProtocol either"
+        )
+    if issubclass(protocol, SessionSocketProtocol):
+        factory = attempt("origin", SessionSocketFactory, manager, **settings)
+        factory.protocol = protocol
+        return factory, factory.sockets
+    plain = WebSocketServerFactory(reactor=reactor)
+    plain.protocol = protocol
+    return plain, attempt("origin", enable, plain, manager, **settings)
+
+
+def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource:
+    if options["path"]:
+        if not Path(options["path"]).is_dir():
+            refuse(f"--path: there is no directory {options['path']}")
+        return File(options["path"])
+    if options["wsgi"]:
+        application = _named("wsgi", options["wsgi"])
+        if not callable(application):
+            refuse(f"--wsgi: {options['wsgi']} is no WSGI application")
+        return WSGIResource(reactor, reactor.getThreadPool(), application)
+    if options["class"]:
+        resource = _named("class", options["class"])
+        if isinstance(resource, type):
+            resource = attempt("class", resource)
+        if not IResource.providedBy(resource):
+            refuse(f"--class: {options['class']} is no twisted.web resource")
+        trustProxy = bool(options["trust-proxy"])
+        return SessionedResource(resource, manager, trustProxy=trustProxy)
+    return Resource()
+
+
+def _named(option: str, name: str) -> Any:
+    """
+    Find what a user means by a dotted name.
+    """
+    try:
+        return namedAny(name)
+    except (Exception, SystemExit) as error:  # Importing runs the user's code.
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(error, SyntaxError):
+            why = f"{error.msg} in {error.filename}, line {error.lineno}"
+        refuse(f"--{option} {name}: cannot be imported ({why})")
+
+
+class _Root(Resource):
+    """
+    The sockets and the script, and behind them the pages.
+    """
+
+    def __init__(self, pages: Any) -> None:
+        super().__init__()
+        self._pages = pages
+
+    def getChild(self, path: bytes, request: Request) -> Any:
+        if not self._pages.isLeaf:
+            return self._pages.getChildWithDefault(path, request)
+        assert request.prepath is not None and request.postpath is not None
+        request.postpath.insert(0, request.prepath.pop())
+        return self._pages

@@ -1,0 +1,66 @@
+# -*- test-case-name: tests.test_workers -*-
+"""
+What C{twistd} has no word for: further signals, exit codes, a problem in one
+line.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+
+__all__ = ["exitWith", "onSignals", "report"]
+
+_log = Logger()
+
+
+def onSignals(
+    reactor: Any, handlers: Mapping[signal.Signals, Callable[[], object]]
+) -> None:
+    """
+    Have functions called by signals, as soon as the reactor runs.
+
+    @param handlers: By signal.  Called by the reactor, not in the middle of
+        something else.
+    """
+
+    def handlerFor(f: Callable[[], object]) -> Callable[..., object]:
+        return lambda number, frame: reactor.callFromThread(f)
+
+    def install() -> None:
+        for number, f in handlers.items():
+            signal.signal(number, handlerFor(f))
+
+    # Not before: the reactor takes SIGTERM when it begins to run.
+    reactor.callWhenRunning(install)
+
+
+def exitWith(status: int) -> None:
+    """
+    Have this process end with an exit code, when it ends: C{twistd} would end
+    with 0.
+    """
+
+    def leave() -> None:
+        for stream in sys.__stdout__, sys.__stderr__:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(leave)
+
+
+def report(problem: str) -> None:
+    """
+    Say why it cannot go on, in the log and to who started it.
+    """
+    _log.critical("{problem}", problem=problem)
+    # Twisted logs by now what goes to sys.stderr.
+    print(f"twistd sessionsock: {problem}", file=sys.__stderr__)
