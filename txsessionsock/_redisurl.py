@@ -5,6 +5,7 @@ Where a Redis is: the URLs that name one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -22,6 +23,7 @@ _EXAMPLES = {
 
 _TLS = ("ca", "cert", "key")
 _SENTINEL = ("sentinel-user", "sentinel-password")
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -85,28 +87,28 @@ class RedisAddress:
         """
         scheme = url.partition(":")[0].lower()
         if scheme not in _EXAMPLES:
-            raise ValueError(
-                f"no URL of a Redis begins with {scheme[:20]}:, but"
-                f" {', '.join(f'{known}:' for known in _EXAMPLES)}"
-            )
+            # It may be the password that comes first.
+            known = ", ".join(f"{name}://" for name in _EXAMPLES)
+            raise ValueError(f"the URL of a Redis begins with one of {known}")
         try:
             parts = urlsplit(url)
         except ValueError:
-            _refuse(scheme, "this cannot be read")
+            _refuse(scheme, "this cannot be read: a [ in a password is written %5B")
         if not url[len(scheme) :].startswith("://"):
             _refuse(scheme, f"{scheme}: is followed by two slashes")
         if parts.fragment:
             _refuse(scheme, "a # in a password is written %23")
+        if "@" in parts.path + parts.query:
+            _refuse(scheme, "an @, / or ? in a password is written %40, %2F or %3F")
         return cls._fromParts(scheme, parts)
 
     @classmethod
     def _fromParts(cls, scheme: str, parts: SplitResult) -> RedisAddress:
-        isSecure = scheme.startswith("rediss")
-        known = ["db", *(_TLS if isSecure else ())]
-        known += _SENTINEL if scheme.endswith("+sentinel") else ()
-        options = _options(scheme, parts.query, known)
+        options = _options(scheme, parts.query)
         credentials, _, place = parts.netloc.rpartition("@")
-        user, _, password = credentials.partition(":")
+        user, colon, password = credentials.partition(":")
+        if user and not colon:
+            _refuse(scheme, "a password comes after a colon")
         hosts: tuple[tuple[str, int], ...] = ()
         path = service = None
         database = options.get("db", "")
@@ -121,20 +123,21 @@ class RedisAddress:
             hosts = tuple(_host(scheme, h, port) for h in place.split(","))
         if len(hosts) > 1 and service is None:
             _refuse(scheme, "several hosts are for sentinels only")
-        if database and not (database.isascii() and database.isdigit()):
+        if ",," in f",{place}," and place:
+            _refuse(scheme, "a host is missing")
+        if database and not _NUMBER.fullmatch(database):
             _refuse(scheme, "the database is a number")
-        if ("cert" in options) != ("key" in options):
-            _refuse(scheme, "cert= and key= go together")
         return cls(
             hosts=hosts,
             path=path,
             service=service,
             database=int(database) if database else None,
             user=unquote(user) or None,
-            password=unquote(password) or None,
+            # Some users' password is empty.
+            password=unquote(password) if user or password else None,
             sentinelUser=options.get("sentinel-user"),
             sentinelPassword=options.get("sentinel-password"),
-            isSecure=isSecure,
+            isSecure=scheme.startswith("rediss"),
             authorities=options.get("ca"),
             certificate=options.get("cert"),
             privateKey=options.get("key"),
@@ -147,11 +150,17 @@ def _refuse(scheme: str, problem: str) -> NoReturn:
     raise ValueError(f"{problem}; right is, for example, {_EXAMPLES[scheme]}") from None
 
 
-def _options(scheme: str, query: str, known: list[str]) -> dict[str, str]:
+def _options(scheme: str, query: str) -> dict[str, str]:
+    known = ["db", *(_TLS if scheme.startswith("rediss") else ())]
+    known += _SENTINEL if scheme.endswith("+sentinel") else ()
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
         if name not in known:
             _refuse(scheme, f"what can follow ? is {', '.join(known)}")
+    if ("cert" in options) != ("key" in options):
+        _refuse(scheme, "cert= and key= go together")
+    if "sentinel-user" in options and "sentinel-password" not in options:
+        _refuse(scheme, "sentinel-user= needs sentinel-password=")
     return options
 
 
@@ -173,7 +182,7 @@ def _host(scheme: str, text: str, port: int) -> tuple[str, int]:
         parts = urlsplit(f"//{text}")
         return parts.hostname or "localhost", port if parts.port is None else parts.port
     except ValueError:
-        _refuse(scheme, "the port is a number up to 65535")
+        _refuse(scheme, "the port is a number up to 65535, and IPv6 stands in [ ]")
 
 
 def _joined(host: str, port: int) -> str:
