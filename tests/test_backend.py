@@ -107,12 +107,38 @@ class BackendTests(SynchronousTestCase):
 
     def test_answeredInTime(self) -> None:
         """
-        An answer in time leaves no timer.
+        An answer in time leaves no timer for longer than it might have taken.
         """
         late: Deferred[None] = Deferred()
         answer = self.answering(lambda key: late).load("k")
         late.callback(None)
         self.assertIsNone(self.successResultOf(answer))
+        self.clock.advance(2.0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_manyLate(self) -> None:
+        """
+        Each answer has its own time, and answers in between do not matter;
+        when very many are late at once, it takes some turns to say so.
+        """
+        asked: list[Deferred[None]] = []
+
+        def load(key: str) -> Deferred[None]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        backend = self.answering(load)
+        early = [backend.load("k") for _ in range(250)]
+        self.clock.advance(1.0)
+        answered, late = backend.load("k"), backend.load("k")
+        asked[250].callback(None)
+        self.assertIsNone(self.successResultOf(answered))
+        self.clock.pump([1.0, 0.0, 0.0])
+        for answer in early:
+            self.failureResultOf(answer, StoreTimeout)
+        self.assertNoResult(late)
+        self.clock.advance(1.0)
+        self.failureResultOf(late, StoreTimeout)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_foreignError(self) -> None:

@@ -164,7 +164,7 @@ class DeadlineTests(EndCase):
         self.run_(110, 1)
         self.assertEqual(self.holder.reasons, [])
         self.store._modes.clear()
-        self.run_(2)
+        self.run_(10)
         self.assertEnded("expired")
 
     def test_undecodable(self) -> None:

@@ -23,6 +23,7 @@ from txsessionsock.web import (
     sessionOf,
 )
 
+from .managing import timers
 from .pages import (
     Connection,
     WebTestCase,
@@ -414,4 +415,4 @@ class ClientLeavesTests(WebTestCase):
         self.world.clock.advance(2)
         self.assertIdle()
         self.failureResultOf(session.save(), NoSuchSession)
-        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+        self.assertEqual(timers(self.world.clock), [])

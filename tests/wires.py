@@ -23,7 +23,7 @@ from txsessionsock._wire import Timer
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
 
-from .managing import SID, ManagerCase
+from .managing import SID, ManagerCase, timers
 
 
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 9)
@@ -272,7 +272,7 @@ class SocketCase(ManagerCase):
         self.assertEqual(len(server._sessionsock.sockets), 0)
         self.assertEqual(server.countConnections, 0)
         self.assertEqual(self.manager._lives, {})
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(timers(self.clock), [])
         gc.collect()
 
 

@@ -5,10 +5,11 @@ A store as the manager asks it: with a deadline, and with errors of ours only.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -31,6 +32,12 @@ from .interfaces import (
 __all__ = ["Backend", "isFired"]
 
 _T = TypeVar("_T")
+
+_AT_ONCE = 100
+"""
+How many calls to fail in one turn of the reactor: whoever asked will do
+something about it.
+"""
 
 
 class Backend:
@@ -62,6 +69,9 @@ class Backend:
         self.reactor = reactor
         self._timeout = timeout
         self.isWatchable = IWatchableStore.providedBy(store)
+        self._asked: deque[tuple[float, Deferred[Any]]] = deque()
+        self._watchdog: IDelayedCall | None = None
+        self._isLate = False
 
     def now(self) -> float:
         """
@@ -132,12 +142,41 @@ class Backend:
         except Exception:
             answer = fail()
         if not isFired(answer):
-            answer.addTimeout(self._timeout, self.reactor, _timedOut)
+            self._expect(answer)
         return answer.addErrback(self._ours)
+
+    def _expect(self, answer: Deferred[Any]) -> None:
+        # One timer for all: they have the same time, so they are late in the
+        # order in which they were asked.
+        while self._asked and isFired(self._asked[0][1]):
+            self._asked.popleft()
+        self._asked.append((self.now() + self._timeout, answer))
+        if self._watchdog is None:
+            self._watchdog = self.later(self._timeout, self._checkTimes)
+
+    def _checkTimes(self) -> None:
+        """
+        Fail what the store did not answer in time.
+        """
+        self._watchdog = None
+        for _ in range(_AT_ONCE):
+            if not self._asked or self._asked[0][0] > self.now():
+                break
+            _, answer = self._asked.popleft()
+            if not isFired(answer):
+                self._isLate = True
+                answer.cancel()
+                self._isLate = False
+        if self._asked:
+            delay = max(0.0, self._asked[0][0] - self.now())
+            self._watchdog = self.later(delay, self._checkTimes)
 
     def _ours(self, failure: Failure) -> Failure:
         if failure.check(SessionError):
             return failure
+        if self._isLate and failure.check(CancelledError):
+            problem = f"the store did not answer within {self._timeout:g} s"
+            return Failure(StoreTimeout(problem))
         self._log.failure("the session store raised what it should not", failure)
         return Failure(StoreError(f"the store failed: {type(failure.value).__name__}"))
 
@@ -147,9 +186,3 @@ def isFired(deferred: Deferred[Any]) -> bool:
     Whether a L{Deferred} has its result, and does not wait for another one.
     """
     return bool(deferred.called) and not deferred.paused
-
-
-def _timedOut(result: object, timeout: float) -> Failure:
-    if isinstance(result, Failure) and result.check(SessionError):
-        return result
-    return Failure(StoreTimeout(f"the store did not answer within {timeout:g} s"))

@@ -6,6 +6,7 @@ Keeping one live session fresh: reading it, and listening to its store.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading"]
 
-_ASK_AGAIN = 1.0
+_ASK_AGAIN = (1.0, 10.0)
 """
-After how many seconds to ask a store again that failed.
+After how many seconds to ask a store again that failed, at first and in the
+long run.
 """
 
 _SOONEST = 0.25
 """
 After how many seconds at the soonest to ask about a deadline.
 """
+
+
+_uniform = SystemRandom().uniform
 
 
 class Reading:
@@ -54,6 +59,7 @@ class Reading:
         self._isBlind = False
         self._isRechecking = False
         self._toldUndecodable = False
+        self._failures = 0
         self._stopWatching: Callable[[], None] | None = None
         self._end: float | None = None
         self._deadline: IDelayedCall | None = None
@@ -111,6 +117,7 @@ class Reading:
                 return
             live.absorb(await self._backend.load(live.key))
             self._heeded = reported
+            self._failures = 0
             self._toldUndecodable = False
             live.tellStored()
         self._expectNothing()
@@ -155,7 +162,7 @@ class Reading:
             if self._isStale:
                 self._recheck()
         elif result.check(StoreFailure):
-            self._recheckAfter(_ASK_AGAIN)
+            self._recheckAfter(self._patience())
         elif result.check(UndecodableSession):
             if not self._toldUndecodable:
                 self._toldUndecodable = True
@@ -163,6 +170,15 @@ class Reading:
             self._expectNothing()
         elif not result.check(SessionError):
             self._unexpected(result)
+
+    def _patience(self) -> float:
+        """
+        After how many seconds to ask again.  A store that can be watched says
+        by itself when it is back, so there is no hurry.
+        """
+        first, most = _ASK_AGAIN
+        self._failures += 1
+        return _uniform(0.8, 1.0) * min(most, first * 2.0 ** min(self._failures - 1, 9))
 
     def _expectNothing(self) -> None:
         """
@@ -210,7 +226,7 @@ class Reading:
         def failed(failure: Failure) -> None:
             failure.trap(SessionError)
             if failure.check(StoreFailure) and not self._live.dropOverdue():
-                self.expectEnd(self._backend.now() + _ASK_AGAIN)
+                self.expectEnd(self._backend.now() + self._patience())
 
         reading = Deferred.fromCoroutine(self.read(always=True))
         reading.addErrback(failed).addErrback(self._unexpected)

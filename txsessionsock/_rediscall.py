@@ -39,6 +39,12 @@ class Call:
         self.deadline = 0.0
         self.link: Link | None = None
 
+    def isLate(self, now: float) -> bool:
+        """
+        Whether there should have been an answer.
+        """
+        return self.deadline <= now and not self.answer.called
+
     def sending(self) -> None:
         """
         It is sent now.
