@@ -10,11 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.service import SessionSockService
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.stores.redis import RedisStore
+from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.tap import Options, makeService
+from txsessionsock.workers import Workers
 
 from .servers import MODULES
 
@@ -189,6 +193,172 @@ class MakeTests(TapCase):
         The framework of a server.
         """
         return self.make(*options)._manager.framework
+
+
+class StoreTests(TapCase):
+    """
+    Where sessions are, and that passwords stay where they were put.
+    """
+
+    def store(self, *options: str) -> Any:
+        """
+        The store of a server.
+        """
+        return self.make(*options)._manager._backend._store
+
+    def test_kinds(self) -> None:
+        """
+        Each kind of address has its store.
+        """
+        self.assertIsInstance(self.store("--store=sqlite:x.db"), SQLiteStore)
+        for address in (
+            "redis://localhost",
+            "rediss://user:hush@localhost:1/2",
+            "redis+unix:///run/redis.sock?db=0",
+            "redis+sentinel://one:26379,two:26379/service/0",
+            "REDIS://localhost",
+        ):
+            store = self.store("--store", address)
+            self.assertIsInstance(store, RedisStore, address)
+
+    def test_environment(self) -> None:
+        """
+        The variable is the default of the option; an empty one is none.
+        """
+        os.environ["SESSIONSOCK_STORE"] = "redis://localhost"
+        self.assertIsInstance(self.store(), RedisStore)
+        self.assertIsInstance(self.store("--store=sqlite:x.db"), SQLiteStore)
+        os.environ["SESSIONSOCK_STORE"] = ""
+        self.assertIsInstance(self.store(), MemoryStore)
+        os.environ["SESSIONSOCK_STORE"] = "nonsense"
+        self.assertIn("--store is memory:", self.refused())
+
+    def test_wrong(self) -> None:
+        """
+        A wrong address is refused, and nothing that may be a password is
+        shown.
+        """
+        for address in (
+            "redis:",
+            "redis://:hush@localhost/one",
+            "redis://:hu/sh@localhost",
+            "redis+unix:",
+            "redis+sentinel://:hush@localhost",
+            "rediss://localhost/0?password=hush",
+            "redos://user:hush@localhost",
+            "mysql://localhost?password=hush",
+        ):
+            with self.subTest(address), capturedLogs() as logs:
+                said = self.refused("--store", address)
+                self.assertIn("--store", said)
+                self.assertNotIn("hu", said)
+                self.assertIn(address.partition(":")[0], said)
+            self.assertEqual(logs, [])
+
+    def test_notInstalled(self) -> None:
+        """
+        What it takes is said when it is not there.
+        """
+        name = "txsessionsock.stores.redis"
+        anyModules: dict[str, Any] = sys.modules
+        self.addCleanup(anyModules.__setitem__, name, sys.modules[name])
+        anyModules[name] = None
+        said = self.refused("--store=redis://:hush@localhost")
+        self.assertIn('pip install "txsessionsock[redis]"', said)
+        self.assertNotIn("hush", said)
+
+
+class WorkersTests(TapCase):
+    """
+    C{--workers}.
+    """
+
+    def workers(self, *options: str) -> Workers:
+        """
+        Make the parent of some.
+        """
+        service = makeService(self.parsed("--workers=2", *options))
+        assert isinstance(service, Workers)
+        return service
+
+    def test_one(self) -> None:
+        """
+        One is this process itself, with any store and endpoint.
+        """
+        service = self.make("--workers=1", "--listen=unix:socket")
+        self.assertIsInstance(service._manager._backend._store, MemoryStore)
+
+    def test_several(self) -> None:
+        """
+        Several, at each C{--listen}, with the same options, whole again where
+        they were shortened.
+        """
+        service = self.workers(
+            *("--store", "sqlite:x.db", "--proto", "desk.Desk", "--per"),
+            *("--listen", "tcp:1", "--listen=tcp6:2", "--cookie=", "--drain", "3"),
+        )
+        self.assertEqual([d for d, _ in service._endpoints], ["tcp:1", "tcp6:2"])
+        self.assertEqual(len(service._slots), 2)
+        self.assertEqual(
+            service._command.arguments,
+            [
+                *("--workers=2", "--protocol=desk.Desk", "--per-message"),
+                *("--listen=tcp:1", "--listen=tcp6:2", "--cookie=", "--drain=3"),
+            ],
+        )
+        self.assertEqual(service._command.directory, os.getcwd())
+        self.parsed(*service._command.arguments)
+
+    def test_store(self) -> None:
+        """
+        The address of the store is in their environment, not on their command
+        line, which everybody sees.
+        """
+        address = "redis://:hush@localhost"
+        for given in (["--store", address], [f"--sto={address}"]):
+            command = self.workers(*given, "--listen=tcp:1")._command
+            self.assertEqual(command.environment["SESSIONSOCK_STORE"], address)
+            self.assertNotIn("hush", " ".join(command.line))
+            self.assertNotIn("hush", repr(command))
+        os.environ["SESSIONSOCK_STORE"] = address
+        command = self.workers("--listen=tcp:1")._command
+        self.assertEqual(command.environment["SESSIONSOCK_STORE"], address)
+
+    def test_secret(self) -> None:
+        """
+        Without a secret, all have the same one, and the next ones too; it is
+        not on their command line either.  With one, they read it themselves.
+        """
+        more = "--store=sqlite:x.db", "--listen=tcp:1"
+        command = self.workers(*more)._command
+        self.assertEqual(command.environment["SESSIONSOCK_SECRET"], "for tests")
+        del os.environ["SESSIONSOCK_SECRET"]
+        with capturedLogs() as logs:
+            command = self.workers(*more)._command
+        self.assertIn("no secret given", formatEvent(logs[0]))
+        made = command.environment["SESSIONSOCK_SECRET"]
+        self.assertGreater(len(made), 40)
+        self.assertNotIn(made, " ".join([*command.line, repr(command)]))
+        name = self.write("secrets", "new\nold\n")
+        command = self.workers(*more, "--secret-file", name)._command
+        self.assertNotIn("SESSIONSOCK_SECRET", command.environment)
+
+    def test_refused(self) -> None:
+        """
+        What several processes cannot share is refused, with what is right.
+        """
+        shared = "--workers=2", "--store=sqlite:x.db"
+        for options, why in (
+            (("--workers=2",), "memory: is of one process"),
+            (("--workers=2", "--store=memory:"), "sqlite:PATH or redis://"),
+            ((*shared, "--listen=unix:socket"), "--listen unix:socket: 2 workers"),
+            ((*shared, "--listen=systemd:domain=INET:index=0"), "cannot share it"),
+            ((*shared, "--listen=haproxy:unix:socket"), "right is tcp:"),
+            ((*shared, "--listen=tcp:nonsense"), "--listen tcp:nonsense"),
+            ((*shared, "--protocol=there.is.None"), "--protocol there.is.None"),
+        ):
+            with self.subTest(options):
+                self.assertIn(why, self.refused(*options))
 
 
 class RefusalTests(TapCase):

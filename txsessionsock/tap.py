@@ -52,12 +52,15 @@ def makeService(options: Options) -> SessionSockService | Workers:
         adopting = Adopting(reactor, handover.sockets)
         parts = _parts(options, _secrets(options), adopting, reactor)
         return WorkerService(**parts, handover=handover, reactor=reactor)
+    service: SessionSockService | Workers
+    if options["workers"] > 1:
+        service = _workers(options, reactor)
+    else:
+        parts = _parts(options, _secrets(options), reactor, reactor)
+        service = SessionSockService(**parts, reactor=reactor)
     if not options["listen"] and not options["protocol"]:
         _log.info("the demo is at http://localhost:8080/")
-    if options["workers"] > 1:
-        return _workers(options, reactor)
-    parts = _parts(options, _secrets(options), reactor, reactor)
-    return SessionSockService(**parts, reactor=reactor)
+    return service
 
 
 def _workers(options: Options, reactor: Any) -> Workers:

@@ -1,0 +1,191 @@
+"""
+Tests for L{txsessionsock._visits}, on a clock and wires that are not there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from txsessionsock._visits import IDLE, VisitedSite
+from txsessionsock.web import SessionSocketResource
+
+from .pages import View, Wire
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class _Protocol(WebSocketServerProtocol):
+    """
+    Takes its time to welcome somebody.
+    """
+
+    welcome: Deferred[None] | None = None
+
+    def onConnect(self, request: object) -> Any:
+        return self.welcome
+
+
+class VisitTests(SynchronousTestCase):
+    """
+    L{VisitedSite}, with a page that is slow and a socket.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        factory = WebSocketServerFactory(reactor=self.clock)
+        factory.protocol = _Protocol
+        factory.setProtocolOptions(autoPingInterval=0, openHandshakeTimeout=0)
+        self.requests: list[Request] = []
+        root = Resource()
+        root.putChild(b"ws", SessionSocketResource(factory))
+        root.putChild(b"fast", View(lambda request: b"done"))
+        root.putChild(b"slow", View(self.slow))
+        self.site = VisitedSite(root, self.clock)
+
+    def slow(self, request: Request) -> int:
+        self.requests.append(request)
+        return NOT_DONE_YET
+
+    def connect(self, *data: bytes) -> Wire:
+        """
+        Connect, and say something.
+        """
+        wire = Wire()
+        wire.protocol = self.site.buildProtocol(wire.getPeer())
+        wire.protocol.makeConnection(wire)
+        for some in data:
+            self.say(wire, some)
+        return wire
+
+    def say(self, wire: Wire, data: bytes) -> None:
+        """
+        Say something more.
+        """
+        wire.protocol.dataReceived(data)
+        self.settle(wire)
+
+    def settle(self, wire: Wire) -> None:
+        """
+        Lose the connection, if that was asked for.
+        """
+        if wire.disconnecting and wire.protocol is not None:
+            protocol, wire.protocol = wire.protocol, None
+            protocol.connectionLost(Failure(ConnectionDone()))
+
+    def advance(self, seconds: float, *wires: Wire) -> None:
+        """
+        Let time pass.
+        """
+        for _ in range(round(seconds / 0.1)):
+            self.clock.advance(0.1)
+            for wire in wires:
+                self.settle(wire)
+
+    def test_nobody(self) -> None:
+        """
+        Nobody is waited for.
+        """
+        self.successResultOf(self.site.empty())
+
+    def test_gone(self) -> None:
+        """
+        Whoever left is not there any more.
+        """
+        wire = self.connect()
+        self.assertEqual(len(self.site), 1)
+        wire.loseConnection()
+        self.settle(wire)
+        self.assertEqual(len(self.site), 0)
+
+    def test_idle(self) -> None:
+        """
+        Connections that ask for nothing, or for nothing more, are kept for a
+        moment.
+        """
+        wires = [self.connect(), self.connect(b"GET /fast HTTP/1.1\r\n\r\n")]
+        emptied = self.site.empty()
+        self.advance(IDLE - 0.1, *wires)
+        self.assertNoResult(emptied)
+        self.assertEqual([wire.disconnecting for wire in wires], [False] * 2)
+        self.advance(0.3, *wires)
+        self.successResultOf(emptied)
+        self.assertIn(b"done", wires[1].value())
+
+    def test_busy(self) -> None:
+        """
+        A request that has begun is answered first, however long that takes.
+        """
+        slow = self.connect(b"GET /slow HTTP/1.1\r\n\r\n")
+        begun = self.connect(b"GET /fast HTTP/1.1\r\nHost: ")
+        emptied = self.site.empty()
+        self.advance(IDLE + 5, slow, begun)
+        self.assertNoResult(emptied)
+        self.say(begun, b"localhost\r\n\r\n")
+        self.assertIn(b"done", begun.value())
+        self.advance(0.2, slow, begun)
+        self.assertTrue(begun.disconnecting)
+        self.assertNoResult(emptied)
+        self.requests[0].write(b"at last")
+        self.requests[0].finish()
+        self.advance(0.2, slow)
+        self.assertIn(b"at last", slow.value())
+        self.successResultOf(emptied)
+
+    def test_socket(self) -> None:
+        """
+        A handshake that comes in the meantime is answered; the socket is not a
+        visit any more, and nothing is kept of it.
+        """
+        wire = self.connect(HANDSHAKE[:40])
+        emptied = self.site.empty()
+        self.advance(1, wire)
+        self.assertNoResult(emptied)
+        self.say(wire, HANDSHAKE[40:])
+        self.assertIn(b"101 Switching Protocols", wire.value())
+        self.assertEqual(len(self.site), 0)
+        self.advance(0.1, wire)
+        self.successResultOf(emptied)
+        self.assertFalse(wire.disconnecting)
+
+    def test_welcome(self) -> None:
+        """
+        A socket that is not open yet is waited for.
+        """
+        self.patch(_Protocol, "welcome", Deferred())
+        wire = self.connect(HANDSHAKE)
+        emptied = self.site.empty()
+        self.advance(IDLE + 1, wire)
+        self.assertNoResult(emptied)
+        self.assertFalse(wire.disconnecting)
+        assert _Protocol.welcome is not None
+        _Protocol.welcome.callback(None)
+        self.assertIn(b"101 Switching Protocols", wire.value())
+        self.advance(0.1, wire)
+        self.successResultOf(emptied)
+
+    def test_notWelcome(self) -> None:
+        """
+        Until its client leaves.
+        """
+        self.patch(_Protocol, "welcome", Deferred())
+        wire = self.connect(HANDSHAKE)
+        emptied = self.site.empty()
+        self.assertNoResult(emptied)
+        wire.loseConnection()
+        self.settle(wire)
+        self.advance(0.1)
+        self.successResultOf(emptied)
