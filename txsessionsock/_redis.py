@@ -178,7 +178,7 @@ class Link:
             self._connection.transport.abortConnection()
         if self._factory is None:
             return None
-        ended: Deferred[Any] = self._factory.disconnect()
+        ended = DeferredList([self._factory.disconnect(), self._way.close()])
         return ended.addCallback(lambda _: None)
 
     def drop(self, problem: str) -> None:
@@ -265,6 +265,7 @@ class Link:
         if self._factory is None:
             self._factory = Factory(self)
             self._factory.startConnecting(self._way)
+            self._way.watch(lambda: self.drop("another server is the master now"))
 
     def made(self, connection: Connection) -> None:
         """
@@ -306,8 +307,10 @@ class Link:
             # That it refuses a command is no reason not to use the others.
             elif not reply.check(StoreError):
                 reply.raiseException()
-        if self.address.service is not None and replies[b"ROLE"][0] != b"master":
-            raise self._unavailable("it is no master")
+        if self.address.service is not None:
+            role = replies.get(b"ROLE", [b"nothing that it tells us"])[0]
+            if role != b"master":
+                raise self._unavailable(f"it is no master, but {role.decode()}")
         self.hasPushes = connection.hasPushes = b"HELLO" in replies
         self.isTracking = self.hasPushes and b"CLIENT" in replies
         if connection is self._connection:
@@ -332,6 +335,7 @@ class Link:
         """
         probe = [b"CLIENT", b"TRACKINGINFO"] if self.isTracking else [b"PING"]
         self._probing = None
+        self._way.check()
 
         def answered(reply: Any) -> None:
             flags = reply.get(b"flags", ()) if isinstance(reply, dict) else (b"on",)

@@ -11,20 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     UNIXClientEndpoint,
     wrapClientTLS,
 )
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
-from twisted.protocols.basic import LineReceiver
 from zope.interface import implementer
 
+from ._redissentinel import Master, Sentinels, encode
 from ._redisurl import RedisAddress
-from .interfaces import StoreUnavailable
 
 
 __all__ = ["Way", "encode"]
@@ -37,15 +35,6 @@ How many seconds to wait before a second attempt, and between later ones.
 """
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
-
-
-def encode(*arguments: bytes) -> bytes:
-    """
-    A command, as Redis takes it.
-    """
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(each), each) for each in arguments]
-    return b"".join(parts)
 
 
 @implementer(IStreamClientEndpoint)
@@ -77,6 +66,12 @@ class Way:
         self._timeout = timeout
         self._troubled = troubled
         self._secure: Secure = _security(address)
+        self._sentinels: Sentinels | None = None
+        if address.service is not None:
+            self._sentinels = Sentinels(address, reactor, timeout, self._to)
+        self._master: Master | None = None
+        self._moved: Callable[[], object] = lambda: None
+        self._checking: Deferred[Any] = succeed(None)
         self.failures = 0
 
     def __repr__(self) -> str:
@@ -104,112 +99,45 @@ class Way:
         address = self._address
         if address.path is not None:
             return UNIXClientEndpoint(self._reactor, address.path, self._timeout)
-        host, port = address.hosts[0]
-        if address.service is not None:
-            host, port = await self._master()
-        return self._to(host, port)
+        if self._sentinels is None:
+            return self._to(*address.hosts[0])
+        self._master = None
+        self._master = await self._sentinels.master()
+        return self._to(*self._master)
 
     def _to(self, host: str, port: int) -> IStreamClientEndpoint:
         end = HostnameEndpoint(self._reactor, host, port, timeout=self._timeout)
         return self._secure(host, end)
 
-    async def _master(self) -> tuple[str, int]:
+    def watch(self, moved: Callable[[], object]) -> None:
         """
-        Ask all sentinels at once, and believe the first that knows.
+        Have a function called when most sentinels know another master than
+        the one that this led to.
         """
-        found: Deferred[tuple[str, int]] = Deferred()
+        if self._sentinels is not None:
+            self._moved = moved
+            self._sentinels.watch(self.check)
 
-        def answered(master: tuple[str, int] | None) -> None:
-            if master is not None and not found.called:
-                found.callback(master)
-
-        def allAnswered(_: object) -> None:
-            if not found.called:
-                problem = "no sentinel knows where the master is"
-                found.errback(StoreUnavailable(problem))
-
-        asking = [
-            self._asked(self._to(host, port)) for host, port in self._address.hosts
-        ]
-        for each in asking:
-            each.addCallbacks(answered, lambda _: None)
-        DeferredList(asking).addCallback(allAnswered)
-        try:
-            return await found
-        finally:
-            for each in asking:
-                each.cancel()
-
-    def _asked(self, end: IStreamClientEndpoint) -> Deferred[tuple[str, int] | None]:
-        async def ask() -> tuple[str, int] | None:
-            connecting: Deferred[Any] = end.connect(Factory.forProtocol(_Question))
-            question: _Question = await connecting
-            try:
-                return await question.ask(self._address)
-            finally:
-                question.leave()
-
-        return Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._reactor)
-
-
-class _Question(LineReceiver, Protocol):
-    """
-    Asks a sentinel where its master is.  The answer is a list of two strings,
-    each on a line of its own after a line with its length.
-    """
-
-    def connectionMade(self) -> None:
-        self._answer: Deferred[tuple[str, int] | None] = Deferred()
-        self._host: str | None = None
-
-    def ask(self, address: RedisAddress) -> Deferred[tuple[str, int] | None]:
+    def check(self) -> None:
         """
-        @return: A L{Deferred} of host and port; L{None} if there is no master
-            of that name, and another failure if it is no sentinel.
+        Look whether this still leads to the master.
         """
-        if address.sentinelPassword is not None:
-            user = (address.sentinelUser or "default").encode()
-            self._write(encode(b"AUTH", user, address.sentinelPassword.encode()))
-        service = (address.service or "").encode()
-        self._write(encode(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service))
-        return self._answer
+        if self._sentinels is not None and self._master is not None:
+            self._checking.cancel()
+            checking = self._check(self._sentinels, self._master)
+            self._checking = Deferred.fromCoroutine(checking)
+            self._checking.addErrback(lambda failure: failure.trap(CancelledError))
 
-    def _write(self, data: bytes) -> None:
-        assert self.transport is not None
-        self.transport.write(data)
+    async def _check(self, sentinels: Sentinels, master: Master) -> None:
+        if await sentinels.deny(master) and master == self._master:
+            self._moved()
 
-    def lineReceived(self, line: bytes) -> None:
-        if line[:1] == b"+" or line[:1] == b"$" or line == b"*2":
-            pass
-        elif line[:1] == b"*":
-            self._end(None)
-        elif line[:1] == b"-":
-            self._fail(line[1:].decode("utf-8", "replace"))
-        else:
-            text = line.decode("utf-8", "replace")
-            if self._host is None:
-                self._host = text
-            else:
-                self._end((self._host, int(text)) if text.isdigit() else None)
-
-    def _end(self, master: tuple[str, int] | None) -> None:
-        if not self._answer.called:
-            self._answer.callback(master)
-
-    def _fail(self, problem: str) -> None:
-        if not self._answer.called:
-            self._answer.errback(StoreUnavailable(problem))
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self._fail("the sentinel closed the connection")
-
-    def leave(self) -> None:
+    def close(self) -> Deferred[Any]:
         """
-        Close the connection.
+        Hear no more of sentinels.
         """
-        self._answer.addErrback(lambda _: None)
-        transport: Any = self.transport
-        transport.abortConnection()
+        self._checking.cancel()
+        return succeed(None) if self._sentinels is None else self._sentinels.close()
 
 
 def _security(address: RedisAddress) -> Secure:
