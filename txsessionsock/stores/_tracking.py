@@ -81,7 +81,10 @@ class Tracking:
         """
 
         def forget(key: str) -> None:
-            self._owing.pop(self._tracked.pop(key), None)
+            tracked = self._tracked.pop(key)
+            # The report of what is under way would come to nobody.
+            tracked.foreign += 1
+            self._owing.pop(tracked, None)
             self._untold.pop(key, None)
             ended(key)
 
