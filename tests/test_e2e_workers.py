@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import (
     Certificate,
     optionsForClientTLS,
@@ -374,6 +376,68 @@ async def test_stopped(tmp_path: Path) -> None:
         await calling
         assert callers.lost == []
         print(f"stopped while busy: {dict(callers.served)} served, none lost")
+
+
+class Raw(Protocol, Conditions):
+    """
+    A connection to which one writes what one likes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = b""
+        self.isOver = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        self.happened()
+
+    def connectionLost(self, reason: object = None) -> None:
+        self.isOver = True
+        self.happened()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@inReactor
+async def test_halfway(workers: int, tmp_path: Path) -> None:
+    """
+    Who is connected, but has no socket yet when the server ends, still gets
+    one, and its 1001; a request that has begun is answered; and who asks for
+    nothing does not keep it from ending.
+    """
+    more = (f"--workers={workers}", "--drain=20")
+    async with crew(tmp_path, *more, ready=workers if workers > 1 else 0) as server:
+        visitor = await visitorOf(server)
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", server.port)
+        idle, half, page = [await connectProtocol(endpoint, Raw()) for _ in range(3)]
+        for raw in idle, half, page:
+            raw.transport.write(b"GET /sessionsock.js HTTP/1.1\r\n\r\n")
+            await raw.until(lambda raw=raw: b"class SessionSocket" in raw.received)
+        handshake = (
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"Cookie: {visitor.cookie}\r\n\r\n"
+        ).encode()
+        request = f"GET /session HTTP/1.1\r\nCookie: {visitor.cookie}\r\n\r\n".encode()
+        half.transport.write(handshake[:60])
+        page.transport.write(request[:30])
+        server.signal("TERM")
+        closed = rf"\(TCP Port {server.port} Closed\)"
+        await server.until(lambda: len(re.findall(closed, server.log)) == workers)
+        began = reactor.seconds()
+        half.transport.write(handshake[60:])
+        await half.until(lambda: b"server going away" in half.received)
+        assert b"101 Switching Protocols" in half.received
+        assert (1001).to_bytes(2) + b"server going away" in half.received
+        half.transport.loseConnection()
+        await idle.until(lambda: idle.isOver)
+        assert not page.isOver
+        page.transport.write(request[30:])
+        await page.until(lambda: page.isOver)
+        assert b'{"visits": 1}' in page.received
+        assert await server.ends() == (0 if workers > 1 else -signal.SIGTERM)
+        print(f"halfway, {workers}: ended after {reactor.seconds() - began:.2f} s")
 
 
 @inReactor

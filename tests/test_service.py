@@ -4,9 +4,11 @@ Tests for L{txsessionsock.service}.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -60,6 +62,8 @@ class Slow(SessionSockets):
     Sockets that take their time, and a manager that does.
     """
 
+    count = 0
+
     def __init__(self, manager: SessionManager) -> None:
         super().__init__(manager)
         self.steps: list[str] = []
@@ -68,6 +72,9 @@ class Slow(SessionSockets):
         self.closed: Deferred[None] = Deferred()
         vars(manager)["stop"] = self.step("save", self.saved)
         self.closeStore = self.step("close", self.closed)
+
+    def __len__(self) -> int:
+        return self.count
 
     def goAway(self) -> Deferred[None]:
         return self.step("go away", self.gone)()
@@ -95,8 +102,9 @@ class ServiceTests(SynchronousTestCase):
         manager = SessionManager(MemoryStore(self.clock), framework, self.clock)
         self.sockets = Slow(manager)
         self.endpoints = [Endpoint(), Endpoint()]
+        self.site = VisitedSite(Resource(), self.clock)
         self.service = SessionSockService(
-            VisitedSite(Resource(), self.clock),
+            self.site,
             [(f"tcp:{n}", endpoint) for n, endpoint in enumerate(self.endpoints)],
             self.sockets,
             drain=10,
@@ -132,6 +140,43 @@ class ServiceTests(SynchronousTestCase):
         self.sockets.closed.callback(None)
         self.successResultOf(ended)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_latecomers(self) -> None:
+        """
+        Who was connected, and has a socket only now, is waited for too.
+        """
+        self.start()
+        emptied: Deferred[None] = Deferred()
+        vars(self.site)["empty"] = lambda: emptied
+        self.service.stopService()
+        self.sockets.gone.callback(None)
+        self.assertEqual(self.sockets.steps, ["go away"])
+        self.sockets.count, self.sockets.gone = 1, Deferred()
+        emptied.callback(None)
+        self.assertEqual(self.sockets.steps, ["go away"] * 2)
+        self.sockets.gone.callback(None)
+        self.assertEqual(self.sockets.steps, ["go away", "go away", "save"])
+        self.sockets.saved.callback(None)
+        self.sockets.closed.callback(None)
+
+    def test_signal(self) -> None:
+        """
+        SIGHUP, which would end this process, is told to be of no use, if there
+        is a reactor for signals.
+        """
+        handlers: dict[int, Any] = {}
+        self.patch(signal, "signal", handlers.__setitem__)
+        self.start()
+        self.assertEqual(handlers, {})
+        reactor: Any = SimpleNamespace(
+            callWhenRunning=lambda f: f(), callFromThread=lambda f: f()
+        )
+        self.service._reactor = reactor
+        self.service.startService()
+        self.assertEqual(list(handlers), [signal.SIGHUP])
+        with capturedLogs() as logs:
+            handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertIn("SIGHUP: nothing to do", logs[0]["log_format"])
 
     def test_outOfTime(self) -> None:
         """

@@ -569,6 +569,8 @@ class ReplaceTests(WorkersCase):
         self.allReady()
         self.signal(signal.SIGHUP)
         self.signal(signal.SIGTERM)
+        self.there[-1].ready()
+        self.assertEqual(len(self.reactor.processes), 3)
         self.stopping = self.workers.stopService()
         self.there[-1].end(0)
         self.assertEqual(len(self.reactor.processes), 3)
