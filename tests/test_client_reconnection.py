@@ -82,6 +82,18 @@ class ReconnectionTests(ClientScriptCase):
         tries = ["reconnecting"] * (len(self.log()) - 1)
         self.final("connect", "message", "disconnect", *tries, "sinvalid")
 
+    def test_loggedOut(self) -> None:
+        """
+        A browser that has no cookie any more when it tries again was logged
+        out: that is final at once.
+        """
+        missing = {"close": [4401, "session-missing"]}
+        self.begin({"say": "hi"}, missing, **QUICK)
+        self.until("message")
+        self.send({"close": [4401, "session-destroyed"]})
+        self.assertEqual(self.until("sinvalid"), "missing")
+        self.final("connect", "message", "disconnect", "reconnecting", "sinvalid")
+
     def test_lastTry(self) -> None:
         """
         However long the delays, there is a try when the grace ends.

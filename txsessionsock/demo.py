@@ -7,6 +7,7 @@ options serves it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from random import choice, randrange
@@ -77,6 +78,8 @@ class Demo(SessionSocketProtocol):
                 "changed": list(changed),
                 "by": by,
                 "last": session.get(_LAST, {}),
+                # With --workers, the tabs of one session may have several.
+                "process": os.getpid(),
             }
         )
 

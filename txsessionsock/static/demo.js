@@ -3,10 +3,12 @@
 const $ = (id) => document.getElementById(id);
 
 const tab = Math.random().toString(36).slice(2, 8);
-const socket = new SessionSocket("/ws");
+const socket = new SessionSocket("/ws", { grace: 3000 });
 
 let session = null;
 let pinged = 0;
+let isNew = true;
+let ending = "";
 
 const ENDINGS = {
   destroyed: [
@@ -24,8 +26,10 @@ const UNKNOWN = [
 
 /* The session, as the socket sees it */
 
-socket.on("message", ({ session: next, changed, by, last }) => {
+socket.on("message", ({ session: next, changed, by, last, process }) => {
   const before = session;
+  if (isNew) note("server", "The socket is connected, with the session of this page", `process ${process}`);
+  isNew = false;
   session = next;
   show(before ? changed : []);
   if (!before) {
@@ -88,7 +92,9 @@ function difference(name, was, is) {
 
 socket.on("connect", () => {
   state("connected", "Connected");
-  note("server", "The socket is connected, with the session of this page");
+  if (ending) tried("login");
+  isNew = true;
+  ending = "";
 });
 
 socket.on("reconnecting", ({ attempt }) => {
@@ -100,17 +106,17 @@ socket.on("disconnect", ({ code, reason, willReconnect }) => {
   if (code === 4307) {
     tried("login");
     note("server", "The session has a new id; the socket follows", why);
-  } else if (code === 4401 && ENDINGS[reason.replace("session-", "")]) {
-    // Here a login says 4307, so this is an end and nothing to come back from.
-    socket.close();
-    end(reason.replace("session-", ""));
+  } else if (code === 4401) {
+    // Or somebody logged in, over another process: the next try will tell.
+    ending = reason.replace("session-", "");
+    note("server", "The session has ended, or has a new id", why);
   } else {
     note("server", willReconnect ? "The connection is lost" : "The server closed the socket", why);
   }
   if (!willReconnect && code !== 4401) state("closed", `Closed: ${why}`, why);
 });
 
-socket.on("sinvalid", end);
+socket.on("sinvalid", (reason) => end(ending || reason));
 
 function end(reason) {
   const why = `4401 session-${reason}`;

@@ -20,6 +20,7 @@
   const MOVED = 4307;
   const SECOND_CREDENTIAL = 4400;
   const NO_SESSION = 4401;
+  const MISSING = "session-missing";
   const CREDENTIAL_TIMEOUT = 4408;
 
   // The server accepts a WebSocket before it has looked the session up, and is
@@ -195,7 +196,7 @@
     _closed(visit, { code, reason }) {
       clearTimeout(visit.proof);
       this._socket = null;
-      const delay = this._over ? null : this._delay(visit, code);
+      const delay = this._over ? null : this._delay(visit, code, reason);
       const invalid = delay === null && !this._over && code !== NORMAL;
       if (delay === null) this._finish();
       if (this._connected) {
@@ -210,7 +211,7 @@
     /**
      * How many milliseconds to stay away after a close; null for ever.
      */
-    _delay(visit, code) {
+    _delay(visit, code, reason) {
       const now = performance.now();
       const { grace } = this._options;
       const open = visit.opened ? now - visit.opened : 0;
@@ -227,6 +228,8 @@
         case NO_SESSION: {
           const accepted = visit.heard || open > PROOF;
           if (accepted && !this._doubtUntil) this._doubtUntil = now + grace;
+          // The browser has no cookie any more: this was a logout, no login.
+          if (!accepted && reason === MISSING) return null;
           const left = this._doubtUntil - now;
           return left > 0 ? Math.min(this._backoff(), left) : null;
         }
