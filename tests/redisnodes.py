@@ -15,11 +15,14 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 
+from txsessionsock.frameworks.express import Express
+
+from .redisserver import RedisServer
 from .redisworker import ROOT, command
 from .servers import SECRET, Twistd, reactor, twistd
 
 
-__all__ = ["nodes", "spread", "together", "work"]
+__all__ = ["begin", "nodes", "spread", "stored", "together", "work"]
 
 _ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parent),
@@ -53,6 +56,28 @@ async def work(task: str, redisPort: int, **arguments: Any) -> Any:
     )
     assert status == 0, errors.decode()
     return json.loads(out)
+
+
+def begin(redis: RedisServer, **data: Any) -> tuple[str, str]:
+    """
+    Make a session, as another program.
+
+    @return: The key, and the value of the cookie.
+    """
+    framework = Express(SECRET)
+    sessionID = framework.newSessionID()
+    key = framework.key(sessionID)
+    redis.command("SET", key, json.dumps({"cookie": {}, **data}), "EX", 86400)
+    return key, framework.cookieValue(sessionID)
+
+
+def stored(redis: RedisServer, key: str) -> dict[str, Any]:
+    """
+    What is in a session.
+    """
+    data: dict[str, Any] = json.loads(redis.command("GET", key))
+    del data["cookie"]
+    return data
 
 
 async def together(*works: Any) -> list[Any]:

@@ -77,11 +77,12 @@ class Worker:
 
         @param writing: Whether the node changes the session all the time too.
 
-        @return: How many answers were not what was written.
+        @return: How many answers were not what was written, and how many
+            writes the worst was behind.
         """
         key, cookie = self._mint(n=0)
         asking, changing = RawSocket(port, cookie), RawSocket(port, cookie)
-        stale, changes = 0, 0
+        stale = behind = changes = 0
         with self._busy(port) if busy else _nothing() as traffic:
             began = monotonic()
             for number in range(1, times + 1):
@@ -89,8 +90,9 @@ class Worker:
                     changing.say(["add", "m"])
                 self._write(key, n=number)
                 answer = asking.ask(["get", "n"])
-                assert number - 1 <= answer <= number
+                assert answer <= number
                 stale += answer != number
+                behind = max(behind, number - answer)
             seconds = monotonic() - began
         if writing:
             changes = sum(changing.next() > 0 for _ in range(times))
@@ -99,6 +101,7 @@ class Worker:
             assert monotonic() - began < seconds + 5, "stale for ever"
         return {
             "stale": stale,
+            "behind": behind,
             "times": times,
             "seconds": seconds,
             "changes": changes,
@@ -107,7 +110,7 @@ class Worker:
 
     @contextmanager
     def _busy(self, port: int) -> Iterator[dict[str, Any]]:
-        task = {"port": port, "sockets": 8, "inFlight": 8, "verb": "add"}
+        task = {"port": port, "sockets": 4, "inFlight": 4, "verb": "add"}
         process = subprocess.Popen(
             command("load", self._secret, self._redisPort, **task),
             stdin=subprocess.PIPE,
@@ -189,60 +192,91 @@ class Worker:
             if name.partition("|")[0] not in skipped
         }
 
-    def delete(self, ports: list[int], times: int) -> list[list[float]]:
+    def delete(
+        self, ports: list[int], times: int, cut: bool = False
+    ) -> list[list[float]]:
         """
-        Delete sessions that each have a socket at each port.
+        Delete sessions, one by one, that each have a socket at each port.
+
+        @param cut: Whether to end all connections to the Redis in the same
+            moment, so that nobody can be told.
 
         @return: For each port, how many seconds after the answer to each
             deletion the close frame was there.
         """
 
-        def end(key: str) -> float:
-            assert self.redis.command("DEL", key) == 1
+        def end(key: str, number: int) -> float:
+            if cut:
+                self.redis.command("MULTI")
+                self.redis.command("CLIENT", "KILL", "TYPE", "normal")
+                self.redis.command("DEL", key)
+                killed, deleted = self.redis.command("EXEC")
+                assert killed >= len(ports)
+            else:
+                deleted = self.redis.command("DEL", key)
+            assert deleted == 1
             return monotonic()
 
-        return self._ended(ports, times, end, "session-destroyed")
+        found = [self._ended(ports, 1, end, "session-destroyed") for _ in range(times)]
+        return [[one for each in found for one in each[n]] for n in range(len(ports))]
 
     def expire(
-        self, ports: list[int], times: int, lifetime: float
+        self, ports: list[int], times: int, lifetime: float, step: float
     ) -> list[list[float]]:
         """
         Have sessions expire that each have a socket at each port.
 
+        @param lifetime: After how many seconds the first does.
+
+        @param step: How many seconds later the next.
+
         @return: For each port, how many seconds after each deadline the close
-            frame was there; too early is negative.
+            frame was there.
         """
 
-        def end(key: str) -> float:
-            assert self.redis.command("PEXPIRE", key, round(1000 * lifetime)) == 1
-            return monotonic() + lifetime
+        def end(key: str, number: int) -> float:
+            left = round(1000 * (lifetime + number * step))
+            # No session can expire earlier than this says.
+            at = monotonic() + left / 1000
+            assert self.redis.command("PEXPIRE", key, left) == 1
+            return at
 
         return self._ended(ports, times, end, "session-expired")
 
     def _ended(
-        self, ports: list[int], times: int, end: Callable[[str], float], reason: str
+        self,
+        ports: list[int],
+        times: int,
+        end: Callable[[str, int], float],
+        reason: str,
     ) -> list[list[float]]:
         late: list[list[float]] = [[] for _ in ports]
+        keys, opened = [], []
         for _ in range(times):
             key, cookie = self._mint()
-            opened = [RawSocket(port, cookie) for port in ports]
-            for each in opened:
-                # Only then its session is loaded.
+            keys.append(key)
+            opened.append([RawSocket(port, cookie) for port in ports])
+            for each in opened[-1]:
+                # Noted as a visit, so that nothing more happens to it.
                 assert each.ask(["get", "n"]) is None
-            with selectors.DefaultSelector() as selector:
-                for number, each in enumerate(opened):
-                    selector.register(each, selectors.EVENT_READ, number)
-                at = end(key)
-                while selector.get_map():
-                    ready = selector.select(20)
-                    now = monotonic()
-                    assert ready, "still open"
-                    for entry, _ in ready:
-                        late[entry.data].append(now - at)
-                        assert opened[entry.data].closes() == (4401, reason)
-                        selector.unregister(entry.fileobj)
-            for each in opened:
-                each.close()
+        with selectors.DefaultSelector() as selector:
+            for number, sockets in enumerate(opened):
+                at = end(keys[number], number)
+                for node, each in enumerate(sockets):
+                    selector.register(
+                        each, selectors.EVENT_READ, (each, late[node], at)
+                    )
+            while selector.get_map():
+                ready = selector.select(20)
+                now = monotonic()
+                assert ready, "still open"
+                for entry, _ in ready:
+                    each, times_, at = entry.data
+                    selector.unregister(each)
+                    times_.append(now - at)
+                    how = each.closes()
+                    assert how == (4401, reason), (how, now - at)
+                    each.close()
         return late
 
 

@@ -240,15 +240,21 @@ class RedisStore:
                 why=why,
             )
 
-    def _expires(self, key: str, remaining: int) -> float | None:
+    def _expires(self, key: str, remaining: int, asked: float) -> float | None:
         """
         @param remaining: What C{PTTL} says: milliseconds, or -1 for never.
+
+        @param asked: When it was asked.
+
+        @return: When the key expires at the earliest, so that nobody takes it
+            for deleted before its time who hears that it is gone.
         """
-        expires = None if remaining < 0 else self._reactor.seconds() + remaining / 1000
+        never = remaining < 0
         if self._tracking.get(key) is not None:
             # Redis announces it when it comes to it, which may be late.
-            self._deadlines.expect(key, expires)
-        return expires
+            latest = self._reactor.seconds() + remaining / 1000
+            self._deadlines.expect(key, None if never else latest)
+        return None if never else asked + remaining / 1000
 
 
 class _Scripted(Call):
@@ -288,11 +294,17 @@ class _Scripted(Call):
         if self._tracked is not None:
             self._store._tracking.landed(self._tracked, self._foreign)
 
+    def expires(self, remaining: int) -> float | None:
+        """
+        When the key does.
+        """
+        return self._store._expires(self._key, remaining, self.sent or 0.0)
+
     def stored(self, raw: bytes, remaining: int) -> Stored:
         """
         What is stored now.
         """
-        return Stored(raw, self._store._expires(self._key, remaining))
+        return Stored(raw, self.expires(remaining))
 
 
 class _Load(_Scripted):
@@ -310,7 +322,7 @@ class _Create(_Scripted):
         if reply == 0:
             return False
         self.changed()
-        self._store._expires(self._key, reply[0])
+        self.expires(reply[0])
         return True
 
 
@@ -335,7 +347,7 @@ class _Touch(_Scripted):
         isDone, remaining = reply
         if isDone:
             self.changed()
-        return self._store._expires(self._key, remaining)
+        return self.expires(remaining)
 
 
 class _Destroy(_Scripted):
