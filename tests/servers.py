@@ -213,7 +213,7 @@ async def twistd(
     try:
         if listen:
             await server.until(
-                lambda: len(server.ports) == listen or server.status is not None
+                lambda: len(server.ports) >= listen or server.status is not None
             )
             assert server.status is None, server.log + server.errors
         yield server
