@@ -149,16 +149,43 @@ class RequestsTests(SynchronousTestCase):
 
     def test_unexpected(self) -> None:
         """
-        A node that nobody knew of counts.
+        A node that nobody knew of counts, whenever it answers.
         """
-        number, done = self.begin("a")
-        self.requests.answered(number, "new", b"n")
-        self.requests.reached(number, 2)
-        self.assertNoResult(done)
-        self.requests.answered(number, "a", b"a")
-        self.assertEqual(
-            self.successResultOf(done), {"me": b"mine", "a": b"a", "new": b"n"}
-        )
+        expected = {"me": b"mine", "a": b"a", "new": b"n"}
+        for order in ["a", "new"], ["new", "a"]:
+            number, done = self.begin("a")
+            self.assertTrue(self.requests.reached(number, 2))
+            for node in order:
+                self.assertNoResult(done)
+                self.requests.answered(number, node, node[:1].encode())
+            self.assertEqual(self.successResultOf(done), expected)
+
+    def test_unexpectedIsFound(self) -> None:
+        """
+        It is waited for until somebody looked who it is, and then as others
+        are; if it is nobody, no longer.
+        """
+        for others in ["a"], ["a", "new"]:
+            number, done = self.begin("a")
+            self.requests.answered(number, "a", b"a")
+            self.assertTrue(self.requests.reached(number, 2))
+            self.assertNoResult(done)
+            self.requests.awaits(number, others)
+            if "new" in others:
+                self.assertNoResult(done)
+                self.clock.advance(2.1)
+            answers = self.successResultOf(done)
+            self.assertEqual(set(answers), {"me", *others})
+
+    def test_expected(self) -> None:
+        """
+        When those who got it are those who are known, nobody has to look.
+        """
+        number, _ = self.begin("a", "b")
+        self.assertFalse(self.requests.reached(number, 2))
+        number, _ = self.begin()
+        self.assertFalse(self.requests.reached(number, 0))
+        self.assertFalse(self.requests.reached(number, 1))
 
     def test_notReached(self) -> None:
         """

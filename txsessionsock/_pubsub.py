@@ -6,10 +6,12 @@ Subscribing to channels of a Redis, and asking it things beside that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .interfaces import StoreFailure
@@ -59,6 +61,8 @@ class PubSub:
         asked.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         address: RedisAddress,
@@ -66,12 +70,16 @@ class PubSub:
         timeout: float,
         channels: Iterable[bytes],
         *,
+        prepare: Callable[[], Deferred[None]],
         ready: Callable[[], object],
         lost: Callable[[], object],
         received: Callable[[bytes], object],
     ) -> None:
         """
         @param timeout: How many seconds there are for an answer.
+
+        @param prepare: Called before subscribing, which goes on if it did not
+            fail.
 
         @param ready: Called when L{isReady} became true, and C{lost} when it
             did not stay so.
@@ -84,11 +92,13 @@ class PubSub:
         self._reactor = reactor
         self._timeout = timeout
         self._channels = tuple(channels)
+        self._prepare = prepare
         self._ready = ready
         self._lost = lost
         self._received = received
         self._confirmed: set[bytes] = set()
-        self._isRefused = False
+        self._isAsked = self._isRefused = self._isTold = False
+        self._visit = 0
         self._timer: IDelayedCall | None = None
         self._hearing = Link(
             address,
@@ -127,6 +137,7 @@ class PubSub:
         Wait for the answers to what was asked, then disconnect.
         """
         self._stopTimer()
+        self._visit += 1
         self.isReady = False
         closing = gatherResults([self._other.close(), self._hearing.close()])
         return closing.addCallback(lambda _: None)
@@ -134,20 +145,41 @@ class PubSub:
     def _up(self) -> None:
         self._confirmed.clear()
         if self._isRefused:
-            self._later(_RETRY, self._subscribe)
+            self._later(_RETRY, self._begin)
         else:
-            self._subscribe()
+            self._begin()
 
-    def _subscribe(self) -> None:
+    def _begin(self) -> None:
         self._isRefused = True
-        self._hearing.tell(b"SUBSCRIBE", *self._channels)
-        self._later(self._timeout, self._notSubscribed)
+        visit = self._visit
 
-    def _notSubscribed(self) -> None:
-        self._hearing.drop("it does not let us subscribe")
+        def prepared(_: None) -> None:
+            if visit == self._visit:
+                self._isAsked = True
+                self._hearing.tell(b"SUBSCRIBE", *self._channels)
+                why = "it does not answer a SUBSCRIBE"
+                self._later(self._timeout, partial(self._hearing.drop, why))
+
+        def failed(failure: Failure) -> None:
+            failure.trap(StoreFailure)
+            if visit == self._visit:
+                why = failure.getErrorMessage()
+                self._hearing.drop(why.removeprefix(f"{self._hearing.address}: "))
+
+        self._prepare().addCallbacks(prepared, failed)
 
     def _down(self) -> None:
+        self._visit += 1
         self._stopTimer()
+        # It hangs up on us: the answer was an error, which is nobody's reply.
+        if self._isAsked and self._isRefused and not self._isTold:
+            self._isTold = True
+            self._log.warn(
+                "{address}: it does not let us subscribe to {channels}; trying again",
+                address=self._hearing.address,
+                channels=b", ".join(self._channels).decode(),
+            )
+        self._isAsked = False
         self._confirmed.clear()
         self._look()
 
@@ -165,7 +197,7 @@ class PubSub:
         """
         isSubscribed = self._confirmed.issuperset(self._channels)
         if isSubscribed and self._isRefused:
-            self._isRefused = False
+            self._isRefused = self._isTold = False
             self._stopTimer()
         if isSubscribed and not self._asking.isUp:
             _connect(self._asking)

@@ -6,6 +6,7 @@ A bus on a Redis.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -106,6 +107,9 @@ class RedisBus:
             self._reactor,
             timeout,
             (self._all, self._channel(self.node)),
+            # First be expected, then be reached, so that nobody is reached who
+            # is not expected.
+            prepare=lambda: Deferred.fromCoroutine(self._presence.announce()),
             ready=self._connected,
             lost=self._lost,
             received=self._received,
@@ -114,8 +118,11 @@ class RedisBus:
             self.node, self._nodes, prefix, lifetime, self._pubsub.ask
         )
         self._starting: IDelayedCall | None = None
+        self._unsure: list[int] = []
+        self._isLooking = False
         self._beating: IDelayedCall | None = None
         self._visit = 0
+        self._complaint = ""
         self._whenReady: list[Deferred[None]] = []
         self._lostAt = 0.0
         self._isJoined = False
@@ -133,7 +140,8 @@ class RedisBus:
 
     def ready(self) -> Deferred[None]:
         """
-        @return: A L{Deferred} that fires when this node takes part.
+        @return: A L{Deferred} that fires when this node takes part.  It fails
+            with L{StoreUnavailable} if the bus is closed before.
         """
         if self._isJoined:
             return succeed(None)
@@ -152,14 +160,35 @@ class RedisBus:
         except BusFull:
             return fail()
         self._publish(self._all, Question(self.node, number, command)).addCallbacks(
-            # This node got it too.
-            lambda count: self._requests.reached(number, count - 1),
-            partial(self._requests.failed, number),
+            partial(self._reached, number), partial(self._requests.failed, number)
         )
         self._handling.own(
             self.node, command, partial(self._requests.answered, number, self.node)
         )
         return answers
+
+    def _reached(self, number: int, count: int) -> None:
+        # This node got it too.
+        if self._requests.reached(number, count - 1):
+            self._unsure.append(number)
+            if not self._isLooking:
+                self._isLooking = True
+                Deferred.fromCoroutine(self._lookAgain()).addErrback(self._died)
+
+    async def _lookAgain(self) -> None:
+        """
+        More nodes were reached than are known: see who they are.
+        """
+        try:
+            while self._unsure:
+                unsure, self._unsure = self._unsure, []
+                with suppress(StoreFailure):
+                    await self._presence.look(self._reactor.seconds)
+                others = self._nodes.others(self._reactor.seconds())
+                for number in unsure:
+                    self._requests.awaits(number, others)
+        finally:
+            self._isLooking = False
 
     def close(self) -> Deferred[None]:
         if self._isClosed:
@@ -170,6 +199,9 @@ class RedisBus:
             self._starting.cancel()
         self._stopBeating()
         self._requests.stop()
+        waiting, self._whenReady = self._whenReady, []
+        for ready in waiting:
+            ready.errback(StoreUnavailable("the bus is closed"))
 
         async def close() -> None:
             try:
@@ -203,9 +235,10 @@ class RedisBus:
             self._beating.cancel()
 
     def _beat(self) -> None:
-        Deferred.fromCoroutine(self._live(self._visit)).addErrback(
-            partial(self._log.failure, "node {node} failed", node=self.node)
-        )
+        Deferred.fromCoroutine(self._live(self._visit)).addErrback(self._died)
+
+    def _died(self, failure: Failure) -> None:
+        self._log.failure("node {node} failed", failure, node=self.node)
 
     async def _live(self, visit: int) -> None:
         """
@@ -220,18 +253,23 @@ class RedisBus:
             if not self._isJoined:
                 await self._publish(self._all, Hello(self.node))
         except StoreFailure as error:
-            if visit == self._visit:
-                delay = min(_RETRY, delay)
-                self._log.warn(
-                    "node {node} cannot say that it is there: {why}",
-                    node=self.node,
-                    why=error,
-                )
+            delay = min(_RETRY, delay)
+            self._complain(visit, str(error))
         else:
+            self._complaint = ""
             if visit == self._visit and not self._isJoined:
                 self._joined()
         if visit == self._visit:
             self._beating = self._reactor.callLater(delay, self._beat)
+
+    def _complain(self, visit: int, complaint: str) -> None:
+        if visit == self._visit and complaint != self._complaint:
+            self._complaint = complaint
+            self._log.warn(
+                "node {node} cannot say that it is there: {why}; trying again",
+                node=self.node,
+                why=complaint,
+            )
 
     def _joined(self) -> None:
         self._isJoined = True

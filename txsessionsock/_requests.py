@@ -31,6 +31,8 @@ class _Request:
     @ivar gone: Who will not.
 
     @ivar reached: How many others got it, once that is known.
+
+    @ivar isUnsure: Whether those were more than were expected.
     """
 
     size: int
@@ -40,6 +42,7 @@ class _Request:
     answers: Answers = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     reached: int | None = None
+    isUnsure: bool = False
 
     def isComplete(self, own: str) -> bool:
         """
@@ -49,7 +52,9 @@ class _Request:
             return False
         if len(self.answers) > self.reached:
             return True
-        return all(n in self.answers or n in self.gone for n in self.awaited)
+        return not self.isUnsure and all(
+            n in self.answers or n in self.gone for n in self.awaited
+        )
 
 
 class Requests:
@@ -103,13 +108,29 @@ class Requests:
             self._timer = self._reactor.callLater(self._timeout, self._due)
         return number, request.done
 
-    def reached(self, number: int, count: int) -> None:
+    def reached(self, number: int, count: int) -> bool:
         """
         It is known how many other nodes got a request.
+
+        @return: Whether those are more than were expected.  Then L{awaits}
+            has to be called when it is known who they are.
+        """
+        request = self._pending.get(number)
+        if request is None:
+            return False
+        request.reached = count
+        request.isUnsure = count >= len(request.awaited)
+        self._look(number, request)
+        return request.isUnsure and number in self._pending
+
+    def awaits(self, number: int, others: Iterable[str]) -> None:
+        """
+        It is known who there is besides those who were expected.
         """
         request = self._pending.get(number)
         if request is not None:
-            request.reached = count
+            request.isUnsure = False
+            request.awaited.update(others)
             self._look(number, request)
 
     def answered(self, number: int, node: str, answer: bytes | None) -> None:

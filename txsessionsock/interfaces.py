@@ -431,7 +431,8 @@ class IBus(Interface):
             answer in time, where it is unknown whether the command came.  It
             fails with L{StoreUnavailable} if other nodes cannot be reached
             and with L{BusFull} if too much waits for answers; then no node
-            got the command.
+            got the command.  It fails with another L{StoreFailure} if it is
+            unknown which other nodes did.
 
         @raise ValueError: The command is too long.
         """
