@@ -1,0 +1,3 @@
+"""
+Measurements that are kept, to be repeated: see README.md.
+"""
