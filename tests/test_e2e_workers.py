@@ -32,6 +32,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from .certificates import Certificates
+from .redisserver import RedisServer
 from .servers import (
     MODULES,
     PATIENCE,
@@ -170,6 +171,36 @@ async def test_oneSession(tmp_path: Path) -> None:
         codes = {(await each.closes())[0] for each in [*one, *two]}
         assert codes == {4401}
         print({pid: len(sockets) for pid, sockets in found.items()})
+
+
+@pytest.mark.redis
+@inReactor
+async def test_redis(tmp_path: Path) -> None:
+    """
+    The same with a Redis, whose password is in no log and on no command line.
+    """
+    with RedisServer(password="hush-hush") as redis:
+        given = {**PATHS, "SESSIONSOCK_STORE": redis.url, "SESSIONSOCK_SECRET": SECRET}
+        options = (*CREW, "--workers=2", "--per-message")
+        async with twistd(*options, cwd=tmp_path, environment=given) as server:
+            await server.until(lambda: len(readied(server)) == 2)
+            visitor = await visitorOf(server)
+            one, two = (await manned(visitor, 20)).values()
+            for n in range(1, 11):
+                await visitor.post("/add?visits")
+                for each in one[0], two[0]:
+                    assert (await each.ask(["get", "visits"]))[1] == 1 + n
+            await visitor.post("/logout")
+            codes = {(await each.closes())[0] for each in [*one, *two]}
+            assert codes == {4401}
+            for pid in server.transport.pid, *readied(server):
+                command = Path(f"/proc/{pid}/cmdline").read_text()
+                assert "hush-hush" not in command
+                assert "--per-message" in command
+            server.signal("TERM")
+            assert await server.ends() == 0
+        assert "hush-hush" not in server.log + server.errors
+        assert "Traceback" not in server.log
 
 
 @inReactor
