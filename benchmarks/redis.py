@@ -18,7 +18,7 @@ import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from tests.redisnodes import nodes, spread, work
+from tests.rediscrew import nodes, spread, work
 from tests.redisserver import RedisServer
 from txsessionsock._redis import Link
 from txsessionsock._redisurl import RedisAddress

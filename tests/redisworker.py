@@ -1,5 +1,5 @@
 """
-Programs of their own for L{tests.redisnodes}: they use the Redis directly, as a
+Programs of their own for L{tests.rediscrew}: they use the Redis directly, as a
 web application does, and visit nodes.  Each does the task that its argument
 describes in JSON, and says in JSON what it found.
 """

@@ -14,7 +14,7 @@ import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
 
 from txsessionsock.stores.redis import RedisStore
 
-from .redisnodes import begin, nodes, spread, stored, together, work
+from .rediscrew import begin, nodes, spread, stored, together, work
 from .redisserver import RedisServer, proxy, sharedServer
 from .servers import Twistd, inReactor, reactor
 from .visitors import Socket, Visitor

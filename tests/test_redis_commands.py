@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from .redisnodes import nodes, work
+from .rediscrew import nodes, work
 from .redisserver import sharedServer
 from .servers import inReactor
 
