@@ -30,6 +30,12 @@ How many seconds may pass until a connection is found dead on which nothing is
 asked.
 """
 
+_AT_ONCE = 100
+"""
+How many calls to fail in one turn of the reactor: whoever asked will do
+something about it.
+"""
+
 _NOT_NOW = ("LOADING", "MASTERDOWN", "NOAUTH")
 """
 With what words a Redis says that it does nothing at present.
@@ -237,20 +243,23 @@ class Link:
         Fail what waits too long, and let go of a connection that hangs.
         """
         now, self._watchdog = self.reactor.seconds(), None
-        while self._waiting and self._waiting[0].deadline <= now:
-            self._waiting.popleft().fail(self._unavailable(self._problem))
         pending = [] if self._connection is None else self._connection.pending()
-        late = [call for call in pending if call.deadline <= now]
         if pending and (pending[0].sent or 0.0) + self.timeout <= now:
             self.drop("it hangs")
-        for call in late:
+        for call in [call for call in pending if call.isLate(now)][:_AT_ONCE]:
             call.fail(self._late())
+        for _ in range(_AT_ONCE):
+            if self._waiting and self._waiting[0].isLate(now):
+                self._waiting.popleft().fail(self._unavailable(self._problem))
         left = [call.deadline for call in list(self._waiting)[:1]]
         left += [call.deadline for call in pending if not call.answer.called][:1]
         if pending and self._connection is not None:
             left.append((pending[0].sent or 0.0) + self.timeout)
         if left:
-            delay = max(0.01, min(left) - now)
+            if self._watchdog is not None:
+                # Whoever was told asked again.
+                self._watchdog.cancel()
+            delay = max(0.0, min(left) - now)
             self._watchdog = self.reactor.callLater(delay, self._checkTimes)
 
     def pushed(self, message: list[Any]) -> None:
