@@ -32,7 +32,11 @@ from .service import CannotStart
 
 __all__ = ["Command", "Workers"]
 
-_TWISTD = "from twisted.scripts.twistd import run; run()"
+_TWISTD = (
+    # Ctrl-C is for the parent, also before a worker can say so itself.
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+    " from twisted.scripts.twistd import run; run()"
+)
 
 _log = Logger()
 
