@@ -78,9 +78,11 @@ class GoneTests(SaveCase):
         """
         self.session["mine"] = 1
         self.put(n=1)
+        self.store.hold("replace")
         update = self.session.update(len)
         saved = self.session.save()
         self.successResultOf(self.session.destroy())
+        self.store.release()
         self.run_(1)
         self.failureResultOf(update, NoSuchSession)
         self.assertGone(saved)

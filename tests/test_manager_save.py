@@ -4,8 +4,11 @@ Tests for L{txsessionsock._saving}: what is written, and when.
 
 from __future__ import annotations
 
+from itertools import count
 from operator import methodcaller
 from typing import Any
+
+from twisted.internet.task import LoopingCall
 
 from txsessionsock import _saving
 from txsessionsock.interfaces import (
@@ -167,12 +170,36 @@ class ConflictTests(SaveCase):
         """
         self.session["mine"] = 1
         self.put(n=10)
+        self.patch(_saving, "_AT_ONCE", 0)
         saved = self.session.save()
         self.assertNoResult(saved)
         self.session["mine"] = 2
         self.session["n"] += 1
         self.settled(saved)
         self.assertEqual(self.stored(), {"n": 11, "mine": 2})
+
+    def test_alwaysLate(self) -> None:
+        """
+        Whoever writes all the time does not keep others from it: the first
+        tries follow each other at once, and later ones a look at what there is.
+        """
+        others = LoopingCall(lambda: self.put(n=next(numbers)))
+        others.clock = self.clock
+        numbers = count(1)
+        self.addCleanup(others.stop)
+        others.start(0.001)
+        inner: Any = self.store.inner
+        replace = inner.replace
+
+        def late(*args: Any) -> Any:
+            if self.calls("replace") <= 5:
+                self.put(n=next(numbers))
+            return replace(*args)
+
+        inner.replace = late
+        self.session["mine"] = 1
+        self.settled(self.session.save())
+        self.assertEqual(self.calls("replace"), 6)
 
     def test_noNumber(self) -> None:
         """

@@ -47,8 +47,7 @@ class UpdateTests(SaveCase):
         """
         self.put(n=10, theirs=1)
         updated = self.session.update(addOne)
-        self.assertNoResult(updated)
-        self.assertEqual(self.settled(updated), 11)
+        self.assertEqual(self.successResultOf(updated), 11)
         self.assertEqual(self.stored(), {"n": 11, "theirs": 1})
 
     def test_onTop(self) -> None:

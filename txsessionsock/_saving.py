@@ -45,6 +45,11 @@ _JITTER = (0.002, 0.1)
 Up to how many seconds to wait after a conflict, at first and in the long run.
 """
 
+_AT_ONCE = 3
+"""
+How often to try again without waiting, on what was found instead.
+"""
+
 _PATIENCE = 2
 """
 How often to try again at once what the store did not do nor answer.
@@ -229,7 +234,12 @@ class Saving:
         except SessionConflict as conflict:
             live.record.refused(attempt)
             live.absorb(conflict.current)
-            await self._backend.sleep(_backOff(_JITTER, tries))
+            if tries >= _AT_ONCE:
+                # Whoever waits has to look again, or loses to those who write
+                # all the time.
+                await self._backend.sleep(_backOff(_JITTER, tries))
+                live.checkAlive()
+                self._learn(await self._backend.load(live.key))
             return False
         except NoSuchSession:
             live.endGone()
