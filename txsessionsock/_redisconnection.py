@@ -120,8 +120,10 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
 
     def connectionLost(self, why: Any) -> None:
         self.settle()
-        super().connectionLost(why)
+        # First, or whoever asks again when there is no answer would ask this
+        # connection, and for ever.
         self.factory.link.lost(self, why)
+        super().connectionLost(why)
 
 
 class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types.

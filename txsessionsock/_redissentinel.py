@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
 
 from ._redisurl import RedisAddress
 from .interfaces import StoreUnavailable
@@ -70,6 +71,7 @@ class Sentinels:
         self._ends = [to(host, port) for host, port in address.hosts]
         self._most = len(self._ends) // 2 + 1
         self._services: list[ClientService] = []
+        self._problem = ""
 
     async def master(self) -> Master:
         """
@@ -79,7 +81,8 @@ class Sentinels:
         """
         for master, _ in (await self._ask()).most_common(1):
             return master
-        raise StoreUnavailable("no sentinel knows where the master is")
+        why = self._problem and f": {self._problem}"
+        raise StoreUnavailable(f"no sentinel knows where the master is{why}")
 
     async def deny(self, master: Master) -> bool:
         """
@@ -98,16 +101,22 @@ class Sentinels:
                 enough.callback(None)
 
         def answered(master: Master | None) -> None:
-            if master is not None and not enough.called:
+            if master is None:
+                self._problem = "there is none of that name"
+            elif not enough.called:
                 said[master] += 1
                 if said[master] == self._most:
                     isEnough()
                 elif not grace:
                     grace.append(deferLater(self._reactor, _GRACE, isEnough))
 
+        def failed(failure: Failure) -> None:
+            if not failure.check(CancelledError):
+                self._problem = failure.getErrorMessage()
+
         asking = [self._asked(end) for end in self._ends]
         for question in asking:
-            question.addCallbacks(answered, lambda _: None)
+            question.addCallbacks(answered, failed)
         DeferredList(asking).addCallback(isEnough)
         try:
             await enough
