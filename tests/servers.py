@@ -167,7 +167,8 @@ class Twistd(ProcessProtocol, Conditions):
         self.transport.signalProcess(name)
 
     def outReceived(self, data: bytes) -> None:
-        self.log += data.decode()
+        # A terminal ends lines in its own way.
+        self.log += data.decode().replace("\r\n", "\n")
         self.happened()
 
     def errReceived(self, data: bytes) -> None:
@@ -188,6 +189,7 @@ async def twistd(
     environment: Mapping[str, str] | None = None,
     inFront: bool = True,
     pidfile: str | Path = "",
+    terminal: bool = False,
 ) -> AsyncIterator[Twistd]:
     """
     Run a server until the end of the block.
@@ -195,6 +197,8 @@ async def twistd(
     @param listen: On how many ports.  With 0, it need not come that far.
 
     @param inFront: Whether not to make a daemon of itself.
+
+    @param terminal: Whether to start it from a terminal of its own.
     """
     server = Twistd()
     ports = ["--listen=tcp:0:interface=127.0.0.1"] * listen
@@ -209,6 +213,7 @@ async def twistd(
         command,
         {**inherited, **(given if environment is None else environment)},
         str(cwd),
+        usePTY=terminal,
     )
     try:
         if listen:

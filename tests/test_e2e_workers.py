@@ -583,3 +583,22 @@ async def test_alone() -> None:
         server.signal("HUP")
         await server.until(lambda: "SIGHUP: nothing to do" in server.log)
         assert (await visitor.get("/sessionsock.js")).code == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@inReactor
+async def test_terminalClosed(workers: int, tmp_path: Path) -> None:
+    """
+    Who closes the terminal that a server was started from ends it, as ever;
+    but its sockets are told.
+    """
+    store = f"sqlite:{tmp_path / 'sessions'}"
+    options = "--store", store, "--workers", str(workers)
+    async with twistd(*CREW, *options, environment=PATHS, terminal=True) as server:
+        await server.until(lambda: workers == 1 or server.log.count("is ready") == 2)
+        visitor = Visitor(server.port)
+        await visitor.post("/add?n")
+        socket = await visitor.connect()
+        server.transport.loseConnection()
+        assert (await socket.closes())[0] == 1001
+        await server.ends()

@@ -169,7 +169,9 @@ class ServiceTests(SynchronousTestCase):
         self.start()
         self.assertEqual(handlers, {})
         reactor: Any = SimpleNamespace(
-            callWhenRunning=lambda f: f(), callFromThread=lambda f: f()
+            callWhenRunning=lambda f: f(),
+            callFromThread=lambda f: f(),
+            stop=lambda: None,
         )
         self.service._reactor = reactor
         self.service.startService()

@@ -16,7 +16,7 @@ from typing import Any
 from twisted.logger import Logger
 
 
-__all__ = ["exitWith", "onSignals", "report"]
+__all__ = ["endsWithTerminal", "exitWith", "onSignals", "report"]
 
 _log = Logger()
 
@@ -40,6 +40,24 @@ def onSignals(
 
     # Not before: the reactor takes SIGTERM when it begins to run.
     reactor.callWhenRunning(install)
+
+
+def endsWithTerminal(
+    end: Callable[[], object], otherwise: Callable[[], object]
+) -> Callable[[], object]:
+    """
+    What to do on C{SIGHUP}: end, if that is because the terminal was closed
+    from which this process was started.
+    """
+    hadTerminal = os.isatty(0)
+
+    def hungUp() -> None:
+        if hadTerminal and not os.isatty(0):
+            end()
+        else:
+            otherwise()
+
+    return hungUp
 
 
 def exitWith(status: int) -> None:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._listening import CannotListen, listen
-from ._twistd import onSignals, report
+from ._twistd import endsWithTerminal, onSignals, report
 from ._visits import VisitedSite
 from .manager import SessionManager
 from .sockets import SessionSockets
@@ -96,7 +96,8 @@ class SessionSockService(Service):
         super().startService()
         if self._reactor is not None:
             # It would end this process at once, with no session stored.
-            onSignals(self._reactor, {SIGHUP: self._hungUp})
+            hungUp = endsWithTerminal(self._reactor.stop, self._hungUp)
+            onSignals(self._reactor, {SIGHUP: hungUp})
 
     def _hungUp(self) -> None:
         _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")

@@ -26,7 +26,7 @@ from ._handover import Handover
 from ._listening import CannotListen, Sharing, listen
 from ._process import Overseer, WorkerProcess
 from ._slot import Pace, Slot
-from ._twistd import exitWith, onSignals, report
+from ._twistd import endsWithTerminal, exitWith, onSignals, report
 from .service import CannotStart
 
 
@@ -127,9 +127,10 @@ class Workers(Service):
         # The workers have the end to read from.  It says nothing but that we
         # are gone, which no other way does if we are killed.
         self._lifeline, self._life = os.pipe()
+        hungUp = endsWithTerminal(self.interrupt, self.hangUp)
         onSignals(
             self._reactor,
-            {SIGTERM: self.interrupt, SIGINT: self.interrupt, SIGHUP: self.hangUp},
+            {SIGTERM: self.interrupt, SIGINT: self.interrupt, SIGHUP: hungUp},
         )
         self._reactor.callWhenRunning(self._begin)
 
