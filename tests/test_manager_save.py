@@ -137,6 +137,22 @@ class WritingTests(SaveCase):
         self.assertEqual(self.stored(), {"n": 1})
         self.assertQuiet()
 
+    def test_stopsWhileReleased(self) -> None:
+        """
+        What is stored already when the last holder leaves, or the process
+        ends, is not missed.
+        """
+        self.session["n"] = 1
+        self.store.hold("replace")
+        saved = self.session.save()
+        released = self.manager.release(self.session, self.holder)
+        stopped = self.manager.stop()
+        self.store.release()
+        for done in saved, released, stopped:
+            self.successResultOf(done)
+        self.assertEqual(self.stored(), {"n": 1})
+        self.assertEqual(self.flushLoggedErrors(), [])
+
 
 class ConflictTests(SaveCase):
     """

@@ -196,6 +196,9 @@ class Saving:
     async def _store(self) -> None:
         live = self._live
         tries = 0
+        if live.reason is None and not self.isBusy:
+            # All that was to be stored is, perhaps by the last one to hold it.
+            return
         live.checkAlive()
         if live.record.isInDoubt:
             self._learn(await self._backend.load(live.key))
