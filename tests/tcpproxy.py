@@ -30,6 +30,8 @@ class Proxy(Conditions):
 
     @ivar accepted: How many connections there ever were.
 
+    @ivar asked: How many pieces were handed over to the server.
+
     @ivar latency: For how many seconds whatever comes is kept, in each
         direction.
     """
@@ -39,6 +41,7 @@ class Proxy(Conditions):
         self.target = target
         self.port = 0
         self.accepted = 0
+        self.asked = 0
         self.latency = 0.0
         self.isHeld = False
         self._ends: list[_End] = []
@@ -50,6 +53,12 @@ class Proxy(Conditions):
         How many clients are connected.
         """
         return sum(end.isClient and end.isOpen for end in self._ends)
+
+    def hasAccepted(self, wanted: int) -> bool:
+        """
+        Whether there ever were so many connections.
+        """
+        return self.accepted >= wanted
 
     @property
     def held(self) -> int:
@@ -158,7 +167,13 @@ class _End(Protocol):
         self._proxy.joined(self)
 
     def dataReceived(self, data: bytes) -> None:
-        self._later(lambda other: other.transport.write(data))
+        def write(other: _End) -> None:
+            other.transport.write(data)
+            if self.isClient:
+                self._proxy.asked += 1
+                self._proxy.happened()
+
+        self._later(write)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.isOpen = False
