@@ -147,6 +147,13 @@ async def commands(redis: RedisServer, quick: bool) -> None:
         new = turns[slot]
         return store.replace(f"k{slot}", values[1 - new], values[new], KEEP)
 
+    def bareReplace(slot: int) -> Deferred[Any]:
+        turns[slot] ^= 1
+        new = turns[slot]
+        arguments = values[1 - new], values[new], b"keep"
+        key = b"k%d" % slot
+        return link.ask(b"EVALSHA", _REPLACE.digest, b"1", key, *arguments)
+
     def ping(slot: int) -> Deferred[Any]:
         return link.ask(b"PING")
 
@@ -168,7 +175,8 @@ async def commands(redis: RedisServer, quick: bool) -> None:
 
     count = 500 if quick else 20_000
     for name, ask in (
-        ("EVALSHA of 2 x 250 bytes, watched", replace),
+        ("EVALSHA of 2 x 250 bytes, by the store", replace),
+        ("the same without the store", bareReplace),
         ("the same by plain txredisapi", stockReplace),
         ("PING", ping),
         ("the same by plain txredisapi", stockPing),

@@ -28,7 +28,7 @@ EXPECTED = (
     "deleted: node 1: median worst",
     "deleted while all connections are killed: node 1: median",
     "expired: node 1: median",
-    "EVALSHA of 2 x 250 bytes, watched, 50 in flight: us",
+    "EVALSHA of 2 x 250 bytes, by the store, 50 in flight: us",
     "PING, 50 in flight: us",
     "second node: bytes for each of 400 keys",
 )
