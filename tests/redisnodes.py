@@ -1,96 +1,93 @@
 """
-Nodes on one Redis, and other programs that visit them.
+Nodes on a Redis, for the tests of the bus.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from statistics import median
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.utils import getProcessOutputAndValue
+from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from txsessionsock.frameworks.express import Express
+from txsessionsock._requests import Answers
+from txsessionsock.bus import RedisBus
+from txsessionsock.interfaces import StoreFailure, StoreTimeout, StoreUnavailable
 
-from .redisserver import RedisServer
-from .redisworker import ROOT, command
-from .servers import SECRET, Twistd, reactor, twistd
+from .servers import reactor
 
 
-__all__ = ["begin", "nodes", "spread", "stored", "together", "work"]
+__all__ = ["Node", "nodes", "portOf"]
 
-_ENVIRONMENT = {
-    "PYTHONPATH": str(Path(__file__).parent),
-    "SESSIONSOCK_SECRET": SECRET,
-}
+
+class Node(RedisBus):
+    """
+    A node that keeps what it gets, and answers how much that is.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        options.setdefault("timeout", 0.5)
+        options.setdefault("lifetime", 1.5)
+        super().__init__(url, reactor, **options)
+        self.got: list[bytes] = []
+        self.handle(self._keep)
+
+    def _keep(self, command: bytes) -> bytes:
+        self.got.append(command)
+        return b"%d" % len(self.got)
+
+    async def lost(self) -> None:
+        """
+        Ask until it is known that there is no connection.
+        """
+        with suppress(StoreUnavailable):
+            while True:
+                with suppress(StoreTimeout):
+                    await self.request(b"?")
+
+    async def until(self, expected: dict[str, bool]) -> Answers:
+        """
+        Ask until these nodes answer, or do not.
+        """
+        answers: Answers = {}
+        end = reactor.seconds() + 8
+        while {node: bool(answer) for node, answer in answers.items()} != expected:
+            assert reactor.seconds() < end, answers
+            try:
+                answers = await self.request(b"?")
+            except StoreFailure:
+                answers = {}
+            await deferLater(reactor, 0.01)
+        return answers
 
 
 @asynccontextmanager
-async def nodes(count: int, store: str, *options: str) -> AsyncIterator[list[Twistd]]:
+async def nodes(
+    *urls: str, among: Sequence[Node] = (), **options: Any
+) -> AsyncIterator[list[Node]]:
     """
-    Run servers in processes of their own, one session for each message, until
-    the end of the block.
+    Nodes that know each other.  Nothing may fail in a way that nobody expects.
+
+    @param among: Who else is there.
     """
-    arguments = ["--protocol", "e2e.till.Till", "--per-message", "--store", store]
-    async with AsyncExitStack() as stack:
-        servers = [
-            twistd(*arguments, *options, environment=_ENVIRONMENT) for _ in range(count)
-        ]
-        yield await together(*map(stack.enter_async_context, servers))
+    with capturedLogs() as events:
+        made = [Node(url, **options) for url in urls]
+        try:
+            await gatherResults([node.ready() for node in made])
+            everybody = [*among, *made]
+            for node in everybody:
+                await node.until({each.node: True for each in everybody})
+            yield made
+        finally:
+            await gatherResults([node.close() for node in made])
+    failures = [e for e in events if e["log_level"] >= LogLevel.critical]
+    assert not failures, [formatEvent(event) for event in failures]
 
 
-async def work(task: str, redisPort: int, **arguments: Any) -> Any:
+def portOf(url: str) -> int:
     """
-    Have a program of its own do one of the tasks of L{tests.redisworker}.
-
-    @return: What it found.
+    The port of a server.
     """
-    program, *rest = command(task, SECRET, redisPort, **arguments)
-    out, errors, status = await getProcessOutputAndValue(
-        program, rest, os.environ, str(ROOT), reactor
-    )
-    assert status == 0, errors.decode()
-    return json.loads(out)
-
-
-def begin(redis: RedisServer, **data: Any) -> tuple[str, str]:
-    """
-    Make a session, as another program.
-
-    @return: The key, and the value of the cookie.
-    """
-    framework = Express(SECRET)
-    sessionID = framework.newSessionID()
-    key = framework.key(sessionID)
-    redis.command("SET", key, json.dumps({"cookie": {}, **data}), "EX", 86400)
-    return key, framework.cookieValue(sessionID)
-
-
-def stored(redis: RedisServer, key: str) -> dict[str, Any]:
-    """
-    What is in a session.
-    """
-    data: dict[str, Any] = json.loads(redis.command("GET", key))
-    del data["cookie"]
-    return data
-
-
-async def together(*works: Any) -> list[Any]:
-    """
-    Do several things at once.
-    """
-    begun = [Deferred.fromCoroutine(work) for work in works]
-    results: list[Any] = await gatherResults(begun, consumeErrors=True)
-    return results
-
-
-def spread(seconds: list[float]) -> str:
-    """
-    Median and worst, in milliseconds.
-    """
-    return f"median {1000 * median(seconds):.2f} ms, worst {1000 * max(seconds):.1f} ms"
+    return int(url.rsplit(":", maxsplit=1)[-1].split("/", maxsplit=1)[0])

@@ -1,0 +1,381 @@
+"""
+Tests for L{txsessionsock.bus.RedisBus}, on real servers.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock import _redis
+from txsessionsock._envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock.bus import RedisBus
+from txsessionsock.interfaces import (
+    BusFull,
+    IBus,
+    StoreTimeout,
+    StoreUnavailable,
+)
+from txsessionsock.testing import BusContract
+
+from .redisnodes import Node, nodes, portOf
+from .redisserver import RedisServer, proxy, sharedServer
+from .servers import inReactor, reactor
+
+
+if TYPE_CHECKING:
+    _Base = SynchronousTestCase
+else:
+    # Before a contract, which prepares after this.
+    _Base = object
+
+pytestmark = pytest.mark.redis
+
+_T = TypeVar("_T")
+
+_prefixes = count()
+
+
+class _Fixture(_Base):
+    """
+    Buses that are closed in the end.
+    """
+
+    def setUp(self) -> None:
+        self.prefix = f"bus{next(_prefixes)}:"
+        self.url = sharedServer().url
+        super().setUp()
+
+    def makeBus(self) -> IBus:
+        bus = RedisBus(self.url, reactor, prefix=self.prefix)
+        self.addCleanup(lambda: self.wait(bus.close()))
+        return bus
+
+    def makeOther(self, bus: IBus) -> IBus:
+        return self.makeBus()
+
+    def joined(self, bus: IBus) -> None:
+        assert isinstance(bus, RedisBus)
+        self.wait(bus.ready())
+
+    def wait(self, answer: Deferred[_T]) -> _T:
+        result: _T = pytest_twisted.blockon(answer)
+        return result
+
+
+class RedisBusContractTests(_Fixture, BusContract, SynchronousTestCase):
+    """
+    What is promised for all buses.
+    """
+
+
+class RESP2ContractTests(_Fixture, BusContract, SynchronousTestCase):
+    """
+    The same without hiredis, where a connection that hears can say nothing.
+    """
+
+    def setUp(self) -> None:
+        self.patch(_redis, "canBePushed", lambda: False)
+        super().setUp()
+
+
+@inReactor
+async def test_traces() -> None:
+    """
+    A node leaves a set and a key with a lifetime in its Redis, two channels
+    while it is connected, and nothing when it is closed.  It looks at nothing
+    else in the Redis.
+    """
+    with RedisServer() as server:
+        async with nodes(server.url, server.url) as (one, two):
+            names = {one.node.encode(), two.node.encode()}
+            keys = server.command("KEYS", "*")
+            expected = {b"sessionsock:node:" + name for name in names}
+            assert set(keys) == {b"sessionsock:nodes", *expected}
+            assert set(server.command("SMEMBERS", "sessionsock:nodes")) == names
+            for key in expected:
+                assert 0 < server.command("PTTL", key) <= 1500
+            channels = server.command("PUBSUB", "CHANNELS")
+            mine = {b"sessionsock:0:to:" + name for name in names}
+            assert set(channels) == {b"sessionsock:0:all", *mine}
+        # As often as this test asked itself.
+        assert server.command("KEYS", "*") == []
+        assert b"cmdstat_scan" not in server.command("INFO", "commandstats")
+        statistics = server.command("INFO", "commandstats")
+        assert statistics.count(b"cmdstat_keys:calls=2,") == 1
+        assert server.command("PUBSUB", "CHANNELS") == []
+
+
+@inReactor
+async def test_cost() -> None:
+    """
+    A command costs a C{PUBLISH} for the question and one for each answer of
+    another node, and nothing else.
+    """
+    with RedisServer() as server:
+        async with nodes(*[server.url] * 3, lifetime=60.0) as (one, *_):
+            server.command("CONFIG", "RESETSTAT")
+            for _ in range(10):
+                assert len(await one.request(b"?")) == 3
+            lines = server.command("INFO", "commandstats").decode().split()[2:]
+    calls = {line.split(":")[0]: line.split("=")[1].split(",")[0] for line in lines}
+    # What this test asked is not meant.
+    del calls["cmdstat_auth"], calls["cmdstat_config|resetstat"]
+    assert calls == {"cmdstat_publish": "30"}
+
+
+@inReactor
+async def test_databases() -> None:
+    """
+    Databases are apart, although the channels of a Redis are not.
+    """
+    url = sharedServer().url
+    async with nodes(url, url) as (one, two), nodes(url[:-1] + "1") as (other,):
+        assert set(await one.request(b"!")) == {one.node, two.node}
+        assert set(await other.request(b"!")) == {other.node}
+        assert two.got[-1] == b"!"
+        assert other.got.count(b"!") == 1
+
+
+@inReactor
+async def test_hanging() -> None:
+    """
+    A node that hangs is reported when the time is up, and gone when its
+    lifetime is; when it goes on it is there again, and has done what it was
+    told.
+    """
+    url = sharedServer().url
+    async with proxy(portOf(url)) as slow, nodes(url) as (one,):
+        far = f"redis://127.0.0.1:{slow.port}/0"
+        async with nodes(far, among=[one]) as (two,):
+            slow.hold()
+            began = reactor.seconds()
+            answers = await one.request(b"x")
+            took = reactor.seconds() - began
+            assert answers[two.node] is None
+            assert answers[one.node] is not None
+            assert 0.4 < took < 1.0, took
+            await one.until({one.node: True})
+            gone = reactor.seconds() - began
+            assert gone < 2.5, gone
+            await slow.heal()
+            await two.until({one.node: True, two.node: True})
+            await one.until({one.node: True, two.node: True})
+        await one.until({one.node: True})
+
+
+@inReactor
+async def test_cutOff() -> None:
+    """
+    A node that was killed, as far as its Redis can tell, is reported without
+    waiting, and gone when its lifetime is over.  Its own requests fail, and
+    reach nobody, not even itself.
+    """
+    url = sharedServer().url
+    async with proxy(portOf(url)) as line, nodes(url) as (one,):
+        far = f"redis://127.0.0.1:{line.port}/0"
+        async with nodes(far, among=[one]) as (two,):
+            await line.refuse()
+            await line.cut()
+            await one.until({one.node: True, two.node: False})
+            began = reactor.seconds()
+            for _ in range(10):
+                answers = await one.request(b"x")
+                assert answers[two.node] is None
+            assert reactor.seconds() - began < 0.4
+            before = len(two.got)
+            with pytest.raises(StoreUnavailable):
+                await two.request(b"y")
+            assert len(two.got) == before
+            assert b"y" not in one.got
+            await one.until({one.node: True})
+            assert reactor.seconds() - began < 2.5
+            await line.listen()
+            await two.ready()
+            await one.until({one.node: True, two.node: True})
+
+
+@inReactor
+async def test_restart() -> None:
+    """
+    A Redis that was restarted without data is used again by itself.  A node
+    that was there before and is not back yet is not forgotten.
+    """
+    with RedisServer() as server:
+        async with proxy(server.port) as line, nodes(server.url, lifetime=3.0) as made:
+            far = f"redis://127.0.0.1:{line.port}/0"
+            async with nodes(far, among=made, lifetime=3.0) as (two,):
+                (one,) = made
+                await line.refuse()
+                server.restart(lose=True)
+                answers = await one.until({one.node: True, two.node: False})
+                assert answers[two.node] is None
+                await line.listen()
+                await one.until({one.node: True, two.node: True})
+                await two.until({one.node: True, two.node: True})
+
+
+@inReactor
+async def test_redisHangs() -> None:
+    """
+    While the Redis hangs, a request fails when the time is up; it is unknown
+    who got it.  The next ones fail at once.
+    """
+    with RedisServer() as server:
+        async with nodes(server.url, server.url) as (one, two):
+            server.pause()
+            began = reactor.seconds()
+            with pytest.raises(StoreTimeout):
+                await one.request(b"x")
+            assert reactor.seconds() - began < 1.0
+            await two.lost()
+            with pytest.raises(StoreUnavailable):
+                await two.request(b"y")
+            server.resume()
+            for node in one, two:
+                await node.until({one.node: True, two.node: True})
+            assert b"y" not in one.got + two.got
+
+
+@inReactor
+async def test_full() -> None:
+    """
+    When a node hangs, only so much waits for it; what is refused reaches
+    nobody, and what is not arrives in order.
+    """
+    url = sharedServer().url
+    async with proxy(portOf(url)) as slow, nodes(url, waiting=50) as (one,):
+        far = f"redis://127.0.0.1:{slow.port}/0"
+        async with nodes(far, among=[one], timeout=5.0) as (two,):
+            slow.hold()
+            asking = [one.request(b"%d" % n) for n in range(50)]
+            for _ in range(2):
+                with pytest.raises(BusFull, match="50 commands"):
+                    await one.request(b"too much")
+            assert [each[two.node] for each in await gatherResults(asking)] == [
+                None
+            ] * 50
+            # There is room again.
+            last = one.request(b"last")
+            slow.release()
+            assert (await last)[two.node] is not None
+    expected = [*(b"%d" % n for n in range(50)), b"last"]
+    for node in one, two:
+        assert [each for each in node.got if each != b"?"] == expected
+
+
+@inReactor
+async def test_hostile() -> None:
+    """
+    What others publish is ignored unless it is a message between nodes, and
+    nothing of it is logged; an answer that nobody asked for is too.
+    """
+    server = sharedServer()
+    async with nodes(server.url, server.url) as (one, two):
+        with capturedLogs() as events:
+            for raw in (
+                b"",
+                b"secret",
+                b"\x91" * 100_000,
+                b"\xff" * 100,
+                seal(Hello("x" * 301)),
+            ):
+                server.command("PUBLISH", "sessionsock:0:all", raw)
+                server.command("PUBLISH", f"sessionsock:0:to:{one.node}", raw)
+            for envelope in (
+                Answer(two.node, 10**9, b"late"),
+                Answer("stranger", 0, None),
+                Hello("visitor"),
+                Bye("visitor"),
+                Bye(one.node),
+                Question(one.node, 1, b"not mine"),
+            ):
+                server.command("PUBLISH", "sessionsock:0:all", seal(envelope))
+            # A stranger answered, so it counts as a node for a lifetime.
+            await one.until({one.node: True, two.node: True, "stranger": False})
+            await one.until({one.node: True, two.node: True})
+    texts = [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn]
+    assert len([text for text in texts if "ignored a message of" in text]) == 15
+    assert not any("secret" in text for text in texts)
+    assert b"not mine" not in one.got
+
+
+@inReactor
+async def test_leftovers() -> None:
+    """
+    Who is in the set but has no key any more is not expected, and removed.
+    Somebody who only listens is not waited for.
+    """
+    server = sharedServer()
+    server.command("SADD", "sessionsock:nodes", "dead", b"\xff\xfe")
+    server.command("SET", "sessionsock:node:dying", 1, "PX", 700)
+    server.command("SADD", "sessionsock:nodes", "dying")
+    with server.client() as listener:
+        listener.command("SUBSCRIBE", "sessionsock:0:all")
+        made = Node(server.url)
+        await made.ready()
+        await made.until({made.node: True, "dying": False})
+        members = server.command("SMEMBERS", "sessionsock:nodes")
+        assert set(members) == {made.node.encode(), b"dying"}
+        await made.until({made.node: True})
+        began = reactor.seconds()
+        for _ in range(10):
+            assert list(await made.request(b"?")) == [made.node]
+        assert reactor.seconds() - began < 0.4
+        await made.close()
+
+
+@inReactor
+async def test_notAllowed() -> None:
+    """
+    Where a Redis does not let us subscribe, that is tried once a second and
+    logged, until it does.
+    """
+    user = "user joe on >pass ~* resetchannels +@all"
+    with RedisServer(user) as server, capturedLogs() as events:
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        node.ready()
+        with pytest.raises(StoreUnavailable):
+            await node.request(b"?")
+        await deferLater(reactor, 2.5)
+        made = server.command("INFO", "stats").split(b"received:")[1].split()[0]
+        assert 2 <= int(made) < 10, made
+        server.command("ACL", "SETUSER", "joe", "allchannels")
+        await node.until({node.node: True})
+        await node.close()
+    texts = [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn]
+    assert [text for text in texts if "let us subscribe to sessionsock:0:all, " in text]
+    assert len(texts) < 4, texts
+    assert not any("pass" in text for text in texts)
+
+
+@inReactor
+async def test_closing() -> None:
+    """
+    A node that closes answers nothing any more, and the others know at once.
+    Closing ends also if there is no Redis.
+    """
+    with RedisServer() as server:
+        async with nodes(server.url, server.url, server.url) as (one, two, three):
+            asking = two.request(b"x")
+            await two.close()
+            with pytest.raises(StoreTimeout):
+                await asking
+            await one.until({one.node: True, three.node: True})
+            with pytest.raises(StoreUnavailable):
+                await two.request(b"y")
+            server.stop()
+            await one.lost()
+            waiting = one.ready()
+            await one.close()
+            with pytest.raises(StoreUnavailable):
+                await waiting
+    never = Node(server.url)
+    await never.close()
