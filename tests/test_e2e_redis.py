@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.e2e]
 WRITERS = 20
 TIMES = 100
 
-MESSAGES = int(os.environ.get("SESSIONSOCK_MESSAGES", "500"))
+MESSAGES = int(os.environ.get("SESSIONSOCK_MESSAGES", "300"))
 """
 In how many messages to look for a stale answer.
 """
