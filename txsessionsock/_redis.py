@@ -9,13 +9,12 @@ from collections import deque
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._reactor import clockOf
-from ._rediscall import Call
+from ._rediscall import Call, said
 from ._redisconnection import Connection, Factory, Refusal, canBePushed
 from ._redisend import Way, encode
 from ._redisurl import RedisAddress
@@ -116,7 +115,7 @@ class Link:
         self._probing: IDelayedCall | None = None
         self._problem = ""
         self._told = ""
-        self._isClosed = False
+        self._isClosed = self._isDone = False
 
     def send(self, call: Call) -> Deferred[Any]:
         """
@@ -138,10 +137,11 @@ class Link:
             self._watchdog = self.reactor.callLater(self.timeout, self._checkTimes)
         return call.answer
 
-    def _prepare(self, call: Call, now: float) -> None:
+    def _prepare(self, call: Call, now: float) -> Call:
         call.link = self
         call.answer = Deferred(self._cancelled)
         call.deadline = now + self.timeout
+        return call
 
     def ask(self, *arguments: bytes) -> Deferred[Any]:
         """
@@ -172,7 +172,14 @@ class Link:
         self._isClosed = True
         return last.addBoth(self._close)
 
-    def _close(self, _: object) -> Deferred[None] | None:
+    def _close(self, _: object) -> Deferred[Any] | None:
+        connection, now = self._connection, self.reactor.seconds()
+        if self.isUp and connection is not None and connection.pending():
+            # A script that the server did not know was sent again.
+            last = self._prepare(Call(b"PING"), now)
+            connection.put(last, now)
+            return last.answer.addBoth(self._close)
+        self._isDone = True
         for timer in self._watchdog, self._probing:
             if timer is not None and timer.active():
                 timer.cancel()
@@ -180,11 +187,10 @@ class Link:
         for call in list(self._waiting):
             call.fail(self._unavailable("it is closed"))
         self._waiting.clear()
-        if self._connection is not None:
-            self._connection.transport.abortConnection()
         if self._factory is None:
             return None
-        ended = DeferredList([self._factory.disconnect(), self._way.close()])
+        self._factory.abort()
+        ended = DeferredList([self._way.close(), self._factory.disconnect()])
         return ended.addCallback(lambda _: None)
 
     def drop(self, problem: str) -> None:
@@ -212,7 +218,7 @@ class Link:
         """
         The answer is an error.
         """
-        text = str(error)
+        text = said(error)
         if not isinstance(error, Refusal):
             call.fail(self._late())
         elif call.retry(text):
@@ -223,7 +229,7 @@ class Link:
         elif text.startswith(_NOT_NOW):
             call.fail(self._unavailable(text))
         else:
-            call.fail(StoreError(f"{self.address}: {text[:200]}"))
+            call.fail(StoreError(f"{self.address}: {text}"))
 
     def _again(self, call: Call) -> None:
         if self._connection is not None and self.isUp:
@@ -255,7 +261,7 @@ class Link:
         left += [call.deadline for call in pending if not call.answer.called][:1]
         if pending and self._connection is not None:
             left.append((pending[0].sent or 0.0) + self.timeout)
-        if left:
+        if left and not self._isDone:
             if self._watchdog is not None:
                 # Whoever was told asked again.
                 self._watchdog.cancel()
@@ -284,8 +290,8 @@ class Link:
 
         def failed(failure: Failure) -> None:
             if connection is self._connection:
-                said = failure.getErrorMessage()
-                self.drop(said.removeprefix(f"{self.address}: "))
+                problem = failure.getErrorMessage()
+                self.drop(problem.removeprefix(f"{self.address}: "))
 
         Deferred.fromCoroutine(self._greet(connection)).addErrback(failed)
 
@@ -359,15 +365,18 @@ class Link:
 
         self.ask(*probe).addCallbacks(answered, failed)
 
-    def lost(self, connection: Connection, reason: Failure) -> None:
+    def lost(self, connection: Connection, problem: str) -> None:
         """
         A connection is gone.
+
+        @param problem: Why, if that has not been said.
         """
         if connection is self._connection:
             self._connection = None
-            if not reason.check(ConnectionAborted):
-                self._problem = _text(reason.value)
+            self._problem = problem or self._problem
             self._isDown()
+        elif problem and not connection.isKnown:
+            self.troubled(problem)
 
     def _isDown(self) -> None:
         if self._probing is not None and self._probing.active():
@@ -382,7 +391,7 @@ class Link:
         """
         There was a problem with a connection, or with getting one.
         """
-        self._problem = _text(error)
+        self._problem = said(error)
         self._tell()
 
     def _tell(self) -> None:
@@ -393,7 +402,3 @@ class Link:
                 address=self.address,
                 problem=self._problem,
             )
-
-
-def _text(error: object) -> str:
-    return str(error).strip() or type(error).__name__

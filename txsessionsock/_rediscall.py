@@ -17,7 +17,7 @@ from .interfaces import SessionError, StoreError, StoreFailure
 if TYPE_CHECKING:
     from ._redis import Link
 
-__all__ = ["Call"]
+__all__ = ["Call", "said"]
 
 
 class Call:
@@ -94,3 +94,18 @@ class Call:
         """
         if not self.answer.called:
             self.answer.errback(error)
+
+
+def said(error: object) -> str:
+    """
+    What an error says, in one line, and without what was asked.
+    """
+    match error:
+        case Exception(args=[[*_, [*_, str(last)]]]):
+            # OpenSSL's, whose last word is plain.
+            return f"TLS: {last}"
+        case Exception() if type(error).__name__ == "VerificationError":
+            return "TLS: the certificate is that of another host"
+    # A server that does not know a command repeats it, arguments and all.
+    text = str(error).partition(", with args")[0]
+    return text[:200].strip() or type(error).__name__

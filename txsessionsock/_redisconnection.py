@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
+from twisted.python.failure import Failure
 
-from ._rediscall import Call
+from ._rediscall import Call, said
 
 
 if TYPE_CHECKING:
@@ -53,8 +55,16 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
     factory: Factory
     hasPushes = False
 
+    @property
+    def isKnown(self) -> bool:
+        """
+        Whether the server knows who we are.
+        """
+        return bool(self._ready)
+
     @inlineCallbacks
     def connectionMade(self) -> Any:
+        self.factory.connection = self
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
@@ -120,10 +130,18 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
 
     def connectionLost(self, why: Any) -> None:
         self.settle()
+        self.factory.connection = None
         # First, or whoever asks again when there is no answer would ask this
         # connection, and for ever.
-        self.factory.link.lost(self, why)
+        self.factory.link.lost(self, "" if self._isOurs(why) else said(why.value))
         super().connectionLost(why)
+
+    def _isOurs(self, why: Failure) -> bool:
+        """
+        Whether the connection was lost because we wanted that.
+        """
+        isClosed = self.transport.disconnecting and why.check(ConnectionDone)
+        return bool(isClosed or why.check(ConnectionAborted))
 
 
 class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types.
@@ -145,6 +163,7 @@ class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types
             username=address.user,
         )
         self.link = link
+        self.connection: Connection | None = None
 
     def stopTrying(self) -> Deferred[None]:
         # txredisapi would give up for ever when it is not let in at once, also
@@ -155,4 +174,14 @@ class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types
         return 0.0
 
     def connectionError(self, why: str) -> None:
-        self.link.troubled(why)
+        # Why it was lost, the link knows better.
+        if not why.endswith("Lost connection"):
+            self.link.troubled(why)
+
+    def abort(self) -> None:
+        """
+        Close the connection, whatever it is doing: one that has not yet become
+        secure would wait for the server to answer.
+        """
+        if self.connection is not None:
+            self.connection.transport.abortConnection()

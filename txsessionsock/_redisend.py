@@ -72,6 +72,7 @@ class Way:
         self._master: Master | None = None
         self._moved: Callable[[], object] = lambda: None
         self._checking: Deferred[Any] = succeed(None)
+        self._isClosed = False
         self.failures = 0
 
     def __repr__(self) -> str:
@@ -90,9 +91,10 @@ class Way:
             try:
                 end = await self._end()
                 return await end.connect(factory)
-            except CancelledError:
-                raise
             except Exception as error:
+                # Endpoints have several words for that they were cancelled.
+                if self._isClosed or isinstance(error, CancelledError):
+                    raise
                 self._troubled(error)
 
     async def _end(self) -> IStreamClientEndpoint:
@@ -134,8 +136,9 @@ class Way:
 
     def close(self) -> Deferred[Any]:
         """
-        Hear no more of sentinels.
+        Hear no more of sentinels, and give up when cancelled.
         """
+        self._isClosed = True
         self._checking.cancel()
         return succeed(None) if self._sentinels is None else self._sentinels.close()
 

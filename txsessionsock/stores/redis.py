@@ -168,9 +168,13 @@ class RedisStore:
         """
         Wait for the answers to what was asked, then disconnect.
         """
-        self._deadlines.clear()
-        self._tracking.clear()
-        return self._link.close()
+
+        def closed(_: object) -> None:
+            # Only now: answers that came last set deadlines.
+            self._deadlines.clear()
+            self._tracking.clear()
+
+        return self._link.close().addCallback(closed)
 
     # What the link tells.
 
