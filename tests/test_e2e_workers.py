@@ -112,6 +112,18 @@ async def manned(visitor: Visitor, count: int) -> dict[int, list[Socket]]:
     return found
 
 
+async def untilGreeted(socket: Socket, counts: list[int]) -> None:
+    """
+    Say hello to Ada, until so many of each worker have it.
+    """
+    found: Any = None
+    while found != sorted(counts):
+        socket.say(["greet", "Ada"])
+        while isinstance(answer := await socket.next(), str) or len(answer) != 2:
+            assert answer == "hello"
+        found = answer[1]
+
+
 @implementer(IReadDescriptor)
 class _Death:
     """
@@ -190,6 +202,8 @@ async def test_redis(tmp_path: Path) -> None:
                 await visitor.post("/add?visits")
                 for each in one[0], two[0]:
                     assert (await each.ask(["get", "visits"]))[1] == 1 + n
+            await one[0].ask(["name", "Ada"])
+            await untilGreeted(one[0], [len(one), len(two)])
             await visitor.post("/logout")
             codes = {(await each.closes())[0] for each in [*one, *two]}
             assert codes == {4401}

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_tap -*-
 """
-The store that C{--store} names.
+What C{--store} names: the store, and the way to others that use it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ._options import refuse
-from .interfaces import ISessionStore, SessionError, StoreError
+from .interfaces import IBus, ISessionStore, SessionError, StoreError
 from .stores._sqliteopen import openFile
 from .stores.memory import MemoryStore
 from .stores.sqlite import SQLiteStore
 
 
-__all__ = ["isShared", "storeAt"]
+__all__ = ["busAt", "isShared", "storeAt"]
 
 _Opened = tuple[ISessionStore, Callable[[], Deferred[None]] | None]
 
@@ -88,6 +88,20 @@ def _redis(place: str, reactor: Any) -> _Opened:
     except (ValueError, SessionError) as error:
         refuse(f"--store: {error}")
     return store, store.close
+
+
+def busAt(place: str, reactor: Any) -> IBus | None:
+    """
+    @param place: Where sessions are; one that L{storeAt} took.
+
+    @return: What brings messages to other nodes with the same sessions, if
+        there can be such a thing.
+    """
+    if place.partition(":")[0].lower() not in _REDIS:
+        return None
+    from .bus import RedisBus  # noqa: PLC0415  # Only who asks for it.
+
+    return RedisBus(place, reactor)
 
 
 def _shown(place: str) -> str:

@@ -18,28 +18,41 @@ from twisted.web.wsgi import WSGIResource
 
 from ._options import Options, refuse
 from .demo import demo
-from .interfaces import SessionError
+from .hub import Hub
+from .interfaces import IBus, SessionError
 from .manager import SessionManager
 from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from .sockets import SessionSockets
 from .web import ClientScript, SessionedResource, SessionSocketResource
 
 
-__all__ = ["attempt", "rootFor"]
+__all__ = ["attempt", "joined", "rootFor"]
 
 _T = TypeVar("_T")
 
 
+def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> Hub:
+    """
+    Have the sockets found by others, by what their protocol says.
+
+    @param bus: How others are reached; L{None} if there are none.
+    """
+    hub = Hub(sockets, bus)
+    for name, f in getattr(protocol, "indexes", {}).items():
+        hub.index(name, f)
+    return hub
+
+
 def rootFor(
     options: Options, manager: SessionManager, reactor: Any
-) -> tuple[IResource, SessionSockets]:
+) -> tuple[IResource, SessionSockets, type | None]:
     """
-    @return: The root of the site, and the sockets in it.
+    @return: The root of the site, the sockets in it, and their protocol.
 
     @raise SystemExit: It cannot be served; with one line that says why.
     """
     if options["protocol"] is None:
-        return _demo(options, manager)
+        return *_demo(options, manager), None
     factory, sockets = _sockets(options, manager, reactor)
     root = _Root(_pages(options, manager, reactor))
     path = options["socket-path"].strip("/")
@@ -47,7 +60,7 @@ def rootFor(
         refuse("--socket-path is one name, such as ws")
     root.putChild(path.encode("utf-8"), SessionSocketResource(factory))
     root.putChild(b"sessionsock.js", ClientScript())
-    return root, sockets
+    return root, sockets, factory.protocol
 
 
 def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:

@@ -14,8 +14,8 @@ Or have L{enable} do it for the Autobahn factory that you have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
@@ -156,7 +156,13 @@ class SessionSocketProtocol(Sessioned, _Application):
     Autobahn calls C{onOpen}, C{onMessage} and C{onClose} is called after
     C{sessionConnected}, C{sessionMessageReceived} and C{sessionDisconnected},
     as part of the same handler.
+
+    @cvar indexes: By what else than their sessions the L{Hub<txsessionsock.hub.Hub>}
+        of C{twistd sessionsock} is to find them: for each name, what makes a
+        value of a session; see C{Hub.index}.
     """
+
+    indexes: ClassVar[Mapping[str, Callable[[Session], object]]] = {}
 
 
 class SessionSocketFactory(WebSocketServerFactory):

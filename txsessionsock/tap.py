@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
@@ -20,8 +21,8 @@ from twisted.logger import Logger
 from ._handover import Handover
 from ._listening import Adopting, Sharing
 from ._options import SECRET, STORE, Options, refuse
-from ._place import isShared, storeAt
-from ._site import attempt, rootFor
+from ._place import busAt, isShared, storeAt
+from ._site import attempt, joined, rootFor
 from ._visits import VisitedSite
 from ._worker import WorkerService, leaveToParent
 from .frameworks.express import Express
@@ -51,12 +52,14 @@ def makeService(options: Options) -> SessionSockService | Workers:
         leaveToParent()
         adopting = Adopting(reactor, handover.sockets)
         parts = _parts(options, _secrets(options), adopting, reactor)
+        parts = _withHub(parts, options, reactor)
         return WorkerService(**parts, handover=handover, reactor=reactor)
     service: SessionSockService | Workers
     if options["workers"] > 1:
         service = _workers(options, reactor)
     else:
         parts = _parts(options, _secrets(options), reactor, reactor)
+        parts = _withHub(parts, options, reactor)
         service = SessionSockService(**parts, reactor=reactor)
     if not options["listen"] and not options["protocol"]:
         _log.info("the demo is at http://localhost:8080/")
@@ -104,7 +107,7 @@ def _parts(
     more = {"cookieName": options["cookie"]} if options["cookie"] else {}
     framework = attempt("cookie", Express, secrets, **more)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
-    root, sockets = rootFor(options, manager, reactor)
+    root, sockets, protocol = rootFor(options, manager, reactor)
     return {
         "site": VisitedSite(root, reactor),
         "endpoints": [
@@ -114,7 +117,30 @@ def _parts(
         "sockets": sockets,
         "drain": options["drain"],
         "closeStore": closeStore,
+        "protocol": protocol,
     }
+
+
+def _withHub(
+    parts: Mapping[str, Any], options: Options, reactor: Any
+) -> Mapping[str, Any]:
+    """
+    Have the sockets found by others: of a server that serves, not of the
+    parent of workers.
+    """
+    store = options["store"]
+    hub = joined(parts["sockets"], parts["protocol"], busAt(store, reactor))
+
+    async def close() -> None:
+        await hub.close()
+        if parts["closeStore"] is not None:
+            await parts["closeStore"]()
+
+    def closeAll() -> Deferred[None]:
+        return Deferred.fromCoroutine(close())
+
+    own = {name: part for name, part in parts.items() if name != "protocol"}
+    return {**own, "closeStore": closeAll}
 
 
 def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:

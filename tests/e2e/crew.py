@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.web.server import Request
 
@@ -20,12 +20,20 @@ from .desk import Desk, Pages
 
 class Crew(Desk):
     """
-    Tells its process id with every answer, and stops it for a while if asked
-    to.
+    Tells its process id with every answer, stops it for a while if asked to,
+    and says hello to those of a name.
     """
 
-    def sessionMessageReceived(self, message: Any, session: Session) -> None:
+    indexes: ClassVar = {"name": lambda session: session.get("name")}
+
+    async def sessionMessageReceived(self, message: Any, session: Session) -> None:
         verb, key = message
+        if verb == "greet":
+            reached = await self.factory.sockets.hub.by("name", key).send("hello")
+            self.send([os.getpid(), sorted(reached.values())])
+            return
+        if verb == "name":
+            session[verb] = key
         if verb == "block":
             time.sleep(key)
         elif verb == "add":
