@@ -5,18 +5,20 @@ node or the Redis does not do what it should.
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import deferLater
 
@@ -46,7 +48,7 @@ class Far(Twistd):
         """
         What it is called.
         """
-        return re.findall(r"node (\S+)\n", self.log)[0]
+        return str(re.findall(r"node (\S+)\n", self.log)[0])
 
     @property
     def ports(self) -> list[int]:
@@ -137,7 +139,8 @@ async def scene(
             for each in far:
                 await each.listens()
             made = Scene(server, hub, far)
-            made.ports = [port.getHost().port, *(each.port for each in far)]
+            address: Any = port.getHost()
+            made.ports = [address.port, *(each.port for each in far)]
             made.cookie = await mint(store, {})
             await made.reaches(hub.room("nobody"), *[0] * (others + 1))
             yield made
@@ -147,7 +150,7 @@ async def scene(
                     each.signal("KILL")
                 await each.ends()
                 assert "Traceback" not in each.errors, each.errors
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
             for ending in factory.sockets.goAway(), factory.sockets.manager.stop():
                 await ending.addTimeout(PATIENCE, reactor)
             await gatherResults([hub.close(), store.close()])
@@ -203,12 +206,7 @@ async def test_order() -> None:
         for reached in await gatherResults(reaching):
             assert reached == dict.fromkeys(made.nodes, 1)
         for socket in sockets:
-            await socket.until(
-                lambda socket=socket: (
-                    len(told(socket, "far")) == MANY
-                    and len(told(socket, "near")) == MANY
-                )
-            )
+            await socket.until(partial(hears, socket, 2 * MANY))
             for who in "near", "far":
                 assert told(socket, who) == list(range(MANY))
 
@@ -279,7 +277,7 @@ async def test_restart() -> None:
                 made.nodes, 1
             )
             for socket in sockets:
-                await socket.until(lambda socket=socket: "back" in socket.received)
+                await socket.until(partial(operator.contains, socket.received, "back"))
 
 
 @inReactor
@@ -334,6 +332,13 @@ async def second(made: Scene) -> str:
     raw = framework.dumps(document, reactor.seconds())
     made.server.command("SET", framework.key(sessionID), raw)
     return framework.cookieValue(sessionID)
+
+
+def hears(socket: Socket, many: int) -> bool:
+    """
+    Whether a socket got that many numbers.
+    """
+    return len(told(socket, "far") + told(socket, "near")) == many
 
 
 def told(socket: Socket, who: str) -> list[int]:
