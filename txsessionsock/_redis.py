@@ -35,7 +35,7 @@ How many calls to fail in one turn of the reactor: whoever asked will do
 something about it.
 """
 
-_NOT_NOW = ("LOADING", "MASTERDOWN", "NOAUTH")
+_NOT_NOW = ("BUSY ", "LOADING", "MASTERDOWN", "NOAUTH")
 """
 With what words a Redis says that it does nothing at present.
 """
