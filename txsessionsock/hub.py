@@ -253,9 +253,8 @@ class Hub:
         if not self._indexes:
             return
         for client in self._members.of(sessionLabel(session.id)):
-            if client.session is session:
-                for name in self._indexes:
-                    self._index(client, name)
+            for name in self._indexes:
+                self._index(client, name)
 
     def _index(self, client: Client, name: str) -> None:
         session = client.session
