@@ -23,7 +23,7 @@ from twisted.logger import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from txsessionsock._redis import Call, Link
+from txsessionsock._redis import Link
 from txsessionsock._redisurl import RedisAddress
 from txsessionsock.interfaces import StoreFailure
 from txsessionsock.stores.redis import RedisStore
@@ -167,9 +167,10 @@ class RedisCase(SynchronousTestCase):
         self.addCleanup(lambda: self.wait(link.close()))
         return link
 
-    def ask(self, link: Link, *words: str | bytes) -> Deferred[Any]:
+    def ear(self, link: Link) -> Ear:
         """
-        Ask something.
+        Who hears what a link tells.
         """
-        parts = [w if isinstance(w, bytes) else w.encode() for w in words]
-        return link.send(Call(*parts))
+        ear = link._listener
+        assert isinstance(ear, Ear)
+        return ear
