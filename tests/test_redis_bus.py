@@ -112,6 +112,22 @@ async def test_traces() -> None:
 
 
 @inReactor
+async def test_permissions() -> None:
+    """
+    It needs no more than the README says.
+    """
+    commands = "+hello +select +ping +publish +subscribe +set +del +pttl"
+    user = "user bus on >pass resetkeys ~sessionsock:* resetchannels &sessionsock:*"
+    with RedisServer(f"{user} -@all {commands} +sadd +srem +smembers") as server:
+        url = server.url.replace("//", "//bus:pass@")
+        async with nodes(url, url) as (one, two):
+            assert len(await one.request(b"x")) == 2
+            await two.close()
+            assert len(await one.request(b"y")) == 1
+        assert server.command("KEYS", "*") == []
+
+
+@inReactor
 async def test_cost() -> None:
     """
     A command costs a C{PUBLISH} for the question and one for each answer of

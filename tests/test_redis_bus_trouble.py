@@ -28,8 +28,7 @@ pytestmark = pytest.mark.redis
 async def test_hanging() -> None:
     """
     A node that hangs is reported when the time is up, and gone when its
-    lifetime is; when it goes on it is there again, and has done what it was
-    told.
+    lifetime is; when it goes on it is there again.
     """
     url = sharedServer().url
     async with proxy(portOf(url)) as slow, nodes(url) as (one,):
