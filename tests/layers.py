@@ -40,6 +40,7 @@ LAYERS: dict[str, int] = {
     "_rediscall": 2,
     "_redisconnection": 2,
     "_redisend": 2,
+    "_redisgreeting": 2,
     "_redissentinel": 2,
     "_requests": 2,
     "bus": 2,

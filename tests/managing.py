@@ -34,7 +34,7 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     What is to happen, but for looking whether a store has answered in time,
     which ends by itself.
     """
-    calls: list[IDelayedCall] = clock.getDelayedCalls()
+    calls = clock.getDelayedCalls()
     return [call for call in calls if "Backend._checkTimes" not in repr(call)]
 
 

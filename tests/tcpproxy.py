@@ -108,6 +108,21 @@ class Proxy(Conditions):
         for end in self._ends:
             end.flush()
 
+    def straggle(self) -> None:
+        """
+        Let pass what was held before L{heal}.
+        """
+        for end in self._ends:
+            end.isSilent = False
+            end.flush()
+
+    @property
+    def reached(self) -> int:
+        """
+        How many connections to the server are open.
+        """
+        return sum(not end.isClient and end.isOpen for end in self._ends)
+
     def delay(self, seconds: float) -> None:
         """
         Be slow from now on, in each direction.
@@ -177,7 +192,9 @@ class _End(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.isOpen = False
-        if reason.check(ConnectionDone):
+        isLate = self._proxy.isHeld or self.isSilent
+        # What was sent before is not to be lost by the way.
+        if reason.check(ConnectionDone) or isLate:
             self._later(lambda other: other.transport.loseConnection())
         else:
             self._later(lambda other: other.transport.abortConnection())

@@ -17,6 +17,7 @@ from ._reactor import clockOf
 from ._rediscall import Call, said
 from ._redisconnection import Connection, Factory, Refusal, canBePushed
 from ._redisend import Way, encode
+from ._redisgreeting import Greeting
 from ._redisurl import RedisAddress
 from .interfaces import StoreError, StoreTimeout, StoreUnavailable
 
@@ -105,7 +106,11 @@ class Link:
         self._listener = listener
         self.reactor = clockOf(reactor)
         self.timeout = timeout
-        self._tracks = tracks
+        self._greeting = Greeting(
+            speaksThree=canBePushed() and (tracks or subscribes),
+            tracks=tracks,
+            wantsMaster=address.service is not None,
+        )
         self.subscribes = subscribes
         self._way = Way(address, self.reactor, timeout, self.troubled)
         self._factory: Factory | None = None
@@ -200,6 +205,7 @@ class Link:
         self._problem = problem
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._greeting.lost(isInDoubt=bool(connection.pending()))
             connection.transport.abortConnection()
         self._isDown()
 
@@ -299,35 +305,16 @@ class Link:
         """
         @raise StoreFailure: It is of no use.
         """
-        isThree = canBePushed() and (self._tracks or self.subscribes)
-        commands: list[tuple[bytes, ...]] = [(b"PING",)]
-        if isThree:
-            commands.append((b"HELLO", b"3", b"SETNAME", b"txsessionsock"))
-        if isThree and self._tracks:
-            commands.append((b"CLIENT", b"TRACKING", b"ON"))
-        if self.address.service is not None:
-            commands.append((b"ROLE",))
-        calls = [Call(*command) for command in commands]
-        now = self.reactor.seconds()
-        for call in calls:
+
+        def ask(*arguments: bytes) -> Deferred[Any]:
+            call, now = Call(*arguments), self.reactor.seconds()
             self._prepare(call, now)
             connection.put(call, now)
-        answers = await DeferredList(
-            [call.answer for call in calls], consumeErrors=True
-        )
-        replies: dict[bytes, Any] = {}
-        for (name, *_), (isDone, reply) in zip(commands, answers, strict=True):
-            if isDone:
-                replies[name] = reply
-            # That it refuses a command is no reason not to use the others.
-            elif not reply.check(StoreError):
-                reply.raiseException()
-        if self.address.service is not None:
-            role = replies.get(b"ROLE", [b"nothing that it tells us"])[0]
-            if role != b"master":
-                raise self._unavailable(f"it is no master, but {role.decode()}")
-        self.hasPushes = connection.hasPushes = b"HELLO" in replies
-        self.isTracking = self.hasPushes and b"CLIENT" in replies
+            return call.answer
+
+        skills = await self._greeting.greet(ask)
+        self.hasPushes = connection.hasPushes = skills.hasPushes
+        self.isTracking = skills.isTracking
         if connection is self._connection:
             self._isReady(connection)
 
@@ -373,6 +360,7 @@ class Link:
         """
         if connection is self._connection:
             self._connection = None
+            self._greeting.lost(isInDoubt=bool(connection.pending()))
             self._problem = problem or self._problem
             self._isDown()
         elif problem and not connection.isKnown:

@@ -241,8 +241,10 @@ class ISessionStore(Interface):
     A place where sessions are kept: bytes by key.
 
     Every method returns a L{Deferred} that, beside what its docstring says,
-    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  A
-    store keeps no copies of its own.
+    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  What
+    failed with L{StoreTimeout} is done, if at all, before anything is answered
+    that was asked later: else nobody could find out.  A store keeps no copies
+    of its own.
     """
 
     def load(key: str) -> Deferred[Stored | None]:

@@ -26,12 +26,16 @@ class Crew(Desk):
 
     indexes: ClassVar = {"name": lambda session: session.get("name")}
 
-    async def sessionMessageReceived(self, message: Any, session: Session) -> None:
+    def sessionMessageReceived(self, message: Any, session: Session) -> Any:
         verb, key = message
         if verb == "greet":
-            reached = await self.factory.sockets.hub.by("name", key).send("hello")
-            self.send([os.getpid(), sorted(reached.values())])
-            return
+            return (
+                self.factory.sockets.hub.by("name", key)
+                .send("hello")
+                .addCallback(
+                    lambda reached: self.send([os.getpid(), sorted(reached.values())])
+                )
+            )
         if verb == "name":
             session[verb] = key
         if verb == "block":
@@ -39,6 +43,7 @@ class Crew(Desk):
         elif verb == "add":
             session[key] = session.get(key, 0) + 1
         self.send([os.getpid(), session.get(key) if verb != "block" else None])
+        return None
 
 
 class CrewPages(Pages):

@@ -1,0 +1,125 @@
+# -*- test-case-name: tests.test_redis_link -*-
+"""
+What is said first over a connection to a Redis, and what the answers show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+
+from .interfaces import StoreError, StoreUnavailable
+
+
+__all__ = ["Greeting", "Skills"]
+
+Ask = Callable[..., Deferred[Any]]
+
+
+@dataclass(frozen=True)
+class Skills:
+    """
+    What a connection can do.
+
+    @ivar hasPushes: Whether it speaks RESP3, in which pushed messages and
+        replies are told apart.
+
+    @ivar isTracking: Whether the server reports each change of what was read
+        over it.
+    """
+
+    hasPushes: bool = False
+    isTracking: bool = False
+
+
+class Greeting:
+    """
+    Says it, over one connection after the other.
+    """
+
+    def __init__(self, *, speaksThree: bool, tracks: bool, wantsMaster: bool) -> None:
+        """
+        @param speaksThree: Whether to speak RESP3, if the server does.
+
+        @param tracks: Whether to have tracked what is read.
+
+        @param wantsMaster: Whether only a master will do.
+        """
+        self._name = f"txsessionsock-{token_hex(8)}".encode()
+        self._wantsMaster = wantsMaster
+        self._number: int | None = None
+        self._strays: list[int] = []
+        if speaksThree:
+            first = [(b"HELLO", b"3", b"SETNAME", self._name)]
+        else:
+            first = [(b"CLIENT", b"SETNAME", self._name)]
+        self._commands: list[tuple[bytes, ...]] = [
+            (b"PING",),
+            *first,
+            (b"CLIENT", b"ID"),
+            *([(b"CLIENT", b"TRACKING", b"ON")] if speaksThree and tracks else []),
+            *([(b"ROLE",)] if wantsMaster else []),
+        ]
+
+    def lost(self, *, isInDoubt: bool) -> None:
+        """
+        The connection is gone.
+
+        @param isInDoubt: Whether something that was sent was not answered.
+        """
+        if isInDoubt and self._number is not None:
+            self._strays.append(self._number)
+        self._number = None
+
+    async def greet(self, ask: Ask) -> Skills:
+        """
+        @param ask: Sends a command over a new connection.
+
+        @raise StoreFailure: The connection is of no use.
+        """
+        # All at once.
+        answers = await DeferredList(
+            [ask(*command) for command in self._commands], consumeErrors=True
+        )
+        replies: dict[bytes, Any] = {}
+        for command, (isDone, reply) in zip(self._commands, answers, strict=True):
+            if isDone:
+                replies[b" ".join(command[:2])] = reply
+            # That it refuses a command is no reason not to use the others.
+            elif not reply.check(StoreError):
+                reply.raiseException()
+        if self._wantsMaster:
+            role = replies.get(b"ROLE", [b"nothing that it tells us"])[0]
+            if role != b"master":
+                raise StoreUnavailable(f"it is no master, but {role.decode()}")
+        self._number = replies.get(b"CLIENT ID")
+        await self._killStrays(ask)
+        hasPushes = b"HELLO 3" in replies
+        return Skills(hasPushes, hasPushes and b"CLIENT TRACKING" in replies)
+
+    async def _killStrays(self, ask: Ask) -> None:
+        """
+        See to it that nothing is done any more that was sent over connections
+        which are lost for us.  The server may not have noticed, or hang and
+        find it all later: a write that timed out would be done after we looked
+        whether it was.
+        """
+        try:
+            while self._strays:
+                number = b"%d" % self._strays[-1]
+                found = await ask(b"CLIENT", b"LIST", b"ID", number)
+                # A server that was started anew counts anew.
+                if b" name=%b " % self._name in _bytes(found):
+                    await ask(b"CLIENT", b"KILL", b"ID", number)
+                self._strays.pop()
+        except StoreError:
+            # It may not be allowed to.
+            self._strays.clear()
+
+
+def _bytes(text: Any) -> bytes:
+    return text.encode() if isinstance(text, str) else bytes(text)
