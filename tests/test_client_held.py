@@ -169,6 +169,7 @@ class HeldTests(SocketCase):
         browser = self.browse()
         browser.send("add", 1, 2)
         gate.callback(None)
+        self.clock.advance(0)
         self.assertEqual(self.stored(), {"sum": [1, 2]})
         self.assertEqual(self.events("smessage"), ["add"])
 

@@ -241,4 +241,5 @@ class FreshTests(SocketCase):
         browser.send("a", "b")
         waiting.addErrback(lambda _: None).cancel()
         self.store.release()
+        self.clock.advance(0)
         self.assertEqual(self.events("smessage"), ["a", "b"])

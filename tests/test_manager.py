@@ -101,6 +101,7 @@ class OpenTests(ManagerCase):
         self.failureResultOf(opening[1], CancelledError)
         self.assertNoResult(opening[0])
         self.store.release()
+        self.clock.advance(0)
         sessions = [self.successResultOf(opening[n]) for n in (0, 2)]
         self.assertIs(sessions[0], sessions[1])
         self.assertEqual(self.calls("load"), 1)
@@ -133,6 +134,7 @@ class OpenTests(ManagerCase):
         self.store.release()
         session = self.successResultOf(second)
         self.handle(session, lambda s: s.increment("n"))
+        self.clock.advance(0)
         self.assertEqual(self.stored(), {"n": 2})
 
     def test_missing(self) -> None:
@@ -152,6 +154,7 @@ class OpenTests(ManagerCase):
         self.store.hold("load")
         opening = [self.manager.open(SID, Recorder()) for _ in range(3)]
         self.store.release()
+        self.clock.advance(0)
         for deferred in opening:
             self.failureResultOf(deferred, NoSuchSession)
 
@@ -223,6 +226,7 @@ class OpenTests(ManagerCase):
         first, second = [self.manager.open(SID, holder, 2) for holder in holders]
         self.failureResultOf(self.manager.open(SID, Recorder(), 2), TooManySockets)
         self.store.release()
+        self.clock.advance(0)
         self.successResultOf(first)
         self.failureResultOf(self.manager.open(SID, Recorder(), 2), TooManySockets)
         session = self.successResultOf(second)

@@ -243,6 +243,7 @@ class StoredTests(ManagerCase):
         """
         self.store.hold("replace")
         self.handle(self.session, lambda s: s.update(n=1))
+        self.clock.advance(0)
         first = self.keeper.unsaved()
         self.handle(self.session, lambda s: s.update(m=1))
         second = self.keeper.unsaved()
@@ -271,6 +272,7 @@ class StoredTests(ManagerCase):
         """
         self.store.lose("replace")
         self.handle(self.session, lambda s: s.update(m=1))
+        self.clock.advance(0)
         self.assertEqual(self.holder.numbers, [1])
 
     def test_ended(self) -> None:

@@ -74,6 +74,7 @@ class StrictTests(FreshCase):
         self.assertEqual(self.calls("fence"), 1)
         self.put(n=1)
         self.store.release()
+        self.clock.advance(0)
         for waiting in (first, *later):
             assert waiting is not None
             self.successResultOf(waiting)
@@ -130,6 +131,7 @@ class StrictTests(FreshCase):
         one.cancel()
         self.failureResultOf(one, CancelledError)
         self.store.release()
+        self.clock.advance(0)
         self.successResultOf(other)
 
     def test_blind(self) -> None:

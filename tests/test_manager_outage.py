@@ -40,6 +40,7 @@ class OutageTests(ManagerCase):
         """
         self.beginOutage()
         self.handle(self.session, lambda s: s.update(n=1))
+        self.clock.advance(0)
         self.assertIsInstance(self.holder.failures[0], StoreUnavailable)
         self.assertEqual((self.holder.numbers, self.holder.reasons), ([], []))
         self.assertEqual(self.session["n"], 1)
@@ -54,6 +55,7 @@ class OutageTests(ManagerCase):
         """
         self.beginOutage()
         self.handle(self.session, lambda s: s.update(n=1))
+        self.clock.advance(0)
         tried: list[int] = []
         for second in range(60):
             tried += [second] * (self.calls("replace") - 1 - len(tried))

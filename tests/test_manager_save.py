@@ -323,6 +323,7 @@ class UnencodableTests(SaveCase):
         Without anybody who waits, who holds the session is told.
         """
         self.handle(self.session, lambda s: s.update(n=object()))
+        self.clock.advance(0)
         [failure] = self.holder.failures
         self.assertIsInstance(failure, UnencodableSession)
         self.assertEqual(self.session["n"], 0)

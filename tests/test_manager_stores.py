@@ -85,6 +85,8 @@ class UnwatchableTests(FreshCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # Its manager hears of everything.
+        self.successResultOf(self.manager.release(self.session, self.holder))
         self.manager = self.newManager(UnwatchableStore(self.store))
         self.holder = Recorder()
         self.session = self.open()
@@ -100,6 +102,7 @@ class UnwatchableTests(FreshCase):
         self.assertEqual(self.calls("load"), 1)
         self.put(n=2)
         self.store.release()
+        self.clock.advance(0)
         for one in waiting:
             assert one is not None
             self.successResultOf(one)

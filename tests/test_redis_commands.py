@@ -88,10 +88,6 @@ async def test_strict() -> None:
     await measured("strict", body)
 
 
-@pytest.mark.xfail(
-    reason="the first of the messages that come at once has a PING and a script of"
-    " its own: 0.58"
-)
 @inReactor
 async def test_together() -> None:
     """

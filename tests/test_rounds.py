@@ -4,6 +4,8 @@ Tests for L{txsessionsock._rounds}.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -62,6 +64,52 @@ class RoundsTests(SynchronousTestCase):
         self.successResultOf(waiting)
         self.assertIsNone(self.rounds.after(before))
         self.assertEqual(len(self.running), 1)
+
+    def test_oneTurn(self) -> None:
+        """
+        Where rounds take time, all who come in one turn of the reactor share
+        one, also those who come after the first; where they take none, nobody
+        waits for the turn to end.
+        """
+        turn: list[Callable[[], None]] = []
+        self.rounds = Rounds(self.run_, turn.append)
+        self.successful(self.rounds.now())
+        waiting = [self.rounds.now() for _ in range(3)]
+        self.assertEqual((len(self.running), len(turn)), (1, 1))
+        turn.pop()()
+        self.assertEqual(len(self.running), 2)
+        waiting.append(self.rounds.now())
+        self.running[1].callback(None)
+        for waiter in waiting[:3]:
+            self.successResultOf(waiter)
+        self.assertNoResult(waiting[3])
+        waiting.append(self.rounds.now())
+        turn.pop()()
+        self.assertEqual((len(self.running), len(turn)), (3, 0))
+        self.running[2].callback(None)
+        for waiter in waiting[3:]:
+            self.successResultOf(waiter)
+
+    def successful(self, waiting: Deferred[None]) -> None:
+        """
+        The round that runs succeeds.
+        """
+        self.running[-1].callback(None)
+        self.successResultOf(waiting)
+
+    def test_noTimeAnyMore(self) -> None:
+        """
+        Rounds that begin to be done at once are begun at once again.
+        """
+        turn: list[Callable[[], None]] = []
+        self.rounds = Rounds(self.run_, turn.append)
+        self.successful(self.rounds.now())
+        self.rounds._run = lambda: None
+        waiting = self.rounds.now()
+        turn.pop()()
+        self.successResultOf(waiting)
+        self.successResultOf(self.rounds.now())
+        self.assertEqual(turn, [])
 
     def test_failed(self) -> None:
         """

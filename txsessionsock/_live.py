@@ -188,7 +188,8 @@ class Live:
         number = self.audience.left(holder)
         if self.reason is None and self.record.unsaved:
             if saveNow:
-                self.saving.inBackground()
+                # Handlers of the same turn share one write.
+                self.saving.atEndOfTurn()
             else:
                 self.saving.soon()
         return number

@@ -233,11 +233,11 @@ class Page:
         async with self._turn:
             try:
                 await self._session.save()
-            except (NoSuchSession, SessionReplaced):
+            except (NoSuchSession, SessionReplaced, UnencodableSession):
+                # Or it is somebody else's doing.
                 if self._hasChanged():
                     raise
             problem, self._holder.problem = self._holder.problem, None
-            # Or it is somebody else's.
             if problem is not None and self._hasChanged():
                 raise problem
 

@@ -64,7 +64,7 @@ class Reading:
         self._end: float | None = None
         self._deadline: IDelayedCall | None = None
         self._recheckCall: IDelayedCall | None = None
-        self.rounds = Rounds(self._freshen)
+        self.rounds = Rounds(self._freshen, lambda begin: live.backend.later(0, begin))
 
     @property
     def isTrusted(self) -> bool:

@@ -34,6 +34,12 @@ _BACK_OFF = (0.1, 1.0)
 How many seconds to wait before a second attempt, and between later ones.
 """
 
+_ATTEMPT_DELAY = 0.02
+"""
+After how many seconds to try another address of a host beside the first; the
+endpoint waits that long even if there is none.
+"""
+
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 
 
@@ -108,7 +114,13 @@ class Way:
         return self._to(*self._master)
 
     def _to(self, host: str, port: int) -> IStreamClientEndpoint:
-        end = HostnameEndpoint(self._reactor, host, port, timeout=self._timeout)
+        end = HostnameEndpoint(
+            self._reactor,
+            host,
+            port,
+            timeout=self._timeout,
+            attemptDelay=_ATTEMPT_DELAY,
+        )
         return self._secure(host, end)
 
     def watch(self, moved: Callable[[], object]) -> None:

@@ -23,11 +23,22 @@ class Rounds:
     @ivar begun: How many rounds were begun.
     """
 
-    def __init__(self, run: Callable[[], Deferred[None] | None]) -> None:
+    def __init__(
+        self,
+        run: Callable[[], Deferred[None] | None],
+        afterTurn: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
         """
         @param run: Begins one round; L{None} if that was all.
+
+        @param afterTurn: Calls something when the reactor is done with what it
+            does.  If given, rounds that take time begin only then, so that
+            whoever comes in the same turn shares one.
         """
         self._run = run
+        self._afterTurn = afterTurn
+        self._takesTime = False
+        self._isDue = False
         self.begun = 0
         self._succeeded = 0
         self._isRunning = False
@@ -49,7 +60,7 @@ class Rounds:
         waiter: Deferred[None] = Deferred()
         if not self._isRunning:
             self._next.append(waiter)
-            self._begin()
+            self._start()
             if self._succeeded > arrival:
                 return None
         elif self.begun > arrival:
@@ -64,7 +75,17 @@ class Rounds:
         """
         return self.after(self.begun) or succeed(None)
 
+    def _start(self) -> None:
+        if self._isDue:
+            return
+        if self._afterTurn is None or not self._takesTime:
+            self._begin()
+            return
+        self._isDue = True
+        self._afterTurn(self._begin)
+
     def _begin(self) -> None:
+        self._isDue = False
         self._isRunning = True
         self.begun += 1
         self._current, self._next = self._next, []
@@ -73,6 +94,7 @@ class Rounds:
         except Exception:
             self._end(Failure())
             return
+        self._takesTime = running is not None and not running.called
         if running is None:
             self._end(None)
         else:
@@ -86,4 +108,4 @@ class Rounds:
         for waiter in waiters:
             waiter.callback(result)
         if self._next and not self._isRunning:
-            self._begin()
+            self._start()
