@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionClosed
 from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 
@@ -140,7 +140,7 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
         """
         Whether the connection was lost because we wanted that.
         """
-        isClosed = self.transport.disconnecting and why.check(ConnectionDone)
+        isClosed = self.transport.disconnecting and why.check(ConnectionClosed)
         return bool(isClosed or why.check(ConnectionAborted))
 
 
