@@ -113,8 +113,19 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
                     else:
                         self.replyReceived(reply)
             except txredisapi.InvalidData:
-                self.factory.link.troubled("it does not speak as a Redis does")
-                self.transport.abortConnection()
+                self._isStranger()
+
+    else:
+
+        def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+            try:
+                super().dataReceived(data, unpause)
+            except (txredisapi.InvalidData, UnicodeDecodeError):
+                self._isStranger()
+
+    def _isStranger(self) -> None:
+        self.factory.link.troubled("it does not speak as a Redis does")
+        self.transport.abortConnection()
 
     def replyReceived(self, reply: Any) -> None:
         link = self.factory.link
