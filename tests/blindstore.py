@@ -9,6 +9,7 @@ from random import randbytes
 
 import pytest
 from twisted.internet.defer import gatherResults
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._redisconnection import canBePushed
@@ -17,6 +18,7 @@ from txsessionsock.stores.redis import RedisStore
 from txsessionsock.testing import StoreContract
 
 from .rediscase import RedisCase
+from .test_redis_strangers import Stranger, StrangerCase
 from .test_store_redis import _Fixture
 
 
@@ -33,6 +35,10 @@ class ContractTests(_Fixture, StoreContract, SynchronousTestCase):
 
     def makeOther(self, store: object) -> RedisStore:
         return self.open()
+
+
+def _refused(failure: Failure) -> None:
+    failure.trap(StoreError)
 
 
 class BlindTests(RedisCase):
@@ -70,8 +76,7 @@ class BlindTests(RedisCase):
         for n in range(50):
             answers.append(link.ask(b"ECHO", b"%d" % n))
             answers.append(link.ask(b"GET", key))
-            self.failing_ = link.ask(b"NONSENSE")
-            self.failing_.addErrback(lambda failure: failure.trap(StoreError) and None)
+            link.ask(b"NONSENSE").addErrback(_refused)
             link.ask(b"PING").addErrback(lambda _: None).cancel()
         replies = self.wait(gatherResults(answers))
         self.assertEqual(replies[::2], [b"%d" % n for n in range(50)])
@@ -81,3 +86,17 @@ class BlindTests(RedisCase):
         loaded = self.wait(store.load("big"))
         assert loaded is not None
         self.assertTrue(loaded.raw == new)
+
+
+class BlindStrangerTests(StrangerCase):
+    """
+    Who is no Redis.
+    """
+
+    def test_garbage(self) -> None:
+        """
+        Is found out, and no error is logged.
+        """
+        stranger = Stranger(b"+\xff\xfe garbage \r\n")
+        url = f"redis://127.0.0.1:{self.listen(stranger)}"
+        self.assertRefused(url, "does not speak as a Redis")

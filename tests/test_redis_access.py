@@ -8,35 +8,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.protocol import Factory, Protocol
-from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from txsessionsock.interfaces import (
     FOREVER,
-    KEEP,
     StoreError,
-    StoreFailure,
     StoreUnavailable,
 )
 from txsessionsock.stores.redis import RedisStore
 
+from .accesscase import SECRET, AccessCase
 from .certificates import Certificates
 from .rediscase import RedisCase
-from .redisserver import Proxy, RedisServer
+from .redisserver import RedisServer
 from .servers import reactor
 
 
 pytestmark = pytest.mark.redis
-
-SECRET = "Xq7hunter2Zk"
 
 NEEDED = [
     *("ping", "select", "client|tracking", "client|trackinginfo", "evalsha", "eval"),
@@ -45,76 +35,6 @@ NEEDED = [
 """
 Which commands a store needs.
 """
-
-
-class AccessCase(RedisCase):
-    """
-    Stores that are let in, or not.
-    """
-
-    async def everything(self, store: RedisStore) -> None:
-        """
-        Do all that a store can do, but not see.
-        """
-        assert await store.load("k") is None
-        assert await store.create("k", b"0", 60.0)
-        assert (await store.replace("k", b"0", b"1", KEEP)).raw == b"1"
-        assert await store.touch("k", FOREVER) is None
-        assert await store.touch("k", 60.0)
-        loaded = await store.load("k")
-        assert loaded is not None and loaded.raw == b"1"
-        assert await store.destroy("k")
-
-    async def seeing(self, store: RedisStore) -> None:
-        """
-        Do all that a store can do, and see.
-        """
-        await self.everything(store)
-        told: list[str] = []
-        stop = store.watch("k", told.append)
-        await store.load("k")
-        await store.fence("k")
-        # Of what we did before.
-        told.clear()
-        other = self.open(self.urls[store])
-        assert await other.create("k", b"x", 60.0)
-        await store.fence("k")
-        assert told == ["k"]
-        await store.load("k")
-        assert await other.destroy("k")
-        await store.fence("k")
-        assert told == ["k", "k"]
-        stop()
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.urls: dict[RedisStore, str] = {}
-
-    def open(self, url: str | None = None, timeout: float = 2.0) -> RedisStore:
-        store = super().open(url, timeout)
-        self.urls[store] = url or self.server.url
-        return store
-
-    def assertSees(self, url: str) -> None:
-        """
-        All works, and nobody complains.
-        """
-        self.wait(self.seeing(self.open(url)))
-        self.assertEqual(self.warnings, [])
-
-    def assertRefused(self, url: str, problem: str) -> RedisStore:
-        """
-        Nothing works, and why is said once, here and in the log.
-        """
-        store = self.open(url, timeout=0.25)
-        error = self.failing(store.load("k"), StoreUnavailable)
-        self.assertIn(problem, error)
-        self.failing(store.load("k"), StoreUnavailable)
-        self.assertEqual(len(self.warnings), 1, self.warnings)
-        self.assertIn(problem, self.warnings[0])
-        self.assertIn("trying again", self.warnings[0])
-        self.logged.clear()
-        return store
 
 
 class CredentialsTests(AccessCase):
@@ -302,181 +222,6 @@ class WayTests(AccessCase):
         ):
             with self.assertRaisesRegex(ValueError, problem):
                 RedisStore(f"rediss://localhost?{options}", reactor)
-
-
-class _Says(Protocol):
-    """
-    Says something to everybody.
-    """
-
-    transport: Any
-    factory: Any
-
-    def connectionMade(self) -> None:
-        self.factory.peers.append(self)
-        self.transport.write(self.factory.greeting)
-        if self.factory.closes:
-            self.transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.factory.heard += data
-        self.transport.write(self.factory.answer(data))
-
-
-class _Stranger(Factory):
-    """
-    No Redis.
-    """
-
-    noisy = False
-    protocol = _Says
-
-    def __init__(
-        self,
-        greeting: bytes = b"",
-        answer: Callable[[bytes], bytes] = lambda _: b"",
-        closes: bool = False,
-    ) -> None:
-        self.greeting = greeting
-        self.answer = answer
-        self.closes = closes
-        self.heard = b""
-        self.peers: list[Any] = []
-
-
-class StrangerTests(AccessCase):
-    """
-    Somebody else at the port.
-    """
-
-    def listen(self, factory: Any) -> int:
-        """
-        Be somebody, until the end of the test.
-        """
-        endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-        port: Any = self.wait(endpoint.listen(factory))
-
-        def stop() -> None:
-            self.wait(maybeDeferred(port.stopListening))
-            for peer in getattr(factory, "peers", []):
-                peer.transport.abortConnection()
-            self.advance(0.01)
-
-        self.addCleanup(stop)
-        number: int = port.getHost().port
-        return number
-
-    def test_strangers(self) -> None:
-        """
-        Who does not speak as a Redis does is found out, with and without a
-        password, and no error is logged; when there is a Redis, all is well.
-        """
-        unknown = "does not speak as a Redis"
-        for stranger, problem in (
-            (Site(Resource()), unknown),
-            (_Stranger(b"\xff\xfe garbage \r\n"), unknown),
-            (_Stranger(b"220 mail.example.com ESMTP\r\n"), unknown),
-            (_Stranger(closes=True), "closed"),
-            (_Stranger(b"-ERR max number of clients reached\r\n", closes=True), ""),
-        ):
-            network = Proxy(self.listen(stranger))
-            self.wait(network.listen())
-            for credentials in "", ":pw@":
-                url = f"redis://{credentials}127.0.0.1:{network.port}"
-                store = self.open(url, timeout=0.25)
-                error = self.failing(store.load("k"), StoreUnavailable)
-                self.assertIn(problem, error)
-                self.advance(0.15)
-                # Not one for each attempt.
-                self.assertLess(len(self.warnings), 3, self.warnings)
-                self.logged.clear()
-                self.wait(store.close())
-            network.target = self.server.port
-            self.wait(network.cut())
-            store = self.open(f"redis://127.0.0.1:{network.port}")
-            self.wait(self.everything(store))
-            self.wait(store.close())
-            self.wait(network.refuse())
-            self.wait(network.cut())
-
-    def test_odd(self) -> None:
-        """
-        Who speaks as a Redis does and says odd things is not believed either.
-        """
-        for stranger in (
-            _Stranger(answer=lambda data: data),
-            _Stranger(answer=lambda _: b"*3\r\n:1\r\n:2\r\n:3\r\n" * 9),
-            _Stranger(answer=lambda _: b"+PONG\r\n" * 4),
-            _Stranger(b"+PONG\r\n" * 100),
-        ):
-            store = self.open(f"redis://127.0.0.1:{self.listen(stranger)}", 0.25)
-            for _ in range(2):
-                with self.assertRaises(StoreFailure):
-                    self.wait(store.load("k"))
-            self.wait(store.close())
-
-    def test_comesBack(self) -> None:
-        """
-        The same store works as soon as there is a Redis.
-        """
-        network = Proxy(self.listen(Site(Resource())))
-        self.wait(network.listen())
-        store = self.assertRefused(
-            f"redis://127.0.0.1:{network.port}", "does not speak as a Redis"
-        )
-        network.target = self.server.port
-        self.until(lambda: store._link.isUp)
-        self.wait(self.everything(store))
-        self.wait(network.refuse())
-        self.wait(network.cut())
-
-    def test_secrets(self) -> None:
-        """
-        What a server repeats of what it was asked is neither told nor logged:
-        no password, no key and no session.
-        """
-
-        def repeat(data: bytes) -> bytes:
-            name, *words = data.split(b"\r\n")[2::2]
-            said = b"', '".join(words)
-            return b"-ERR unknown command '%s', with args beginning with: '%s'\r\n" % (
-                name,
-                said,
-            )
-
-        parrot = _Stranger(answer=repeat)
-        place = f"127.0.0.1:{self.listen(parrot)}"
-        url = f"redis://joe:{SECRET}@{place}"
-        store = self.assertRefused(url, "unknown command 'AUTH'")
-        self.assertIn(SECRET.encode(), parrot.heard)
-        shown = [repr(each) for each in _reachable(store)]
-        self.assertGreater(len(shown), 5)
-        self.assertEqual([text for text in shown if SECRET in text], [])
-
-    def test_secretSessions(self) -> None:
-        """
-        Nor does it do so with sessions.
-        """
-        server = self.start('rename-command EVALSHA ""')
-        store = self.open(server.url)
-        for answer in (
-            store.load(SECRET),
-            store.create(SECRET, SECRET.encode(), FOREVER),
-            store.replace(SECRET, b"", SECRET.encode(), KEEP),
-        ):
-            error = self.failing(answer, StoreError)
-            self.assertIn("unknown command", error)
-            self.assertNotIn(SECRET, error)
-        self.assertEqual([line for line in self.logged if SECRET in line], [])
-
-
-def _reachable(store: RedisStore) -> list[object]:
-    """
-    What somebody may come to look at.
-    """
-    link: Any = store._link
-    own = [store, link, link.address, link._way, link._factory, link._connection]
-    return [*own, store.load("k").addErrback(lambda _: None), vars(store), vars(link)]
 
 
 class BlindTests(RedisCase):
