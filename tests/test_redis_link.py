@@ -222,7 +222,7 @@ class AskTests(RedisCase):
         begun = monotonic()
         self.until(lambda: len(failures) == 99)
         self.assertGreater(monotonic() - begun, 0.3)
-        timers = [call for call in reactor.getDelayedCalls() if "Times" in str(call)]
+        timers = [call for call in reactor.getDelayedCalls() if "Link" in str(call)]
         self.assertLess(len(timers), 2)
         self.assertEqual({type(each) for each in failures}, {StoreUnavailable})
 
