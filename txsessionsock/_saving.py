@@ -196,8 +196,8 @@ class Saving:
     async def _store(self) -> None:
         live = self._live
         tries = 0
-        if live.reason is None and not self.isBusy:
-            # All that was to be stored is, perhaps by the last one to hold it.
+        if live.isClosed and live.reason is None and not self.isBusy:
+            # Nobody holds it any more, since all that was to be stored is.
             return
         live.checkAlive()
         if live.record.isInDoubt:
