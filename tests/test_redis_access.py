@@ -210,6 +210,8 @@ class WayTests(AccessCase):
         made = self.certificates()
         empty = Path(self.mktemp())
         empty.write_text("")
+        locked = Path(self.mktemp())
+        locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
         for options, problem in (
             (f"ca={empty}.pem", f"{empty}.pem: No such file"),
             (f"ca={empty.parent}", "Is a directory"),
@@ -218,6 +220,7 @@ class WayTests(AccessCase):
             (f"cert={empty}&key={made.clientKey}", f"{empty}: no PEM"),
             (f"cert={made.certificate}&key={empty}", "no PEM that is of use"),
             (f"cert={made.certificate}&key={empty}.pem", f"{empty}.pem: No such"),
+            (f"cert={made.certificate}&key={locked}", "must not have a password"),
             (f"cert={made.certificate}&key={made.clientKey}", "no PEM"),
         ):
             with self.assertRaisesRegex(ValueError, problem):

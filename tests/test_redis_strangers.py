@@ -110,6 +110,7 @@ class StrangerTests(StrangerCase):
             (Site(Resource()), unknown),
             (Stranger(b"\xff\xfe garbage \r\n"), unknown),
             (Stranger(b"220 mail.example.com ESMTP\r\n"), unknown),
+            (Stranger(answer=lambda data: data), unknown),
             (Stranger(closes=True), "closed"),
             (Stranger(b"-ERR max number of clients reached\r\n", closes=True), ""),
         ):

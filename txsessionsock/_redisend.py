@@ -178,7 +178,11 @@ def _security(address: RedisAddress) -> Secure:
 
     def own(path: str) -> Any:
         certificate = ssl.Certificate.loadPEM(Path(path).read_bytes())
-        key = ssl.KeyPair.load(Path(address.privateKey or "").read_bytes(), 1)
+        pem = Path(address.privateKey or "").read_bytes()
+        if b"ENCRYPTED" in pem:
+            # OpenSSL would ask for it on the terminal.
+            raise ValueError("the private key must not have a password")
+        key = ssl.KeyPair.load(pem, 1)
         return ssl.PrivateCertificate.fromCertificateAndKeyPair(certificate, key)
 
     trusted = _read(authorities, address.authorities) or ssl.platformTrust()

@@ -53,13 +53,10 @@ class Greeting:
         self._wantsMaster = wantsMaster
         self._number: int | None = None
         self._strays: list[int] = []
-        if speaksThree:
-            first = [(b"HELLO", b"3", b"SETNAME", self._name)]
-        else:
-            first = [(b"CLIENT", b"SETNAME", self._name)]
+        hello = (b"HELLO", b"3") if speaksThree else (b"CLIENT",)
         self._commands: list[tuple[bytes, ...]] = [
             (b"PING",),
-            *first,
+            (*hello, b"SETNAME", self._name),
             (b"CLIENT", b"ID"),
             *([(b"CLIENT", b"TRACKING", b"ON")] if speaksThree and tracks else []),
             *([(b"ROLE",)] if wantsMaster else []),
@@ -92,6 +89,8 @@ class Greeting:
             # That it refuses a command is no reason not to use the others.
             elif not reply.check(StoreError):
                 reply.raiseException()
+        if replies.get(b"PING", b"PONG") not in (b"PONG", "PONG"):
+            raise StoreUnavailable("it does not speak as a Redis does")
         if self._wantsMaster:
             role = replies.get(b"ROLE", [b"nothing that it tells us"])[0]
             if role != b"master":
