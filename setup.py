@@ -75,6 +75,9 @@ setup(
     package_dir={"": "."},
     packages=[
         "txsessionsock",
+        "txsessionsock._bus",
+        "txsessionsock._redis",
+        "txsessionsock._twistd",
         "txsessionsock.frameworks",
         "txsessionsock.stores",
         "twisted.plugins",

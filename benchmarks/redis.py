@@ -20,8 +20,8 @@ from twisted.internet.task import react
 
 from tests.rediscrew import nodes, spread, work
 from tests.redisserver import RedisServer
-from txsessionsock._redis import Link
-from txsessionsock._redisurl import RedisAddress
+from txsessionsock._redis.address import RedisAddress
+from txsessionsock._redis.link import Link
 from txsessionsock.interfaces import FOREVER, KEEP
 from txsessionsock.stores.redis import _REPLACE, RedisStore
 

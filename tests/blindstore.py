@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._redisconnection import canBePushed
+from txsessionsock._redis.connection import canBePushed
 from txsessionsock.interfaces import FOREVER, KEEP, StoreError, StoreUnavailable
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.testing import StoreContract

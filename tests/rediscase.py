@@ -23,8 +23,8 @@ from twisted.logger import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from txsessionsock._redis import Link
-from txsessionsock._redisurl import RedisAddress
+from txsessionsock._redis.address import RedisAddress
+from txsessionsock._redis.link import Link
 from txsessionsock.interfaces import StoreFailure
 from txsessionsock.stores.redis import RedisStore
 

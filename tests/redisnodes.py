@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from txsessionsock._requests import Answers
+from txsessionsock._bus.requests import Answers
 from txsessionsock.bus import RedisBus
 from txsessionsock.interfaces import StoreFailure, StoreTimeout, StoreUnavailable
 

@@ -14,10 +14,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._envelopes import Answer, Bye, Hello, Question, open_, seal
-from txsessionsock._handling import newNode
-from txsessionsock._nodes import Nodes
-from txsessionsock._requests import Answers, Requests
+from txsessionsock._bus.envelopes import Answer, Bye, Hello, Question, open_, seal
+from txsessionsock._bus.handling import newNode
+from txsessionsock._bus.nodes import Nodes
+from txsessionsock._bus.requests import Answers, Requests
 from txsessionsock.bus import LocalBus
 from txsessionsock.interfaces import BusFull, IBus, StoreTimeout
 from txsessionsock.testing import BusContract

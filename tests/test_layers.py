@@ -42,7 +42,7 @@ class CheckerTests(SynchronousTestCase):
         Check modules; a C{__} in a name stands for a dot.
         """
         named = {name.replace("__", "."): text for name, text in sources.items()}
-        packages = {"", "frameworks", "stores", "socketio"}
+        packages = {"", "_bus", "_redis", "frameworks", "stores", "socketio"}
         return violations(dict.fromkeys(packages, "") | named, packages)
 
     def assertFine(self, **sources: str) -> None:
@@ -163,12 +163,12 @@ class CheckerTests(SynchronousTestCase):
         Redis is for the modules that are about it, and they are imported on
         demand.
         """
-        self.assertFine(_redisconnection="import txredisapi\nimport hiredis")
-        for name in "_redis", "manager", "bus":
-            self.assertWrong("which is for _redisconn", **{name: "import txredisapi"})
-        self.assertFine(bus="from ._localbus import LocalBus", hub="from . import bus")
+        self.assertFine(_redis__connection="import txredisapi\nimport hiredis")
+        for name in "_redis__link", "manager", "bus":
+            self.assertWrong("for _redis.connection", **{name: "import txredisapi"})
+        self.assertFine(bus="from ._bus.local import LocalBus", hub="from . import bus")
         for target in (
-            "from ._redis import Link",
+            "from ._redis.link import Link",
             "from .stores.redis import RedisStore",
         ):
             self.assertWrong("for a function that needs it", service=target)

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._listening}, with real sockets.
+Tests for L{txsessionsock._twistd.listening}, with real sockets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._listening import Adopting, CannotListen, Sharing, listen
+from txsessionsock._twistd.listening import Adopting, CannotListen, Sharing, listen
 
 
 class SharingTests(SynchronousTestCase):

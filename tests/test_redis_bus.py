@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock import _redis
-from txsessionsock._envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock._bus.envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock._redis import link as _redis
 from txsessionsock.bus import RedisBus
 from txsessionsock.interfaces import (
     IBus,

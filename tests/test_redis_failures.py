@@ -16,7 +16,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from txsessionsock import _redis
+from txsessionsock._redis import link as _redis
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,

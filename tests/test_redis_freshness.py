@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
-from txsessionsock import _redis
-from txsessionsock._redis import Call
+from txsessionsock._redis import link as _redis
+from txsessionsock._redis.link import Call
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._redis} and what is below it: one connection, on a
+Tests for L{txsessionsock._redis.link} and what is below it: one connection, on a
 real server.
 """
 

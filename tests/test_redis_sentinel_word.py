@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._redissentinel}: whom to believe, and when.
+Tests for L{txsessionsock._redis.sentinel}: whom to believe, and when.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from txsessionsock import _redis
+from txsessionsock._redis import link as _redis
 from txsessionsock.interfaces import FOREVER, StoreTimeout, StoreUnavailable
 from txsessionsock.stores.redis import RedisStore
 

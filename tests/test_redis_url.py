@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._redisurl}.
+Tests for L{txsessionsock._redis.address}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._redisurl import RedisAddress
+from txsessionsock._redis.address import RedisAddress
 
 
 SECRET = "Xq7hunter2Zk"

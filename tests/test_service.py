@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from txsessionsock._visits import VisitedSite
+from txsessionsock._twistd.visits import VisitedSite
 from txsessionsock.frameworks.express import Express
 from txsessionsock.manager import SessionManager
 from txsessionsock.service import CannotStart, SessionSockService

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._visits}, on a clock and wires that are not there.
+Tests for L{txsessionsock._twistd.visits}, on a clock and wires that are not there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from txsessionsock._visits import IDLE, VisitedSite
+from txsessionsock._twistd.visits import IDLE, VisitedSite
 from txsessionsock.web import SessionSocketResource
 
 from .pages import View, Wire

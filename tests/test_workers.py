@@ -21,8 +21,9 @@ from twisted.logger import capturedLogs, formatEvent, formatEventAsClassicLogTex
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock import _twistd, workers
-from txsessionsock._handover import Handover
+from txsessionsock import workers
+from txsessionsock._twistd import signals as _twistd
+from txsessionsock._twistd.handover import Handover
 from txsessionsock.workers import Command, Workers
 
 
@@ -628,7 +629,8 @@ class ExitTests(SynchronousTestCase):
         The process ends with that exit code, and what it wrote is written.
         """
         script = (
-            "import sys; from txsessionsock._twistd import exitWith; exitWith(7);"
+            "import sys;"
+            "from txsessionsock._twistd.signals import exitWith; exitWith(7);"
             "sys.stdout.write('all of it')"
         )
         source, sink = os.pipe()

@@ -5,8 +5,8 @@ Messages between the nodes of an application.
 
 from __future__ import annotations
 
-from ._localbus import LocalBus
-from ._redisbus import RedisBus
+from ._bus.local import LocalBus
+from ._bus.redis import RedisBus
 
 
 __all__ = ["LocalBus", "RedisBus"]

@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._listening import CannotListen, listen
-from ._twistd import endsWithTerminal, onSignals, report
-from ._visits import VisitedSite
+from ._twistd.listening import CannotListen, listen
+from ._twistd.signals import endsWithTerminal, onSignals, report
+from ._twistd.visits import VisitedSite
 from .manager import SessionManager
 from .sockets import SessionSockets
 

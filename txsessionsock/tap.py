@@ -18,13 +18,13 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
-from ._handover import Handover
-from ._listening import Adopting, Sharing
-from ._options import SECRET, STORE, Options, refuse
-from ._place import busAt, isShared, storeAt
-from ._site import attempt, joined, rootFor
-from ._visits import VisitedSite
-from ._worker import WorkerService, leaveToParent
+from ._twistd.handover import Handover
+from ._twistd.listening import Adopting, Sharing
+from ._twistd.options import SECRET, STORE, Options, refuse
+from ._twistd.place import busAt, isShared, storeAt
+from ._twistd.site import attempt, joined, rootFor
+from ._twistd.visits import VisitedSite
+from ._twistd.worker import WorkerService, leaveToParent
 from .frameworks.express import Express
 from .manager import SessionManager
 from .service import SessionSockService

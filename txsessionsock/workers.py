@@ -22,11 +22,11 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from ._handover import Handover
-from ._listening import CannotListen, Sharing, listen
-from ._process import Overseer, WorkerProcess
-from ._slot import Pace, Slot
-from ._twistd import endsWithTerminal, exitWith, onSignals, report
+from ._twistd.handover import Handover
+from ._twistd.listening import CannotListen, Sharing, listen
+from ._twistd.process import Overseer, WorkerProcess
+from ._twistd.signals import endsWithTerminal, exitWith, onSignals, report
+from ._twistd.slot import Pace, Slot
 from .service import CannotStart
 
 

@@ -16,9 +16,8 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
-from .. import _json
-from ..cookies import isToken, sign, unsign
-from ..interfaces import (
+from txsessionsock.cookies import isToken, sign, unsign
+from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     TTL,
@@ -29,6 +28,8 @@ from ..interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
+
+from .. import _json
 
 
 __all__ = ["Express", "whoIsLoggedIn"]

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsessionsock._reactor import clockOf
-from txsessionsock._redis import Call, Link
-from txsessionsock._redisend import encode
-from txsessionsock._redisurl import RedisAddress
+from txsessionsock._redis.address import RedisAddress
+from txsessionsock._redis.link import Call, Link
+from txsessionsock._redis.way import encode
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,

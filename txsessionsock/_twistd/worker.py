@@ -16,9 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._handover import Handover
-from ._twistd import onSignals
-from .service import SessionSockService
+from txsessionsock.service import SessionSockService
+
+from .handover import Handover
+from .signals import onSignals
 
 
 __all__ = ["WorkerService", "leaveToParent"]

@@ -14,12 +14,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .interfaces import StoreFailure
+from txsessionsock.interfaces import StoreFailure
 
 
 if TYPE_CHECKING:
-    from ._redis import Link
-    from ._redisurl import RedisAddress
+    from txsessionsock._redis.address import RedisAddress
+    from txsessionsock._redis.link import Link
 
 __all__ = ["PubSub"]
 
@@ -86,7 +86,7 @@ class PubSub:
 
         @param received: Called with each message.
         """
-        from ._redis import Link  # noqa: PLC0415 - txredisapi is for a Redis only
+        from txsessionsock._redis.link import Link  # noqa: PLC0415 - txredisapi is for a Redis only
 
         self.isReady = False
         self._reactor = reactor

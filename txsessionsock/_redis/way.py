@@ -21,8 +21,8 @@ from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from ._redissentinel import Master, Sentinels, encode
-from ._redisurl import RedisAddress
+from .address import RedisAddress
+from .sentinel import Master, Sentinels, encode
 
 
 __all__ = ["Way", "encode"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from ._nodes import Nodes
+from .nodes import Nodes
 
 
 __all__ = ["Presence"]

@@ -16,14 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._envelopes import Answer, Bye, Envelope, Hello, Question, open_, seal
-from ._handling import COMMAND_SIZE, Handling, checkSize, newNode
-from ._nodes import Nodes
-from ._presence import Presence
-from ._pubsub import PubSub
-from ._reactor import clockOf
-from ._requests import Answers, Requests
-from .interfaces import BusFull, IBus, StoreFailure, StoreUnavailable
+from txsessionsock._reactor import clockOf
+from txsessionsock.interfaces import BusFull, IBus, StoreFailure, StoreUnavailable
+
+from .envelopes import Answer, Bye, Envelope, Hello, Question, open_, seal
+from .handling import COMMAND_SIZE, Handling, checkSize, newNode
+from .nodes import Nodes
+from .presence import Presence
+from .pubsub import PubSub
+from .requests import Answers, Requests
 
 
 __all__ = ["RedisBus"]
@@ -87,7 +88,7 @@ class RedisBus:
 
         @raise ValueError: The URL is wrong.
         """
-        from ._redisurl import RedisAddress  # noqa: PLC0415 - is for a Redis only
+        from txsessionsock._redis.address import RedisAddress  # noqa: PLC0415 - is for a Redis only
 
         address = RedisAddress.parse(url)
         self.node = newNode()

@@ -13,10 +13,11 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from ._handling import COMMAND_SIZE, Handling, checkSize, newNode
-from ._reactor import clockOf
-from ._requests import Answers
-from .interfaces import IBus, StoreUnavailable
+from txsessionsock._reactor import clockOf
+from txsessionsock.interfaces import IBus, StoreUnavailable
+
+from .handling import COMMAND_SIZE, Handling, checkSize, newNode
+from .requests import Answers
 
 
 __all__ = ["LocalBus"]

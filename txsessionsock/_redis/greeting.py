@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from .interfaces import StoreError, StoreUnavailable
+from txsessionsock.interfaces import StoreError, StoreUnavailable
 
 
 __all__ = ["Greeting", "Skills"]

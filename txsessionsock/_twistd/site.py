@@ -16,14 +16,15 @@ from twisted.web.server import Request
 from twisted.web.static import File
 from twisted.web.wsgi import WSGIResource
 
-from ._options import Options, refuse
-from .demo import demo
-from .hub import Hub
-from .interfaces import IBus, SessionError
-from .manager import SessionManager
-from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
-from .sockets import SessionSockets
-from .web import ClientScript, SessionedResource, SessionSocketResource
+from txsessionsock.demo import demo
+from txsessionsock.hub import Hub
+from txsessionsock.interfaces import IBus, SessionError
+from txsessionsock.manager import SessionManager
+from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
+from txsessionsock.sockets import SessionSockets
+from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
+
+from .options import Options, refuse
 
 
 __all__ = ["attempt", "joined", "rootFor"]

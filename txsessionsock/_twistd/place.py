@@ -12,11 +12,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ._options import refuse
-from .interfaces import IBus, ISessionStore, SessionError, StoreError
-from .stores._sqliteopen import openFile
-from .stores.memory import MemoryStore
-from .stores.sqlite import SQLiteStore
+from txsessionsock.interfaces import IBus, ISessionStore, SessionError, StoreError
+from txsessionsock.stores._sqliteopen import openFile
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.stores.sqlite import SQLiteStore
+
+from .options import refuse
 
 
 __all__ = ["busAt", "isShared", "storeAt"]
@@ -77,7 +78,7 @@ def _checkFile(where: str) -> None:
 
 def _redis(place: str, reactor: Any) -> _Opened:
     try:
-        from .stores.redis import RedisStore  # noqa: PLC0415  # Only who asks for it.
+        from txsessionsock.stores.redis import RedisStore  # noqa: PLC0415  # Only who asks for it.
     except ImportError as error:
         refuse(
             f"--store {place.partition(':')[0]}: {error}; right is pip install"
@@ -99,7 +100,7 @@ def busAt(place: str, reactor: Any) -> IBus | None:
     """
     if place.partition(":")[0].lower() not in _REDIS:
         return None
-    from .bus import RedisBus  # noqa: PLC0415  # Only who asks for it.
+    from txsessionsock.bus import RedisBus  # noqa: PLC0415  # Only who asks for it.
 
     return RedisBus(place, reactor)
 

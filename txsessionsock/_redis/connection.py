@@ -17,11 +17,11 @@ from twisted.internet.error import ConnectionAborted, ConnectionClosed
 from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 
-from ._rediscall import Call, said
+from .call import Call, said
 
 
 if TYPE_CHECKING:
-    from ._redis import Link
+    from .link import Link
 
 try:
     from hiredis import PushNotification

@@ -17,8 +17,9 @@ from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from ._redisurl import RedisAddress
-from .interfaces import StoreUnavailable
+from txsessionsock.interfaces import StoreUnavailable
+
+from .address import RedisAddress
 
 
 __all__ = ["Master", "Sentinels", "encode"]

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ._process import Overseer, WorkerProcess
+from .process import Overseer, WorkerProcess
 
 
 __all__ = ["Boss", "Pace", "Slot"]

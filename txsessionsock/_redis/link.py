@@ -13,13 +13,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._reactor import clockOf
-from ._rediscall import Call, said
-from ._redisconnection import Connection, Factory, Refusal, canBePushed
-from ._redisend import Way, encode
-from ._redisgreeting import Greeting
-from ._redisurl import RedisAddress
-from .interfaces import StoreError, StoreTimeout, StoreUnavailable
+from txsessionsock._reactor import clockOf
+from txsessionsock.interfaces import StoreError, StoreTimeout, StoreUnavailable
+
+from .address import RedisAddress
+from .call import Call, said
+from .connection import Connection, Factory, Refusal, canBePushed
+from .greeting import Greeting
+from .way import Way, encode
 
 
 __all__ = ["Call", "Link", "Listener"]

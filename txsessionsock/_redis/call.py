@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ._redisend import encode
-from .interfaces import SessionError, StoreError, StoreFailure
+from txsessionsock.interfaces import SessionError, StoreError, StoreFailure
+
+from .way import encode
 
 
 if TYPE_CHECKING:
-    from ._redis import Link
+    from .link import Link
 
 __all__ = ["Call", "said"]
 

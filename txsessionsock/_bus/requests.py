@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from .interfaces import BusFull, StoreTimeout
+from txsessionsock.interfaces import BusFull, StoreTimeout
 
 
 __all__ = ["Answers", "Requests"]

@@ -1,0 +1,3 @@
+"""
+How nodes talk to each other.
+"""
