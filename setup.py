@@ -68,7 +68,7 @@ setup(
         "autobahn>=26.7.1",
         "msgspec>=0.18",
         "twisted>=24.7",
-        "txredisapi>=1.4.10",
+        "txredisapi>=1.6,<2",
         "zope.interface>=6",
     ],
     extras_require=extras,
