@@ -37,7 +37,7 @@ $(VENV)/.made:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.has-demo: EXTRA :=
+$(VENV)/.has-demo: EXTRA := [redis]
 $(VENV)/.has-test: EXTRA := [test]
 $(VENV)/.has-dev: EXTRA := [dev]
 
