@@ -73,6 +73,8 @@ class StrictTests(FreshCase):
         later = [self.session.keeper.fresh(arrival) for arrival in arrivals]
         self.assertEqual(self.calls("fence"), 1)
         self.put(n=1)
+        # What is reported meanwhile needs none of its own.
+        self.clock.advance(0)
         self.store.release()
         self.clock.advance(0)
         for waiting in (first, *later):
@@ -154,6 +156,20 @@ class StrictTests(FreshCase):
         self.put()
         self.store.fail(StoreUnavailable("blind"), "fence")
         self.open()
+        self.successResultOf(self.place.destroy(KEY))
+        self.clock.pump([1.0] * 9)
+        self.assertEqual(self.holder.reasons, [])
+        self.clock.pump([1.0])
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+
+    def test_blindLater(self) -> None:
+        """
+        So it is when the store lost sight while the session was open, and
+        said no more than that it may have changed.
+        """
+        self.store.fail(StoreUnavailable("blind"), "fence")
+        for key, changed in list(self.store._watchers.values()):
+            changed(key)
         self.successResultOf(self.place.destroy(KEY))
         self.clock.pump([1.0] * 9)
         self.assertEqual(self.holder.reasons, [])

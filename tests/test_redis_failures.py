@@ -395,6 +395,37 @@ async def test_busy() -> None:
 
 
 @inReactor
+async def test_busyProbed() -> None:
+    """
+    A server that was busy when it was looked whether it still reports changes
+    is asked again.
+    """
+    with patch.object(_redis, "_PROBE_INTERVAL", 0.1):
+        async with place("lua-time-limit 20") as at:
+            refused = Deferred[None]()
+            refuse = at.store._link.refused
+
+            def refusing(call: Any, error: Exception) -> None:
+                refuse(call, error)
+                if b"TRACKINGINFO" in call.command and not refused.called:
+                    refused.callback(None)
+
+            with (
+                patch.object(at.store._link, "refused", refusing),
+                at.server.client() as other,
+            ):
+                other.send("EVAL", "while true do end", 0)
+                await refused
+                at.server.command("SCRIPT", "KILL")
+            # It takes a moment to end the script.
+            await at.isBack()
+            await at.store._link.ask(b"CLIENT", b"TRACKING", b"OFF")
+            at.server.command("SET", at.name, b"theirs")
+            await at.more()
+            await at.isBack()
+
+
+@inReactor
 async def test_loading() -> None:
     """
     While a server loads its data, it has none: that is not to be believed.

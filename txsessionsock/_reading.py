@@ -60,6 +60,7 @@ class Reading:
         self._isRechecking = False
         self._toldUndecodable = False
         self._failures = 0
+        self._fence: Deferred[None] | None = None
         self._stopWatching: Callable[[], None] | None = None
         self._end: float | None = None
         self._deadline: IDelayedCall | None = None
@@ -83,7 +84,7 @@ class Reading:
         if not self._backend.isWatchable:
             return Deferred.fromCoroutine(self.read(always=True))
         self.watch()
-        fence = self._backend.fence(self._live.key)
+        fence = self._askFence()
         if isFired(fence) and not isinstance(fence.result, Failure):
             self._isBlind = False
             if self._live.isLoaded and not self._isStale:
@@ -151,8 +152,9 @@ class Reading:
         elif self._live.settings.isTracked or self._isBlind:
             # A store that lost sight of changes reports every key; whether it
             # sees again, only a fence tells.
-            reading = self._readBehind(self._backend.fence(self._live.key))
+            reading = self._readBehind(self._askFence())
         else:
+            self._look()
             reading = self.read(always=False)
         Deferred.fromCoroutine(reading).addBoth(self._rechecked)
 
@@ -170,6 +172,23 @@ class Reading:
             self._expectNothing()
         elif not result.check(SessionError):
             self._unexpected(result)
+
+    def _look(self) -> None:
+        """
+        Find out whether the store sees changes at all: it may have reported
+        this one because it does so no more.
+        """
+
+        def looked(result: object) -> None:
+            self._isBlind = isinstance(result, Failure)
+            self._expectNothing()
+
+        if self._fence is None or isFired(self._fence):
+            self._askFence().addBoth(looked)
+
+    def _askFence(self) -> Deferred[None]:
+        self._fence = self._backend.fence(self._live.key)
+        return self._fence
 
     def _patience(self) -> float:
         """

@@ -347,11 +347,8 @@ class Link:
             elif self.isUp and self._probing is None:
                 self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
 
-        def failed(failure: Failure) -> None:
-            if failure.check(StoreError):
-                answered(None)
-
-        self.ask(*probe).addCallbacks(answered, failed)
+        # A server that says no, or not now, lives.
+        self.ask(*probe).addErrback(lambda _: None).addCallback(answered)
 
     def lost(self, connection: Connection, problem: str) -> None:
         """
