@@ -563,6 +563,22 @@ class ReplaceTests(WorkersCase):
         self.assertNext(0.2).ready()
         self.assertEqual(second.signals, [])
 
+    def test_notReadyYet(self) -> None:
+        """
+        One that is not ready yet is replaced too, and is not taken for its own
+        successor.
+        """
+        first, second = self.allReady()
+        first.end()
+        third = self.assertNext(0.2)
+        self.signal(signal.SIGHUP)
+        fourth = self.there[-1]
+        third.ready()
+        self.assertEqual(self.there, [second, third, fourth])
+        fourth.ready()
+        self.assertEqual([p.signals for p in (third, fourth)], [["TERM"], []])
+        self.assertEqual(len(self.there), 4)
+
     def test_ended(self) -> None:
         """
         At the end nothing is replaced any more.

@@ -166,7 +166,8 @@ class Slot:
             self._terminate(old)
         if process is self._current:
             _log.info("{process} is ready", process=process)
-            self._replaced(True)
+            if self._successor is None:
+                self._replaced(True)
 
     def _terminate(self, process: WorkerProcess) -> None:
         process.terminate()
