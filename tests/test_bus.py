@@ -19,7 +19,13 @@ from txsessionsock._bus.handling import newNode
 from txsessionsock._bus.nodes import Nodes
 from txsessionsock._bus.requests import Answers, Requests
 from txsessionsock.bus import LocalBus
-from txsessionsock.interfaces import BusFull, IBus, StoreTimeout
+from txsessionsock.interfaces import (
+    BusFull,
+    IBus,
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+)
 from txsessionsock.testing import BusContract
 
 
@@ -253,6 +259,16 @@ class RequestsTests(SynchronousTestCase):
         self.requests.failed(number, Failure(StoreTimeout("no answer")))
         self.failureResultOf(done, StoreTimeout)
         self.requests.failed(number, Failure(StoreTimeout("again")))
+
+    def test_refused(self) -> None:
+        """
+        What was not passed on, as a Redis is busy, is done here already: so it
+        does not fail as if it had been done nowhere.
+        """
+        number, done = self.begin("a")
+        self.requests.failed(number, Failure(StoreUnavailable("BUSY")))
+        error = self.failureResultOf(done, StoreError)
+        self.assertIn("BUSY", error.getErrorMessage())
 
     def test_left(self) -> None:
         """

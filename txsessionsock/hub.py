@@ -52,8 +52,10 @@ class Group:
     """
     Some clients, wherever they are connected.
 
-    All it does fails as L{IBus.request} does, and then nothing was done,
-    unless it is with L{StoreTimeout<txsessionsock.interfaces.StoreTimeout>}.
+    All it does fails as L{IBus.request} does: with
+    L{StoreUnavailable<txsessionsock.interfaces.StoreUnavailable>} or
+    L{BusFull<txsessionsock.interfaces.BusFull>} nothing was done, else it was
+    done here, and perhaps elsewhere.
     """
 
     def __init__(self, hub: Hub, label: Label) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import BusFull, StoreTimeout
+from txsessionsock.interfaces import BusFull, StoreError, StoreTimeout, StoreUnavailable
 
 
 __all__ = ["Answers", "Requests"]
@@ -156,8 +156,12 @@ class Requests:
 
     def failed(self, number: int, failure: Failure) -> None:
         """
-        It is unknown whether anybody else got a request.
+        It is not known that anybody else got a request.
         """
+        if failure.check(StoreUnavailable):
+            # That would say that this node did nothing either.
+            why = failure.getErrorMessage()
+            failure = Failure(StoreError(f"only this node got a command: {why}"))
         if number in self._pending:
             self._end(number, failure)
 
