@@ -1,0 +1,338 @@
+# -*- test-case-name: tests.test_pickles -*-
+"""
+Pickles of plain values, read without ever calling what they name.
+
+This is no subclass of L{pickle.Unpickler}.  One that refuses all classes would
+still allocate as many places as a pickle says it needs (16 GiB for six bytes),
+and hash a tuple that is a key, which takes for ever if it is made of one and
+the same tuple twice, forty times over, and the whole process if it is nested
+deeply enough.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from math import isfinite
+from pickletools import genops
+from types import NoneType
+from typing import Any, Final
+from uuid import UUID, SafeUUID
+
+
+__all__ = ["MAX_SIZE", "dumps", "foreign", "loads"]
+
+
+MAX_SIZE: Final = 1024 * 1024
+"""
+How many bytes a pickle may have.
+"""
+
+_DEPTH = 100
+_MOST_VALUES = 100_000
+_MOST_CHARACTERS = 4 * MAX_SIZE
+_MOST_BITS = 14_000  # Python does not print longer numbers.
+_PROTOCOL = 4
+_MADE: dict[type, tuple[type, ...]] = {
+    date: (bytes,),
+    datetime: (bytes, timezone),
+    time: (bytes, timezone),
+    timedelta: (int, int, int),
+    timezone: (timedelta, str),
+    Decimal: (str,),
+}
+"""
+What a pickle may have made, and of arguments of which types.
+"""
+_CLASSES: dict[tuple[Any, ...], type] = {
+    (made.__module__, made.__qualname__): made for made in (*_MADE, UUID)
+}
+_TEXTS = frozenset({str, bytes})
+_SCALARS = frozenset({NoneType, bool, int, float, str, bytes})
+_OTHERS = frozenset(_CLASSES.values())
+_GROUPS = frozenset({dict, list, tuple, set, frozenset})
+_MARK: Final = object()
+
+
+def loads(raw: bytes) -> Any:
+    """
+    Read a pickle of protocol 4 or later.
+
+    @raise ValueError: It is none, or holds something other than plain values.
+        Neither its message nor what it holds on to shows any of C{raw}.
+    """
+    if len(raw) > MAX_SIZE:
+        raise ValueError("too large for a pickle")
+    try:
+        value, problem = _Machine().run(raw), None
+    except Exception as error:
+        # Out of the handler, or what quotes the input would be the context.
+        problem = str(error) if type(error) is _Refused else "no pickle"
+    if problem is None:
+        try:
+            problem = foreign(value)
+        except RecursionError:
+            problem = "nested too deeply"
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+def dumps(value: object) -> bytes:
+    """
+    Write a pickle of values in which L{foreign} finds nothing.
+
+    @raise ValueError: It is too large to be read again.
+    """
+    raw = pickle.dumps(value, _PROTOCOL)
+    if len(raw) > MAX_SIZE:
+        raise ValueError("too large for a pickle")
+    return raw
+
+
+def foreign(value: object) -> str | None:
+    """
+    Find something that a pickle is not to hold, so that all it holds is of
+    the types that handlers expect, and does not grow beyond measure when it
+    is copied, because it holds one and the same list many times.
+
+    @return: What it is, in words that do not show its value; L{None} if there
+        is no such thing.
+
+    @raise RecursionError: It is nested too deeply, or contains itself.
+    """
+    return _Look().at(value, _DEPTH)
+
+
+class _Refused(ValueError):
+    """
+    A pickle wants something that we do not do.
+    """
+
+
+class _Look:
+    """
+    One look through a value.
+    """
+
+    values = 0
+    characters = 0
+
+    def at(self, value: Any, depth: int) -> str | None:
+        kind = type(value)
+        self.values += 1
+        if self.values > _MOST_VALUES or self.characters > _MOST_CHARACTERS:
+            return "too much"
+        if kind in _SCALARS:
+            return self._atScalar(value)
+        if kind in _GROUPS:
+            return self._atGroup(value, depth)
+        return _atOther(value) if kind in _OTHERS else kind.__qualname__
+
+    def _atGroup(self, value: Any, depth: int) -> str | None:
+        if not depth:
+            raise RecursionError
+        if type(value) not in (list, tuple):
+            for key in value:
+                found = _notHashed(key) or self._atScalar(key)
+                if found is not None:
+                    return found
+            self.values += len(value)
+        for item in value.values() if type(value) is dict else value:
+            found = self.at(item, depth - 1)
+            if found is not None:
+                return found
+        return None
+
+    def _atScalar(self, value: Any) -> str | None:
+        kind = type(value)
+        if kind in _TEXTS:
+            self.characters += len(value)
+        elif kind is int and value.bit_length() > _MOST_BITS:
+            return "int of thousands of digits"
+        elif kind is float and not isfinite(value):
+            return "float that is not finite"
+        return None
+
+
+def _notHashed(key: object) -> str | None:
+    kind = type(key)
+    return None if kind in _SCALARS else f"{kind.__qualname__} as a key"
+
+
+def _checkHashed(key: object) -> None:
+    problem = _notHashed(key)
+    if problem is not None:
+        raise _Refused(problem)
+
+
+def _atOther(value: Any) -> str | None:
+    """
+    What is wrong with one of the values that have a class.
+    """
+    if isinstance(value, (datetime, time)):
+        if type(value.tzinfo) not in (NoneType, timezone):
+            return f"{type(value).__qualname__} with a time zone that has rules"
+    elif isinstance(value, Decimal) and not value.is_finite():
+        return "Decimal that is not finite"
+    elif isinstance(value, UUID) and not hasattr(value, "int"):
+        return "UUID without a number"
+    return None
+
+
+class _Machine:
+    """
+    What runs the opcodes of one pickle.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+
+    def run(self, raw: bytes) -> Any:
+        """
+        @return: The value.
+
+        @raise Exception: It could not be made: L{_Refused} because we do not
+            want to, anything else because it is wrong.
+        """
+        end = None
+        for count, (opcode, argument, position) in enumerate(genops(raw)):
+            name, end = opcode.name, position
+            if count > 2 * _MOST_VALUES:
+                raise _Refused("too much")
+            if name in _CONSTANTS:
+                self.stack.append(_CONSTANTS[name])
+            elif name in _LITERALS:
+                self.stack.append(argument)
+            elif name in _STEPS:
+                _STEPS[name](self, argument)
+            elif name not in ("PROTO", "FRAME", "STOP"):
+                raise _Refused("something other than plain values")
+        (value,) = self.stack
+        if end != len(raw) - 1:
+            raise ValueError
+        return value
+
+    def sinceMark(self) -> list[Any]:
+        for index in range(len(self.stack) - 1, -1, -1):
+            if self.stack[index] is _MARK:
+                items = self.stack[index + 1 :]
+                del self.stack[index:]
+                return items
+        raise ValueError
+
+    def last(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise ValueError
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        return items
+
+    def top(self, kind: type) -> Any:
+        top = self.stack[-1]
+        if type(top) is not kind:
+            raise ValueError
+        return top
+
+    def put(self, index: int | None) -> None:
+        top = self.stack[-1]
+        if top is _MARK:
+            raise ValueError
+        self._memo[len(self._memo) if index is None else index] = top
+
+    def get(self, index: int) -> None:
+        self.stack.append(self._memo[index])
+
+    def append(self, items: list[Any]) -> None:
+        self.top(list).extend(items)
+
+    def setItems(self, items: list[Any]) -> None:
+        target = self.top(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            _checkHashed(key)
+            target[key] = value
+
+    def addItems(self, items: list[Any]) -> None:
+        target = self.top(set)
+        for item in items:
+            _checkHashed(item)
+            target.add(item)
+
+    def frozen(self) -> None:
+        items = self.sinceMark()
+        for item in items:
+            _checkHashed(item)
+        self.stack.append(frozenset(items))
+
+    def pushClass(self, name: tuple[Any, ...]) -> None:
+        if name not in _CLASSES:
+            raise _Refused("something other than plain values")
+        self.stack.append(_CLASSES[name])
+
+    def reduce(self) -> None:
+        made, given = self.last(2)
+        kinds = _MADE[made]
+        if type(given) is not tuple or not 0 < len(given) <= len(kinds):
+            raise ValueError
+        for argument, kind in zip(given, kinds, strict=False):
+            if type(argument) is not kind:
+                raise ValueError
+        value = made(*given)
+        if isinstance(value, (date, time)):
+            value.replace()  # Raises if what the bytes say is no day or time.
+        self.stack.append(value)
+
+    def new(self) -> None:
+        made, given = self.last(2)
+        if made is not UUID or given != ():
+            raise ValueError
+        self.stack.append(UUID.__new__(UUID))
+
+    def build(self) -> None:
+        (state,) = self.last(1)
+        if type(state) is not dict or not {"int"} <= set(state) <= {"int", "is_safe"}:
+            raise ValueError
+        number, isSafe = state["int"], state.get("is_safe")
+        if type(number) is not int or type(isSafe) not in (int, NoneType):
+            raise ValueError
+        checked = UUID(int=number, is_safe=SafeUUID(isSafe))
+        self.top(UUID).__setstate__(checked.__getstate__())
+
+
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": _MARK}
+_LITERALS = frozenset(
+    {
+        *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+        *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+        *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+    }
+)
+_STEPS: dict[str, Callable[[_Machine, Any], object]] = {
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
+    "EMPTY_SET": lambda machine, _: machine.stack.append(set()),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.sinceMark())),
+    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.last(1))),
+    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.last(2))),
+    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.last(3))),
+    "APPEND": lambda machine, _: machine.append(machine.last(1)),
+    "APPENDS": lambda machine, _: machine.append(machine.sinceMark()),
+    "SETITEM": lambda machine, _: machine.setItems(machine.last(2)),
+    "SETITEMS": lambda machine, _: machine.setItems(machine.sinceMark()),
+    "ADDITEMS": lambda machine, _: machine.addItems(machine.sinceMark()),
+    "FROZENSET": lambda machine, _: machine.frozen(),
+    "BINPUT": lambda machine, index: machine.put(index),
+    "LONG_BINPUT": lambda machine, index: machine.put(index),
+    "MEMOIZE": lambda machine, _: machine.put(None),
+    "BINGET": lambda machine, index: machine.get(index),
+    "LONG_BINGET": lambda machine, index: machine.get(index),
+    "GLOBAL": lambda machine, name: machine.pushClass(tuple(name.split(" "))),
+    "STACK_GLOBAL": lambda machine, _: machine.pushClass(tuple(machine.last(2))),
+    "REDUCE": lambda machine, _: machine.reduce(),
+    "NEWOBJ": lambda machine, _: machine.new(),
+    "BUILD": lambda machine, _: machine.build(),
+}
