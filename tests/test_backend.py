@@ -116,6 +116,33 @@ class BackendTests(SynchronousTestCase):
         self.clock.advance(2.0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_rest(self) -> None:
+        """
+        It can be told to leave none, but not to forget who waits.
+        """
+        asked: list[Deferred[None]] = []
+
+        def load(key: str) -> Deferred[None]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        backend = self.answering(load)
+        backend.rest()
+        backend.load("k")
+        late = backend.load("k")
+        asked[0].callback(None)
+        backend.rest()
+        self.clock.advance(2)
+        self.failureResultOf(late, StoreTimeout)
+        answer = backend.load("k")
+        asked[2].callback(None)
+        backend.rest()
+        self.assertIsNone(self.successResultOf(answer))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        last = backend.load("k")
+        self.clock.advance(2)
+        self.failureResultOf(last, StoreTimeout)
+
     def test_manyLate(self) -> None:
         """
         Each answer has its own time, and answers in between do not matter;

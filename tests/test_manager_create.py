@@ -167,8 +167,12 @@ class StopTests(ManagerCase):
         self.store.hold("replace")
         stopped: Deferred[None] = self.manager.stop()
         self.assertNoResult(stopped)
+        watching = [c for c in self.clock.getDelayedCalls() if "Backend" in repr(c)]
+        self.assertEqual(len(watching), 1)
         self.store.release()
         self.successResultOf(stopped)
+        # Tests of users would complain.
+        self.assertFalse(watching[0].active())
         self.assertEqual(self.stored(), {"n": 1})
         self.assertEqual(self.stored(f"sess:{new.id}"), {"n": 2})
 

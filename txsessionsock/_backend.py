@@ -171,6 +171,15 @@ class Backend:
             delay = max(0.0, self._asked[0][0] - self.now())
             self._watchdog = self.later(delay, self._checkTimes)
 
+    def rest(self) -> None:
+        """
+        Have no timer until something is asked, if all was answered.
+        """
+        if self._watchdog is not None and all(isFired(a) for _, a in self._asked):
+            self._watchdog.cancel()
+            self._watchdog = None
+            self._asked.clear()
+
     def _ours(self, failure: Failure) -> Failure:
         if failure.check(SessionError):
             return failure

@@ -227,7 +227,9 @@ class SessionManager:
         """
         lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
         saving = [live.save().addErrback(self._notSaved, live) for live in lives]
-        done: Deferred[None] = DeferredList(saving).addCallback(lambda _: None)
+        done: Deferred[None] = DeferredList(saving).addCallback(
+            lambda _: self._backend.rest()
+        )
         return done
 
     def _notSaved(self, failure: Failure, live: Live) -> None:
