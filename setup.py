@@ -12,9 +12,12 @@ from setuptools import setup
 
 here = Path(__file__).parent
 readme = here / "README.md"
+itsdangerous = ["itsdangerous>=2.1"]
+postgresql = ["psycopg[binary]>=3"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=21", "service-identity>=18.1"]
 test = [
+    *itsdangerous,
     *redis,
     *tls,
     "hypothesis",
@@ -29,9 +32,12 @@ test = [
     "wheel",
 ]
 extras = {
+    "flask": itsdangerous,
     "klein": ["klein>=24.8"],
+    "postgresql": postgresql,
     "redis": redis,
     "socketio": ["python-socketio>=5.18,<6"],
+    "starlette": itsdangerous,
     "tls": tls,
     "test": test,
     "dev": [

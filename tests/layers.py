@@ -94,6 +94,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "twisted.web": ("4", "5"),
     "txredisapi": ("_redis.connection",),
     "hiredis": ("_redis.connection",),
+    "psycopg": ("stores._sqlpostgres", "stores._sqllisten"),
     "klein": ("klein",),
     "socketio": ("socketio", "socketio.*"),
     "engineio": ("socketio", "socketio.*"),
@@ -107,10 +108,16 @@ PLACES: dict[str, tuple[str, ...]] = {
 Where a foreign package may be imported: modules, or the numbers of layers.
 """
 
-ON_DEMAND = ("_redis.connection", "_redis.link", "stores.redis")
+ON_DEMAND = (
+    "_redis.connection",
+    "_redis.link",
+    "stores.redis",
+    "stores._sqlpostgres",
+    "stores._sqllisten",
+)
 """
 What is imported within functions only, or by one another: whoever asks for
-Redis.
+Redis, or for PostgreSQL.
 """
 
 REACTOR_USERS = ("service", "tap")

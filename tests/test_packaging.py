@@ -30,6 +30,7 @@ OPTIONAL = {
     "engineio",
     "hiredis",
     "klein",
+    "psycopg",
     "redis",
     "selenium",
     "socketio",
@@ -206,7 +207,15 @@ print(json.dumps([sorted(alone), sorted(sys.modules), names]))
 """
     forExtras = tuple(
         f"txsessionsock.{name}"
-        for name in ("_redis", "bus", "klein", "socketio", "stores.redis")
+        for name in (
+            "_redis",
+            "bus",
+            "klein",
+            "socketio",
+            "stores._sqllisten",
+            "stores._sqlpostgres",
+            "stores.redis",
+        )
     )
     alone, everything, names = json.loads(
         installed.python(f"FOR_EXTRAS = {forExtras!r}{code}")
