@@ -1,0 +1,257 @@
+"""
+Tests for L{txsessionsock.journal}.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock.journal import STAMP, Journal, stampsIn
+
+
+class Node:
+    """
+    A node that writes a session, with compare-and-set, and repairs it.
+    """
+
+    def __init__(self, name: str, place: Place, **options: Any) -> None:
+        self.journal = Journal(name, **options)
+        self._place = place
+
+    def look(self) -> dict[str, Any]:
+        """
+        @return: What should be stored.
+        """
+        raw = deepcopy(self._place.stored)
+        stamps = stampsIn(raw)
+        return self.journal.repaired(raw, stamps, self._place.now)
+
+    def write(self, by: dict[str, int] | None = None, **values: Any) -> None:
+        """
+        Set keys, or delete those that are C{None}, and add to others.
+        """
+        now, before = self._place.now, self.look()
+        after = {k: v for k, v in {**before, **values}.items() if v is not None}
+        for key, number in (by or {}).items():
+            after[key] = after.get(key, 0) + number
+        self._put(before, after, by or {}, now)
+
+    def repair(self) -> None:
+        """
+        Store what is missing.
+        """
+        raw = deepcopy(self._place.stored)
+        stamps = stampsIn(raw)
+        repaired = self.journal.repaired(raw, stamps, self._place.now)
+        if repaired is not raw:
+            self._put(repaired, repaired, {}, self._place.now)
+
+    def _put(
+        self,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        by: dict[str, int],
+        now: float,
+    ) -> None:
+        number = self.journal.begin()
+        self._place.stored = deepcopy(self.journal.stamped(after, number, now))
+        self.journal.wrote(number, before, deepcopy(after), by, now)
+
+
+class Place:
+    """
+    Where the session is.
+    """
+
+    def __init__(self, **data: Any) -> None:
+        self.now = 1_700_000_000.0
+        self.stored: dict[str, Any] = data
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """
+        What is stored, without stamps.
+        """
+        return {key: value for key, value in self.stored.items() if key != STAMP}
+
+
+class JournalTests(SynchronousTestCase):
+    """
+    L{Journal}.
+    """
+
+    def setUp(self) -> None:
+        self.place = Place(user="ada", n=1)
+        self.node = Node("one", self.place)
+
+    def foreign(self) -> dict[str, Any]:
+        """
+        A request of the web application begins.
+
+        @return: Its copy.
+        """
+        return deepcopy(self.place.stored)
+
+    def ends(self, copy: dict[str, Any], **values: Any) -> None:
+        """
+        It ends, and writes all that it has.
+        """
+        self.place.stored = {**copy, **values}
+        self.node.repair()
+
+    def test_overwritten(self) -> None:
+        """
+        What somebody wrote over who had an older copy comes back, with what
+        they changed: new keys, other values, what was deleted, what was added.
+        """
+        copy = self.foreign()
+        self.node.write(mine=[1], user="Ada")
+        self.node.write(by={"n": 2}, other=1)
+        self.node.write(by={"n": 3}, other=None)
+        self.ends(copy, seen=True)
+        expected = {"user": "Ada", "n": 6, "seen": True, "mine": [1]}
+        self.assertEqual(self.place.data, expected)
+
+    def test_again(self) -> None:
+        """
+        It comes back as often as it is overwritten, and counts once.
+        """
+        copies = [self.foreign()]
+        self.node.write(by={"n": 2}, mine=1)
+        copies.append(self.foreign())
+        self.node.write(by={"n": 3})
+        for copy in (*copies, *reversed(copies)):
+            self.ends(copy)
+            self.assertEqual(self.place.data, {"user": "ada", "n": 6, "mine": 1})
+
+    def test_known(self) -> None:
+        """
+        Who knew of it and changed or deleted it meant that.
+        """
+        self.node.write(mine=1, other=1, by={"n": 1})
+        copy = self.foreign()
+        del copy["other"]
+        self.ends(copy, mine=2, n=0)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 0, "mine": 2})
+
+    def test_changedToo(self) -> None:
+        """
+        A key that somebody else changed too, or deleted, is left as they left
+        it; nested dictionaries are looked into.
+        """
+        self.place.stored.update(both=1, gone=1, cart={"figs": 1, "tea": 1})
+        copy = self.foreign()
+        self.node.write(both=2, gone=2, cart={"figs": 2, "tea": 2})
+        copy["cart"]["tea"] = 7
+        del copy["gone"]
+        self.ends(copy, both=3)
+        expected = {"user": "ada", "n": 1, "both": 3, "cart": {"figs": 2, "tea": 7}}
+        self.assertEqual(self.place.data, expected)
+
+    def test_emptied(self) -> None:
+        """
+        A session that was emptied stays empty, and one that was made anew, with
+        no stamp where there had been one, stays as it is.
+        """
+        self.node.write(mine=1)
+        self.node.write(mine=2)
+        self.ends({})
+        self.assertEqual(self.place.data, {})
+        self.node = Node("two", self.place)
+        self.node.write(mine=1)
+        self.place.now += 10
+        self.node.write(mine=2)
+        self.ends({"user": "eve"})
+        self.assertEqual(self.place.data, {"user": "eve"})
+
+    def test_tooLate(self) -> None:
+        """
+        What was written longer ago than the window is no more known.
+        """
+        copy = self.foreign()
+        self.node.write(mine=1)
+        self.place.now += 5.1
+        self.node.write(other=1)
+        self.ends(copy)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 1})
+
+    def test_stamps(self) -> None:
+        """
+        Other nodes' stamps are kept for a minute; what makes no sense is
+        dropped, and nothing of it is seen by the application.
+        """
+        now = self.place.now
+        self.place.stored[STAMP] = {
+            "young": [7, now - 59],
+            "old": [7, now - 61],
+            "odd": [None, 1],
+            "odder": 5,
+            "oddest": ["1", "2"],
+            "true": [1],
+        }
+        self.node.write(mine=1)
+        self.assertEqual(
+            self.place.stored[STAMP], {"young": [7, now - 59], "one": [1, now]}
+        )
+        for odd in (5, [], "x", None, {1: [1, 1]}):
+            data = {STAMP: odd, "a": 1}
+            self.assertEqual((stampsIn(data), data), ({}, {"a": 1}))
+
+    def test_inDoubt(self) -> None:
+        """
+        A stamp tells whether an attempt succeeded, also when somebody changed
+        the session since.
+        """
+        self.node.write(mine=1)
+        stamps = stampsIn({**self.foreign(), "more": 1})
+        self.assertTrue(self.node.journal.has(1, stamps))
+        self.assertFalse(self.node.journal.has(2, stamps))
+        self.assertFalse(self.node.journal.has(1, {}))
+
+    def test_unchanged(self) -> None:
+        """
+        With nothing to repair, what is stored is given back itself.
+        """
+        self.node.write(mine=1)
+        data = self.foreign()
+        stamps = stampsIn(data)
+        self.assertIs(self.node.journal.repaired(data, stamps, self.place.now), data)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
+    def test_model(self, steps: list[tuple[int, int]]) -> None:
+        """
+        Two nodes set keys of their own and count, while requests of the web
+        application, that last any time, set keys of theirs: in the end all
+        keys are there with their last values, and the counts are right.
+        """
+        self.place = Place(n=0)
+        nodes = [Node("one", self.place), Node("two", self.place)]
+        copies: dict[int, dict[str, Any]] = {}
+        expected: dict[str, Any] = {"n": 0}
+        for turn, (kind, number) in enumerate(steps):
+            self.place.now += 0.01
+            if kind < 2:
+                key = f"node{kind}-{number}"
+                nodes[kind].write(by={"n": 1}, **{key: turn})
+                expected[key] = turn
+                expected["n"] += 1
+            elif kind == 2:
+                copies[number] = self.foreign()
+            elif number in copies:
+                copy = copies.pop(number)
+                key = f"web{number}"
+                # Other requests' keys are lost among themselves.
+                theirs = {k: v for k, v in self.place.data.items() if "web" in k}
+                self.place.stored = {**copy, **theirs, key: turn}
+                expected[key] = turn
+                for node in nodes:
+                    node.repair()
+        for node in nodes:
+            node.repair()
+        self.assertEqual(self.place.data, expected)

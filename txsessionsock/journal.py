@@ -1,0 +1,174 @@
+# -*- test-case-name: tests.test_journal -*-
+"""
+What this node wrote to a session lately, and what somebody else dropped of it.
+
+Express, Django, Flask and PHP write whole sessions, as they were when a request
+began, with what that request changed.  What a socket stored meanwhile is gone
+then.  So each node leaves a stamp in the sessions that it writes: whoever writes
+from a copy that had the write has its stamp too, and whoever does not, has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ._merge import isNumber, merge
+
+
+__all__ = ["STAMP", "Journal", "Stamps", "stampsIn"]
+
+STAMP: Final = "_sessionsock"
+"""
+Under which key of a session the stamps are: for each node the number of its
+last write and when that was, in seconds since the epoch.
+"""
+
+Stamps = Mapping[str, tuple[int, float]]
+
+_STAMP_LIFETIME = 60.0
+"""
+For how many seconds the stamp of another node is kept.
+"""
+
+
+def stampsIn(data: dict[str, Any]) -> Stamps:
+    """
+    Take the stamps out of a session.
+
+    @param data: Has none afterwards.
+
+    @return: What of them makes sense.
+    """
+    stamps = data.pop(STAMP, None)
+    if not isinstance(stamps, dict):
+        return {}
+    found: dict[str, tuple[int, float]] = {}
+    for node, stamp in stamps.items():
+        match stamp:
+            case [int(number), int(at) | float(at)] if isinstance(node, str):
+                found[node] = number, at
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """
+    One write.
+
+    @ivar isFirst: Whether no stamp was there before.
+    """
+
+    number: int
+    at: float
+    isFirst: bool
+    before: dict[str, Any] = field(repr=False)
+    after: dict[str, Any] = field(repr=False)
+    increments: Mapping[str, int | float] = field(repr=False)
+
+
+class Journal:
+    """
+    The writes of one node to one session.
+    """
+
+    def __init__(self, node: str, window: float = 5.0) -> None:
+        """
+        @param node: What tells this node from others, and from itself before
+            it was started anew.
+
+        @param window: For how many seconds a write is remembered.
+        """
+        self._node = node
+        self._window = window
+        self._number = 0
+        self._entries: list[_Entry] = []
+        self._stamps: Stamps = {}
+
+    def begin(self) -> int:
+        """
+        @return: The number of an attempt to write.
+        """
+        self._number += 1
+        return self._number
+
+    def stamped(self, data: dict[str, Any], number: int, now: float) -> dict[str, Any]:
+        """
+        @return: What to store: the data, and the stamps.
+        """
+        stamps = {
+            node: [number, at]
+            for node, (number, at) in self._stamps.items()
+            if node != self._node and now - at < _STAMP_LIFETIME
+        }
+        return {**data, STAMP: {**stamps, self._node: [number, round(now, 3)]}}
+
+    def wrote(
+        self,
+        number: int,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        increments: Mapping[str, int | float],
+        now: float,
+    ) -> None:
+        """
+        An attempt succeeded.
+
+        @param before: What was stored, not to be changed any more; C{after}
+            likewise.  The difference is what this node changed.
+
+        @param increments: Which of that is not another value, but so much
+            more.
+        """
+        isFirst = not self._stamps
+        entry = _Entry(number, now, isFirst, before, after, increments)
+        self._entries = [*self._recent(now), entry]
+        self._stamps = {**self._stamps, self._node: (number, now)}
+
+    def has(self, number: int, stamps: Stamps) -> bool:
+        """
+        Whether an attempt succeeded, going by what is stored now.
+        """
+        return stamps.get(self._node, (0, 0.0))[0] >= number
+
+    def repaired(
+        self, theirs: dict[str, Any], stamps: Stamps, now: float
+    ) -> dict[str, Any]:
+        """
+        Somebody else wrote the session: see what of ours is not in it.
+
+        @param theirs: What is stored now, without its stamps; not changed.
+            It belongs to the same person as before.
+
+        @return: What should be stored: C{theirs} itself, if that is that.
+        """
+        last = stamps.get(self._node, (0, 0.0))[0]
+        lost = [entry for entry in self._recent(now) if entry.number > last]
+        # Who emptied the session, or made it anew, meant it; so did who dropped
+        # all stamps, unless the copy is so old that there were none.
+        isMeant = not theirs or (not stamps and lost and not lost[0].isFirst)
+        self._stamps = stamps
+        if not lost or isMeant:
+            return theirs
+        for entry in lost:
+            theirs = _again(entry, theirs)
+        return theirs
+
+    def _recent(self, now: float) -> list[_Entry]:
+        return [entry for entry in self._entries if now - entry.at <= self._window]
+
+
+def _again(entry: _Entry, theirs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Make the changes of a write once more, where a value is what it was before.
+    """
+    # As if theirs were the change and ours what was there: theirs wins.
+    merged = merge(entry.before, theirs, entry.after, deletionsWin=True)
+    for key, by in entry.increments.items():
+        count = theirs.get(key, 0)
+        if isNumber(count):
+            merged[key] = count + by
+        elif key in theirs:
+            merged[key] = count
+    return merged
