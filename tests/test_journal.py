@@ -198,7 +198,8 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(
             self.place.stored[STAMP], {"young": [7, now - 59], "one": [1, now]}
         )
-        for odd in (5, [], "x", None, {1: [1, 1]}):
+        odds: list[Any] = [5, [], "x", None, {1: [1, 1]}]
+        for odd in odds:
             data = {STAMP: odd, "a": 1}
             self.assertEqual((stampsIn(data), data), ({}, {"a": 1}))
 
