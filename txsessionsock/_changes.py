@@ -24,10 +24,10 @@ from ._merge import (
     merge,
     same,
 )
-from .interfaces import IncrementError
+from .interfaces import IncrementError, SessionReadOnly
 
 
-__all__ = ["Flight", "WorkingCopy"]
+__all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
 
 _NOTHING: tuple[Sequence[str], Sequence[str]] = ((), ())
 
@@ -362,3 +362,19 @@ class WorkingCopy:
         for key, value in self._seen.items():
             if not same(self.data.get(key, MISSING), value):
                 self.data[key] = detached(value)
+
+
+class FrozenCopy(WorkingCopy):
+    """
+    The data of a session that nobody here can store.  What is changed within
+    its values comes to light when that is tried.
+    """
+
+    def assign(self, key: str, value: Any) -> None:
+        raise SessionReadOnly
+
+    def delete(self, key: str) -> None:
+        raise SessionReadOnly
+
+    def increment(self, key: str, by: int | float) -> int | float:
+        raise SessionReadOnly

@@ -26,6 +26,7 @@ from .interfaces import (
     NoSuchSession,
     SessionError,
     SessionID,
+    SessionReadOnly,
     SessionReplaced,
     Stored,
     StoreTimeout,
@@ -225,6 +226,8 @@ class Live:
         return self.saving.now()
 
     def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        if self.backend.framework.readOnly:
+            return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
         self.saving.add(Change(f, done, self.audience.author()))
         return done
@@ -261,25 +264,30 @@ class Live:
         """
         Take notice of what is stored now.  To be called in the session's turn.
 
-        @raise NoSuchSession: Nothing is.
+        @raise NoSuchSession: Nothing is, or only word that it was ended.
 
         @raise SessionReplaced: What is stored is somebody else's.
 
         @raise UndecodableSession: It cannot be understood.
         """
         self.checkAlive()
-        if current is None:
+        try:
+            if current is None:
+                raise NoSuchSession
+            self._absorb(current)
+        except NoSuchSession:
             self.endGone()
-            raise NoSuchSession
+            raise
+        except SessionReplaced:
+            self.end("replaced")
+            raise
+
+    def _absorb(self, current: Stored) -> None:
         now = self.backend.now()
         self.expiresAt(current.expires)
         if self.isLoaded:
             self.collect()
-            try:
-                self.audience.changed(self.record.absorb(current, now), None)
-            except SessionReplaced:
-                self.end("replaced")
-                raise
+            self.audience.changed(self.record.absorb(current, now), None)
         else:
             self._load(self.backend.framework.loads(current.raw, now))
             self.record.stored = current

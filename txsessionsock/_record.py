@@ -15,7 +15,7 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from ._attempt import Attempt, Change
-from ._changes import WorkingCopy
+from ._changes import FrozenCopy, WorkingCopy
 from ._merge import detached, merge
 from .interfaces import (
     KEEP,
@@ -69,7 +69,8 @@ class Record:
         """
         self._framework = framework
         self._envelope = document.envelope
-        self.copy = WorkingCopy(document.data)
+        kind = FrozenCopy if framework.readOnly else WorkingCopy
+        self.copy: WorkingCopy = kind(document.data)
         # By what they were to store: one that was given up may still succeed.
         self._timedOut: dict[bytes, Attempt] = {}
         self._open: Attempt | None = None

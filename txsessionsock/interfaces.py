@@ -28,6 +28,7 @@ __all__ = [
     "IBus",
     "IFramework",
     "ISessionStore",
+    "ISignedCookies",
     "IWatchableStore",
     "IncrementError",
     "InvalidCredential",
@@ -37,6 +38,7 @@ __all__ = [
     "SessionConflict",
     "SessionError",
     "SessionID",
+    "SessionReadOnly",
     "SessionReplaced",
     "StoreError",
     "StoreFailure",
@@ -112,6 +114,15 @@ class SessionReplaced(SessionError):
     """
     The session is somebody else's now; nothing was merged into it.
     """
+
+
+class SessionReadOnly(SessionError, TypeError):
+    """
+    The session lives in the browser, where no socket can change it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("this session lives in the browser and cannot be changed here")
 
 
 class SessionConflict(SessionError):
@@ -375,6 +386,8 @@ class IFramework(Interface):
         Decode what is stored.
 
         @raise UndecodableSession: It is no session of this framework.
+
+        @raise NoSuchSession: It says that the session was ended.
         """
 
     def dumps(document: Document, now: float) -> bytes:
@@ -399,6 +412,21 @@ class IFramework(Interface):
     def identity(data: dict[str, Any]) -> object:
         """
         Who is logged in, L{None} for nobody.  Two people are never equal.
+        """
+
+
+class ISignedCookies(IFramework):
+    """
+    A framework whose sessions live in the browser (L{IFramework.readOnly}), in
+    a cookie that is signed.  Its value is the id, the key and what is stored.
+    """
+
+    def deadline(sessionID: SessionID) -> float | None:
+        """
+        When the cookie is too old, in seconds since the epoch; L{None} for
+        never.
+
+        @raise InvalidCredential: It is not signed by us.
         """
 
 

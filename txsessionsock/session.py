@@ -180,7 +180,9 @@ class Session(MutableMapping[str, Any]):
     """
     A browser's session, live: all who hold it in this process hold the same
     object.  Use it like a dictionary; assigning, deleting and changing nested
-    values are noticed when a handler is done and before each write.
+    values are noticed when a handler is done and before each write.  One that
+    lives in the browser can only be read: the former fail with
+    L{SessionReadOnly<txsessionsock.interfaces.SessionReadOnly>}.
 
     @ivar id: The session's id, which is a secret.
     """
