@@ -1,0 +1,264 @@
+"""
+Tests for L{txsessionsock.frameworks.aiohttp}.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from txsessionsock.frameworks.aiohttp import Aiohttp
+from txsessionsock.interfaces import (
+    FOREVER,
+    KEEP,
+    Document,
+    IFramework,
+    InvalidCredential,
+    NoSuchSession,
+    UnencodableSession,
+)
+from txsessionsock.manager import SessionManager
+from txsessionsock.stores.memory import MemoryStore
+
+from .managing import Recorder
+from .recorded import COOKIES, NOW, SESSIONS, VALUES, RecordedCase
+
+
+def made(config: dict[str, Any]) -> Aiohttp:
+    """
+    A framework that is set like a recorded one.
+    """
+    assert config["prefix"] == config["cookie_name"] + "_"
+    return Aiohttp(cookieName=config["cookie_name"], maxAge=config["max_age"])
+
+
+class AiohttpTests(RecordedCase):
+    """
+    Tests for L{Aiohttp}.
+    """
+
+    framework = Aiohttp()
+
+    def test_interface(self) -> None:
+        """
+        It is a framework, in which the last of two cookies wins.
+        """
+        verifyObject(IFramework, self.framework)
+        self.assertFalse(self.framework.firstCookieWins)
+        self.assertEqual(repr(self.framework), "<Aiohttp cookieName='AIOHTTP_SESSION'>")
+        self.assertRaises(ValueError, Aiohttp, cookieName="a b")
+
+    def test_recorded(self) -> None:
+        """
+        What the real one wrote is what we read; what it refuses, we refuse.
+        """
+        self.check("aiohttp_session_redis", made, valid=8)
+
+    def test_new(self) -> None:
+        """
+        New sessions look like those that C{aiohttp-session} begins.
+        """
+        sessionID = self.framework.newSessionID()
+        self.assertRegex(sessionID, "^[0-9a-f]{32}$")
+        self.assertNotEqual(sessionID, self.framework.newSessionID())
+        raw = self.framework.dumps(self.framework.newDocument(NOW), NOW)
+        self.assertEqual(json.loads(raw), {"created": 1795370044, "session": {}})
+
+    def test_gone(self) -> None:
+        """
+        An empty object is what C{invalidate()} leaves: no session.
+        """
+        self.assertRaises(NoSuchSession, self.framework.loads, b"{}", NOW)
+
+    def test_age(self) -> None:
+        """
+        The age is counted from the last change, in whole seconds; what is
+        too old is gone, and so is what has no age.
+        """
+        framework = Aiohttp(maxAge=60)
+        raw = b'{"created":1795370044,"session":{"a":1}}'
+        self.assertEqual(framework.loads(raw, NOW + 60).data, {"a": 1})
+        self.assertRaises(NoSuchSession, framework.loads, raw, NOW + 61)
+        self.assertRaises(NoSuchSession, framework.loads, b'{"session":{}}', NOW)
+        again = framework.dumps(framework.loads(raw, NOW + 50), NOW + 50)
+        self.assertEqual(json.loads(again)["created"], 1795370094)
+        self.assertEqual(framework.loads(again, NOW + 110).data, {"a": 1})
+        self.assertEqual(self.framework.loads(raw, NOW * 2).data, {"a": 1})
+
+    def test_lifetime(self) -> None:
+        """
+        Only changes extend a session's life; one without C{max_age} has no
+        end.
+        """
+        document = self.framework.newDocument(NOW)
+        self.assertIs(self.framework.lifetime(document, NOW), FOREVER)
+        self.assertIs(self.framework.touchLifetime(document, NOW), KEEP)
+        self.assertIsNone(self.framework.cookieLifetime(document, NOW))
+        framework = Aiohttp(maxAge=60)
+        self.assertEqual(framework.lifetime(document, NOW), 60)
+        self.assertIs(framework.touchLifetime(document, NOW), KEEP)
+        self.assertEqual(framework.cookieLifetime(document, NOW), 60)
+
+    def test_envelope(self) -> None:
+        """
+        What stands beside the session goes back as it came.
+        """
+        raw = b'{"created":5,"session":{"created":1,"session":2},"more":[3]}'
+        document = self.framework.loads(raw, NOW)
+        self.assertEqual(document.data, {"created": 1, "session": 2})
+        again = json.loads(self.framework.dumps(document, NOW))
+        self.assertEqual(again["more"], [3])
+        self.assertEqual(again["session"], document.data)
+
+    def test_undecodable(self) -> None:
+        """
+        What is no session is reported as such, without showing it.
+        """
+        for raw in [
+            b"",
+            b"s3cret",
+            b"[]",
+            b"null",
+            b'"s3cret"',
+            b'{"created":"s3cret","session":{}}',
+            b'{"created":true,"session":{}}',
+            b'{"created":1,"session":["s3cret"]}',
+            b'{"created":1,"session":"s3cret"}',
+            b'{"created":1,"session":{"s3cret":' + b"[" * 100_000,
+            b'{"created":1,"session":{"a":' + b"[" * 120 + b"]" * 120 + b"}}",
+            b'{"created":1,"session":{"s3cret":NaN}}',
+            b'{"created":1,"session":{"s3cret":' + b"9" * 5000 + b"}}",
+        ]:
+            self.assertUndecodable(self.framework, raw)
+
+    def test_unencodable(self) -> None:
+        """
+        What JSON does not have is refused, with the keys in question.
+        """
+        document = Document({"a": {1}, "b": 1, "c": b"s3cret"}, {})
+        error = self.assertRaises(
+            UnencodableSession, self.framework.dumps, document, NOW
+        )
+        self.assertEqual(error.keys, ("a", "c"))
+        self.assertEqual(str(error), "cannot be stored as JSON: 'a': set; 'c': bytes")
+
+    @given(SESSIONS)
+    def test_roundTrip(self, data: dict[str, Any]) -> None:
+        """
+        What is stored comes back the same, by value, type and order.
+        """
+        document = Document(data, {"created": int(NOW), "more": 1})
+        again = self.framework.loads(self.framework.dumps(document, NOW), NOW)
+        self.assertEqual(repr(again.data), repr(data))
+        self.assertEqual(again.envelope, document.envelope)
+
+    @given(
+        st.binary()
+        | VALUES.map(lambda value: json.dumps(value).encode())
+        | st.fixed_dictionaries({"created": VALUES, "session": VALUES}).map(
+            lambda value: json.dumps(value).encode()
+        )
+    )
+    def test_junk(self, raw: bytes) -> None:
+        """
+        Whatever is in the store, it is a session or refused.
+        """
+        self.assertStable(self.framework, raw)
+        self.assertStable(Aiohttp(maxAge=60), raw)
+
+    @given(COOKIES)
+    def test_cookies(self, cookie: str) -> None:
+        """
+        Whatever is in a cookie, it is an id or refused.
+        """
+        self.assertOnlyInvalid(self.framework, cookie)
+
+    def test_malformed(self) -> None:
+        """
+        What nobody would have made as an id does not get to the store.
+        """
+        for cookie in "", "a b", "a\n", "é", "x" * 257:
+            error = self.assertRaises(
+                InvalidCredential, self.framework.sessionID, cookie, NOW
+            )
+            self.assertEqual(error.reason, "malformed")
+
+    def test_identity(self) -> None:
+        """
+        The common names, in order, or what the application says.
+        """
+        identity = self.framework.identity
+        self.assertEqual(identity({"AIOHTTP_SECURITY": "ann", "user": "bob"}), "ann")
+        self.assertEqual(identity({"user": {"id": 7}, "username": "bob"}), 7)
+        self.assertEqual(identity({"user_id": 0}), 0)
+        self.assertIsNone(identity({"user": "", "username": False}))
+        own = Aiohttp(identity=lambda data: data.get("who"))
+        self.assertEqual(own.identity({"who": 1, "user": 2}), 1)
+
+
+class InvalidatedTests(SynchronousTestCase):
+    """
+    C{invalidate()}, as a manager sees it.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_700_000_000)
+        self.place = MemoryStore(self.clock)
+        self.framework = Aiohttp()
+        store = MemoryStore(place=self.place)
+        self.manager = SessionManager(store, self.framework, self.clock)
+        self.holder = Recorder()
+        self.sessionID = self.framework.newSessionID()
+        self.key = self.framework.key(self.sessionID)
+        self.raw = b'{"created":1700000000,"session":{"n":1}}'
+
+    def put(self, raw: bytes) -> None:
+        """
+        Write the session as the web application does.
+        """
+        self.successResultOf(self.place.destroy(self.key))
+        self.successResultOf(self.place.create(self.key, raw, FOREVER))
+
+    def test_before(self) -> None:
+        """
+        An invalidated session is not there for who comes after that.
+        """
+        self.put(b"{}")
+        opened = self.manager.open(self.sessionID, self.holder)
+        self.failureResultOf(opened, NoSuchSession)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_meanwhile(self) -> None:
+        """
+        It ends for who has it open, as if it were deleted.
+        """
+        self.put(self.raw)
+        opened = self.manager.open(self.sessionID, self.holder)
+        session = self.successResultOf(opened)
+        self.put(b"{}")
+        self.clock.advance(0)
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+        self.failureResultOf(session.save(), NoSuchSession)
+        self.assertEqual(self.holder.failures, [])
+
+    def test_notRevived(self) -> None:
+        """
+        A change that meets it on its way to the store is not stored.
+        """
+        self.put(self.raw)
+        opened = self.manager.open(self.sessionID, self.holder)
+        session = self.successResultOf(opened)
+        self.put(b"{}")
+        session["n"] = 2
+        self.failureResultOf(session.save(), NoSuchSession)
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+        stored = self.successResultOf(self.place.load(self.key))
+        assert stored is not None
+        self.assertEqual(stored.raw, b"{}")

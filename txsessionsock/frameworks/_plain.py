@@ -1,0 +1,151 @@
+# -*- test-case-name: tests.test_flask -*-
+"""
+What several frameworks have in common: plain session ids, refusals that name
+the keys in question, and the usual names for who is logged in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from txsessionsock.interfaces import (
+    InvalidCredential,
+    SessionID,
+    UndecodableSession,
+    UnencodableSession,
+)
+
+from .. import _json
+
+
+__all__ = ["JSON", "Encoding", "decodeJSON", "encode", "loggedInBy", "plainID"]
+
+
+_REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
+_SESSION_ID = re.compile(r"[!-~]{1,256}")
+
+
+def plainID(cookieValue: str) -> SessionID:
+    """
+    Take a cookie that is nothing but an id: whether there is such a session,
+    only the store knows.
+
+    @raise InvalidCredential: It is C{malformed}: nothing anybody would have
+        made as an id.
+    """
+    if not _SESSION_ID.fullmatch(cookieValue):
+        raise InvalidCredential("malformed")
+    return SessionID(cookieValue)
+
+
+def loggedInBy(*names: str) -> Callable[[dict[str, Any]], object]:
+    """
+    Make a function that tells who is logged in: the first of these keys that
+    has a value.  Where that is an object, its C{id}.
+
+    @return: A function whose result is L{None} for nobody; false and the
+        empty string are nobody too.
+    """
+
+    def identity(data: dict[str, Any]) -> object:
+        for name in names:
+            user = data.get(name)
+            who = user.get("id") if isinstance(user, dict) else user
+            if who is not None and who is not False and who != "":
+                return who
+        return None
+
+    return identity
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """
+    A way to write values as bytes.
+
+    @ivar foreign: Finds what would not come back the same, in words.
+
+    @ivar dumps: Encodes what is not foreign.
+    """
+
+    name: str
+    foreign: Callable[[Any], str | None]
+    dumps: Callable[[Any], bytes]
+
+
+JSON = Encoding("JSON", _json.foreign, _json.dumps)
+
+
+def encode(
+    how: Encoding, session: object, data: dict[str, Any], reserved: str | None = None
+) -> bytes:
+    """
+    Encode a session.
+
+    @param session: What to encode: the data and what the framework puts
+        beside it.
+
+    @param reserved: The key under which the framework does so.
+
+    @raise UnencodableSession: Some of the data cannot be encoded.
+    """
+    try:
+        isFree = reserved is None or reserved not in data
+        if isFree and how.foreign(session) is None:
+            return how.dumps(session)
+    except _REFUSALS:
+        pass
+    problems = {
+        key: problem
+        for key, value in data.items()
+        if (problem := _keyProblem(how, key, value, reserved)) is not None
+    }
+    listed = "; ".join(
+        f"{key!r}: {problem}" if isinstance(key, str) else problem
+        for key, problem in problems.items()
+    )
+    raise UnencodableSession(f"cannot be stored as {how.name}: {listed}", (*problems,))
+
+
+def _keyProblem(
+    how: Encoding, key: object, value: object, reserved: str | None
+) -> str | None:
+    if type(key) is not str:
+        return f"{type(key).__qualname__} as a key"
+    if key == reserved:
+        return "the name of what the framework itself keeps in a session"
+    return _problem(how, {key: value})
+
+
+def _problem(how: Encoding, value: object) -> str | None:
+    try:
+        found = how.foreign(value)
+        if found is None:
+            how.dumps(value)
+    except RecursionError:
+        return "nested too deeply, or contains itself"
+    except _REFUSALS:
+        return f"not representable as {how.name}"
+    return found
+
+
+def decodeJSON(raw: bytes) -> dict[str, Any]:
+    """
+    Decode a JSON object.
+
+    @raise UndecodableSession: It is none.
+    """
+    problem = None
+    try:
+        value = _json.loads(raw)
+    except ValueError as error:
+        problem = str(error)
+    # Out here, what quotes the bytes is not this one's context.
+    if problem is not None:
+        raise UndecodableSession(f"the stored session is {problem}")
+    if not isinstance(value, dict):
+        raise UndecodableSession("the stored session is no JSON object")
+    return value

@@ -1,0 +1,137 @@
+# -*- test-case-name: tests.test_aiohttp -*-
+"""
+aiohttp: the sessions of C{aiohttp-session}, as its C{RedisStorage} stores
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from zope.interface import implementer
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    FOREVER,
+    KEEP,
+    TTL,
+    Document,
+    IFramework,
+    NoSuchSession,
+    SessionID,
+    UndecodableSession,
+)
+
+from ._plain import JSON, decodeJSON, encode, loggedInBy, plainID
+
+
+__all__ = ["Aiohttp", "whoIsLoggedIn"]
+
+
+whoIsLoggedIn = loggedInBy("AIOHTTP_SECURITY", "user_id", "user", "username")
+"""
+Who is logged in, by the names that applications commonly use: that of
+C{aiohttp-security}, else C{user_id}, C{user} or C{username}.
+"""
+
+
+@implementer(IFramework)
+class Aiohttp:
+    """
+    Sessions that are shared with an aiohttp application.
+
+    What C{invalidate()} leaves there is an empty object in the place of the
+    session: it is gone.
+    """
+
+    firstCookieWins = False
+    readOnly = False
+
+    def __init__(
+        self,
+        *,
+        cookieName: str = "AIOHTTP_SESSION",
+        maxAge: int | None = None,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param cookieName: C{cookie_name}, which is the beginning of the keys
+            in the store, too.
+
+        @param maxAge: C{max_age}: how many seconds a session lives after each
+            change; L{None}: until somebody deletes it.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+        """
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        self.cookieName = cookieName
+        self._maxAge = maxAge
+        self._identity = whoIsLoggedIn if identity is None else identity
+
+    def __repr__(self) -> str:
+        return f"<Aiohttp cookieName={self.cookieName!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the value of a session cookie, which is not signed.
+
+        @raise InvalidCredential: It is C{malformed}.
+        """
+        return plainID(cookieValue)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        return self._maxAge
+
+    def newSessionID(self) -> SessionID:
+        return SessionID(uuid4().hex)
+
+    def newDocument(self, now: float) -> Document:
+        return Document({}, {"created": int(now)})
+
+    def key(self, sessionID: SessionID) -> str:
+        return f"{self.cookieName}_{sessionID}"
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        """
+        Decode what is stored.
+
+        @raise NoSuchSession: It says that the session was ended, or is too
+            old to be one still.
+
+        @raise UndecodableSession: It is no session of C{aiohttp-session}.
+        """
+        envelope = decodeJSON(raw)
+        if not envelope:
+            raise NoSuchSession
+        created = envelope.get("created")
+        if created is not None and type(created) not in (int, float):
+            raise UndecodableSession("the stored session was created at no time")
+        if self._maxAge is not None and int(now) - (created or 0) > self._maxAge:
+            raise NoSuchSession
+        data = envelope.pop("session", None)
+        if data is None:
+            data = {}
+        if not isinstance(data, dict):
+            raise UndecodableSession("the stored session has no dictionary in it")
+        return Document(data, envelope)
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        # The framework counts the age from the last change.
+        envelope = {**document.envelope, "created": int(now)}
+        return encode(JSON, {**envelope, "session": document.data}, document.data)
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        return FOREVER if self._maxAge is None else self._maxAge
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return KEEP
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)

@@ -1,0 +1,367 @@
+# -*- test-case-name: tests.test_flask -*-
+"""
+Flask: the sessions of C{Flask-Session} 0.8, and Flask's own, which are signed
+cookies.
+"""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, urlsafe_b64decode
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from secrets import token_urlsafe
+from types import NoneType
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from zope.interface import implementer
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    IFramework,
+    InvalidCredential,
+    ISignedCookies,
+    SessionID,
+    UndecodableSession,
+)
+
+from .. import _json
+from ._plain import Encoding, decodeJSON, encode, loggedInBy, plainID
+from ._signed import Secrets, SignedCookies, signer
+
+
+__all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]
+
+
+_A_MONTH = 31 * 86400
+_PERMANENT = "_permanent"
+_MAX_JSON = 2**20
+_DEPTH = 100
+_SCALARS = frozenset({bool, bytes, float, int, str, NoneType})
+
+whoIsLoggedIn = loggedInBy("_user_id", "user_id", "user", "username")
+"""
+Who is logged in, by the names that Flask applications commonly use: that of
+C{Flask-Login}, else C{user_id}, C{user} or C{username}.
+"""
+
+
+@implementer(IFramework)
+class FlaskSession:
+    """
+    Sessions that are shared with a Flask application that has C{Flask-Session}
+    0.8 with Redis.  Its pickles of before 0.6 are refused.
+
+    Beside what JSON has, C{msgpack} knows L{bytes} and points in time:
+    L{datetime}s with a time zone, which come back in UTC.
+    """
+
+    firstCookieWins = True
+    readOnly = False
+
+    def __init__(
+        self,
+        *,
+        cookieName: str = "session",
+        prefix: str = "session:",
+        lifetime: int = _A_MONTH,
+        format: Literal["msgpack", "json"] = "msgpack",
+        secrets: Secrets | None = None,
+        permanent: bool = True,
+        refreshEachRequest: bool = True,
+        sidLength: int = 32,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param cookieName: C{SESSION_COOKIE_NAME}.
+
+        @param prefix: C{SESSION_KEY_PREFIX}.
+
+        @param lifetime: C{PERMANENT_SESSION_LIFETIME}, in seconds.
+
+        @param format: C{SESSION_SERIALIZATION_FORMAT}; both are read.
+
+        @param secrets: With C{SESSION_USE_SIGNER}, the application's
+            C{SECRET_KEY}, or several: the first signs, all verify.
+
+        @param permanent: C{SESSION_PERMANENT}: whether the cookies of new
+            sessions outlive the browser.
+
+        @param refreshEachRequest: C{SESSION_REFRESH_EACH_REQUEST}: whether
+            visits extend a session's life.
+
+        @param sidLength: C{SESSION_ID_LENGTH}, in bytes.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+        """
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        if format not in _ENCODINGS:
+            raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
+        self.cookieName = cookieName
+        self._prefix = prefix
+        self._lifetime = lifetime
+        self._encoding = _ENCODINGS[format]
+        others = [name for name in _DECODERS if name != format]
+        self._decoders = [_DECODERS[name] for name in (format, *others)]
+        self._signer = None
+        if secrets is not None:
+            self._signer = signer(
+                "flask", False, secrets, salt="flask-session", key_derivation="hmac"
+            )
+        self._permanent = permanent
+        self._refreshEachRequest = refreshEachRequest
+        self._sidLength = sidLength
+        self._identity = whoIsLoggedIn if identity is None else identity
+
+    def __repr__(self) -> str:
+        return f"<FlaskSession cookieName={self.cookieName!r} prefix={self._prefix!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the value of a session cookie, and verify it if it is signed.
+
+        @raise InvalidCredential: C{malformed} if there is no session id in
+            it, C{bad-signature} if it is to be signed and is not.
+        """
+        plain = plainID(cookieValue)
+        if self._signer is None:
+            return plain
+        claimed, dot, _ = plain.rpartition(".")
+        if dot and not claimed:
+            raise InvalidCredential("malformed")
+        if not dot or not self._signer.validate(plain):
+            raise InvalidCredential("bad-signature")
+        return SessionID(claimed)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        if self._signer is None:
+            return sessionID
+        signed: bytes = self._signer.sign(sessionID)
+        return signed.decode("ascii")
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        return self._lifetime if document.data.get(_PERMANENT) else None
+
+    def newSessionID(self) -> SessionID:
+        return SessionID(token_urlsafe(self._sidLength))
+
+    def newDocument(self, now: float) -> Document:
+        return Document({_PERMANENT: True} if self._permanent else {}, {})
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        try:
+            data, problem = self._decoded(raw)
+        except RecursionError:
+            data, problem = None, "nested too deeply"
+        # Out here, what quotes the bytes is not this one's context.
+        if problem is not None:
+            raise UndecodableSession(f"the stored session is {problem}")
+        if type(data) is not dict or not all(type(key) is str for key in data):
+            raise UndecodableSession("the stored session is no dictionary of names")
+        return Document(data, {})
+
+    def _decoded(self, raw: bytes) -> tuple[Any, str | None]:
+        """
+        @return: A value, or else what is wrong.
+        """
+        for decode in self._decoders:
+            try:
+                value = decode(raw)
+            except (msgspec.MsgspecError, OverflowError, ValueError):
+                continue
+            found = _foreign(value)
+            return value, None if found is None else f"with a {found} in it"
+        if raw[:1] in _PICKLES and raw[-1:] == b".":
+            return None, "a pickle, as Flask-Session wrote them before 0.6"
+        return None, "neither msgpack nor JSON"
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        return encode(self._encoding, document.data, document.data)
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        return self._lifetime
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return self._lifetime if self._refreshEachRequest else KEEP
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+
+def _foreign(value: Any, depth: int = _DEPTH) -> str | None:
+    """
+    Find something that would not be the same after a way through msgpack.
+
+    @return: What it is, in words; L{None} if there is no such thing.
+
+    @raise RecursionError: It is nested too deeply, or contains itself.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return None
+    if kind is datetime:
+        return None if value.tzinfo is not None else "datetime without a time zone"
+    if kind is dict:
+        for key in value:
+            if type(key) is not str and type(key) is not int:
+                return f"{type(key).__qualname__} as a key"
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return kind.__qualname__
+    if not depth:
+        raise RecursionError
+    for item in value:
+        if type(item) not in _SCALARS:
+            found = _foreign(item, depth - 1)
+            if found is not None:
+                return found
+    return None
+
+
+# Flask-Session reads its sessions by msgspec alone, without our way out for
+# what that refuses.
+_ENCODINGS = {
+    "msgpack": Encoding("msgpack", _foreign, msgspec.msgpack.Encoder().encode),
+    "json": Encoding("JSON", _json.foreign, msgspec.json.Encoder().encode),
+}
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "msgpack": msgspec.msgpack.Decoder().decode,
+    "json": msgspec.json.Decoder().decode,
+}
+_PICKLES = (b"\x80", b"(", b"}", b"c")
+"""
+How pickles of dictionaries begin, and those that call something.
+"""
+
+
+@implementer(ISignedCookies)
+class Flask(SignedCookies):
+    """
+    The sessions that Flask itself has: signed cookies, which sockets can read
+    and not change.  C{Markup} in them comes as the L{str} that it is.
+    """
+
+    firstCookieWins = True
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        cookieName: str = "session",
+        lifetime: int = _A_MONTH,
+        salt: str = "cookie-session",
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param secrets: The application's C{SECRET_KEY}, and after it those of
+            C{SECRET_KEY_FALLBACKS}.
+
+        @param cookieName: C{SESSION_COOKIE_NAME}.
+
+        @param lifetime: C{PERMANENT_SESSION_LIFETIME}, in seconds.
+
+        @param salt: That of the application's C{SecureCookieSessionInterface}.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+
+        @raise ImportError: C{itsdangerous} is not installed.
+        """
+        super().__init__(
+            signer("flask", True, secrets, salt=salt, key_derivation="hmac"),
+            cookieName,
+            lifetime,
+            whoIsLoggedIn if identity is None else identity,
+        )
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        text = _inflated(self.payload(raw))
+        if text is None:
+            raise UndecodableSession("the session cookie is damaged or too large")
+        problem = None
+        tagged = decodeJSON(text)
+        try:
+            data = _untagged(tagged)
+        except (AttributeError, IndexError, OverflowError, TypeError, ValueError):
+            problem = "with a tag on something else than it is for"
+        if problem is not None:
+            raise UndecodableSession(f"the session is {problem}")
+        if type(data) is not dict:
+            raise UndecodableSession("the session is no dictionary")
+        return Document(data, {})
+
+
+def _inflated(payload: bytes) -> bytes | None:
+    """
+    @return: L{None} if it cannot be decoded, or is a bomb.
+    """
+    text = payload.removeprefix(b".")
+    try:
+        raw = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+        if text is payload or text == payload:
+            return raw
+        inflater = zlib.decompressobj()
+        inflated = inflater.decompress(raw, _MAX_JSON)
+    except (ValueError, zlib.error):
+        return None
+    return inflated if inflater.eof else None
+
+
+def _untagged(value: Any) -> Any:
+    """
+    Undo what Flask's C{TaggedJSONSerializer} does to have more types than
+    JSON has.
+    """
+    if type(value) is list:
+        return [_untagged(item) for item in value]
+    if type(value) is not dict:
+        return value
+    value = {key: _untagged(item) for key, item in value.items()}
+    if len(value) == 1:
+        ((tag, content),) = value.items()
+        if tag in _TAGS:
+            return _TAGS[tag](content)
+    return value
+
+
+def _asDict(content: dict[str, Any]) -> dict[str, Any]:
+    ((key, value),) = content.items()
+    return {key[:-2]: value}
+
+
+def _asTuple(content: Any) -> tuple[Any, ...]:
+    if type(content) is not list:
+        raise TypeError
+    return tuple(content)
+
+
+def _asText(content: Any) -> str:
+    if type(content) is not str:
+        raise TypeError
+    return content
+
+
+def _asTime(content: str) -> datetime:
+    time = parsedate_to_datetime(content)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+_TAGS: dict[str, Callable[[Any], Any]] = {
+    " di": _asDict,
+    " t": _asTuple,
+    " b": b64decode,
+    " m": _asText,
+    " u": UUID,
+    " d": _asTime,
+}

@@ -1,0 +1,199 @@
+# -*- test-case-name: tests.test_starlette -*-
+"""
+Starlette and FastAPI: the sessions of C{starsessions}, and Starlette's own,
+which are signed cookies.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any
+
+from zope.interface import implementer
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    IFramework,
+    ISignedCookies,
+    SessionID,
+    UndecodableSession,
+)
+
+from ._plain import JSON, decodeJSON, encode, loggedInBy, plainID
+from ._signed import Secrets, SignedCookies, signer
+
+
+__all__ = ["Starlette", "Starsessions", "whoIsLoggedIn"]
+
+
+_TWO_WEEKS = 14 * 86400
+_ENVELOPE = "__metadata__"
+_FOR_EVER = 1e12
+
+whoIsLoggedIn = loggedInBy("user_id", "user", "username")
+"""
+Who is logged in, by the names that applications commonly use.
+"""
+
+
+@implementer(IFramework)
+class Starsessions:
+    """
+    Sessions that are shared with an application that has C{starsessions} with
+    its C{RedisStore} and C{JsonSerializer}.
+    """
+
+    firstCookieWins = False
+    readOnly = False
+
+    def __init__(
+        self,
+        *,
+        cookieName: str = "session",
+        prefix: str = "starsessions.",
+        lifetime: int = 0,
+        rolling: bool = False,
+        gcTTL: int = 30 * 86400,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param cookieName: C{cookie_name} of the C{SessionMiddleware}.
+
+        @param prefix: C{prefix} of the C{RedisStore}.
+
+        @param lifetime: C{lifetime} of the middleware, in seconds; 0 for
+            sessions that end with the browser.
+
+        @param rolling: C{rolling} of the middleware: whether visits extend a
+            session's life.
+
+        @param gcTTL: C{gc_ttl} of the store: how many seconds sessions
+            without a lifetime are kept.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+        """
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        self.cookieName = cookieName
+        self._prefix = prefix
+        self._lifetime = lifetime
+        self._rolling = rolling
+        self._gcTTL = gcTTL
+        self._identity = whoIsLoggedIn if identity is None else identity
+
+    def __repr__(self) -> str:
+        return f"<Starsessions cookieName={self.cookieName!r} prefix={self._prefix!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the value of a session cookie, which is not signed.
+
+        @raise InvalidCredential: It is C{malformed}.
+        """
+        return plainID(cookieValue)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        return self._remaining(document, now) if self._lifetime else None
+
+    def newSessionID(self) -> SessionID:
+        return SessionID(token_hex(16))
+
+    def newDocument(self, now: float) -> Document:
+        return Document({}, self._renewed({}, now))
+
+    def _renewed(self, envelope: dict[str, Any], now: float) -> dict[str, Any]:
+        begun = {"lifetime": self._lifetime, "created": now}
+        return {**begun, **envelope, "last_access": now}
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        # What starsessions takes for a session without anything in it.
+        data = decodeJSON(raw) if raw else {}
+        envelope = data.pop(_ENVELOPE, {})
+        if not isinstance(envelope, dict) or not all(
+            _isTime(envelope.get(name, 0)) for name in ("lifetime", "created")
+        ):
+            raise UndecodableSession("the stored session has no usable metadata")
+        return Document(data, envelope)
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        data = document.data
+        session = {**data, _ENVELOPE: self._renewed(document.envelope, now)}
+        return encode(JSON, session, data, _ENVELOPE)
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        return max(1, self._remaining(document, now)) if self._lifetime else self._gcTTL
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        # Otherwise the end is where it was from the beginning.
+        extends = self._rolling or not self._lifetime
+        return self.lifetime(document, now) if extends else KEEP
+
+    def _remaining(self, document: Document, now: float) -> int:
+        if self._rolling:
+            return self._lifetime
+        meta = self._renewed(document.envelope, now)
+        return max(0, int(meta["created"] + meta["lifetime"] - now))
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+
+def _isTime(value: Any) -> bool:
+    return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
+
+
+@implementer(ISignedCookies)
+class Starlette(SignedCookies):
+    """
+    The sessions of Starlette's and FastAPI's own C{SessionMiddleware}: signed
+    cookies, which sockets can read and not change.
+    """
+
+    firstCookieWins = False
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        cookieName: str = "session",
+        maxAge: int | None = _TWO_WEEKS,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param secrets: C{secret_key}, or several that are good.
+
+        @param cookieName: C{session_cookie}.
+
+        @param maxAge: C{max_age}, in seconds.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+
+        @raise ImportError: C{itsdangerous} is not installed.
+        """
+        super().__init__(
+            signer("starlette", True, secrets),
+            cookieName,
+            maxAge,
+            whoIsLoggedIn if identity is None else identity,
+        )
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        payload = self.payload(raw)
+        try:
+            text = b64decode(payload)
+        except ValueError:
+            text = b""
+        return Document(decodeJSON(text), {})
