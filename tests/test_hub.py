@@ -13,7 +13,7 @@ from txsessionsock.interfaces import (
     SessionError,
     SessionID,
 )
-from txsessionsock.messages import Raw
+from txsessionsock.messages import JSON, Raw
 from txsessionsock.session import Session
 
 from .hubbing import HubCase
@@ -148,6 +148,32 @@ class GroupTests(HubCase):
         self.assertEqual(
             self.successResultOf(hub.session(SID).send("text")), {hub.node: 1}
         )
+
+    def test_failsForOne(self) -> None:
+        """
+        When the messages of one client's protocol fail, the others get theirs.
+        """
+
+        class FailsOnce(JSON):
+            def encode(self, value: Any) -> tuple[bytes, bool]:
+                calls.append(value)
+                if len(calls) == 1:
+                    raise ZeroDivisionError
+                return super().encode(value)
+
+        class Once(Recording):
+            messages = FailsOnce()
+
+        calls: list[Any] = []
+        factory = self.serve(Once)
+        hub = Hub(factory.sockets)
+        one, two = self.browse(factory), self.browse(factory)
+        reaching = hub.session(SID).send(1)
+        self.assertEqual(self.successResultOf(reaching), {hub.node: 1})
+        one.pump.flush()
+        two.pump.flush()
+        self.assertEqual((one.got, two.got), ([], [1]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_close(self) -> None:
         """

@@ -324,6 +324,12 @@ class Hub:
                     why=error,
                 )
                 return False
+            except Exception:
+                # The others shall have it all the same.
+                self._log.failure(
+                    "{session} cannot be sent a message", session=client.session
+                )
+                return False
             return True
 
         return send
