@@ -1,0 +1,144 @@
+# -*- test-case-name: tests.test_django -*-
+"""
+What the sessions of all of Django's backends have in common.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from math import isfinite
+from secrets import choice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    InvalidCredential,
+    SessionID,
+)
+
+
+__all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]
+
+
+TWO_WEEKS = 14 * 86400
+_SESSION_ID = re.compile(r"[!#-+\--:<-\[\]-~]{8,256}")  # What a cookie can hold.
+_IN_NEW_IDS = string.ascii_lowercase + string.digits
+_EXPIRY = "_session_expiry"
+_EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+
+def whoIsLoggedIn(data: dict[str, Any]) -> object:
+    """
+    Who is logged in, by C{django.contrib.auth}.  The hash of the password's
+    hash is a part of that, as it is for Django: who has a new password has to
+    log in again.
+    """
+    user = data.get("_auth_user_id")
+    if user is None:
+        return None
+    return user, data.get("_auth_user_backend"), data.get("_auth_user_hash")
+
+
+class DjangoSessions:
+    """
+    The cookie and the lifetime of Django's sessions.
+    """
+
+    firstCookieWins = False
+    readOnly = False
+
+    def __init__(
+        self,
+        *,
+        cookieName: str,
+        cookieAge: int,
+        expireAtBrowserClose: bool,
+        saveEveryRequest: bool,
+        timeZone: str,
+        identity: Callable[[dict[str, Any]], object] | None,
+    ) -> None:
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        self.cookieName = cookieName
+        self._cookieAge = cookieAge
+        self._expireAtBrowserClose = expireAtBrowserClose
+        self._saveEveryRequest = saveEveryRequest
+        self._timeZone = ZoneInfo(timeZone)
+        self._identity = whoIsLoggedIn if identity is None else identity
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the cookie for the id itself, which is not signed.
+
+        @raise InvalidCredential: C{malformed} if it cannot be an id.
+        """
+        if not _SESSION_ID.fullmatch(cookieValue):
+            raise InvalidCredential("malformed")
+        return SessionID(cookieValue)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        expiry = document.data.get(_EXPIRY)
+        untilClosed = self._expireAtBrowserClose if expiry is None else expiry == 0
+        return None if untilClosed else max(0.0, self._age(document.data, now))
+
+    def newSessionID(self) -> SessionID:
+        return SessionID("".join(choice(_IN_NEW_IDS) for _ in range(32)))
+
+    def newDocument(self, now: float) -> Document:
+        return Document({}, {})
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        return max(0, int(self._age(document.data, now)))
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return self.lifetime(document, now) if self._saveEveryRequest else KEEP
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+    def _age(self, data: dict[str, Any], now: float) -> float:
+        """
+        For how many seconds a session lives that is stored now; what
+        C{set_expiry} never leaves behind counts as nothing.
+        """
+        expiry = data.get(_EXPIRY)
+        if isinstance(expiry, str):
+            try:
+                expiry = datetime.fromisoformat(expiry)
+            except ValueError:
+                return self._cookieAge
+        if isinstance(expiry, datetime):
+            if expiry.tzinfo is None:
+                expiry = expiry.replace(tzinfo=self._timeZone)
+            # C{timestamp()} fails at both ends of the calendar.
+            seconds: float = (expiry - _EPOCH) / timedelta(seconds=1)
+            return seconds - now
+        if isinstance(expiry, (int, float)) and _isSeconds(expiry):
+            return float(expiry)
+        return self._cookieAge
+
+
+def _isSeconds(expiry: int | float) -> bool:
+    """
+    Whether that is a number of seconds that can be stored.  0 is not: it is
+    Django's word for "until the browser is closed".
+    """
+    return (
+        not isinstance(expiry, bool)
+        and expiry != 0
+        and abs(expiry) < 1000 * 366 * 86400
+        and isfinite(expiry)
+    )

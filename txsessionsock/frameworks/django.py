@@ -1,0 +1,348 @@
+# -*- test-case-name: tests.test_django -*-
+"""
+Django: the sessions of C{django.contrib.sessions}, wherever its backends keep
+them.  Django itself is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from zope.interface import implementer
+
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    IFramework,
+    InvalidCredential,
+    ISignedCookies,
+    SessionID,
+    UndecodableSession,
+    UnencodableSession,
+)
+
+from .. import _json
+from . import _pickles
+from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
+from ._plain import Encoding, decodeJSON, encode
+from ._signing import BadSignature, asciiJSON, signed, unsigned
+
+
+__all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
+
+
+_MAX_COOKIE = 8192
+_SKEW = 60
+"""
+By how many seconds Django's clock may be ahead of ours.
+"""
+
+
+def _foreignToPickle(value: Any) -> str | None:
+    for key in value:
+        if type(key) is not str:
+            return f"{type(key).__qualname__} as a key"
+    return _pickles.foreign(value)
+
+
+_JSON = Encoding("JSON", _json.foreign, asciiJSON)
+_PICKLE = Encoding("pickle", _foreignToPickle, _pickles.dumps)
+
+
+@implementer(IFramework)
+class Django(DjangoSessions):
+    """
+    Sessions in Django's cache (C{backends.cache}) on Redis, by Django's own
+    C{RedisCache} or by C{django-redis}.
+    """
+
+    def __init__(
+        self,
+        *,
+        keyPrefix: str = "",
+        version: int = 1,
+        pickled: bool = False,
+        cookieName: str = "sessionid",
+        cookieAge: int = TWO_WEEKS,
+        expireAtBrowserClose: bool = False,
+        saveEveryRequest: bool = False,
+        timeZone: str = "UTC",
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param keyPrefix: C{KEY_PREFIX} of the cache.
+
+        @param version: C{VERSION} of the cache.
+
+        @param pickled: Sessions are pickled, as they are unless the cache's
+            C{OPTIONS} name a serializer that writes JSON.  They are read
+            without doing what a pickle may ask for, so only those can be read
+            that consist of plain values, dates, decimals and UUIDs; and
+            written, as pickles of these.
+
+        @param cookieName: C{SESSION_COOKIE_NAME}.
+
+        @param cookieAge: C{SESSION_COOKIE_AGE}: how many seconds a session
+            lives that was not told otherwise by C{set_expiry}.
+
+        @param expireAtBrowserClose: C{SESSION_EXPIRE_AT_BROWSER_CLOSE}.
+
+        @param saveEveryRequest: C{SESSION_SAVE_EVERY_REQUEST}: visits that
+            change nothing extend a session's life too.
+
+        @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
+            given to C{set_expiry} mean.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+        """
+        super().__init__(
+            cookieName=cookieName,
+            cookieAge=cookieAge,
+            expireAtBrowserClose=expireAtBrowserClose,
+            saveEveryRequest=saveEveryRequest,
+            timeZone=timeZone,
+            identity=identity,
+        )
+        self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cache"
+        self._pickled = pickled
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        if self._pickled:
+            return Document(_unpickled(raw), {})
+        if raw.startswith(b"\x80"):
+            raise UndecodableSession(
+                "the stored session is a pickle; to have those read, say pickled=True"
+            )
+        return Document(decodeJSON(raw), {})
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        how = _PICKLE if self._pickled else _JSON
+        return encode(how, document.data, document.data)
+
+
+class _SignedSessions(DjangoSessions):
+    """
+    Sessions that Django signs.
+    """
+
+    _salt: str
+    _secrets: tuple[str, ...]
+
+    def _knows(self, secrets: str | Sequence[str]) -> None:
+        self._secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)
+        if not self._secrets or not all(map(_isUsable, self._secrets)):
+            raise ValueError("secrets is one str or several, of UTF-8, none empty")
+
+    def _opened(self, raw: bytes) -> tuple[dict[str, Any], int]:
+        """
+        @return: The session, and when it was signed.
+
+        @raise UndecodableSession: It was not, or is none; L{_BadlySigned} if
+            somebody else did.
+        """
+        problem: UndecodableSession | None = None
+        try:
+            data, moment = unsigned(raw, self._secrets, self._salt)
+        except BadSignature as error:
+            problem = _BadlySigned(f"the stored session is {error}")
+        except ValueError as error:
+            problem = UndecodableSession(f"the stored session is {error}")
+        if problem is not None:
+            raise problem
+        if not isinstance(data, dict):
+            raise UndecodableSession("the stored session is no JSON object")
+        return data, moment
+
+
+@implementer(IFramework)
+class DjangoDatabase(_SignedSessions):
+    """
+    Sessions in Django's database (C{backends.db}), with a copy in its cache
+    or without (C{backends.cached_db}): the text in C{session_data}, under the
+    C{session_key}.
+    """
+
+    _salt = "django.contrib.sessions.SessionStore"
+
+    def __init__(
+        self,
+        secrets: str | Sequence[str],
+        *,
+        keyPrefix: str = "",
+        version: int = 1,
+        cookieName: str = "sessionid",
+        cookieAge: int = TWO_WEEKS,
+        expireAtBrowserClose: bool = False,
+        saveEveryRequest: bool = False,
+        timeZone: str = "UTC",
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param secrets: C{SECRET_KEY}, or several: it, and then those of
+            C{SECRET_KEY_FALLBACKS}.  The first signs, all verify.
+
+        @param keyPrefix: C{KEY_PREFIX} of the cache of C{cached_db}.
+
+        @param version: C{VERSION} of that cache.
+
+        The others are those of L{Django}.
+        """
+        super().__init__(
+            cookieName=cookieName,
+            cookieAge=cookieAge,
+            expireAtBrowserClose=expireAtBrowserClose,
+            saveEveryRequest=saveEveryRequest,
+            timeZone=timeZone,
+            identity=identity,
+        )
+        self._knows(secrets)
+        self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"
+
+    def key(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def cacheKey(self, key: str) -> str:
+        """
+        Under which key the cache of C{cached_db} has its copy, which is to be
+        deleted after a write, so that Django reads what was written.
+        """
+        return self._prefix + key
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        return Document(self._opened(raw)[0], {})
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
+        how = Encoding("JSON", _json.foreign, sign)
+        return encode(how, document.data, document.data)
+
+
+@implementer(ISignedCookies)
+class DjangoSignedCookies(_SignedSessions):
+    """
+    Sessions in the browser's cookie (C{backends.signed_cookies}), where no
+    socket can change them, and nobody can end them before their time.
+    """
+
+    readOnly = True
+    _salt = "django.contrib.sessions.backends.signed_cookies"
+
+    def __init__(
+        self,
+        secrets: str | Sequence[str],
+        *,
+        cookieName: str = "sessionid",
+        cookieAge: int = TWO_WEEKS,
+        expireAtBrowserClose: bool = False,
+        timeZone: str = "UTC",
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param secrets: C{SECRET_KEY}, or several: it, and then those of
+            C{SECRET_KEY_FALLBACKS}.
+
+        The others are those of L{Django}.
+        """
+        super().__init__(
+            cookieName=cookieName,
+            cookieAge=cookieAge,
+            expireAtBrowserClose=expireAtBrowserClose,
+            saveEveryRequest=False,
+            timeZone=timeZone,
+            identity=identity,
+        )
+        self._knows(secrets)
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Verify the value of a session cookie.
+
+        @raise InvalidCredential: C{malformed} if it does not look signed or
+            holds no session, C{bad-signature} if it is not by any of our
+            secrets, C{expired} if that was too long ago.
+        """
+        if len(cookieValue) > _MAX_COOKIE:
+            raise InvalidCredential("malformed")
+        data, moment = self._verified(cookieValue)
+        if moment > now + _SKEW or now >= self._end(data, moment):
+            raise InvalidCredential("expired")
+        return SessionID(cookieValue)
+
+    def deadline(self, sessionID: SessionID) -> float:
+        """
+        When the cookie is too old, in seconds since the epoch.
+
+        @raise InvalidCredential: It is not signed by us.
+        """
+        return self._end(*self._verified(sessionID))
+
+    def key(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        return Document(self._opened(raw)[0], {})
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        raise UnencodableSession(
+            "this session lives in the browser, where nothing can be stored",
+            tuple(document.data),
+        )
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return KEEP
+
+    def _verified(self, cookie: str) -> tuple[dict[str, Any], int]:
+        problem: InvalidCredential
+        try:
+            return self._opened(cookie.encode("ascii"))
+        except _BadlySigned:
+            problem = InvalidCredential("bad-signature")
+        except (UndecodableSession, UnicodeEncodeError):
+            problem = InvalidCredential("malformed")
+        raise problem
+
+    def _end(self, data: dict[str, Any], moment: int) -> float:
+        """
+        Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
+        said less, it has the browser drop it then.
+        """
+        # Whole seconds are counted, and one that is as old as it may be is good.
+        return moment + min(self._cookieAge, self._age(data, moment)) + 1
+
+
+class _BadlySigned(UndecodableSession):
+    """
+    The session is signed, and not by us.
+    """
+
+
+def _unpickled(raw: bytes) -> dict[str, Any]:
+    problem = None
+    try:
+        data = _pickles.loads(raw)
+    except ValueError as error:
+        problem = str(error)
+    if problem is not None:
+        raise UndecodableSession(f"the stored pickle is not read: {problem}")
+    if type(data) is not dict:
+        raise UndecodableSession("the stored session is no dictionary")
+    if not all(type(key) is str for key in data):
+        raise UndecodableSession("the stored session has a key that is no text")
+    return data
+
+
+def _isUsable(secret: object) -> bool:
+    if not isinstance(secret, str) or not secret:
+        return False
+    try:
+        secret.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
