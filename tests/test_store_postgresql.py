@@ -5,8 +5,12 @@ Tests for L{txsessionsock.stores.sql}, on a real PostgreSQL server.
 from __future__ import annotations
 
 import json
+import os
+import signal
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextlib import suppress as suppressing
+from time import monotonic, time
 from typing import Any
 
 import pytest
@@ -16,11 +20,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from txsessionsock.interfaces import (
+    FOREVER,
+    KEEP,
     TTL,
     ISessionStore,
+    NoSuchSession,
     SessionConflict,
     Stored,
+    StoreError,
     StoreFailure,
+    StoreTimeout,
+    StoreUnavailable,
 )
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -31,7 +41,7 @@ from txsessionsock.stores.sql import (
 )
 from txsessionsock.testing import PrivateReactor, StoreContract
 
-from .postgresserver import PASSWORD, sharedServer
+from .postgresserver import PASSWORD, psycopg, sharedServer
 
 
 pytestmark = pytest.mark.postgresql
@@ -196,3 +206,296 @@ class ConnectPgSimpleContractTests(FlaskSessionContractTests):
             lambda raw: json.dumps({"": raw.decode("latin-1")}).encode(),
             lambda text: str(json.loads(text)[""]).encode("latin-1"),
         )
+
+
+class _Tests(_Fixture):
+    """
+    What the tests below have in common.
+    """
+
+    def insert(self, raw: str, key: str = "k") -> None:
+        """
+        Have a session that the web application wrote, with an hour to live.
+        """
+        table = self.table
+        end = {
+            DJANGO: "now() + interval '1 hour'",
+            FLASK_SESSION: "now() AT TIME ZONE 'UTC' + interval '1 hour'",
+            # As connect-pg-simple does.
+            CONNECT_PG_SIMPLE: "to_timestamp(extract(epoch FROM now()) + 3600)",
+        }
+        self.execute(
+            f"INSERT INTO {table.path} ({table.key}, {table.value}, {table.expires})"
+            f" VALUES (%s, %s, {end[table]})",
+            key,
+            raw,
+        )
+
+    def rows(self) -> list[Any]:
+        """
+        All sessions as the web application sees them.
+        """
+        sql = f"SELECT {self.table.value}::text FROM {self.table.path}"
+        return [value for (value,) in self.execute(sql)]
+
+    def backends(self) -> list[int]:
+        """
+        The processes of the server that serve stores.
+        """
+        rows = self.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in rows]
+
+
+class DeadlineTests(_Tests):
+    """
+    Tests for deadlines that go to and fro; the server's time zone is not UTC.
+    """
+
+    def assertSame(self, alive: str) -> None:
+        """
+        The application and the store mean the same time.
+        """
+        store = self.open()
+        self.insert('{"a": 1}')
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None and stored.expires is not None
+        self.assertLess(abs(stored.expires - time() - 3600), 5.0)
+        count = f"SELECT count(*) FROM {self.table.path} WHERE {alive}"
+        self.assertEqual(self.execute(count), [(1,)])
+        for ttl, found in (30.0, 1), (-1.0, 0), (FOREVER, 1):
+            with suppressing(NoSuchSession):
+                self.reactor.wait(store.touch("k", ttl))
+            if not found:
+                self.assertEqual(self.execute(count), [(0,)])
+                self.assertTrue(self.reactor.wait(store.create("k", b"{}", 1.0)))
+            self.assertEqual(self.execute(count), [(1,)])
+
+    def test_django(self) -> None:
+        """
+        With a time zone, in Django's table.
+        """
+        self.assertSame("expire_date > now()")
+
+    def test_connectPgSimple(self) -> None:
+        """
+        In the time zone of the session of the database, in
+        connect-pg-simple's table.
+        """
+        self.become(CONNECT_PG_SIMPLE)
+        self.assertSame("expire >= to_timestamp(extract(epoch FROM now()))")
+
+    def test_flask(self) -> None:
+        """
+        In UTC without saying so, in Flask-Session's table.
+        """
+        self.become(FLASK_SESSION)
+        self.assertSame("expiry > now() AT TIME ZONE 'UTC'")
+
+    def become(self, table: Table) -> None:
+        """
+        Be about another application.
+        """
+        self.table = table
+        self.execute(SCHEMAS[table])
+
+
+class ValueTests(_Tests):
+    """
+    Tests for sessions that come and go as JSON.
+    """
+
+    table = CONNECT_PG_SIMPLE
+
+    def test_json(self) -> None:
+        """
+        A column of C{json} keeps the text as it came.
+        """
+        store, raw = self.open(), '{ "b":1,"a" : [2.50] }'
+        self.insert(raw)
+        stored = self.reactor.wait(store.replace("k", raw.encode(), b'{"b" :2}', KEEP))
+        self.assertEqual(stored.raw, b'{"b" :2}')
+        self.assertEqual(self.rows(), ['{"b" :2}'])
+
+    def test_jsonb(self) -> None:
+        """
+        A column of C{jsonb} does not: what was stored is said, and is what the
+        next write compares with.
+        """
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        store, raw = self.open(), b'{ "b":1,"a":2 }'
+        self.assertTrue(self.reactor.wait(store.create("k", raw, 60.0)))
+        with self.assertRaises(SessionConflict) as caught:
+            self.reactor.wait(store.replace("k", raw, b"{}", KEEP))
+        self.assertEqual(caught.exception.current.raw, b'{"a": 2, "b": 1}')
+        stored = self.reactor.wait(
+            store.replace("k", caught.exception.current.raw, b'{"b" :2}', KEEP)
+        )
+        self.assertEqual(stored.raw, b'{"b": 2}')
+        self.reactor.wait(store.replace("k", stored.raw, b"{}", 60.0))
+        self.assertEqual(self.rows(), ["{}"])
+
+    def test_unfit(self) -> None:
+        """
+        What does not fit is refused, not shown, and changes nothing.
+        """
+        store = self.open()
+        self.insert("{}")
+        for raw in b'{"geheim', b'{"geheim":"\xff"}', b'"geheim\0"':
+            for answer in (
+                store.replace("k", b"{}", raw, KEEP),
+                store.create("other", raw, 60.0),
+            ):
+                self.assertNotIn("geheim", self.outage(answer, StoreError))
+        for key in "geheim\0", "geheim\ud800":
+            self.assertNotIn("geheim", self.outage(store.load(key), StoreError))
+        self.execute("ALTER TABLE session ALTER sid TYPE varchar(9)")
+        answer = store.create("geheim-1234", b"{}", 60.0)
+        self.assertNotIn("geheim", self.outage(answer, StoreError))
+        self.assertEqual(self.rows(), ["{}"])
+
+    def test_oldUnfit(self) -> None:
+        """
+        What cannot be what is stored is in conflict with it.
+        """
+        store = self.open()
+        self.insert("{}")
+        with self.assertRaises(SessionConflict):
+            self.reactor.wait(store.replace("k", b"\xff", b"{}", KEEP))
+
+
+class OutageTests(_Tests):
+    """
+    Tests for databases that refuse, hang, or are gone.
+    """
+
+    def test_refused(self) -> None:
+        """
+        What the server does not allow is said, without any password.
+        """
+        store = self.open()
+        self.execute("DROP TABLE django_session")
+        self.assertIn("django_session", self.outage(store.load("k"), StoreError))
+        for url, kind in (
+            (self.server.url(self.database, "falsch"), "authentication"),
+            (self.server.url("nothere"), "nothere"),
+        ):
+            other = SQLStore(url, DJANGO, self.reactor)
+            text = self.outage(other.create("k", b"", 60.0), StoreUnavailable)
+            self.assertIn(kind, text)
+            self.assertNotIn("falsch", text)
+            self.reactor.wait(other.close())
+
+    def test_url(self) -> None:
+        """
+        A URL that is none is not shown.
+        """
+        for url in "postgresql://u:geheim@[h/d", "postgresql://h/?geheim=1":
+            with self.assertRaises(ValueError) as caught:
+                SQLStore(url, DJANGO, self.reactor)
+            self.assertNotIn("geheim", str(caught.exception))
+
+    def test_locked(self) -> None:
+        """
+        What waits for a row that somebody else holds is not done and says so
+        in time; other sessions do not wait.
+        """
+        store = self.open(timeout=1.0)
+        self.insert("1")
+        self.insert("1", "other")
+        with psycopg.connect(self.server.url(self.database)) as connection:
+            connection.execute("UPDATE django_session SET session_data = '1'")
+            answer = store.replace("k", b"1", b"2", KEEP)
+            self.assertIsNotNone(self.reactor.wait(store.load("other")))
+            self.assertFalse(answer.called)
+            self.outage(answer, StoreUnavailable)
+        self.assertEqual(self.rows(), ["1", "1"])
+        self.reactor.wait(store.replace("k", b"1", b"2", KEEP))
+
+    def test_restarted(self) -> None:
+        """
+        While there is no server, nothing is sent; when there is one again, the
+        store goes on.
+        """
+        store = self.open()
+        self.insert("1")
+        self.reactor.wait(store.load("k"))
+        self.server.stop()
+        try:
+            self.outage(store.load("k"), StoreUnavailable)
+            self.outage(store.replace("k", b"1", b"2", KEEP), StoreUnavailable)
+        finally:
+            self.server.start()
+        self.reactor.wait(store.replace("k", b"1", b"2", KEEP))
+        self.server.stop()
+        self.server.start()
+        self.reactor.wait(store.replace("k", b"2", b"3", KEEP))
+
+    def test_killed(self) -> None:
+        """
+        The outcome of a write is unknown when its connection breaks; of what
+        only reads it does not matter.
+        """
+        store = self.open(timeout=5.0)
+        self.insert("1")
+        for writes, kind in (True, StoreTimeout), (False, StoreUnavailable):
+            answer = store._pool.ask(
+                lambda execute: execute(
+                    "SELECT pg_terminate_backend(pg_backend_pid())"
+                ),
+                writes,
+            )
+            self.outage(answer, kind)
+        self.assertIsNotNone(self.reactor.wait(store.load("k")))
+
+    def test_hangs(self) -> None:
+        """
+        A write with an unknown outcome is ended before anything that is asked
+        later is answered.
+        """
+        store = self.open(timeout=0.8, connections=2)
+        self.insert("1")
+        self.reactor.wait(store.load("k"))
+        (pid,) = self.backends()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.outage(store.replace("k", b"1", b"2", KEEP), StoreTimeout)
+            self.outage(store.load("k"), StoreUnavailable)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertNotIn(pid, self.backends())
+        self.assertEqual(self.rows(), [stored.raw.decode()])
+
+    def test_closes(self) -> None:
+        """
+        A server that hangs does not keep the store from closing.
+        """
+        store = self.open(timeout=0.5)
+        self.reactor.wait(store.load("k"))
+        self.server.pause()
+        try:
+            began = monotonic()
+            answers = [store.load("k"), store.load("k"), store.create("k", b"", 60.0)]
+            self.reactor.wait(store.close())
+            self.assertLess(monotonic() - began, 3.0)
+        finally:
+            self.server.resume()
+        for answer in answers:
+            self.failureResultOf(answer, StoreTimeout, StoreUnavailable)
+        self.reactor.waitUntil(lambda: not store._pool._calls)
+
+    def test_gone(self) -> None:
+        """
+        What is closed leaves no connection behind.
+        """
+        store = self.open()
+        answers = [store.load(f"k{n}") for n in range(20)]
+        for answer in answers:
+            self.assertIsNone(self.reactor.wait(answer))
+        self.assertIn(len(self.backends()), range(1, 5))
+        self.reactor.wait(store.close())
+        self.reactor.waitUntil(lambda: not self.backends())

@@ -4,22 +4,36 @@ Tests for L{txsessionsock.stores.sql}, on SQLite.
 
 from __future__ import annotations
 
+import operator
 import os
 import sqlite3
+import time
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from threading import Event
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.interfaces import (
+    FOREVER,
+    KEEP,
     ISessionStore,
+    NoSuchSession,
+    Stored,
+    StoreError,
     StoreFailure,
+    StoreTimeout,
+    StoreUnavailable,
 )
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
+    Deadline,
     SQLStore,
     Table,
 )
@@ -36,6 +50,14 @@ SCHEMAS = {
     # Declared as json, SQLite would make a number of what looks like one.
     " sess text NOT NULL, expire timestamp(6) NOT NULL)",
 }
+
+
+def renamed(field: str, name: str) -> Table:
+    """
+    Django's table, in which something has another name.
+    """
+    changes: dict[str, Any] = {field: name}
+    return replace(DJANGO, **changes)
 
 
 class _Fixture(SynchronousTestCase):
@@ -120,3 +142,291 @@ class ConnectPgSimpleContractTests(DjangoContractTests):
     """
 
     table = CONNECT_PG_SIMPLE
+
+
+class TableTests(SynchronousTestCase):
+    """
+    Tests for L{Table}.
+    """
+
+    def test_names(self) -> None:
+        """
+        Names that are no ordinary ones are refused; the others are quoted.
+        """
+        for name in "", 'a"b', "a b", "a;b", "a.b", "a%s", "1a", "a\0", "a" * 64, "a]b":
+            for field in "name", "key", "value", "expires", "schema":
+                with self.assertRaises(ValueError):
+                    renamed(field, name)
+        table = replace(DJANGO, name="Größe", schema="web")
+        self.assertEqual(table.path, '"web"."Größe"')
+
+    def test_url(self) -> None:
+        """
+        What is no URL is refused, and not shown.
+        """
+        for url in (
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "mysql://u:geheim@h/d",
+            "geheim",
+        ):
+            with self.assertRaises(ValueError) as caught:
+                SQLStore(url, DJANGO, PrivateReactor())
+            self.assertNotIn("geheim", str(caught.exception))
+
+
+class KeepingTests(_Fixture):
+    """
+    Tests for how sessions are kept.
+    """
+
+    def insert(self, expires: object) -> None:
+        """
+        Have a session that the web application wrote.
+        """
+        self.execute("DELETE FROM django_session")
+        self.execute("INSERT INTO django_session VALUES ('k', 'eyJ9', ?)", expires)
+
+    def row(self) -> tuple[Any, ...]:
+        """
+        A session as the web application sees it.
+        """
+        (row,) = self.execute("SELECT session_data, expire_date FROM django_session")
+        return row
+
+    def test_applicationsDeadlines(self) -> None:
+        """
+        Deadlines are read as Django writes them, with or without a fraction.
+        """
+        store = self.open()
+        for text, seconds in (
+            ("2100-01-02 03:04:05.678901", 4102542245.678901),
+            ("2100-01-02 03:04:05", 4102542245.0),
+        ):
+            self.insert(text)
+            self.assertEqual(
+                self.reactor.wait(store.load("k")), Stored(b"eyJ9", seconds)
+            )
+        self.insert("2001-01-02 03:04:05")
+        self.assertIsNone(self.reactor.wait(store.load("k")))
+
+    def test_ourDeadlines(self) -> None:
+        """
+        Deadlines are written as Django does, in UTC with six digits, and text
+        as text.
+        """
+        store = self.open()
+        self.assertTrue(self.reactor.wait(store.create("k", b"eyJ9", 60)))
+        data, text = self.row()
+        self.assertEqual(data, "eyJ9")
+        self.assertRegex(text, r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\Z")
+        then = datetime.fromisoformat(text + "+00:00").timestamp()
+        self.assertLess(abs(then - self.reactor.seconds() - 60), 1.0)
+        self.reactor.wait(store.touch("k", FOREVER))
+        self.assertEqual(self.row(), ("eyJ9", "9999-01-01 00:00:00.000000"))
+        self.reactor.wait(store.touch("k", 1e12))
+        self.assertEqual(self.row()[1], "9999-01-01 00:00:00.000000")
+
+    def test_local(self) -> None:
+        """
+        Where the application writes local times, so does the store.
+        """
+        self.addCleanup(time.tzset)
+        before = {name: os.environ[name] for name in ("TZ",) if name in os.environ}
+        self.addCleanup(os.environ.update, before)
+        self.addCleanup(os.environ.pop, "TZ")
+        os.environ["TZ"] = "America/Caracas"
+        time.tzset()
+        store = self.open(table=replace(DJANGO, deadline=Deadline.LOCAL))
+        self.insert("2100-01-01 23:04:05")
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertEqual(stored.expires, 4102542245.0)
+        self.reactor.wait(store.touch("k", 4102542246.0 - self.reactor.seconds()))
+        self.assertIn("2100-01-01 23:04:0", self.row()[1])
+        self.reactor.wait(store.touch("k", FOREVER))
+        self.assertIsNone(self.reactor.wait(store.touch("k", KEEP)))
+
+    def test_noDate(self) -> None:
+        """
+        What is no date is an error, not the end of a session.
+        """
+        store = self.open()
+        self.insert("when it suits")
+        self.assertIn("expire_date", self.outage(store.load("k"), StoreError))
+
+    def test_wrongColumn(self) -> None:
+        """
+        A column that is not there is an error: in SQLite, a name in double
+        quotes may also be a string.
+        """
+        for field in "key", "value", "expires":
+            store = self.open(table=renamed(field, "nothere"))
+            self.assertIn("nothere", self.outage(store.load("k"), StoreError))
+            answer = store.replace("k", b"", b"", 1.0)
+            self.assertIn("nothere", self.outage(answer, StoreError))
+
+    def test_noTable(self) -> None:
+        """
+        Neither a table nor a file is made where there is none.
+        """
+        store = self.open(table=replace(DJANGO, name="other"))
+        self.assertIn("other", self.outage(store.create("k", b"", 1.0), StoreError))
+        os.remove(self.path)
+        self.outage(self.open().load("k"), StoreUnavailable)
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_unfit(self) -> None:
+        """
+        A key that SQLite cannot hold is refused, and not shown.
+        """
+        answer = self.open().load("geheim\ud800")
+        self.assertNotIn("geheim", self.outage(answer, StoreError))
+
+
+class NullableTests(_Fixture):
+    """
+    Tests for sessions without a deadline.
+    """
+
+    table = FLASK_SESSION
+
+    def test_expired(self) -> None:
+        """
+        In Flask-Session's table, they have expired: their key is free.
+        """
+        store = self.open()
+        self.execute("INSERT INTO sessions VALUES (7, 'k', x'ff', NULL)")
+        self.assertIsNone(self.reactor.wait(store.load("k")))
+        with self.assertRaises(NoSuchSession):
+            self.reactor.wait(store.touch("k", 1.0))
+        self.assertTrue(self.reactor.wait(store.create("k", b"\xfe", 60.0)))
+        ((raw,),) = self.execute("SELECT data FROM sessions")
+        self.assertEqual(raw, b"\xfe")
+        self.execute("UPDATE sessions SET expiry = NULL")
+        self.assertFalse(self.reactor.wait(store.destroy("k")))
+        self.assertEqual(self.execute("SELECT * FROM sessions"), [])
+
+    def test_endless(self) -> None:
+        """
+        In a table of which it is said, they do not end.
+        """
+        store = self.open(table=replace(FLASK_SESSION, isNullable=True))
+        self.execute("INSERT INTO sessions VALUES (7, 'k', NULL, NULL)")
+        self.assertEqual(self.reactor.wait(store.load("k")), Stored(b"", None))
+        self.assertFalse(self.reactor.wait(store.create("k", b"", FOREVER)))
+        stored = self.reactor.wait(store.replace("k", b"", b"1", FOREVER))
+        self.assertEqual(stored, Stored(b"1", None))
+        self.assertEqual(
+            self.execute("SELECT data, expiry FROM sessions"), [(b"1", None)]
+        )
+
+
+class TimeTests(_Fixture):
+    """
+    Tests for locks, deadlines and the end of a store.
+    """
+
+    def hang(self, store: SQLStore) -> tuple[Deferred[Any], Event]:
+        """
+        Have the thread of a store wait until the event is set.
+        """
+        begun, event = Event(), Event()
+
+        def work(execute: Any) -> object:
+            begun.set()
+            event.wait(10)
+            return execute("DELETE FROM django_session RETURNING 1")
+
+        self.addCleanup(event.set)
+        answer = store._pool.ask(work)
+        self.assertTrue(begun.wait(10))
+        return answer, event
+
+    def test_locked(self) -> None:
+        """
+        What cannot be written while others write was not written.
+        """
+        store = self.open(timeout=0.4)
+        self.assertTrue(self.reactor.wait(store.create("k", b"1", FOREVER)))
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(connection.close)
+        connection.execute("BEGIN IMMEDIATE")
+        answer = store.replace("k", b"1", b"2", FOREVER)
+        self.assertIn("locked", self.outage(answer, StoreUnavailable))
+        connection.execute("COMMIT")
+        stored = self.reactor.wait(store.replace("k", b"1", b"3", FOREVER))
+        self.assertEqual(stored.raw, b"3")
+
+    def test_timeout(self) -> None:
+        """
+        What was begun and takes too long has an unknown outcome, which is
+        known before anything else is answered; what was not begun was not
+        done.
+        """
+        self.reactor.wait(self.open().create("k", b"1", FOREVER))
+        store = self.open(timeout=0.2)
+        running, event = self.hang(store)
+        waiting = store.create("never", b"", FOREVER)
+        self.outage(running, StoreTimeout)
+        self.outage(waiting, StoreUnavailable)
+        store._pool._timeout = 10.0
+        loaded, never = store.load("k"), store.load("never")
+        event.set()
+        self.assertIsNone(self.reactor.wait(loaded))
+        self.assertIsNone(self.reactor.wait(never))
+
+    def test_cancel(self) -> None:
+        """
+        What is cancelled before its turn is not done.
+        """
+        store = self.open()
+        running, event = self.hang(store)
+        answer = store.create("k", b"", FOREVER)
+        answer.cancel()
+        with self.assertRaises(CancelledError):
+            self.reactor.wait(answer)
+        event.set()
+        self.reactor.wait(running)
+        self.assertIsNone(self.reactor.wait(store.load("k")))
+
+    def test_close(self) -> None:
+        """
+        Closing finishes what was asked, may be repeated, and ends the rest.
+        """
+        store = self.open()
+        created = store.create("k", b"", FOREVER)
+        self.reactor.wait(store.close())
+        self.assertTrue(self.successResultOf(created))
+        self.successResultOf(store.close())
+        failure = self.failureResultOf(store.load("k"), StoreUnavailable)
+        self.assertIn("closed", str(failure.value))
+
+    def test_shutdown(self) -> None:
+        """
+        A database that hangs keeps neither the store from closing nor the
+        process from ending.
+        """
+        for end in self.closed, self.shutDown:
+            store = self.open(timeout=0.2)
+            running, event = self.hang(store)
+            began = time.monotonic()
+            end(store)
+            self.outage(running, StoreTimeout)
+            self.assertLess(time.monotonic() - began, 2.0)
+            event.set()
+            self.reactor.waitUntil(partial(operator.not_, store._pool._calls))
+
+    def closed(self, store: SQLStore) -> None:
+        """
+        Close the store.
+        """
+        self.reactor.wait(store.close())
+
+    def shutDown(self, store: SQLStore) -> None:
+        """
+        Do what the end of the reactor does.
+        """
+        self.reactor.fireSystemEvent("shutdown")
+        self.failureResultOf(store.load("k"), StoreUnavailable)
