@@ -13,11 +13,13 @@ from setuptools import setup
 here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
+php = ["phpserialize>=1.3"]
 postgresql = ["psycopg[binary]>=3"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=21", "service-identity>=18.1"]
 test = [
     *itsdangerous,
+    *php,
     *redis,
     *tls,
     "hypothesis",
@@ -34,6 +36,7 @@ test = [
 extras = {
     "flask": itsdangerous,
     "klein": ["klein>=24.8"],
+    "php": php,
     "postgresql": postgresql,
     "redis": redis,
     "socketio": ["python-socketio>=5.18,<6"],

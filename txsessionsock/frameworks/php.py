@@ -1,0 +1,329 @@
+# -*- test-case-name: tests.test_php -*-
+"""
+PHP: the sessions that C{phpredis} stores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any, Literal
+from urllib.parse import quote, unquote
+
+from zope.interface import implementer
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    TTL,
+    Document,
+    IFramework,
+    InvalidCredential,
+    SessionID,
+    UndecodableSession,
+)
+
+from .. import _json
+from ._plain import Encoding, encode, loggedInBy
+
+
+__all__ = ["PHP", "whoIsLoggedIn"]
+
+
+whoIsLoggedIn = loggedInBy("user_id", "userid", "uid", "user")
+"""
+Who is logged in, by the names that applications commonly use.
+"""
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9,-]{22,256}")
+_MAX_COOKIE = 3 * 256
+_DEPTH = 100
+_INTEGERS = range(-(2**63), 2**63)
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_NUMBER = rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_TOKEN = re.compile(
+    rb"N;|b:[01];|i:[+-]?[0-9]{1,19};|d:" + _NUMBER + rb";"
+    rb'|s:(?P<length>[0-9]{1,10}):"|a:[0-9]{1,10}:(?P<begin>\{)|(?P<end>\})'
+)
+_HANDLERS = ("php", "php_serialize")
+
+
+@implementer(IFramework)
+class PHP:
+    """
+    Sessions that are shared with a PHP application.
+
+    What PHP has: arrays whose keys are 0, 1, 2 and so on are lists here, the
+    empty one too, and all others dictionaries, whose keys are text, also
+    where PHP makes them numbers.  Bytes that are no UTF-8 are what C{os.fsdecode}
+    makes of them.
+    """
+
+    firstCookieWins = True
+    readOnly = False
+
+    def __init__(
+        self,
+        *,
+        handler: Literal["php", "php_serialize"] = "php",
+        cookieName: str = "PHPSESSID",
+        prefix: str = "PHPREDIS_SESSION:",
+        maxLifetime: int = 1440,
+        maxAge: float | None = None,
+        identity: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        """
+        @param handler: C{session.serialize_handler}.
+
+        @param cookieName: C{session.name}.
+
+        @param prefix: The C{prefix} in C{session.save_path}.
+
+        @param maxLifetime: C{session.gc_maxlifetime}: how many seconds a
+            session lives from each visit on.
+
+        @param maxAge: C{session.cookie_lifetime}, L{None} for its 0: how many
+            seconds the browser keeps a cookie that we set.
+
+        @param identity: Tells from a session's data who is logged in;
+            L{whoIsLoggedIn} unless given.
+
+        @raise ImportError: The library for PHP's format is not installed.
+        """
+        try:
+            # As nobody else needs it.  It has no types.
+            import phpserialize  # type: ignore[import-untyped]  # noqa: PLC0415
+        except ImportError:
+            command = 'pip install "txsessionsock[php]"'
+            message = f"the sessions of PHP need phpserialize: {command}"
+            raise ImportError(message) from None
+        if handler not in _HANDLERS:
+            raise ValueError(f"handler is one of {', '.join(_HANDLERS)}")
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        self.cookieName = cookieName
+        self._php = phpserialize
+        self._isSplit = handler == "php"
+        self._prefix = prefix
+        self._maxLifetime = maxLifetime
+        self._maxAge = maxAge
+        self._identity = whoIsLoggedIn if identity is None else identity
+        self._encoding = Encoding("PHP values", self._foreign, self._encoded)
+
+    def __repr__(self) -> str:
+        return f"<PHP cookieName={self.cookieName!r} prefix={self._prefix!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the cookie for the id itself, which is not signed.
+
+        @raise InvalidCredential: C{malformed} if PHP would not take it either.
+        """
+        sessionID = unquote(cookieValue[:_MAX_COOKIE])
+        if not _SESSION_ID.fullmatch(sessionID):
+            raise InvalidCredential("malformed")
+        return SessionID(sessionID)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        return quote(sessionID)
+
+    def cookieLifetime(self, document: Document, now: float) -> float | None:
+        return self._maxAge
+
+    def newSessionID(self) -> SessionID:
+        return SessionID(token_hex(16))
+
+    def newDocument(self, now: float) -> Document:
+        return Document({}, {})
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+    def loads(self, raw: bytes, now: float) -> Document:
+        problem: str | None
+        try:
+            data = self._decoded(raw)
+            problem = self._foreign(data)
+        except _Refused as error:
+            problem = str(error)
+        except RecursionError:
+            problem = "nested too deeply"
+        except (OverflowError, TypeError, ValueError):
+            problem = "not what PHP serializes"
+        # Out here, what quotes the input is not the context.
+        if problem is not None:
+            raise UndecodableSession(f"the stored session is refused: {problem}")
+        return Document(data, {})
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        return encode(self._encoding, document.data, document.data)
+
+    def lifetime(self, document: Document, now: float) -> TTL:
+        return self._maxLifetime
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return self._maxLifetime
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+    # Encoding.
+
+    def _decoded(self, raw: bytes) -> dict[str, Any]:
+        """
+        @return: The session, in which something may be that L{_foreign} finds.
+
+        @raise _Refused: The session is not for us.
+
+        @raise Exception: It is no session.
+        """
+        if not raw:
+            return {}
+        if not self._isSplit:
+            if _endOf(raw, 0) != len(raw) or not raw.startswith(b"a:"):
+                raise ValueError
+            value = self._value(raw)
+            # Those keys are numbers to PHP.
+            return dict(_numbered(value)) if isinstance(value, list) else value
+        data: dict[str, Any] = {}
+        at = 0
+        while at < len(raw):
+            bar = raw.index(b"|", at)
+            name = raw[at:bar].decode("utf-8", "surrogateescape")
+            if name in data:
+                raise ValueError
+            at = _endOf(raw, bar + 1)
+            data[name] = self._value(raw[bar + 1 : at])
+        return data
+
+    def _value(self, raw: bytes) -> Any:
+        return self._php.loads(
+            raw,
+            errors="surrogateescape",
+            decode_strings=True,
+            array_hook=_array,
+        )
+
+    def _encoded(self, data: dict[str, Any]) -> bytes:
+        if not self._isSplit:
+            return self._serialized(data)
+        return b"".join(
+            name.encode("utf-8", "surrogateescape") + b"|" + self._serialized(value)
+            for name, value in data.items()
+        )
+
+    def _serialized(self, value: Any) -> bytes:
+        raw: bytes = self._php.dumps(_forPHP(value), errors="surrogateescape")
+        return raw
+
+    def _foreign(self, data: dict[str, Any]) -> str | None:
+        """
+        Find what PHP would not read back the same.
+        """
+        found = _json.foreign(data)
+        if found is None and self._isSplit:
+            for name in data:
+                if "|" in name:
+                    return "a bar in its name, for which PHP would drop the session"
+                if _isNumber(name):
+                    return "a number for a name, which PHP would drop"
+        return _unfit(data) if found is None else found
+
+
+class _Refused(ValueError):
+    """
+    The session holds something that we do not read.
+    """
+
+
+def _endOf(raw: bytes, at: int) -> int:
+    """
+    Find the end of a value, one of the kinds that are read here.  The library
+    is more lenient: what it makes of the rest, PHP would not.
+
+    @raise _Refused: It is another kind of value, or nested too deeply.
+
+    @raise ValueError: It is no value.
+    """
+    depth = 0
+    while True:
+        token = _TOKEN.match(raw, at)
+        if token is None:
+            if raw[at : at + 1] in (b"O", b"C", b"E", b"R", b"r"):
+                raise _Refused("it holds an object or a reference")
+            raise ValueError
+        at = token.end()
+        if token["length"] is not None:
+            at += int(token["length"]) + 2
+            if raw[at - 2 : at] != b'";':
+                raise ValueError
+        elif token["begin"] is not None:
+            depth += 1
+        elif token["end"] is not None:
+            depth -= 1
+        if not 0 <= depth <= _DEPTH:
+            raise _Refused("nested too deeply")
+        if not depth:
+            return at
+
+
+def _array(pairs: list[tuple[Any, Any]]) -> Any:
+    array = {}
+    for key, value in pairs:
+        if type(key) not in (int, str):
+            raise ValueError
+        array[str(key)] = value
+    if len(array) != len(pairs):
+        raise ValueError
+    if all(str(n) == key for n, key in enumerate(array)):
+        return list(array.values())
+    return array
+
+
+def _numbered(values: list[Any]) -> list[tuple[str, Any]]:
+    return [(str(n), value) for n, value in enumerate(values)]
+
+
+def _isNumber(key: str) -> bool:
+    """
+    Whether PHP makes that a number, when it is the key of an array.
+    """
+    return _DECIMAL.fullmatch(key) is not None and int(key) in _INTEGERS
+
+
+def _forPHP(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            int(key) if _isNumber(key) else key: _forPHP(item)
+            for key, item in value.items()
+        }
+    return [*map(_forPHP, value)] if isinstance(value, (list, tuple)) else value
+
+
+def _unfit(value: Any) -> str | None:
+    """
+    Find numbers and texts that are none to PHP.
+    """
+    if isinstance(value, str):
+        return None if _isText(value) else "text with half a character in it"
+    if isinstance(value, int):
+        return None if value in _INTEGERS else "int of more than 64 bits"
+    items: list[Any] = []
+    if isinstance(value, dict):
+        items = [*value, *value.values()]
+    elif isinstance(value, (list, tuple)):
+        items = [*value]
+    return next((found for found in map(_unfit, items) if found is not None), None)
+
+
+def _isText(value: str) -> bool:
+    """
+    Whether a text is the same after a way through bytes.
+    """
+    if value.isascii():
+        return True
+    try:
+        raw = value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return raw.decode("utf-8", "surrogateescape") == value
