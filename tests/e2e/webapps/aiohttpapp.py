@@ -1,0 +1,55 @@
+"""
+aiohttp, with C{aiohttp-session} in Redis, C{forever} or C{aging}.
+"""
+
+import asyncio
+import sys
+import warnings
+
+from aiohttp import web
+from aiohttp_session import get_session, setup
+from aiohttp_session.redis_storage import RedisStorage
+from redis.asyncio import Redis
+
+
+kind, redisPort = sys.argv[1:]
+warnings.simplefilter("ignore")
+
+
+async def show(request):
+    return web.json_response(dict(await get_session(request)))
+
+
+async def add(request):
+    session = await get_session(request)
+    session[request.query_string] = session.get(request.query_string, 0) + 1
+    return web.json_response(dict(session))
+
+
+async def login(request):
+    session = await get_session(request)
+    session["user"] = request.query_string
+    return web.json_response(dict(session))
+
+
+async def logout(request):
+    session = await get_session(request)
+    session.invalidate()
+    return web.json_response({})
+
+
+async def main():
+    app = web.Application()
+    redis = Redis(port=int(redisPort))
+    setup(app, RedisStorage(redis, max_age=600 if kind == "aging" else None))
+    app.router.add_get("/session", show)
+    for handler in add, login, logout:
+        app.router.add_post(f"/{handler.__name__}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main())

@@ -1,0 +1,70 @@
+"""
+Starlette, with C{starsessions} in Redis (C{fixed} or C{rolling}), or with its
+own sessions (C{cookie}).
+"""
+
+import socket
+import sys
+
+import uvicorn
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware as CookieMiddleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starsessions import SessionAutoloadMiddleware, SessionMiddleware
+from starsessions.stores.redis import RedisStore
+
+
+kind, redisPort = sys.argv[1:]
+
+
+async def show(request):
+    return JSONResponse(dict(request.session))
+
+
+async def add(request):
+    key = request.url.query
+    request.session[key] = request.session.get(key, 0) + 1
+    return JSONResponse(dict(request.session))
+
+
+async def login(request):
+    request.session["user"] = request.url.query
+    return JSONResponse(dict(request.session))
+
+
+async def logout(request):
+    request.session.clear()
+    return JSONResponse({})
+
+
+if kind == "cookie":
+    middleware = [Middleware(CookieMiddleware, secret_key="for tests")]
+else:
+    middleware = [
+        Middleware(
+            SessionMiddleware,
+            store=RedisStore(connection=Redis(port=int(redisPort))),
+            lifetime=600,
+            rolling=kind == "rolling",
+            cookie_https_only=False,
+        ),
+        Middleware(SessionAutoloadMiddleware),
+    ]
+app = Starlette(
+    routes=[
+        Route("/session", show),
+        Route("/add", add, methods=["POST"]),
+        Route("/login", login, methods=["POST"]),
+        Route("/logout", logout, methods=["POST"]),
+    ],
+    middleware=middleware,
+)
+listening = socket.socket()
+listening.bind(("127.0.0.1", 0))
+listening.listen()
+print(listening.getsockname()[1], flush=True)
+config = uvicorn.Config(app, log_level="warning", lifespan="off")
+uvicorn.Server(config).run(sockets=[listening])

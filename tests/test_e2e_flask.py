@@ -1,0 +1,78 @@
+"""
+Flask itself, and our sockets with its sessions.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from txsessionsock.frameworks.flask import Flask, FlaskSession
+
+from .recorded import VALUES
+from .servers import SECRET, inReactor
+from .signedcookies import SIGNED, flaskCookie, flaskPayload
+from .webapplications import installed, running, sharesSessions
+
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.redis,
+    installed(["flask", "flask_session", "redis"]),
+]
+
+
+@pytest.mark.parametrize("kind", ["msgpack", "json", "signer"])
+@inReactor
+async def test_shared(kind: str) -> None:
+    """
+    What one side writes, the other reads; a logout closes the socket.
+    """
+    framework = FlaskSession(
+        format="json" if kind == "json" else "msgpack",
+        secrets=SECRET if kind == "signer" else None,
+    )
+    async with running("flaskapp", kind, framework) as scene:
+        await sharesSessions(scene)
+
+
+@inReactor
+async def test_cookie() -> None:
+    """
+    Flask's own sessions are read as they are in the cookie.
+    """
+    async with running("flaskapp", "cookie", Flask(SECRET)) as scene:
+        await scene.pages.post("/login?ann")
+        socket = await scene.connect()
+        assert await socket.ask(["get", "user"]) == "ann"
+        await scene.pages.post("/add?n")
+        assert await socket.ask(["get", "n"]) is None
+        assert await (await scene.connect()).ask(["get", "n"]) == 1
+
+
+TAGGED = st.recursive(
+    VALUES | st.binary() | st.uuids(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(
+            st.sampled_from(["a", " t", " b", " di", " t__"]), inner, max_size=2
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", " d", " u"]), TAGGED, max_size=2))
+def test_tags(data: dict[str, Any]) -> None:
+    """
+    What Flask's own serializer makes of values, we read as these values.
+    """
+    serializer = import_module("flask.json.tag").TaggedJSONSerializer()
+    value = flaskCookie(flaskPayload(serializer.dumps(data).encode()), SECRET)
+    again = Flask(SECRET).loads(value.encode(), SIGNED)
+    assert repr(again.data) == repr(data)

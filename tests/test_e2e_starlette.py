@@ -1,0 +1,44 @@
+"""
+Starlette itself, and our sockets with its sessions.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from txsessionsock.frameworks.starlette import Starlette, Starsessions
+
+from .servers import SECRET, inReactor
+from .webapplications import installed, running, sharesSessions
+
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.redis,
+    installed(["starlette", "starsessions", "redis", "uvicorn"]),
+]
+
+
+@pytest.mark.parametrize("kind", ["fixed", "rolling"])
+@inReactor
+async def test_shared(kind: str) -> None:
+    """
+    What one side writes, the other reads; a logout closes the socket.
+    """
+    framework = Starsessions(lifetime=600, rolling=kind == "rolling")
+    async with running("starletteapp", kind, framework) as scene:
+        await sharesSessions(scene)
+
+
+@inReactor
+async def test_cookie() -> None:
+    """
+    Starlette's own sessions are read as they are in the cookie.
+    """
+    async with running("starletteapp", "cookie", Starlette(SECRET)) as scene:
+        await scene.pages.post("/login?ann")
+        socket = await scene.connect()
+        assert await socket.ask(["get", "user"]) == "ann"
+        await scene.pages.post("/add?n")
+        assert await socket.ask(["get", "n"]) is None
+        assert await (await scene.connect()).ask(["get", "n"]) == 1

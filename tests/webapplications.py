@@ -1,0 +1,161 @@
+"""
+Live web applications beside our sockets, and what is to be seen of each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from txsessionsock.interfaces import IFramework, ISignedCookies
+from txsessionsock.manager import SessionManager
+from txsessionsock.stores.cookie import CookieStore
+from txsessionsock.stores.redis import RedisStore
+
+from .redisserver import RedisServer, sharedServer
+from .servers import Conditions, reactor, site
+from .visitors import Refused, Socket, Visitor
+
+
+__all__ = ["Scene", "installed", "running", "sharesSessions"]
+
+_PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
+
+
+def installed(modules: Iterable[str]) -> Any:
+    """
+    Skip tests where modules are missing, which are not among what all tests
+    need.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    reason = f"not installed here: {', '.join(missing)}"
+    return pytest.mark.skipif(bool(missing), reason=reason)
+
+
+class _Application(ProcessProtocol, Conditions):
+    """
+    A web application at work.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = self.errors = ""
+        self.isGone = False
+
+    @property
+    def port(self) -> int:
+        """
+        Where it listens; 0 if it does not yet.
+        """
+        line, newline, _ = self.said.partition("\n")
+        return int(line) if newline else 0
+
+    def outReceived(self, data: bytes) -> None:
+        self.said += data.decode()
+        self.happened()
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data.decode()
+
+    def processEnded(self, reason: Failure) -> None:
+        self.isGone = True
+        self.happened()
+
+
+class Scene:
+    """
+    A browser that has a page of a web application and sockets with us.
+
+    @ivar pages: Visits the application.
+    """
+
+    def __init__(self, application: int, port: int, redis: RedisServer) -> None:
+        self.pages = Visitor(application)
+        self._sockets = Visitor(port)
+        self.redis = redis
+
+    async def connect(self) -> Socket:
+        """
+        Open a socket with the cookies of the pages.
+        """
+        self._sockets.cookies = dict(self.pages.cookies)
+        return await self._sockets.connect()
+
+    async def session(self) -> dict[str, Any]:
+        """
+        What the application has.
+        """
+        value: dict[str, Any] = (await self.pages.get("/session")).value
+        value.pop("_permanent", None)
+        return value
+
+
+@asynccontextmanager
+async def running(
+    program: str, kind: str, framework: IFramework
+) -> AsyncIterator[Scene]:
+    """
+    Run a web application, and a site of ours with the same sessions.
+
+    @param program: One of C{tests/e2e/webapps}.
+    """
+    redis = sharedServer()
+    store: Any
+    if ISignedCookies.providedBy(framework):
+        store = CookieStore(framework, reactor)
+    else:
+        store = RedisStore(redis.url, reactor)
+    application = _Application()
+    path = str(_PROGRAMS / f"{program}.py")
+    command = [sys.executable, path, kind, str(redis.port)]
+    process: Any = reactor.spawnProcess(application, command[0], command, env=None)
+    try:
+        await application.until(lambda: application.port or application.isGone)
+        assert application.port, application.errors
+        manager = SessionManager(store, framework, reactor)
+        async with site(manager, perMessage=True) as (port, _):
+            yield Scene(application.port, port, redis)
+    finally:
+        with suppress(ProcessExitedAlready):
+            process.signalProcess("KILL")
+        await application.until(lambda: application.isGone)
+        if isinstance(store, RedisStore):
+            await store.close()
+    assert "Traceback" not in application.errors, application.errors
+
+
+async def sharesSessions(scene: Scene) -> None:
+    """
+    Log in, count on both sides, log out.
+    """
+    pages = scene.pages
+    assert (await pages.post("/login?ann")).value["user"] == "ann"
+    assert (await pages.post("/add?n")).value["n"] == 1
+    socket = await scene.connect()
+    assert await socket.ask(["get", "user"]) == "ann"
+    for n in range(2, 20, 2):
+        assert await socket.ask(["add", "n"]) == n
+        assert (await scene.session()) == {"user": "ann", "n": n}
+        assert (await pages.post("/add?n")).value["n"] == n + 1
+        assert await socket.ask(["get", "n"]) == n + 1
+    kept = dict(pages.cookies)
+    assert (await pages.post("/logout")).code == 200
+    assert await socket.closes() == (4401, "session-destroyed")
+    # Whoever kept the cookie has nothing of it, here or there.
+    scene.pages.cookies = kept
+    try:
+        late = await scene.connect()
+    except Refused:
+        pass
+    else:
+        assert (await late.closes())[0] == 4401
+    assert await scene.session() == {}
