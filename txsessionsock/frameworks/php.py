@@ -226,7 +226,7 @@ class PHP:
                 if "|" in name:
                     return "a bar in its name, for which PHP would drop the session"
                 if _isNumber(name):
-                    return "a number for a name, which PHP would drop"
+                    return "a number for a name, under which PHP would not find it"
         return _unfit(data) if found is None else found
 
 
