@@ -10,6 +10,7 @@ import signal
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress as suppressing
+from importlib.resources import files
 from time import monotonic, time
 from typing import Any
 
@@ -38,8 +39,9 @@ from txsessionsock.stores.sql import (
     FLASK_SESSION,
     SQLStore,
     Table,
+    WatchableSQLStore,
 )
-from txsessionsock.testing import PrivateReactor, StoreContract
+from txsessionsock.testing import PrivateReactor, StoreContract, WatchableContract
 
 from .postgresserver import PASSWORD, psycopg, sharedServer
 
@@ -58,6 +60,15 @@ SCHEMAS = {
     ' ALTER TABLE "session" ADD CONSTRAINT "session_pkey" PRIMARY KEY ("sid")'
     " NOT DEFERRABLE INITIALLY IMMEDIATE",
 }
+
+NOTIFY = (files("txsessionsock.stores") / "notify.sql").read_text("utf-8")
+
+TRIGGER = (
+    "CREATE TRIGGER txsessionsock AFTER INSERT OR UPDATE OR DELETE ON {table}"
+    " FOR EACH ROW EXECUTE FUNCTION txsessionsock_notify('{key}');"
+    "CREATE TRIGGER txsessionsock_all AFTER TRUNCATE ON {table}"
+    " FOR EACH STATEMENT EXECUTE FUNCTION txsessionsock_notify()"
+)
 
 
 class _Fixture(SynchronousTestCase):
@@ -419,7 +430,7 @@ class OutageTests(_Tests):
         While there is no server, nothing is sent; when there is one again, the
         store goes on.
         """
-        store = self.open()
+        store = self.open(connections=1)
         self.insert("1")
         self.reactor.wait(store.load("k"))
         self.server.stop()
@@ -499,3 +510,184 @@ class OutageTests(_Tests):
         self.assertIn(len(self.backends()), range(1, 5))
         self.reactor.wait(store.close())
         self.reactor.waitUntil(lambda: not self.backends())
+
+
+class WatchableContractTests(WatchableContract, FlaskSessionContractTests):
+    """
+    What stores promise that can be watched.
+    """
+
+    changes = (
+        *FlaskSessionContractTests.changes,
+        NOTIFY,
+        TRIGGER.format(table="sessions", key="session_id"),
+    )
+
+    def makeStore(self) -> WatchableSQLStore:
+        store = WatchableSQLStore(
+            self.server.url(self.database), self.table, self.reactor
+        )
+        self.addCleanup(lambda: self.reactor.wait(store.close()))
+        return store
+
+    def makeOther(self, store: ISessionStore) -> WatchableSQLStore:
+        return self.makeStore()
+
+
+class ListenerTests(_Tests):
+    """
+    Tests for what is heard, and what is when nothing can be.
+    """
+
+    changes = (NOTIFY, TRIGGER.format(table="django_session", key="session_key"))
+
+    def listening(self, timeout: float = 2.0) -> WatchableSQLStore:
+        """
+        A store that watches one session.
+        """
+        store = WatchableSQLStore(
+            self.server.url(self.database), DJANGO, self.reactor, timeout
+        )
+        self.addCleanup(lambda: self.reactor.wait(store.close()))
+        self.reported: list[str] = []
+        store.watch("k", self.reported.append)
+        return store
+
+    def fenced(self, store: WatchableSQLStore) -> list[str]:
+        """
+        What has been reported when a fence was passed.
+        """
+        self.reactor.wait(store.fence("k"))
+        reported, self.reported[:] = list(self.reported), []
+        return reported
+
+    def recovered(self, store: WatchableSQLStore) -> None:
+        """
+        Wait until it sees changes again.
+        """
+
+        def listens() -> bool:
+            self.reactor.advance(10.0)
+            with suppressing(StoreUnavailable):
+                self.reactor.wait(store.fence("k"))
+                return True
+            return False
+
+        self.reactor.waitUntil(listens, 20.0)
+
+    def test_application(self) -> None:
+        """
+        What the application does is heard, whatever it is, as is a session that
+        gets another key; nothing is once nothing is done.
+        """
+        store = self.listening()
+        self.insert("1")
+        self.fenced(store)
+        table = "django_session"
+        for change in (
+            f"UPDATE {table} SET session_data = '2'",
+            f"UPDATE {table} SET expire_date = now()",
+            f"UPDATE {table} SET session_key = 'j'",
+            f"UPDATE {table} SET session_key = 'k'",
+            f"DELETE FROM {table}",
+            f"INSERT INTO {table} VALUES ('k', '', now())",
+            f"TRUNCATE {table}",
+        ):
+            self.execute(change)
+            with self.subTest(change=change):
+                self.assertEqual(self.fenced(store), ["k"])
+        self.insert("1", "other")
+        self.assertEqual(self.fenced(store), [])
+
+    def test_secret(self) -> None:
+        """
+        Whoever else listens learns no key.
+        """
+        with psycopg.connect(
+            self.server.url(self.database), autocommit=True
+        ) as connection:
+            connection.execute("LISTEN txsessionsock")
+            self.insert("1", "geheim")
+            (notify,) = connection.notifies(timeout=10, stop_after=1)
+        self.assertRegex(notify.payload, r"\A[0-9a-f]{64} \Z")
+
+    def test_noTrigger(self) -> None:
+        """
+        Without the trigger the store is blind, and says what is missing; it
+        sees as soon as there is one.
+        """
+        self.execute("DROP TRIGGER txsessionsock ON django_session")
+        store = self.listening()
+        self.assertIn("notify.sql", self.outage(store.fence("k"), StoreUnavailable))
+        self.assertIn("notify.sql", self.outage(store.fence("k"), StoreUnavailable))
+        self.execute(self.changes[1].partition(";")[0])
+        self.recovered(store)
+        self.assertEqual(self.reported, ["k"])
+
+    def test_triggerGone(self) -> None:
+        """
+        No fence is passed after the trigger was switched off.
+        """
+        store = self.listening()
+        self.fenced(store)
+        self.execute("ALTER TABLE django_session DISABLE TRIGGER txsessionsock")
+        self.assertIn("notify.sql", self.outage(store.fence("k"), StoreUnavailable))
+
+    def test_connectionLost(self) -> None:
+        """
+        After a connection is lost all that is watched is reported, since
+        changes may have been missed.
+        """
+        store = self.listening()
+        self.fenced(store)
+        for pid in self.backends():
+            self.execute("SELECT pg_terminate_backend(%s)", pid)
+        self.reactor.waitUntil(lambda: store._listener._connection is None)
+        self.insert("1")
+        self.outage(store.fence("k"), StoreUnavailable)
+        self.recovered(store)
+        self.assertEqual(self.reported, ["k"])
+
+    def test_hangs(self) -> None:
+        """
+        A fence on a server that hangs fails, and neither that nor closing takes
+        longer than it may.
+        """
+        store = self.listening(timeout=0.5)
+        self.fenced(store)
+        self.server.pause()
+        try:
+            fences = [store.fence("k"), store.fence("other")]
+            for fence in fences:
+                self.outage(fence, StoreUnavailable)
+            began = monotonic()
+            self.reactor.wait(store.close())
+            self.assertLess(monotonic() - began, 3.0)
+        finally:
+            self.server.resume()
+        self.failureResultOf(store.fence("k"), StoreUnavailable)
+        self.reactor.waitUntil(lambda: not store._pool._calls)
+
+    def test_fencesShare(self) -> None:
+        """
+        All fences that wait are passed by one answer.
+        """
+        store = self.listening()
+        self.fenced(store)
+        asked: list[bytes] = []
+        connection = store._listener._connection
+        assert connection is not None
+        pgconn = connection.pgconn
+
+        class Counting:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(pgconn, name)
+
+            def send_query(self, query: bytes) -> None:
+                asked.append(query)
+                pgconn.send_query(query)
+
+        self.patch(connection, "pgconn", Counting())
+        for answer in [store.fence(f"k{n}") for n in range(50)]:
+            self.reactor.wait(answer)
+        self.assertEqual(len(asked), 2)

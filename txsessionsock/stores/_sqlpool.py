@@ -5,6 +5,7 @@ Asking a database in threads, each question with a deadline.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from threading import Lock, Thread
 from typing import Any, Protocol
@@ -72,8 +73,10 @@ class _Call:
     @ivar isOver: Whether nobody waits for it.
     """
 
-    def __init__(self, work: Callable[[Execute], Any], writes: bool) -> None:
-        self.work, self.writes = work, writes
+    def __init__(
+        self, work: Callable[[Execute], Any], writes: bool, key: str | None
+    ) -> None:
+        self.work, self.writes, self.key = work, writes, key
         self.connection: Any = None
         self.isBegun = self.isOver = False
         self.answer: Deferred[Any] = Deferred(self._cancelled)
@@ -94,30 +97,51 @@ class Pool:
         self._timeout = timeout
         self._pool: _Connections | None = None
         self._calls: dict[_Call, Any] = {}
+        self._turns: dict[str, deque[_Call]] = {}
         self._isClosed = False
         # Who uses which connection.
         self._lock = Lock()
 
-    def ask(self, work: Callable[[Execute], Any], writes: bool = True) -> Deferred[Any]:
+    def ask(
+        self,
+        work: Callable[[Execute], Any],
+        writes: bool = True,
+        key: str | None = None,
+    ) -> Deferred[Any]:
         """
         Have a thread do some work.
 
         @param work: Called with what executes a statement.
 
         @param writes: Whether it can change anything.
+
+        @param key: To which session.  What concerns the same one is done in
+            the order in which it was asked.
         """
         if self._isClosed:
-            text = f"{self._database.name}: the store is closed"
-            return fail(StoreUnavailable(text))
+            return fail(self._closed())
         if self._pool is None:
             self._pool = _Connections(self._database, self._reactor, self._stop)
             self._pool.start()
-        call = _Call(work, writes)
+        call = _Call(work, writes, key)
         self._calls[call] = self._reactor.callLater(self._timeout, self._late, call)
+        turn = self._turns.setdefault(key, deque()) if key is not None else deque()
+        turn.append(call)
+        if turn[0] is call:
+            self._start(call)
+        return call.answer
+
+    def _start(self, call: _Call) -> None:
+        assert self._pool is not None
+        if not self._pool.running:
+            self._answered(Failure(self._closed()), call)
+            return
         deferToThreadPool(
             self._reactor, self._pool.threadpool, self._perform, call
         ).addBoth(self._answered, call)
-        return call.answer
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._database.name}: the store is closed")
 
     def close(self) -> Deferred[None]:
         """
@@ -152,6 +176,13 @@ class Pool:
         timer = self._calls.pop(call)
         if timer.active():
             timer.cancel()
+        if call.key is not None:
+            turn = self._turns[call.key]
+            turn.popleft()
+            if turn:
+                self._start(turn[0])
+            else:
+                del self._turns[call.key]
         self._finish(call, result)
 
     def _late(self, call: _Call) -> None:

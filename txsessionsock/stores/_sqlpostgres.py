@@ -145,6 +145,9 @@ class PostgreSQLDatabase:
         self.settings: dict[str, Any] = {
             "connect_timeout": max(2, ceil(timeout)),
             "tcp_user_timeout": ceil(timeout * 1000),
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             **settings,
             "autocommit": True,
         }

@@ -7,7 +7,9 @@ Sessions in the database of a web application, in its own table::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 from twisted.internet.defer import Deferred
@@ -15,9 +17,15 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from txsessionsock._reactor import clockOf
-from txsessionsock.interfaces import KEEP, TTL, ISessionStore, Stored
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    ISessionStore,
+    IWatchableStore,
+    Stored,
+)
 
-from ._shared import newDeadline
+from ._shared import Changed, newDeadline
 from ._sqlfile import SQLiteDatabase
 from ._sqlpool import Database, Pool
 from ._sqltable import (
@@ -39,8 +47,11 @@ __all__ = [
     "SQLStore",
     "Table",
     "Value",
+    "WatchableSQLStore",
 ]
 
+
+_Stored = TypeVar("_Stored", Stored, Stored | None)
 
 _SERVERS = ("postgresql", "postgres")
 
@@ -74,32 +85,31 @@ class SQLStore:
 
         @raise ValueError: The URL is none.
         """
-        reactor = clockOf(reactor)
-        self._database = _databaseAt(url, timeout, connections)
-        self._pool = Pool(self._database, reactor, timeout)
-        self._sessions = Sessions(self._database.dialect(table), reactor.seconds)
+        clock, writer = clockOf(reactor), uuid4().hex
+        self._database = _databaseAt(url, timeout, connections, writer)
+        self._pool = Pool(self._database, clock, timeout)
+        self._sessions = Sessions(self._database.dialect(table), clock.seconds)
 
     def load(self, key: str) -> Deferred[Stored | None]:
-        return self._pool.ask(partial(self._sessions.load, key=key), writes=False)
+        work = partial(self._sessions.load, key=key)
+        return self._pool.ask(work, writes=False, key=key)
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         newDeadline(ttl, 0.0)
-        raw = bytes(raw)
-        return self._pool.ask(partial(self._sessions.create, key=key, raw=raw, ttl=ttl))
+        work = partial(self._sessions.create, key=key, raw=bytes(raw), ttl=ttl)
+        return self._pool.ask(work, key=key)
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
-        old, new = bytes(old), bytes(new)
-        return self._pool.ask(
-            partial(self._sessions.replace, key=key, old=old, new=new, ttl=ttl)
-        )
+        was, new = bytes(old), bytes(new)
+        work = partial(self._sessions.replace, key=key, old=was, new=new, ttl=ttl)
+        return self._pool.ask(work, key=key)
 
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
-        return self._pool.ask(
-            partial(self._sessions.touch, key=key, ttl=ttl), writes=ttl is not KEEP
-        )
+        work = partial(self._sessions.touch, key=key, ttl=ttl)
+        return self._pool.ask(work, writes=ttl is not KEEP, key=key)
 
     def destroy(self, key: str) -> Deferred[bool]:
-        return self._pool.ask(partial(self._sessions.destroy, key=key))
+        return self._pool.ask(partial(self._sessions.destroy, key=key), key=key)
 
     def close(self) -> Deferred[None]:
         """
@@ -108,7 +118,64 @@ class SQLStore:
         return self._pool.close()
 
 
-def _databaseAt(url: str, timeout: float, connections: int) -> Database:
+@implementer(IWatchableStore)
+class WatchableSQLStore(SQLStore):
+    """
+    A store in a table that tells what is done to it: in PostgreSQL, where the
+    trigger of C{notify.sql} is installed.  While it is not, every L{fence}
+    fails, and a manager reads before each message.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        table: Table,
+        reactor: IReactorTime | None = None,
+        timeout: float = 2.0,
+        connections: int = 4,
+    ) -> None:
+        """
+        See L{SQLStore.__init__}.
+        """
+        if url.partition(":")[0] not in _SERVERS:
+            raise ValueError("only PostgreSQL tells what is done to a table")
+        super().__init__(url, table, reactor, timeout, connections)
+        from ._sqllisten import Listener  # noqa: PLC0415  # an extra
+
+        self._listener = Listener(
+            self._database, table, self._pool, clockOf(reactor), timeout
+        )
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return super().load(key).addCallback(self._noted, key)
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        return super().replace(key, old, new, ttl).addCallback(self._noted, key)
+
+    def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
+        def touched(expires: float | None) -> float | None:
+            self._listener.note(key, expires)
+            return expires
+
+        return super().touch(key, ttl).addCallback(touched)
+
+    def watch(self, key: str, changed: Changed) -> Callable[[], None]:
+        return self._listener.watch(key, changed)
+
+    def fence(self, key: str) -> Deferred[None]:
+        return self._listener.fence(key)
+
+    def close(self) -> Deferred[None]:
+        self._listener.close()
+        return super().close()
+
+    def _noted(self, stored: _Stored, key: str) -> _Stored:
+        if stored is not None:
+            self._listener.note(key, stored.expires)
+        return stored
+
+
+def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Database:
     kind, _, where = url.partition(":")
     if kind == "sqlite":
         return SQLiteDatabase(where, timeout)
@@ -119,4 +186,4 @@ def _databaseAt(url: str, timeout: float, connections: int) -> Database:
     except ImportError as error:
         problem = "PostgreSQL needs psycopg 3: pip install txsessionsock[postgresql]"
         raise ImportError(problem) from error
-    return PostgreSQLDatabase(url, timeout, connections, uuid4().hex)
+    return PostgreSQLDatabase(url, timeout, connections, writer)

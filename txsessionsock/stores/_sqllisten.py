@@ -1,0 +1,367 @@
+# -*- test-case-name: tests.test_store_postgresql -*-
+"""
+Hearing what others do to a table, by C{LISTEN} and the trigger of
+C{notify.sql}.
+
+A server tells a change before it answers who made it, and before it answers
+what is asked after that: so one question on the connection that listens is a
+fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from math import inf
+from threading import Lock
+from typing import Any
+
+import psycopg
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txsessionsock.interfaces import StoreFailure, StoreUnavailable
+
+from ._shared import Changed
+from ._sqlpool import Database, Pool
+from ._sqlpostgres import Connection
+from ._sqltable import Table
+from ._tracking import Deadlines, Tracking
+
+
+__all__ = ["Listener"]
+
+
+CHANNEL = "txsessionsock"
+
+PROBE_INTERVAL = 15.0
+"""
+After how many seconds to see whether the connection lives and the trigger is
+still there.
+"""
+
+_DELAYS = 0.1, 10.0
+"""
+How many seconds to wait before connecting again, at first and at most.
+"""
+
+# For each row (1) that is inserted (4), deleted (8) or updated (16), unless
+# disabled.
+_CHECK = """
+SELECT count(*) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+WHERE tgrelid = to_regclass('{path}') AND proname = 'txsessionsock_notify'
+AND tgtype & 29 = 29 AND tgenabled IN ('O', 'A')
+"""
+
+
+class _Attempt:
+    """
+    An attempt to connect, which a thread makes.
+    """
+
+    def __init__(self, settings: dict[str, Any], check: str) -> None:
+        self._settings, self._check = settings, check
+        self._lock = Lock()
+        self._isOver = False
+        self._connection: Connection | None = None
+
+    def __call__(self, execute: object) -> Connection:
+        """
+        In a thread: connect and listen.
+        """
+        connection = psycopg.connect(**self._settings)
+        try:
+            connection.execute(f"LISTEN {CHANNEL}")
+            ((count,),) = connection.execute(self._check.encode()).fetchall()
+            if not count:
+                raise StoreUnavailable("its table has no trigger: see notify.sql")
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._connection = connection
+            if self._isOver:
+                connection.close()
+        return connection
+
+    def giveUp(self) -> None:
+        """
+        Nobody wants the connection.
+        """
+        with self._lock:
+            self._isOver = True
+            if self._connection is not None:
+                self._connection.close()
+
+
+class _Fence:
+    """
+    Somebody who waits until all that was changed has been reported.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.answer: Deferred[None] = Deferred(lambda _: None)
+        self.timer: IDelayedCall | None = None
+
+    def finish(self, result: Failure | None) -> None:
+        """
+        Let whoever waits go on.
+        """
+        if self.timer is not None and self.timer.active():
+            self.timer.cancel()
+        if not self.answer.called:
+            self.answer.callback(result)
+
+
+@implementer(IReadDescriptor)
+class Listener:
+    """
+    Tells who watches a session what others did to it.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        pool: Pool,
+        reactor: Any,
+        timeout: float,
+    ) -> None:
+        """
+        @param pool: Whose threads connect; all it writes is not reported.
+        """
+        self._database, self._pool = database, pool
+        self._writer = str(getattr(database, "writer", ""))
+        self._check = _CHECK.format(path=table.path)
+        self._reactor, self._timeout = reactor, timeout
+        self._tracking = Tracking(reactor)
+        self._deadlines = Deadlines(reactor, self._expired)
+        self._ends: dict[str, float] = {}
+        self._keys: dict[str, str] = {}
+        self._connection: Connection | None = None
+        self._attempt: _Attempt | None = None
+        self._again: IDelayedCall | None = None
+        self._probing: IDelayedCall | None = None
+        self._waiting: list[_Fence] = []
+        self._asked: list[_Fence] = []
+        self._isAsking = self._hasTrigger = self._isClosed = False
+        self._delay = _DELAYS[0]
+        self._problem = ""
+
+    # What a store is asked.
+
+    def watch(self, key: str, changed: Changed) -> Callable[[], None]:
+        """
+        See L{IWatchableStore.watch}.
+        """
+        self._keys[_hash(key)] = key
+        self._connect()
+        return self._tracking.watch(key, changed, self._unwatched)
+
+    def fence(self, key: str) -> Deferred[None]:
+        """
+        See L{IWatchableStore.fence}.
+        """
+        self._connect()
+        if self._isClosed or (self._connection is None and self._problem):
+            return fail(self._blind())
+        fence = _Fence(key)
+        fence.timer = self._reactor.callLater(self._timeout, self._late, fence)
+        self._waiting.append(fence)
+        self._ask()
+        return fence.answer
+
+    def note(self, key: str, expires: float | None) -> None:
+        """
+        Note a deadline that the store saw.  The nearest counts: answers may
+        overtake one another, and a report too many costs a look.
+        """
+        if self._tracking.get(key) is None or expires is None:
+            return
+        if expires < self._ends.get(key, inf):
+            self._ends[key] = expires
+            self._deadlines.expect(key, expires)
+
+    def close(self) -> None:
+        """
+        Listen no more.
+        """
+        self._isClosed = True
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self._attempt is not None:
+            self._attempt.giveUp()
+            self._attempt = None
+        self._deadlines.clear()
+        self._drop("the store is closed")
+
+    def _blind(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._database.name}: {self._problem}")
+
+    def _unwatched(self, key: str) -> None:
+        self._keys.pop(_hash(key), None)
+        self._ends.pop(key, None)
+        self._deadlines.forget(key)
+
+    def _expired(self, key: str) -> None:
+        self._ends.pop(key, None)
+        self._tracking.tell(key)
+
+    def _late(self, fence: _Fence) -> None:
+        if fence in self._waiting:
+            self._waiting.remove(fence)
+            problem = self._problem or "no answer in time"
+            text = f"{self._database.name}: {problem}"
+            fence.finish(Failure(StoreUnavailable(text)))
+        else:
+            self._drop("it hangs")
+
+    # The connection.
+
+    def _connect(self) -> None:
+        isBusy = self._connection or self._attempt or self._again
+        if self._isClosed or isBusy is not None:
+            return
+        attempt = _Attempt(self._database.settings, self._check)
+        self._attempt = attempt
+        self._pool.ask(attempt, writes=False).addCallbacks(
+            self._connected, self._failed, (attempt,), {}, (attempt,)
+        )
+
+    def _connected(self, connection: Connection, attempt: _Attempt) -> None:
+        if attempt is not self._attempt:
+            return
+        self._attempt, self._connection = None, connection
+        connection.pgconn.nonblocking = 1
+        self._reactor.addReader(self)
+        if self._problem:
+            self._log.info("{name}: listening again", name=self._database.name)
+        self._problem, self._delay = "", _DELAYS[0]
+        self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        # What was done before is unknown.
+        self._tracking.tellAll()
+        self._ask()
+
+    def _failed(self, failure: Failure, attempt: _Attempt) -> None:
+        attempt.giveUp()
+        if attempt is self._attempt:
+            self._attempt = None
+            text = failure.getErrorMessage() if failure.check(StoreFailure) else ""
+            self._drop(text.removeprefix(f"{self._database.name}: ") or "no answer")
+
+    def _drop(self, problem: str) -> None:
+        """
+        There is no connection, or one that is of no use.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._reactor.removeReader(self)
+            connection.close()
+        if self._probing is not None and self._probing.active():
+            self._probing.cancel()
+        self._tracking.clear()
+        if problem != self._problem and not self._isClosed:
+            self._log.warn(
+                "{name}: cannot see changes: {problem}",
+                name=self._database.name,
+                problem=problem,
+            )
+        self._problem, self._isAsking = problem, False
+        if not self._isClosed:
+            self._again = self._reactor.callLater(self._delay, self._retry)
+            self._delay = min(self._delay * 2, _DELAYS[1])
+        fences = [*self._asked, *self._waiting]
+        self._asked, self._waiting = [], []
+        for fence in fences:
+            fence.finish(Failure(self._blind()))
+
+    def _retry(self) -> None:
+        self._again = None
+        self._connect()
+
+    def _probe(self) -> None:
+        self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        self.fence("").addErrback(lambda failure: failure.trap(StoreUnavailable))
+
+    # What it says.
+
+    def fileno(self) -> int:
+        return -1 if self._connection is None else self._connection.pgconn.socket
+
+    def logPrefix(self) -> str:
+        return type(self).__name__
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self._connection is not None:
+            self._drop("the connection was lost")
+
+    def doRead(self) -> None:
+        if self._connection is None:
+            return
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.consume_input()
+            self._hear()
+            # Who is told may close the store.
+            while self._isAsking and self._connection and not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    self._hear()
+                    self._passed()
+                else:
+                    self._hasTrigger = result.get_value(0, 0) not in (b"0", None)
+        except psycopg.Error:
+            self._drop("the connection was lost")
+
+    def _hear(self) -> None:
+        while self._connection is not None:
+            notify = self._connection.pgconn.notifies()
+            if notify is None:
+                return
+            key, _, writer = notify.extra.decode("ascii", "replace").partition(" ")
+            if key == "*":
+                self._tracking.tellAll()
+            elif writer != self._writer and key in self._keys:
+                self._tracking.reported(self._keys[key])
+
+    def _ask(self) -> None:
+        """
+        Ask for all who wait, if nothing is asked: who comes later waits for
+        the next question.
+        """
+        if self._isAsking or self._connection is None or not self._waiting:
+            return
+        self._asked, self._waiting = self._waiting, []
+        self._isAsking = True
+        try:
+            self._connection.pgconn.send_query(self._check.encode())
+            self._connection.pgconn.flush()
+        except psycopg.Error:
+            self._drop("the connection was lost")
+
+    def _passed(self) -> None:
+        self._isAsking = False
+        if not self._hasTrigger:
+            self._drop("its table has no trigger: see notify.sql")
+            return
+        fences, self._asked = self._asked, []
+        now = self._reactor.seconds()
+        for fence in fences:
+            self._tracking.tellInTime(fence.key)
+            if self._ends.get(fence.key, inf) <= now:
+                self._deadlines.forget(fence.key)
+                self._expired(fence.key)
+            fence.finish(None)
+        self._ask()
+
+
+def _hash(key: str) -> str:
+    # As PostgreSQL could never hold it, what is no text is never reported.
+    return sha256(key.encode("utf-8", "replace")).hexdigest()
