@@ -42,6 +42,7 @@ LAYERS: dict[str, int] = {
     "_commands": 3,
     "_conversation": 3,
     "_events": 3,
+    "_guarding": 3,
     "_handlers": 3,
     "_inbox": 3,
     "_live": 3,

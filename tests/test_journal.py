@@ -210,9 +210,11 @@ class JournalTests(SynchronousTestCase):
         """
         self.node.write(mine=1)
         stamps = stampsIn({**self.foreign(), "more": 1})
-        self.assertTrue(self.node.journal.has(1, stamps))
-        self.assertFalse(self.node.journal.has(2, stamps))
-        self.assertFalse(self.node.journal.has(1, {}))
+        self.assertEqual(self.node.journal.last(stamps), 1)
+        self.node.journal.begin()
+        self.assertEqual(self.node.journal.last(stamps), 1)
+        self.assertEqual(self.node.journal.last({"other": (9, 1.0)}), 0)
+        self.assertIsNone(self.node.journal.last({}))
 
     def test_unchanged(self) -> None:
         """

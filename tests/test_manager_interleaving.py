@@ -23,8 +23,10 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.journal import STAMP
+from txsessionsock.manager import SessionManager
 
-from .managing import SID, ManagerCase, Recorder
+from .managing import KEY, SID, ManagerCase, Recorder
 
 
 _T = TypeVar("_T")
@@ -245,22 +247,38 @@ class InterleavingTests(ManagerCase):
     Everything at once.
     """
 
+    repairs = False
+
+    def newManager(self, store: Any = None, **options: Any) -> SessionManager:
+        return super().newManager(store, repair=self.repairs, **options)
+
+    def stored(self, key: str = KEY) -> dict[str, Any] | None:
+        data = super().stored(key)
+        if data is not None:
+            data.pop(STAMP, None)
+        return data
+
     @settings(
         max_examples=300,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(STEPS)
-    @example(LOST)
-    @example(LATE)
-    @example(OVERTAKEN)
-    def test_nothingLost(self, steps: list[tuple[str, int]]) -> None:
+    @given(st.booleans(), STEPS)
+    @example(False, LOST)
+    @example(True, LOST)
+    @example(False, LATE)
+    @example(True, LATE)
+    @example(False, OVERTAKEN)
+    @example(True, OVERTAKEN)
+    def test_nothingLost(self, repairs: bool, steps: list[tuple[str, int]]) -> None:
         """
         All assignments to keys of one's own are there at the end; increments
         and updates that were acknowledged are counted once, those that failed
-        with L{StoreTimeout} once or not at all, all others not at all.
+        with L{StoreTimeout} once or not at all, all others not at all.  With
+        stamps or without.
         """
         self.setUp()
+        self.repairs = repairs
         self.patch(_saving, "_uniform", lambda low, high: high)
         self.put(n=0, nested={})
         processes = [Process(self, name) for name in ("p0", "p1", "p2")]

@@ -55,6 +55,9 @@ class Attempt:
 
     @ivar results: The changes that are in it and what their functions
         returned.
+
+    @ivar number: What the journal calls it, and C{at} when it began, in seconds
+        since the epoch.
     """
 
     old: bytes | None
@@ -62,6 +65,8 @@ class Attempt:
     ttl: TTL
     flight: Flight
     results: list[tuple[Change, Any]]
+    number: int = 0
+    at: float = 0.0
 
     @property
     def pending(self) -> list[Change]:

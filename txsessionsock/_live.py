@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from ._attempt import Change
 from ._audience import Audience
 from ._backend import Backend
+from ._guarding import Guarding
 from ._reading import Reading
 from ._record import Record
 from ._saving import Saving
@@ -31,6 +32,7 @@ from .interfaces import (
     Stored,
     StoreTimeout,
 )
+from .journal import Journal
 from .session import Holder, Session
 
 
@@ -64,6 +66,7 @@ class Live:
         self.isLoaded = False
         self.isClosed = False
         self._toldNumber = 0
+        self.guarding = Guarding(self)
         self.reading = Reading(self)
         self.saving = Saving(self)
         self.touching = Touching(self)
@@ -76,7 +79,8 @@ class Live:
         self._load(document)
 
     def _load(self, document: Document) -> None:
-        self.record = Record(self.backend.framework, document)
+        journal = Journal(self.settings.node, self.settings.repairWindow)
+        self.record = Record(self.backend.framework, document, journal)
         self.session = Session(self.id, self.record.copy, self)
         self.isLoaded = True
 
@@ -142,7 +146,7 @@ class Live:
         """
         Be live no more, if there is nobody to be live for.
         """
-        if self.isClosed or self.isHeld:
+        if self.isClosed or self.isHeld or self.guarding.isNeeded():
             return
         if self.isLoaded and self.saving.isBusy:
             if self.saving.isFailing and not self.settings.keeps(self):
@@ -288,6 +292,8 @@ class Live:
         if self.isLoaded:
             self.collect()
             self.audience.changed(self.record.absorb(current, now), None)
+            if self.record.isRepairing:
+                self.saving.atEndOfTurn()
         else:
             self._load(self.backend.framework.loads(current.raw, now))
             self.record.stored = current
@@ -368,6 +374,7 @@ class Live:
         Be live no more.
         """
         self.isClosed = True
+        self.guarding.stop()
         self.reading.stop()
         self.saving.stop()
         self.settings.gone(self)

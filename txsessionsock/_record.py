@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from ._attempt import Attempt, Change
 from ._changes import FrozenCopy, WorkingCopy
-from ._merge import detached, merge
+from ._merge import detached, merge, same
 from .interfaces import (
     KEEP,
     Document,
@@ -28,6 +28,7 @@ from .interfaces import (
     StoreTimeout,
     UnencodableSession,
 )
+from .journal import Journal, Stamps, stampsIn
 
 
 __all__ = ["Record"]
@@ -55,6 +56,9 @@ class Record:
 
     @ivar isWanted: Whether the session is to be stored even if nothing was
         put into it.
+
+    @ivar isRepairing: Whether somebody overwrote something, which is to be
+        stored again.
     """
 
     stored: Stored | None = None
@@ -63,11 +67,21 @@ class Record:
     size = 0
     isWanted = False
 
-    def __init__(self, framework: IFramework, document: Document) -> None:
+    def __init__(
+        self,
+        framework: IFramework,
+        document: Document,
+        journal: Journal | None = None,
+    ) -> None:
         """
         @param document: The session; what is in its data counts as stored.
+
+        @param journal: Remembers what is written; a new one.
         """
         self._framework = framework
+        self.journal = Journal(None) if journal is None else journal
+        self.journal.seen(stampsIn(document.data))
+        self.isRepairing = False
         self._envelope = document.envelope
         kind = FrozenCopy if framework.readOnly else WorkingCopy
         self.copy: WorkingCopy = kind(document.data)
@@ -88,7 +102,7 @@ class Record:
         """
         Whether something was collected that is not stored.
         """
-        return self.copy.number > self.number or self._isMissing
+        return self.copy.number > self.number or self._isMissing or self.isRepairing
 
     @property
     def _isMissing(self) -> bool:
@@ -133,6 +147,8 @@ class Record:
             self._giveBack()
             return []
         theirs = self._framework.loads(current.raw, now)
+        stamps = stampsIn(theirs.data)
+        found = self._findAttempt(stamps)
         identify = self._framework.identity
         we, they = identify(self.copy.data), identify(theirs.data)
         if we is not None and they is not None and we != they:
@@ -148,11 +164,18 @@ class Record:
                 is not None
             )
         )
+        data = theirs.data
+        self.isRepairing = False
+        if same(identify(self.copy.stored), they):
+            data = self.journal.repaired(theirs.data, stamps, now)
+            self.isRepairing = data is not theirs.data
+        else:
+            self.journal.seen(stamps)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
         self._timedOut.clear()
-        merged, notNumbers = self.copy.rebase(theirs.data, deletionsWin=isBack)
+        merged, notNumbers = self.copy.rebase(data, deletionsWin=isBack)
         if notNumbers:
             names = ", ".join(map(repr, notNumbers))
             self.problem = IncrementError(f"cannot increment {names}: no numbers")
@@ -160,7 +183,27 @@ class Record:
         self.stored = current
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
-        return merged
+        return [*found, *(key for key in merged if key not in found)]
+
+    def _findAttempt(self, stamps: Stamps) -> list[str]:
+        """
+        Find out by its stamp what became of an attempt that is in doubt, when
+        somebody else has written since.
+
+        @return: The keys that have another value because of it.
+        """
+        last = self.journal.last(stamps)
+        if last is None:
+            return []
+        for attempt in self._timedOut.values():
+            if attempt.number == last:
+                stored = self.stored
+                changed = self._landedLate(attempt, Stored(attempt.new, None))
+                self.stored = stored
+                return changed
+        # Who wrote had not got it, so it is still to be stored.
+        self._giveBack()
+        return []
 
     def neverStored(self) -> None:
         """
@@ -186,6 +229,7 @@ class Record:
             self.copy.forget(self._open.flight)
 
     def _landedLate(self, attempt: Attempt, current: Stored) -> list[str]:
+        self._note(attempt)
         if attempt is self._open:
             changed = self.copy.landed(attempt.flight)
         else:
@@ -246,7 +290,7 @@ class Record:
         return made
 
     def _attempt(self, made: _Made, now: float) -> Attempt | None:
-        differs = self.copy.differs(made.data) or self._isMissing
+        differs = self.copy.differs(made.data) or self._isMissing or self.isRepairing
         if not differs and not (made.results and (self.stored or self.copy.differs())):
             self.copy.settle()
             self.number = self.copy.number
@@ -255,11 +299,13 @@ class Record:
         if old is not None and not differs:
             return Attempt(old, old, KEEP, self.copy.begin(made.data), made.results)
         data = self.copy.collected if made.data is None else made.data
-        document = Document(data, self._envelope)
-        new = self._framework.dumps(document, now)
-        ttl = self._framework.lifetime(document, now)
+        number = self.journal.begin()
+        stamped = self.journal.stamped(data, number, now)
+        new = self._framework.dumps(Document(stamped, self._envelope), now)
+        ttl = self._framework.lifetime(Document(data, self._envelope), now)
         self.size = len(new)
-        return Attempt(old, new, ttl, self.copy.begin(made.data), made.results)
+        flight = self.copy.begin(made.data)
+        return Attempt(old, new, ttl, flight, made.results, number, now)
 
     def _revert(self, now: float) -> None:
         """
@@ -281,13 +327,21 @@ class Record:
         @return: The keys that have another value now, because of changes that
             were in it.
         """
+        self._note(attempt)
         changed = self.copy.landed(attempt.flight)
         self._landed(attempt, stored)
         return changed
 
+    def _note(self, attempt: Attempt) -> None:
+        flight, before = attempt.flight, self.copy.stored
+        self.journal.wrote(
+            attempt.number, before, flight.data, flight.increments, attempt.at
+        )
+
     def _landed(self, attempt: Attempt, stored: Stored) -> None:
         self._timedOut.clear()
         self._open = None
+        self.isRepairing = False
         self.stored = stored
         self.number = max(self.number, attempt.flight.number)
 

@@ -29,6 +29,12 @@ class Settings:
     @ivar recheckInterval: Every how many seconds a session is read again
         whose store cannot tell what others do.
 
+    @ivar node: What this process is called in sessions that others may
+        overwrite; L{None} if nothing is repaired, else for C{repairWindow}
+        seconds after a write.
+
+    @ivar isStopping: Whether the process is about to end.
+
     @ivar began: Called when a new session was stored.
 
     @ivar changed: Called when keys of a session have other values, whoever
@@ -45,6 +51,9 @@ class Settings:
     isTracked: bool
     saveInterval: float
     recheckInterval: float
+    node: str | None
+    repairWindow: float
+    isStopping: Callable[[], bool]
     began: Callable[[Live], None]
     changed: Callable[[Live], None]
     gone: Callable[[Live], None]

@@ -73,10 +73,11 @@ class Journal:
     The writes of one node to one session.
     """
 
-    def __init__(self, node: str, window: float = 5.0) -> None:
+    def __init__(self, node: str | None, window: float = 5.0) -> None:
         """
         @param node: What tells this node from others, and from itself before
-            it was started anew.
+            it was started anew; L{None} for one that repairs nothing and
+            leaves the stamps of others as they are.
 
         @param window: For how many seconds a write is remembered.
         """
@@ -97,6 +98,9 @@ class Journal:
         """
         @return: What to store: the data, and the stamps.
         """
+        if self._node is None:
+            stamps = {node: list(stamp) for node, stamp in self._stamps.items()}
+            return {**data, STAMP: stamps} if stamps else data
         stamps = {
             node: [number, at]
             for node, (number, at) in self._stamps.items()
@@ -121,16 +125,33 @@ class Journal:
         @param increments: Which of that is not another value, but so much
             more.
         """
+        if self._node is None:
+            return
         isFirst = not self._stamps
         entry = _Entry(number, now, isFirst, before, after, increments)
         self._entries = [*self._recent(now), entry]
         self._stamps = {**self._stamps, self._node: (number, now)}
 
-    def has(self, number: int, stamps: Stamps) -> bool:
+    def last(self, stamps: Stamps) -> int | None:
         """
-        Whether an attempt succeeded, going by what is stored now.
+        @return: The number of the last attempt that is in what is stored now, 0
+            for none; L{None} if nobody can tell.
         """
-        return stamps.get(self._node, (0, 0.0))[0] >= number
+        if self._node is None or (self._stamps and not stamps):
+            return None
+        return stamps.get(self._node, (0, 0.0))[0]
+
+    def until(self) -> float:
+        """
+        @return: Until when a write is remembered, in seconds since the epoch.
+        """
+        return self._entries[-1].at + self._window if self._entries else 0.0
+
+    def seen(self, stamps: Stamps) -> None:
+        """
+        A session is loaded that this node did not have.
+        """
+        self._stamps = stamps
 
     def repaired(
         self, theirs: dict[str, Any], stamps: Stamps, now: float
@@ -143,7 +164,7 @@ class Journal:
 
         @return: What should be stored: C{theirs} itself, if that is that.
         """
-        last = stamps.get(self._node, (0, 0.0))[0]
+        last = stamps.get(self._node or "", (0, 0.0))[0]
         lost = [entry for entry in self._recent(now) if entry.number > last]
         # Who emptied the session, or made it anew, meant it; so did who dropped
         # all stamps, unless the copy is so old that there were none.

@@ -9,6 +9,7 @@ when a session is read or written::
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_urlsafe
 from typing import Literal
 
 from twisted.internet.defer import Deferred, DeferredList, fail
@@ -57,6 +58,8 @@ class SessionManager:
         storeTimeout: float = 2.0,
         recheckInterval: float = 10.0,
         unsavedLimit: int = 64 * 1024 * 1024,
+        repair: bool = False,
+        repairWindow: float = 5.0,
     ) -> None:
         """
         @param store: Where sessions are.  A store object serves one manager.
@@ -80,6 +83,14 @@ class SessionManager:
             session is still there, if the store cannot be watched; 0 for
             never.
 
+        @param repair: Whether to see to it that a web application which writes
+            whole sessions, as most do, does not overwrite what was changed
+            here meanwhile.  It leaves a stamp in each session that it
+            changes, under the key C{_sessionsock}, which handlers do not see.
+
+        @param repairWindow: For how many seconds after it was stored a change
+            is guarded like that.
+
         @param unsavedLimit: How many bytes of sessions to keep that could not
             be stored and that nobody holds any more.
         """
@@ -92,11 +103,15 @@ class SessionManager:
             saveInterval=saveInterval,
             recheckInterval=recheckInterval,
             began=self._began,
+            node=token_urlsafe(6) if repair and not framework.readOnly else None,
+            repairWindow=repairWindow,
+            isStopping=lambda: self._isStopping,
             changed=self._changed,
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
         )
+        self._isStopping = False
         self._lives: dict[SessionID, Live] = {}
         self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
@@ -225,8 +240,11 @@ class SessionManager:
 
         @return: A L{Deferred} that fires when everything is stored or failed.
         """
+        self._isStopping = True
         lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
         saving = [live.save().addErrback(self._notSaved, live) for live in lives]
+        for live in list(self._lives.values()):
+            live.dropIfIdle()
         done: Deferred[None] = DeferredList(saving).addCallback(
             lambda _: self._backend.rest()
         )

@@ -1,0 +1,242 @@
+"""
+Tests for the journal at work: web applications that write whole sessions, as
+they were when a request began.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from txsessionsock.interfaces import NoSuchSession, StoreTimeout
+from txsessionsock.journal import STAMP
+from txsessionsock.session import Session
+
+from .managing import KEY, ManagerCase, Recorder
+
+
+class RepairCase(ManagerCase):
+    """
+    A process that guards what it stores, and a web application.
+    """
+
+    session: Session
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = self.newManager(self.store, repair=True)
+        self.put(user="ada", n=1)
+        self.session = self.open()
+
+    def stored(self, key: str = KEY) -> dict[str, Any] | None:
+        data = super().stored(key)
+        if data is not None:
+            data.pop(STAMP, None)
+        return data
+
+    def request(self) -> dict[str, Any]:
+        """
+        A request of the web application begins.
+
+        @return: Its copy of the session.
+        """
+        current = self.successResultOf(self.place.load(KEY))
+        assert current is not None
+        copy: dict[str, Any] = json.loads(current.raw)
+        return copy
+
+    def ends(self, copy: dict[str, Any], **values: Any) -> None:
+        """
+        It ends, and writes all that it has.
+        """
+        self.putRaw(json.dumps({**copy, **values}).encode())
+        self.clock.advance(0)
+        self.clock.advance(0)
+
+    def save(self, **values: Any) -> None:
+        """
+        A handler changes the session.
+        """
+        self.session.update(values)
+        self.settled(self.session.save())
+
+
+class RepairTests(RepairCase):
+    """
+    What is overwritten comes back.
+    """
+
+    def test_overwritten(self) -> None:
+        """
+        A slow request does not undo what a socket stored meanwhile, and nobody
+        is told of anything but what the request did.
+        """
+        copy = self.request()
+        self.save(mine=[1])
+        self.session.increment("n", 2)
+        self.settled(self.session.save())
+        self.holder.keys.clear()
+        self.ends(copy, seen=True)
+        expected = {"user": "ada", "n": 3, "mine": [1], "seen": True}
+        self.assertEqual(self.stored(), expected)
+        self.assertEqual(dict(self.session), expected)
+        self.assertEqual(self.holder.keys, [("seen",)])
+
+    def test_readOnly(self) -> None:
+        """
+        Nor does one that only reads, of which nobody is told at all.
+        """
+        copy = self.request()
+        self.save(mine=1)
+        self.holder.keys.clear()
+        for _ in range(3):
+            self.ends(copy)
+            self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.assertEqual(self.holder.keys, [])
+
+    def test_afterTheLast(self) -> None:
+        """
+        Also what the last socket stored when it left is guarded for a while,
+        and no longer.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.clock.advance(3)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
+
+    def test_openedAgain(self) -> None:
+        """
+        Who comes back in that time finds the session, and its journal.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.session = self.open()
+        self.ends(copy)
+        self.assertEqual(self.session["mine"], 1)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.session["mine"], 1)
+
+    def test_meant(self) -> None:
+        """
+        What somebody deleted who knew it stays deleted, a logout is a logout
+        and an emptied session is empty.
+        """
+        self.save(mine=1, other=1)
+        copy = self.request()
+        del copy["mine"]
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "other": 1})
+        copy = self.request()
+        del copy["user"]
+        self.save(other=2)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"n": 1, "other": 1})
+        self.save(other=3)
+        self.ends({"cookie": copy["cookie"]})
+        self.assertEqual(self.stored(), {})
+        self.successResultOf(self.place.destroy(KEY))
+        self.clock.advance(0)
+        self.assertEqual(self.holder.reasons, ["destroyed"])
+        self.failureResultOf(self.session.save(), NoSuchSession)
+
+    def test_hidden(self) -> None:
+        """
+        Handlers do not see the stamp, whoever left it; a process that repairs
+        nothing leaves it as it is.
+        """
+        self.save(mine=1)
+        self.assertIn(STAMP, self.request())
+        stamp = self.request()[STAMP]
+        other = self.newManager(repair=False)
+        session = self.open(Recorder(), other)
+        self.assertEqual(set(session), {"user", "n", "mine"})
+        self.assertEqual(set(self.session), {"user", "n", "mine"})
+        session["theirs"] = 1
+        self.settled(session.save())
+        self.assertEqual(self.request()[STAMP], stamp)
+        self.assertEqual(self.session["theirs"], 1)
+
+    def test_off(self) -> None:
+        """
+        Without being asked to, nothing is stamped.
+        """
+        self.manager = self.newManager(self.store)
+        self.session = self.open()
+        self.save(mine=1)
+        self.assertNotIn(STAMP, self.request())
+
+    def test_twoNodes(self) -> None:
+        """
+        Each node sees to what is its own, and counts are right.
+        """
+        other = self.newManager(repair=True)
+        session = self.open(Recorder(), other)
+        copy = self.request()
+        self.session.increment("n")
+        self.settled(self.session.save())
+        session.increment("n")
+        self.settled(session.save())
+        self.session.increment("n")
+        self.settled(self.session.save())
+        self.ends(copy)
+        self.clock.pump([0.1] * 5)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 4})
+        self.assertEqual((self.session["n"], session["n"]), (4, 4))
+
+
+class DoubtTests(RepairCase):
+    """
+    A write whose answer is lost, and somebody who writes before we look.
+    """
+
+    def lost(self) -> None:
+        """
+        An increment is stored, and nobody knows.
+        """
+        self.store.hold("replace")
+        self.session.increment("n")
+        self.session.save().addErrback(lambda failure: failure.trap(StoreTimeout))
+        self.store.fail(StoreTimeout(), "load")
+        self.run_(2.1, 0.1)
+        self.store._modes.clear()
+        self.store._gates.clear()
+
+    def test_seenBySomebody(self) -> None:
+        """
+        Whoever overwrote it had it: it is not counted again, and is stored.
+        """
+        self.lost()
+        copy = self.request()
+        self.assertEqual(copy["n"], 2)
+        self.ends(copy, seen=1)
+        self.run_(15, 0.5)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})
+        self.assertEqual(self.session["n"], 2)
+
+    def test_notSeen(self) -> None:
+        """
+        Whoever overwrote it had not: it is stored again, once.
+        """
+        before = self.request()
+        self.lost()
+        self.ends(before, seen=1)
+        self.run_(15, 0.5)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})
+
+    def test_foundThenOverwritten(self) -> None:
+        """
+        What was found to be stored after all is guarded like the rest.
+        """
+        before = self.request()
+        self.store.lose("replace")
+        self.session.increment("n")
+        self.settled(self.session.save())
+        self.store.heal()
+        self.ends(before, seen=1)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})

@@ -1,0 +1,52 @@
+# -*- test-case-name: tests.test_manager_repair -*-
+"""
+Staying with one live session for a while after it was stored, in case somebody
+overwrites that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IDelayedCall
+
+
+if TYPE_CHECKING:
+    from ._live import Live
+
+__all__ = ["Guarding"]
+
+
+class Guarding:
+    """
+    What keeps a session live that nobody holds any more.
+    """
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._over: IDelayedCall | None = None
+
+    def isNeeded(self) -> bool:
+        """
+        Whether it is too early to be live no more.
+        """
+        live = self._live
+        isMeant = live.reason is None and live.isLoaded
+        if not isMeant or live.settings.node is None or live.settings.isStopping():
+            return False
+        left = live.record.journal.until() - live.backend.now()
+        if left > 0 and self._over is None:
+            self._over = live.backend.later(left, self._timeIsUp)
+        return left > 0
+
+    def _timeIsUp(self) -> None:
+        self._over = None
+        self._live.dropIfIdle()
+
+    def stop(self) -> None:
+        """
+        The session is live no more.
+        """
+        if self._over is not None:
+            self._over.cancel()
+            self._over = None
