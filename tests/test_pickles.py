@@ -178,6 +178,8 @@ class PicklesTests(SynchronousTestCase):
             (Decimal, ("NaN",)),
             (Decimal, ("Infinity",)),
             (Decimal, ()),
+            (Decimal, (5,)),
+            (timedelta, (1.5,)),
             (UUID, ("0" * 32,)),
         ]:
             self.assertRefused(pickle.dumps({"a": Calls(made, *arguments)}, 4))
@@ -268,6 +270,8 @@ class PicklesTests(SynchronousTestCase):
             b"](" + b"N" * 150_000 + b"e",
         ):
             self.assertEqual(self.assertRefused(start + bomb + b"."), "too much")
+        idle = start + b"N" + b"\x94" * 250_000 + b"."
+        self.assertEqual(self.assertRefused(idle), "too much")
         isKey = start + b"}" + b"".join(tuples) + b"Ns."
         self.assertIn("key", self.assertRefused(isKey))
         self.assertIn("large", self.assertRefused(b"N" * (_pickles.MAX_SIZE + 1)))

@@ -238,10 +238,7 @@ class _Machine:
         return top
 
     def put(self, index: int | None) -> None:
-        top = self.stack[-1]
-        if top is _MARK:
-            raise ValueError
-        self._memo[len(self._memo) if index is None else index] = top
+        self._memo[len(self._memo) if index is None else index] = self.stack[-1]
 
     def get(self, index: int) -> None:
         self.stack.append(self._memo[index])
