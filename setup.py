@@ -33,6 +33,18 @@ test = [
     "setuptools>=65",
     "wheel",
 ]
+webapps = [
+    "aiohttp",
+    "aiohttp-session",
+    "django>=5,<6",
+    "django-redis",
+    "flask",
+    "flask-session>=0.8,<0.9",
+    "redis",
+    "starlette",
+    "starsessions",
+    "uvicorn",
+]
 extras = {
     "flask": itsdangerous,
     "klein": ["klein>=24.8"],
@@ -43,6 +55,8 @@ extras = {
     "starlette": itsdangerous,
     "tls": tls,
     "test": test,
+    # The web applications whose sessions are shared, as themselves.
+    "webapps": webapps,
     "dev": [
         *test,
         "build",
