@@ -533,6 +533,9 @@ class WatchableContractTests(WatchableContract, FlaskSessionContractTests):
     def makeOther(self, store: ISessionStore) -> WatchableSQLStore:
         return self.makeStore()
 
+    def until(self, happened: Callable[[], bool]) -> None:
+        self.reactor.waitUntil(happened)
+
 
 class ListenerTests(_Tests):
     """
