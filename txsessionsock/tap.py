@@ -18,16 +18,18 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
 from ._twistd.listening import Adopting, Sharing
 from ._twistd.options import SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
-from ._twistd.site import attempt, joined, rootFor
+from ._twistd.site import joined, rootFor
 from ._twistd.visits import VisitedSite
 from ._twistd.worker import WorkerService, leaveToParent
-from .frameworks.express import Express
+from .interfaces import ISessionStore, ISignedCookies
 from .manager import SessionManager
 from .service import SessionSockService
+from .stores.cookie import CookieStore
 from .workers import Command, Workers
 
 
@@ -87,7 +89,7 @@ def _workers(options: Options, reactor: Any) -> Workers:
     secrets = _secrets(options)
     parts = _parts(options, secrets, sharing, reactor)
     environment = {**os.environ, STORE: options["store"]}
-    if not options["secret-file"]:
+    if secrets and not options["secret-file"]:
         environment[SECRET] = "\n".join(secrets)
     command = Command(options.asArguments, environment, str(Path.cwd()))
     return Workers(
@@ -103,9 +105,14 @@ def _parts(
 
     @param listener: What its endpoints take for the reactor.
     """
-    store, closeStore = storeAt(options["store"], reactor)
-    more = {"cookieName": options["cookie"]} if options["cookie"] else {}
-    framework = attempt("cookie", Express, secrets, **more)
+    framework: Any = frameworkFor(
+        options["framework"], options["framework-option"], options["cookie"], secrets
+    )
+    store: ISessionStore
+    if ISignedCookies.providedBy(framework):
+        store, closeStore = CookieStore(framework, reactor), None
+    else:
+        store, closeStore = storeAt(options["store"], reactor)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
     return {
@@ -154,6 +161,11 @@ def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:
 
 
 def _secrets(options: Options) -> list[str]:
+    name = options["framework"]
+    if name not in NAMES:
+        refuse(f"--framework is one of {', '.join(NAMES)}, not {name}")
+    if not takesSecrets(name, options["framework-option"]):
+        return []
     path = options["secret-file"]
     if path is not None:
         try:

@@ -85,7 +85,13 @@ class Options(BaseOptions):
             " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB. Else the variable"
             f" {STORE}, where no other user sees a password.",
         ],
-        ["framework", None, "express", "Whose sessions they are: express."],
+        [
+            "framework",
+            None,
+            "express",
+            "Whose sessions they are: express, django, django-signed-cookies,"
+            " flask, flask-session, starlette, starsessions, aiohttp or php.",
+        ],
         [
             "secret-file",
             None,
@@ -157,6 +163,7 @@ class Options(BaseOptions):
         super().__init__()
         self["listen"] = []
         self["origin"] = []
+        self["framework-option"] = []
         self.asArguments: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
@@ -165,6 +172,13 @@ class Options(BaseOptions):
         ssl:443:privateKey=key.pem:certKey=cert.pem. May be repeated.
         """
         self["listen"].append(endpoint)
+
+    def opt_framework_option(self, option: str) -> None:
+        """
+        What differs from the framework's defaults, such as prefix=app: (as
+        name=value). May be repeated.
+        """
+        self["framework-option"].append(option)
 
     def opt_origin(self, origin: str) -> None:
         """
@@ -197,8 +211,6 @@ class Options(BaseOptions):
             raise UsageError(
                 f"--freshness is strict or tracked, not {self['freshness']}"
             )
-        if self["framework"] != "express":
-            raise UsageError(f"--framework is express, not {self['framework']}")
         pages = [name for name in ("path", "wsgi", "class") if self[name]]
         if len(pages) > 1:
             raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")

@@ -1,0 +1,136 @@
+# -*- test-case-name: tests.test_tap_frameworks -*-
+"""
+The web framework that C{--framework} names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import Parameter, signature
+from typing import Any
+
+from twisted.python.reflect import namedAny
+
+from txsessionsock.interfaces import IFramework
+
+from .options import refuse
+
+
+__all__ = ["NAMES", "frameworkFor", "takesSecrets"]
+
+_CLASSES = {
+    "express": "express.Express",
+    "django": "django.Django",
+    "django-signed-cookies": "django.DjangoSignedCookies",
+    "flask": "flask.Flask",
+    "flask-session": "flask.FlaskSession",
+    "starlette": "starlette.Starlette",
+    "starsessions": "starlette.Starsessions",
+    "aiohttp": "aiohttp.Aiohttp",
+    "php": "php.PHP",
+}
+
+NAMES = tuple(_CLASSES)
+"""
+What can be named.
+"""
+
+_SIGNED = "signed"
+"""
+The option of frameworks that sign session ids if they are told to.
+"""
+
+_BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False}
+_BOOLEANS["0"] = False
+
+
+def takesSecrets(name: str, given: Sequence[str]) -> bool:
+    """
+    Whether a framework signs something.
+
+    @param given: Its options, as C{name=value}.
+    """
+    secrets = _parameters(name).get("secrets")
+    if secrets is None:
+        return False
+    return secrets.default is Parameter.empty or _isSigned(given)
+
+
+def frameworkFor(
+    name: str, given: Sequence[str], cookie: str | None, secrets: Sequence[str]
+) -> IFramework:
+    """
+    Make it.
+
+    @param given: Its options, as C{name=value}.
+
+    @param cookie: The name of its cookie, if it has not the usual one.
+
+    @raise SystemExit: It cannot be made; with one line that says why.
+    """
+    parameters = _parameters(name)
+    known = {
+        option: parameter
+        for option, parameter in parameters.items()
+        if option not in {"secrets", "identity"}
+    }
+    values: dict[str, Any] = {"cookieName": cookie} if cookie else {}
+    canBeSigned = "secrets" in parameters
+    canBeSigned &= not canBeSigned or parameters["secrets"].default is None
+    for text in given:
+        option, equals, value = text.partition("=")
+        if option == _SIGNED and canBeSigned and equals:
+            continue
+        if option not in known or not equals:
+            right = ", ".join([*known, *([_SIGNED] if canBeSigned else [])])
+            refuse(
+                f"--framework-option {text}: right is name=value, and for {name}"
+                f" the names are {right}"
+            )
+        values[option] = _value(text, str(known[option].annotation), value)
+    if takesSecrets(name, given):
+        values["secrets"] = list(secrets)
+    try:
+        framework: IFramework = _class(name)(**values)
+    except (ValueError, TypeError, ImportError) as error:
+        isCookie = bool(cookie) and "cookie" in str(error)
+        refuse(f"--{'cookie' if isCookie else f'framework {name}'}: {error}")
+    return framework
+
+
+def _class(name: str) -> Callable[..., IFramework]:
+    found: Callable[..., IFramework] = namedAny(
+        f"txsessionsock.frameworks.{_CLASSES[name]}"
+    )
+    return found
+
+
+def _parameters(name: str) -> dict[str, Parameter]:
+    return dict(signature(_class(name)).parameters)
+
+
+def _isSigned(given: Sequence[str]) -> bool:
+    signed = [text for text in given if text.partition("=")[0] == _SIGNED]
+    return bool(signed) and bool(_value(signed[-1], "bool", signed[-1][7:]))
+
+
+def _value(text: str, kind: str, value: str) -> Any:
+    """
+    What is meant by the value of an option.
+
+    @param kind: The annotation of the parameter.
+    """
+    kinds = [each.strip() for each in kind.split("|")]
+    if value == "none" and "None" in kinds:
+        return None
+    if "bool" in kinds:
+        if value.lower() not in _BOOLEANS:
+            refuse(f"--framework-option {text}: right is yes or no")
+        return _BOOLEANS[value.lower()]
+    for number, make in ("int", int), ("float", float):
+        if number in kinds:
+            try:
+                return make(value)
+            except ValueError:
+                refuse(f"--framework-option {text}: this is no number")
+    return value
