@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -27,12 +28,14 @@ from txsessionsock.interfaces import (
     ISessionStore,
     NoSuchSession,
     SessionConflict,
+    SessionID,
     Stored,
     StoreError,
     StoreFailure,
     StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.manager import SessionManager
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
     DJANGO,
@@ -43,6 +46,7 @@ from txsessionsock.stores.sql import (
 )
 from txsessionsock.testing import PrivateReactor, StoreContract, WatchableContract
 
+from .managing import Recorder
 from .postgresserver import PASSWORD, psycopg, sharedServer
 
 
@@ -694,3 +698,67 @@ class ListenerTests(_Tests):
         for answer in [store.fence(f"k{n}") for n in range(50)]:
             self.reactor.wait(answer)
         self.assertEqual(len(asked), 2)
+
+
+class ManagerTests(_Tests):
+    """
+    Tests for an Express application with connect-pg-simple, whose sessions a
+    manager has live.
+    """
+
+    table = CONNECT_PG_SIMPLE
+    changes = (NOTIFY, TRIGGER.format(table="session", key="sid"))
+
+    def live(self, kind: type[SQLStore]) -> None:
+        """
+        What the application changes is seen, what the socket changes is
+        stored, both are kept, and a logout is final.
+        """
+        store = kind(self.server.url(self.database), self.table, self.reactor)
+        self.addCleanup(lambda: self.reactor.wait(store.close()))
+        manager = SessionManager(store, Express("s", prefix=""), self.reactor)
+        self.addCleanup(lambda: self.reactor.wait(manager.stop()))
+        self.insert('{"cookie": {"originalMaxAge": null}, "n": 1}')
+        first, second = Recorder(), Recorder()
+        session = self.reactor.wait(manager.open(SessionID("k"), first))
+        self.execute("UPDATE session SET sess = (sess::jsonb || '{\"n\": 2}')")
+        self.reactor.wait(manager.open(SessionID("k"), second))
+        self.assertEqual(session["n"], 2)
+        self.execute("UPDATE session SET sess = (sess::jsonb || '{\"n\": 3}')")
+        session["mine"] = True
+        self.reactor.wait(session.save())
+        session["mine"] = [1]
+        self.reactor.wait(session.save())
+        ((kept,),) = self.execute("SELECT sess FROM session")
+        self.assertEqual((kept["n"], kept["mine"]), (3, [1]))
+        self.execute("DELETE FROM session")
+        session["mine"] = False
+        with self.assertRaises(NoSuchSession):
+            self.reactor.wait(session.save())
+        self.assertEqual((first.reasons, self.rows()), (["destroyed"], []))
+
+    def test_watched(self) -> None:
+        """
+        In a table that tells.
+        """
+        self.live(WatchableSQLStore)
+
+    def test_unwatched(self) -> None:
+        """
+        In one that does not.
+        """
+        self.live(SQLStore)
+
+    def test_blind(self) -> None:
+        """
+        In one that should, and has no trigger.
+        """
+        self.execute("DROP TRIGGER txsessionsock ON session")
+        self.live(WatchableSQLStore)
+
+    def test_jsonb(self) -> None:
+        """
+        In one that shows sessions in its own way.
+        """
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        self.live(WatchableSQLStore)

@@ -26,12 +26,26 @@ _IDENTIFIER = re.compile(r"[^\W\d][\w$]{0,62}")
 
 class Value(Enum):
     """
-    How a session is kept.
+    How a session is kept.  SQLite keeps any bytes in any of these columns, if
+    they are declared as C{text} or C{blob}.
     """
 
     TEXT = "text"
+    """
+    In PostgreSQL, UTF-8 without NUL; anything else is refused.
+    """
+
     BYTES = "bytes"
+    """
+    Any bytes.
+    """
+
     JSON = "json"
+    """
+    In PostgreSQL, JSON; anything else is refused.  C{json} keeps its text,
+    C{jsonb} shows it in a way of its own: that is what a session's bytes are
+    then, from the moment that they are stored.
+    """
 
 
 class Deadline(Enum):
