@@ -58,9 +58,21 @@ class _Authority:
         self._name = _named("an authority for tests")
         public = self._key.public_key()
         identifier = x509.SubjectKeyIdentifier.from_public_key(public)
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
         builder = self._begin("an authority for tests", public)
         builder = builder.add_extension(x509.BasicConstraints(True, None), True)
         builder = builder.add_extension(identifier, False)
+        builder = builder.add_extension(usage, True)
         self.certificate = builder.sign(self._key, SHA256())
 
     def issue(self, name: str, certificate: Path, key: Path) -> None:
@@ -68,6 +80,11 @@ class _Authority:
         names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
         builder = self._begin(name, own.public_key())
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        # Python 3.13 insists on it.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            self._key.public_key()
+        )
+        builder = builder.add_extension(issuer, False)
         signed = builder.sign(self._key, SHA256())
         certificate.write_bytes(signed.public_bytes(Encoding.PEM))
         key.write_bytes(
