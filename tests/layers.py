@@ -49,6 +49,7 @@ LAYERS: dict[str, int] = {
     "_members": 3,
     "_naming": 3,
     "_outbox": 3,
+    "_pace": 3,
     "_reading": 3,
     "_record": 3,
     "_rounds": 3,

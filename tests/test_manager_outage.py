@@ -91,6 +91,7 @@ class OutageTests(ManagerCase):
         self.successResultOf(self.session.save())
         self.assertFalse(self.session.keeper.saving.isFailing)  # type: ignore[attr-defined]  # a Live
         self.successResultOf(self.manager.release(self.session, self.holder))
+        self.clock.advance(0)
         self.place._place.arm()
         self.assertQuiet()
 

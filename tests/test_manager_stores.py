@@ -6,17 +6,20 @@ and stores that answer in odd ways.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
 from txsessionsock.interfaces import (
+    FOREVER,
+    SessionID,
     StoreFailure,
     StoreUnavailable,
 )
 from txsessionsock.testing import FlakyStore, UnwatchableStore
 
-from .managing import KEY, Recorder
+from .managing import KEY, ManagerCase, Recorder, raw
 from .test_manager_fresh import FreshCase
 
 
@@ -208,3 +211,46 @@ class PausedTests(FreshCase):
         reloaded = session.reload()
         self.clock.advance(2.1)
         self.failureResultOf(reloaded, StoreFailure)
+
+
+class ManyTests(ManagerCase):
+    """
+    Very many sessions, all of which may have changed.
+    """
+
+    def test_allAtOnce(self) -> None:
+        """
+        None of them is trusted any more from that moment on, also where the
+        store is not asked before messages; they are read some at a time.
+        """
+        manager = self.newManager(self.store, freshness="tracked")
+        sessions = []
+        for n in range(300):
+            id = SessionID(f"id-{n}")
+            self.successResultOf(self.place.create(f"sess:{id}", raw(n=n), FOREVER))
+            opening = manager.open(id, self.holder)
+            self.clock.advance(0)
+            sessions.append(self.successResultOf(opening))
+        self.clock.advance(0)
+        self.store.hold("load", "fence")
+        self.store.calls.clear()
+        for key, changed in list(self.store._watchers.values()):
+            changed(key)
+        readings = [session.keeper.reading for session in sessions]  # type: ignore[attr-defined]  # a Live
+        self.assertEqual([r for r in readings if r.isTrusted], [])
+        pace = manager._backend.pace
+        turns, goOn = [0], pace._next
+
+        def turn() -> None:
+            turns.append(len(self.store.calls))
+            goOn()
+
+        self.patch(pace, "_next", turn)
+        turns.append(len(self.store.calls))
+        self.clock.advance(0)
+        turns.append(len(self.store.calls))
+        self.assertEqual(turns[-1], 300)
+        self.assertLess(max(b - a for a, b in pairwise(turns)), 100)
+        self.store.release()
+        self.clock.pump([0.0] * 10)
+        self.assertEqual([r for r in readings if not r.isTrusted], [])

@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.task import Clock
-
 from txsessionsock.stores._tracking import Tracking
 
 
@@ -71,7 +69,7 @@ class Holder:
 
     def __init__(self, server: TrackingServer) -> None:
         self.server = server
-        self.tracking = Tracking(Clock())
+        self.tracking = Tracking()
         server.report = lambda: self.tracking.reported("k")
         self.fences: list[tuple[bool, int, int, bool]] = []
         self.tellings = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -17,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface.exceptions import DoesNotImplement
 from zope.interface.verify import verifyObject
 
+from ._pace import Pace
 from .interfaces import (
     TTL,
     IFramework,
@@ -33,18 +35,14 @@ __all__ = ["Backend", "isFired"]
 
 _T = TypeVar("_T")
 
-_AT_ONCE = 100
-"""
-How many calls to fail in one turn of the reactor: whoever asked will do
-something about it.
-"""
-
 
 class Backend:
     """
     Where sessions are and what they mean, for all live sessions of a manager.
 
     @ivar isWatchable: Whether the store tells what others do.
+
+    @ivar pace: Does what may be to be done for very many sessions together.
     """
 
     _log = Logger()
@@ -72,6 +70,7 @@ class Backend:
         self._asked: deque[tuple[float, Deferred[Any]]] = deque()
         self._watchdog: IDelayedCall | None = None
         self._isLate = False
+        self.pace = Pace(lambda call: reactor.callLater(0, call))
 
     def now(self) -> float:
         """
@@ -159,17 +158,17 @@ class Backend:
         Fail what the store did not answer in time.
         """
         self._watchdog = None
-        for _ in range(_AT_ONCE):
-            if not self._asked or self._asked[0][0] > self.now():
-                break
-            _, answer = self._asked.popleft()
-            if not isFired(answer):
-                self._isLate = True
-                answer.cancel()
-                self._isLate = False
+        while self._asked and self._asked[0][0] <= self.now():
+            self.pace.do(partial(self._giveUp, self._asked.popleft()[1]))
         if self._asked:
             delay = max(0.0, self._asked[0][0] - self.now())
             self._watchdog = self.later(delay, self._checkTimes)
+
+    def _giveUp(self, answer: Deferred[Any]) -> None:
+        if not isFired(answer):
+            self._isLate = True
+            answer.cancel()
+            self._isLate = False
 
     def rest(self) -> None:
         """

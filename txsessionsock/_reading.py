@@ -141,10 +141,11 @@ class Reading:
         Trust what is known of the session no more, and look again.
         """
         self._reported += 1
-        self._recheck()
+        # All sessions may be suspect together, when a store was away.
+        self._backend.pace.do(self._recheck)
 
     def _recheck(self) -> None:
-        if self._isRechecking or not self._live.isLoaded:
+        if self._isRechecking or not self._live.isLoaded or self._live.isClosed:
             return
         self._isRechecking = True
         if not self._backend.isWatchable:

@@ -140,7 +140,7 @@ class Listener:
         self._writer = str(getattr(database, "writer", ""))
         self._check = _CHECK.format(path=table.path)
         self._reactor, self._timeout = reactor, timeout
-        self._tracking = Tracking(reactor)
+        self._tracking = Tracking()
         self._deadlines = Deadlines(reactor, self._expired)
         self._ends: dict[str, float] = {}
         self._keys: dict[str, str] = {}
@@ -266,7 +266,6 @@ class Listener:
             connection.close()
         if self._probing is not None and self._probing.active():
             self._probing.cancel()
-        self._tracking.clear()
         if problem != self._problem and not self._isClosed:
             self._log.warn(
                 "{name}: cannot see changes: {problem}",
@@ -354,7 +353,6 @@ class Listener:
         fences, self._asked = self._asked, []
         now = self._reactor.seconds()
         for fence in fences:
-            self._tracking.tellInTime(fence.key)
             if self._ends.get(fence.key, inf) <= now:
                 self._deadlines.forget(fence.key)
                 self._expired(fence.key)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
-from itertools import islice
 from math import inf
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,11 +21,6 @@ from ._shared import Changed, Watchers
 
 
 __all__ = ["Deadlines", "Tracked", "Tracking"]
-
-_AT_ONCE = 50
-"""
-Of how many keys to tell in one turn of the reactor when all may have changed.
-"""
 
 
 class Tracked:
@@ -56,13 +50,10 @@ class Tracking:
     guess costs a read and never a change.
     """
 
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
+    def __init__(self) -> None:
         self._watchers = Watchers()
         self._tracked: dict[str, Tracked] = {}
         self._owing: dict[Tracked, None] = {}
-        self._untold: dict[str, None] = {}
-        self._telling: IDelayedCall | None = None
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -85,7 +76,6 @@ class Tracking:
             # The report of what is under way would come to nobody.
             tracked.foreign += 1
             self._owing.pop(tracked, None)
-            self._untold.pop(key, None)
             ended(key)
 
         self._tracked.setdefault(key, Tracked())
@@ -113,43 +103,14 @@ class Tracking:
         tracked = self._tracked.get(key)
         if tracked is not None:
             tracked.foreign += 1
-            self._untold.pop(key, None)
             self._watchers.report((key,))
 
     def tellAll(self) -> None:
         """
-        Tell everybody.  All of them will ask, so it is done some at a time.
+        Tell everybody.
         """
-        for tracked in self._tracked.values():
-            tracked.foreign += 1
-        self._untold = dict.fromkeys(self._tracked)
-        self._tellSome()
-
-    def _tellSome(self) -> None:
-        self._cancel()
-        for key in list(islice(self._untold, _AT_ONCE)):
-            self.tellInTime(key)
-        if self._untold:
-            self._telling = self._reactor.callLater(0, self._tellSome)
-
-    def tellInTime(self, key: str) -> None:
-        """
-        Tell who watches a key, if that is still to be done.
-        """
-        if key in self._untold:
+        for key in list(self._tracked):
             self.tell(key)
-
-    def clear(self) -> None:
-        """
-        Tell nobody any more.
-        """
-        self._untold.clear()
-        self._cancel()
-
-    def _cancel(self) -> None:
-        if self._telling is not None and self._telling.active():
-            self._telling.cancel()
-        self._telling = None
 
     def landed(self, tracked: Tracked, foreign: int) -> None:
         """

@@ -128,9 +128,9 @@ class RedisStore:
         self._link = Link(
             RedisAddress.parse(url), self, self._reactor, timeout=timeout, tracks=True
         )
-        self._tracking = Tracking(self._reactor)
+        self._tracking = Tracking()
         self._deadlines = Deadlines(self._reactor, self._tracking.tell)
-        self._fences: list[tuple[str, Deferred[None]]] = []
+        self._fences: list[Deferred[None]] = []
         self._isDistrusted = False
         self._isTold = False
 
@@ -161,7 +161,7 @@ class RedisStore:
             # After all that is asked in this turn of the reactor, which goes
             # out together anyway: one PING serves everybody.
             self._reactor.callLater(0, self._sendFence)
-        self._fences.append((key, fence))
+        self._fences.append(fence)
         return fence
 
     def close(self) -> Deferred[None]:
@@ -172,7 +172,6 @@ class RedisStore:
         def closed(_: object) -> None:
             # Only now: answers that came last set deadlines.
             self._deadlines.clear()
-            self._tracking.clear()
 
         return self._link.close().addCallback(closed)
 
@@ -221,15 +220,14 @@ class RedisStore:
                 self._isDistrusted = True
                 self._warn("it does not report our own changes")
                 self._tracking.tellAll()
-            for key, fence in fences:
-                self._tracking.tellInTime(key)
+            for fence in fences:
                 if self._isSeeing:
                     fence.callback(None)
                 else:
                     fence.errback(StoreUnavailable(f"{self._link.address}: is blind"))
 
         def failed(failure: Failure) -> None:
-            for _, fence in fences:
+            for fence in fences:
                 fence.errback(StoreUnavailable(failure.getErrorMessage()))
 
         self._link.ask(b"PING").addCallbacks(passed, failed)
