@@ -25,7 +25,6 @@ from txsessionsock.interfaces import (
     NoSuchSession,
     Stored,
     StoreError,
-    StoreFailure,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -38,6 +37,8 @@ from txsessionsock.stores.sql import (
     Table,
 )
 from txsessionsock.testing import PrivateReactor, StoreContract
+
+from .storecase import FileCase, WaitingContract
 
 
 SCHEMAS = {
@@ -60,34 +61,25 @@ def renamed(field: str, name: str) -> Table:
     return replace(DJANGO, **changes)
 
 
-class _Fixture(SynchronousTestCase):
+class _Fixture(FileCase):
     """
-    The database of a web application, a reactor, and stores that are closed in
-    the end.
+    Stores in the database of a web application.
     """
 
+    filename = "web application.db"
     table: Table = DJANGO
 
     def setUp(self) -> None:
-        self.reactor = PrivateReactor()
-        self.addCleanup(self.reactor.close)
-        self.addCleanup(lambda: self.assertEqual(self.reactor.getDelayedCalls(), []))
-        directory = self.mktemp()
-        os.makedirs(directory)
-        self.path = os.path.join(directory, "web application.db")
+        super().setUp()
         sqlite3.connect(self.path).close()
         self.execute(SCHEMAS[self.table])
-        super().setUp()
 
     def open(self, timeout: float = 2.0, table: Table | None = None) -> SQLStore:
         """
         A store, as one more process would have it.
         """
-        store = SQLStore(
-            f"sqlite:{self.path}", table or self.table, self.reactor, timeout
-        )
-        self.addCleanup(lambda: self.reactor.wait(store.close()))
-        return store
+        url = f"sqlite:{self.path}"
+        return self.closing(SQLStore(url, table or self.table, self.reactor, timeout))
 
     def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """
@@ -96,36 +88,14 @@ class _Fixture(SynchronousTestCase):
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             return connection.execute(sql, values).fetchall()
 
-    def outage(self, answer: Deferred[Any], kind: type[StoreFailure]) -> str:
-        """
-        Wait for a failure of exactly this kind; its text names the file.
-        """
-        with self.assertRaises(StoreFailure) as caught:
-            self.reactor.wait(answer)
-        self.assertIs(type(caught.exception), kind)
-        self.assertIn(os.path.abspath(self.path), str(caught.exception))
-        return str(caught.exception)
 
-
-class DjangoContractTests(StoreContract, _Fixture):
+class DjangoContractTests(WaitingContract, StoreContract, _Fixture):
     """
     What stores promise, in Django's table.
     """
 
     def makeStore(self) -> ISessionStore:
         return self.open()
-
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
-        return self.open()
-
-    def wait(self, answer):  # type: ignore[no-untyped-def]  # as in the contract
-        return self.reactor.wait(answer)
-
-    def advance(self, seconds: float) -> None:
-        self.reactor.advance(seconds)
-
-    def now(self) -> float:
-        return self.reactor.seconds()
 
 
 class FlaskSessionContractTests(DjangoContractTests):

@@ -8,13 +8,10 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import Callable
 from contextlib import closing
 from threading import Event
-from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import CancelledError, gatherResults
 
 from txsessionsock.interfaces import (
     FOREVER,
@@ -28,40 +25,23 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.stores._sqlitefile import SessionFile
 from txsessionsock.stores.sqlite import POLL_INTERVAL, SQLiteStore
-from txsessionsock.testing import PrivateReactor, WatchableContract
+from txsessionsock.testing import WatchableContract
+
+from .storecase import FileCase, WaitingContract
 
 
-class _Fixture(SynchronousTestCase):
+class _Fixture(FileCase):
     """
-    A directory, a reactor, and stores that are closed in the end.
+    Stores in one file.
     """
 
-    def setUp(self) -> None:
-        self.reactor = PrivateReactor()
-        self.addCleanup(self.reactor.close)
-        self.addCleanup(lambda: self.assertEqual(self.reactor.getDelayedCalls(), []))
-        self.directory = self.mktemp()
-        os.makedirs(self.directory)
-        self.path = os.path.join(self.directory, "sessions.db")
-        super().setUp()
+    filename = "sessions.db"
 
     def open(self, timeout: float = 2.0) -> SQLiteStore:
         """
         A store, as one more process would have it.
         """
-        store = SQLiteStore(self.path, self.reactor, timeout)
-        self.addCleanup(lambda: self.reactor.wait(store.close()))
-        return store
-
-    def outage(self, answer: Deferred[Any], kind: type[StoreFailure]) -> str:
-        """
-        Wait for a failure of exactly this kind; its text names the file.
-        """
-        with self.assertRaises(StoreFailure) as caught:
-            self.reactor.wait(answer)
-        self.assertIs(type(caught.exception), kind)
-        self.assertIn(os.path.abspath(self.path), str(caught.exception))
-        return str(caught.exception)
+        return self.closing(SQLiteStore(self.path, self.reactor, timeout))
 
     def execute(self, sql: str) -> list[tuple[object, ...]]:
         """
@@ -88,7 +68,7 @@ class _Fixture(SynchronousTestCase):
         return event
 
 
-class SQLiteStoreContractTests(WatchableContract, _Fixture):
+class SQLiteStoreContractTests(WaitingContract, WatchableContract, _Fixture):
     """
     L{SQLiteStore} keeps what stores promise.
     """
@@ -97,21 +77,6 @@ class SQLiteStoreContractTests(WatchableContract, _Fixture):
 
     def makeStore(self) -> ISessionStore:
         return self.open()
-
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
-        return self.open()
-
-    def wait(self, answer):  # type: ignore[no-untyped-def]  # as in the contract
-        return self.reactor.wait(answer)
-
-    def advance(self, seconds: float) -> None:
-        self.reactor.advance(seconds)
-
-    def until(self, happened: Callable[[], bool]) -> None:
-        self.reactor.waitUntil(happened)
-
-    def now(self) -> float:
-        return self.reactor.seconds()
 
 
 class FileTests(_Fixture):

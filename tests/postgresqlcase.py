@@ -1,0 +1,127 @@
+"""
+What the tests of stores in PostgreSQL have in common.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from txsessionsock.interfaces import StoreFailure
+from txsessionsock.stores.sql import (
+    CONNECT_PG_SIMPLE,
+    DJANGO,
+    FLASK_SESSION,
+    SQLStore,
+    Table,
+)
+
+from .postgresserver import PASSWORD, sharedServer
+from .storecase import StoreCase
+
+
+__all__ = ["NOTIFY", "SCHEMAS", "TRIGGER", "PostgreSQLCase"]
+
+SCHEMAS = {
+    DJANGO: "CREATE TABLE django_session (session_key varchar(40) NOT NULL PRIMARY KEY,"
+    " session_data text NOT NULL, expire_date timestamp with time zone NOT NULL)",
+    FLASK_SESSION: "CREATE TABLE sessions (id SERIAL NOT NULL,"
+    " session_id VARCHAR(255), data BYTEA, expiry TIMESTAMP WITHOUT TIME ZONE,"
+    " PRIMARY KEY (id), UNIQUE (session_id))",
+    CONNECT_PG_SIMPLE: 'CREATE TABLE "session" ("sid" varchar NOT NULL COLLATE'
+    ' "default", "sess" json NOT NULL, "expire" timestamp(6) NOT NULL)'
+    " WITH (OIDS=FALSE);"
+    ' ALTER TABLE "session" ADD CONSTRAINT "session_pkey" PRIMARY KEY ("sid")'
+    " NOT DEFERRABLE INITIALLY IMMEDIATE",
+}
+
+NOTIFY = (files("txsessionsock.stores") / "notify.sql").read_text("utf-8")
+
+TRIGGER = (
+    "CREATE TRIGGER txsessionsock AFTER INSERT OR UPDATE OR DELETE ON {table}"
+    " FOR EACH ROW EXECUTE FUNCTION txsessionsock_notify('{key}');"
+    "CREATE TRIGGER txsessionsock_all AFTER TRUNCATE ON {table}"
+    " FOR EACH STATEMENT EXECUTE FUNCTION txsessionsock_notify()"
+)
+
+
+class PostgreSQLCase(StoreCase):
+    """
+    A database with the table of a web application.
+
+    @cvar changes: What else is to be executed in the beginning.
+    """
+
+    table: Table = DJANGO
+    changes: tuple[str, ...] = ()
+
+    def setUp(self) -> None:
+        self.server = sharedServer()
+        self.database = self.server.newDatabase()
+        self.execute(SCHEMAS[self.table])
+        for change in self.changes:
+            self.execute(change)
+        super().setUp()
+
+    def open(self, timeout: float = 2.0, connections: int = 4) -> SQLStore:
+        """
+        A store, as one more process would have it.
+        """
+        url = self.server.url(self.database)
+        return self.closing(
+            SQLStore(url, self.table, self.reactor, timeout, connections)
+        )
+
+    def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """
+        Be the web application.
+        """
+        return self.server.execute(sql, *values, database=self.database)
+
+    def place(self) -> str:
+        return f"127.0.0.1:{self.server.port}/"
+
+    def outage(self, answer: Deferred[Any], kind: type[StoreFailure]) -> str:
+        """
+        The same, and the text does not show the password.
+        """
+        text = super().outage(answer, kind)
+        self.assertNotIn(PASSWORD, text)
+        return text
+
+    def insert(self, raw: str, key: str = "k") -> None:
+        """
+        Have a session that the web application wrote, with an hour to live.
+        """
+        table = self.table
+        end = {
+            DJANGO: "now() + interval '1 hour'",
+            FLASK_SESSION: "now() AT TIME ZONE 'UTC' + interval '1 hour'",
+            # As connect-pg-simple does.
+            CONNECT_PG_SIMPLE: "to_timestamp(extract(epoch FROM now()) + 3600)",
+        }
+        self.execute(
+            f"INSERT INTO {table.path} ({table.key}, {table.value}, {table.expires})"
+            f" VALUES (%s, %s, {end[table]})",
+            key,
+            raw,
+        )
+
+    def rows(self) -> list[Any]:
+        """
+        All sessions as the web application sees them.
+        """
+        sql = f"SELECT {self.table.value}::text FROM {self.table.path}"
+        return [value for (value,) in self.execute(sql)]
+
+    def backends(self) -> list[int]:
+        """
+        The processes of the server that serve stores.
+        """
+        rows = self.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in rows]

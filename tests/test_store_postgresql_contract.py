@@ -1,0 +1,130 @@
+"""
+Tests for L{txsessionsock.stores.sql}, on a real PostgreSQL server: what all
+stores promise.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txsessionsock.interfaces import TTL, ISessionStore, SessionConflict, Stored
+from txsessionsock.stores.sql import (
+    CONNECT_PG_SIMPLE,
+    DJANGO,
+    FLASK_SESSION,
+    SQLStore,
+    WatchableSQLStore,
+)
+from txsessionsock.testing import StoreContract, WatchableContract
+
+from .postgresqlcase import NOTIFY, TRIGGER, PostgreSQLCase
+from .storecase import WaitingContract
+
+
+pytestmark = pytest.mark.postgresql
+
+
+@implementer(ISessionStore)
+class Encoded:
+    """
+    A store for which a framework makes what fits of any bytes.
+    """
+
+    def __init__(
+        self,
+        inner: SQLStore,
+        encode: Callable[[bytes], bytes],
+        decode: Callable[[bytes], bytes],
+    ) -> None:
+        self.inner, self.encode, self.decode = inner, encode, decode
+
+    def _decoded(self, stored: Stored) -> Stored:
+        return Stored(self.decode(stored.raw), stored.expires)
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return self.inner.load(key).addCallback(
+            lambda stored: None if stored is None else self._decoded(stored)
+        )
+
+    def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        return self.inner.create(key, self.encode(raw), ttl)
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        def failed(failure: Failure) -> Stored:
+            failure.trap(SessionConflict)
+            assert isinstance(failure.value, SessionConflict)
+            raise SessionConflict(self._decoded(failure.value.current))
+
+        answer = self.inner.replace(key, self.encode(old), self.encode(new), ttl)
+        return answer.addCallbacks(self._decoded, failed)
+
+    def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
+        return self.inner.touch(key, ttl)
+
+    def destroy(self, key: str) -> Deferred[bool]:
+        return self.inner.destroy(key)
+
+
+class FlaskSessionContractTests(WaitingContract, StoreContract, PostgreSQLCase):
+    """
+    What stores promise, in Flask-Session's table.
+    """
+
+    table = FLASK_SESSION
+    # The contract has a longer key.
+    changes: tuple[str, ...] = ("ALTER TABLE sessions ALTER session_id TYPE varchar",)
+
+    def makeStore(self) -> ISessionStore:
+        return self.open()
+
+
+class DjangoContractTests(FlaskSessionContractTests):
+    """
+    What stores promise, in Django's table, where there is text.
+    """
+
+    table = DJANGO
+    changes = ("ALTER TABLE django_session ALTER session_key TYPE varchar",)
+
+    def makeStore(self) -> ISessionStore:
+        return Encoded(self.open(), b64encode, b64decode)
+
+
+class ConnectPgSimpleContractTests(FlaskSessionContractTests):
+    """
+    What stores promise, in connect-pg-simple's table, where there is JSON.
+    """
+
+    table = CONNECT_PG_SIMPLE
+    changes = ()
+
+    def makeStore(self) -> ISessionStore:
+        return Encoded(
+            self.open(),
+            lambda raw: json.dumps({"": raw.decode("latin-1")}).encode(),
+            lambda text: str(json.loads(text)[""]).encode("latin-1"),
+        )
+
+
+class WatchableContractTests(WaitingContract, WatchableContract, PostgreSQLCase):
+    """
+    What stores promise that can be watched.
+    """
+
+    table = FLASK_SESSION
+    changes = (
+        *FlaskSessionContractTests.changes,
+        NOTIFY,
+        TRIGGER.format(table="sessions", key="session_id"),
+    )
+
+    def makeStore(self) -> WatchableSQLStore:
+        url = self.server.url(self.database)
+        return self.closing(WatchableSQLStore(url, self.table, self.reactor))
