@@ -143,6 +143,28 @@ class BackendTests(SynchronousTestCase):
         self.clock.advance(2)
         self.failureResultOf(last, StoreTimeout)
 
+    def test_restLater(self) -> None:
+        """
+        Before the end, the last answer takes the timer away, also if it is
+        the first one that comes last.
+        """
+        asked: list[Deferred[None]] = []
+
+        def load(key: str) -> Deferred[None]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        backend = self.answering(load)
+        answers = [backend.load("k") for _ in range(3)]
+        backend.rest()
+        asked[1].callback(None)
+        asked[2].callback(None)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        asked[0].callback(None)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for answer in answers:
+            self.assertIsNone(self.successResultOf(answer))
+
     def test_manyLate(self) -> None:
         """
         Each answer has its own time, and answers in between do not matter;

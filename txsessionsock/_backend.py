@@ -172,9 +172,17 @@ class Backend:
 
     def rest(self) -> None:
         """
-        Have no timer until something is asked, if all was answered.
+        Have no timer until something is asked, as soon as all is answered.
         """
-        if self._watchdog is not None and all(isFired(a) for _, a in self._asked):
+
+        def answered(result: _T) -> _T:
+            self.rest()
+            return result
+
+        pending = [answer for _, answer in self._asked if not isFired(answer)]
+        if pending:
+            pending[-1].addBoth(answered)
+        elif self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
             self._asked.clear()
