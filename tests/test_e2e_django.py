@@ -19,8 +19,7 @@ from txsessionsock.interfaces import Document
 
 from .recorded import SESSIONS
 from .servers import SECRET, inReactor
-from .visitors import Refused
-from .webapplications import Scene, installed, running
+from .webapplications import installed, readsCookies, running, sharesSessions
 
 
 pytestmark = [
@@ -30,15 +29,8 @@ pytestmark = [
 ]
 
 
-async def isOut(scene: Scene) -> bool:
-    """
-    Whether the cookies that the browser has open no session here.
-    """
-    try:
-        socket = await scene.connect()
-    except Refused:
-        return True
-    return (await socket.closes())[0] == 4401
+# What is in a session in which the first user of Django's is logged in.
+LOGIN = ("_auth_user_id", "1")
 
 
 @pytest.mark.parametrize("kind", ["json", "pickled", "django-redis"])
@@ -50,22 +42,7 @@ async def test_shared(kind: str) -> None:
     """
     framework = Django(pickled=kind == "pickled")
     async with running("djangoapp", kind, framework) as scene:
-        pages = scene.pages
-        assert (await pages.post("/login?ann")).value == {"user": "ann"}
-        assert (await pages.post("/add?n")).value["n"] == 1
-        socket = await scene.connect()
-        assert await socket.ask(["get", "_auth_user_id"]) == "1"
-        for n in range(2, 20, 2):
-            assert await socket.ask(["add", "n"]) == n
-            assert await scene.session() == {"user": "ann", "n": n}
-            assert (await pages.post("/add?n")).value["n"] == n + 1
-            assert await socket.ask(["get", "n"]) == n + 1
-        kept = dict(pages.cookies)
-        assert (await pages.post("/logout")).value == {}
-        assert await socket.closes() == (4401, "session-destroyed")
-        pages.cookies = kept
-        assert await isOut(scene)
-        assert await scene.session() == {}
+        await sharesSessions(scene, LOGIN)
 
 
 @inReactor
@@ -91,12 +68,7 @@ async def test_cookie() -> None:
     """
     framework = DjangoSignedCookies(SECRET)
     async with running("djangoapp", "cookie", framework) as scene:
-        await scene.pages.post("/login?ann")
-        socket = await scene.connect()
-        assert await socket.ask(["get", "_auth_user_id"]) == "1"
-        await scene.pages.post("/add?n")
-        assert await socket.ask(["get", "n"]) is None
-        assert await (await scene.connect()).ask(["get", "n"]) == 1
+        await readsCookies(scene, LOGIN)
 
 
 @given(SESSIONS)

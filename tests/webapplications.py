@@ -26,7 +26,7 @@ from .servers import Conditions, reactor, site
 from .visitors import Refused, Socket, Visitor
 
 
-__all__ = ["Scene", "installed", "running", "sharesSessions"]
+__all__ = ["Scene", "installed", "readsCookies", "running", "sharesSessions"]
 
 _PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
 
@@ -133,29 +133,62 @@ async def running(
     assert "Traceback" not in application.errors, application.errors
 
 
-async def sharesSessions(scene: Scene) -> None:
+async def sharesSessions(
+    scene: Scene, login: tuple[str, object] = ("user", "ann")
+) -> None:
     """
-    Log in, count on both sides, log out.
+    Log in, count on both sides, log out: what one side writes, the other
+    reads, the login stays, the socket is closed, and nothing revives the
+    session.
+
+    @param login: What the socket finds in the session of whom the application
+        calls C{ann}.
     """
-    pages = scene.pages
+    pages, (key, who) = scene.pages, login
     assert (await pages.post("/login?ann")).value["user"] == "ann"
+    assert await scene.session() == {"user": "ann"}
     assert (await pages.post("/add?n")).value["n"] == 1
     socket = await scene.connect()
-    assert await socket.ask(["get", "user"]) == "ann"
+    assert await socket.ask(["get", key]) == who
     for n in range(2, 20, 2):
         assert await socket.ask(["add", "n"]) == n
-        assert (await scene.session()) == {"user": "ann", "n": n}
+        assert await scene.session() == {"user": "ann", "n": n}
         assert (await pages.post("/add?n")).value["n"] == n + 1
         assert await socket.ask(["get", "n"]) == n + 1
     kept = dict(pages.cookies)
-    assert (await pages.post("/logout")).code == 200
+    answer = await pages.post("/logout")
+    assert (answer.code, answer.value) == (200, {})
     assert await socket.closes() == (4401, "session-destroyed")
     # Whoever kept the cookie has nothing of it, here or there.
-    scene.pages.cookies = kept
-    try:
-        late = await scene.connect()
-    except Refused:
-        pass
-    else:
-        assert (await late.closes())[0] == 4401
+    pages.cookies = kept
+    assert await isRefused(scene)
     assert await scene.session() == {}
+
+
+async def isRefused(scene: Scene) -> bool:
+    """
+    Whether the cookies that the browser has open no session here.
+    """
+    try:
+        socket = await scene.connect()
+    except Refused:
+        return True
+    return (await socket.closes())[0] == 4401
+
+
+async def readsCookies(
+    scene: Scene, login: tuple[str, object] = ("user", "ann")
+) -> None:
+    """
+    Log in, and count: a session that is in the cookie is read as it was when
+    the socket opened.
+
+    @param login: As for L{sharesSessions}.
+    """
+    key, who = login
+    await scene.pages.post("/login?ann")
+    socket = await scene.connect()
+    assert await socket.ask(["get", key]) == who
+    await scene.pages.post("/add?n")
+    assert await socket.ask(["get", "n"]) is None
+    assert await (await scene.connect()).ask(["get", "n"]) == 1
