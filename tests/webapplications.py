@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import IFramework, ISignedCookies
+from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.redis import RedisStore
+from txsessionsock.stores.sql import SQLStore
 
 from .redisserver import RedisServer, sharedServer
 from .servers import Conditions, reactor, site
@@ -29,6 +32,8 @@ from .visitors import Refused, Socket, Visitor
 __all__ = ["Scene", "installed", "readsCookies", "running", "sharesSessions"]
 
 _PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
+
+_RUN_BY = {".py": sys.executable, ".js": "node", ".php": "php"}
 
 
 def installed(modules: Iterable[str]) -> Any:
@@ -95,42 +100,66 @@ class Scene:
         What the application has.
         """
         value: dict[str, Any] = (await self.pages.get("/session")).value
-        value.pop("_permanent", None)
+        for hidden in "_permanent", STAMP:
+            value.pop(hidden, None)
         return value
 
 
 @asynccontextmanager
 async def running(
-    program: str, kind: str, framework: IFramework
+    program: str,
+    kind: str,
+    framework: IFramework,
+    *,
+    store: SQLStore | None = None,
+    place: str = "",
 ) -> AsyncIterator[Scene]:
     """
     Run a web application, and a site of ours with the same sessions.
 
-    @param program: One of C{tests/e2e/webapps}.
+    @param program: One of C{tests/e2e/webapps}, with its suffix unless that is
+        Python's.
+
+    @param store: Where the sessions are; unless given, in Redis or, if the
+        framework has them there, in the cookie.  It is closed in the end.
+
+    @param place: What the program is told of that; the port of Redis unless
+        given.
     """
     redis = sharedServer()
-    store: Any
+    ours: Any = store
     if ISignedCookies.providedBy(framework):
-        store = CookieStore(framework, reactor)
-    else:
-        store = RedisStore(redis.url, reactor)
+        ours = CookieStore(framework, reactor)
+    elif store is None:
+        ours = RedisStore(redis.url, reactor)
     application = _Application()
-    path = str(_PROGRAMS / f"{program}.py")
-    command = [sys.executable, path, kind, str(redis.port)]
+    command = [*_command(program), kind, place or str(redis.port)]
     process: Any = reactor.spawnProcess(application, command[0], command, env=None)
     try:
         await application.until(lambda: application.port or application.isGone)
         assert application.port, application.errors
-        manager = SessionManager(store, framework, reactor)
+        manager = SessionManager(ours, framework, reactor)
         async with site(manager, perMessage=True) as (port, _):
             yield Scene(application.port, port, redis)
     finally:
         with suppress(ProcessExitedAlready):
             process.signalProcess("KILL")
         await application.until(lambda: application.isGone)
-        if isinstance(store, RedisStore):
-            await store.close()
+        if not isinstance(ours, CookieStore):
+            await ours.close()
     assert "Traceback" not in application.errors, application.errors
+
+
+def _command(program: str) -> list[str]:
+    """
+    How to run one.
+    """
+    path = _PROGRAMS / program
+    if not path.suffix:
+        path = path.with_suffix(".py")
+    found = which(_RUN_BY[path.suffix])
+    assert found, f"no {_RUN_BY[path.suffix]} to run {program}"
+    return [found, str(path)]
 
 
 async def sharesSessions(
