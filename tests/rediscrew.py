@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 
 from txsessionsock.frameworks.express import Express
+from txsessionsock.journal import STAMP
 
 from .redisserver import RedisServer
 from .redisworker import ROOT, command
@@ -73,10 +74,11 @@ def begin(redis: RedisServer, **data: Any) -> tuple[str, str]:
 
 def stored(redis: RedisServer, key: str) -> dict[str, Any]:
     """
-    What is in a session.
+    What is in a session, but for what is the framework's and the library's.
     """
     data: dict[str, Any] = json.loads(redis.command("GET", key))
     del data["cookie"]
+    data.pop(STAMP, None)
     return data
 
 

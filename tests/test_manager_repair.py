@@ -8,9 +8,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from txsessionsock.interfaces import NoSuchSession, StoreTimeout
+from zope.interface import alsoProvides
+
+from txsessionsock.interfaces import ISharedStore, NoSuchSession, StoreTimeout
 from txsessionsock.journal import STAMP
 from txsessionsock.session import Session
+from txsessionsock.stores.cookie import CookieStore
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.stores.redis import RedisStore
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
+from txsessionsock.stores.sqlite import SQLiteStore
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -162,14 +169,34 @@ class RepairTests(RepairCase):
         self.assertEqual(self.request()[STAMP], stamp)
         self.assertEqual(self.session["theirs"], 1)
 
-    def test_off(self) -> None:
+    def test_byDefault(self) -> None:
         """
-        Without being asked to, nothing is stamped.
+        Unless told otherwise, it is for stores that web applications share.
         """
-        self.manager = self.newManager(self.store)
-        self.session = self.open()
-        self.save(mine=1)
-        self.assertNotIn(STAMP, self.request())
+        for isShared, repair, isStamped in (
+            (False, None, False),
+            (False, True, True),
+            (True, None, True),
+            (True, False, False),
+        ):
+            self.put(user="ada")
+            if isShared:
+                alsoProvides(self.store, ISharedStore)
+            self.manager = self.newManager(self.store, repair=repair)
+            self.session = self.open(Recorder())
+            self.save(mine=1)
+            self.assertIs(STAMP in self.request(), isStamped)
+            self.clock.advance(6)
+
+    def test_stores(self) -> None:
+        """
+        Those are in Redis and in the application's own database; not what is a
+        file of ours.
+        """
+        for store in RedisStore, SQLStore, WatchableSQLStore:
+            self.assertTrue(ISharedStore.implementedBy(store), store)
+        for store in MemoryStore, SQLiteStore, CookieStore:
+            self.assertFalse(ISharedStore.implementedBy(store), store)
 
     def test_twoNodes(self) -> None:
         """

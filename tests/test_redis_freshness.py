@@ -311,7 +311,9 @@ class GuardTests(RedisCase):
         """
         self.patch(_redis, "Call", _noLoop)
         framework, server = Express("secret"), self.start()
-        manager = SessionManager(self.open(server.url), framework, reactor)
+        manager = SessionManager(
+            self.open(server.url), framework, reactor, repair=False
+        )
         sessionID = SessionID("an-id")
         key = self.prefix + framework.key(sessionID)
         server.command("SET", key, raw(n=0))

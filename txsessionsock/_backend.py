@@ -23,6 +23,7 @@ from .interfaces import (
     TTL,
     IFramework,
     ISessionStore,
+    ISharedStore,
     IWatchableStore,
     SessionError,
     Stored,
@@ -41,6 +42,8 @@ class Backend:
     Where sessions are and what they mean, for all live sessions of a manager.
 
     @ivar isWatchable: Whether the store tells what others do.
+
+    @ivar isShared: Whether others write sessions who know nothing of us.
 
     @ivar pace: Does what may be to be done for very many sessions together.
     """
@@ -67,6 +70,7 @@ class Backend:
         self.reactor = reactor
         self._timeout = timeout
         self.isWatchable = IWatchableStore.providedBy(store)
+        self.isShared = ISharedStore.providedBy(store)
         self._asked: deque[tuple[float, Deferred[Any]]] = deque()
         self._watchdog: IDelayedCall | None = None
         self._isLate = False

@@ -28,6 +28,7 @@ __all__ = [
     "IBus",
     "IFramework",
     "ISessionStore",
+    "ISharedStore",
     "ISignedCookies",
     "IWatchableStore",
     "IncrementError",
@@ -328,6 +329,14 @@ class IWatchableStore(ISessionStore):
         @return: A L{Deferred} that fires then.  It fails with
             L{StoreUnavailable} while the store cannot see changes.
         """
+
+
+class ISharedStore(ISessionStore):
+    """
+    A store whose sessions web applications write too: programs that know
+    nothing of us, and that write whole sessions as they once read them.  What
+    they overwrite of our changes, a manager stores again.
+    """
 
 
 class IFramework(Interface):

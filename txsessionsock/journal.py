@@ -10,11 +10,12 @@ from a copy that had the write has its stamp too, and whoever does not, has not.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ._merge import isNumber, merge
+from ._merge import MISSING, isNumber, merge
 
 
 __all__ = ["STAMP", "Journal", "Stamps", "stampsIn"]
@@ -57,6 +58,10 @@ class _Entry:
     """
     One write.
 
+    @ivar before: What was stored of what may have been changed.
+
+    @ivar after: What is stored of that.
+
     @ivar isFirst: Whether no stamp was there before.
     """
 
@@ -84,7 +89,7 @@ class Journal:
         self._node = node
         self._window = window
         self._number = 0
-        self._entries: list[_Entry] = []
+        self._entries: deque[_Entry] = deque()
         self._stamps: Stamps = {}
 
     def begin(self) -> int:
@@ -127,9 +132,17 @@ class Journal:
         """
         if self._node is None:
             return
-        isFirst = not self._stamps
-        entry = _Entry(number, now, isFirst, before, after, increments)
-        self._entries = [*self._recent(now), entry]
+        while self._entries and not self._isRecent(self._entries[0], now):
+            self._entries.popleft()
+        entry = _Entry(
+            number,
+            now,
+            not self._stamps,
+            _unlike(before, after),
+            _unlike(after, before),
+            increments,
+        )
+        self._entries.append(entry)
         self._stamps = {**self._stamps, self._node: (number, now)}
 
     def last(self, stamps: Stamps) -> int | None:
@@ -165,7 +178,11 @@ class Journal:
         @return: What should be stored: C{theirs} itself, if that is that.
         """
         last = stamps.get(self._node or "", (0, 0.0))[0]
-        lost = [entry for entry in self._recent(now) if entry.number > last]
+        lost = [
+            entry
+            for entry in self._entries
+            if entry.number > last and self._isRecent(entry, now)
+        ]
         # Who emptied the session, or made it anew, meant it; so did who dropped
         # all stamps, unless the copy is so old that there were none.
         isMeant = not theirs or (not stamps and lost and not lost[0].isFirst)
@@ -176,8 +193,18 @@ class Journal:
             theirs = _again(entry, theirs)
         return theirs
 
-    def _recent(self, now: float) -> list[_Entry]:
-        return [entry for entry in self._entries if now - entry.at <= self._window]
+    def _isRecent(self, entry: _Entry, now: float) -> bool:
+        return now - entry.at <= self._window
+
+
+def _unlike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """
+    What of one version may differ from the other: values that were not changed
+    are those of both.
+    """
+    return {
+        key: value for key, value in one.items() if other.get(key, MISSING) is not value
+    }
 
 
 def _again(entry: _Entry, theirs: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class SessionManager:
         storeTimeout: float = 2.0,
         recheckInterval: float = 10.0,
         unsavedLimit: int = 64 * 1024 * 1024,
-        repair: bool = False,
+        repair: bool | None = None,
         repairWindow: float = 5.0,
     ) -> None:
         """
@@ -87,6 +87,7 @@ class SessionManager:
             whole sessions, as most do, does not overwrite what was changed
             here meanwhile.  It leaves a stamp in each session that it
             changes, under the key C{_sessionsock}, which handlers do not see.
+            Unless said otherwise, with an L{ISharedStore}.
 
         @param repairWindow: For how many seconds after it was stored a change
             is guarded like that.
@@ -98,12 +99,13 @@ class SessionManager:
             raise ValueError(f"freshness is strict or tracked, not {freshness!r}")
         self.framework = framework
         self._backend = Backend(store, framework, clockOf(reactor), storeTimeout)
+        repairs = self._backend.isShared if repair is None else repair
         self._settings = Settings(
             isTracked=freshness == "tracked",
             saveInterval=saveInterval,
             recheckInterval=recheckInterval,
             began=self._began,
-            node=token_urlsafe(6) if repair and not framework.readOnly else None,
+            node=token_urlsafe(6) if repairs and not framework.readOnly else None,
             repairWindow=repairWindow,
             isStopping=lambda: self._isStopping,
             changed=self._changed,

@@ -25,6 +25,7 @@ from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     TTL,
+    ISharedStore,
     IWatchableStore,
     NoSuchSession,
     SessionConflict,
@@ -88,7 +89,7 @@ return isThere
 """)
 
 
-@implementer(IWatchableStore)
+@implementer(IWatchableStore, ISharedStore)
 class RedisStore:
     """
     A store in a Redis 6.2 or later, or a Valkey.

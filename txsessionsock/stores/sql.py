@@ -20,7 +20,7 @@ from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
-    ISessionStore,
+    ISharedStore,
     IWatchableStore,
     Stored,
 )
@@ -56,7 +56,7 @@ _Stored = TypeVar("_Stored", Stored, Stored | None)
 _SERVERS = ("postgresql", "postgres")
 
 
-@implementer(ISessionStore)
+@implementer(ISharedStore)
 class SQLStore:
     """
     A store in a table that a web application made and goes on to use.
