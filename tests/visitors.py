@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from io import BytesIO
 from typing import Any
 
@@ -196,11 +195,13 @@ class Visitor:
         return Answer(answer.code, answer.headers, content.data)
 
     def _keep(self, line: str) -> None:
-        for name, morsel in SimpleCookie(line).items():
-            if morsel["max-age"] == "0" or not morsel.value:
-                self.cookies.pop(name, None)
-            else:
-                self.cookies[name] = morsel.coded_value
+        # SimpleCookie knows neither Priority nor Partitioned.
+        pair, *attributes = (part.strip() for part in line.split(";"))
+        name, _, value = pair.partition("=")
+        if value.strip('"') and "max-age=0" not in map(str.lower, attributes):
+            self.cookies[name] = value
+        else:
+            self.cookies.pop(name, None)
 
     async def connect(
         self, path: str = "/ws", *, origin: str | None = None, **headers: str

@@ -1,0 +1,105 @@
+/**
+ * Express, with express-session in Redis by connect-redis, or in PostgreSQL by
+ * connect-pg-simple:
+ *
+ *     node app.js KIND PORT-OF-REDIS
+ *     node app.js postgresql URL
+ */
+"use strict";
+
+const { randomUUID } = require("node:crypto");
+
+const { RedisStore } = require("connect-redis");
+const express = require("express");
+const session = require("express-session");
+const { Pool } = require("pg");
+const { createClient } = require("redis");
+
+const PostgreSQLStore = require("connect-pg-simple")(session);
+
+const [kind, place] = process.argv.slice(2);
+
+const SLOW = 60; // Milliseconds.
+
+const SHOP = { maxAge: 600_000, sameSite: "lax", priority: "high", partitioned: true, path: "/" };
+
+/* What differs from the defaults: express-session's options, the store's. */
+const KINDS = {
+  redis: [{}, {}],
+  resave: [{ resave: true }, {}],
+  notouch: [{}, { disableTouch: true }],
+  forever: [{}, { disableTTL: true }],
+  brief: [{}, { ttl: 300 }],
+  aging: [{ cookie: { maxAge: 600_000 } }, {}],
+  shop: [{ name: "shop.sid", genid: () => randomUUID(), rolling: true, cookie: SHOP }, { prefix: "shop:" }],
+  rotated: [{ secret: ["for tests", "an old secret"] }, {}],
+  postgresql: [{}, {}],
+};
+
+async function makeStore(options) {
+  if (kind === "postgresql") {
+    const pool = new Pool({ connectionString: place });
+    return new PostgreSQLStore({ pool, pruneSessionInterval: false, ...options });
+  }
+  const client = createClient({ url: `redis://127.0.0.1:${place}` });
+  await client.connect();
+  return new RedisStore({ client, ...options });
+}
+
+function argument(req) {
+  return decodeURIComponent(new URL(req.originalUrl, "http://localhost").search.slice(1));
+}
+
+function show(req, res) {
+  const { cookie, ...own } = req.session;
+  res.json(own);
+}
+
+function add(req, res) {
+  const key = argument(req);
+  req.session[key] = (req.session[key] || 0) + 1;
+  show(req, res);
+}
+
+async function main() {
+  const [options, storeOptions] = KINDS[kind];
+  const store = await makeStore(storeOptions);
+  const app = express();
+  app.use(express.json({ strict: false }));
+  app.use(session({ secret: "for tests", resave: false, saveUninitialized: false, store, ...options }));
+
+  app.get("/session", show);
+  app.post("/add", add);
+
+  app.post("/login", (req, res, next) => {
+    req.session.regenerate((error) => {
+      if (error) return next(error);
+      req.session.user = argument(req);
+      show(req, res);
+    });
+  });
+
+  app.post("/logout", (req, res, next) => {
+    req.session.destroy((error) => (error ? next(error) : res.json({})));
+  });
+
+  /* Have the browser keep the cookie: that long, or until then. */
+  app.post("/remember", (req, res) => {
+    req.session.cookie.maxAge = Number(argument(req));
+    req.session.remembered = true;
+    show(req, res);
+  });
+  app.post("/until", (req, res) => {
+    req.session.cookie.expires = new Date(Number(argument(req)));
+    req.session.remembered = true;
+    show(req, res);
+  });
+
+  /* Take the session, and work on it for a while. */
+  app.get("/slow", (req, res) => setTimeout(show, SLOW, req, res));
+  app.post("/slow", (req, res) => setTimeout(add, SLOW, req, res));
+
+  const server = app.listen(0, "127.0.0.1", () => console.log(server.address().port));
+}
+
+main();
