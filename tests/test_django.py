@@ -527,8 +527,8 @@ class DjangoSignedCookiesTests(RecordedCase):
         cookie = self.cookie({"a": 1})
         sessionID = self.framework.sessionID(cookie, NOW + 99)
         self.assertEqual(sessionID, cookie)
-        end = self.framework.deadline(sessionID)
-        self.assertEqual(end, int(NOW) + 101)
+        end = int(NOW) + 101
+        self.assertEqual(self.framework.deadline(sessionID), end)
         self.framework.sessionID(cookie, end - 0.01)
         self.assertInvalid(cookie, end, "expired")
         self.assertInvalid(cookie, NOW - 100, "expired")

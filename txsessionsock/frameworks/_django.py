@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import isfinite
 from secrets import choice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -22,6 +20,8 @@ from txsessionsock.interfaces import (
     InvalidCredential,
     SessionID,
 )
+
+from ._sessions import Identity, Sessions
 
 
 __all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]
@@ -46,13 +46,10 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
     return user, data.get("_auth_user_backend"), data.get("_auth_user_hash")
 
 
-class DjangoSessions:
+class DjangoSessions(Sessions):
     """
     The cookie and the lifetime of Django's sessions.
     """
-
-    firstCookieWins = False
-    readOnly = False
 
     def __init__(
         self,
@@ -62,19 +59,13 @@ class DjangoSessions:
         expireAtBrowserClose: bool,
         saveEveryRequest: bool,
         timeZone: str,
-        identity: Callable[[dict[str, Any]], object] | None,
+        identity: Identity | None,
     ) -> None:
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
+        super().__init__(cookieName, identity or whoIsLoggedIn)
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
         self._saveEveryRequest = saveEveryRequest
         self._timeZone = ZoneInfo(timeZone)
-        self._identity = whoIsLoggedIn if identity is None else identity
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -86,9 +77,6 @@ class DjangoSessions:
             raise InvalidCredential("malformed")
         return SessionID(cookieValue)
 
-    def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
-
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         expiry = document.data.get(_EXPIRY)
         untilClosed = self._expireAtBrowserClose if expiry is None else expiry == 0
@@ -97,17 +85,11 @@ class DjangoSessions:
     def newSessionID(self) -> SessionID:
         return SessionID("".join(choice(_IN_NEW_IDS) for _ in range(32)))
 
-    def newDocument(self, now: float) -> Document:
-        return Document({}, {})
-
     def lifetime(self, document: Document, now: float) -> TTL:
         return max(0, int(self._age(document.data, now)))
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return self.lifetime(document, now) if self._saveEveryRequest else KEEP
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
 
     def _age(self, data: dict[str, Any], now: float) -> float:
         """

@@ -6,21 +6,21 @@ Sessions that live in the browser, in a cookie that C{itsdangerous} signed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from math import inf
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     FOREVER,
-    KEEP,
     TTL,
     Document,
     InvalidCredential,
     SessionID,
     UndecodableSession,
-    UnencodableSession,
 )
+
+from ._sessions import Identity, InBrowser, secretsFrom
 
 
 if TYPE_CHECKING:
@@ -34,12 +34,7 @@ Secrets = str | bytes | Sequence[str | bytes]
 One secret, or several: the first signs, all verify.
 """
 
-_MAX_COOKIE = 8192
 _SIGNED = re.compile(r"[!-~]+\.[\w-]+\.[\w-]+", re.ASCII)
-_SKEW = 60
-"""
-By how many seconds the clock of the web application may be ahead of ours.
-"""
 
 
 def signer(extra: str, isTimed: bool, secrets: Secrets, **options: Any) -> Any:
@@ -59,9 +54,7 @@ def signer(extra: str, isTimed: bool, secrets: Secrets, **options: Any) -> Any:
         command = f'pip install "txsessionsock[{extra}]"'
         message = f"signed cookies need itsdangerous: {command}"
         raise ImportError(message) from None
-    known: list[Any] = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
-    if not known or not all(map(_isUsable, known)):
-        raise ValueError("secrets is one str or bytes or several, none empty")
+    known: Any = secretsFrom(secrets, str, bytes)
     kind: type[Signer] = (
         itsdangerous.TimestampSigner if isTimed else itsdangerous.Signer
     )
@@ -69,24 +62,11 @@ def signer(extra: str, isTimed: bool, secrets: Secrets, **options: Any) -> Any:
     return kind(known[::-1], **options)
 
 
-def _isUsable(secret: object) -> bool:
-    if isinstance(secret, str):
-        try:
-            return bool(secret.encode())
-        except UnicodeEncodeError:
-            return False
-    return isinstance(secret, bytes) and bool(secret)
-
-
-class SignedCookies:
+class SignedCookies(InBrowser):
     """
-    A framework whose sessions are cookies, signed with the time; what is
-    common to all of them.  The id of a session is the whole cookie, so each
-    time the web application sets the cookie anew, that is another session to
-    us, and nothing can be stored.
+    A framework whose cookies C{itsdangerous} signs.
     """
 
-    readOnly = True
     _signer: TimestampSigner
 
     def __init__(
@@ -94,56 +74,25 @@ class SignedCookies:
         signer: TimestampSigner,
         cookieName: str,
         maxAge: float | None,
-        identity: Callable[[dict[str, Any]], object],
+        identity: Identity,
     ) -> None:
         """
         @param maxAge: For how many seconds a cookie is good; L{None} for
             ever.
         """
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
+        super().__init__(cookieName, identity)
         self._signer = signer
         self._maxAge = maxAge
-        self._identity = identity
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
-
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
-        """
-        Verify the value of a session cookie.
-
-        @raise InvalidCredential: C{malformed} if it does not look signed,
-            C{bad-signature} if it is not by any of our secrets, C{expired} if
-            that was too long ago.
-        """
-        if len(cookieValue) > _MAX_COOKIE or not _SIGNED.fullmatch(cookieValue):
+    def _times(self, cookie: str) -> tuple[float, float]:
+        if not _SIGNED.fullmatch(cookie):
             raise InvalidCredential("malformed")
-        opened = self._opened(cookieValue)
+        opened = self._opened(cookie)
         if opened is None:
             raise InvalidCredential("bad-signature")
-        signed = opened[1]
-        if signed > now + _SKEW or now >= self._end(signed):
-            raise InvalidCredential("expired")
-        return SessionID(cookieValue)
-
-    def deadline(self, sessionID: SessionID) -> float | None:
-        """
-        When the cookie is too old, in seconds since the epoch; L{None} for
-        never.
-
-        @raise InvalidCredential: It is not signed by us.
-        """
-        opened = self._opened(sessionID)
-        if opened is None:
-            raise InvalidCredential("bad-signature")
-        end = self._end(opened[1])
-        return None if end == float("inf") else end
-
-    def _end(self, signed: float) -> float:
         # Whole seconds are counted, and one that is as old as it may be is good.
-        return float("inf") if self._maxAge is None else signed + self._maxAge + 1
+        signed, age = opened[1], inf if self._maxAge is None else self._maxAge + 1
+        return signed, signed + age
 
     def _opened(self, value: str | bytes) -> tuple[bytes, float] | None:
         """
@@ -169,32 +118,11 @@ class SignedCookies:
             raise UndecodableSession("the session cookie is not signed by us")
         return opened[0]
 
-    def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
-
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._maxAge
 
     def newSessionID(self) -> SessionID:
         return SessionID(token_urlsafe(32))
 
-    def newDocument(self, now: float) -> Document:
-        return Document({}, {})
-
-    def key(self, sessionID: SessionID) -> str:
-        return sessionID
-
-    def dumps(self, document: Document, now: float) -> bytes:
-        raise UnencodableSession(
-            "this session lives in the browser, where nothing can be stored",
-            tuple(document.data),
-        )
-
     def lifetime(self, document: Document, now: float) -> TTL:
         return FOREVER if self._maxAge is None else self._maxAge
-
-    def touchLifetime(self, document: Document, now: float) -> TTL:
-        return KEEP
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)

@@ -13,9 +13,6 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
-
-from .. import _json
 
 
 __all__ = ["BadSignature", "asciiJSON", "signed", "unsigned"]
@@ -59,17 +56,16 @@ def signed(value: object, secret: str, salt: str, now: float) -> bytes:
     return f"{timed}:{_signature(timed, secret, salt)}".encode("ascii")
 
 
-def unsigned(raw: bytes, secrets: Sequence[str], salt: str) -> tuple[Any, int]:
+def unsigned(raw: bytes, secrets: Sequence[str], salt: str) -> tuple[bytes, int]:
     """
-    Verify and decode what L{signed} made.
+    Verify and unpack what L{signed} made.
 
-    @return: The value, and when it was signed, in whole seconds since the
+    @return: The JSON, and when it was signed, in whole seconds since the
         epoch.
 
     @raise BadSignature: None of the secrets signed it.
 
-    @raise ValueError: It is nothing signed, or no JSON.  No message shows any
-        of it.
+    @raise ValueError: It is nothing signed.  No message shows any of it.
     """
     match = _SIGNED.fullmatch(raw.decode("latin-1"))
     if match is None:
@@ -81,7 +77,7 @@ def unsigned(raw: bytes, secrets: Sequence[str], salt: str) -> tuple[Any, int]:
         for secret in secrets
     ):
         raise BadSignature("signed with another secret, or changed")
-    return _json.loads(_unpacked(payload)), _number(moment)
+    return _unpacked(payload), _number(moment)
 
 
 def _unpacked(payload: str) -> bytes:

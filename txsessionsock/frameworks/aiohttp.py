@@ -6,13 +6,10 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 from zope.interface import implementer
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -24,7 +21,8 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._plain import JSON, decodeJSON, encode, loggedInBy, plainID
+from ._encodings import JSON, decodeJSON, encode
+from ._sessions import Identity, Sessions, loggedInBy
 
 
 __all__ = ["Aiohttp", "whoIsLoggedIn"]
@@ -38,7 +36,7 @@ C{aiohttp-security}, else C{user_id}, C{user} or C{username}.
 
 
 @implementer(IFramework)
-class Aiohttp:
+class Aiohttp(Sessions):
     """
     Sessions that are shared with an aiohttp application.
 
@@ -46,15 +44,12 @@ class Aiohttp:
     session: it is gone.
     """
 
-    firstCookieWins = False
-    readOnly = False
-
     def __init__(
         self,
         *,
         cookieName: str = "AIOHTTP_SESSION",
         maxAge: int | None = None,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param cookieName: C{cookie_name}, which is the beginning of the keys
@@ -66,25 +61,8 @@ class Aiohttp:
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
+        super().__init__(cookieName, identity or whoIsLoggedIn)
         self._maxAge = maxAge
-        self._identity = whoIsLoggedIn if identity is None else identity
-
-    def __repr__(self) -> str:
-        return f"<Aiohttp cookieName={self.cookieName!r}>"
-
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
-        """
-        Take the value of a session cookie, which is not signed.
-
-        @raise InvalidCredential: It is C{malformed}.
-        """
-        return plainID(cookieValue)
-
-    def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._maxAge
@@ -132,6 +110,3 @@ class Aiohttp:
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return KEEP
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)

@@ -6,39 +6,30 @@ them.  Django itself is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from zope.interface import implementer
 
 from txsessionsock.interfaces import (
-    KEEP,
-    TTL,
     Document,
     IFramework,
     InvalidCredential,
     ISignedCookies,
     SessionID,
     UndecodableSession,
-    UnencodableSession,
 )
 
 from .. import _json
 from . import _pickles
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
-from ._plain import Encoding, decodeJSON, encode
+from ._encodings import Encoding, decodeJSON, encode
+from ._sessions import Identity, InBrowser, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
-
-
-_MAX_COOKIE = 8192
-_SKEW = 60
-"""
-By how many seconds Django's clock may be ahead of ours.
-"""
 
 
 def _foreignToPickle(value: Any) -> str | None:
@@ -70,7 +61,7 @@ class Django(DjangoSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param keyPrefix: C{KEY_PREFIX} of the cache.
@@ -135,10 +126,8 @@ class _SignedSessions(DjangoSessions):
     _salt: str
     _secrets: tuple[str, ...]
 
-    def _knows(self, secrets: str | Sequence[str]) -> None:
-        self._secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)
-        if not self._secrets or not all(map(_isUsable, self._secrets)):
-            raise ValueError("secrets is one str or several, of UTF-8, none empty")
+    def loads(self, raw: bytes, now: float) -> Document:
+        return Document(self._opened(raw)[0], {})
 
     def _opened(self, raw: bytes) -> tuple[dict[str, Any], int]:
         """
@@ -149,16 +138,14 @@ class _SignedSessions(DjangoSessions):
         """
         problem: UndecodableSession | None = None
         try:
-            data, moment = unsigned(raw, self._secrets, self._salt)
+            plain, moment = unsigned(raw, self._secrets, self._salt)
         except BadSignature as error:
             problem = _BadlySigned(f"the stored session is {error}")
         except ValueError as error:
             problem = UndecodableSession(f"the stored session is {error}")
         if problem is not None:
             raise problem
-        if not isinstance(data, dict):
-            raise UndecodableSession("the stored session is no JSON object")
-        return data, moment
+        return decodeJSON(plain), moment
 
 
 @implementer(IFramework)
@@ -182,7 +169,7 @@ class DjangoDatabase(_SignedSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param secrets: C{SECRET_KEY}, or several: it, and then those of
@@ -202,7 +189,7 @@ class DjangoDatabase(_SignedSessions):
             timeZone=timeZone,
             identity=identity,
         )
-        self._knows(secrets)
+        self._secrets = secretsFrom(secrets, str)
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"
 
     def key(self, sessionID: SessionID) -> str:
@@ -215,9 +202,6 @@ class DjangoDatabase(_SignedSessions):
         """
         return self._prefix + key
 
-    def loads(self, raw: bytes, now: float) -> Document:
-        return Document(self._opened(raw)[0], {})
-
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
         how = Encoding("JSON", _json.foreign, sign)
@@ -225,13 +209,12 @@ class DjangoDatabase(_SignedSessions):
 
 
 @implementer(ISignedCookies)
-class DjangoSignedCookies(_SignedSessions):
+class DjangoSignedCookies(InBrowser, _SignedSessions):
     """
     Sessions in the browser's cookie (C{backends.signed_cookies}), where no
     socket can change them, and nobody can end them before their time.
     """
 
-    readOnly = True
     _salt = "django.contrib.sessions.backends.signed_cookies"
 
     def __init__(
@@ -242,7 +225,7 @@ class DjangoSignedCookies(_SignedSessions):
         cookieAge: int = TWO_WEEKS,
         expireAtBrowserClose: bool = False,
         timeZone: str = "UTC",
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param secrets: C{SECRET_KEY}, or several: it, and then those of
@@ -258,63 +241,24 @@ class DjangoSignedCookies(_SignedSessions):
             timeZone=timeZone,
             identity=identity,
         )
-        self._knows(secrets)
+        self._secrets = secretsFrom(secrets, str)
 
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+    def _times(self, cookie: str) -> tuple[float, float]:
         """
-        Verify the value of a session cookie.
-
-        @raise InvalidCredential: C{malformed} if it does not look signed or
-            holds no session, C{bad-signature} if it is not by any of our
-            secrets, C{expired} if that was too long ago.
+        Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
+        said less, it has the browser drop it then.
         """
-        if len(cookieValue) > _MAX_COOKIE:
-            raise InvalidCredential("malformed")
-        data, moment = self._verified(cookieValue)
-        if moment > now + _SKEW or now >= self._end(data, moment):
-            raise InvalidCredential("expired")
-        return SessionID(cookieValue)
-
-    def deadline(self, sessionID: SessionID) -> float:
-        """
-        When the cookie is too old, in seconds since the epoch.
-
-        @raise InvalidCredential: It is not signed by us.
-        """
-        return self._end(*self._verified(sessionID))
-
-    def key(self, sessionID: SessionID) -> str:
-        return sessionID
-
-    def loads(self, raw: bytes, now: float) -> Document:
-        return Document(self._opened(raw)[0], {})
-
-    def dumps(self, document: Document, now: float) -> bytes:
-        raise UnencodableSession(
-            "this session lives in the browser, where nothing can be stored",
-            tuple(document.data),
-        )
-
-    def touchLifetime(self, document: Document, now: float) -> TTL:
-        return KEEP
-
-    def _verified(self, cookie: str) -> tuple[dict[str, Any], int]:
         problem: InvalidCredential
         try:
-            return self._opened(cookie.encode("ascii"))
+            data, signed = self._opened(cookie.encode("ascii"))
+            # Whole seconds count, and one that is as old as it may be is good.
+            age = min(self._cookieAge, self._age(data, signed)) + 1
+            return signed, signed + age
         except _BadlySigned:
             problem = InvalidCredential("bad-signature")
         except (UndecodableSession, UnicodeEncodeError):
             problem = InvalidCredential("malformed")
         raise problem
-
-    def _end(self, data: dict[str, Any], moment: int) -> float:
-        """
-        Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
-        said less, it has the browser drop it then.
-        """
-        # Whole seconds are counted, and one that is as old as it may be is good.
-        return moment + min(self._cookieAge, self._age(data, moment)) + 1
 
 
 class _BadlySigned(UndecodableSession):
@@ -336,13 +280,3 @@ def _unpickled(raw: bytes) -> dict[str, Any]:
     if not all(type(key) is str for key in data):
         raise UndecodableSession("the stored session has a key that is no text")
     return data
-
-
-def _isUsable(secret: object) -> bool:
-    if not isinstance(secret, str) or not secret:
-        return False
-    try:
-        secret.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

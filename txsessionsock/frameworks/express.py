@@ -7,7 +7,7 @@ store them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import ceil, floor
 from secrets import token_urlsafe
@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
-from txsessionsock.cookies import isToken, sign, unsign
+from txsessionsock.cookies import sign, unsign
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -26,10 +26,10 @@ from txsessionsock.interfaces import (
     InvalidCredential,
     SessionID,
     UndecodableSession,
-    UnencodableSession,
 )
 
-from .. import _json
+from ._encodings import JSON, decodeJSON, encode
+from ._sessions import Identity, Prefixed, loggedInBy, secretsFrom
 
 
 __all__ = ["Express", "whoIsLoggedIn"]
@@ -41,7 +41,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
 _EPOCH = datetime(1970, 1, 1)
 _ENVELOPE = "cookie"
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_byPassport, _byName = loggedInBy("user"), loggedInBy("userId", "user")
 _A_THOUSAND_YEARS = 1000 * 365 * 86400 * 1000  # In milliseconds.
 
 
@@ -54,19 +54,12 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
     @return: L{None}, also for C{false} and the empty string, is nobody.
     """
     passport = data.get("passport")
-    for user in (
-        passport.get("user") if isinstance(passport, dict) else None,
-        data.get("userId"),
-        data.get("user"),
-    ):
-        who = user.get("id") if isinstance(user, dict) else user
-        if who is not None and who is not False and who != "":
-            return who
-    return None
+    who = _byPassport(passport) if isinstance(passport, dict) else None
+    return _byName(data) if who is None else who
 
 
 @implementer(IFramework)
-class Express:
+class Express(Prefixed):
     """
     Sessions that are shared with an Express application, or just look as if
     they were.
@@ -76,7 +69,6 @@ class Express:
     """
 
     firstCookieWins = True
-    readOnly = False
 
     def __init__(
         self,
@@ -86,7 +78,7 @@ class Express:
         prefix: str = "sess:",
         ttl: int = 86400,
         maxAge: float | None = None,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
         disableTTL: bool = False,
         disableTouch: bool = False,
     ) -> None:
@@ -111,21 +103,12 @@ class Express:
 
         @param disableTouch: Only writes extend a session's life.
         """
-        self._secrets = (secrets,) if isinstance(secrets, str) else tuple(secrets)
-        if not self._secrets or not all(map(_isUsable, self._secrets)):
-            raise ValueError("secrets is one str or several, of UTF-8, none empty")
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
-        self._prefix = prefix
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        self._secrets = secretsFrom(secrets, str)
         self._ttl = ttl
         self._maxAge = maxAge
-        self._identity = whoIsLoggedIn if identity is None else identity
         self._disableTTL = disableTTL
         self._disableTouch = disableTouch or disableTTL
-
-    def __repr__(self) -> str:
-        return f"<Express cookieName={self.cookieName!r} prefix={self._prefix!r}>"
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -168,19 +151,8 @@ class Express:
         }
         return Document({}, _touched(envelope, now))
 
-    def key(self, sessionID: SessionID) -> str:
-        return self._prefix + sessionID
-
     def loads(self, raw: bytes, now: float) -> Document:
-        problem = None
-        try:
-            data = _json.loads(raw)
-        except ValueError as error:
-            problem = str(error)
-        if problem is not None:
-            raise UndecodableSession(f"the stored session is {problem}")
-        if not isinstance(data, dict):
-            raise UndecodableSession("the stored session is no JSON object")
+        data = decodeJSON(raw)
         envelope = data.pop(_ENVELOPE, None)
         # Express itself answers such a session with an error.
         if not isinstance(envelope, dict):
@@ -190,12 +162,7 @@ class Express:
     def dumps(self, document: Document, now: float) -> bytes:
         data = document.data
         session = {_ENVELOPE: _touched(document.envelope, now), **data}
-        try:
-            if _ENVELOPE not in data and _json.foreign(session) is None:
-                return _json.dumps(session)
-        except (RecursionError, ValueError):
-            pass
-        raise _unencodable(data)
+        return encode(JSON, session, data, _ENVELOPE)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         if self._disableTTL:
@@ -205,16 +172,6 @@ class Express:
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return KEEP if self._disableTouch else self.lifetime(document, now)
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
-
-
-def _isUsable(secret: object) -> bool:
-    # What was not UTF-8 in an environment variable has surrogates for it.
-    return (
-        isinstance(secret, str) and bool(secret) and _SURROGATE.search(secret) is None
-    )
 
 
 def _originalMaxAge(envelope: dict[str, Any]) -> float | None:
@@ -241,33 +198,3 @@ def _touched(envelope: dict[str, Any], now: float) -> dict[str, Any]:
         return envelope | {"expires": None}
     end = _EPOCH + timedelta(milliseconds=floor(now * 1000) + floor(maxAge))
     return envelope | {"expires": end.isoformat(timespec="milliseconds") + "Z"}
-
-
-def _unencodable(data: dict[str, Any]) -> UnencodableSession:
-    """
-    Find out which keys hold what cannot be stored.
-    """
-    problems: dict[str, str] = {}
-    for key, value in data.items():
-        problem = _problem(key, value)
-        if problem is not None:
-            problems[key] = problem
-    listed = "; ".join(
-        f"{key!r}: {problem}" if isinstance(key, str) else problem
-        for key, problem in problems.items()
-    )
-    return UnencodableSession(f"cannot be stored as JSON: {listed}", tuple(problems))
-
-
-def _problem(key: str, value: object) -> str | None:
-    if key == _ENVELOPE:
-        return "the name of what Express itself keeps in a session"
-    try:
-        found = _json.foreign({key: value})
-        if found is None:
-            _json.dumps({key: value})
-    except RecursionError:
-        return "nested too deeply, or contains itself"
-    except ValueError as error:
-        return str(error)
-    return found

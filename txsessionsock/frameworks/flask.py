@@ -19,7 +19,6 @@ from uuid import UUID
 import msgspec
 from zope.interface import implementer
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -32,7 +31,8 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
-from ._plain import Encoding, decodeJSON, encode, loggedInBy, plainID
+from ._encodings import Encoding, decodeJSON, encode
+from ._sessions import Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
 
@@ -53,7 +53,7 @@ C{Flask-Login}, else C{user_id}, C{user} or C{username}.
 
 
 @implementer(IFramework)
-class FlaskSession:
+class FlaskSession(Prefixed):
     """
     Sessions that are shared with a Flask application that has C{Flask-Session}
     0.8 with Redis.  Its pickles of before 0.6 are refused.
@@ -63,7 +63,6 @@ class FlaskSession:
     """
 
     firstCookieWins = True
-    readOnly = False
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class FlaskSession:
         permanent: bool = True,
         refreshEachRequest: bool = True,
         sidLength: int = 32,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param cookieName: C{SESSION_COOKIE_NAME}.
@@ -101,12 +100,9 @@ class FlaskSession:
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
         if format not in _ENCODINGS:
             raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
-        self.cookieName = cookieName
-        self._prefix = prefix
         self._lifetime = lifetime
         self._encoding = _ENCODINGS[format]
         others = [name for name in _DECODERS if name != format]
@@ -119,10 +115,6 @@ class FlaskSession:
         self._permanent = permanent
         self._refreshEachRequest = refreshEachRequest
         self._sidLength = sidLength
-        self._identity = whoIsLoggedIn if identity is None else identity
-
-    def __repr__(self) -> str:
-        return f"<FlaskSession cookieName={self.cookieName!r} prefix={self._prefix!r}>"
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -131,7 +123,7 @@ class FlaskSession:
         @raise InvalidCredential: C{malformed} if there is no session id in
             it, C{bad-signature} if it is to be signed and is not.
         """
-        plain = plainID(cookieValue)
+        plain = super().sessionID(cookieValue, now)
         if self._signer is None:
             return plain
         claimed, dot, _ = plain.rpartition(".")
@@ -155,9 +147,6 @@ class FlaskSession:
 
     def newDocument(self, now: float) -> Document:
         return Document({_PERMANENT: True} if self._permanent else {}, {})
-
-    def key(self, sessionID: SessionID) -> str:
-        return self._prefix + sessionID
 
     def loads(self, raw: bytes, now: float) -> Document:
         try:
@@ -194,9 +183,6 @@ class FlaskSession:
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return self._lifetime if self._refreshEachRequest else KEEP
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
 
 
 def _foreign(value: Any, depth: int = _DEPTH) -> str | None:
@@ -261,7 +247,7 @@ class Flask(SignedCookies):
         cookieName: str = "session",
         lifetime: int = _A_MONTH,
         salt: str = "cookie-session",
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param secrets: The application's C{SECRET_KEY}, and after it those of
@@ -282,7 +268,7 @@ class Flask(SignedCookies):
             signer("flask", True, secrets, salt=salt, key_derivation="hmac"),
             cookieName,
             lifetime,
-            whoIsLoggedIn if identity is None else identity,
+            identity or whoIsLoggedIn,
         )
 
     def loads(self, raw: bytes, now: float) -> Document:

@@ -6,14 +6,12 @@ PHP: the sessions that C{phpredis} stores.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from secrets import token_hex
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     TTL,
     Document,
@@ -24,7 +22,8 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
-from ._plain import Encoding, encode, loggedInBy
+from ._encodings import Encoding, encode
+from ._sessions import Identity, Prefixed, loggedInBy
 
 
 __all__ = ["PHP", "whoIsLoggedIn"]
@@ -49,7 +48,7 @@ _HANDLERS = ("php", "php_serialize")
 
 
 @implementer(IFramework)
-class PHP:
+class PHP(Prefixed):
     """
     Sessions that are shared with a PHP application.
 
@@ -60,7 +59,6 @@ class PHP:
     """
 
     firstCookieWins = True
-    readOnly = False
 
     def __init__(
         self,
@@ -70,7 +68,7 @@ class PHP:
         prefix: str = "PHPREDIS_SESSION:",
         maxLifetime: int = 1440,
         maxAge: float | None = None,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param handler: C{session.serialize_handler}.
@@ -99,19 +97,12 @@ class PHP:
             raise ImportError(message) from None
         if handler not in _HANDLERS:
             raise ValueError(f"handler is one of {', '.join(_HANDLERS)}")
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
         self._php = phpserialize
         self._isSplit = handler == "php"
-        self._prefix = prefix
         self._maxLifetime = maxLifetime
         self._maxAge = maxAge
-        self._identity = whoIsLoggedIn if identity is None else identity
         self._encoding = Encoding("PHP values", self._foreign, self._encoded)
-
-    def __repr__(self) -> str:
-        return f"<PHP cookieName={self.cookieName!r} prefix={self._prefix!r}>"
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -132,12 +123,6 @@ class PHP:
 
     def newSessionID(self) -> SessionID:
         return SessionID(token_hex(16))
-
-    def newDocument(self, now: float) -> Document:
-        return Document({}, {})
-
-    def key(self, sessionID: SessionID) -> str:
-        return self._prefix + sessionID
 
     def loads(self, raw: bytes, now: float) -> Document:
         problem: str | None
@@ -163,9 +148,6 @@ class PHP:
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return self._maxLifetime
-
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
 
     # Encoding.
 

@@ -7,13 +7,11 @@ which are signed cookies.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
 
 from zope.interface import implementer
 
-from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -24,7 +22,8 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._plain import JSON, decodeJSON, encode, loggedInBy, plainID
+from ._encodings import JSON, decodeJSON, encode
+from ._sessions import Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
 
@@ -42,14 +41,11 @@ Who is logged in, by the names that applications commonly use.
 
 
 @implementer(IFramework)
-class Starsessions:
+class Starsessions(Prefixed):
     """
     Sessions that are shared with an application that has C{starsessions} with
     its C{RedisStore} and C{JsonSerializer}.
     """
-
-    firstCookieWins = False
-    readOnly = False
 
     def __init__(
         self,
@@ -59,7 +55,7 @@ class Starsessions:
         lifetime: int = 0,
         rolling: bool = False,
         gcTTL: int = 30 * 86400,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param cookieName: C{cookie_name} of the C{SessionMiddleware}.
@@ -78,28 +74,10 @@ class Starsessions:
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        if not isToken(cookieName):
-            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
-        self.cookieName = cookieName
-        self._prefix = prefix
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
         self._lifetime = lifetime
         self._rolling = rolling
         self._gcTTL = gcTTL
-        self._identity = whoIsLoggedIn if identity is None else identity
-
-    def __repr__(self) -> str:
-        return f"<Starsessions cookieName={self.cookieName!r} prefix={self._prefix!r}>"
-
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
-        """
-        Take the value of a session cookie, which is not signed.
-
-        @raise InvalidCredential: It is C{malformed}.
-        """
-        return plainID(cookieValue)
-
-    def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._remaining(document, now) if self._lifetime else None
@@ -113,9 +91,6 @@ class Starsessions:
     def _renewed(self, envelope: dict[str, Any], now: float) -> dict[str, Any]:
         begun = {"lifetime": self._lifetime, "created": now}
         return {**begun, **envelope, "last_access": now}
-
-    def key(self, sessionID: SessionID) -> str:
-        return self._prefix + sessionID
 
     def loads(self, raw: bytes, now: float) -> Document:
         # What starsessions takes for a session without anything in it.
@@ -146,9 +121,6 @@ class Starsessions:
         meta = self._renewed(document.envelope, now)
         return max(0, int(meta["created"] + meta["lifetime"] - now))
 
-    def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
-
 
 def _isTime(value: Any) -> bool:
     return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
@@ -161,15 +133,13 @@ class Starlette(SignedCookies):
     cookies, which sockets can read and not change.
     """
 
-    firstCookieWins = False
-
     def __init__(
         self,
         secrets: Secrets,
         *,
         cookieName: str = "session",
         maxAge: int | None = _TWO_WEEKS,
-        identity: Callable[[dict[str, Any]], object] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """
         @param secrets: C{secret_key}, or several that are good.
@@ -187,7 +157,7 @@ class Starlette(SignedCookies):
             signer("starlette", True, secrets),
             cookieName,
             maxAge,
-            whoIsLoggedIn if identity is None else identity,
+            identity or whoIsLoggedIn,
         )
 
     def loads(self, raw: bytes, now: float) -> Document:

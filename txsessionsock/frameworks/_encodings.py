@@ -1,64 +1,23 @@
 # -*- test-case-name: tests.test_flask -*-
 """
-What several frameworks have in common: plain session ids, refusals that name
-the keys in question, and the usual names for who is logged in.
+How sessions are written and read, with refusals that name the keys in question.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from txsessionsock.interfaces import (
-    InvalidCredential,
-    SessionID,
-    UndecodableSession,
-    UnencodableSession,
-)
+from txsessionsock.interfaces import UndecodableSession, UnencodableSession
 
 from .. import _json
 
 
-__all__ = ["JSON", "Encoding", "decodeJSON", "encode", "loggedInBy", "plainID"]
+__all__ = ["JSON", "Encoding", "decodeJSON", "encode"]
 
 
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
-_SESSION_ID = re.compile(r"[!-~]{1,256}")
-
-
-def plainID(cookieValue: str) -> SessionID:
-    """
-    Take a cookie that is nothing but an id: whether there is such a session,
-    only the store knows.
-
-    @raise InvalidCredential: It is C{malformed}: nothing anybody would have
-        made as an id.
-    """
-    if not _SESSION_ID.fullmatch(cookieValue):
-        raise InvalidCredential("malformed")
-    return SessionID(cookieValue)
-
-
-def loggedInBy(*names: str) -> Callable[[dict[str, Any]], object]:
-    """
-    Make a function that tells who is logged in: the first of these keys that
-    has a value.  Where that is an object, its C{id}.
-
-    @return: A function whose result is L{None} for nobody; false and the
-        empty string are nobody too.
-    """
-
-    def identity(data: dict[str, Any]) -> object:
-        for name in names:
-            user = data.get(name)
-            who = user.get("id") if isinstance(user, dict) else user
-            if who is not None and who is not False and who != "":
-                return who
-        return None
-
-    return identity
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,206 @@
+# -*- test-case-name: tests.test_express -*-
+"""
+What all frameworks have in common: those whose sessions are in a store, and
+those whose sessions are in the browser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, TypeVar
+
+from txsessionsock.cookies import isToken
+from txsessionsock.interfaces import (
+    KEEP,
+    TTL,
+    Document,
+    InvalidCredential,
+    SessionID,
+    UnencodableSession,
+)
+
+
+__all__ = [
+    "Identity",
+    "InBrowser",
+    "Prefixed",
+    "Sessions",
+    "loggedInBy",
+    "secretsFrom",
+]
+
+
+Identity = Callable[[dict[str, Any]], object]
+"""
+Tells from a session's data who is logged in; L{None} is nobody.
+"""
+
+_Secret = TypeVar("_Secret", bound=str | bytes)
+
+_SESSION_ID = re.compile(r"[!-~]{1,256}")
+_MAX_COOKIE = 8192
+_SKEW = 60
+"""
+By how many seconds the clock of the web application may be ahead of ours.
+"""
+
+
+def loggedInBy(*names: str) -> Identity:
+    """
+    Make a function that tells who is logged in: the first of these keys that
+    has a value.  Where that is an object, its C{id}.
+
+    @return: A function whose result is L{None} for nobody; false and the
+        empty string are nobody too.
+    """
+
+    def identity(data: dict[str, Any]) -> object:
+        for name in names:
+            user = data.get(name)
+            who = user.get("id") if isinstance(user, dict) else user
+            if who is not None and who is not False and who != "":
+                return who
+        return None
+
+    return identity
+
+
+def secretsFrom(
+    secrets: _Secret | Sequence[_Secret], *kinds: type[str] | type[bytes]
+) -> tuple[_Secret, ...]:
+    """
+    Take one secret, or several.
+
+    @param kinds: What they may be.
+
+    @raise ValueError: These are none; it does not show them.
+    """
+    known: tuple[Any, ...]
+    known = (secrets,) if isinstance(secrets, (str, bytes)) else tuple(secrets)
+    if not known or not all(
+        isinstance(secret, kinds) and _isUsable(secret) for secret in known
+    ):
+        one = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"secrets is one {one} or several, of UTF-8, none empty")
+    return known
+
+
+def _isUsable(secret: str | bytes) -> bool:
+    try:
+        return bool(secret if isinstance(secret, bytes) else secret.encode())
+    except UnicodeEncodeError:
+        # What was not UTF-8 in an environment variable has surrogates for it.
+        return False
+
+
+class Sessions:
+    """
+    A framework whose cookie is the session's id, unless a subclass says
+    otherwise.
+    """
+
+    firstCookieWins = False
+    readOnly = False
+
+    def __init__(self, cookieName: str, identity: Identity) -> None:
+        if not isToken(cookieName):
+            raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        self.cookieName = cookieName
+        self._identity = identity
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Take the cookie for the id itself, which is not signed: whether there
+        is such a session, only the store knows.
+
+        @raise InvalidCredential: It is C{malformed}: nothing anybody would
+            have made as an id.
+        """
+        if not _SESSION_ID.fullmatch(cookieValue):
+            raise InvalidCredential("malformed")
+        return SessionID(cookieValue)
+
+    def cookieValue(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def newDocument(self, now: float) -> Document:
+        return Document({}, {})
+
+    def identity(self, data: dict[str, Any]) -> object:
+        return self._identity(data)
+
+
+class Prefixed(Sessions):
+    """
+    A framework whose keys in the store are ids behind a prefix.
+    """
+
+    def __init__(self, cookieName: str, prefix: str, identity: Identity) -> None:
+        super().__init__(cookieName, identity)
+        self._prefix = prefix
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]} prefix={self._prefix!r}>"
+
+    def key(self, sessionID: SessionID) -> str:
+        return self._prefix + sessionID
+
+
+class InBrowser(Sessions):
+    """
+    A framework whose sessions are cookies, signed with the time.  The id of a
+    session is the whole cookie, so each time the web application sets the
+    cookie anew, that is another session to us, and nothing can be stored.
+    """
+
+    readOnly = True
+
+    def sessionID(self, cookieValue: str, now: float) -> SessionID:
+        """
+        Verify the value of a session cookie.
+
+        @raise InvalidCredential: C{malformed} if it does not look signed or
+            holds no session, C{bad-signature} if it is not by any of our
+            secrets, C{expired} if that was too long ago.
+        """
+        if len(cookieValue) > _MAX_COOKIE:
+            raise InvalidCredential("malformed")
+        signed, end = self._times(cookieValue)
+        if signed > now + _SKEW or now >= end:
+            raise InvalidCredential("expired")
+        return SessionID(cookieValue)
+
+    def deadline(self, sessionID: SessionID) -> float | None:
+        """
+        When the cookie is too old, in seconds since the epoch; L{None} for
+        never.
+
+        @raise InvalidCredential: It is not signed by us.
+        """
+        end = self._times(sessionID)[1]
+        return None if end == inf else end
+
+    def _times(self, cookie: str) -> tuple[float, float]:
+        """
+        @return: When the cookie was signed, and when it is too old.
+
+        @raise InvalidCredential: It is not signed by us.
+        """
+        raise NotImplementedError
+
+    def key(self, sessionID: SessionID) -> str:
+        return sessionID
+
+    def dumps(self, document: Document, now: float) -> bytes:
+        raise UnencodableSession(
+            "this session lives in the browser, where nothing can be stored",
+            tuple(document.data),
+        )
+
+    def touchLifetime(self, document: Document, now: float) -> TTL:
+        return KEEP
