@@ -40,6 +40,7 @@ webapps = [
     "django-redis",
     "flask",
     "flask-session>=0.8,<0.9",
+    "flask-sqlalchemy",
     "redis",
     "starlette",
     "starsessions",

@@ -26,6 +26,23 @@ async def add(request):
     return web.json_response(dict(session))
 
 
+async def slow(request):
+    session = await get_session(request)
+    await asyncio.sleep(0.06)
+    if request.method == "POST":
+        key = request.query_string
+        session[key] = session.get(key, 0) + 1
+    return web.json_response(dict(session))
+
+
+async def delete(request):
+    session = await get_session(request)
+    await asyncio.sleep(0.06)
+    session.pop(request.query_string, None)
+    session.changed()
+    return web.json_response(dict(session))
+
+
 async def login(request):
     session = await get_session(request)
     session["user"] = request.query_string
@@ -43,7 +60,8 @@ async def main():
     redis = Redis(port=int(redisPort))
     setup(app, RedisStorage(redis, max_age=600 if kind == "aging" else None))
     app.router.add_get("/session", show)
-    for handler in add, login, logout:
+    app.router.add_get("/slow", slow)
+    for handler in add, slow, delete, login, logout:
         app.router.add_post(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -1,12 +1,15 @@
 """
 Django, with users who log in by C{django.contrib.auth}, and sessions in its
-own cache on Redis (C{json} or C{pickled}), in that of C{django-redis}
-(C{django-redis}), or in signed cookies (C{cookie}).
+own cache on Redis (C{json}, the same written at every request: C{every}, or
+C{pickled}), in that of C{django-redis} (C{django-redis}), in its database
+(C{database}), or in signed cookies (C{cookie}).
 """
 
 import sys
-from urllib.parse import unquote
-from wsgiref.simple_server import make_server
+import time
+from socketserver import ThreadingMixIn
+from urllib.parse import unquote, urlsplit
+from wsgiref.simple_server import WSGIServer, make_server
 
 import django
 from django.conf import settings
@@ -17,23 +20,43 @@ from django.http import JsonResponse
 from django.urls import path
 
 
-kind, redisPort = sys.argv[1:]
-server = {"LOCATION": f"redis://127.0.0.1:{redisPort}/0"}
+kind, place = sys.argv[1:]
+where = urlsplit(place)
+if kind != "database":
+    # One for all threads, of users.
+    memory = "file:users?mode=memory&cache=shared"
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": memory}
+elif where.scheme == "sqlite":
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": where.path}
+else:
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": where.hostname,
+        "NAME": where.path[1:],
+        "PASSWORD": where.password,
+        "PORT": where.port,
+        "USER": where.username,
+    }
+server = {"LOCATION": f"redis://127.0.0.1:{place}/0"}
 if kind == "django-redis":
     serializer = "django_redis.serializers.json.JSONSerializer"
     server["BACKEND"] = "django_redis.cache.RedisCache"
     server["OPTIONS"] = {"SERIALIZER": serializer}
 else:
     server["BACKEND"] = "django.core.cache.backends.redis.RedisCache"
-    if kind == "json":
+    if kind in ("json", "every"):
         server["OPTIONS"] = {"serializer": "django.core.signing.JSONSerializer"}
-backend = "signed_cookies" if kind == "cookie" else "cache"
+backend = {"cookie": "signed_cookies", "database": "db"}.get(kind, "cache")
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     CACHES={"default": server},
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    DATABASES={"default": database},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+    ],
     MIDDLEWARE=[
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -41,6 +64,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY="for tests",
     SESSION_ENGINE=f"django.contrib.sessions.backends.{backend}",
+    SESSION_SAVE_EVERY_REQUEST=kind == "every",
 )
 django.setup()
 
@@ -65,6 +89,19 @@ def add(request):
     return shown(request)
 
 
+def slow(request):
+    request.session.get("")
+    time.sleep(0.06)
+    return add(request) if request.method == "POST" else shown(request)
+
+
+def delete(request):
+    request.session.get("")
+    time.sleep(0.06)
+    request.session.pop(argument(request), None)
+    return shown(request)
+
+
 def login(request):
     name = argument(request)
     users = auth.get_user_model().objects
@@ -81,12 +118,18 @@ def logout(request):
 urlpatterns = [
     path("session", shown),
     path("add", add),
+    path("slow", slow),
+    path("delete", delete),
     path("login", login),
     path("logout", logout),
 ]
 
-# One thread, and so one database.
-httpd = make_server("127.0.0.1", 0, get_wsgi_application())
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+httpd = make_server("127.0.0.1", 0, get_wsgi_application(), Server)
 call_command("migrate", verbosity=0)
 print(httpd.server_port, flush=True)
 httpd.serve_forever()

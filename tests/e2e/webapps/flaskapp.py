@@ -1,25 +1,35 @@
 """
 Flask, with C{Flask-Session} in Redis (C{msgpack} or C{json}), with a signer
-(C{signer}), or with its own sessions (C{cookie}).
+(C{signer}), in an SQL database (C{sql}), or with its own sessions (C{cookie}).
 """
 
 import sys
+import time
 import warnings
 
 import redis
 from flask import Flask, request, session
 from flask_session import Session
+from flask_sqlalchemy import SQLAlchemy
 from werkzeug.serving import make_server
 
 
-kind, redisPort = sys.argv[1:]
+kind, place = sys.argv[1:]
 app = Flask(__name__)
 app.secret_key = "for tests"
-if kind != "cookie":
+if kind == "sql":
+    scheme, _, where = place.partition(":")
+    app.config["SQLALCHEMY_DATABASE_URI"] = (
+        f"sqlite:///{where}" if scheme == "sqlite" else f"{scheme}+psycopg:{where}"
+    )
+    app.config["SESSION_TYPE"] = "sqlalchemy"
+    app.config["SESSION_SQLALCHEMY"] = SQLAlchemy(app)
+elif kind != "cookie":
     app.config["SESSION_TYPE"] = "redis"
-    app.config["SESSION_REDIS"] = redis.Redis(port=int(redisPort))
+    app.config["SESSION_REDIS"] = redis.Redis(port=int(place))
     app.config["SESSION_SERIALIZATION_FORMAT"] = "json" if kind == "json" else "msgpack"
     app.config["SESSION_USE_SIGNER"] = kind == "signer"
+if kind != "cookie":
     warnings.simplefilter("ignore")
     Session(app)
 
@@ -39,6 +49,19 @@ def add():
     return dict(session)
 
 
+@app.route("/slow", methods=["GET", "POST"])
+def slow():
+    time.sleep(0.06)
+    return add() if request.method == "POST" else show()
+
+
+@app.post("/delete")
+def delete():
+    time.sleep(0.06)
+    session.pop(argument(), None)
+    return dict(session)
+
+
 @app.post("/login")
 def login():
     session["user"] = argument()
@@ -51,6 +74,6 @@ def logout():
     return {}
 
 
-server = make_server("127.0.0.1", 0, app)
+server = make_server("127.0.0.1", 0, app, threaded=True)
 print(server.port, flush=True)
 server.serve_forever()

@@ -3,6 +3,7 @@ Starlette, with C{starsessions} in Redis (C{fixed} or C{rolling}), or with its
 own sessions (C{cookie}).
 """
 
+import asyncio
 import socket
 import sys
 
@@ -27,6 +28,19 @@ async def show(request):
 async def add(request):
     key = request.url.query
     request.session[key] = request.session.get(key, 0) + 1
+    return JSONResponse(dict(request.session))
+
+
+async def slow(request):
+    await asyncio.sleep(0.06)
+    if request.method == "POST":
+        await add(request)
+    return JSONResponse(dict(request.session))
+
+
+async def delete(request):
+    await asyncio.sleep(0.06)
+    request.session.pop(request.url.query, None)
     return JSONResponse(dict(request.session))
 
 
@@ -57,6 +71,8 @@ app = Starlette(
     routes=[
         Route("/session", show),
         Route("/add", add, methods=["POST"]),
+        Route("/slow", slow, methods=["GET", "POST"]),
+        Route("/delete", delete, methods=["POST"]),
         Route("/login", login, methods=["POST"]),
         Route("/logout", logout, methods=["POST"]),
     ],
