@@ -1,0 +1,213 @@
+# -*- test-case-name: tests.test_store_cached -*-
+"""
+Sessions of which the web application has copies in a cache, as Django's
+C{cached_db} does::
+
+    store = CachedStore(
+        SQLStore("postgresql://web@localhost/shop", DJANGO),
+        RedisStore("redis://localhost"),
+        framework.cacheKey,
+    )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from zope.interface import alsoProvides, implementer
+
+from txsessionsock._reactor import clockOf
+from txsessionsock.interfaces import (
+    TTL,
+    ISessionStore,
+    ISharedStore,
+    IWatchableStore,
+    NoSuchSession,
+    SessionConflict,
+    Stored,
+    StoreError,
+    StoreFailure,
+    StoreTimeout,
+    StoreUnavailable,
+)
+
+from ._shared import Changed
+
+
+__all__ = ["CachedStore"]
+
+_T = TypeVar("_T")
+
+_NOTHING_DONE = NoSuchSession, SessionConflict, StoreUnavailable, StoreError
+
+
+@implementer(ISharedStore)
+class CachedStore:
+    """
+    A store whose sessions have copies in a cache, which the web application
+    reads first: after each change the copy is deleted, and then the change is
+    answered.  The copies are never read.
+
+    It can be watched if the store with the sessions can.
+
+    Nothing is changed while the cache cannot be reached.  If it is lost in the
+    middle, the change fails with L{StoreTimeout}, and nothing is said about
+    that session until its copy is deleted.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        sessions: ISessionStore,
+        cache: ISessionStore,
+        cacheKey: Callable[[str], str],
+        reactor: IReactorTime | None = None,
+        again: float = 1.0,
+    ) -> None:
+        """
+        @param sessions: Where the sessions are.
+
+        @param cache: Where the copies are.
+
+        @param cacheKey: Tells the key of a copy from that of its session.
+
+        @param reactor: The global reactor unless said otherwise.
+
+        @param again: After how many seconds a copy is deleted once more: the
+            web application may have read the session before we changed it, and
+            stored the copy after we deleted it.
+        """
+        self._sessions, self._cache = sessions, cache
+        self._cacheKey = cacheKey
+        self._reactor = clockOf(reactor)
+        self._again = again
+        # By key, what may have a copy that is older than the session.
+        self._doubtful: dict[str, object] = {}
+        self._timers: dict[str, IDelayedCall] = {}
+        self._isFailing = self._isClosed = False
+        if IWatchableStore.providedBy(sessions):
+            alsoProvides(self, IWatchableStore)
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return Deferred.fromCoroutine(self._load(key))
+
+    def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        return self._change(key, lambda: self._sessions.create(key, raw, ttl))
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        return self._change(key, lambda: self._sessions.replace(key, old, new, ttl))
+
+    def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
+        # A copy has a deadline of its own, which may be too late now.
+        return self._change(key, lambda: self._sessions.touch(key, ttl))
+
+    def destroy(self, key: str) -> Deferred[bool]:
+        return self._change(key, lambda: self._sessions.destroy(key))
+
+    def watch(self, key: str, changed: Changed) -> Callable[[], None]:
+        return cast(IWatchableStore, self._sessions).watch(key, changed)
+
+    def fence(self, key: str) -> Deferred[None]:
+        return cast(IWatchableStore, self._sessions).fence(key)
+
+    def close(self) -> Deferred[None]:
+        """
+        Delete what is still to be deleted, and close both stores.
+        """
+        return Deferred.fromCoroutine(self._close())
+
+    async def _load(self, key: str) -> Stored | None:
+        doubt = self._doubtful.get(key)
+        stored = await self._sessions.load(key)
+        if key in self._doubtful:
+            await self._delete(key)
+            self._settle(key, doubt)
+        return stored
+
+    def _change(self, key: str, ask: Callable[[], Deferred[_T]]) -> Deferred[_T]:
+        return Deferred.fromCoroutine(self._changed(key, ask))
+
+    async def _changed(self, key: str, ask: Callable[[], Deferred[_T]]) -> _T:
+        try:
+            await self._delete(key)
+        except StoreTimeout as error:
+            # What is known is that the session was not changed.
+            raise StoreUnavailable(str(error)) from None
+        try:
+            result = await ask()
+        except _NOTHING_DONE:
+            raise
+        except Exception:
+            self._doubt(key)
+            raise
+        doubt = self._doubt(key)
+        try:
+            await self._delete(key)
+        except StoreFailure as error:
+            problem = f"changed, but an older copy may be left: {error}"
+            raise StoreTimeout(problem) from None
+        self._settle(key, doubt)
+        return result
+
+    def _delete(self, key: str) -> Deferred[bool]:
+        return self._cache.destroy(self._cacheKey(key))
+
+    def _doubt(self, key: str) -> object:
+        doubt = self._doubtful[key] = object()
+        self._later(key)
+        return doubt
+
+    def _settle(self, key: str, doubt: object) -> None:
+        """
+        A copy was deleted after all that was done before C{doubt} arose.
+        """
+        if self._doubtful.get(key) is doubt:
+            self._doubtful.pop(key, None)
+
+    # What is deleted once more.
+
+    def _later(self, key: str) -> None:
+        timer = self._timers.get(key)
+        if timer is not None:
+            timer.reset(self._again)
+        elif not self._isClosed:
+            self._timers[key] = self._reactor.callLater(
+                self._again, self._timeToDelete, key
+            )
+
+    def _timeToDelete(self, key: str) -> None:
+        del self._timers[key]
+        Deferred.fromCoroutine(self._deleteAgain(key))
+
+    async def _deleteAgain(self, key: str) -> None:
+        try:
+            # What is in doubt happens, if at all, before this is answered.
+            await (self._load(key) if key in self._doubtful else self._delete(key))
+        except StoreFailure as error:
+            if not self._isFailing:
+                self._log.warn(
+                    "older copies of sessions may be left; trying again: {why}",
+                    why=error,
+                )
+            self._isFailing = True
+            self._later(key)
+        else:
+            self._isFailing = False
+
+    async def _close(self) -> None:
+        self._isClosed = True
+        timers, self._timers = self._timers, {}
+        for timer in timers.values():
+            timer.cancel()
+        again = map(self._deleteAgain, timers)
+        await DeferredList([Deferred.fromCoroutine(each) for each in again])
+        for store in self._sessions, self._cache:
+            # Which no ISessionStore needs to have.
+            close: Callable[[], Deferred[None]] | None = getattr(store, "close", None)
+            if close is not None:
+                await close()
