@@ -304,7 +304,8 @@ async def test_infinite() -> None:
     Numbers that are none stay PHP's own, too.
     """
     async with php("php") as (scene, stored):
-        await scene.pages.post("/run", '$_SESSION["x"] = [INF, -INF, NAN];')
+        # JSON has no such numbers.
+        await scene.pages.post("/run", '$_SESSION["x"] = [INF, -INF, NAN]; exit("0");')
         raw = stored.raw
         assert b"d:INF;" in raw
         with capturedLogs() as logs:

@@ -4,6 +4,7 @@ Live web applications beside our sockets, and what is to be seen of each.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -33,7 +34,9 @@ __all__ = ["Scene", "installed", "readsCookies", "running", "sharesSessions"]
 
 _PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
 
-_RUN_BY = {".py": sys.executable, ".js": "node", ".php": "php"}
+_RUN_BY = {".py": sys.executable, ".js": "node"}
+
+_TROUBLE = re.compile(r"Traceback|PHP (?:Warning|Fatal|Notice|Deprecated|Parse)")
 
 
 def installed(modules: Iterable[str]) -> Any:
@@ -147,7 +150,7 @@ async def running(
         await application.until(lambda: application.isGone)
         if not isinstance(ours, CookieStore):
             await ours.close()
-    assert "Traceback" not in application.errors, application.errors
+    assert not _TROUBLE.search(application.errors), application.errors
 
 
 def _command(program: str) -> list[str]:
