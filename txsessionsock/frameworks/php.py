@@ -39,9 +39,9 @@ _MAX_COOKIE = 3 * 256
 _DEPTH = 100
 _INTEGERS = range(-(2**63), 2**63)
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_NUMBER = rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-?INF|NAN"
 _TOKEN = re.compile(
-    rb"N;|b:[01];|i:[+-]?[0-9]{1,19};|d:" + _NUMBER + rb";"
+    rb"N;|b:[01];|i:[+-]?[0-9]{1,19};|d:(?:" + _NUMBER + rb");"
     rb'|s:(?P<length>[0-9]{1,10}):"|a:[0-9]{1,10}:(?P<begin>\{)|(?P<end>\})'
 )
 _HANDLERS = ("php", "php_serialize")
