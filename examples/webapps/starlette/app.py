@@ -32,8 +32,8 @@ async def add(request):
     good = (await request.json())["good"]
     if "user" not in request.session or good not in GOODS:
         raise HTTPException(403)
-    basket = request.session.setdefault("basket", {})
-    basket[good] = basket.get(good, 0) + 1
+    basket = request.session.get("basket", {})
+    request.session["basket"] = {**basket, good: basket.get(good, 0) + 1}
     return await show(request)
 
 

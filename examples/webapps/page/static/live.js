@@ -12,18 +12,20 @@ function connect() {
   state("connecting", "Connecting");
   $("over-code").textContent = "";
   socket = new SessionSocket(`${beside}/ws`);
-  socket.on("connect", () => state("connected", "Socket connected"));
+  socket.on("connect", () => state("connected", "Connected"));
   socket.on("reconnecting", () => state("connecting", "Reconnecting"));
   socket.on("message", ({ who, basket, changed, readOnly }) => {
     shop.note("socket", JSON.stringify({ who, basket }), changed.length ? `${changed} changed` : "connected");
     shop.show({ basket });
+    $("known").textContent = ` · the socket says ${who}`;
     allow(readOnly);
   });
   socket.on("disconnect", ({ code, reason }) => {
-    const why = $("over-code").textContent = `${code} ${reason}`.trim();
-    shop.note("socket", "closed", why);
+    shop.note("socket", "closed", `${code} ${reason}`);
+    if (code !== 4401 && code !== 4307) return;
     // A logout, or a login under a new id: the application knows.
-    if (code === 4401 || code === 4307) shop.refresh();
+    $("over-code").textContent = `${code} ${reason}`;
+    shop.refresh();
   });
   socket.on("sinvalid", (reason) => {
     state("closed", `No session: ${reason}`);
@@ -34,7 +36,8 @@ function connect() {
 function disconnect() {
   if (socket) socket.close();
   socket = null;
-  state("away", "No socket yet");
+  state("away", "No socket");
+  $("known").textContent = "";
   allow(true);
 }
 
@@ -42,7 +45,7 @@ function answered(method, before) {
   const isInCookie = !$("read-only").hidden;
   if (!shop.user) {
     disconnect();
-    if (before) signedOut();
+    if (before) loggedOut();
   } else if (!socket) connect();
   else if (isInCookie && method === "POST") renew();
   if (isInCookie && method === "POST") tabs.postMessage("the cookie is new");
@@ -55,7 +58,7 @@ shop.add = (good) => {
   shop.note("socket", JSON.stringify({ add: good }), "sent");
 };
 
-function signedOut() {
+function loggedOut() {
   $("over-text").textContent = shop.isLeaving
     ? "Every other tab that has this page knows it already."
     : "That was in another tab, and this one was told at once.";

@@ -24,10 +24,10 @@ const shop = {
     Object.assign(this, state);
     const goods = this.goods.filter(({ name }) => this.basket[name]);
     const count = goods.reduce((sum, { name }) => sum + this.basket[name], 0);
-    $("count").textContent = count ? `${count} in the basket` : "Nothing in the basket";
-    $("total").textContent = count ? money(goods.reduce((sum, { name, price }) => sum + this.basket[name] * price, 0)) : "";
+    $("count").textContent = `${count} in the basket`;
+    $("total").textContent = money(goods.reduce((sum, { name, price }) => sum + this.basket[name] * price, 0));
     $("basket").replaceChildren(...goods.map((good) => line(good, this.basket[good.name], before[good.name])));
-    $("who").textContent = this.user || "Nobody yet";
+    $("who").textContent = this.user || "A visitor";
     $("face").textContent = (this.user || "?").slice(0, 1).toUpperCase();
     $("standing").textContent = this.user ? "logged in" : "not logged in";
     $("login").hidden = Boolean(this.user);
