@@ -12,9 +12,17 @@ from typing import Any
 from txsessionsock.interfaces import UndecodableSession, UnencodableSession
 
 from .. import _json
+from . import _pickles
 
 
-__all__ = ["JSON", "Encoding", "decodeJSON", "encode"]
+__all__ = [
+    "JSON",
+    "PICKLE",
+    "Encoding",
+    "decodeJSON",
+    "decodePickle",
+    "encode",
+]
 
 
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
@@ -35,11 +43,22 @@ class Encoding:
     dumps: Callable[[Any], bytes]
 
 
+def _foreignToPickle(session: Any) -> str | None:
+    for key in session:
+        if type(key) is not str:
+            return f"{type(key).__qualname__} as a key"
+    return _pickles.foreign(session)
+
+
 JSON = Encoding("JSON", _json.foreign, _json.dumps)
+PICKLE = Encoding("pickle", _foreignToPickle, _pickles.dumps)
 
 
 def encode(
-    how: Encoding, session: object, data: dict[str, Any], reserved: str | None = None
+    how: Encoding,
+    session: object,
+    data: dict[str, Any],
+    reserved: frozenset[str] = frozenset(),
 ) -> bytes:
     """
     Encode a session.
@@ -47,13 +66,13 @@ def encode(
     @param session: What to encode: the data and what the framework puts
         beside it.
 
-    @param reserved: The key under which the framework does so.
+    @param reserved: The keys under which the framework does so, or would not
+        see what is there.
 
     @raise UnencodableSession: Some of the data cannot be encoded.
     """
     try:
-        isFree = reserved is None or reserved not in data
-        if isFree and how.foreign(session) is None:
+        if reserved.isdisjoint(data) and how.foreign(session) is None:
             return how.dumps(session)
     except _REFUSALS:
         pass
@@ -70,11 +89,11 @@ def encode(
 
 
 def _keyProblem(
-    how: Encoding, key: object, value: object, reserved: str | None
+    how: Encoding, key: object, value: object, reserved: frozenset[str]
 ) -> str | None:
     if type(key) is not str:
         return f"{type(key).__qualname__} as a key"
-    if key == reserved:
+    if key in reserved:
         return "the name of what the framework itself keeps in a session"
     return _problem(how, {key: value})
 
@@ -108,3 +127,23 @@ def decodeJSON(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UndecodableSession("the stored session is no JSON object")
     return value
+
+
+def decodePickle(raw: bytes) -> dict[str, Any]:
+    """
+    Decode a pickled dictionary of plain values.
+
+    @raise UndecodableSession: It is none.
+    """
+    problem = None
+    try:
+        data = _pickles.loads(raw)
+    except ValueError as error:
+        problem = str(error)
+    if problem is not None:
+        raise UndecodableSession(f"the stored pickle is not read: {problem}")
+    if type(data) is not dict:
+        raise UndecodableSession("the stored session is no dictionary")
+    if not all(type(key) is str for key in data):
+        raise UndecodableSession("the stored session has a key that is no text")
+    return data

@@ -22,9 +22,8 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
-from . import _pickles
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
-from ._encodings import Encoding, decodeJSON, encode
+from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._sessions import Identity, InBrowser, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
@@ -32,15 +31,7 @@ from ._signing import BadSignature, asciiJSON, signed, unsigned
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 
 
-def _foreignToPickle(value: Any) -> str | None:
-    for key in value:
-        if type(key) is not str:
-            return f"{type(key).__qualname__} as a key"
-    return _pickles.foreign(value)
-
-
 _JSON = Encoding("JSON", _json.foreign, asciiJSON)
-_PICKLE = Encoding("pickle", _foreignToPickle, _pickles.dumps)
 
 
 @implementer(IFramework)
@@ -106,7 +97,7 @@ class Django(DjangoSessions):
 
     def loads(self, raw: bytes, now: float) -> Document:
         if self._pickled:
-            return Document(_unpickled(raw), {})
+            return Document(decodePickle(raw), {})
         if raw.startswith(b"\x80"):
             raise UndecodableSession(
                 "the stored session is a pickle; to have those read, say pickled=True"
@@ -114,7 +105,7 @@ class Django(DjangoSessions):
         return Document(decodeJSON(raw), {})
 
     def dumps(self, document: Document, now: float) -> bytes:
-        how = _PICKLE if self._pickled else _JSON
+        how = PICKLE if self._pickled else _JSON
         return encode(how, document.data, document.data)
 
 
@@ -265,18 +256,3 @@ class _BadlySigned(UndecodableSession):
     """
     The session is signed, and not by us.
     """
-
-
-def _unpickled(raw: bytes) -> dict[str, Any]:
-    problem = None
-    try:
-        data = _pickles.loads(raw)
-    except ValueError as error:
-        problem = str(error)
-    if problem is not None:
-        raise UndecodableSession(f"the stored pickle is not read: {problem}")
-    if type(data) is not dict:
-        raise UndecodableSession("the stored session is no dictionary")
-    if not all(type(key) is str for key in data):
-        raise UndecodableSession("the stored session has a key that is no text")
-    return data

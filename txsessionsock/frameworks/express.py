@@ -32,7 +32,7 @@ from ._encodings import JSON, decodeJSON, encode
 from ._sessions import Identity, Prefixed, loggedInBy, secretsFrom
 
 
-__all__ = ["Express", "whoIsLoggedIn"]
+__all__ = ["ATTRIBUTES", "Express", "whoIsLoggedIn"]
 
 
 _MAX_COOKIE = 1024
@@ -41,6 +41,18 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
 _EPOCH = datetime(1970, 1, 1)
 _ENVELOPE = "cookie"
+_OF_OBJECTS = (
+    "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__"
+    " constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString"
+    " toString valueOf"
+)
+_OF_SESSIONS = "destroy id regenerate reload req resetMaxAge save touch"
+ATTRIBUTES = frozenset(f"{_OF_OBJECTS} {_OF_SESSIONS}".split())
+"""
+What the C{req.session} of Express has by itself.  It does not read what is
+stored under these names, and next time drops it.
+"""
+_RESERVED = ATTRIBUTES | {_ENVELOPE}
 _byPassport, _byName = loggedInBy("user"), loggedInBy("userId", "user")
 _A_THOUSAND_YEARS = 1000 * 365 * 86400 * 1000  # In milliseconds.
 
@@ -157,12 +169,14 @@ class Express(Prefixed):
         # Express itself answers such a session with an error.
         if not isinstance(envelope, dict):
             raise UndecodableSession("the stored session has no cookie in it")
+        for name in ATTRIBUTES.intersection(data):
+            del data[name]
         return Document(data, envelope)
 
     def dumps(self, document: Document, now: float) -> bytes:
         data = document.data
         session = {_ENVELOPE: _touched(document.envelope, now), **data}
-        return encode(JSON, session, data, _ENVELOPE)
+        return encode(JSON, session, data, _RESERVED)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         if self._disableTTL:

@@ -31,7 +31,7 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
-from ._encodings import Encoding, decodeJSON, encode
+from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._sessions import Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
@@ -56,7 +56,7 @@ C{Flask-Login}, else C{user_id}, C{user} or C{username}.
 class FlaskSession(Prefixed):
     """
     Sessions that are shared with a Flask application that has C{Flask-Session}
-    0.8 with Redis.  Its pickles of before 0.6 are refused.
+    with Redis.
 
     Beside what JSON has, C{msgpack} knows L{bytes} and points in time:
     L{datetime}s with a time zone, which come back in UTC.
@@ -71,6 +71,7 @@ class FlaskSession(Prefixed):
         prefix: str = "session:",
         lifetime: int = _A_MONTH,
         format: Literal["msgpack", "json"] = "msgpack",
+        pickled: bool = False,
         secrets: Secrets | None = None,
         permanent: bool = True,
         refreshEachRequest: bool = True,
@@ -85,6 +86,12 @@ class FlaskSession(Prefixed):
         @param lifetime: C{PERMANENT_SESSION_LIFETIME}, in seconds.
 
         @param format: C{SESSION_SERIALIZATION_FORMAT}; both are read.
+
+        @param pickled: Sessions are pickled, as C{Flask-Session} did before
+            0.7, which begins a new session where it finds anything else.  They
+            are read without doing what a pickle may ask for, so only those can
+            be read that consist of plain values, dates, decimals and UUIDs;
+            and written, as pickles of these.
 
         @param secrets: With C{SESSION_USE_SIGNER}, the application's
             C{SECRET_KEY}, or several: the first signs, all verify.
@@ -104,7 +111,8 @@ class FlaskSession(Prefixed):
         if format not in _ENCODINGS:
             raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
         self._lifetime = lifetime
-        self._encoding = _ENCODINGS[format]
+        self._encoding = PICKLE if pickled else _ENCODINGS[format]
+        self._pickled = pickled
         others = [name for name in _DECODERS if name != format]
         self._decoders = [_DECODERS[name] for name in (format, *others)]
         self._signer = None
@@ -149,6 +157,8 @@ class FlaskSession(Prefixed):
         return Document({_PERMANENT: True} if self._permanent else {}, {})
 
     def loads(self, raw: bytes, now: float) -> Document:
+        if self._pickled:
+            return Document(decodePickle(raw), {})
         try:
             data, problem = self._decoded(raw)
         except RecursionError:
@@ -169,10 +179,10 @@ class FlaskSession(Prefixed):
                 value = decode(raw)
             except (msgspec.MsgspecError, OverflowError, ValueError):
                 continue
-            found = _foreign(value)
+            found = self._encoding.foreign(value)
             return value, None if found is None else f"with a {found} in it"
         if raw[:1] in _PICKLES and raw[-1:] == b".":
-            return None, "a pickle, as Flask-Session wrote them before 0.6"
+            return None, "a pickle, as Flask-Session wrote them before 0.7"
         return None, "neither msgpack nor JSON"
 
     def dumps(self, document: Document, now: float) -> bytes:

@@ -89,8 +89,7 @@ class PHP(Prefixed):
         @raise ImportError: The library for PHP's format is not installed.
         """
         try:
-            # As nobody else needs it.  It has no types.
-            import phpserialize  # type: ignore[import-untyped]  # noqa: PLC0415
+            import phpserialize  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra without types
         except ImportError:
             command = 'pip install "txsessionsock[php]"'
             message = f"the sessions of PHP need phpserialize: {command}"

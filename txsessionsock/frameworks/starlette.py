@@ -105,7 +105,7 @@ class Starsessions(Prefixed):
     def dumps(self, document: Document, now: float) -> bytes:
         data = document.data
         session = {**data, _ENVELOPE: self._renewed(document.envelope, now)}
-        return encode(JSON, session, data, _ENVELOPE)
+        return encode(JSON, session, data, frozenset({_ENVELOPE}))
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return max(1, self._remaining(document, now)) if self._lifetime else self._gcTTL
