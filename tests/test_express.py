@@ -278,6 +278,27 @@ class LifetimeTests(SynchronousTestCase):
             MINUTE | {"expires": "2026-11-22T17:55:04.919Z"},
         )
 
+    def test_cookieOptions(self) -> None:
+        """
+        What the application has its cookies be, those of our sessions are, too,
+        in the order in which C{express-session} writes it.
+        """
+        framework = Express(
+            SECRET,
+            cookie={"sameSite": "lax", "domain": "example.com", "secure": True}
+            | {"priority": "high", "partitioned": True, "path": "/shop"},
+        )
+        envelope = framework.newDocument(NOW).envelope
+        self.assertEqual(
+            json.dumps(envelope),
+            '{"originalMaxAge": null, "partitioned": true, "priority": "high",'
+            ' "expires": null, "secure": true, "httpOnly": true,'
+            ' "domain": "example.com", "path": "/shop", "sameSite": "lax"}',
+        )
+        for bad in "maxAge", "originalMaxAge", "expires", "samesite":
+            error = self.assertRaises(ValueError, Express, SECRET, cookie={bad: "x"})
+            self.assertIn(bad, str(error))
+
     def test_browserSession(self) -> None:
         """
         Without a lifetime of its own a cookie lives until the browser is
@@ -305,7 +326,9 @@ class LifetimeTests(SynchronousTestCase):
         session; it is renewed with a write, and the session lives on.
         """
         framework = Express(SECRET)
-        document = Document({"a": 1}, dict(MINUTE))
+        stored = json.dumps({"cookie": MINUTE, "a": 1}).encode()
+        document = framework.loads(stored, NOW)
+        self.assertEqual(document, Document({"a": 1}, dict(MINUTE)))
         self.assertEqual(framework.lifetime(document, NOW), 60)
         again = framework.loads(framework.dumps(document, NOW), NOW)
         self.assertEqual(
@@ -425,6 +448,16 @@ class EncodingTests(RecordedCase):
         self.assertEqual(keys, ("a", "c", "cookie", 5))
         for word in "'a': set", "'c': bytes", "'cookie': the name", "int as a key":
             self.assertIn(word, message)
+
+    def test_attributes(self) -> None:
+        """
+        What C{req.session} has by itself under a name cannot be stored under
+        it, and is not read from there.
+        """
+        for name in "id", "save", "req", "__proto__", "toString":
+            self.assertEqual(self.refused({name: 1, "a": 1})[1], (name,))
+        raw = b'{"cookie":{},"id":"s3cret","a":{"id":1},"toString":1}'
+        self.assertEqual(self.framework.loads(raw, NOW).data, {"a": {"id": 1}})
 
     def test_envelopeIsSafe(self) -> None:
         """

@@ -72,7 +72,7 @@ def frameworkFor(
     known = {
         option: parameter
         for option, parameter in parameters.items()
-        if option not in {"secrets", "identity"}
+        if option not in {"secrets", "identity", "cookie"}
     }
     values: dict[str, Any] = {"cookieName": cookie} if cookie else {}
     canBeSigned = "secrets" in parameters

@@ -7,7 +7,7 @@ store them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil, floor
 from secrets import token_urlsafe
@@ -41,6 +41,11 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
 _EPOCH = datetime(1970, 1, 1)
 _ENVELOPE = "cookie"
+_DATES = ("originalMaxAge", "expires")
+_COOKIE = (
+    *("originalMaxAge", "partitioned", "priority", "expires", "secure"),
+    *("httpOnly", "domain", "path", "sameSite"),
+)
 _OF_OBJECTS = (
     "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__"
     " constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString"
@@ -93,6 +98,7 @@ class Express(Prefixed):
         identity: Identity | None = None,
         disableTTL: bool = False,
         disableTouch: bool = False,
+        cookie: Mapping[str, str | bool] | None = None,
     ) -> None:
         """
         @param secrets: The secret that signs session ids, or several: the
@@ -114,11 +120,20 @@ class Express(Prefixed):
         @param disableTTL: Sessions do not end by themselves.
 
         @param disableTouch: Only writes extend a session's life.
+
+        @param cookie: What else is in the option C{cookie} of
+            C{express-session}, for the cookies that Express sets of sessions
+            that begin here: C{domain}, C{httpOnly}, C{partitioned}, C{path},
+            C{priority}, C{sameSite} or C{secure}.
         """
         super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
         self._secrets = secretsFrom(secrets, str)
         self._ttl = ttl
         self._maxAge = maxAge
+        self._cookie = {"httpOnly": True, "path": "/", **(cookie or {})}
+        for name in self._cookie:
+            if name not in _COOKIE or name in _DATES:
+                raise ValueError(f"cookie has no {name!r} here")
         self._disableTTL = disableTTL
         self._disableTouch = disableTouch or disableTTL
 
@@ -155,12 +170,8 @@ class Express(Prefixed):
 
     def newDocument(self, now: float) -> Document:
         maxAge = None if self._maxAge is None else ceil(self._maxAge * 1000)
-        envelope = {
-            "originalMaxAge": maxAge,
-            "expires": None,
-            "httpOnly": True,
-            "path": "/",
-        }
+        cookie = {"originalMaxAge": maxAge, "expires": None, **self._cookie}
+        envelope = {name: cookie[name] for name in _COOKIE if name in cookie}
         return Document({}, _touched(envelope, now))
 
     def loads(self, raw: bytes, now: float) -> Document:
