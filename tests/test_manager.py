@@ -86,7 +86,6 @@ class OpenTests(ManagerCase):
         """
         self.put()
         self.successResultOf(self.manager.release(self.open(), self.holder))
-        self.place._place.arm()
         self.assertQuiet()
 
     def test_concurrent(self) -> None:

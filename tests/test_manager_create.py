@@ -138,7 +138,6 @@ class CreateTests(ManagerCase):
         self.failureResultOf(session.save(), StoreFailure)
         self.successResultOf(session.destroy())
         self.assertIsNone(self.stored(self.key(session)))
-        self.place._place.arm()
         self.assertQuiet()
 
     def test_destroyedBeforeStored(self) -> None:

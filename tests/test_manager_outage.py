@@ -92,7 +92,6 @@ class OutageTests(ManagerCase):
         self.assertFalse(self.session.keeper.saving.isFailing)  # type: ignore[attr-defined]  # a Live
         self.successResultOf(self.manager.release(self.session, self.holder))
         self.clock.advance(0)
-        self.place._place.arm()
         self.assertQuiet()
 
     def test_othersMeanwhile(self) -> None:
@@ -159,7 +158,6 @@ class OutageTests(ManagerCase):
         self.assertNotIn(SID, text)
         self.assertNotIn("a secret", repr(logs))
         self.assertEqual((self.manager._lives, self.manager._unsaved), ({}, {}))
-        self.place._place.arm()
         self.assertQuiet()
 
     def test_orphanInDoubt(self) -> None:

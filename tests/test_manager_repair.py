@@ -13,6 +13,7 @@ from zope.interface import alsoProvides
 from txsessionsock.interfaces import ISharedStore, NoSuchSession, StoreTimeout
 from txsessionsock.journal import STAMP
 from txsessionsock.session import Session
+from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -193,10 +194,10 @@ class RepairTests(RepairCase):
         Those are in Redis and in the application's own database; not what is a
         file of ours.
         """
-        for store in RedisStore, SQLStore, WatchableSQLStore:
-            self.assertTrue(ISharedStore.implementedBy(store), store)
-        for store in MemoryStore, SQLiteStore, CookieStore:
-            self.assertFalse(ISharedStore.implementedBy(store), store)
+        shared = [RedisStore, SQLStore, WatchableSQLStore, CachedStore]
+        for store in (*shared, MemoryStore, SQLiteStore, CookieStore):
+            isShared = ISharedStore.implementedBy(store)
+            self.assertIs(isShared, store in shared, store)
 
     def test_twoNodes(self) -> None:
         """

@@ -25,11 +25,12 @@ from zope.interface import implementer
 
 from txsessionsock.interfaces import StoreFailure, StoreUnavailable
 
+from ._deadlines import Deadlines
 from ._shared import Changed
 from ._sqlpool import Database, Pool
 from ._sqlpostgres import Connection
 from ._sqltable import Table
-from ._tracking import Deadlines, Tracking
+from ._tracking import Tracking
 
 
 __all__ = ["Listener"]

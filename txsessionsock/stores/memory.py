@@ -5,9 +5,7 @@ Sessions in the memory of this process.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,6 +20,7 @@ from txsessionsock.interfaces import (
     Stored,
 )
 
+from ._deadlines import Deadlines
 from ._shared import Changed, Watchers, deadline, newDeadline
 
 
@@ -89,10 +88,8 @@ class MemoryStore:
         return succeed(self._place.remove(key, self))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
-        self._place.watching[self] = None
-        stop = self._watchers.add(key, changed, self._unwatched)
-        self._place.arm()
-        return stop
+        self._place.watches(self, True)
+        return self._watchers.add(key, changed, self._unwatched)
 
     def fence(self, key: str) -> Deferred[None]:
         self._place.sweep()
@@ -104,8 +101,7 @@ class MemoryStore:
         if not self._pending:
             self._cancelDelivery()
         if not self._watchers:
-            del self._place.watching[self]
-        self._place.arm()
+            self._place.watches(self, False)
 
     def _changed(self, key: str) -> None:
         """
@@ -130,20 +126,23 @@ class MemoryStore:
 class _Place:
     """
     The sessions that some stores share.
-
-    @ivar watching: The stores by which something is watched.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.reactor = reactor
-        self.watching: dict[MemoryStore, None] = {}
+        self._watching: dict[MemoryStore, None] = {}
         self._sessions: dict[str, Stored] = {}
-        # A session has at most one entry that counts.  A deadline that moves
-        # away leaves its entry where it is, so a touch costs no sorting.
-        self._heap: list[tuple[float, str]] = []
-        self._entries: dict[str, float] = {}
-        self._timer: IDelayedCall | None = None
-        self._armed: float | None = None
+        self._deadlines = Deadlines(reactor, self._expired, isTimed=False)
+
+    def watches(self, store: MemoryStore, doesWatch: bool) -> None:
+        """
+        Note whether something is watched by a store.
+        """
+        if doesWatch:
+            self._watching[store] = None
+        else:
+            del self._watching[store]
+        self._deadlines.timed(bool(self._watching))
 
     def get(self, key: str) -> Stored | None:
         """
@@ -157,9 +156,8 @@ class _Place:
         Store a session, and tell all stores but the one that did it.
         """
         self._sessions[key] = stored
-        self._expect(key, stored.expires)
+        self._deadlines.expect(key, stored.expires)
         self._tell(key, by)
-        self.arm()
 
     def remove(self, key: str, by: MemoryStore) -> bool:
         """
@@ -168,72 +166,21 @@ class _Place:
         self.sweep()
         if self._sessions.pop(key, None) is None:
             return False
-        if len(self._heap) > 2 * len(self._sessions) + 64 or not self._sessions:
-            self._rebuild()
+        self._deadlines.forget(key)
         self._tell(key, by)
-        self.arm()
         return True
 
     def sweep(self) -> None:
         """
         Drop what has expired, and tell all stores.
         """
-        now = self.reactor.seconds()
-        while self._heap and self._heap[0][0] <= now:
-            entry, key = heappop(self._heap)
-            if self._entries.get(key) != entry:
-                continue
-            del self._entries[key]
-            stored = self._sessions.get(key)
-            if stored is None or stored.expires is None:
-                continue
-            if stored.expires <= now:
-                del self._sessions[key]
-                self._tell(key)
-            else:
-                self._expect(key, stored.expires)
+        self._deadlines.sweep()
 
-    def arm(self) -> None:
-        """
-        Have the timer run for the nearest deadline, if anybody is to be told.
-        """
-        wanted = self._heap[0][0] if self._heap and self.watching else None
-        if wanted == self._armed:
-            return
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer, self._armed = None, wanted
-        if wanted is not None:
-            delay = max(0.0, wanted - self.reactor.seconds())
-            self._timer = self.reactor.callLater(delay, self._due)
-
-    def _due(self) -> None:
-        self._armed = None
-        self.sweep()
-        self.arm()
-        for store in list(self.watching):
-            store._deliver()
+    def _expired(self, key: str) -> None:
+        del self._sessions[key]
+        self._tell(key)
 
     def _tell(self, key: str, by: MemoryStore | None = None) -> None:
-        for store in self.watching:
+        for store in self._watching:
             if store is not by:
                 store._changed(key)
-
-    def _expect(self, key: str, expires: float | None) -> None:
-        if expires is not None and expires < self._entries.get(key, math.inf):
-            self._entries[key] = expires
-            heappush(self._heap, (expires, key))
-            if len(self._heap) > 2 * len(self._sessions) + 64:
-                self._rebuild()
-
-    def _rebuild(self) -> None:
-        """
-        Drop the entries of sessions that are gone.
-        """
-        self._entries = {
-            key: stored.expires
-            for key, stored in self._sessions.items()
-            if stored.expires is not None
-        }
-        self._heap = [(expires, key) for key, expires in self._entries.items()]
-        heapify(self._heap)

@@ -33,8 +33,9 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
 )
 
+from ._deadlines import Deadlines
 from ._shared import Changed, newDeadline
-from ._tracking import Deadlines, Tracked, Tracking
+from ._tracking import Tracked, Tracking
 
 
 __all__ = ["RedisStore"]

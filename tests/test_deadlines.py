@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.stores._tracking.Deadlines}.
+Tests for L{txsessionsock.stores._deadlines.Deadlines}.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.stores._tracking import Deadlines
+from txsessionsock.stores._deadlines import Deadlines
 
 
 class DeadlinesTests(SynchronousTestCase):
