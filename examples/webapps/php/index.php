@@ -13,7 +13,9 @@ if ($path === '/') {
 
 $redis = parse_url(getenv('REDIS_URL'));
 ini_set('session.save_handler', 'redis');
-ini_set('session.save_path', "tcp://{$redis['host']}:" . ($redis['port'] ?? 6379));
+$more = ['auth' => $redis['pass'] ?? null, 'database' => trim($redis['path'] ?? '', '/')];
+$port = $redis['port'] ?? 6379;
+ini_set('session.save_path', "tcp://{$redis['host']}:$port?" . http_build_query(array_filter($more)));
 session_start([
     'use_strict_mode' => true,
     'cookie_httponly' => true,
