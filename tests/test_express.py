@@ -283,11 +283,11 @@ class LifetimeTests(SynchronousTestCase):
         What the application has its cookies be, those of our sessions are, too,
         in the order in which C{express-session} writes it.
         """
-        framework = Express(
-            SECRET,
-            cookie={"sameSite": "lax", "domain": "example.com", "secure": True}
-            | {"priority": "high", "partitioned": True, "path": "/shop"},
-        )
+        options: dict[str, str | bool] = {
+            **{"sameSite": "lax", "domain": "example.com", "secure": True},
+            **{"priority": "high", "partitioned": True, "path": "/shop"},
+        }
+        framework = Express(SECRET, cookie=options)
         envelope = framework.newDocument(NOW).envelope
         self.assertEqual(
             json.dumps(envelope),
