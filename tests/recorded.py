@@ -44,6 +44,20 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 SESSIONS = st.dictionaries(KEYS, VALUES, max_size=4)
+JUNK = st.recursive(
+    SCALARS
+    | st.floats()
+    | st.integers()
+    | st.text(st.characters())
+    | st.sampled_from(["lone \ud800 surrogate", 2**64, -(10**400), 10**18, 1e308]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+"""
+What JSON may hold, of use or not.
+"""
 COOKIES = st.text() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
 
 DEEP = b"[" * 100_000
@@ -59,6 +73,13 @@ _REASONS = {
     "no_signature": "malformed",
     "short_key": "malformed",
 }
+
+
+def asJSON(value: object) -> bytes:
+    """
+    What others may have written.
+    """
+    return json.dumps(value).encode()
 
 
 def ordered(raw: bytes) -> Any:
@@ -100,14 +121,14 @@ class RecordedCase(SynchronousTestCase):
         try:
             sessionID = framework.sessionID(cookie, now)
         except InvalidCredential as error:
-            self.assertEqual(case["rejected_at"], "cookie", name)
+            self.assertEqual(case.get("rejected_at"), "cookie", name)
             self.assertEqual(error.reason, _REASONS.get(name, "bad-signature"), name)
             return True
         if framework.readOnly:
             raw = framework.key(sessionID).encode("ascii")
         else:
             if case["raw_b64"] is None or _ended(case) < now:
-                self.assertEqual(case["rejected_at"], "store", name)
+                self.assertEqual(case.get("rejected_at"), "store", name)
                 return True
             self.assertEqual(sessionID, case["sid"])
             self.assertEqual(framework.key(sessionID), case["key"])
@@ -117,7 +138,7 @@ class RecordedCase(SynchronousTestCase):
         try:
             document = framework.loads(raw, now)
         except (NoSuchSession, UndecodableSession):
-            self.assertEqual(case["rejected_at"], "store", name)
+            self.assertEqual(case.get("rejected_at"), "store", name)
             return True
         if case["session"] is not None:
             self.assertEqual(document.data, case["session"], name)

@@ -25,7 +25,7 @@ from txsessionsock.stores.memory import MemoryStore
 
 from .frameworkcontract import StoringContract
 from .managing import Recorder
-from .recorded import DEEP, DIGITS, NESTED, NOW, VALUES, RecordedCase, ordered
+from .recorded import DEEP, DIGITS, JUNK, NESTED, NOW, RecordedCase, asJSON, ordered
 
 
 class AiohttpTests(StoringContract, RecordedCase):
@@ -63,10 +63,9 @@ class AiohttpTests(StoringContract, RecordedCase):
     )
     junk = (
         st.binary()
-        | VALUES.map(lambda value: json.dumps(value).encode())
-        | st.fixed_dictionaries({"created": VALUES, "session": VALUES}).map(
-            lambda value: json.dumps(value).encode()
-        )
+        | JUNK.map(asJSON)
+        | st.fixed_dictionaries({"created": JUNK, "session": JUNK}).map(asJSON)
+        | JUNK.map(lambda value: asJSON({"created": NOW, "session": {"a": value}}))
     )
     ids = "[0-9a-f]{32}"
     envelope: ClassVar[dict[str, Any]] = {"created": int(NOW), "more": 1}

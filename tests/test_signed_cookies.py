@@ -5,7 +5,6 @@ and L{txsessionsock.frameworks.starlette.Starlette}.
 
 from __future__ import annotations
 
-import json
 import sys
 import zlib
 from base64 import b64encode, urlsafe_b64encode
@@ -22,7 +21,7 @@ from txsessionsock.frameworks.starlette import Starlette
 from txsessionsock.interfaces import FOREVER, Document, IFramework, InvalidCredential
 
 from .frameworkcontract import InBrowserContract, SecretsContract
-from .recorded import COOKIES, DEEP, DIGITS, NESTED, NOW, VALUES, RecordedCase
+from .recorded import COOKIES, DEEP, DIGITS, JUNK, NESTED, NOW, RecordedCase, asJSON
 from .signedcookies import (
     SECRET,
     SIGNED,
@@ -125,12 +124,12 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         st.binary().map(urlsafe_b64encode)
         | st.binary()
         | st.binary().map(lambda raw: b"." + flaskPayload(zlib.compress(raw)))
-        | VALUES.map(lambda value: flaskPayload(json.dumps(value).encode()))
+        | JUNK.map(lambda value: flaskPayload(asJSON(value)))
         | st.dictionaries(
             st.sampled_from([" di", " t", " b", " m", " u", " d", "a"]),
-            VALUES,
+            JUNK,
             max_size=1,
-        ).map(lambda value: flaskPayload(json.dumps({"a": value}).encode()))
+        ).map(lambda value: flaskPayload(asJSON({"a": value})))
     ).map(Signer(SECRET, salt="cookie-session", key_derivation="hmac").sign)
 
     def made(self, config: dict[str, Any]) -> IFramework:
@@ -230,7 +229,9 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         ),
     )
     junk = (
-        st.binary() | VALUES.map(lambda value: b64encode(json.dumps(value).encode()))
+        st.binary()
+        | JUNK.map(lambda value: b64encode(asJSON(value)))
+        | JUNK.map(lambda value: b64encode(asJSON({"a": value})))
     ).map(Signer(SECRET).sign)
 
     def made(self, config: dict[str, Any]) -> IFramework:

@@ -14,7 +14,7 @@ from txsessionsock.frameworks.starlette import Starsessions
 from txsessionsock.interfaces import KEEP, Document, IFramework, UnencodableSession
 
 from .frameworkcontract import StoringContract
-from .recorded import DEEP, DIGITS, NESTED, NOW, VALUES, RecordedCase, ordered
+from .recorded import DEEP, DIGITS, JUNK, NESTED, NOW, RecordedCase, asJSON, ordered
 
 
 MONTH = 30 * 86400
@@ -55,12 +55,11 @@ class StarsessionsTests(StoringContract, RecordedCase):
     )
     junk = (
         st.binary()
-        | VALUES.map(lambda value: json.dumps(value).encode())
-        | st.fixed_dictionaries({"a": VALUES, "__metadata__": VALUES}).map(
-            lambda value: json.dumps(value).encode()
-        )
-        | st.fixed_dictionaries({"lifetime": VALUES, "created": VALUES}).map(
-            lambda value: json.dumps({"__metadata__": value}).encode()
+        | JUNK.map(asJSON)
+        | JUNK.map(lambda value: asJSON({"a": value}))
+        | st.fixed_dictionaries({"a": JUNK, "__metadata__": JUNK}).map(asJSON)
+        | st.fixed_dictionaries({"lifetime": JUNK, "created": JUNK}).map(
+            lambda value: asJSON({"__metadata__": value})
         )
     )
     ids = "[0-9a-f]{32}"
