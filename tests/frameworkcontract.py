@@ -265,6 +265,17 @@ class StoringContract(FrameworkContract):
                 if case["valid"]:
                     yield framework, case
 
+    def dataOf(self, name: str) -> dict[str, Any]:
+        """
+        What we read of one case.
+        """
+        (data,) = (
+            framework.loads(b64decode(case["raw_b64"]), case["recorded_at"]).data
+            for framework, case in self.stored()
+            if case["name"] == name
+        )
+        return data
+
     def comparable(self, raw: bytes) -> object:
         """
         What is the same when it is written again; where that is not every

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_flask -*-
 """
-Flask: the sessions of C{Flask-Session} 0.8, and Flask's own, which are signed
+Flask: the sessions of C{Flask-Session}, and Flask's own, which are signed
 cookies.
 """
 
@@ -56,7 +56,7 @@ C{Flask-Login}, else C{user_id}, C{user} or C{username}.
 class FlaskSession(Prefixed):
     """
     Sessions that are shared with a Flask application that has C{Flask-Session}
-    with Redis.
+    0.7 or later with Redis, or an older one that pickles.
 
     Beside what JSON has, C{msgpack} knows L{bytes} and points in time:
     L{datetime}s with a time zone, which come back in UTC.
@@ -85,7 +85,8 @@ class FlaskSession(Prefixed):
 
         @param lifetime: C{PERMANENT_SESSION_LIFETIME}, in seconds.
 
-        @param format: C{SESSION_SERIALIZATION_FORMAT}; both are read.
+        @param format: C{SESSION_SERIALIZATION_FORMAT}; both are read, where this
+            one can hold what is there.
 
         @param pickled: Sessions are pickled, as C{Flask-Session} did before
             0.7, which begins a new session where it finds anything else.  They
