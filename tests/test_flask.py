@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
