@@ -250,6 +250,7 @@ class _Connections(ConnectionPool):
     def __init__(
         self, database: Database, reactor: Any, stop: Callable[[], list[Any]]
     ) -> None:
+        self._database, self._beforeEnd = database, stop
         super().__init__(
             database.module,
             **database.settings,
@@ -258,8 +259,12 @@ class _Connections(ConnectionPool):
             # It would log the password.
             cp_noisy=False,
         )
-        self._database, self._beforeEnd = database, stop
-        self.threadpool = _Threads(0, database.threads, "sessions")
+
+    def start(self) -> None:
+        # If the reactor runs, within __init__.
+        if not self.running:
+            self.threadpool = _Threads(0, self._database.threads, "sessions")
+        super().start()
 
     def keep(self, connection: Any) -> None:
         """
