@@ -41,6 +41,7 @@ webapps = [
     "flask",
     "flask-session>=0.8,<0.9",
     "flask-sqlalchemy",
+    "flask-sqlalchemy",
     "redis",
     "starlette",
     "starsessions",

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import IFramework, ISignedCookies
 from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
+from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import SQLStore
@@ -114,8 +115,9 @@ async def running(
     kind: str,
     framework: IFramework,
     *,
-    store: SQLStore | None = None,
+    store: SQLStore | CachedStore | None = None,
     place: str = "",
+    **settings: Any,
 ) -> AsyncIterator[Scene]:
     """
     Run a web application, and a site of ours with the same sessions.
@@ -128,6 +130,8 @@ async def running(
 
     @param place: What the program is told of that; the port of Redis unless
         given.
+
+    @param settings: Of the manager.
     """
     redis = sharedServer()
     ours: Any = store
@@ -141,7 +145,7 @@ async def running(
     try:
         await application.until(lambda: application.port or application.isGone)
         assert application.port, application.errors
-        manager = SessionManager(ours, framework, reactor)
+        manager = SessionManager(ours, framework, reactor, **settings)
         async with site(manager, perMessage=True) as (port, _):
             yield Scene(application.port, port, redis)
     finally:

@@ -2,7 +2,8 @@
 Django, with users who log in by C{django.contrib.auth}, and sessions in its
 own cache on Redis (C{json}, the same written at every request: C{every}, or
 C{pickled}), in that of C{django-redis} (C{django-redis}), in its database
-(C{database}), or in signed cookies (C{cookie}).
+(C{database}), in that with copies in its cache (C{cached}; the port of Redis
+is the fragment of the URL), or in signed cookies (C{cookie}).
 """
 
 import sys
@@ -22,7 +23,7 @@ from django.urls import path
 
 kind, place = sys.argv[1:]
 where = urlsplit(place)
-if kind != "database":
+if kind not in ("database", "cached"):
     # One for all threads, of users.
     memory = "file:users?mode=memory&cache=shared"
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": memory}
@@ -37,7 +38,7 @@ else:
         "PORT": where.port,
         "USER": where.username,
     }
-server = {"LOCATION": f"redis://127.0.0.1:{place}/0"}
+server = {"LOCATION": f"redis://127.0.0.1:{where.fragment or place}/0"}
 if kind == "django-redis":
     serializer = "django_redis.serializers.json.JSONSerializer"
     server["BACKEND"] = "django_redis.cache.RedisCache"
@@ -46,7 +47,8 @@ else:
     server["BACKEND"] = "django.core.cache.backends.redis.RedisCache"
     if kind in ("json", "every"):
         server["OPTIONS"] = {"serializer": "django.core.signing.JSONSerializer"}
-backend = {"cookie": "signed_cookies", "database": "db"}.get(kind, "cache")
+backends = {"cookie": "signed_cookies", "database": "db", "cached": "cached_db"}
+backend = backends.get(kind, "cache")
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     CACHES={"default": server},
