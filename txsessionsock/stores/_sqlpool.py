@@ -261,7 +261,7 @@ class _Connections(ConnectionPool):
         )
 
     def start(self) -> None:
-        # If the reactor runs, within __init__.
+        # If the reactor runs, this is called within __init__, and then again.
         if not self.running:
             self.threadpool = _Threads(0, self._database.threads, "sessions")
         super().start()
