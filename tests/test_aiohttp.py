@@ -142,6 +142,21 @@ class AiohttpTests(StoringContract, RecordedCase):
         self.assertEqual(error.keys, ("a", "c"))
         self.assertEqual(str(error), "cannot be stored as JSON: 'a': set; 'c': bytes")
 
+    def test_tooDeep(self) -> None:
+        """
+        What is too deep because of where the framework puts it, is refused by
+        its key.
+        """
+        deep: object = 1
+        for _ in range(99):
+            deep = [deep]
+        document = Document({"a": deep, "b": 1}, {})
+        error = self.assertRaises(
+            UnencodableSession, self.framework.dumps, document, NOW
+        )
+        self.assertEqual(error.keys, ("a",))
+        self.framework.dumps(Document({"a": [1], "b": 1}, {}), NOW)
+
 
 class InvalidatedTests(SynchronousTestCase):
     """

@@ -273,6 +273,12 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
             UnencodableSession, self.framework.dumps, Document(bad, {}), NOW
         )
         self.assertEqual(error.keys, ("s", 5, "n", "l", "b"))
+        large = {"a": "s3cret" * 100_000, "b": "s3cret" * 100_000}
+        error = self.assertRaises(
+            UnencodableSession, self.framework.dumps, Document(large, {}), NOW
+        )
+        self.assertEqual(error.keys, ("a", "b"))
+        self.assertIn("too much altogether", str(error))
         self.assertIn("pickle", str(error))
         self.assertNotIn("s3cret", str(error))
 

@@ -204,6 +204,7 @@ class PicklesTests(SynchronousTestCase):
             unique + b"N}\x8c\x03intK\x07s\x86b.",
             unique + b"]b.",
             b"\x80\x04cdatetime\ndatetime\n)\x81.",
+            b"\x80\x04cdatetime\ndatetime\n)\x81" + number,
         ]:
             self.assertRefused(raw)
 

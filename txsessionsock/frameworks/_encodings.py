@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 
+_RESERVED = "the name of what the framework itself keeps in a session"
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
 
 
@@ -56,46 +57,38 @@ PICKLE = Encoding("pickle", _foreignToPickle, _pickles.dumps)
 
 def encode(
     how: Encoding,
-    session: object,
     data: dict[str, Any],
     reserved: frozenset[str] = frozenset(),
+    within: Callable[[dict[str, Any]], object] = lambda data: data,
 ) -> bytes:
     """
     Encode a session.
 
-    @param session: What to encode: the data and what the framework puts
-        beside it.
+    @param reserved: The keys under which the framework keeps something of its
+        own, or would not see what is there.
 
-    @param reserved: The keys under which the framework does so, or would not
-        see what is there.
+    @param within: Makes a session of data and what the framework puts beside
+        it.
 
     @raise UnencodableSession: Some of the data cannot be encoded.
     """
     try:
+        session = within(data)
         if reserved.isdisjoint(data) and how.foreign(session) is None:
             return how.dumps(session)
     except _REFUSALS:
         pass
-    problems = {
-        key: problem
-        for key, value in data.items()
-        if (problem := _keyProblem(how, key, value, reserved)) is not None
-    }
-    listed = "; ".join(
-        f"{key!r}: {problem}" if isinstance(key, str) else problem
-        for key, problem in problems.items()
-    )
-    raise UnencodableSession(f"cannot be stored as {how.name}: {listed}", (*problems,))
-
-
-def _keyProblem(
-    how: Encoding, key: object, value: object, reserved: frozenset[str]
-) -> str | None:
-    if type(key) is not str:
-        return f"{type(key).__qualname__} as a key"
-    if key in reserved:
-        return "the name of what the framework itself keeps in a session"
-    return _problem(how, {key: value})
+    problems: dict[str, str] = {}
+    for key, value in data.items():
+        if type(key) is not str:
+            problems[key] = f"{type(key).__qualname__} as a key"
+        elif key in reserved:
+            problems[key] = f"{key!r}: {_RESERVED}"
+        elif (problem := _problem(how, within({key: value}))) is not None:
+            problems[key] = f"{key!r}: {problem}"
+    listed = "; ".join(problems.values()) or "too much altogether"
+    keys = tuple(problems or data)
+    raise UnencodableSession(f"cannot be stored as {how.name}: {listed}", keys)
 
 
 def _problem(how: Encoding, value: object) -> str | None:

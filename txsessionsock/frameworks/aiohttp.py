@@ -103,7 +103,9 @@ class Aiohttp(Sessions):
     def dumps(self, document: Document, now: float) -> bytes:
         # The framework counts the age from the last change.
         envelope = {**document.envelope, "created": int(now)}
-        return encode(JSON, {**envelope, "session": document.data}, document.data)
+        return encode(
+            JSON, document.data, within=lambda data: {**envelope, "session": data}
+        )
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return FOREVER if self._maxAge is None else self._maxAge

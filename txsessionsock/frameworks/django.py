@@ -106,7 +106,7 @@ class Django(DjangoSessions):
 
     def dumps(self, document: Document, now: float) -> bytes:
         how = PICKLE if self._pickled else _JSON
-        return encode(how, document.data, document.data)
+        return encode(how, document.data)
 
 
 class _SignedSessions(DjangoSessions):
@@ -196,7 +196,7 @@ class DjangoDatabase(_SignedSessions):
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
         how = Encoding("JSON", _json.foreign, sign)
-        return encode(how, document.data, document.data)
+        return encode(how, document.data)
 
 
 @implementer(ISignedCookies)

@@ -185,9 +185,8 @@ class Express(Prefixed):
         return Document(data, envelope)
 
     def dumps(self, document: Document, now: float) -> bytes:
-        data = document.data
-        session = {_ENVELOPE: _touched(document.envelope, now), **data}
-        return encode(JSON, session, data, _RESERVED)
+        envelope = {_ENVELOPE: _touched(document.envelope, now)}
+        return encode(JSON, document.data, _RESERVED, lambda data: envelope | data)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         if self._disableTTL:

@@ -187,7 +187,7 @@ class FlaskSession(Prefixed):
         return None, "neither msgpack nor JSON"
 
     def dumps(self, document: Document, now: float) -> bytes:
-        return encode(self._encoding, document.data, document.data)
+        return encode(self._encoding, document.data)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return self._lifetime

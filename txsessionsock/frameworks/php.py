@@ -140,7 +140,7 @@ class PHP(Prefixed):
         return Document(data, {})
 
     def dumps(self, document: Document, now: float) -> bytes:
-        return encode(self._encoding, document.data, document.data)
+        return encode(self._encoding, document.data)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return self._maxLifetime

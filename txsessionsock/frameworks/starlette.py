@@ -32,6 +32,7 @@ __all__ = ["Starlette", "Starsessions", "whoIsLoggedIn"]
 
 _TWO_WEEKS = 14 * 86400
 _ENVELOPE = "__metadata__"
+_RESERVED = frozenset({_ENVELOPE})
 _FOR_EVER = 1e12
 
 whoIsLoggedIn = loggedInBy("user_id", "user", "username")
@@ -103,9 +104,8 @@ class Starsessions(Prefixed):
         return Document(data, envelope)
 
     def dumps(self, document: Document, now: float) -> bytes:
-        data = document.data
-        session = {**data, _ENVELOPE: self._renewed(document.envelope, now)}
-        return encode(JSON, session, data, frozenset({_ENVELOPE}))
+        envelope = {_ENVELOPE: self._renewed(document.envelope, now)}
+        return encode(JSON, document.data, _RESERVED, lambda data: data | envelope)
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return max(1, self._remaining(document, now)) if self._lifetime else self._gcTTL
