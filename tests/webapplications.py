@@ -37,7 +37,10 @@ _PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
 
 _RUN_BY = {".py": sys.executable, ".js": "node"}
 
-_TROUBLE = re.compile(r"Traceback|PHP (?:Warning|Fatal|Notice|Deprecated|Parse)")
+_TROUBLE = re.compile(
+    r"Traceback|PHP (?:Warning|Fatal|Notice|Deprecated|Parse)|^ +at .*:\d+\)?$",
+    re.MULTILINE,
+)
 
 
 def installed(modules: Iterable[str]) -> Any:
@@ -85,11 +88,14 @@ class Scene:
     A browser that has a page of a web application and sockets with us.
 
     @ivar pages: Visits the application.
+
+    @ivar port: Where our site is.
     """
 
     def __init__(self, application: int, port: int, redis: RedisServer) -> None:
         self.pages = Visitor(application)
         self._sockets = Visitor(port)
+        self.port = port
         self.redis = redis
 
     async def connect(self) -> Socket:

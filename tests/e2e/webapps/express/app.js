@@ -95,6 +95,16 @@ async function main() {
     show(req, res);
   });
 
+  /* The names of what every session has. */
+  app.get("/attributes", (req, res) => {
+    const names = new Set();
+    for (let each = req.session; each; each = Object.getPrototypeOf(each)) {
+      Object.getOwnPropertyNames(each).forEach((name) => names.add(name));
+    }
+    Object.keys(req.session).forEach((name) => names.delete(name));
+    res.json([...names]);
+  });
+
   /* Take the session, and work on it for a while. */
   app.get("/slow", (req, res) => setTimeout(show, SLOW, req, res));
   app.post("/slow", (req, res) => setTimeout(add, SLOW, req, res));
