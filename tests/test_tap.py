@@ -350,7 +350,7 @@ class WorkersTests(TapCase):
         shared = "--workers=2", "--store=sqlite:x.db"
         for options, why in (
             (("--workers=2",), "memory: is of one process"),
-            (("--workers=2", "--store=memory:"), "sqlite:PATH or redis://"),
+            (("--workers=2", "--store=memory:"), "sqlite:PATH, redis://"),
             ((*shared, "--listen=unix:socket"), "--listen unix:socket: 2 workers"),
             ((*shared, "--listen=systemd:domain=INET:index=0"), "cannot share it"),
             ((*shared, "--listen=haproxy:unix:socket"), "right is tcp:"),

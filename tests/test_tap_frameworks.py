@@ -4,8 +4,6 @@ Tests for C{--framework} and C{--framework-option}.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from txsessionsock._twistd.framework import NAMES
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.flask import Flask, FlaskSession
@@ -13,32 +11,29 @@ from txsessionsock.frameworks.php import PHP
 from txsessionsock.interfaces import InvalidCredential
 from txsessionsock.stores.cookie import CookieStore
 
-from .test_tap import TapCase
+from .test_tap_tables import ShopCase
 
 
-class FrameworkTests(TapCase):
+class FrameworkTests(ShopCase):
     """
     Whose sessions they are.
     """
-
-    def secretFile(self) -> str:
-        """
-        A file with a secret.
-        """
-        path = Path(self.mktemp())
-        path.write_text("keyboard cat\n")
-        return f"--secret-file={path}"
 
     def test_all(self) -> None:
         """
         Each can be had, with the cookie that it has usually or the one that is
         named; who signs nothing needs no secret.
         """
-        secret = self.secretFile()
+        secret, shop = self.secretFile(), self.shop()
+        more = {
+            "django-db": [shop],
+            "django-cached-db": [shop, "--cache=redis://localhost"],
+        }
         for name in NAMES:
-            framework = self.make("--framework", name, secret)._manager.framework
+            options = ("--framework", name, secret, *more.get(name, []))
+            framework = self.make(*options)._manager.framework
             self.assertTrue(framework.cookieName)
-            named = self.make("--framework", name, secret, "--cookie", "mine")
+            named = self.make(*options, "--cookie", "mine")
             self.assertEqual(named._manager.framework.cookieName, "mine")
 
     def test_options(self) -> None:

@@ -21,9 +21,10 @@ from twisted.logger import Logger
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
 from ._twistd.listening import Adopting, Sharing
-from ._twistd.options import SECRET, STORE, Options, refuse
+from ._twistd.options import CACHE, SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
 from ._twistd.site import joined, rootFor
+from ._twistd.table import isTable, settingsFor, tableStoreAt
 from ._twistd.visits import VisitedSite
 from ._twistd.worker import WorkerService, leaveToParent
 from .interfaces import ISessionStore, ISignedCookies
@@ -77,7 +78,7 @@ def _workers(options: Options, reactor: Any) -> Workers:
     if not isShared(options["store"]):
         refuse(
             f"--workers {count}: memory: is of one process; right is --store"
-            " sqlite:PATH or redis://HOST"
+            " sqlite:PATH, redis://HOST or postgresql://HOST/DATABASE"
         )
     for description in options["listen"]:
         if not _SHAREABLE.match(description):
@@ -89,6 +90,8 @@ def _workers(options: Options, reactor: Any) -> Workers:
     secrets = _secrets(options)
     parts = _parts(options, secrets, sharing, reactor)
     environment = {**os.environ, STORE: options["store"]}
+    if options["cache"]:
+        environment[CACHE] = options["cache"]
     if secrets and not options["secret-file"]:
         environment[SECRET] = "\n".join(secrets)
     command = Command(options.asArguments, environment, str(Path.cwd()))
@@ -106,11 +109,13 @@ def _parts(
     @param listener: What its endpoints take for the reactor.
     """
     framework: Any = frameworkFor(
-        options["framework"], options["framework-option"], options["cookie"], secrets
+        options["framework"], settingsFor(options), options["cookie"], secrets
     )
     store: ISessionStore
     if ISignedCookies.providedBy(framework):
         store, closeStore = CookieStore(framework, reactor), None
+    elif isTable(options):
+        store, closeStore = tableStoreAt(options, framework, reactor)
     else:
         store, closeStore = storeAt(options["store"], reactor)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
@@ -135,8 +140,8 @@ def _withHub(
     Have the sockets found by others: of a server that serves, not of the
     parent of workers.
     """
-    store = options["store"]
-    hub = joined(parts["sockets"], parts["protocol"], busAt(store, reactor))
+    place = options["cache"] or options["store"]
+    hub = joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
 
     async def close() -> None:
         await hub.close()

@@ -21,6 +21,8 @@ __all__ = ["NAMES", "frameworkFor", "takesSecrets"]
 _CLASSES = {
     "express": "express.Express",
     "django": "django.Django",
+    "django-db": "django.DjangoDatabase",
+    "django-cached-db": "django.DjangoDatabase",
     "django-signed-cookies": "django.DjangoSignedCookies",
     "flask": "flask.Flask",
     "flask-session": "flask.FlaskSession",
@@ -33,6 +35,11 @@ _CLASSES = {
 NAMES = tuple(_CLASSES)
 """
 What can be named.
+"""
+
+_ABOUT_CACHES = {"keyPrefix", "version"}
+"""
+The options of Django that are about its cache.
 """
 
 _SIGNED = "signed"
@@ -69,10 +76,13 @@ def frameworkFor(
     @raise SystemExit: It cannot be made; with one line that says why.
     """
     parameters = _parameters(name)
+    hidden = {"secrets", "identity", "cookie"}
+    if name == "django-db":
+        hidden |= _ABOUT_CACHES
     known = {
         option: parameter
         for option, parameter in parameters.items()
-        if option not in {"secrets", "identity", "cookie"}
+        if option not in hidden
     }
     values: dict[str, Any] = {"cookieName": cookie} if cookie else {}
     canBeSigned = "secrets" in parameters

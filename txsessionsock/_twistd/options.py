@@ -15,7 +15,7 @@ from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
 
-__all__ = ["SECRET", "STORE", "Options", "refuse"]
+__all__ = ["CACHE", "SECRET", "STORE", "Options", "refuse"]
 
 SECRET = "SESSIONSOCK_SECRET"
 """
@@ -26,6 +26,15 @@ STORE = "SESSIONSOCK_STORE"
 """
 The environment variable for C{--store}.
 """
+
+CACHE = "SESSIONSOCK_CACHE"
+"""
+The environment variable for C{--cache}.
+"""
+
+_WITH_PASSWORDS = ("--store", "--cache")
+
+_CACHED = "django-cached-db"
 
 _MOST_WORKERS = 256
 
@@ -64,8 +73,8 @@ class Options(BaseOptions):
     """
     What can be said on the command line.
 
-    @ivar asArguments: The same once more, for a worker process; without the
-        store, whose address may have a password in it.
+    @ivar asArguments: The same once more, for a worker process; without
+        addresses that may have a password in them.
     """
 
     synopsis = "[options]"
@@ -81,16 +90,32 @@ class Options(BaseOptions):
             None,
             "Where sessions are: memory: (the default), sqlite:PATH,"
             " redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://..."
-            " (TLS), redis+unix://PATH or"
-            " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB. Else the variable"
-            f" {STORE}, where no other user sees a password.",
+            " (TLS), redis+unix://PATH,"
+            " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB or, in the table of"
+            " a web application, postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE."
+            f" Else the variable {STORE}, where no other user sees a password.",
+        ],
+        [
+            "table",
+            None,
+            None,
+            "The web application's table in --store, [SCHEMA.]NAME, if it has not"
+            " the usual name; with flask-session and sqlite:, that there is one.",
+        ],
+        [
+            "cache",
+            None,
+            None,
+            f"With {_CACHED}, the Redis that its cache is in: redis://HOST, as"
+            f" for --store. Else the variable {CACHE}.",
         ],
         [
             "framework",
             None,
             "express",
-            "Whose sessions they are: express, django, django-signed-cookies,"
-            " flask, flask-session, starlette, starsessions, aiohttp or php.",
+            "Whose sessions they are: express, django, django-db, django-cached-db,"
+            " django-signed-cookies, flask, flask-session, starlette, starsessions,"
+            " aiohttp or php.",
         ],
         [
             "secret-file",
@@ -201,12 +226,18 @@ class Options(BaseOptions):
             self.asArguments = [
                 f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name
                 for name, value in given
-                if name != "--store"
+                if name not in _WITH_PASSWORDS
             ]
 
     def postOptions(self) -> None:
         if self["store"] is None:
             self["store"] = os.environ.get(STORE) or "memory:"
+        if self["framework"] == _CACHED:
+            self["cache"] = self["cache"] or os.environ.get(CACHE)
+            if not self["cache"]:
+                raise UsageError(f"{_CACHED} needs --cache: the Redis of its cache")
+        elif self["cache"] is not None:
+            raise UsageError(f"--cache is for {_CACHED}, not {self['framework']}")
         if self["freshness"] not in ("strict", "tracked"):
             raise UsageError(
                 f"--freshness is strict or tracked, not {self['freshness']}"

@@ -20,15 +20,18 @@ from txsessionsock.stores.sqlite import SQLiteStore
 from .options import refuse
 
 
-__all__ = ["busAt", "isShared", "storeAt"]
+__all__ = ["Opened", "busAt", "isShared", "redisAt", "storeAt"]
 
-_Opened = tuple[ISessionStore, Callable[[], Deferred[None]] | None]
+Opened = tuple[ISessionStore, Callable[[], Deferred[None]] | None]
+"""
+A store, and what closes it, if that is necessary.
+"""
 
 _REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel")
 
 _RIGHT = (
-    "memory:, sqlite:PATH, redis://HOST, rediss://HOST, redis+unix://PATH or"
-    " redis+sentinel://HOST:PORT/SERVICE"
+    "memory:, sqlite:PATH, redis://HOST, rediss://HOST, redis+unix://PATH,"
+    " redis+sentinel://HOST:PORT/SERVICE or postgresql://HOST/DATABASE"
 )
 
 
@@ -39,10 +42,8 @@ def isShared(place: str) -> bool:
     return not place.startswith("memory:")
 
 
-def storeAt(place: str, reactor: Any) -> _Opened:
+def storeAt(place: str, reactor: Any) -> Opened:
     """
-    @return: The store, and what closes it, if that is necessary.
-
     @raise SystemExit: There cannot be one; with one line that says why.
     """
     kind, colon, where = place.partition(":")
@@ -51,11 +52,11 @@ def storeAt(place: str, reactor: Any) -> _Opened:
     if kind == "sqlite" and where:
         return _sqlite(where, reactor)
     if kind.lower() in _REDIS and colon:
-        return _redis(place, reactor)
+        return redisAt(place, reactor)
     refuse(f"--store is {_RIGHT}, not {_shown(place)}")
 
 
-def _sqlite(where: str, reactor: Any) -> _Opened:
+def _sqlite(where: str, reactor: Any) -> Opened:
     directory = Path(where).absolute().parent
     if not directory.is_dir():
         refuse(f"--store sqlite:{where}: there is no directory {directory}")
@@ -76,18 +77,24 @@ def _checkFile(where: str) -> None:
         raise StoreError(f"{where}: {error}") from error
 
 
-def _redis(place: str, reactor: Any) -> _Opened:
+def redisAt(place: str, reactor: Any, option: str = "--store") -> Opened:
+    """
+    @param option: Which option names the place.
+
+    @raise SystemExit: There cannot be a store; with one line that says why.
+    """
+    kind, colon, _ = place.partition(":")
+    if kind.lower() not in _REDIS or not colon:
+        refuse(f"{option} is redis://HOST or another Redis, not {_shown(place)}")
     try:
         from txsessionsock.stores.redis import RedisStore  # noqa: PLC0415  # Only who asks for it.
     except ImportError as error:
-        refuse(
-            f"--store {place.partition(':')[0]}: {error}; right is pip install"
-            ' "txsessionsock[redis]"'
-        )
+        right = 'pip install "txsessionsock[redis]"'
+        refuse(f"{option} {kind}: {error}; right is {right}")
     try:
         store = RedisStore(place, reactor)
     except (ValueError, SessionError) as error:
-        refuse(f"--store: {error}")
+        refuse(f"{option}: {error}")
     return store, store.close
 
 
@@ -111,4 +118,6 @@ def _shown(place: str) -> str:
     anywhere in it.
     """
     kind, colon, _ = place.partition(":")
+    if "=" in kind or "@" in kind:
+        return "***"
     return f"{kind}{colon}***" if "@" in place or "?" in place else place

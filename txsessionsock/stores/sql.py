@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from time import time
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
 from txsessionsock._reactor import clockOf
@@ -48,6 +50,7 @@ __all__ = [
     "Table",
     "Value",
     "WatchableSQLStore",
+    "checkTable",
 ]
 
 
@@ -173,6 +176,35 @@ class WatchableSQLStore(SQLStore):
         if stored is not None:
             self._listener.note(key, stored.expires)
         return stored
+
+
+def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
+    """
+    See whether a table is there, and wait for the answer: before there is a
+    reactor that could.
+
+    @raise StoreError: It is not, or it is another one.
+
+    @raise StoreUnavailable: There is no answer.
+
+    @raise ValueError: The URL is none.
+    """
+    database = _databaseAt(url, timeout, 1, "")
+    connection: Any = None
+
+    def execute(statement: str, **values: object) -> list[Any]:
+        rows: list[Any] = connection.execute(statement, values).fetchall()
+        return rows
+
+    try:
+        connection = namedModule(database.module).connect(**database.settings)
+        database.opened(connection)
+        Sessions(database.dialect(table), time).load(execute, "")
+    except Exception as error:
+        raise database.failure(error, connection, writes=False) from None
+    finally:
+        if connection is not None:
+            connection.close()
 
 
 def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Database:

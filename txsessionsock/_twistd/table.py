@@ -1,0 +1,128 @@
+# -*- test-case-name: tests.test_tap_tables -*-
+"""
+Sessions in the table of a web application: what C{--store}, C{--table} and
+C{--cache} name together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.logger import Logger
+
+from txsessionsock.interfaces import SessionError, StoreUnavailable
+from txsessionsock.stores.cached import CachedStore
+from txsessionsock.stores.sql import (
+    CONNECT_PG_SIMPLE,
+    DJANGO,
+    FLASK_SESSION,
+    SQLStore,
+    Table,
+    WatchableSQLStore,
+    checkTable,
+)
+
+from .options import Options, refuse
+from .place import Opened, redisAt
+
+
+__all__ = ["isTable", "settingsFor", "tableStoreAt"]
+
+_TABLES = {
+    "django-db": DJANGO,
+    "django-cached-db": DJANGO,
+    "express": CONNECT_PG_SIMPLE,
+    "flask-session": FLASK_SESSION,
+}
+
+_SERVERS = ("postgresql", "postgres")
+
+_log = Logger()
+
+
+def isTable(options: Options) -> bool:
+    """
+    Whether sessions are in the table of a web application.
+    """
+    return (
+        _kind(options) in _SERVERS
+        or options["table"] is not None
+        or _TABLES.get(options["framework"]) is DJANGO
+    )
+
+
+def settingsFor(options: Options) -> list[str]:
+    """
+    The settings of the framework, as C{name=value}.
+    """
+    given: list[str] = options["framework-option"]
+    # Keys of connect-pg-simple have no prefix.
+    isBare = isTable(options) and options["framework"] == "express"
+    return ["prefix=", *given] if isBare else given
+
+
+def tableStoreAt(options: Options, framework: Any, reactor: Any) -> Opened:
+    """
+    @raise SystemExit: There cannot be a store; with one line that says why.
+    """
+    table = _table(options)
+    place, isServer = options["store"], _kind(options) in _SERVERS
+    store: SQLStore | CachedStore
+    try:
+        _check(place, table, isServer)
+        if isServer:
+            # Without the trigger, it says so, and sessions are read each time.
+            store = WatchableSQLStore(place, table, reactor)
+        else:
+            store = SQLStore(place, table, reactor)
+    except ImportError as error:
+        refuse(f"--store {_kind(options)}: {error}")
+    except (ValueError, SessionError) as error:
+        refuse(f"--store: {error}; right is the database of {options['framework']}")
+    if options["cache"]:
+        cache, _ = redisAt(options["cache"], reactor, "--cache")
+        store = CachedStore(store, cache, framework.cacheKey, reactor)
+    return store, store.close
+
+
+def _check(place: str, table: Table, isServer: bool) -> None:
+    """
+    See whether the table is there.  A server may come later; a file is there,
+    or it is the wrong one.
+    """
+    try:
+        checkTable(place, table)
+    except StoreUnavailable as error:
+        if not isServer:
+            raise
+        _log.warn("{why}; it will be asked again", why=error)
+
+
+def _kind(options: Options) -> str:
+    kind: str = options["store"].partition(":")[0]
+    return kind
+
+
+def _table(options: Options) -> Table:
+    framework, name, kind = options["framework"], options["table"], _kind(options)
+    table = _TABLES.get(framework)
+    if table is None:
+        refuse(
+            f"--framework {framework} has no sessions in a table; who has:"
+            f" {', '.join(_TABLES)}"
+        )
+    isThere = kind in _SERVERS or (kind == "sqlite" and table is not CONNECT_PG_SIMPLE)
+    if not isThere:
+        right = "--store postgresql://HOST/DATABASE"
+        if table is not CONNECT_PG_SIMPLE:
+            right += " or sqlite:PATH"
+        option = f"--framework {framework}" if name is None else f"--table {name}"
+        refuse(f"{option} needs {right}, where the table is")
+    if name is None:
+        return table
+    schema, _, own = name.rpartition(".")
+    try:
+        return replace(table, name=own, schema=schema or None)
+    except ValueError as error:
+        refuse(f"--table {name}: {error}")
