@@ -129,6 +129,32 @@ class JournalTests(SynchronousTestCase):
             self.ends(copy)
             self.assertEqual(self.place.data, {"user": "ada", "n": 6, "mine": 1})
 
+    def test_againAndAgain(self) -> None:
+        """
+        Also when that goes on for longer than writes are remembered: each
+        request begins right after another one has overwritten it.
+        """
+        self.node.write(first=1)
+        copy = self.foreign()
+        self.node.write(mine=1)
+        for _ in range(10):
+            self.place.stored = copy
+            copy = self.foreign()
+            self.node.repair()
+            self.assertEqual(self.place.data["mine"], 1)
+            self.place.now += 2
+
+    def test_neverStamped(self) -> None:
+        """
+        Somebody who drops what is not theirs is let have it in the end.
+        """
+        copy = self.foreign()
+        self.node.write(mine=1)
+        for _ in range(10):
+            self.ends(copy)
+            self.place.now += 2
+        self.assertEqual(self.place.data, {"user": "ada", "n": 1})
+
     def test_known(self) -> None:
         """
         Who knew of it and changed or deleted it meant that.

@@ -12,6 +12,7 @@ from zope.interface import alsoProvides
 
 from txsessionsock.interfaces import ISharedStore, NoSuchSession, StoreTimeout
 from txsessionsock.journal import STAMP
+from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
@@ -19,6 +20,7 @@ from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 from txsessionsock.stores.sqlite import SQLiteStore
+from txsessionsock.testing import UnwatchableStore
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -216,6 +218,47 @@ class RepairTests(RepairCase):
         self.clock.pump([0.1] * 5)
         self.assertEqual(self.stored(), {"user": "ada", "n": 4})
         self.assertEqual((self.session["n"], session["n"]), (4, 4))
+
+
+class UnwatchableTests(RepairCase):
+    """
+    A store that does not tell who overwrites what.
+    """
+
+    def newManager(self, store: Any = None, **options: Any) -> SessionManager:
+        store = UnwatchableStore(store or self.newStore())
+        return super().newManager(store, **options)
+
+    def test_nobodyAsks(self) -> None:
+        """
+        What is overwritten comes back soon, while it is guarded; then the
+        session is read as seldom as before.
+        """
+        copy = self.request()
+        self.save(mine=1)
+        for _ in range(3):
+            self.putRaw(json.dumps(copy).encode())
+            self.run_(0.3)
+            self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(6)
+        del self.store.calls[:]
+        self.run_(20)
+        self.assertEqual(self.calls("load"), 2)
+
+    def test_nobodyIsThere(self) -> None:
+        """
+        Also when the last socket has left.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.run_(2)
+        self.putRaw(json.dumps(copy).encode())
+        self.run_(0.3)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(20)
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
 
 
 class DoubtTests(RepairCase):

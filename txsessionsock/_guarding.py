@@ -26,17 +26,24 @@ class Guarding:
         self._live = live
         self._over: IDelayedCall | None = None
 
-    def isNeeded(self) -> bool:
+    @property
+    def left(self) -> float:
         """
-        Whether it is too early to be live no more.
+        For how many seconds there is something to guard.
         """
         live = self._live
         isMeant = live.reason is None and live.isLoaded
         if not isMeant or live.settings.node is None or live.settings.isStopping():
-            return False
-        left = live.record.journal.until() - live.backend.now()
+            return 0.0
+        return live.record.journal.until() - live.backend.now()
+
+    def isNeeded(self) -> bool:
+        """
+        Whether it is too early to be live no more.
+        """
+        left = self.left
         if left > 0 and self._over is None:
-            self._over = live.backend.later(left, self._timeIsUp)
+            self._over = self._live.backend.later(left, self._timeIsUp)
         return left > 0
 
     def _timeIsUp(self) -> None:

@@ -35,6 +35,11 @@ _SOONEST = 0.25
 After how many seconds at the soonest to ask about a deadline.
 """
 
+_GUARDED = 0.25
+"""
+Every how many seconds to see whether something was overwritten.
+"""
+
 
 _uniform = SystemRandom().uniform
 
@@ -121,7 +126,7 @@ class Reading:
             self._failures = 0
             self._toldUndecodable = False
             live.tellStored()
-        self._expectNothing()
+        self.expectNothing()
         if self._isStale:
             # Reported while the store answered, perhaps to the first question.
             self._recheck()
@@ -170,7 +175,7 @@ class Reading:
             if not self._toldUndecodable:
                 self._toldUndecodable = True
                 self._live.audience.failed(result)
-            self._expectNothing()
+            self.expectNothing()
         elif not result.check(SessionError):
             self._unexpected(result)
 
@@ -182,7 +187,7 @@ class Reading:
 
         def looked(result: object) -> None:
             self._isBlind = isinstance(result, Failure)
-            self._expectNothing()
+            self.expectNothing()
 
         if self._fence is None or isFired(self._fence):
             self._askFence().addBoth(looked)
@@ -200,13 +205,19 @@ class Reading:
         self._failures += 1
         return _uniform(0.8, 1.0) * min(most, first * 2.0 ** min(self._failures - 1, 9))
 
-    def _expectNothing(self) -> None:
+    def expectNothing(self) -> None:
         """
-        Look now and then, if the store does not tell what others do.
+        Look now and then, if the store does not tell what others do; more
+        often while something is guarded.
         """
-        isTold = self._backend.isWatchable and not self._isBlind
-        if not isTold and self._recheckCall is None:
-            self._recheckAfter(self._live.settings.recheckInterval)
+        if self._backend.isWatchable and not self._isBlind:
+            return
+        interval = self._live.settings.recheckInterval
+        if self._live.guarding.left > 0:
+            interval = min(interval or _GUARDED, _GUARDED)
+        due = self._backend.now() + interval
+        if self._recheckCall is None or self._recheckCall.getTime() > due:
+            self._recheckAfter(interval)
 
     def _recheckAfter(self, delay: float) -> None:
         self._cancel(self._recheckCall)

@@ -314,6 +314,7 @@ class Saving:
         live.expiresAt(stored.expires)
         if attempt.ttl is not KEEP:
             live.touching.touched(attempt.ttl)
+        live.reading.expectNothing()
         attempt.succeed()
 
     def _retryLater(self) -> None:

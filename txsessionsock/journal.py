@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ._merge import MISSING, isNumber, merge
@@ -84,7 +84,8 @@ class Journal:
             it was started anew; L{None} for one that repairs nothing and
             leaves the stamps of others as they are.
 
-        @param window: For how many seconds a write is remembered.
+        @param window: For how many seconds a write is remembered, since it was
+            last made.
         """
         self._node = node
         self._window = window
@@ -191,6 +192,13 @@ class Journal:
             return theirs
         for entry in lost:
             theirs = _again(entry, theirs)
+        if stamps:
+            # Whoever took a copy meanwhile will drop it again.
+            numbers = {entry.number for entry in lost}
+            self._entries = deque(
+                replace(entry, at=now) if entry.number in numbers else entry
+                for entry in self._entries
+            )
         return theirs
 
     def _isRecent(self, entry: _Entry, now: float) -> bool:
