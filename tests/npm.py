@@ -5,6 +5,7 @@ Packages of Node.js that tests run.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 
 
 __all__ = ["installedByNpm", "lacking"]
+
+_ROOT = Path(__file__).parents[1]
 
 
 def lacking(directory: Path) -> str | None:
@@ -27,7 +30,7 @@ def lacking(directory: Path) -> str | None:
     there = _versions(directory / "node_modules" / ".package-lock.json")
     if wanted == there:
         return None
-    return f"run npm ci in {directory.relative_to(Path(__file__).parents[1])}"
+    return f"run npm ci in {os.path.relpath(directory, _ROOT)}"
 
 
 def installedByNpm(directory: Path) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from txsessionsock.frameworks.express import Express
+from txsessionsock.interfaces import Document
 from txsessionsock.stores.sql import CONNECT_PG_SIMPLE, SQLStore, WatchableSQLStore
 
 from .expresses import DIRECTORY, PROGRAM, expressIsThere, withoutOurs
@@ -50,6 +51,12 @@ class Row:
         sql = "SELECT extract(epoch FROM expire - now()::timestamp) FROM session"
         ((left,),) = self.execute(sql)
         return float(left)
+
+    def replace(self, raw: bytes) -> None:
+        """
+        Store something else.
+        """
+        self.execute("UPDATE session SET sess = %s::json", raw.decode())
 
     def age(self) -> None:
         """
@@ -124,3 +131,22 @@ async def test_written() -> None:
         assert await socket.ask(["add", "n"]) == 2
         assert withoutOurs(row.text) == theirs.replace('"n":1', '"n":2')
         assert row.left == pytest.approx(86400, abs=10)
+
+
+@inReactor
+async def test_values() -> None:
+    """
+    What PostgreSQL has no text for, it keeps as JSON.
+    """
+    data = {"": "\x00", "\x00": "\ud800", "\ud800": [2**53 - 1, -1.5, {"é": "☃🎉"}]}
+    framework = Express(SECRET, prefix="")
+    async with app() as (scene, row):
+        await scene.pages.post("/login?ann")
+        envelope = framework.loads(row.text.encode(), reactor.seconds()).envelope
+        row.replace(framework.dumps(Document(data, envelope), reactor.seconds()))
+        assert await scene.session() == data
+        assert await (await scene.connect()).ask(["add", "n"]) == 1
+        assert await scene.session() == data | {"n": 1}
+        await scene.pages.post("/add?n")
+        document = framework.loads(row.text.encode(), reactor.seconds())
+        assert document.data.items() >= (data | {"n": 2}).items()

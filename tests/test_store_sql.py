@@ -7,12 +7,12 @@ from __future__ import annotations
 import operator
 import os
 import sqlite3
-import threading
 import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from threading import Event
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -298,11 +298,11 @@ class TimeTests(_Fixture):
     Tests for locks, deadlines and the end of a store.
     """
 
-    def hang(self, store: SQLStore) -> tuple[Deferred[Any], threading.Event]:
+    def hang(self, store: SQLStore) -> tuple[Deferred[Any], Event]:
         """
         Have the thread of a store wait until the event is set.
         """
-        begun, event = threading.Event(), threading.Event()
+        begun, event = Event(), Event()
 
         def work(execute: Any) -> object:
             begun.set()
@@ -360,19 +360,6 @@ class TimeTests(_Fixture):
         event.set()
         self.reactor.wait(running)
         self.assertIsNone(self.reactor.wait(store.load("k")))
-
-    def test_lateBeginning(self) -> None:
-        """
-        A store may be made, and asked, while the reactor runs; it leaves no
-        threads that would keep the process from ending.
-        """
-        self.reactor.startRunning(installSignalHandlers=False)
-        before = threading.enumerate()
-        store = self.open()
-        self.assertTrue(self.reactor.wait(store.create("k", b"", FOREVER)))
-        self.reactor.wait(store.close())
-        more = set(threading.enumerate()).difference(before)
-        self.assertEqual([thread for thread in more if not thread.daemon], [])
 
     def test_close(self) -> None:
         """
