@@ -12,6 +12,20 @@ import pytest
 from .npm import lacking
 
 
+def test_locks() -> None:
+    """
+    Packages may come from any registry.
+    """
+    root = Path(__file__).parents[1]
+    locks = list(root.glob("tests/e2e/webapps/*/package-lock.json"))
+    assert locks
+    locks += root.glob("examples/webapps/*/package-lock.json")
+    for lock in locks:
+        packages = json.loads(lock.read_text("utf-8"))["packages"]
+        assert len(packages) > 50
+        assert not any("resolved" in package for package in packages.values()), lock
+
+
 def test_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Packages have to be there, and be those of the lock; what only some systems
