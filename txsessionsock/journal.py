@@ -112,7 +112,8 @@ class Journal:
             for node, (number, at) in self._stamps.items()
             if node != self._node and now - at < _STAMP_LIFETIME
         }
-        return {**data, STAMP: {**stamps, self._node: [number, round(now, 3)]}}
+        # A whole number, since PHP writes others its own way, also who only reads.
+        return {**data, STAMP: {**stamps, self._node: [number, int(now)]}}
 
     def wrote(
         self,

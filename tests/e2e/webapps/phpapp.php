@@ -18,6 +18,10 @@ switch ($_SERVER["REQUEST_METHOD"] . " " . $_SERVER["SCRIPT_NAME"]) {
     case "GET /slow":
         usleep(60000);
         break;
+    case "POST /delete":
+        usleep(60000);
+        unset($_SESSION[$argument]);
+        break;
     case "POST /run":
         eval(json_decode(file_get_contents("php://input")));
         break;

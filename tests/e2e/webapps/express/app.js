@@ -61,6 +61,11 @@ function add(req, res) {
   show(req, res);
 }
 
+function remove(req, res) {
+  delete req.session[argument(req)];
+  show(req, res);
+}
+
 async function main() {
   const [options, storeOptions] = KINDS[kind];
   const store = await makeStore(storeOptions);
@@ -108,6 +113,7 @@ async function main() {
   /* Take the session, and work on it for a while. */
   app.get("/slow", (req, res) => setTimeout(show, SLOW, req, res));
   app.post("/slow", (req, res) => setTimeout(add, SLOW, req, res));
+  app.post("/delete", (req, res) => setTimeout(remove, SLOW, req, res));
 
   const server = app.listen(0, "127.0.0.1", () => console.log(server.address().port));
 }

@@ -1,0 +1,246 @@
+"""
+The web applications that keep their sessions in a store, where sockets can
+change them: how to run each beside us, and to see what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from txsessionsock.frameworks.aiohttp import Aiohttp
+from txsessionsock.frameworks.django import Django, DjangoDatabase
+from txsessionsock.frameworks.express import Express
+from txsessionsock.frameworks.flask import FlaskSession
+from txsessionsock.frameworks.php import PHP
+from txsessionsock.frameworks.starlette import Starsessions
+from txsessionsock.interfaces import IFramework
+from txsessionsock.stores.redis import RedisStore
+from txsessionsock.stores.sql import (
+    CONNECT_PG_SIMPLE,
+    DJANGO,
+    FLASK_SESSION,
+    SQLStore,
+    Table,
+    WatchableSQLStore,
+)
+
+from .expresses import PROGRAM, expressIsThere
+from .histories import (
+    History,
+    postgresqlHistory,
+    redisHistory,
+    sqliteHistory,
+)
+from .phpprograms import installedPHP
+from .servers import SECRET, reactor
+from .webapplications import Scene, installed, running
+
+
+__all__ = ["APPLICATIONS", "Application", "Place"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    A web application at work.
+
+    @ivar newStore: Makes a store for its sessions, as one more node has it.
+
+    @ivar tellsWhose: Whether the history tells who wrote.
+    """
+
+    scene: Scene
+    framework: IFramework
+    history: History
+    newStore: Callable[[], Any]
+    tellsWhose: bool = True
+
+
+@asynccontextmanager
+async def _inRedis(application: Application) -> AsyncIterator[Place]:
+    framework = application.framework()
+    async with (
+        running(application.program, application.kind, framework) as scene,
+        redisHistory(scene.redis) as history,
+    ):
+        newStore = partial(RedisStore, scene.redis.url, reactor)
+        yield Place(scene, framework, history, newStore)
+
+
+@asynccontextmanager
+async def _inSQLite(application: Application, table: Table) -> AsyncIterator[Place]:
+    framework = application.framework()
+    with TemporaryDirectory() as directory:
+        path = str(Path(directory) / "db.sqlite3")
+        newStore = partial(SQLStore, f"sqlite:{path}", table, reactor)
+        async with running(
+            application.program,
+            application.kind,
+            framework,
+            store=newStore(),
+            place=f"sqlite:{path}",
+        ) as scene:
+            history = sqliteHistory(path, table)
+            yield Place(scene, framework, history, newStore, tellsWhose=False)
+
+
+@asynccontextmanager
+async def _inPostgreSQL(
+    application: Application, table: Table, *, isThere: bool = False
+) -> AsyncIterator[Place]:
+    """
+    @param isThere: Whether the application expects its table to be there.
+    """
+    # Where there is no server, only these are not run.
+    case: Any = import_module("tests.postgresqlcase")
+    server = case.sharedServer()
+    framework, database = application.framework(), server.newDatabase()
+    execute, url = partial(server.execute, database=database), server.url(database)
+    if isThere:
+        execute(case.SCHEMAS[table])
+    async with running(
+        application.program,
+        application.kind,
+        framework,
+        store=SQLStore(url, table, reactor),
+        place=url,
+    ) as scene:
+        execute(case.NOTIFY)
+        execute(case.TRIGGER.format(table=table.path, key=table.key))
+        newStore = partial(WatchableSQLStore, url, table, reactor)
+        yield Place(scene, framework, postgresqlHistory(execute, table), newStore)
+
+
+@dataclass(frozen=True)
+class Application:
+    """
+    One way to have a web application keep sessions.
+
+    @ivar program: One of C{tests/e2e/webapps}.
+
+    @ivar kind: What it is told to do.
+
+    @ivar marks: Of tests that run it.
+
+    @ivar readersWrite: Whether it writes the session also if nothing was
+        changed.
+    """
+
+    program: str
+    kind: str
+    framework: Callable[[], IFramework]
+    marks: Sequence[Any] = ()
+    place: Callable[..., AbstractAsyncContextManager[Place]] = _inRedis
+    readersWrite: bool = False
+
+    @property
+    def lacks(self) -> str:
+        """
+        Why it cannot be run here, if so.
+        """
+        skips = [mark for mark in self.marks if mark.name == "skipif"]
+        return ", ".join(mark.kwargs["reason"] for mark in skips if mark.args[0])
+
+    def atWork(self) -> AbstractAsyncContextManager[Place]:
+        """
+        Run it.
+        """
+        return self.place(self)
+
+
+_AIOHTTP = [pytest.mark.redis, installed(["aiohttp", "aiohttp_session", "redis"])]
+_DJANGO = [installed(["django", "redis", "django_redis"])]
+_FLASK = [installed(["flask", "flask_session", "flask_sqlalchemy", "redis"])]
+_STARLETTE = [
+    pytest.mark.redis,
+    installed(["starlette", "starsessions", "redis", "uvicorn"]),
+]
+_EXPRESS = [pytest.mark.redis, expressIsThere]
+_PHP = [pytest.mark.redis, installedPHP()]
+
+APPLICATIONS: dict[str, Application] = {
+    "aiohttp": Application("aiohttpapp", "forever", Aiohttp, _AIOHTTP),
+    "Django": Application("djangoapp", "json", Django, [*_DJANGO, pytest.mark.redis]),
+    "Django, saving at every request": Application(
+        "djangoapp",
+        "every",
+        partial(Django, saveEveryRequest=True),
+        [*_DJANGO, pytest.mark.redis],
+        readersWrite=True,
+    ),
+    "Django, SQLite": Application(
+        "djangoapp",
+        "database",
+        partial(DjangoDatabase, SECRET),
+        _DJANGO,
+        partial(_inSQLite, table=DJANGO),
+    ),
+    "Django, PostgreSQL": Application(
+        "djangoapp",
+        "database",
+        partial(DjangoDatabase, SECRET),
+        [*_DJANGO, pytest.mark.postgresql],
+        partial(_inPostgreSQL, table=DJANGO),
+    ),
+    "Flask-Session": Application(
+        "flaskapp",
+        "msgpack",
+        FlaskSession,
+        [*_FLASK, pytest.mark.redis],
+        readersWrite=True,
+    ),
+    "Flask-Session, SQLite": Application(
+        "flaskapp",
+        "sql",
+        FlaskSession,
+        _FLASK,
+        partial(_inSQLite, table=FLASK_SESSION),
+        readersWrite=True,
+    ),
+    "Flask-Session, PostgreSQL": Application(
+        "flaskapp",
+        "sql",
+        FlaskSession,
+        [*_FLASK, pytest.mark.postgresql],
+        partial(_inPostgreSQL, table=FLASK_SESSION),
+        readersWrite=True,
+    ),
+    "starsessions": Application(
+        "starletteapp",
+        "fixed",
+        partial(Starsessions, lifetime=600),
+        _STARLETTE,
+        readersWrite=True,
+    ),
+    "Express": Application(PROGRAM, "redis", partial(Express, SECRET), _EXPRESS),
+    "Express, resave": Application(
+        PROGRAM, "resave", partial(Express, SECRET), _EXPRESS, readersWrite=True
+    ),
+    "Express, disableTouch": Application(
+        PROGRAM, "notouch", partial(Express, SECRET, disableTouch=True), _EXPRESS
+    ),
+    "Express, PostgreSQL": Application(
+        PROGRAM,
+        "postgresql",
+        partial(Express, SECRET, prefix=""),
+        [expressIsThere, pytest.mark.postgresql],
+        partial(_inPostgreSQL, table=CONNECT_PG_SIMPLE, isThere=True),
+    ),
+    "PHP": Application("phpapp", "php", PHP, _PHP),
+    "PHP, php_serialize": Application(
+        "phpapp", "php_serialize", partial(PHP, handler="php_serialize"), _PHP
+    ),
+    "PHP, lazy_write=0": Application("phpapp", "eager", PHP, _PHP, readersWrite=True),
+}
+"""
+By what tests call them.
+"""
