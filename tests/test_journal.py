@@ -153,7 +153,28 @@ class JournalTests(SynchronousTestCase):
         for _ in range(10):
             self.ends(copy)
             self.place.now += 2
+        self.assertEqual(self.place.data["mine"], 1)
+        for _ in range(30):
+            self.ends(copy)
+            self.place.now += 2
         self.assertEqual(self.place.data, {"user": "ada", "n": 1})
+
+    def test_bare(self) -> None:
+        """
+        A copy from before there were any stamps is just old, whichever node
+        left the first one.
+        """
+        copy = self.foreign()
+        other = Node("two", self.place, now=self.place.now)
+        self.node.look()
+        other.write(theirs=1)
+        self.node.write(mine=1)
+        self.place.stored = copy
+        # Who did not wait for the other node to see to what is its own.
+        self.node.write(more=1)
+        other.repair()
+        expected = {"user": "ada", "n": 1, "theirs": 1, "mine": 1, "more": 1}
+        self.assertEqual(self.place.data, expected)
 
     def test_known(self) -> None:
         """

@@ -12,6 +12,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from autobahn.exception import Disconnected
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
@@ -28,7 +29,7 @@ __all__ = ["Figures", "Traffic", "measure", "together", "traffic"]
 
 INTERVAL = 0.05
 """
-Every how many seconds a socket writes, unless its last answer is still to come.
+Every how many seconds a socket writes.
 """
 
 PATIENCE = 5.0
@@ -68,7 +69,8 @@ class Figures:
                 f" worst {1e3 * max(self.missing):.0f} ms"
             )
         return (
-            f"{len(self.lost)} of {self.acknowledged} lost;"
+            f"{len(self.lost)} of {self.acknowledged} lost"
+            f"{self.lost or str()};"
             f" {self.clobbers} of {self.requests} requests overwrote something;"
             f" {times}"
         )
@@ -82,6 +84,9 @@ class Traffic:
 
     @ivar sockets: One of each node.
 
+    @ivar interval: Every how many seconds a socket writes, unless its last
+        answer is still to come.
+
     @ivar managers: Those of the nodes.
 
     @ivar acknowledged: The keys that they wrote.
@@ -94,6 +99,7 @@ class Traffic:
         self.sockets: list[Socket] = []
         self.acknowledged: list[str] = []
         self.requests = 0
+        self.interval = INTERVAL
         self.isOver = False
         self.managers: list[SessionManager] = []
         self.tellsWhose = place.tellsWhose
@@ -107,10 +113,11 @@ class Traffic:
         """
         socket, count = self.sockets[number], 0
         while not (self.isOver or socket.closed):
-            due = reactor.seconds() + INTERVAL
+            due = reactor.seconds() + self.interval
             key = f"s{number}k{count}"
             have = len(socket.received)
-            socket.say(["add", key])
+            with suppress(Disconnected):
+                socket.say(["add", key])
             await socket.until(partial(_isAnswered, socket, have))
             if len(socket.received) > have:
                 assert socket.received[-1] == 1, (key, socket.received[-1])

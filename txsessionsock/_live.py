@@ -79,7 +79,8 @@ class Live:
         self._load(document)
 
     def _load(self, document: Document) -> None:
-        journal = Journal(self.settings.node, self.settings.repairWindow)
+        settings, now = self.settings, self.backend.now()
+        journal = Journal(settings.node, settings.repairWindow, now)
         self.record = Record(self.backend.framework, document, journal)
         self.session = Session(self.id, self.record.copy, self)
         self.isLoaded = True

@@ -62,12 +62,14 @@ class _Entry:
 
     @ivar after: What is stored of that.
 
-    @ivar isFirst: Whether no stamp was there before.
+    @ivar at: When it was made, or made again.
+
+    @ivar since: When it was made first.
     """
 
     number: int
     at: float
-    isFirst: bool
+    since: float
     before: dict[str, Any] = field(repr=False)
     after: dict[str, Any] = field(repr=False)
     increments: Mapping[str, int | float] = field(repr=False)
@@ -78,7 +80,7 @@ class Journal:
     The writes of one node to one session.
     """
 
-    def __init__(self, node: str | None, window: float = 5.0) -> None:
+    def __init__(self, node: str | None, window: float = 5.0, now: float = 0.0) -> None:
         """
         @param node: What tells this node from others, and from itself before
             it was started anew; L{None} for one that repairs nothing and
@@ -86,12 +88,16 @@ class Journal:
 
         @param window: For how many seconds a write is remembered, since it was
             last made.
+
+        @param now: When the session was loaded.
         """
         self._node = node
         self._window = window
         self._number = 0
         self._entries: deque[_Entry] = deque()
         self._stamps: Stamps = {}
+        # Until then, copies were taken that have no stamps, as far as we know.
+        self._bareUntil = now
 
     def begin(self) -> int:
         """
@@ -139,13 +145,13 @@ class Journal:
         entry = _Entry(
             number,
             now,
-            not self._stamps,
+            now,
             _unlike(before, after),
             _unlike(after, before),
             increments,
         )
         self._entries.append(entry)
-        self._stamps = {**self._stamps, self._node: (number, now)}
+        self._see({**self._stamps, self._node: (number, now)}, now)
 
     def last(self, stamps: Stamps) -> int | None:
         """
@@ -168,6 +174,11 @@ class Journal:
         """
         self._stamps = stamps
 
+    def _see(self, stamps: Stamps, now: float) -> None:
+        if not self._stamps:
+            self._bareUntil = now
+        self._stamps = stamps
+
     def repaired(
         self, theirs: dict[str, Any], stamps: Stamps, now: float
     ) -> dict[str, Any]:
@@ -186,20 +197,24 @@ class Journal:
             if entry.number > last and self._isRecent(entry, now)
         ]
         # Who emptied the session, or made it anew, meant it; so did who dropped
-        # all stamps, unless the copy is so old that there were none.
-        isMeant = not theirs or (not stamps and lost and not lost[0].isFirst)
-        self._stamps = stamps
-        if not lost or isMeant:
+        # all stamps, unless the copy may be so old that there were none.
+        isBare = not stamps and now - self._bareUntil > self._window
+        self._see(stamps, now)
+        if not lost or not theirs or isBare:
             return theirs
         for entry in lost:
             theirs = _again(entry, theirs)
-        if stamps:
-            # Whoever took a copy meanwhile will drop it again.
-            numbers = {entry.number for entry in lost}
-            self._entries = deque(
-                replace(entry, at=now) if entry.number in numbers else entry
-                for entry in self._entries
-            )
+        # Whoever took a copy meanwhile will drop it again; but somebody who
+        # drops all stamps each time is to have it in the end.
+        numbers = {
+            entry.number
+            for entry in lost
+            if stamps or now - entry.since < _STAMP_LIFETIME
+        }
+        self._entries = deque(
+            replace(entry, at=now) if entry.number in numbers else entry
+            for entry in self._entries
+        )
         return theirs
 
     def _isRecent(self, entry: _Entry, now: float) -> bool:
