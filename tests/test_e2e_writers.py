@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.e2e
 SECONDS = 2.0
 
 
-def _each(names: Iterable[str]) -> Any:
+def _each(names: Iterable[str]) -> pytest.MarkDecorator:
     """
     Test some applications.
     """

@@ -70,7 +70,7 @@ class Figures:
             )
         return (
             f"{len(self.lost)} of {self.acknowledged} lost"
-            f"{self.lost or str()};"
+            f"{self.lost or ''};"
             f" {self.clobbers} of {self.requests} requests overwrote something;"
             f" {times}"
         )
