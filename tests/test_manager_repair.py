@@ -6,6 +6,7 @@ they were when a request began.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from zope.interface import alsoProvides
@@ -154,6 +155,28 @@ class RepairTests(RepairCase):
         self.clock.advance(0)
         self.assertEqual(self.holder.reasons, ["destroyed"])
         self.failureResultOf(self.session.save(), NoSuchSession)
+
+    def test_answers(self) -> None:
+        """
+        What is sent while something is to be stored again waits for that, and
+        not for ever.
+        """
+        waited: list[int | None] = []
+
+        class Sender(Recorder):
+            def changed(self, keys: Sequence[str]) -> None:
+                waited.append(session.keeper.unsaved())
+
+        sender = Sender()
+        session = self.open(sender)
+        copy = self.request()
+        self.save(mine=1)
+        told = len(sender.numbers)
+        self.ends(copy, theirs=2)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1, "theirs": 2})
+        self.assertEqual(len(waited), 2)
+        self.assertIsNotNone(waited[1])
+        self.assertIn(waited[1], sender.numbers[told:])
 
     def test_hidden(self) -> None:
         """

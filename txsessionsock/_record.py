@@ -102,7 +102,7 @@ class Record:
         """
         Whether something was collected that is not stored.
         """
-        return self.copy.number > self.number or self._isMissing or self.isRepairing
+        return self.copy.number > self.number or self._isMissing
 
     @property
     def _isMissing(self) -> bool:
@@ -169,6 +169,9 @@ class Record:
         if same(identify(self.copy.stored), they):
             data = self.journal.repaired(theirs.data, stamps, now)
             self.isRepairing = data is not theirs.data
+            if self.isRepairing:
+                # What is sent now waits for that, as it would for a change.
+                self.copy.number += 1
         else:
             self.journal.seen(stamps)
         doubtful = self._open
