@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.frameworks.starlette import Starsessions
 from txsessionsock.interfaces import IFramework
+from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -41,6 +42,7 @@ from .histories import (
     sqliteHistory,
 )
 from .phpprograms import installedPHP
+from .redisserver import sharedServer
 from .servers import SECRET, reactor
 from .webapplications import Scene, installed, running
 
@@ -95,10 +97,16 @@ async def _inSQLite(application: Application, table: Table) -> AsyncIterator[Pla
 
 @asynccontextmanager
 async def _inPostgreSQL(
-    application: Application, table: Table, *, isThere: bool = False
+    application: Application,
+    table: Table,
+    *,
+    isThere: bool = False,
+    fragment: str = "",
 ) -> AsyncIterator[Place]:
     """
     @param isThere: Whether the application expects its table to be there.
+
+    @param fragment: What the application is told beside the URL.
     """
     # Where there is no server, only these are not run.
     case: Any = import_module("tests.postgresqlcase")
@@ -112,12 +120,29 @@ async def _inPostgreSQL(
         application.kind,
         framework,
         store=SQLStore(url, table, reactor),
-        place=url,
+        place=url + fragment,
     ) as scene:
         execute(case.NOTIFY)
         execute(case.TRIGGER.format(table=table.path, key=table.key))
         newStore = partial(WatchableSQLStore, url, table, reactor)
         yield Place(scene, framework, postgresqlHistory(execute, table), newStore)
+
+
+@asynccontextmanager
+async def _cached(application: Application) -> AsyncIterator[Place]:
+    """
+    In PostgreSQL, with copies in Redis.
+    """
+    redis = sharedServer()
+    framework = DjangoDatabase(SECRET)
+
+    def cached(rows: SQLStore) -> CachedStore:
+        cache = RedisStore(redis.url, reactor)
+        return CachedStore(rows, cache, framework.cacheKey, reactor)
+
+    async with _inPostgreSQL(application, DJANGO, fragment=f"#{redis.port}") as place:
+        newRows = place.newStore
+        yield replace(place, newStore=lambda: cached(newRows()))
 
 
 @dataclass(frozen=True)
@@ -190,6 +215,13 @@ APPLICATIONS: dict[str, Application] = {
         partial(DjangoDatabase, SECRET),
         [*_DJANGO, pytest.mark.postgresql],
         partial(_inPostgreSQL, table=DJANGO),
+    ),
+    "Django, cached_db": Application(
+        "djangoapp",
+        "cached",
+        partial(DjangoDatabase, SECRET),
+        [*_DJANGO, pytest.mark.postgresql, pytest.mark.redis],
+        _cached,
     ),
     "Flask-Session": Application(
         "flaskapp",
