@@ -6,6 +6,7 @@ PHP: the sessions that C{phpredis} stores.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from secrets import token_hex
 from typing import Any, Literal
 from urllib.parse import quote, unquote
@@ -45,6 +46,10 @@ _TOKEN = re.compile(
     rb'|s:(?P<length>[0-9]{1,10}):"|a:[0-9]{1,10}:(?P<begin>\{)|(?P<end>\})'
 )
 _HANDLERS = ("php", "php_serialize")
+_PLAIN = range(-4, 17)
+"""
+The powers of ten of numbers that PHP writes without an exponent.
+"""
 
 
 @implementer(IFramework)
@@ -278,7 +283,25 @@ def _forPHP(value: Any) -> Any:
             int(key) if _isNumber(key) else key: _forPHP(item)
             for key, item in value.items()
         }
+    if isinstance(value, float):
+        return _Float(value)
     return [*map(_forPHP, value)] if isinstance(value, (list, tuple)) else value
+
+
+class _Float(float):
+    """
+    A number that is shown as PHP does, which takes a session for changed if it
+    would write it otherwise.
+    """
+
+    def __str__(self) -> str:
+        exact = Decimal(repr(float(self)))
+        power = exact.adjusted()
+        if not exact or power in _PLAIN:
+            return format(exact.normalize(), "f")
+        digits = exact.scaleb(-power).normalize()
+        point = "" if digits % 1 else ".0"
+        return f"{digits:f}{point}E{power:+d}"
 
 
 def _unfit(value: Any) -> str | None:
