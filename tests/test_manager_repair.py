@@ -133,6 +133,22 @@ class RepairTests(RepairCase):
         self.clock.pump([1.0] * 10)
         self.assertEqual(self.session["mine"], 1)
 
+    def test_muchLater(self) -> None:
+        """
+        Who comes back when the journal is gone writes what is newer than all
+        that was written before.
+        """
+        for number in range(3):
+            self.save(x=number)
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager._lives, {})
+        self.session = self.open()
+        copy = self.request()
+        self.save(mine=1)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "x": 2, "mine": 1})
+
     def test_meant(self) -> None:
         """
         What somebody deleted who knew it stays deleted, a logout is a logout

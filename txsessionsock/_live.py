@@ -80,7 +80,8 @@ class Live:
 
     def _load(self, document: Document) -> None:
         settings, now = self.settings, self.backend.now()
-        journal = Journal(settings.node, settings.repairWindow, now)
+        node, window = settings.node, settings.repairWindow
+        journal = Journal(node, window, now, settings.numbers)
         self.record = Record(self.backend.framework, document, journal)
         self.session = Session(self.id, self.record.copy, self)
         self.isLoaded = True

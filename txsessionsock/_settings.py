@@ -4,7 +4,7 @@ What a manager and its live sessions agree upon.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ class Settings:
         overwrite; L{None} if nothing is repaired, else for C{repairWindow}
         seconds after a write.
 
+    @ivar numbers: Those of all its writes.
+
     @ivar isStopping: Whether the process is about to end.
 
     @ivar began: Called when a new session was stored.
@@ -53,6 +55,7 @@ class Settings:
     recheckInterval: float
     node: str | None
     repairWindow: float
+    numbers: Iterator[int]
     isStopping: Callable[[], bool]
     began: Callable[[Live], None]
     changed: Callable[[Live], None]

@@ -11,8 +11,9 @@ from a copy that had the write has its stamp too, and whoever does not, has not.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
 from ._merge import MISSING, isNumber, merge
@@ -80,7 +81,13 @@ class Journal:
     The writes of one node to one session.
     """
 
-    def __init__(self, node: str | None, window: float = 5.0, now: float = 0.0) -> None:
+    def __init__(
+        self,
+        node: str | None,
+        window: float = 5.0,
+        now: float = 0.0,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         """
         @param node: What tells this node from others, and from itself before
             it was started anew; L{None} for one that repairs nothing and
@@ -90,10 +97,13 @@ class Journal:
             last made.
 
         @param now: When the session was loaded.
+
+        @param numbers: Each larger than all that the node has ever left in
+            this session; from 1 unless it had the session before.
         """
         self._node = node
         self._window = window
-        self._number = 0
+        self._numbers = count(1) if numbers is None else numbers
         self._entries: deque[_Entry] = deque()
         self._stamps: Stamps = {}
         # Until then, copies were taken that have no stamps, as far as we know.
@@ -103,8 +113,7 @@ class Journal:
         """
         @return: The number of an attempt to write.
         """
-        self._number += 1
-        return self._number
+        return next(self._numbers)
 
     def stamped(self, data: dict[str, Any], number: int, now: float) -> dict[str, Any]:
         """

@@ -9,6 +9,7 @@ when a session is read or written::
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from secrets import token_urlsafe
 from typing import Literal
 
@@ -107,6 +108,7 @@ class SessionManager:
             began=self._began,
             node=token_urlsafe(6) if repairs and not framework.readOnly else None,
             repairWindow=repairWindow,
+            numbers=count(1),
             isStopping=lambda: self._isStopping,
             changed=self._changed,
             gone=self._gone,
