@@ -216,6 +216,26 @@ class JournalTests(SynchronousTestCase):
         self.ends({"user": "eve"})
         self.assertEqual(self.place.data, {"user": "eve"})
 
+    def test_emptiedThenFilled(self) -> None:
+        """
+        What was there before does not come back with what is put into it then.
+        """
+        self.node.write(mine=1)
+        self.ends({})
+        self.ends({"flash": 1})
+        self.assertEqual(self.place.data, {"flash": 1})
+
+    def test_otherPerson(self) -> None:
+        """
+        Nor with what is written after somebody logged in or out.
+        """
+        copy = self.foreign()
+        self.node.write(mine=1)
+        self.place.stored = {**copy, "user": "eve"}
+        self.node.journal.seen(stampsIn(self.foreign()))
+        self.ends(self.foreign(), flash=1)
+        self.assertEqual(self.place.data, {"user": "eve", "n": 1, "flash": 1})
+
     def test_tooLate(self) -> None:
         """
         What was written longer ago than the window is no more known.

@@ -172,6 +172,19 @@ class RepairTests(RepairCase):
         self.assertEqual(self.holder.reasons, ["destroyed"])
         self.failureResultOf(self.session.save(), NoSuchSession)
 
+    def test_loggedOut(self) -> None:
+        """
+        What was written for somebody who logged out meanwhile is not there for
+        who comes next.
+        """
+        copy = self.request()
+        del copy["user"]
+        self.save(secret=1)
+        self.ends(copy)
+        self.ends(self.request(), user="eve")
+        self.ends(self.request(), seen=1)
+        self.assertEqual(self.stored(), {"user": "eve", "n": 1, "seen": 1})
+
     def test_answers(self) -> None:
         """
         What is sent while something is to be stored again waits for that, and

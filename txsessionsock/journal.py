@@ -179,9 +179,11 @@ class Journal:
 
     def seen(self, stamps: Stamps) -> None:
         """
-        A session is loaded that this node did not have.
+        A session is loaded that this node did not have, or that belongs to
+        somebody else than before.
         """
         self._stamps = stamps
+        self._entries.clear()
 
     def _see(self, stamps: Stamps, now: float) -> None:
         if not self._stamps:
@@ -209,7 +211,10 @@ class Journal:
         # all stamps, unless the copy may be so old that there were none.
         isBare = not stamps and now - self._bareUntil > self._window
         self._see(stamps, now)
-        if not lost or not theirs or isBare:
+        if not theirs or isBare:
+            self._entries.clear()
+            return theirs
+        if not lost:
             return theirs
         for entry in lost:
             theirs = _again(entry, theirs)
