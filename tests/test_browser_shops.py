@@ -20,6 +20,7 @@ from .webapplications import installed
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.browser,
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
     installed(["flask", "flask_session", "redis", "starlette", "uvicorn"]),

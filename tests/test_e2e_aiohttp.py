@@ -14,6 +14,7 @@ from .webapplications import installed, running, sharesSessions
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.redis,
     installed(["aiohttp", "aiohttp_session", "redis"]),
 ]

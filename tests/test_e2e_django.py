@@ -24,6 +24,7 @@ from .webapplications import installed, readsCookies, running, sharesSessions
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.redis,
     installed(["django", "redis", "django_redis"]),
 ]

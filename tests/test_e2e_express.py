@@ -33,7 +33,7 @@ from .visitors import Visitor
 from .webapplications import Scene, isRefused, running, sharesSessions
 
 
-pytestmark = [pytest.mark.e2e, pytest.mark.redis, expressIsThere]
+pytestmark = [pytest.mark.e2e, pytest.mark.webapps, pytest.mark.redis, expressIsThere]
 
 everyKind = pytest.mark.parametrize("kind", KINDS)
 

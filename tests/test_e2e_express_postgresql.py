@@ -22,7 +22,12 @@ from .servers import SECRET, inReactor, reactor
 from .webapplications import Scene, running, sharesSessions
 
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgresql, expressIsThere]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.webapps,
+    pytest.mark.postgresql,
+    expressIsThere,
+]
 
 TABLE = DIRECTORY / "node_modules/connect-pg-simple/table.sql"
 

@@ -21,6 +21,7 @@ from .webapplications import installed, readsCookies, running, sharesSessions
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.redis,
     installed(["flask", "flask_session", "flask_sqlalchemy", "redis"]),
 ]

@@ -26,7 +26,7 @@ from .servers import PATIENCE, inReactor, reactor
 from .webapplications import Scene, isRefused, running, sharesSessions
 
 
-pytestmark = [pytest.mark.e2e, pytest.mark.redis, installedPHP()]
+pytestmark = [pytest.mark.e2e, pytest.mark.webapps, pytest.mark.redis, installedPHP()]
 
 FRAMEWORKS = {
     "php": PHP(),

@@ -24,7 +24,7 @@ from .visitors import Refused
 from .webapplications import installed
 
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.webapps]
 
 SHARING = [
     pytest.param("express", marks=installedByNpm(EXAMPLES / "express")),

@@ -29,6 +29,7 @@ from .webapplications import Scene, installed, running, sharesSessions
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.redis,
     installed(["django", "redis", "flask", "flask_session", "flask_sqlalchemy"]),
 ]

@@ -14,6 +14,7 @@ from .webapplications import installed, readsCookies, running, sharesSessions
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.webapps,
     pytest.mark.redis,
     installed(["starlette", "starsessions", "redis", "uvicorn"]),
 ]

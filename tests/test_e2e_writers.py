@@ -16,7 +16,7 @@ from .webstores import APPLICATIONS
 from .writers import measure, traffic
 
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.webapps]
 
 SECONDS = 2.0
 
