@@ -5,6 +5,7 @@ Tests for L{txsessionsock.journal}.
 from __future__ import annotations
 
 from copy import deepcopy
+from math import inf, nan
 from typing import Any
 
 from hypothesis import given, settings
@@ -249,26 +250,31 @@ class JournalTests(SynchronousTestCase):
 
     def test_stamps(self) -> None:
         """
-        Other nodes' stamps are kept for a minute; what makes no sense is
-        dropped, and nothing of it is seen by the application.
+        Other nodes' stamps are kept for an hour, since their clocks may differ;
+        what makes no sense is dropped, and nothing of it is seen by the
+        application.
         """
         now = self.place.now
+        stamps = {"young": [7, now - 3599], "ahead": [7, now + 3599]}
         self.place.stored[STAMP] = {
-            "young": [7, now - 59],
-            "old": [7, now - 61],
+            **stamps,
+            "old": [7, now - 3601],
+            "far": [7, now + 3601],
             "odd": [None, 1],
             "odder": 5,
             "oddest": ["1", "2"],
             "true": [1],
         }
         self.node.write(mine=1)
-        self.assertEqual(
-            self.place.stored[STAMP], {"young": [7, now - 59], "one": [1, now]}
-        )
+        self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})
         odds: list[Any] = [5, [], "x", None, {1: [1, 1]}]
         for odd in odds:
             data = {STAMP: odd, "a": 1}
             self.assertEqual((stampsIn(data), data), ({}, {"a": 1}))
+        numbers = True, 0, -1, 1.5, 2**53, 10**400
+        times = True, -1, 2**53, 10**400, 1e308, inf, -inf, nan
+        for number, at in [(n, 1.0) for n in numbers] + [(1, at) for at in times]:
+            self.assertEqual(stampsIn({STAMP: {"x": [number, at]}}), {}, (number, at))
 
     def test_inDoubt(self) -> None:
         """

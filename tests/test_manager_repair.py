@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import inf, nan
 from typing import Any
 
 from zope.interface import alsoProvides
@@ -223,6 +224,21 @@ class RepairTests(RepairCase):
         self.settled(session.save())
         self.assertEqual(self.request()[STAMP], stamp)
         self.assertEqual(self.session["theirs"], 1)
+
+    def test_window(self) -> None:
+        """
+        How long changes are guarded is bounded; 0 is not at all.
+        """
+        for window in (-1.0, 60.1, inf, nan):
+            with self.assertRaises(ValueError):
+                self.newManager(repairWindow=window)
+        self.newManager(repairWindow=60)
+        self.manager = self.newManager(self.store, repair=True, repairWindow=0)
+        self.session = self.open()
+        self.save(mine=1)
+        self.run_(1)
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.assertEqual(self.manager._lives, {})
 
     def test_byDefault(self) -> None:
         """

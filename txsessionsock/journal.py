@@ -29,9 +29,20 @@ last write and when that was, in seconds since the epoch.
 
 Stamps = Mapping[str, tuple[int, float]]
 
-_STAMP_LIFETIME = 60.0
+_STAMP_LIFETIME = 3600.0
 """
-For how many seconds the stamp of another node is kept.
+For how many seconds the stamp of another node is kept: longer than anybody's
+clock is wrong, since a node whose stamp is dropped makes its writes again.
+"""
+
+_PERSISTENCE = 60.0
+"""
+For how many seconds writes are made again that somebody drops with the stamps.
+"""
+
+_MOST = 2**53
+"""
+What no number in a stamp reaches, as wherever JSON is read.
 """
 
 
@@ -49,9 +60,14 @@ def stampsIn(data: dict[str, Any]) -> Stamps:
     found: dict[str, tuple[int, float]] = {}
     for node, stamp in stamps.items():
         match stamp:
-            case [int(number), int(at) | float(at)] if isinstance(node, str):
+            case [int(number), int(at) | float(at)] if _makesSense(node, number, at):
                 found[node] = number, at
     return found
+
+
+def _makesSense(node: object, number: int, at: float) -> bool:
+    isReal = isinstance(node, str) and isNumber(number) and isNumber(at)
+    return isReal and 0 < number < _MOST and 0 <= at < _MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class Journal:
         stamps = {
             node: [number, at]
             for node, (number, at) in self._stamps.items()
-            if node != self._node and now - at < _STAMP_LIFETIME
+            if node != self._node and abs(now - at) < _STAMP_LIFETIME
         }
         # A whole number, since PHP writes others its own way, also who only reads.
         return {**data, STAMP: {**stamps, self._node: [number, int(now)]}}
@@ -221,9 +237,7 @@ class Journal:
         # Whoever took a copy meanwhile will drop it again; but somebody who
         # drops all stamps each time is to have it in the end.
         numbers = {
-            entry.number
-            for entry in lost
-            if stamps or now - entry.since < _STAMP_LIFETIME
+            entry.number for entry in lost if stamps or now - entry.since < _PERSISTENCE
         }
         self._entries = deque(
             replace(entry, at=now) if entry.number in numbers else entry

@@ -38,6 +38,8 @@ __all__ = ["Freshness", "SessionManager"]
 
 Freshness = Literal["strict", "tracked"]
 
+_LONGEST_WINDOW = 60.0
+
 
 class SessionManager:
     """
@@ -91,13 +93,15 @@ class SessionManager:
             Unless said otherwise, with an L{ISharedStore}.
 
         @param repairWindow: For how many seconds after it was stored a change
-            is guarded like that.
+            is guarded like that, 60 at most.
 
         @param unsavedLimit: How many bytes of sessions to keep that could not
             be stored and that nobody holds any more.
         """
         if freshness not in ("strict", "tracked"):
             raise ValueError(f"freshness is strict or tracked, not {freshness!r}")
+        if not 0 <= repairWindow <= _LONGEST_WINDOW:
+            raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
         self.framework = framework
         self._backend = Backend(store, framework, clockOf(reactor), storeTimeout)
         repairs = self._backend.isShared if repair is None else repair
