@@ -160,6 +160,33 @@ class JournalTests(SynchronousTestCase):
             self.place.now += 2
         self.assertEqual(self.place.data, {"user": "ada", "n": 1})
 
+    def test_countsWithoutStamps(self) -> None:
+        """
+        Somebody who drops stamps, and has counts as they were after one of our
+        writes, has all that was counted until then.
+        """
+        self.node.write(by={"n": 1})
+        copy = self.foreign()
+        self.node.write(by={"n": 2, "m": 1})
+        for _ in range(10):
+            self.ends({"user": "ada", "n": self.place.data["n"], "m": 1})
+            self.assertEqual(self.place.data, {"user": "ada", "n": 4, "m": 1})
+            self.place.now += 1
+        del copy[STAMP]
+        self.ends(copy)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 4, "m": 1})
+
+    def test_many(self) -> None:
+        """
+        Somebody who goes on writing old copies does not make it remember more
+        and more.
+        """
+        copy = {**self.foreign(), STAMP: {"other": [1, self.place.now]}}
+        for _ in range(6000):
+            self.node.write(by={"n": 1})
+        self.ends(copy)
+        self.assertEqual(self.place.data["n"], 5001)
+
     def test_bare(self) -> None:
         """
         A copy from before there were any stamps is just old, whichever node

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
-from ._merge import MISSING, isNumber, merge
+from ._merge import MISSING, isNumber, merge, same
 
 
 __all__ = ["STAMP", "Journal", "Stamps", "stampsIn"]
@@ -38,6 +38,12 @@ clock is wrong, since a node whose stamp is dropped makes its writes again.
 _PERSISTENCE = 60.0
 """
 For how many seconds writes are made again that somebody drops with the stamps.
+"""
+
+_MOST_ENTRIES = 5000
+"""
+How many writes are remembered at most: they would pile up as long as somebody
+goes on writing an old copy.
 """
 
 _MOST = 2**53
@@ -120,7 +126,7 @@ class Journal:
         self._node = node
         self._window = window
         self._numbers = count(1) if numbers is None else numbers
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[_Entry] = deque(maxlen=_MOST_ENTRIES)
         self._stamps: Stamps = {}
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
@@ -218,11 +224,6 @@ class Journal:
         @return: What should be stored: C{theirs} itself, if that is that.
         """
         last = stamps.get(self._node or "", (0, 0.0))[0]
-        lost = [
-            entry
-            for entry in self._entries
-            if entry.number > last and self._isRecent(entry, now)
-        ]
         # Who emptied the session, or made it anew, meant it; so did who dropped
         # all stamps, unless the copy may be so old that there were none.
         isBare = not stamps and now - self._bareUntil > self._window
@@ -230,20 +231,33 @@ class Journal:
         if not theirs or isBare:
             self._entries.clear()
             return theirs
+        lost = self._takeAfter(last, now)
         if not lost:
             return theirs
+        known = {} if stamps else _countsIn(lost, theirs)
+        repaired = dict(theirs)
         for entry in lost:
-            theirs = _again(entry, theirs)
+            _again(entry, repaired, known)
         # Whoever took a copy meanwhile will drop it again; but somebody who
         # drops all stamps each time is to have it in the end.
-        numbers = {
-            entry.number for entry in lost if stamps or now - entry.since < _PERSISTENCE
-        }
-        self._entries = deque(
-            replace(entry, at=now) if entry.number in numbers else entry
-            for entry in self._entries
+        self._entries.extend(
+            replace(entry, at=now)
+            if stamps or now - entry.since < _PERSISTENCE
+            else entry
+            for entry in lost
         )
-        return theirs
+        return repaired
+
+    def _takeAfter(self, last: int, now: float) -> list[_Entry]:
+        """
+        Take out the writes later than one, without those that are too old.
+        """
+        taken = []
+        while self._entries and self._entries[-1].number > last:
+            entry = self._entries.pop()
+            if self._isRecent(entry, now):
+                taken.append(entry)
+        return taken[::-1]
 
     def _isRecent(self, entry: _Entry, now: float) -> bool:
         return now - entry.at <= self._window
@@ -259,16 +273,36 @@ def _unlike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _again(entry: _Entry, theirs: dict[str, Any]) -> dict[str, Any]:
+def _countsIn(entries: list[_Entry], theirs: dict[str, Any]) -> dict[str, int]:
+    """
+    See by the counts which writes somebody had who left no stamps.
+
+    @return: For each count that is as we left it, after which write that was.
+    """
+    return {
+        key: entry.number
+        for entry in entries
+        for key in entry.increments
+        if key in theirs and same(theirs[key], entry.after.get(key, MISSING))
+    }
+
+
+def _again(entry: _Entry, data: dict[str, Any], known: Mapping[str, int]) -> None:
     """
     Make the changes of a write once more, where a value is what it was before.
+
+    @param known: See L{_countsIn}.
     """
+    keys = [key for key in entry.before | entry.after if key not in entry.increments]
+    there = {key: data[key] for key in keys if key in data}
     # As if theirs were the change and ours what was there: theirs wins.
-    merged = merge(entry.before, theirs, entry.after, deletionsWin=True)
+    merged = merge(entry.before, there, entry.after, deletionsWin=True)
+    for key in keys:
+        if key in merged:
+            data[key] = merged[key]
+        else:
+            data.pop(key, None)
     for key, by in entry.increments.items():
-        count = theirs.get(key, 0)
-        if isNumber(count):
-            merged[key] = count + by
-        elif key in theirs:
-            merged[key] = count
-    return merged
+        count = data.get(key, 0)
+        if isNumber(count) and entry.number > known.get(key, 0):
+            data[key] = count + by
