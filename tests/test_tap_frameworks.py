@@ -4,13 +4,19 @@ Tests for C{--framework} and C{--framework-option}.
 
 from __future__ import annotations
 
+import os
+
+from twisted.logger import capturedLogs, formatEvent
+
 from txsessionsock._twistd.framework import NAMES
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.flask import Flask, FlaskSession
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.interfaces import InvalidCredential
 from txsessionsock.stores.cookie import CookieStore
+from txsessionsock.stores.sql import FLASK_SESSION
 
+from .test_tap import desk
 from .test_tap_tables import ShopCase
 
 
@@ -79,6 +85,72 @@ class FrameworkTests(ShopCase):
         self.assertIsInstance(made._manager.framework, Flask)
         self.assertIsInstance(made._manager._backend._store, CookieStore)
 
+    def test_secret(self) -> None:
+        """
+        An application's secret cannot be made up; nor can it be for a signed
+        id, nor for Express in a table.
+        """
+        shop = self.shop()
+        del os.environ["SESSIONSOCK_SECRET"]
+        for options in (
+            ["--framework=flask"],
+            ["--framework=starlette"],
+            ["--framework=django-signed-cookies"],
+            ["--framework=django-db", shop],
+            ["--framework=flask-session", "--framework-option=signed=yes"],
+            ["--framework=express", "--store=postgresql://localhost/shop"],
+        ):
+            self.assertIn("application's secret: right is", self.refused(*options))
+        self.make("--framework=flask-session")
+
+    def test_elsewhere(self) -> None:
+        """
+        Stores that are ours alone are no place of an application's sessions:
+        that is said, with the place that was meant.
+        """
+        with capturedLogs() as logs:
+            self.make("--framework=php")
+            self.make("--framework=django", "--store=sqlite:own.db")
+            self.make("--framework=php", "--store=redis://localhost")
+            self.make("--framework=express")
+        said = [formatEvent(log) for log in logs if "in {kind}" in log["log_format"]]
+        self.assertEqual(len(said), 2)
+        self.assertIn("php application has its sessions in memory:", said[0])
+        self.assertIn("in sqlite:", said[1])
+        self.assertIn("table, --framework django-db", said[1])
+        theirs = self.shop(FLASK_SESSION, "flask.db")
+        self.assertIn("--table NAME", self.refused("--framework=flask-session", theirs))
+        self.assertNotIn("--table", self.refused("--framework=php", theirs))
+
+    def test_refused(self) -> None:
+        """
+        Why sockets have no session is said once for each reason, without what
+        they sent, until the first socket has one.
+        """
+        own = "--store=sqlite:own.db"
+        for options, reason, words in (
+            (["--framework=php", own], "missing", "'PHPSESSID'; if the page"),
+            (["--framework=php", own], "malformed", "none of php"),
+            (["--framework=php", own], "unknown", "be there as PHPREDIS_SESSION:ID"),
+            (["--framework=express", own], "bad-signature", "another secret"),
+            (["--framework=flask"], "bad-signature", "--secret-file"),
+        ):
+            with self.subTest(options=options, reason=reason):
+                sockets = self.make(*options, *desk("Desk"))._sockets
+                (refused,) = sockets.listeners.of("sinvalid")
+                (connected,) = sockets.listeners.of("sconnection")
+                with capturedLogs() as logs:
+                    refused(None, reason)
+                    refused(None, reason)
+                    refused(None, "timeout")
+                self.assertEqual(len(logs), 1)
+                self.assertIn(words, formatEvent(logs[0]))
+                connected(None, None)
+                self.assertEqual(sockets.listeners.of("sinvalid"), ())
+                self.assertEqual(sockets.listeners.of("sconnection"), ())
+        sockets = self.make("--framework=express", *desk("Desk"))._sockets
+        self.assertEqual(sockets.listeners.of("sinvalid"), ())
+
     def test_wrong(self) -> None:
         """
         What is wrong is said in one line, with what would be right.
@@ -87,7 +159,12 @@ class FrameworkTests(ShopCase):
             (["--framework", "rails"], "one of express, django, "),
             (["--framework=php", "--framework-option=ttl=5"], "handler, cookieName"),
             (["--framework=php", "--framework-option=prefix"], "name=value"),
-            (["--framework=php", "--framework-option=maxLifetime=x"], "no number"),
+            (["--framework=php", "--framework-option=maxLifetime=x"], "a number"),
+            (["--framework=php", "--framework-option=maxLifetime=-1"], "from 0"),
+            (["--framework=starsessions", "--framework-option=lifetime=nan"], "from 0"),
+            (["--framework=express", "--framework-option=maxAge=inf"], "from 0"),
+            (["--framework=django", "--framework-option=timeZone=Mars"], "such as"),
+            (["--framework=django", "--framework-option=timeZone=../UTC"], "such as"),
             (["--framework=php", "--framework-option=handler=igbinary"], "handler"),
             (["--framework=starsessions", "--framework-option=rolling=x"], "yes or no"),
             (["--framework=flask-session", "--framework-option=x=1"], "signed"),

@@ -20,7 +20,12 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from ._page import Page
-from .interfaces import NoSuchSession, SessionReplaced, StoreFailure
+from .interfaces import (
+    NoSuchSession,
+    SessionReplaced,
+    StoreFailure,
+    UndecodableSession,
+)
 
 
 __all__ = ["HeldChannel", "Refusal", "isHTTP2"]
@@ -58,7 +63,12 @@ class Refusal:
         """
         Say so in a log, unless it is nobody's fault.
         """
-        if self is _BROKEN:
+        if failure.check(UndecodableSession):
+            log.error(
+                "a page was not sent, because its session cannot be read: {why}",
+                why=failure.value,
+            )
+        elif self is _BROKEN:
             log.failure("a page was not sent, because of its session", failure)
         elif self is _OUTAGE:
             log.error(

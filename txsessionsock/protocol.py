@@ -27,7 +27,7 @@ from ._events import Listener
 from ._sessioned import Sessioned
 from ._wire import Equipment, Timer, Wire, overrides
 from .credentials import Credential, Origins
-from .interfaces import EndReason, InvalidReason, StoreFailure
+from .interfaces import EndReason, InvalidReason, StoreFailure, UndecodableSession
 from .manager import SessionManager
 from .messages import JSON, Messages, Raw
 from .session import Session
@@ -100,6 +100,8 @@ class _Application:
             return None
         if failure.check(StoreFailure):
             _log.error("the session store failed: {why}", why=failure.value)
+        elif failure.check(UndecodableSession):
+            _log.error("a session cannot be read: {why}", why=failure.value)
         else:
             _log.failure("a session socket failed", failure)
         return None

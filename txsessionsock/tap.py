@@ -18,6 +18,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
 from ._twistd.listening import Adopting, Sharing
@@ -31,6 +32,7 @@ from .interfaces import ISessionStore, ISignedCookies
 from .manager import SessionManager
 from .service import SessionSockService
 from .stores.cookie import CookieStore
+from .stores.memory import MemoryStore
 from .workers import Command, Workers
 
 
@@ -117,9 +119,12 @@ def _parts(
     elif isTable(options):
         store, closeStore = tableStoreAt(options, framework, reactor)
     else:
-        store, closeStore = storeAt(options["store"], reactor)
+        store, closeStore = storeAt(options["store"], reactor, elsewhere(options))
+        doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
+    if protocol is not None and not isinstance(store, MemoryStore):
+        explainRefusals(sockets, framework, options)
     return {
         "site": VisitedSite(root, reactor),
         "endpoints": [
@@ -181,6 +186,11 @@ def _secrets(options: Options) -> list[str]:
         source = f"--secret-file {path}"
     elif SECRET in os.environ:
         text, source = os.environ[SECRET], SECRET
+    elif name != "express" or isTable(options):
+        refuse(
+            f"--framework {name} needs the application's secret: right is"
+            f" --secret-file FILE, or the variable {SECRET}"
+        )
     else:
         _log.warn(
             "no secret given: one is made for this run, so sessions will not"

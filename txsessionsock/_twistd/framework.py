@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import Parameter, signature
+from math import inf
 from typing import Any
 
 from twisted.python.reflect import namedAny
@@ -140,7 +141,10 @@ def _value(text: str, kind: str, value: str) -> Any:
     for number, make in ("int", int), ("float", float):
         if number in kinds:
             try:
-                return make(value)
+                made = make(value)
             except ValueError:
-                refuse(f"--framework-option {text}: this is no number")
+                made = -1
+            if not 0 <= made < inf:
+                refuse(f"--framework-option {text}: right is a number, from 0")
+            return made
     return value

@@ -42,21 +42,23 @@ def isShared(place: str) -> bool:
     return not place.startswith("memory:")
 
 
-def storeAt(place: str, reactor: Any) -> Opened:
+def storeAt(place: str, reactor: Any, hint: str = "") -> Opened:
     """
+    @param hint: What else might be meant, if a file is not ours.
+
     @raise SystemExit: There cannot be one; with one line that says why.
     """
     kind, colon, where = place.partition(":")
     if kind == "memory" and colon and not where:
         return MemoryStore(reactor), None
     if kind == "sqlite" and where:
-        return _sqlite(where, reactor)
+        return _sqlite(where, reactor, hint)
     if kind.lower() in _REDIS and colon:
         return redisAt(place, reactor)
     refuse(f"--store is {_RIGHT}, not {_shown(place)}")
 
 
-def _sqlite(where: str, reactor: Any) -> Opened:
+def _sqlite(where: str, reactor: Any, hint: str) -> Opened:
     directory = Path(where).absolute().parent
     if not directory.is_dir():
         refuse(f"--store sqlite:{where}: there is no directory {directory}")
@@ -66,7 +68,7 @@ def _sqlite(where: str, reactor: Any) -> Opened:
             # Only then: what is created now would not belong to --uid.
             _checkFile(where)
     except (ValueError, SessionError) as error:
-        refuse(f"--store: {error}")
+        refuse(f"--store: {error}{hint}")
     return store, store.close
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import string
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from secrets import choice
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from txsessionsock.interfaces import (
     KEEP,
@@ -31,7 +31,7 @@ TWO_WEEKS = 14 * 86400
 _SESSION_ID = re.compile(r"[!#-+\--:<-\[\]-~]{8,256}")  # What a cookie can hold.
 _IN_NEW_IDS = string.ascii_lowercase + string.digits
 _EXPIRY = "_session_expiry"
-_EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def whoIsLoggedIn(data: dict[str, Any]) -> object:
@@ -65,7 +65,7 @@ class DjangoSessions(Sessions):
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
         self._saveEveryRequest = saveEveryRequest
-        self._timeZone = ZoneInfo(timeZone)
+        self._timeZone = _zone(timeZone)
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -111,6 +111,17 @@ class DjangoSessions(Sessions):
         if isinstance(expiry, (int, float)) and _isSeconds(expiry):
             return float(expiry)
         return self._cookieAge
+
+
+def _zone(name: str) -> tzinfo:
+    # This one is there, also where the system has no time zones.
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        problem = f"timeZone is a name such as Europe/Berlin, not {name!r}"
+    raise ValueError(problem)
 
 
 def _isSeconds(expiry: int | float) -> bool:

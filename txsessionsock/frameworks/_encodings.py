@@ -134,6 +134,10 @@ def decodePickle(raw: bytes) -> dict[str, Any]:
     except ValueError as error:
         problem = str(error)
     if problem is not None:
+        if not raw.startswith(b"\x80"):
+            raise UndecodableSession(
+                "the stored session is no pickle; say pickled=False"
+            )
         raise UndecodableSession(f"the stored pickle is not read: {problem}")
     if type(data) is not dict:
         raise UndecodableSession("the stored session is no dictionary")

@@ -100,7 +100,8 @@ class Django(DjangoSessions):
             return Document(decodePickle(raw), {})
         if raw.startswith(b"\x80"):
             raise UndecodableSession(
-                "the stored session is a pickle; to have those read, say pickled=True"
+                "the stored session is a pickle: say pickled=True (to twistd,"
+                " pickled=yes) to have those read, or have the cache write JSON"
             )
         return Document(decodeJSON(raw), {})
 
@@ -131,7 +132,9 @@ class _SignedSessions(DjangoSessions):
         try:
             plain, moment = unsigned(raw, self._secrets, self._salt)
         except BadSignature as error:
-            problem = _BadlySigned(f"the stored session is {error}")
+            problem = _BadlySigned(
+                f"the stored session is {error}; right is the application's SECRET_KEY"
+            )
         except ValueError as error:
             problem = UndecodableSession(f"the stored session is {error}")
         if problem is not None:

@@ -183,7 +183,10 @@ class FlaskSession(Prefixed):
             found = self._encoding.foreign(value)
             return value, None if found is None else f"with a {found} in it"
         if raw[:1] in _PICKLES and raw[-1:] == b".":
-            return None, "a pickle, as Flask-Session wrote them before 0.7"
+            return None, (
+                "a pickle, as Flask-Session wrote them before 0.7: say pickled=True"
+                " (to twistd, pickled=yes) to have those read"
+            )
         return None, "neither msgpack nor JSON"
 
     def dumps(self, document: Document, now: float) -> bytes:

@@ -138,7 +138,8 @@ class PHP(Prefixed):
         except RecursionError:
             problem = "nested too deeply"
         except (OverflowError, TypeError, ValueError):
-            problem = "not what PHP serializes"
+            handler = "php" if self._isSplit else "php_serialize"
+            problem = f"not what the handler {handler} writes; is it PHP's?"
         # Out here, what quotes the input is not the context.
         if problem is not None:
             raise UndecodableSession(f"the stored session is refused: {problem}")
