@@ -4,7 +4,10 @@ Tests for L{txsessionsock.protocol}: what is sent and received, and how much.
 
 from __future__ import annotations
 
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+
 from txsessionsock.messages import Raw
+from txsessionsock.protocol import SessionSocketProtocol
 from txsessionsock.sockets import Limits
 
 from .wires import Browser, SocketCase
@@ -85,6 +88,29 @@ class SendingTests(SocketCase):
         browser.flush()
         assert browser.closed is not None
         self.assertEqual(browser.closed[0], 1009)
+
+
+class UndecodableTests(SocketCase):
+    """
+    Sessions that cannot be read.
+    """
+
+    def test_logged(self) -> None:
+        """
+        Unless somebody listens, the log has one line, without the session.
+        """
+        self.putRaw(b"s3cret")
+        self.serve(SessionSocketProtocol)
+        with capturedLogs() as logs:
+            self.assertClosed(self.browse(), 1011, "session failed")
+        self.assertEqual(self.flushLoggedErrors(), [])
+        (said,) = (formatEvent(log) for log in logs if log["log_level"] > LogLevel.info)
+        self.assertIn("a session cannot be read: ", said)
+        self.assertNotIn("s3cret", said)
+        self.factory.on("serror", lambda client, failure: None)
+        with capturedLogs() as logs:
+            self.browse()
+        self.assertNotIn("cannot be read", "".join(map(formatEvent, logs)))
 
 
 class Producer:

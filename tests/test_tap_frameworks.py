@@ -131,8 +131,9 @@ class FrameworkTests(ShopCase):
         for options, reason, words in (
             (["--framework=php", own], "missing", "'PHPSESSID'; if the page"),
             (["--framework=php", own], "malformed", "none of php"),
-            (["--framework=php", own], "unknown", "be there as PHPREDIS_SESSION:ID"),
-            (["--framework=express", own], "bad-signature", "another secret"),
+            (["--framework=php", own], "unknown", "would be PHPREDIS_SESSION:…"),
+            (["--framework=flask-session", own], "unknown", "(signed=yes)"),
+            (["--framework=express", own], "bad-signature", "by our secret"),
             (["--framework=flask"], "bad-signature", "--secret-file"),
         ):
             with self.subTest(options=options, reason=reason):

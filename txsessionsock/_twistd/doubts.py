@@ -23,6 +23,7 @@ from .options import Options
 __all__ = ["doubtStore", "explainRefusals"]
 
 _TABLES = {"django": "--framework django-db", "flask-session": "--table NAME"}
+_SIGNS = "flask-session"
 
 _log = Logger()
 
@@ -64,14 +65,15 @@ def explainRefusals(
         " same host, and is that its name (--cookie)?",
         "malformed": f"{cookie} of a socket is none of {name}; is that what the"
         " application is (--framework), and is it the application's (--cookie)?",
-        "bad-signature": f"{cookie} of a socket is signed with another secret; right"
+        "bad-signature": f"{cookie} of a socket is not signed by our secret; right"
         " is the application's (--secret-file)",
     }
     if not ISignedCookies.providedBy(framework):
-        key = framework.key(SessionID("ID"))
+        key = framework.key(SessionID("…"))
+        isSigned = " or are ids signed there (signed=yes)?" if name == _SIGNS else ""
         reasons["unknown"] = (
-            f"{cookie} of a socket names a session that is not in the store; it would"
-            f" be there as {key}: are --store and --framework-option right?"
+            f"{cookie} of a socket names a session that is not in the store, where it"
+            f" would be {key}: are --store and --framework-option right?{isSigned}"
         )
 
     def refused(client: object, reason: InvalidReason) -> None:
