@@ -138,7 +138,7 @@ class JournalTests(SynchronousTestCase):
         self.node.write(first=1)
         copy = self.foreign()
         self.node.write(mine=1)
-        for _ in range(10):
+        for _ in range(40):
             self.place.stored = copy
             copy = self.foreign()
             self.node.repair()
@@ -268,12 +268,41 @@ class JournalTests(SynchronousTestCase):
         """
         What was written longer ago than the window is no more known.
         """
-        copy = self.foreign()
+        copy = {**self.foreign(), STAMP: {"other": [1, self.place.now]}}
         self.node.write(mine=1)
+        self.place.now += 3
+        self.node.write(more=1)
+        self.assertEqual(self.node.journal.until(), self.place.now + 5)
+        self.place.now += 2
+        self.ends(copy)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 1, "mine": 1, "more": 1})
         self.place.now += 5.1
-        self.node.write(other=1)
         self.ends(copy)
         self.assertEqual(self.place.data, {"user": "ada", "n": 1})
+
+    def test_noNumber(self) -> None:
+        """
+        Nothing is added to what somebody made no number, or only looks like
+        one.
+        """
+        for odd in ("1", True, None):
+            copy = self.foreign()
+            self.node.write(by={"n": 1})
+            self.ends(copy, n=odd)
+            self.assertIs(self.place.data["n"], odd)
+            self.place.stored = {"n": 1}
+
+    def test_loadedWithStamps(self) -> None:
+        """
+        A copy without stamps may be from before the session was loaded.
+        """
+        copy = self.foreign()
+        Node("two", self.place).write(theirs=1)
+        self.node = Node("one", self.place, now=self.place.now)
+        self.node.journal.seen(stampsIn(self.foreign()))
+        self.node.write(mine=1)
+        self.ends(copy)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 1, "mine": 1})
 
     def test_stamps(self) -> None:
         """
@@ -294,6 +323,9 @@ class JournalTests(SynchronousTestCase):
         }
         self.node.write(mine=1)
         self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})
+        self.assertIs(type(self.place.stored[STAMP]["one"][1]), int)
+        again = self.node.journal.stamped({}, 2, now)
+        self.assertEqual(again, {STAMP: {**stamps, "one": [2, now]}})
         odds: list[Any] = [5, [], "x", None, {1: [1, 1]}]
         for odd in odds:
             data = {STAMP: odd, "a": 1}

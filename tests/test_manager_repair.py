@@ -14,7 +14,6 @@ from zope.interface import alsoProvides
 
 from txsessionsock.interfaces import ISharedStore, NoSuchSession, StoreTimeout
 from txsessionsock.journal import STAMP
-from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
@@ -22,7 +21,6 @@ from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 from txsessionsock.stores.sqlite import SQLiteStore
-from txsessionsock.testing import UnwatchableStore
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -105,50 +103,6 @@ class RepairTests(RepairCase):
             self.ends(copy)
             self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.assertEqual(self.holder.keys, [])
-
-    def test_afterTheLast(self) -> None:
-        """
-        Also what the last socket stored when it left is guarded for a while,
-        and no longer.
-        """
-        copy = self.request()
-        self.session["mine"] = 1
-        self.settled(self.manager.release(self.session, self.holder), 0)
-        self.clock.advance(3)
-        self.ends(copy)
-        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
-        self.clock.pump([1.0] * 10)
-        self.assertEqual(self.manager._lives, {})
-        self.assertQuiet()
-
-    def test_openedAgain(self) -> None:
-        """
-        Who comes back in that time finds the session, and its journal.
-        """
-        copy = self.request()
-        self.session["mine"] = 1
-        self.settled(self.manager.release(self.session, self.holder), 0)
-        self.session = self.open()
-        self.ends(copy)
-        self.assertEqual(self.session["mine"], 1)
-        self.clock.pump([1.0] * 10)
-        self.assertEqual(self.session["mine"], 1)
-
-    def test_muchLater(self) -> None:
-        """
-        Who comes back when the journal is gone writes what is newer than all
-        that was written before.
-        """
-        for number in range(3):
-            self.save(x=number)
-        self.settled(self.manager.release(self.session, self.holder), 0)
-        self.clock.pump([1.0] * 10)
-        self.assertEqual(self.manager._lives, {})
-        self.session = self.open()
-        copy = self.request()
-        self.save(mine=1)
-        self.ends(copy)
-        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "x": 2, "mine": 1})
 
     def test_meant(self) -> None:
         """
@@ -286,47 +240,6 @@ class RepairTests(RepairCase):
         self.clock.pump([0.1] * 5)
         self.assertEqual(self.stored(), {"user": "ada", "n": 4})
         self.assertEqual((self.session["n"], session["n"]), (4, 4))
-
-
-class UnwatchableTests(RepairCase):
-    """
-    A store that does not tell who overwrites what.
-    """
-
-    def newManager(self, store: Any = None, **options: Any) -> SessionManager:
-        store = UnwatchableStore(store or self.newStore())
-        return super().newManager(store, **options)
-
-    def test_nobodyAsks(self) -> None:
-        """
-        What is overwritten comes back soon, while it is guarded; then the
-        session is read as seldom as before.
-        """
-        copy = self.request()
-        self.save(mine=1)
-        for _ in range(3):
-            self.putRaw(json.dumps(copy).encode())
-            self.run_(0.3)
-            self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
-        self.run_(6)
-        del self.store.calls[:]
-        self.run_(20)
-        self.assertEqual(self.calls("load"), 2)
-
-    def test_nobodyIsThere(self) -> None:
-        """
-        Also when the last socket has left.
-        """
-        copy = self.request()
-        self.session["mine"] = 1
-        self.settled(self.manager.release(self.session, self.holder), 0)
-        self.run_(2)
-        self.putRaw(json.dumps(copy).encode())
-        self.run_(0.3)
-        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
-        self.run_(20)
-        self.assertEqual(self.manager._lives, {})
-        self.assertQuiet()
 
 
 class DoubtTests(RepairCase):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_repair -*-
+# -*- test-case-name: tests.test_manager_guarding -*-
 """
 Staying with one live session for a while after it was stored, in case somebody
 overwrites that.
@@ -32,8 +32,7 @@ class Guarding:
         For how many seconds there is something to guard.
         """
         live = self._live
-        isMeant = live.reason is None and live.isLoaded
-        if not isMeant or live.settings.node is None or live.settings.isStopping():
+        if not live.isLoaded or live.settings.isStopping():
             return 0.0
         return live.record.journal.until() - live.backend.now()
 

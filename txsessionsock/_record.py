@@ -200,10 +200,7 @@ class Record:
             return []
         for attempt in self._timedOut.values():
             if attempt.number == last:
-                stored = self.stored
-                changed = self._landedLate(attempt, Stored(attempt.new, None))
-                self.stored = stored
-                return changed
+                return self._landedLate(attempt, Stored(attempt.new, None))
         # Who wrote had not got it, so it is still to be stored.
         self._giveBack()
         return []

@@ -147,7 +147,7 @@ class Journal:
         stamps = {
             node: [number, at]
             for node, (number, at) in self._stamps.items()
-            if node != self._node and abs(now - at) < _STAMP_LIFETIME
+            if abs(now - at) < _STAMP_LIFETIME
         }
         # A whole number, since PHP writes others its own way, also who only reads.
         return {**data, STAMP: {**stamps, self._node: [number, int(now)]}}

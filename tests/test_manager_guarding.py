@@ -1,0 +1,139 @@
+"""
+Tests for L{txsessionsock._guarding}: how long somebody sees to it that what was
+stored is not overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from txsessionsock.interfaces import StoreUnavailable
+from txsessionsock.manager import SessionManager
+from txsessionsock.testing import UnwatchableStore
+
+from .managing import KEY, SID, Recorder
+from .test_manager_repair import RepairCase
+
+
+class GuardingTests(RepairCase):
+    """
+    Sockets leave, and come back.
+    """
+
+    def test_afterTheLast(self) -> None:
+        """
+        Also what the last socket stored when it left is guarded for a while,
+        and no longer.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.clock.advance(3)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
+
+    def test_endsMeanwhile(self) -> None:
+        """
+        With its session, or with the process, guarding ends.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        for _ in range(2):
+            self.clock.advance(1)
+            self.ends(copy)
+        self.successResultOf(self.place.destroy(KEY))
+        self.clock.advance(0)
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
+        self.put(user="ada")
+        self.session = self.open()
+        self.save(mine=1)
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.assertEqual(len(self.manager._lives), 1)
+        self.successResultOf(self.manager.stop())
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
+
+    def test_neverOpened(self) -> None:
+        """
+        What could not be loaded has nothing to guard.
+        """
+        manager = self.newManager(store := self.newStore(), repair=True)
+        store.fail(StoreUnavailable())
+        self.failureResultOf(manager.open(SID, Recorder()), StoreUnavailable)
+        self.assertEqual(manager._lives, {})
+
+    def test_openedAgain(self) -> None:
+        """
+        Who comes back in that time finds the session, and its journal.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.session = self.open()
+        self.ends(copy)
+        self.assertEqual(self.session["mine"], 1)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.session["mine"], 1)
+
+    def test_muchLater(self) -> None:
+        """
+        Who comes back when the journal is gone writes what is newer than all
+        that was written before.
+        """
+        for number in range(3):
+            self.save(x=number)
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager._lives, {})
+        self.session = self.open()
+        copy = self.request()
+        self.save(mine=1)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "x": 2, "mine": 1})
+
+
+class UnwatchableTests(RepairCase):
+    """
+    A store that does not tell who overwrites what.
+    """
+
+    def newManager(self, store: Any = None, **options: Any) -> SessionManager:
+        store = UnwatchableStore(store or self.newStore())
+        return super().newManager(store, **options)
+
+    def test_nobodyAsks(self) -> None:
+        """
+        What is overwritten comes back soon, while it is guarded; then the
+        session is read as seldom as before.
+        """
+        copy = self.request()
+        self.save(mine=1)
+        for _ in range(3):
+            self.putRaw(json.dumps(copy).encode())
+            self.run_(0.3)
+            self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(6)
+        del self.store.calls[:]
+        self.run_(20)
+        self.assertEqual(self.calls("load"), 2)
+
+    def test_nobodyIsThere(self) -> None:
+        """
+        Also when the last socket has left.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.run_(2)
+        self.putRaw(json.dumps(copy).encode())
+        self.run_(0.3)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(20)
+        self.assertEqual(self.manager._lives, {})
+        self.assertQuiet()
