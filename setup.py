@@ -41,7 +41,6 @@ webapps = [
     "flask",
     "flask-session>=0.8,<0.9",
     "flask-sqlalchemy",
-    "flask-sqlalchemy",
     "redis",
     "starlette",
     "starsessions",
