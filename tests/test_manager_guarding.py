@@ -123,6 +123,21 @@ class UnwatchableTests(RepairCase):
         self.run_(20)
         self.assertEqual(self.calls("load"), 2)
 
+    def test_neverRead(self) -> None:
+        """
+        Also where nobody looks otherwise.
+        """
+        self.manager = self.newManager(self.store, repair=True, recheckInterval=0)
+        self.session = self.open()
+        copy = self.request()
+        self.save(mine=1)
+        self.putRaw(json.dumps(copy).encode())
+        self.run_(0.3)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(6)
+        self.settled(self.manager.release(self.session, self.holder))
+        self.assertEqual(self.manager._lives, {})
+
     def test_nobodyIsThere(self) -> None:
         """
         Also when the last socket has left.

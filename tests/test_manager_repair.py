@@ -104,6 +104,31 @@ class RepairTests(RepairCase):
             self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.assertEqual(self.holder.keys, [])
 
+    def test_update(self) -> None:
+        """
+        So does what C{update} changed; what was stored again is not stored once
+        more.
+        """
+        copy = self.request()
+        self.settled(self.session.update(lambda data: data.update(mine=1)))
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        written = self.calls("replace")
+        self.settled(self.session.update(len))
+        self.assertEqual(self.calls("replace"), written)
+
+    def test_stampedBefore(self) -> None:
+        """
+        Who loads a session knows nothing of copies that are older.
+        """
+        copy = self.request()
+        self.save(first=1)
+        self.settled(self.manager.release(self.session, self.holder), 10)
+        self.session = self.open()
+        self.save(mine=1)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+
     def test_meant(self) -> None:
         """
         What somebody deleted who knew it stays deleted, a logout is a logout

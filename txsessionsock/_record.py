@@ -165,15 +165,14 @@ class Record:
             )
         )
         data = theirs.data
-        self.isRepairing = False
         if same(identify(self.copy.stored), they):
-            data = self.journal.repaired(theirs.data, stamps, now)
-            self.isRepairing = data is not theirs.data
-            if self.isRepairing:
-                # What is sent now waits for that, as it would for a change.
-                self.copy.number += 1
+            data = self.journal.repaired(data, stamps, now)
         else:
             self.journal.seen(stamps)
+        self.isRepairing = data is not theirs.data
+        if self.isRepairing:
+            # What is sent now waits for that, as it would for a change.
+            self.copy.number += 1
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
