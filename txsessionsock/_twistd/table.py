@@ -79,7 +79,10 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> Opened:
     except ImportError as error:
         refuse(f"--store {_kind(options)}: {error}")
     except (ValueError, SessionError) as error:
-        refuse(f"--store: {error}; right is the database of {options['framework']}")
+        refuse(
+            f"--store: {error}; right is the database where the application"
+            f" ({options['framework']}) has made its table, or --table NAME"
+        )
     if options["cache"]:
         cache, _ = redisAt(options["cache"], reactor, "--cache")
         store = CachedStore(store, cache, framework.cacheKey, reactor)
