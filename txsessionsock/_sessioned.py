@@ -121,7 +121,7 @@ class Sessioned(WebSocketServerProtocol):
             super().processHandshake()
             return
         _log.warn(
-            "refused a page of {origins!r}; it is not listed in origins",
+            "refused a page of {origins!r}; it is not listed in origins (--origin)",
             origins=handshake.headers["origin"],
         )
         self.failHandshake("origin not allowed", 403)
