@@ -106,6 +106,15 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(sorted(self.due), ["a", "b"])
         self.assertEqual(self.deadlines._heap, [])
 
+    def test_putOff(self) -> None:
+        """
+        To put a deadline off costs nothing until it comes.
+        """
+        for _ in range(50):
+            self.clock.advance(0.01)
+            self.expect("a", 1000.0)
+        self.assertEqual(len(self.deadlines._heap), 1)
+
     @given(
         st.lists(
             st.tuples(st.sampled_from("abc"), st.none() | st.integers(-1, 9))

@@ -178,14 +178,17 @@ class JournalTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """
-        Somebody who goes on writing old copies does not make it remember more
-        and more.
+        Nothing makes it remember more and more, not even somebody who goes on
+        writing old copies.
         """
         copy = {**self.foreign(), STAMP: {"other": [1, self.place.now]}}
         for _ in range(6000):
             self.node.write(by={"n": 1})
         self.ends(copy)
         self.assertEqual(self.place.data["n"], 5001)
+        self.place.now += 6
+        self.node.write(mine=1)
+        self.assertEqual(len(self.node.journal._entries), 1)
 
     def test_bare(self) -> None:
         """

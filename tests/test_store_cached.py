@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -108,6 +108,14 @@ class UnwatchableContractTests(_Case, StoreContract, SynchronousTestCase):
         self.assertFalse(IWatchableStore.providedBy(self.store))
 
 
+class _ClosableStore(FlakyStore):
+    isClosed = False
+
+    def close(self) -> Deferred[None]:
+        self.isClosed = True
+        return succeed(None)
+
+
 class CopyTests(_Case, SynchronousTestCase):
     """
     What becomes of the copies.
@@ -115,8 +123,8 @@ class CopyTests(_Case, SynchronousTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.flaky = FlakyStore(self.rows)
-        self.flakyCache = FlakyStore(self.cache)
+        self.flaky = _ClosableStore(self.rows)
+        self.flakyCache = _ClosableStore(self.cache)
         self.store = self.open(self.flaky, self.flakyCache)
         self.have(self.rows, "k", b"1")
         self.copy()
@@ -155,6 +163,9 @@ class CopyTests(_Case, SynchronousTestCase):
         self.assertTrue(self.hasCopy())
         self.successResultOf(self.replace())
         self.assertFalse(self.hasCopy())
+        self.copy()
+        self.successResultOf(self.store.load("k"))
+        self.assertTrue(self.hasCopy())
         changes: list[Callable[[], Deferred[Any]]] = [
             lambda: self.store.touch("k", 10.0),
             lambda: self.store.destroy("k"),
@@ -162,9 +173,9 @@ class CopyTests(_Case, SynchronousTestCase):
             lambda: self.store.create("k", b"3", FOREVER),
         ]
         for change in changes:
-            self.copy()
             self.successResultOf(change())
             self.assertFalse(self.hasCopy())
+            self.copy()
         key = CACHED("k2")
         self.assertIsNotNone(self.successResultOf(self.cache.load(key)))
 
@@ -265,7 +276,7 @@ class CopyTests(_Case, SynchronousTestCase):
 
     def test_triedAgain(self) -> None:
         """
-        It is tried each second, and said once.
+        It is tried each second, and said once each time.
         """
         with capturedLogs() as logs:
             self.lostCache()
@@ -277,20 +288,25 @@ class CopyTests(_Case, SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertFalse(self.hasCopy())
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.successResultOf(self.store.touch("k", KEEP))
+        self.flakyCache.fail(StoreUnavailable("gone"))
+        with capturedLogs() as logs:
+            self.clock.pump([1.0] * 3)
+        self.assertEqual(len(logs), 1)
 
     def test_close(self) -> None:
         """
-        What is to be deleted is deleted at the end; if that is impossible, it
-        ends all the same.
+        What is to be deleted is deleted at the end; both stores are closed.
         """
         self.lostCache()
         self.flakyCache.heal()
         self.successResultOf(self.store.close())
         self.assertFalse(self.hasCopy())
+        self.assertTrue(self.flaky.isClosed and self.flakyCache.isClosed)
 
     def test_closeInVain(self) -> None:
         """
-        If that is impossible, it ends all the same.
+        What cannot be deleted does not keep it from ending.
         """
         self.lostCache()
         self.successResultOf(self.store.close())
