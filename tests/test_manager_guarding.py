@@ -123,6 +123,15 @@ class UnwatchableTests(RepairCase):
         self.run_(20)
         self.assertEqual(self.calls("load"), 2)
 
+    def test_seldom(self) -> None:
+        """
+        That takes some questions for each write, not ever so many.
+        """
+        self.save(mine=1)
+        del self.store.calls[:]
+        self.run_(5)
+        self.assertIn(self.calls("load"), range(2, 8))
+
     def test_neverRead(self) -> None:
         """
         Also where nobody looks otherwise.
@@ -145,9 +154,9 @@ class UnwatchableTests(RepairCase):
         copy = self.request()
         self.session["mine"] = 1
         self.settled(self.manager.release(self.session, self.holder), 0)
-        self.run_(2)
+        self.run_(4.5)
         self.putRaw(json.dumps(copy).encode())
-        self.run_(0.3)
+        self.run_(0.49)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.run_(20)
         self.assertEqual(self.manager._lives, {})

@@ -37,7 +37,7 @@ After how many seconds at the soonest to ask about a deadline.
 
 _GUARDED = 0.25
 """
-Every how many seconds to see whether something was overwritten.
+After how many seconds at the soonest to see whether something was overwritten.
 """
 
 
@@ -208,13 +208,17 @@ class Reading:
     def expectNothing(self) -> None:
         """
         Look now and then, if the store does not tell what others do; more
-        often while something is guarded.
+        often while something is guarded, first of all soon after it was
+        stored, and last just before it is guarded no more.
         """
         if self._backend.isWatchable and not self._isBlind:
             return
         interval = self._live.settings.recheckInterval
-        if self._live.guarding.left > 0:
-            interval = min(interval or _GUARDED, _GUARDED)
+        left = self._live.guarding.left
+        if left > _GUARDED:
+            elapsed = self._live.settings.repairWindow - left
+            soon = min(max(elapsed, _GUARDED), left - _GUARDED / 2)
+            interval = min(interval or soon, soon)
         due = self._backend.now() + interval
         if self._recheckCall is None or self._recheckCall.getTime() > due:
             self._recheckAfter(interval)

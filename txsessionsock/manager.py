@@ -110,7 +110,8 @@ class SessionManager:
             saveInterval=saveInterval,
             recheckInterval=recheckInterval,
             began=self._began,
-            node=token_urlsafe(6) if repairs and not framework.readOnly else None,
+            # With a letter: PHP takes what looks like a number for one.
+            node=f"n{token_urlsafe(6)}" if repairs and not framework.readOnly else None,
             repairWindow=repairWindow,
             numbers=count(1),
             isStopping=lambda: self._isStopping,
