@@ -149,30 +149,8 @@ class Record:
         theirs = self._framework.loads(current.raw, now)
         stamps = stampsIn(theirs.data)
         found = self._findAttempt(stamps)
-        identify = self._framework.identity
-        we, they = identify(self.copy.data), identify(theirs.data)
-        if we is not None and they is not None and we != they:
-            raise SessionReplaced("the session is somebody else's now")
-        # Or a login that one side ended would be back with what the other
-        # side changed in it.
-        hasEnded = we is None or they is None
-        isBack = (
-            hasEnded
-            and identify(self.copy.stored) is not None
-            and (
-                identify(merge(self.copy.stored, self.copy.collected, theirs.data))
-                is not None
-            )
-        )
-        data = theirs.data
-        if same(identify(self.copy.stored), they):
-            data = self.journal.repaired(data, stamps, now)
-        else:
-            self.journal.seen(stamps)
-        self.isRepairing = data is not theirs.data
-        if self.isRepairing:
-            # What is sent now waits for that, as it would for a change.
-            self.copy.number += 1
+        isBack = self._bringsLoginBack(theirs.data)
+        data = self._repaired(theirs.data, stamps, now)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
@@ -186,6 +164,42 @@ class Record:
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
         return [*found, *(key for key in merged if key not in found)]
+
+    def _bringsLoginBack(self, theirs: dict[str, Any]) -> bool:
+        """
+        Whether a login that one side ended would be back with what the other
+        side changed in it.
+
+        @raise SessionReplaced: Two people are logged in.
+        """
+        identify = self._framework.identity
+        we, they = identify(self.copy.data), identify(theirs)
+        if we is not None and they is not None:
+            if we != they:
+                raise SessionReplaced("the session is somebody else's now")
+            return False
+        if identify(self.copy.stored) is None:
+            return False
+        merged = merge(self.copy.stored, self.copy.collected, theirs)
+        return identify(merged) is not None
+
+    def _repaired(
+        self, theirs: dict[str, Any], stamps: Stamps, now: float
+    ) -> dict[str, Any]:
+        """
+        What should be stored, with what somebody overwrote of ours.
+        """
+        identify = self._framework.identity
+        if not same(identify(self.copy.stored), identify(theirs)):
+            self.journal.seen(stamps)
+            self.isRepairing = False
+            return theirs
+        repaired = self.journal.repaired(theirs, stamps, now)
+        self.isRepairing = repaired is not theirs
+        if self.isRepairing:
+            # What is sent now waits for that, as it would for a change.
+            self.copy.number += 1
+        return repaired
 
     def _findAttempt(self, stamps: Stamps) -> list[str]:
         """
