@@ -36,7 +36,7 @@ test = [
 webapps = [
     "aiohttp",
     "aiohttp-session",
-    "django>=5,<6",
+    "django>=5.2",
     "django-redis",
     "flask",
     "flask-session>=0.8,<0.9",
