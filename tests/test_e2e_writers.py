@@ -66,7 +66,9 @@ async def test_withoutRepair(name: str) -> None:
     assert len(figures.lost) > 5
 
 
-@everyone
+# The requests of cached_db may find a copy that another one stored late, as they
+# may without us, and delete what is not in it.
+@_each(name for name in APPLICATIONS if name != "Django, cached_db")
 @inReactor
 async def test_deleted(name: str) -> None:
     """

@@ -42,6 +42,15 @@ __all__ = ["CachedStore"]
 
 _T = TypeVar("_T")
 
+_AGAIN = (0.05, 0.25, 1.0)
+"""
+After how many seconds a copy is deleted once more, each time: the web
+application may have read the session before we changed it, and stored the copy
+after we deleted it.
+"""
+
+_LAST = len(_AGAIN) - 1
+
 _NOTHING_DONE = NoSuchSession, SessionConflict, StoreUnavailable, StoreError
 
 
@@ -67,7 +76,6 @@ class CachedStore:
         cache: ISessionStore,
         cacheKey: Callable[[str], str],
         reactor: IReactorTime | None = None,
-        again: float = 1.0,
     ) -> None:
         """
         @param sessions: Where the sessions are.
@@ -77,15 +85,10 @@ class CachedStore:
         @param cacheKey: Tells the key of a copy from that of its session.
 
         @param reactor: The global reactor unless said otherwise.
-
-        @param again: After how many seconds a copy is deleted once more: the
-            web application may have read the session before we changed it, and
-            stored the copy after we deleted it.
         """
         self._sessions, self._cache = sessions, cache
         self._cacheKey = cacheKey
         self._reactor = clockOf(reactor)
-        self._again = again
         # By key, what may have a copy that is older than the session.
         self._doubtful: dict[str, object] = {}
         self._timers: dict[str, IDelayedCall] = {}
@@ -171,20 +174,20 @@ class CachedStore:
 
     # What is deleted once more.
 
-    def _later(self, key: str) -> None:
-        timer = self._timers.get(key)
+    def _later(self, key: str, turn: int = 0) -> None:
+        timer = self._timers.pop(key, None)
         if timer is not None:
-            timer.reset(self._again)
-        elif not self._isClosed:
+            timer.cancel()
+        if not self._isClosed:
             self._timers[key] = self._reactor.callLater(
-                self._again, self._timeToDelete, key
+                _AGAIN[turn], self._timeToDelete, key, turn
             )
 
-    def _timeToDelete(self, key: str) -> None:
+    def _timeToDelete(self, key: str, turn: int) -> None:
         del self._timers[key]
-        Deferred.fromCoroutine(self._deleteAgain(key))
+        Deferred.fromCoroutine(self._deleteAgain(key, turn))
 
-    async def _deleteAgain(self, key: str) -> None:
+    async def _deleteAgain(self, key: str, turn: int) -> None:
         try:
             # What is in doubt happens, if at all, before this is answered.
             await (self._load(key) if key in self._doubtful else self._delete(key))
@@ -195,16 +198,20 @@ class CachedStore:
                     why=error,
                 )
             self._isFailing = True
-            self._later(key)
+            turn = _LAST
         else:
             self._isFailing = False
+            turn += 1
+        # Unless the session was changed meanwhile.
+        if turn <= _LAST and key not in self._timers:
+            self._later(key, turn)
 
     async def _close(self) -> None:
         self._isClosed = True
         timers, self._timers = self._timers, {}
         for timer in timers.values():
             timer.cancel()
-        again = map(self._deleteAgain, timers)
+        again = [self._deleteAgain(key, _LAST) for key in timers]
         await DeferredList([Deferred.fromCoroutine(each) for each in again])
         for store in self._sessions, self._cache:
             # Which no ISessionStore needs to have.
