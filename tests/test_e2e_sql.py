@@ -68,8 +68,7 @@ class File(Place):
 
 class Server(Place):
     def __init__(self) -> None:
-        # Skips the test if there is none.
-        from . import postgresserver  # noqa: PLC0415
+        from . import postgresserver  # noqa: PLC0415  # it skips
 
         self._server = postgresserver.sharedServer()
         self._database = self._server.newDatabase()

@@ -94,8 +94,7 @@ async def test_server() -> None:
     In Django's PostgreSQL: a missing trigger is told, a table that is missing
     is the end; no password is shown.
     """
-    # Skips the test if there is no server.
-    from .postgresserver import PASSWORD, sharedServer  # noqa: PLC0415
+    from .postgresserver import PASSWORD, sharedServer  # noqa: PLC0415  # it skips
 
     postgresql = sharedServer()
     database = postgresql.newDatabase()

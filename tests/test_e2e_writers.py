@@ -66,9 +66,7 @@ async def test_withoutRepair(name: str) -> None:
     assert len(figures.lost) > 5
 
 
-# The requests of cached_db may find a copy that another one stored late, as they
-# may without us, and delete what is not in it.
-@_each(name for name in APPLICATIONS if name != "Django, cached_db")
+@everyone
 @inReactor
 async def test_deleted(name: str) -> None:
     """

@@ -198,7 +198,7 @@ class MemoryStoreTests(SynchronousTestCase):
         self.store.load("warm")
         after, _ = tracemalloc.get_traced_memory()
         # Dictionaries keep their tables, at some 60 bytes for each key they had.
-        self.assertLess(after - before, 1_200_000)
+        self.assertLess(after - before, 1_000_000)
 
     def test_memoryOfTouches(self) -> None:
         """

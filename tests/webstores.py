@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -102,11 +102,14 @@ async def _inPostgreSQL(
     *,
     isThere: bool = False,
     fragment: str = "",
+    around: Callable[[SQLStore], Any] = lambda rows: rows,
 ) -> AsyncIterator[Place]:
     """
     @param isThere: Whether the application expects its table to be there.
 
     @param fragment: What the application is told beside the URL.
+
+    @param around: Makes a store of that with the rows.
     """
     # Where there is no server, only these are not run.
     case: Any = import_module("tests.postgresqlcase")
@@ -119,12 +122,15 @@ async def _inPostgreSQL(
         application.program,
         application.kind,
         framework,
-        store=SQLStore(url, table, reactor),
+        store=around(SQLStore(url, table, reactor)),
         place=url + fragment,
     ) as scene:
         execute(case.NOTIFY)
         execute(case.TRIGGER.format(table=table.path, key=table.key))
-        newStore = partial(WatchableSQLStore, url, table, reactor)
+
+        def newStore() -> Any:
+            return around(WatchableSQLStore(url, table, reactor))
+
         yield Place(scene, framework, postgresqlHistory(execute, table), newStore)
 
 
@@ -140,9 +146,11 @@ async def _cached(application: Application) -> AsyncIterator[Place]:
         cache = RedisStore(redis.url, reactor)
         return CachedStore(rows, cache, framework.cacheKey, reactor)
 
-    async with _inPostgreSQL(application, DJANGO, fragment=f"#{redis.port}") as place:
-        newRows = place.newStore
-        yield replace(place, newStore=lambda: cached(newRows()))
+    fragment = f"#{redis.port}"
+    async with _inPostgreSQL(
+        application, DJANGO, fragment=fragment, around=cached
+    ) as place:
+        yield place
 
 
 @dataclass(frozen=True)

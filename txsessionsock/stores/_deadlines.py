@@ -101,6 +101,9 @@ class Deadlines:
                 over.append(key)
             else:
                 self.expect(key, self._ends[key])
+        if len(over) > len(self._ends):
+            # A dictionary keeps the room that it once took.
+            self._ends, self._entries = dict(self._ends), dict(self._entries)
         self._arm()
         for key in over:
             self._due(key)
