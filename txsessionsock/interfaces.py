@@ -423,6 +423,21 @@ class IFramework(Interface):
         Who is logged in, L{None} for nobody.  Two people are never equal.
         """
 
+    def same(one: object, other: object) -> bool:
+        """
+        Whether two values are one and the same to the applications of this
+        framework: where one was stored, it may store the other, though nothing
+        was changed.
+        """
+
+    def isEnded(data: dict[str, Any]) -> bool:
+        """
+        Whether the framework ends a session when an application leaves no
+        more than this in it.
+
+        @param data: The session without what this library keeps there.
+        """
+
 
 class ISignedCookies(IFramework):
     """

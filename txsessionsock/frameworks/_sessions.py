@@ -21,6 +21,8 @@ from txsessionsock.interfaces import (
     UnencodableSession,
 )
 
+from ._same import same
+
 
 __all__ = [
     "Identity",
@@ -103,6 +105,7 @@ class Sessions:
 
     firstCookieWins = False
     readOnly = False
+    same = staticmethod(same)
 
     def __init__(self, cookieName: str, identity: Identity) -> None:
         if not isToken(cookieName):
@@ -133,6 +136,9 @@ class Sessions:
 
     def identity(self, data: dict[str, Any]) -> object:
         return self._identity(data)
+
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        return False
 
 
 class Prefixed(Sessions):

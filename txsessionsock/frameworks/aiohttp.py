@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 from zope.interface import implementer
@@ -22,6 +23,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._encodings import JSON, decodeJSON, encode
+from ._same import sameInJSON
 from ._sessions import Identity, Sessions, loggedInBy
 
 
@@ -43,6 +45,8 @@ class Aiohttp(Sessions):
     What C{invalidate()} leaves there is an empty object in the place of the
     session: it is gone.
     """
+
+    same = staticmethod(sameInJSON)
 
     def __init__(
         self,
@@ -112,3 +116,6 @@ class Aiohttp(Sessions):
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return KEEP
+
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        return not data

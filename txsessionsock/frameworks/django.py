@@ -24,6 +24,7 @@ from txsessionsock.interfaces import (
 from .. import _json
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
+from ._same import same, sameInJSON
 from ._sessions import Identity, InBrowser, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
@@ -91,6 +92,7 @@ class Django(DjangoSessions):
         )
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cache"
         self._pickled = pickled
+        self.same = same if pickled else sameInJSON
 
     def key(self, sessionID: SessionID) -> str:
         return self._prefix + sessionID
@@ -115,6 +117,7 @@ class _SignedSessions(DjangoSessions):
     Sessions that Django signs.
     """
 
+    same = staticmethod(sameInJSON)
     _salt: str
     _secrets: tuple[str, ...]
 

@@ -29,6 +29,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._encodings import JSON, decodeJSON, encode
+from ._same import sameInJavaScript
 from ._sessions import Identity, Prefixed, loggedInBy, secretsFrom
 
 
@@ -86,6 +87,7 @@ class Express(Prefixed):
     """
 
     firstCookieWins = True
+    same = staticmethod(sameInJavaScript)
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ from txsessionsock.interfaces import (
 
 from .. import _json
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
+from ._same import same, sameInJSON, sameInMsgpack
 from ._sessions import Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
@@ -113,6 +114,7 @@ class FlaskSession(Prefixed):
             raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
         self._lifetime = lifetime
         self._encoding = PICKLE if pickled else _ENCODINGS[format]
+        self.same = same if pickled else _SAME[format]
         self._pickled = pickled
         others = [name for name in _DECODERS if name != format]
         self._decoders = [_DECODERS[name] for name in (format, *others)]
@@ -198,6 +200,11 @@ class FlaskSession(Prefixed):
     def touchLifetime(self, document: Document, now: float) -> TTL:
         return self._lifetime if self._refreshEachRequest else KEEP
 
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        # Before 0.6 it kept one with this key, and where there is none began
+        # the same one under the same id.
+        return data.keys() <= {_PERMANENT}
+
 
 def _foreign(value: Any, depth: int = _DEPTH) -> str | None:
     """
@@ -235,6 +242,7 @@ _ENCODINGS = {
     "msgpack": Encoding("msgpack", _foreign, msgspec.msgpack.Encoder().encode),
     "json": Encoding("JSON", _json.foreign, msgspec.json.Encoder().encode),
 }
+_SAME = {"msgpack": sameInMsgpack, "json": sameInJSON}
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "msgpack": msgspec.msgpack.Decoder().decode,
     "json": msgspec.json.Decoder().decode,
@@ -300,6 +308,9 @@ class Flask(SignedCookies):
         if type(data) is not dict:
             raise UndecodableSession("the session is no dictionary")
         return Document(data, {})
+
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        return not data
 
 
 def _inflated(payload: bytes) -> bytes | None:

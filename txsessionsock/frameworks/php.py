@@ -24,6 +24,7 @@ from txsessionsock.interfaces import (
 
 from .. import _json
 from ._encodings import Encoding, encode
+from ._same import sameInPHP
 from ._sessions import Identity, Prefixed, loggedInBy
 
 
@@ -64,6 +65,7 @@ class PHP(Prefixed):
     """
 
     firstCookieWins = True
+    same = staticmethod(sameInPHP)
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._encodings import JSON, decodeJSON, encode
+from ._same import sameInJSON
 from ._sessions import Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
@@ -47,6 +48,8 @@ class Starsessions(Prefixed):
     Sessions that are shared with an application that has C{starsessions} with
     its C{RedisStore} and C{JsonSerializer}.
     """
+
+    same = staticmethod(sameInJSON)
 
     def __init__(
         self,
@@ -121,6 +124,9 @@ class Starsessions(Prefixed):
         meta = self._renewed(document.envelope, now)
         return max(0, int(meta["created"] + meta["lifetime"] - now))
 
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        return not data
+
 
 def _isTime(value: Any) -> bool:
     return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
@@ -132,6 +138,8 @@ class Starlette(SignedCookies):
     The sessions of Starlette's and FastAPI's own C{SessionMiddleware}: signed
     cookies, which sockets can read and not change.
     """
+
+    same = staticmethod(sameInJSON)
 
     def __init__(
         self,
@@ -167,3 +175,6 @@ class Starlette(SignedCookies):
         except ValueError:
             text = b""
         return Document(decodeJSON(text), {})
+
+    def isEnded(self, data: dict[str, Any]) -> bool:
+        return not data
