@@ -31,6 +31,7 @@ LAYERS: dict[str, int] = {
     "_bus": 2,
     "_bus.*": 2,
     "_reactor": 2,
+    "_storecheck": 2,
     "_redis": 2,
     "_redis.*": 2,
     "bus": 2,

@@ -10,17 +10,20 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.exceptions import DoesNotImplement
 
 from txsessionsock._backend import Backend, isFired
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
     NoSuchSession,
+    SessionConflict,
     Stored,
     StoreError,
     StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import UnwatchableStore
 
@@ -57,9 +60,49 @@ class BackendTests(SynchronousTestCase):
         self.assertEqual(stored, Stored(b"2", None))
         self.assertEqual(ask(self.backend.touch("k", 5)), 5.0)
         self.assertIsNone(ask(self.backend.fence("k")))
-        self.assertIs(ask(self.backend.destroy("k")), True)
+        self.failureResultOf(self.backend.destroy("k", b"1"), SessionConflict)
+        self.assertIs(ask(self.backend.destroy("k", b"2")), True)
+        self.assertIs(ask(self.backend.destroy("k")), False)
         self.failureResultOf(self.backend.touch("k", 5), NoSuchSession)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_unfit(self) -> None:
+        """
+        What is no store is refused, and so is a store that cannot end a
+        session on condition; it is told what to write.  What takes anything
+        takes that.
+        """
+
+        class Old(UnwatchableStore):
+            def destroy(self, key: str) -> Any:  # type: ignore[override]  # as it was
+                return self.inner.destroy(key)
+
+        class Keyword(UnwatchableStore):
+            def destroy(self, key: str, *, old: bytes | None = None) -> Any:  # type: ignore[override]  # too little
+                return self.inner.destroy(key, old)
+
+        class Any_(UnwatchableStore):
+            def destroy(self, *args: Any, **more: Any) -> Any:
+                return self.inner.destroy(*args, **more)
+
+        class Longer(UnwatchableStore):
+            def destroy(self, k: str, was: bytes | None = None, more: int = 0) -> Any:
+                return self.inner.destroy(k, was)
+
+        self.assertRaises(DoesNotImplement, self.make, object())
+        lacking = MemoryStore(self.clock)
+        self.patch(MemoryStore, "fence", None)
+        self.assertRaises(TypeError, self.make, lacking)
+        for unfit in Old, Keyword:
+            error = self.assertRaises(TypeError, self.make, unfit(self.store))
+            self.assertIn("destroy(key, old=None)", str(error))
+            self.assertIn(unfit.__name__, str(error))
+            stores = [unfit(self.store), self.store]
+            for pair in stores, stores[::-1]:
+                self.assertRaises(TypeError, CachedStore, *pair, str, self.clock)
+        for fit in Any_, Longer:
+            backend = self.make(fit(self.store))
+            self.assertIs(self.successResultOf(backend.destroy("k", b"1")), False)
 
     def test_watch(self) -> None:
         """

@@ -79,6 +79,7 @@ class CookieStoreTests(SynchronousTestCase):
             self.store.replace(self.key, raw, raw, 5),
             self.store.touch(self.key, 5),
             self.store.destroy(self.key),
+            self.store.destroy(self.key, b"x"),
         ]:
             failure = self.failureResultOf(tried, StoreError)
             self.assertIn("sessions live in the browser", str(failure.value))

@@ -109,8 +109,8 @@ class LateStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self._later(lambda: self.inner.touch(key, ttl))
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._later(lambda: self.inner.destroy(key))
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self._later(lambda: self.inner.destroy(key, old))
 
     def fence(self, key: str) -> Deferred[None]:
         return self._later(lambda: self.inner.fence(key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -57,19 +58,20 @@ class Encoded:
         return self.inner.create(key, self.encode(raw), ttl)
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
-        def failed(failure: Failure) -> Stored:
-            failure.trap(SessionConflict)
-            assert isinstance(failure.value, SessionConflict)
-            raise SessionConflict(self._decoded(failure.value.current))
-
         answer = self.inner.replace(key, self.encode(old), self.encode(new), ttl)
-        return answer.addCallbacks(self._decoded, failed)
+        return answer.addCallbacks(self._decoded, self._failed)
+
+    def _failed(self, failure: Failure) -> NoReturn:
+        failure.trap(SessionConflict)
+        assert isinstance(failure.value, SessionConflict)
+        raise SessionConflict(self._decoded(failure.value.current))
 
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self.inner.touch(key, ttl)
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self.inner.destroy(key)
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        was = None if old is None else self.encode(old)
+        return self.inner.destroy(key, was).addErrback(self._failed)
 
 
 class FlaskSessionContractTests(WaitingContract, StoreContract, PostgreSQLCase):

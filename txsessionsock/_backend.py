@@ -15,10 +15,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface.exceptions import DoesNotImplement
 from zope.interface.verify import verifyObject
 
 from ._pace import Pace
+from ._storecheck import checkStore
 from .interfaces import (
     TTL,
     IFramework,
@@ -61,9 +61,10 @@ class Backend:
         @param timeout: How many seconds the store has for an answer.
 
         @raise DoesNotImplement: What is given as a store is none.
+
+        @raise TypeError: It lacks something that stores have.
         """
-        if not ISessionStore.providedBy(store):
-            raise DoesNotImplement(ISessionStore, store)
+        checkStore(store)
         verifyObject(IFramework, framework)
         self._store: Any = store
         self.framework = framework
@@ -118,11 +119,11 @@ class Backend:
         """
         return self._ask(self._store.touch, key, ttl)
 
-    def destroy(self, key: str) -> Deferred[bool]:
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
         """
         See L{ISessionStore.destroy}.
         """
-        return self._ask(self._store.destroy, key)
+        return self._ask(self._store.destroy, key, old)
 
     def fence(self, key: str) -> Deferred[None]:
         """

@@ -291,6 +291,41 @@ class StoreContract(_TestCase):
         self.create(b"again")
         self.assertEqual(self.stored(), Stored(b"again", None))
 
+    def test_compareAndDestroy(self) -> None:
+        """
+        A session may be ended on condition that it is still what somebody
+        knows of it; if it is not, it stays, and is shown to him.
+        """
+        for was in b"1", b"", b"\0", b"\xff\0a", b"01":
+            self.create(was, 1000.0)
+            for old in b"1" + was, was + b"\0", b"\0" + was:
+                error = self.failing(self.other.destroy(KEY, old), SessionConflict)
+                self.assertEqual(error.current.raw, was)
+                self.assertDeadline(error.current.expires, 1000)
+            self.assertRaw(was)
+            self.assertIs(self.wait(self.other.destroy(KEY, was)), True)
+            self.assertIsNone(self.stored())
+            self.assertIs(self.wait(self.store.destroy(KEY, was)), False)
+
+    def test_destroyWhileReplaced(self) -> None:
+        """
+        Of those who replace and who end what they know, all at once, one does.
+        """
+        for _ in range(4):
+            self.create()
+            stores = [self.store, self.other] * 2
+            ended = [store.destroy(KEY, b"old") for store in stores]
+            replaced = [store.replace(KEY, b"old", b"new", KEEP) for store in stores]
+            won = 0
+            for answer in ended:
+                with suppress(SessionConflict):
+                    won += self.wait(answer)
+            for other in replaced:
+                with suppress(SessionConflict, NoSuchSession):
+                    won += self.wait(other).raw == b"new"
+            self.assertEqual(won, 1)
+            self.wait(self.store.destroy(KEY))
+
     def test_expired(self) -> None:
         """
         A session whose deadline has passed is gone for every method.
@@ -302,6 +337,7 @@ class StoreContract(_TestCase):
         self.failing(self.store.replace(KEY, b"old", b"new", FOREVER), NoSuchSession)
         self.failing(self.store.replace(KEY, b"old", b"new", KEEP), NoSuchSession)
         self.failing(self.store.touch(KEY, FOREVER), NoSuchSession)
+        self.assertIs(self.wait(self.store.destroy(KEY, b"old")), False)
         self.assertIs(self.wait(self.store.destroy(KEY)), False)
         self.assertIsNone(self.stored())
 

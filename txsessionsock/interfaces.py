@@ -295,12 +295,15 @@ class ISessionStore(Interface):
             L{NoSuchSession} if nothing is stored.
         """
 
-    def destroy(key: str) -> Deferred[bool]:
+    def destroy(key: str, old: bytes | None = None) -> Deferred[bool]:
         """
         End the session.
 
+        @param old: If given, end it only if exactly this is stored.
+
         @return: A L{Deferred} that fires with L{False} if it was gone
-            already.
+            already.  It fails with L{SessionConflict} if something else is
+            stored than C{old}.
         """
 
 

@@ -149,8 +149,8 @@ class UnwatchableStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self.inner.touch(key, ttl)
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self.inner.destroy(key)
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self.inner.destroy(key, old)
 
 
 _METHODS = ("load", "create", "replace", "touch", "destroy", "fence")
@@ -229,8 +229,8 @@ class FlakyStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self._ask("touch", key, lambda: self.inner.touch(key, ttl))
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._ask("destroy", key, lambda: self.inner.destroy(key))
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self._ask("destroy", key, lambda: self.inner.destroy(key, old))
 
     def fence(self, key: str) -> Deferred[None]:
         return self._ask("fence", key, lambda: self.inner.fence(key))

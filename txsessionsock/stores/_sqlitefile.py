@@ -151,11 +151,9 @@ class SessionFile:
         return written > 0
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Stored:
-        current = self.load(key)
+        current = self._unchanged(key, old)
         if current is None:
             raise NoSuchSession
-        if current.raw != old:
-            raise SessionConflict(current)
         stored = Stored(new, self._expires(key, ttl, current.expires))
         self._write(
             "UPDATE sessions SET raw = :raw, expires = :expires, change = :change"
@@ -180,7 +178,9 @@ class SessionFile:
         )
         return expires
 
-    def destroy(self, key: str) -> bool:
+    def destroy(self, key: str, old: bytes | None = None) -> bool:
+        if old is not None:
+            self._unchanged(key, old)
         written = self._write(
             "UPDATE sessions SET raw = NULL, expires = :gone, change = :change"
             f" WHERE key = :key AND {_ALIVE}",
@@ -188,6 +188,17 @@ class SessionFile:
             gone=self._now + TOMBSTONE,
         )
         return written > 0
+
+    def _unchanged(self, key: str, old: bytes) -> Stored | None:
+        """
+        The session, if there is one.
+
+        @raise SessionConflict: It is other than C{old}.
+        """
+        current = self.load(key)
+        if current is not None and current.raw != old:
+            raise SessionConflict(current)
+        return current
 
     def sweep(self) -> bool:
         """

@@ -166,6 +166,9 @@ class Sessions:
         self._destroy = (
             f"DELETE FROM {table.path} WHERE {key} = {place('key')} RETURNING {alive}"
         )
+        self._compareAndDestroy = (
+            f"DELETE FROM {table.path} WHERE {whose} AND {unchanged} RETURNING 1"
+        )
 
     def _alive(self, expires: str) -> str:
         isLater = f"{expires} > {self._dialect.moment('now')}"
@@ -187,22 +190,37 @@ class Sessions:
     def replace(
         self, execute: Execute, key: str, old: bytes, new: bytes, ttl: TTL
     ) -> Stored:
-        values = {"key": key, "new": self._dialect.fromBytes(new)}
+        values = {"new": self._dialect.fromBytes(new)}
         if ttl is not KEEP:
             values["expires"] = self._expires(ttl)
         statement = self._keep if ttl is KEEP else self._replace
+        rows = self._ifUnchanged(execute, statement, key, old, **values)
+        if not rows:
+            raise NoSuchSession
+        return self._stored(*rows[0])
+
+    def _ifUnchanged(
+        self, execute: Execute, statement: str, key: str, old: bytes, **values: object
+    ) -> list[Any]:
+        """
+        Execute a statement that changes a session, if exactly C{old} is stored.
+
+        @return: The rows; none if there is no session.
+
+        @raise SessionConflict: Something else is stored.
+        """
         for _ in range(_ATTEMPTS):
             try:
-                values["old"] = self._dialect.fromBytes(old)
-                rows = execute(statement, now=self._now(), **values)
+                was = self._dialect.fromBytes(old)
+                rows = execute(statement, key=key, old=was, now=self._now(), **values)
             except StoreError:
                 # It cannot be what is stored.
                 rows = []
             if rows:
-                return self._stored(*rows[0])
+                return rows
             current = self.load(execute, key)
             if current is None:
-                raise NoSuchSession
+                return []
             if current.raw != old:
                 raise SessionConflict(current)
         raise StoreError("what is stored does not compare as what it is shown as")
@@ -219,7 +237,9 @@ class Sessions:
             raise NoSuchSession
         return self._end(*rows[0])
 
-    def destroy(self, execute: Execute, key: str) -> bool:
+    def destroy(self, execute: Execute, key: str, old: bytes | None = None) -> bool:
+        if old is not None:
+            return bool(self._ifUnchanged(execute, self._compareAndDestroy, key, old))
         rows = execute(self._destroy, key=key, now=self._now())
         return bool(rows and rows[0][0])
 

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from zope.interface import alsoProvides, implementer
 
 from txsessionsock._reactor import clockOf
+from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
     TTL,
     ISessionStore,
@@ -85,7 +86,11 @@ class CachedStore:
         @param cacheKey: Tells the key of a copy from that of its session.
 
         @param reactor: The global reactor unless said otherwise.
+
+        @raise TypeError: One of the stores lacks something that stores have.
         """
+        checkStore(sessions)
+        checkStore(cache)
         self._sessions, self._cache = sessions, cache
         self._cacheKey = cacheKey
         self._reactor = clockOf(reactor)
@@ -109,8 +114,8 @@ class CachedStore:
         # A copy has a deadline of its own, which may be too late now.
         return self._change(key, lambda: self._sessions.touch(key, ttl))
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._change(key, lambda: self._sessions.destroy(key))
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self._change(key, lambda: self._sessions.destroy(key, old))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         return cast(IWatchableStore, self._sessions).watch(key, changed)

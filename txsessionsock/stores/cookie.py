@@ -61,7 +61,7 @@ class CookieStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return fail(_refusal("extend one"))
 
-    def destroy(self, key: str) -> Deferred[bool]:
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
         return fail(_refusal("end one"))
 
 

@@ -84,8 +84,14 @@ class MemoryStore:
         self._place.put(key, Stored(current.raw, expires), self)
         return succeed(expires)
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return succeed(self._place.remove(key, self))
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        current = self._place.get(key)
+        if current is None:
+            return succeed(False)
+        if old is not None and current.raw != old:
+            return fail(SessionConflict(current))
+        self._place.remove(key, self)
+        return succeed(True)
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         self._place.watches(self, True)
@@ -159,16 +165,13 @@ class _Place:
         self._deadlines.expect(key, stored.expires)
         self._tell(key, by)
 
-    def remove(self, key: str, by: MemoryStore) -> bool:
+    def remove(self, key: str, by: MemoryStore) -> None:
         """
         Forget a session, and tell all stores but the one that did it.
         """
-        self.sweep()
-        if self._sessions.pop(key, None) is None:
-            return False
+        del self._sessions[key]
         self._deadlines.forget(key)
         self._tell(key, by)
-        return True
 
     def sweep(self) -> None:
         """

@@ -83,10 +83,14 @@ return {done, redis.call('PTTL', KEYS[1])}
 """)
 
 _DESTROY: Final = _Script("""
-local isThere = redis.call('PTTL', KEYS[1]) ~= -2
-if isThere then redis.call('DEL', KEYS[1]) end
+if redis.call('PTTL', KEYS[1]) == -2 then return false end
+if ARGV[1] then
+    local current = redis.call('GET', KEYS[1])
+    if current ~= ARGV[1] then return {current, redis.call('PTTL', KEYS[1])} end
+end
+redis.call('DEL', KEYS[1])
 redis.call('PTTL', KEYS[1])
-return isThere
+return 1
 """)
 
 
@@ -149,8 +153,8 @@ class RedisStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self._ask(_Touch, _TOUCH, key, _lifetime(ttl))
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._ask(_Destroy, _DESTROY, key)
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self._ask(_Destroy, _DESTROY, key, *(() if old is None else (old,)))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         return self._tracking.watch(key, changed, self._deadlines.forget)
@@ -360,6 +364,8 @@ class _Destroy(_Scripted):
     def interpret(self, reply: Any) -> bool:
         if reply is None:
             return False
+        if isinstance(reply, list):
+            raise SessionConflict(self.stored(*reply))
         self.changed()
         return True
 

@@ -111,8 +111,10 @@ class SQLStore:
         work = partial(self._sessions.touch, key=key, ttl=ttl)
         return self._pool.ask(work, writes=ttl is not KEEP, key=key)
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._pool.ask(partial(self._sessions.destroy, key=key), key=key)
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        was = None if old is None else bytes(old)
+        work = partial(self._sessions.destroy, key=key, old=was)
+        return self._pool.ask(work, key=key)
 
     def close(self) -> Deferred[None]:
         """

@@ -112,8 +112,8 @@ class SQLiteStore:
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self._ask(lambda file: file.touch(key, ttl))
 
-    def destroy(self, key: str) -> Deferred[bool]:
-        return self._ask(lambda file: file.destroy(key))
+    def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
+        return self._ask(lambda file: file.destroy(key, old))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         stop = self._watchers.add(key, changed, self._unwatched)

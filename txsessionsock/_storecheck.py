@@ -1,0 +1,39 @@
+# -*- test-case-name: tests.test_backend -*-
+"""
+Refusing, at once, a store that cannot be asked as it will be.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Invalid
+from zope.interface.exceptions import DoesNotImplement
+from zope.interface.verify import verifyObject
+
+from .interfaces import ISessionStore, IWatchableStore
+
+
+__all__ = ["checkStore"]
+
+
+def checkStore(store: object) -> None:
+    """
+    See whether a store has the methods that L{ISessionStore} asks for.
+
+    @raise DoesNotImplement: What is given as a store is none.
+
+    @raise TypeError: A method is missing, or takes something else.
+    """
+    if not ISessionStore.providedBy(store):
+        raise DoesNotImplement(ISessionStore, store)  # type: ignore[call-arg]  # as zope has it
+    isWatchable = IWatchableStore.providedBy(store)
+    interface = IWatchableStore if isWatchable else ISessionStore
+    try:
+        verifyObject(interface, store)
+    except Invalid as error:
+        name = type(store).__name__
+        raise TypeError(
+            f"{name} is to have the methods of {interface.__name__} as they are in"
+            " txsessionsock.interfaces, destroy(key, old=None) among them, which with"
+            " old ends a session only if exactly these bytes are stored;"
+            f" StoreContract in txsessionsock.testing tests that.  {error}"
+        ) from None
