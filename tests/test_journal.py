@@ -4,6 +4,7 @@ Tests for L{txsessionsock.journal}.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from math import inf, nan
 from typing import Any
@@ -12,56 +13,102 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.journal import STAMP, Journal, stampsIn
+from txsessionsock._versions import Memory
+from txsessionsock.journal import STAMP, Function, Journal, Write, stampList, stampsIn
 
 
 class Node:
     """
     A node that writes a session, with compare-and-set, and repairs it.
+
+    @ivar offset: By how many seconds its clock is wrong.
     """
 
-    def __init__(self, name: str, place: Place, **options: Any) -> None:
-        self.journal = Journal(name, **options)
+    def __init__(
+        self, name: str, place: Place, offset: float = 0.0, **options: Any
+    ) -> None:
+        self.journal = Journal(name, **{"now": place.now + offset} | options)
+        self.offset = offset
         self._place = place
+        self.load()
 
-    def look(self) -> dict[str, Any]:
+    @property
+    def now(self) -> float:
+        return self._place.now + self.offset
+
+    def load(self) -> None:
         """
-        @return: What should be stored.
+        Have the session anew.
         """
         raw = deepcopy(self._place.stored)
         stamps = stampsIn(raw)
-        return self.journal.repaired(raw, stamps, self._place.now)
+        self.journal.seen(raw, stamps, self.now)
+
+    def look(self) -> tuple[dict[str, Any], bool]:
+        """
+        @return: What should be stored, and whether it is not.
+        """
+        raw = deepcopy(self._place.stored)
+        stamps = stampsIn(raw)
+        repaired = self.journal.repaired(raw, stamps, self.now)
+        return repaired, repaired is not raw
 
     def write(self, by: dict[str, int] | None = None, **values: Any) -> None:
         """
         Set keys, or delete those that are C{None}, and add to others.
         """
-        now, before = self._place.now, self.look()
+        before = self.look()[0]
         after = {k: v for k, v in {**before, **values}.items() if v is not None}
         for key, number in (by or {}).items():
             after[key] = after.get(key, 0) + number
-        self._put(before, after, by or {}, now)
+        self._put(before, after, after, by or {}, ())
 
-    def repair(self) -> None:
+    def update(self, f: Function) -> None:
+        """
+        Call a function with the data.
+        """
+        before = self.look()[0]
+        after = deepcopy(before)
+        f(after)
+        self._put(before, before, after, {}, (f,))
+
+    def repair(self) -> bool:
         """
         Store what is missing.
+
+        @return: Whether something was.
         """
-        raw = deepcopy(self._place.stored)
-        stamps = stampsIn(raw)
-        repaired = self.journal.repaired(raw, stamps, self._place.now)
-        if repaired is not raw:
-            self._put(repaired, repaired, {}, self._place.now)
+        repaired, isMissing = self.look()
+        if isMissing:
+            self._put(repaired, repaired, repaired, {}, ())
+        return isMissing
+
+    def takeOver(self) -> bool:
+        """
+        Store what is missing of nodes that are dead.
+
+        @return: Whether something was.
+        """
+        self.repair()
+        data = self.journal.takenOver(self.now)
+        if data is not None:
+            self._put(data, data, data, {}, ())
+        return data is not None
 
     def _put(
         self,
         before: dict[str, Any],
+        collected: dict[str, Any],
         after: dict[str, Any],
         by: dict[str, int],
-        now: float,
+        functions: Sequence[Function],
     ) -> None:
-        number = self.journal.begin()
-        self._place.stored = deepcopy(self.journal.stamped(after, number, now))
-        self.journal.wrote(number, before, deepcopy(after), by, now)
+        journal, number = self.journal, self.journal.begin()
+        stamps = journal.stamps(number, self.now, isRepair=after is before)
+        stored = {**after, STAMP: stampList(stamps)}
+        self._place.stored = deepcopy(stored)
+        write = Write(number, stamps, before, collected, after, by, functions)
+        journal.wrote(write, self.now)
 
 
 class Place:
@@ -196,7 +243,7 @@ class JournalTests(SynchronousTestCase):
         left the first one.
         """
         copy = self.foreign()
-        other = Node("two", self.place, now=self.place.now)
+        other = Node("two", self.place)
         self.node.look()
         other.write(theirs=1)
         self.node.write(mine=1)
@@ -223,6 +270,7 @@ class JournalTests(SynchronousTestCase):
         it; nested dictionaries are looked into.
         """
         self.place.stored.update(both=1, gone=1, cart={"figs": 1, "tea": 1})
+        self.node.load()
         copy = self.foreign()
         self.node.write(both=2, gone=2, cart={"figs": 2, "tea": 2})
         copy["cart"]["tea"] = 7
@@ -263,7 +311,7 @@ class JournalTests(SynchronousTestCase):
         copy = self.foreign()
         self.node.write(mine=1)
         self.place.stored = {**copy, "user": "eve"}
-        self.node.journal.seen(stampsIn(self.foreign()))
+        self.node.load()
         self.ends(self.foreign(), flash=1)
         self.assertEqual(self.place.data, {"user": "eve", "n": 1, "flash": 1})
 
@@ -301,34 +349,29 @@ class JournalTests(SynchronousTestCase):
         """
         copy = self.foreign()
         Node("two", self.place).write(theirs=1)
-        self.node = Node("one", self.place, now=self.place.now)
-        self.node.journal.seen(stampsIn(self.foreign()))
+        self.node = Node("one", self.place)
         self.node.write(mine=1)
         self.ends(copy)
         self.assertEqual(self.place.data, {"user": "ada", "n": 1, "mine": 1})
 
     def test_stamps(self) -> None:
         """
-        Other nodes' stamps are kept for an hour, since their clocks may differ;
-        what makes no sense is dropped, and nothing of it is seen by the
-        application.
+        Other nodes' stamps are kept; what makes no sense is dropped, and nothing
+        of it is seen by the application.
         """
         now = self.place.now
-        stamps = {"young": [7, now - 3599], "ahead": [7, now + 3599]}
+        stamps = {"other": [7, now], "ahead": [7, now + 9e6], "repairs": [7, now, 0]}
         self.place.stored[STAMP] = {
             **stamps,
-            "old": [7, now - 3601],
-            "far": [7, now + 3601],
             "odd": [None, 1],
             "odder": 5,
             "oddest": ["1", "2"],
             "true": [1],
+            "long": [1, 1, 1, 1],
         }
         self.node.write(mine=1)
         self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})
         self.assertIs(type(self.place.stored[STAMP]["one"][1]), int)
-        again = self.node.journal.stamped({}, 2, now)
-        self.assertEqual(again, {STAMP: {**stamps, "one": [2, now]}})
         odds: list[Any] = [5, [], "x", None, {1: [1, 1]}]
         for odd in odds:
             data = {STAMP: odd, "a": 1}
@@ -337,6 +380,45 @@ class JournalTests(SynchronousTestCase):
         times = True, -1, 2**53, 10**400, 1e308, inf, -inf, nan
         for number, at in [(n, 1.0) for n in numbers] + [(1, at) for at in times]:
             self.assertEqual(stampsIn({STAMP: {"x": [number, at]}}), {}, (number, at))
+        for own in (True, -1, 1.5, 2**53, nan):
+            self.assertEqual(stampsIn({STAMP: {"x": [1, 1, own]}}), {}, own)
+
+    def test_oldStamps(self) -> None:
+        """
+        A stamp is dropped when this process has seen it unchanged for an hour,
+        in whichever session, whatever the clock of its node was.
+        """
+        memory = Memory()
+        self.node = Node("one", self.place, memory=memory)
+        self.place.stored[STAMP] = {
+            "fast": [7, self.place.now + 7000],
+            "slow": [7, self.place.now - 7000],
+        }
+        self.node.write(mine=1)
+        self.place.now += 3599
+        self.node.write(mine=2)
+        self.assertEqual(set(self.place.stored[STAMP]), {"one", "fast", "slow"})
+        self.place.stored[STAMP]["fast"] = [8, self.place.now]
+        self.place.now += 2
+        self.node.write(mine=3)
+        self.assertEqual(set(self.place.stored[STAMP]), {"one", "fast"})
+        elsewhere = Place()
+        elsewhere.now = self.place.now
+        elsewhere.stored[STAMP] = {"slow": [6, 0], "fast": [9, 0], "new": [1, 0]}
+        node = Node("one", elsewhere, memory=memory)
+        node.write(mine=1)
+        self.assertEqual(set(elsewhere.stored[STAMP]), {"one", "fast", "new"})
+
+    def test_manyStamps(self) -> None:
+        """
+        There are never more than a hundred; the youngest stay.
+        """
+        now = self.place.now
+        stamps = {f"n{number}": [1, now - number] for number in range(200)}
+        self.place.stored[STAMP] = stamps
+        self.node.write(mine=1)
+        left = {"one", *(f"n{number}" for number in range(99))}
+        self.assertEqual(set(self.place.stored[STAMP]), left)
 
     def test_inDoubt(self) -> None:
         """
@@ -348,7 +430,7 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(self.node.journal.last(stamps), 1)
         self.node.journal.begin()
         self.assertEqual(self.node.journal.last(stamps), 1)
-        self.assertEqual(self.node.journal.last({"other": (9, 1.0)}), 0)
+        self.assertEqual(self.node.journal.last({"other": (9, 1.0, 9)}), 0)
         self.assertIsNone(self.node.journal.last({}))
 
     def test_unchanged(self) -> None:

@@ -5,12 +5,13 @@ One write of a session, and the changes that wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from ._branches import Stamps
 from ._changes import Flight
 from .interfaces import TTL
 
@@ -58,6 +59,10 @@ class Attempt:
 
     @ivar number: What the journal calls it, and C{at} when it began, in seconds
         since the epoch.
+
+    @ivar stamps: Those that it leaves in the session.
+
+    @ivar functions: Those of the changes that changed something.
     """
 
     old: bytes | None
@@ -67,6 +72,8 @@ class Attempt:
     results: list[tuple[Change, Any]]
     number: int = 0
     at: float = 0.0
+    stamps: Stamps = field(default_factory=dict)
+    functions: Sequence[Callable[[dict[str, Any]], Any]] = ()
 
     @property
     def pending(self) -> list[Change]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ._merge import (
     MISSING,
+    Same,
     adapted,
     detached,
     fingerprint,
@@ -67,10 +68,14 @@ class WorkingCopy:
     @ivar number: Counts changes; each L{collect} that finds one adds one.
     """
 
-    def __init__(self, stored: dict[str, Any]) -> None:
+    def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
         """
         @param stored: The data as stored.  It becomes the copy's own.
+
+        @param same: Whether two values are one to all who store them.  What a
+            handler changed is compared by value and type.
         """
+        self._isSame = same
         self.data: dict[str, Any] = detached(stored)
         self.number = 0
         self._stored = stored
@@ -191,7 +196,7 @@ class WorkingCopy:
 
         @param data: What to look at instead of what was collected.
         """
-        return not same(self._seen if data is None else data, self._stored)
+        return not self._isSame(self._seen if data is None else data, self._stored)
 
     def settle(self) -> None:
         """
@@ -315,7 +320,10 @@ class WorkingCopy:
         @return: The keys that have another value now, and those that could
             not be incremented, because they hold no number any more.
         """
-        merged = merge(self._stored, self._seen, theirs, deletionsWin=deletionsWin)
+        isSame = self._isSame
+        merged = merge(
+            self._stored, self._seen, theirs, deletionsWin=deletionsWin, same=isSame
+        )
         notNumbers = []
         for key, by in list(self._increments.items()):
             count = theirs.get(key, 0)
@@ -328,7 +336,7 @@ class WorkingCopy:
         changed = [
             key
             for key in (*merged, *(key for key in self._seen if key not in merged))
-            if not same(merged.get(key, MISSING), self._seen.get(key, MISSING))
+            if not isSame(merged.get(key, MISSING), self._seen.get(key, MISSING))
         ]
         self._stored = theirs
         for key in changed:
@@ -338,7 +346,7 @@ class WorkingCopy:
         self._plain = {
             key
             for key in self._plain
-            if not same(self._seen.get(key, MISSING), theirs.get(key, MISSING))
+            if not isSame(self._seen.get(key, MISSING), theirs.get(key, MISSING))
         }
         return changed, notNumbers
 

@@ -25,6 +25,7 @@ class Guarding:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._over: IDelayedCall | None = None
+        self._silence: IDelayedCall | None = None
 
     @property
     def left(self) -> float:
@@ -32,7 +33,7 @@ class Guarding:
         For how many seconds there is something to guard.
         """
         live = self._live
-        if not live.isLoaded or live.settings.isStopping():
+        if not live.isLoaded or live.settings.isOver():
             return 0.0
         return live.record.journal.until() - live.backend.now()
 
@@ -49,10 +50,25 @@ class Guarding:
         self._over = None
         self._live.dropIfIdle()
 
+    def listen(self) -> None:
+        """
+        If somebody overwrote what other nodes wrote, see whether they see to it.
+        """
+        live = self._live
+        due = live.record.journal.silent()
+        if due is not None and self._silence is None:
+            delay = max(0.0, due - live.backend.now())
+            self._silence = live.backend.later(delay, self._isSilent)
+
+    def _isSilent(self) -> None:
+        self._silence = None
+        self._live.saving.inBackground()
+
     def stop(self) -> None:
         """
         The session is live no more.
         """
-        if self._over is not None:
-            self._over.cancel()
-            self._over = None
+        for call in (self._over, self._silence):
+            if call is not None:
+                call.cancel()
+        self._over = self._silence = None

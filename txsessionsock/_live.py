@@ -17,7 +17,7 @@ from ._audience import Audience
 from ._backend import Backend
 from ._guarding import Guarding
 from ._reading import Reading
-from ._record import Record
+from ._record import Emptied, Record
 from ._saving import Saving
 from ._settings import Settings
 from ._touching import Touching
@@ -25,6 +25,7 @@ from .interfaces import (
     Document,
     EndReason,
     NoSuchSession,
+    SessionConflict,
     SessionError,
     SessionID,
     SessionReadOnly,
@@ -80,9 +81,15 @@ class Live:
 
     def _load(self, document: Document) -> None:
         settings, now = self.settings, self.backend.now()
-        node, window = settings.node, settings.repairWindow
-        journal = Journal(node, window, now, settings.numbers)
-        self.record = Record(self.backend.framework, document, journal)
+        journal = Journal(
+            settings.node,
+            settings.repairWindow,
+            now,
+            settings.numbers,
+            same=self.backend.framework.same,
+            memory=settings.memory,
+        )
+        self.record = Record(self.backend.framework, document, journal, now)
         self.session = Session(self.id, self.record.copy, self)
         self.isLoaded = True
 
@@ -266,7 +273,7 @@ class Live:
 
     # What is stored, and how it ends.
 
-    def absorb(self, current: Stored | None) -> None:
+    async def absorb(self, current: Stored | None) -> None:
         """
         Take notice of what is stored now.  To be called in the session's turn.
 
@@ -276,17 +283,35 @@ class Live:
 
         @raise UndecodableSession: It cannot be understood.
         """
-        self.checkAlive()
-        try:
+        while True:
+            self.checkAlive()
             if current is None:
+                self.endGone()
                 raise NoSuchSession
-            self._absorb(current)
-        except NoSuchSession:
-            self.endGone()
-            raise
-        except SessionReplaced:
-            self.end("replaced")
-            raise
+            try:
+                self._absorb(current)
+                return
+            except Emptied:
+                current = await self._endEmptied(current)
+            except NoSuchSession:
+                self.endGone()
+                raise
+            except SessionReplaced:
+                self.end("replaced")
+                raise
+
+    async def _endEmptied(self, emptied: Stored) -> Stored | None:
+        """
+        Delete what the web application would have deleted, if our stamp had
+        not been in it.
+
+        @return: What somebody stored meanwhile; L{None} if it is gone.
+        """
+        try:
+            await self.backend.destroy(self.key, emptied.raw)
+        except SessionConflict as conflict:
+            return conflict.current
+        return None
 
     def _absorb(self, current: Stored) -> None:
         now = self.backend.now()
@@ -296,9 +321,19 @@ class Live:
             self.audience.changed(self.record.absorb(current, now), None)
             if self.record.isRepairing:
                 self.saving.atEndOfTurn()
+            self.guarding.listen()
         else:
             self._load(self.backend.framework.loads(current.raw, now))
             self.record.stored = current
+
+    def takeOver(self) -> None:
+        """
+        See to what nodes wrote that are dead.  To be called in the session's
+        turn.
+        """
+        self.collect()
+        self.audience.changed(self.record.takeOver(self.backend.now()), None)
+        self.guarding.listen()
 
     def expiresAt(self, deadline: float | None) -> None:
         """

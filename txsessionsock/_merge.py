@@ -8,10 +8,14 @@ without replacing dictionaries and lists that somebody holds.
 from __future__ import annotations
 
 import marshal
+from collections.abc import Callable
 from copy import deepcopy
 from enum import Enum
 from math import isnan
 from typing import Any, Final, TypeGuard
+
+
+Same = Callable[[object, object], bool]
 
 
 class _Missing(Enum):
@@ -94,6 +98,7 @@ def merge(
     theirs: dict[str, Any],
     *,
     deletionsWin: bool = False,
+    same: Same = same,
 ) -> dict[str, Any]:
     """
     Bring together what two sides made of one dictionary.
@@ -105,6 +110,8 @@ def merge(
     @param deletionsWin: Whether a deletion beats a change, rather than the
         other way round.
 
+    @param same: Whether two values are one to all who store them.
+
     @return: A dictionary of its own, whose values are those of the arguments,
         not copies.
     """
@@ -115,20 +122,21 @@ def merge(
             ours.get(key, MISSING),
             theirs.get(key, MISSING),
             deletionsWin,
+            same,
         )
         if value is not MISSING:
             merged[key] = value
     return merged
 
 
-def _mergeValue(was: Any, mine: Any, yours: Any, deletionsWin: bool) -> Any:
+def _mergeValue(was: Any, mine: Any, yours: Any, deletionsWin: bool, same: Same) -> Any:
     if same(mine, was) or same(mine, yours):
         return yours
     if same(yours, was):
         return mine
     if type(mine) is dict and type(yours) is dict:
         before = was if type(was) is dict else {}
-        return merge(before, mine, yours, deletionsWin=deletionsWin)
+        return merge(before, mine, yours, deletionsWin=deletionsWin, same=same)
     if mine is MISSING or yours is MISSING:
         isDeleted = deletionsWin and was is not MISSING
         return MISSING if isDeleted else yours if mine is MISSING else mine

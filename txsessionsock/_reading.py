@@ -121,7 +121,7 @@ class Reading:
                 self._heeded = reported
             if live.isNew or not (always or self._isStale):
                 return
-            live.absorb(await self._backend.load(live.key))
+            await live.absorb(await self._backend.load(live.key))
             self._heeded = reported
             self._failures = 0
             self._toldUndecodable = False

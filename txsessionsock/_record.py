@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from twisted.python.failure import Failure
 
 from ._attempt import Attempt, Change
 from ._changes import FrozenCopy, WorkingCopy
-from ._merge import detached, merge, same
+from ._merge import MISSING, detached, merge, same
+from ._versions import shared
 from .interfaces import (
     KEEP,
     Document,
@@ -28,12 +30,27 @@ from .interfaces import (
     StoreTimeout,
     UnencodableSession,
 )
-from .journal import Journal, Stamps, stampsIn
+from .journal import (
+    STAMP,
+    Function,
+    Journal,
+    Stamps,
+    Write,
+    stampList,
+    stampsIn,
+)
 
 
-__all__ = ["Record"]
+__all__ = ["Emptied", "Record"]
 
 _UNKNOWN = "whether a change was stored is unknown"
+
+
+class Emptied(SessionError):
+    """
+    A web application left nothing in a session but what only we see.  Its
+    framework would have ended it.
+    """
 
 
 class Record:
@@ -72,19 +89,28 @@ class Record:
         framework: IFramework,
         document: Document,
         journal: Journal | None = None,
+        now: float = 0.0,
     ) -> None:
         """
         @param document: The session; what is in its data counts as stored.
 
         @param journal: Remembers what is written; a new one.
+
+        @raise Emptied: There is nothing in it.
         """
         self._framework = framework
+        self._same = framework.same
+        data = document.data
+        isStamped = STAMP in data
+        stamps = stampsIn(data)
+        if isStamped and framework.isEnded(data):
+            raise Emptied
         self.journal = Journal(None) if journal is None else journal
-        self.journal.seen(stampsIn(document.data))
+        self.journal.seen(data, stamps, now)
         self.isRepairing = False
         self._envelope = document.envelope
         kind = FrozenCopy if framework.readOnly else WorkingCopy
-        self.copy: WorkingCopy = kind(document.data)
+        self.copy: WorkingCopy = kind(data, framework.same)
         # By what they were to store: one that was given up may still succeed.
         self._timedOut: dict[bytes, Attempt] = {}
         self._open: Attempt | None = None
@@ -138,32 +164,73 @@ class Record:
         @raise SessionReplaced: It is another person's.
 
         @raise UndecodableSession: It cannot be understood.
+
+        @raise Emptied: There is nothing in it any more.
         """
         attempt = self._timedOut.get(current.raw)
-        if attempt is not None:
+        if attempt is not None and self._isProof(attempt):
             return self._landedLate(attempt, current)
         if self.stored is not None and current.raw == self.stored.raw:
-            self.stored = current
-            self._giveBack()
-            return []
+            return self._unchanged(current)
         theirs = self._framework.loads(current.raw, now)
+        isStamped = STAMP in theirs.data
         stamps = stampsIn(theirs.data)
+        if isStamped and self._isEmptied(theirs.data, stamps):
+            raise Emptied
         found = self._findAttempt(stamps)
         isBack = self._bringsLoginBack(theirs.data)
-        data = self._repaired(theirs.data, stamps, now)
+        # What did not change is kept as it is, so that it is compared no more.
+        theirData = shared(theirs.data, self.copy.stored, self._same)
+        data = self._repaired(theirData, stamps, now)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
         self._timedOut.clear()
-        merged, notNumbers = self.copy.rebase(data, deletionsWin=isBack)
-        if notNumbers:
-            names = ", ".join(map(repr, notNumbers))
-            self.problem = IncrementError(f"cannot increment {names}: no numbers")
+        merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
         return [*found, *(key for key in merged if key not in found)]
+
+    def _rebase(self, data: dict[str, Any], *, deletionsWin: bool = False) -> list[str]:
+        merged, notNumbers = self.copy.rebase(data, deletionsWin=deletionsWin)
+        if notNumbers:
+            names = ", ".join(map(repr, notNumbers))
+            self.problem = IncrementError(f"cannot increment {names}: no numbers")
+        return merged
+
+    def _isProof(self, attempt: Attempt) -> bool:
+        """
+        Whether an attempt succeeded if the bytes are there that it was to
+        store.  Without our stamp in them, somebody else may have stored the
+        same; what is done by then is not to be done twice nor taken for ours.
+        """
+        isCounting = attempt.flight.increments or attempt.results
+        return self.journal.identifies or not isCounting
+
+    def _unchanged(self, current: Stored) -> list[str]:
+        """
+        What is stored is what was stored before: no attempt succeeded, unless
+        somebody undid it and left no stamp.
+        """
+        self.stored = current
+        doubtful = self._open
+        if doubtful is None or self._isProof(doubtful):
+            self._giveBack()
+            return []
+        self._giveUpIncrements()
+        self._giveBack()
+        self._timedOut.clear()
+        doubtful.fail(StoreTimeout(_UNKNOWN))
+        return []
+
+    def _isEmptied(self, theirs: dict[str, Any], stamps: Stamps) -> bool:
+        isEnded = self._framework.isEnded
+        if not isEnded(theirs) or isEnded(self.copy.stored):
+            return False
+        # If another node left a stamp meanwhile, it may be who emptied it.
+        return not self.journal.isNews(stamps)
 
     def _bringsLoginBack(self, theirs: dict[str, Any]) -> bool:
         """
@@ -175,12 +242,12 @@ class Record:
         identify = self._framework.identity
         we, they = identify(self.copy.data), identify(theirs)
         if we is not None and they is not None:
-            if we != they:
+            if we != they and not self._same(we, they):
                 raise SessionReplaced("the session is somebody else's now")
             return False
         if identify(self.copy.stored) is None:
             return False
-        merged = merge(self.copy.stored, self.copy.collected, theirs)
+        merged = merge(self.copy.stored, self.copy.collected, theirs, same=self._same)
         return identify(merged) is not None
 
     def _repaired(
@@ -190,16 +257,31 @@ class Record:
         What should be stored, with what somebody overwrote of ours.
         """
         identify = self._framework.identity
-        if not same(identify(self.copy.stored), identify(theirs)):
-            self.journal.seen(stamps)
+        if not self._same(identify(self.copy.stored), identify(theirs)):
+            self.journal.seen(theirs, stamps, now)
             self.isRepairing = False
             return theirs
-        repaired = self.journal.repaired(theirs, stamps, now)
+        run = partial(self._run, now=now)
+        repaired = self.journal.repaired(theirs, stamps, now, run)
         self.isRepairing = repaired is not theirs
         if self.isRepairing:
             # What is sent now waits for that, as it would for a change.
             self.copy.number += 1
         return repaired
+
+    def takeOver(self, now: float) -> list[str]:
+        """
+        See to what other nodes wrote, and somebody overwrote, and they do not
+        see to.  Changes are to be collected before, and no attempt under way.
+
+        @return: The keys that have another value because of it.
+        """
+        data = self.journal.takenOver(now)
+        if data is None:
+            return []
+        self.isRepairing = True
+        self.copy.number += 1
+        return self._rebase(data)
 
     def _findAttempt(self, stamps: Stamps) -> list[str]:
         """
@@ -287,12 +369,12 @@ class Record:
         """
         made = _Made()
         for change in changes:
-            before = made.data
-            trial = self.copy.snapshot() if before is None else detached(before)
+            before = self.copy.collected if made.data is None else made.data
+            trial: dict[str, Any] = detached(before)
             try:
                 result = change.f(trial)
                 _refuseToWait(result)
-                data = detached(trial)
+                data = shared(detached(trial), before, same)
                 if now is not None:
                     self._framework.dumps(Document(data, self._envelope), now)
             except Exception:
@@ -300,7 +382,21 @@ class Record:
             else:
                 made.data = data
                 made.results.append((change, result))
+                if not _isIdentical(data, before):
+                    made.functions.append(change.f)
         return made
+
+    def _run(self, f: Function, data: dict[str, Any], now: float) -> dict[str, Any]:
+        """
+        Do once more what C{update} did.
+
+        @raise Exception: It cannot be done with this data.
+        """
+        trial: dict[str, Any] = detached(data)
+        _refuseToWait(f(trial))
+        after = shared(detached(trial), data, same)
+        self._framework.dumps(Document(after, self._envelope), now)
+        return after
 
     def _attempt(self, made: _Made, now: float) -> Attempt | None:
         differs = self.copy.differs(made.data) or self._isMissing or self.isRepairing
@@ -313,12 +409,16 @@ class Record:
             return Attempt(old, old, KEEP, self.copy.begin(made.data), made.results)
         data = self.copy.collected if made.data is None else made.data
         number = self.journal.begin()
-        stamped = self.journal.stamped(data, number, now)
+        isRepair = _isIdentical(data, self.copy.stored)
+        stamps = self.journal.stamps(number, now, isRepair=isRepair)
+        stamped = {**data, STAMP: stampList(stamps)} if stamps else data
         new = self._framework.dumps(Document(stamped, self._envelope), now)
         ttl = self._framework.lifetime(Document(data, self._envelope), now)
         self.size = len(new)
         flight = self.copy.begin(made.data)
-        return Attempt(old, new, ttl, flight, made.results, number, now)
+        return Attempt(
+            old, new, ttl, flight, made.results, number, now, stamps, made.functions
+        )
 
     def _revert(self, now: float) -> None:
         """
@@ -346,10 +446,18 @@ class Record:
         return changed
 
     def _note(self, attempt: Attempt) -> None:
-        flight, before = attempt.flight, self.copy.stored
-        self.journal.wrote(
-            attempt.number, before, flight.data, flight.increments, attempt.at
-        )
+        flight = attempt.flight
+        if attempt.new != attempt.old:
+            write = Write(
+                attempt.number,
+                attempt.stamps,
+                self.copy.stored,
+                flight.origin,
+                flight.data,
+                flight.increments,
+                attempt.functions,
+            )
+            self.journal.wrote(write, attempt.at)
 
     def _landed(self, attempt: Attempt, stored: Stored) -> None:
         self._timedOut.clear()
@@ -385,11 +493,20 @@ class _Made:
     What changes made of the data.
 
     @ivar data: L{None} if nothing.
+
+    @ivar functions: Those that changed something.
     """
 
     data: dict[str, Any] | None = None
     results: list[tuple[Change, Any]] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
     failed: list[tuple[Change, Failure]] = field(default_factory=list)
+
+
+def _isIdentical(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return len(one) == len(other) and all(
+        other.get(key, MISSING) is value for key, value in one.items()
+    )
 
 
 def _refuseToWait(result: object) -> None:

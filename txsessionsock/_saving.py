@@ -201,7 +201,8 @@ class Saving:
             return
         live.checkAlive()
         if live.record.isInDoubt:
-            self._learn(await self._backend.load(live.key))
+            await self._learn(await self._backend.load(live.key))
+        live.takeOver()
         while (attempt := self._prepare()) is not None:
             try:
                 if await self._isStored(attempt, tries):
@@ -236,13 +237,13 @@ class Saving:
             stored = await self._send(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
-            live.absorb(conflict.current)
+            await live.absorb(conflict.current)
             if tries >= _AT_ONCE:
                 # Whoever waits has to look again, or loses to those who write
                 # all the time.
                 await self._backend.sleep(_backOff(_JITTER, tries))
                 live.checkAlive()
-                self._learn(await self._backend.load(live.key))
+                await self._learn(await self._backend.load(live.key))
             return False
         except NoSuchSession:
             live.endGone()
@@ -294,16 +295,16 @@ class Saving:
             current = await self._backend.load(self._live.key)
         except StoreFailure:
             raise error from None
-        self._learn(current)
+        await self._learn(current)
 
-    def _learn(self, current: Stored | None) -> None:
+    async def _learn(self, current: Stored | None) -> None:
         """
         Take notice of what is stored after an attempt that is in doubt.
         """
         if current is None and self._live.isNew:
             self._live.record.neverStored()
         else:
-            self._live.absorb(current)
+            await self._live.absorb(current)
 
     def _succeed(self, attempt: Attempt, stored: Stored) -> None:
         live = self._live

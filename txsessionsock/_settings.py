@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._versions import Memory
+
 
 if TYPE_CHECKING:
     from ._live import Live
@@ -35,7 +37,9 @@ class Settings:
 
     @ivar numbers: Those of all its writes.
 
-    @ivar isStopping: Whether the process is about to end.
+    @ivar memory: What of sessions it remembers.
+
+    @ivar isOver: Whether nothing is guarded any more, because the process ends.
 
     @ivar began: Called when a new session was stored.
 
@@ -56,7 +60,8 @@ class Settings:
     node: str | None
     repairWindow: float
     numbers: Iterator[int]
-    isStopping: Callable[[], bool]
+    memory: Memory
+    isOver: Callable[[], bool]
     began: Callable[[Live], None]
     changed: Callable[[Live], None]
     gone: Callable[[Live], None]

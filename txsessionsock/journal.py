@@ -1,52 +1,81 @@
 # -*- test-case-name: tests.test_journal -*-
 """
-What this node wrote to a session lately, and what somebody else dropped of it.
+What was stored of one session lately, and what a foreign write dropped of it.
 
 Express, Django, Flask and PHP write whole sessions, as they were when a request
 began, with what that request changed.  What a socket stored meanwhile is gone
-then.  So each node leaves a stamp in the sessions that it writes: whoever writes
-from a copy that had the write has its stamp too, and whoever does not, has not.
+then.  So each node leaves a stamp in the sessions that it writes: the number of
+its last write.  All stamps together are a version vector.  A web application
+carries them along, so what it writes descends from the version whose stamps it
+has.  What is stored is a branch if its stamps do not cover those of the latest
+version that was accepted here:
+
+  - If the version that it descends from was seen here, and nothing was changed
+    on both sides, what nodes changed is put into it.  For other nodes there is
+    nothing left to do.
+  - Otherwise each node does its own missing writes again, and no others'.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from ._merge import MISSING, isNumber, merge, same
+from twisted.logger import Logger
+
+from ._branches import (
+    Conflict,
+    Path,
+    Stamps,
+    covers,
+    differences,
+    graft,
+    numberOf,
+    put,
+    valueAt,
+)
+from ._merge import Same, detached, isNumber, same
+from ._silence import Silence
+from ._versions import Memory, Version, weigh
 
 
-__all__ = ["STAMP", "Journal", "Stamps", "stampsIn"]
+__all__ = [
+    "STAMP",
+    "Function",
+    "Journal",
+    "Stamps",
+    "Write",
+    "stampList",
+    "stampsIn",
+]
 
 STAMP: Final = "_sessionsock"
 """
-Under which key of a session the stamps are: for each node the number of its
-last write and when that was, in seconds since the epoch.
+Under which key of a session the L{Stamps} are, as lists.  The last number is
+left out where it is the first.
 """
 
-Stamps = Mapping[str, tuple[int, float]]
-
-_STAMP_LIFETIME = 3600.0
-"""
-For how many seconds the stamp of another node is kept: longer than anybody's
-clock is wrong, since a node whose stamp is dropped makes its writes again.
-"""
+Function = Callable[[dict[str, Any]], object]
 
 _PERSISTENCE = 60.0
 """
 For how many seconds writes are made again that somebody drops with the stamps.
 """
 
-_MOST_ENTRIES = 5000
+_MOST = 5000
 """
-How many writes are remembered at most: they would pile up as long as somebody
-goes on writing an old copy.
+How many writes, and how many versions, of a session are remembered at most.
 """
 
-_MOST = 2**53
+_MOST_STAMPS = 100
+"""
+How many stamps are left in a session at most: the youngest.
+"""
+
+_TOO_LARGE = 2**53
 """
 What no number in a stamp reaches, as wherever JSON is read.
 """
@@ -63,45 +92,99 @@ def stampsIn(data: dict[str, Any]) -> Stamps:
     stamps = data.pop(STAMP, None)
     if not isinstance(stamps, dict):
         return {}
-    found: dict[str, tuple[int, float]] = {}
+    found: dict[str, tuple[int, float, int]] = {}
     for node, stamp in stamps.items():
         match stamp:
-            case [int(number), int(at) | float(at)] if _makesSense(node, number, at):
-                found[node] = number, at
+            case [int(number), int(at) | float(at)]:
+                own = number
+            case [int(number), int(at) | float(at), int(own)]:
+                pass
+            case _:
+                continue
+        makesSense = number and all(map(_makesSense, (number, at, own)))
+        if isinstance(node, str) and makesSense:
+            found[node] = number, at, own
     return found
 
 
-def _makesSense(node: object, number: int, at: float) -> bool:
-    isReal = isinstance(node, str) and isNumber(number) and isNumber(at)
-    return isReal and 0 < number < _MOST and 0 <= at < _MOST
+def _makesSense(number: object) -> bool:
+    return isNumber(number) and 0 <= number < _TOO_LARGE
+
+
+def stampList(stamps: Stamps) -> dict[str, list[int | float]]:
+    """
+    @return: What to put into a session.
+    """
+    return {
+        node: [number, at] if own == number else [number, at, own]
+        for node, (number, at, own) in stamps.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Write:
     """
-    One write.
+    A write that succeeded.
 
-    @ivar before: What was stored of what may have been changed.
+    @ivar before: What was stored, not to be changed any more; C{collected} and
+        C{after} likewise.
 
-    @ivar after: What is stored of that.
+    @ivar collected: C{before} with what handlers changed by assigning,
+        deleting and counting.
 
-    @ivar at: When it was made, or made again.
+    @ivar after: What is stored: C{collected} and what functions made of it.
 
-    @ivar since: When it was made first.
+    @ivar increments: What of C{collected} is not another value, but so much
+        more.
+
+    @ivar functions: Those that changed something, in order.
     """
 
     number: int
-    at: float
-    since: float
+    stamps: Stamps
     before: dict[str, Any] = field(repr=False)
+    collected: dict[str, Any] = field(repr=False)
     after: dict[str, Any] = field(repr=False)
     increments: Mapping[str, int | float] = field(repr=False)
+    functions: Sequence[Function] = ()
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """
+    What this node did in one write, to do it again.
+
+    @ivar since: When it was done first, and C{at}, when last.
+
+    @ivar assigned: What was assigned at which places.
+
+    @ivar made: What increments and functions made, at which places.
+    """
+
+    number: int
+    since: float
+    at: float
+    assigned: dict[Path, Any] = field(repr=False)
+    made: dict[Path, Any] = field(repr=False)
+    increments: dict[str, int | float] = field(repr=False)
+    functions: list[Function] = field(repr=False)
+
+
+def run(f: Function, data: dict[str, Any]) -> dict[str, Any]:
+    """
+    @return: What a function makes of a session.
+    """
+    trial: dict[str, Any] = detached(data)
+    f(trial)
+    return trial
 
 
 class Journal:
     """
-    The writes of one node to one session.
+    The versions of one session that this node has seen, and what it wrote.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -109,6 +192,9 @@ class Journal:
         window: float = 5.0,
         now: float = 0.0,
         numbers: Iterator[int] | None = None,
+        *,
+        same: Same = same,
+        memory: Memory | None = None,
     ) -> None:
         """
         @param node: What tells this node from others, and from itself before
@@ -116,18 +202,36 @@ class Journal:
             leaves the stamps of others as they are.
 
         @param window: For how many seconds a write is remembered, since it was
-            last made.
+            last made, and a version, since it was replaced.
 
         @param now: When the session was loaded.
 
         @param numbers: Each larger than all that the node has ever left in
             this session; from 1 unless it had the session before.
+
+        @param same: Whether two values are one to who writes the session.
+
+        @param memory: Shared by all journals of a node.
         """
         self._node = node
+        self._name = node or ""
         self._window = window
         self._numbers = count(1) if numbers is None else numbers
-        self._entries: deque[_Entry] = deque(maxlen=_MOST_ENTRIES)
+        self._same = same
+        self._memory = Memory() if memory is None else memory
+        self._entries: deque[_Entry] = deque()
+        # Which of them was the last to assign something to a place, and to make
+        # what is no number.
+        self._assigners: dict[Path, _Entry] = {}
+        self._makers: dict[Path, _Entry] = {}
+        self._lastAt = 0.0
+        self._lastOwn = 0
+        self._versions: deque[Version] = deque()
+        self._latest = Version({}, {})
+        # What is stored and not accepted, until what is missing is stored.
+        self._branch: Version | None = None
         self._stamps: Stamps = {}
+        self._silence: Silence | None = None
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
 
@@ -137,52 +241,72 @@ class Journal:
         """
         return next(self._numbers)
 
-    def stamped(self, data: dict[str, Any], number: int, now: float) -> dict[str, Any]:
+    def stamps(self, number: int, now: float, *, isRepair: bool = False) -> Stamps:
         """
-        @return: What to store: the data, and the stamps.
+        @param isRepair: Whether this node changes nothing by itself.
+
+        @return: The stamps that an attempt leaves.
         """
         if self._node is None:
-            stamps = {node: list(stamp) for node, stamp in self._stamps.items()}
-            return {**data, STAMP: stamps} if stamps else data
+            return self._stamps
+        isOld = self._memory.isOld
         stamps = {
-            node: [number, at]
-            for node, (number, at) in self._stamps.items()
-            if abs(now - at) < _STAMP_LIFETIME
+            node: stamp
+            for node, stamp in self._stamps.items()
+            if node != self._node and not isOld(node, stamp[0])
         }
+        while len(stamps) >= _MOST_STAMPS:
+            del stamps[min(stamps, key=lambda node: stamps[node][1])]
         # A whole number, since PHP writes others its own way, also who only reads.
-        return {**data, STAMP: {**stamps, self._node: [number, int(now)]}}
+        own = self._lastOwn if isRepair else number
+        return {**stamps, self._node: (number, int(now), own)}
 
-    def wrote(
-        self,
-        number: int,
-        before: dict[str, Any],
-        after: dict[str, Any],
-        increments: Mapping[str, int | float],
-        now: float,
-    ) -> None:
+    def wrote(self, write: Write, now: float) -> None:
         """
         An attempt succeeded.
-
-        @param before: What was stored, not to be changed any more; C{after}
-            likewise.  The difference is what this node changed.
-
-        @param increments: Which of that is not another value, but so much
-            more.
         """
         if self._node is None:
             return
-        while self._entries and not self._isRecent(self._entries[0], now):
-            self._entries.popleft()
-        entry = _Entry(
-            number,
-            now,
-            now,
-            _unlike(before, after),
-            _unlike(after, before),
-            increments,
-        )
+        self._trim(now)
+        self._remember(write, now)
+        if self._branch is not None:
+            # Requests may have begun with it, too.
+            self._accept(self._branch, now)
+        data, latest = write.after, self._latest.data or {}
+        self._accept(Version(write.stamps, data, weigh(data, latest)), now)
+
+    def _remember(self, write: Write, now: float) -> None:
+        before, same = write.before, self._same
+        counted = write.increments
+        changed = differences(before, write.collected, same)
+        assigned = {p: v for p, v in changed.items() if p[0] not in counted}
+        made = {p: v for p, v in changed.items() if p[0] in counted}
+        if write.functions:
+            made |= differences(write.collected, write.after, same)
+        if not (assigned or counted or write.functions):
+            return
+        if self._silence is not None:
+            for path, value in assigned.items():
+                # What was appended to a list can still be.
+                if type(value) is not list:
+                    self._silence.superseded(path)
+        functions = list(write.functions)
+        entry = _Entry(write.number, now, now, assigned, made, dict(counted), functions)
+        for path in assigned:
+            # Only the last value that was assigned can still be there.
+            if path in self._assigners:
+                del self._assigners[path].assigned[path]
+            self._assigners[path] = entry
+        for path, value in made.items():
+            if path in self._makers:
+                del self._makers[path].made[path]
+            if not isNumber(value):
+                self._makers[path] = entry
+        self._lastAt = now
+        self._lastOwn = write.number
         self._entries.append(entry)
-        self._see({**self._stamps, self._node: (number, now)}, now)
+        if len(self._entries) > _MOST:
+            self._dropEntry()
 
     def last(self, stamps: Stamps) -> int | None:
         """
@@ -191,118 +315,331 @@ class Journal:
         """
         if self._node is None or (self._stamps and not stamps):
             return None
-        return stamps.get(self._node, (0, 0.0))[0]
+        return numberOf(stamps, self._node)
+
+    def isNews(self, stamps: Stamps) -> bool:
+        """
+        Whether another node wrote what was not seen here.
+        """
+        return not covers(self._latest.stamps, stamps)
+
+    @property
+    def identifies(self) -> bool:
+        """
+        Whether what this node stores is like nothing that others store.
+        """
+        return self._node is not None
 
     def until(self) -> float:
         """
         @return: Until when a write is remembered, in seconds since the epoch.
         """
-        return self._entries[-1].at + self._window if self._entries else 0.0
+        return self._lastAt + self._window if self._entries else 0.0
 
-    def seen(self, stamps: Stamps) -> None:
+    def seen(self, data: dict[str, Any], stamps: Stamps, now: float) -> None:
         """
-        A session is loaded that this node did not have, or that belongs to
-        somebody else than before.
+        A session is loaded that this node did not have, or that is not what it
+        was: it belongs to somebody else, or was reset on purpose.
         """
-        self._stamps = stamps
+        self._memory.note(stamps, now)
+        for version in self._versions:
+            self._memory.forget(version)
+        self._versions.clear()
         self._entries.clear()
+        self._assigners.clear()
+        self._makers.clear()
+        self._branch = self._silence = None
+        self._latest = Version(stamps, dict(data))
+        self._stamps = stamps
 
-    def _see(self, stamps: Stamps, now: float) -> None:
+    def _accept(self, version: Version, now: float) -> None:
+        """
+        A version is what is stored, and nothing is missing in it.
+        """
+        self._branch = None
+        replaced, self._latest = self._latest, version
+        self._attribute(version, replaced)
+        replaced.replaced = now
+        self._versions.append(replaced)
+        self._memory.keep(replaced)
+        while len(self._versions) > _MOST:
+            self._memory.forget(self._versions.popleft())
+        self._take(version.stamps, now)
+        if self._silence and not self._silence.areMissing(version.stamps):
+            self._silence = None
+
+    def _attribute(self, version: Version, before: Version) -> None:
+        """
+        Find out which nodes wrote a version, and what they changed.
+        """
+        version.writers = frozenset(
+            node
+            for node, (number, *_) in version.stamps.items()
+            if number > numberOf(before.stamps, node)
+        )
+        if version.writers:
+            old, new = before.data or {}, version.data or {}
+            version.places = {
+                path: (valueAt(old, path), value)
+                for path, value in differences(old, new, self._same).items()
+            }
+
+    def _take(self, stamps: Stamps, now: float) -> None:
         if not self._stamps:
             self._bareUntil = now
         self._stamps = stamps
 
+    def _dropEntry(self) -> None:
+        entry = self._entries.popleft()
+        for path in entry.assigned:
+            del self._assigners[path]
+        for path in entry.made:
+            if self._makers.get(path) is entry:
+                del self._makers[path]
+
+    def _trim(self, now: float) -> None:
+        while self._entries and now - self._entries[0].at > self._window:
+            self._dropEntry()
+        versions = self._versions
+        while versions and now - versions[0].replaced > self._window:
+            self._memory.forget(versions.popleft())
+
     def repaired(
-        self, theirs: dict[str, Any], stamps: Stamps, now: float
+        self,
+        theirs: dict[str, Any],
+        stamps: Stamps,
+        now: float,
+        run: Callable[[Function, dict[str, Any]], dict[str, Any]] = run,
     ) -> dict[str, Any]:
         """
-        Somebody else wrote the session: see what of ours is not in it.
+        Somebody else wrote the session: see what nodes wrote and is not in it.
 
         @param theirs: What is stored now, without its stamps; not changed.
             It belongs to the same person as before.
 
+        @param run: See L{run}.  What it raises is logged.
+
         @return: What should be stored: C{theirs} itself, if that is that.
         """
-        last = stamps.get(self._node or "", (0, 0.0))[0]
-        # Who emptied the session, or made it anew, meant it; so did who dropped
-        # all stamps, unless the copy may be so old that there were none.
+        self._memory.note(stamps, now)
+        if self._node is None:
+            self._latest = Version(stamps, theirs)
+            self._stamps = stamps
+            return theirs
+        self._trim(now)
         isBare = not stamps and now - self._bareUntil > self._window
-        self._see(stamps, now)
         if not theirs or isBare:
-            self._entries.clear()
+            # An empty session, or one without any stamp, was reset on purpose.
+            # Exception: the writer's copy may be older than our first stamp.
+            self._take(stamps, now)
+            self.seen(theirs, stamps, now)
             return theirs
-        lost = self._takeAfter(last, now)
-        if not lost:
-            return theirs
-        known = {} if stamps else _countsIn(lost, theirs)
-        repaired = dict(theirs)
-        for entry in lost:
-            _again(entry, repaired, known)
-        # Whoever took a copy meanwhile will drop it again; but somebody who
-        # drops all stamps each time is to have it in the end.
-        self._entries.extend(
-            replace(entry, at=now)
-            if stamps or now - entry.since < _PERSISTENCE
-            else entry
-            for entry in lost
+        if not stamps:
+            self._bareUntil = now
+        version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
+        if not covers(stamps, self._latest.stamps):
+            repaired, joined = self._mended(version, now, run)
+            self._listen(version, joined, now)
+            # Where all stamps are gone, they are missing, too.
+            isAll = bool(stamps) or not self._entries
+            if not (isAll and self._same(repaired, theirs)):
+                self._branch = version
+                self._take(joined, now)
+                return dict(repaired)
+        self._accept(version, now)
+        return theirs
+
+    def _mended(
+        self,
+        branch: Version,
+        now: float,
+        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
+    ) -> tuple[dict[str, Any], Stamps]:
+        """
+        @return: What should be stored, and the stamps that it has.
+        """
+        data, stamps, latest = branch.data or {}, branch.stamps, self._latest
+        missing = self._missing(stamps, now)
+        if covers(latest.stamps, stamps) and (stamps or missing):
+            twins, later = self._descent(stamps)
+            try:
+                if twins:
+                    places = dict.fromkeys(p for v in later for p in v.places)
+                    mended = graft(data, latest.data or {}, places, twins, self._same)
+                    return mended, {**stamps, **latest.stamps}
+            except Conflict:
+                pass
+        return self._again(data, missing, run, isStamped=bool(stamps)), stamps
+
+    def _descent(self, stamps: Stamps) -> tuple[list[dict[str, Any]], list[Version]]:
+        """
+        @return: What was seen with just these stamps, and all versions after
+            that.
+        """
+        twins: list[dict[str, Any]] = []
+        later: list[Version] = []
+        for version in self._versions:
+            later.append(version)
+            if version.data is not None and _areEqual(version.stamps, stamps):
+                if twins and not stamps and later[:-1]:
+                    # Somebody drops stamps: that there are none tells nothing.
+                    return [], [*self._versions, self._latest]
+                twins.append(version.data)
+                later.clear()
+        return twins, [*later, self._latest]
+
+    def _missing(self, stamps: Stamps, now: float) -> list[_Entry]:
+        """
+        The writes of this node that are not in what is stored.  Whoever takes a
+        copy of that will drop them again, so they are remembered for longer.
+        """
+        last = numberOf(stamps, self._name)
+        missing = [entry for entry in self._entries if entry.number > last]
+        missing = [e for e in missing if now - e.at <= self._window]
+        for entry in missing:
+            # But somebody who drops all stamps each time is to have it in the end.
+            if stamps or now - entry.since < _PERSISTENCE:
+                entry.at = self._lastAt = now
+        return missing
+
+    def _again(
+        self,
+        theirs: dict[str, Any],
+        missing: list[_Entry],
+        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
+        *,
+        isStamped: bool,
+    ) -> dict[str, Any]:
+        """
+        Do writes once more.
+        """
+        data = theirs
+        for number, entry in enumerate(missing):
+            for path, value in entry.assigned.items():
+                if self._isOurs(path, value, theirs):
+                    data = put(data, path, value)
+            later = missing[number:]
+            for key, by in list(entry.increments.items()):
+                if isStamped or not self._had(((key,),), later, theirs):
+                    data = self._countAgain(data, entry, key, by)
+            if isStamped or not self._had(entry.made, later, theirs):
+                for f in list(entry.functions):
+                    data = self._runAgain(data, entry, f, run)
+        return data
+
+    def _isOurs(self, path: Path, value: Any, theirs: dict[str, Any]) -> bool:
+        """
+        Whether what this node assigned was not replaced since, and was dropped
+        by somebody who assigned nothing there.
+        """
+        here, same = valueAt(theirs, path), self._same
+        if same(here, value) or not same(valueAt(self._latest.data, path), value):
+            return False
+        return self._wasSeen(path, here)
+
+    def _wasSeen(self, path: Path, value: Any) -> bool:
+        return any(
+            version.data is not None and self._same(valueAt(version.data, path), value)
+            for version in (*self._versions, self._latest)
         )
-        return repaired
 
-    def _takeAfter(self, last: int, now: float) -> list[_Entry]:
+    def _had(
+        self,
+        paths: Iterator[Path] | Sequence[Path] | Mapping[Path, Any],
+        entries: Sequence[_Entry],
+        theirs: dict[str, Any],
+    ) -> bool:
         """
-        Take out the writes later than one, without those that are too old.
+        Whether somebody who left no stamps had the first of some writes: what
+        these made is there.
         """
-        taken = []
-        while self._entries and self._entries[-1].number > last:
-            entry = self._entries.pop()
-            if self._isRecent(entry, now):
-                taken.append(entry)
-        return taken[::-1]
 
-    def _isRecent(self, entry: _Entry, now: float) -> bool:
-        return now - entry.at <= self._window
+        def had(path: Path) -> bool:
+            here = valueAt(theirs, path)
+            return any(
+                path in entry.made and self._same(here, entry.made[path])
+                for entry in entries
+            )
+
+        return all(map(had, paths))
+
+    def _countAgain(
+        self, data: dict[str, Any], entry: _Entry, key: str, by: int | float
+    ) -> dict[str, Any]:
+        value = data.get(key, 0)
+        if isNumber(value):
+            return {**data, key: value + by}
+        del entry.increments[key]
+        self._log.warn(
+            "a web application overwrote an increment of {key!r} with what is no"
+            " number: it is not counted again",
+            key=key,
+        )
+        return data
+
+    def _runAgain(
+        self,
+        data: dict[str, Any],
+        entry: _Entry,
+        f: Function,
+        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
+    ) -> dict[str, Any]:
+        try:
+            return run(f, data)
+        except Exception:
+            entry.functions.remove(f)
+            self._log.failure(
+                "a web application overwrote what a function of update() did, and"
+                " the function fails now that it is called again"
+            )
+            return data
+
+    # Nodes that are dead.
+
+    def _listen(self, branch: Version, joined: Stamps, now: float) -> None:
+        """
+        See whether other nodes' writes are missing in a branch.
+        """
+        since = now if self._silence is None else self._silence.since
+        silence = Silence(self._name, self._same, since, self._window)
+        twins, later = self._descent(branch.stamps)
+        wasSeen, isCounted = self._wasSeen, self._isCounted
+        silence.find(branch, later, wasSeen, isCounted, isAll=bool(twins))
+        for entry in self._entries:
+            for path, value in entry.assigned.items():
+                if self._same(valueAt(self._latest.data, path), value):
+                    silence.superseded(path)
+        self._silence = silence if silence.areMissing(joined) else None
+
+    def _isCounted(self, path: Path) -> bool:
+        return any(path in entry.made for entry in self._entries)
+
+    def silent(self) -> float | None:
+        """
+        @return: When a node will have been silent for too long, in seconds since
+            the epoch; L{None} if none is.
+        """
+        return None if self._silence is None else self._silence.due
+
+    def takenOver(self, now: float) -> dict[str, Any] | None:
+        """
+        See to what nodes wrote that are silent for too long.
+
+        @return: What should be stored; L{None} if that is that.
+        """
+        silence, latest = self._silence, self._latest
+        if silence is None or now < silence.due:
+            return None
+        found = silence.takenOver(latest, now)
+        if found is None:
+            return None
+        data, stamps = found
+        if data is latest.data:
+            self._silence = None
+            return None
+        self._take(stamps, now)
+        return data
 
 
-def _unlike(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """
-    What of one version may differ from the other: values that were not changed
-    are those of both.
-    """
-    return {
-        key: value for key, value in one.items() if other.get(key, MISSING) is not value
-    }
-
-
-def _countsIn(entries: list[_Entry], theirs: dict[str, Any]) -> dict[str, int]:
-    """
-    See by the counts which writes somebody had who left no stamps.
-
-    @return: For each count that is as we left it, after which write that was.
-    """
-    return {
-        key: entry.number
-        for entry in entries
-        for key in entry.increments
-        if key in theirs and same(theirs[key], entry.after.get(key, MISSING))
-    }
-
-
-def _again(entry: _Entry, data: dict[str, Any], known: Mapping[str, int]) -> None:
-    """
-    Make the changes of a write once more, where a value is what it was before.
-
-    @param known: See L{_countsIn}.
-    """
-    keys = [key for key in entry.before | entry.after if key not in entry.increments]
-    there = {key: data[key] for key in keys if key in data}
-    # As if theirs were the change and ours what was there: theirs wins.
-    merged = merge(entry.before, there, entry.after, deletionsWin=True)
-    for key in keys:
-        if key in merged:
-            data[key] = merged[key]
-        else:
-            data.pop(key, None)
-    for key, by in entry.increments.items():
-        count = data.get(key, 0)
-        if isNumber(count) and entry.number > known.get(key, 0):
-            data[key] = count + by
+def _areEqual(one: Stamps, other: Stamps) -> bool:
+    return covers(one, other) and covers(other, one)

@@ -22,6 +22,7 @@ from ._backend import Backend
 from ._live import Live
 from ._reactor import clockOf
 from ._settings import Settings
+from ._versions import Memory
 from .interfaces import (
     IFramework,
     ISessionStore,
@@ -114,13 +115,14 @@ class SessionManager:
             node=f"n{token_urlsafe(6)}" if repairs and not framework.readOnly else None,
             repairWindow=repairWindow,
             numbers=count(1),
-            isStopping=lambda: self._isStopping,
+            memory=Memory(),
+            isOver=lambda: self._isOver,
             changed=self._changed,
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
         )
-        self._isStopping = False
+        self._isOver = False
         self._lives: dict[SessionID, Live] = {}
         self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
@@ -245,19 +247,31 @@ class SessionManager:
 
     def stop(self) -> Deferred[None]:
         """
-        Store everything, before the process ends.
+        Store everything, before the process ends, and stay until nobody can
+        overwrite it any more.
 
-        @return: A L{Deferred} that fires when everything is stored or failed.
+        @return: A L{Deferred} that fires when everything is stored or failed,
+            and C{repairWindow} is over for what was stored lately.
         """
-        self._isStopping = True
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
-        saving = [live.save().addErrback(self._notSaved, live) for live in lives]
+        await DeferredList(
+            [live.save().addErrback(self._notSaved, live) for live in lives]
+        )
+        now = self._backend.now
+        end = now() + self._settings.repairWindow
+        while (until := min(end, self._guardedUntil())) > now():
+            await self._backend.sleep(until - now())
+        self._isOver = True
         for live in list(self._lives.values()):
             live.dropIfIdle()
-        done: Deferred[None] = DeferredList(saving).addCallback(
-            lambda _: self._backend.rest()
-        )
-        return done
+        self._backend.rest()
+
+    def _guardedUntil(self) -> float:
+        left = max((live.guarding.left for live in self._lives.values()), default=0.0)
+        return self._backend.now() + left
 
     def _notSaved(self, failure: Failure, live: Live) -> None:
         self._log.error(
