@@ -14,7 +14,7 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
 )
 
-from .managing import KEY
+from .managing import KEY, Recorder
 from .test_manager_save import SaveCase
 
 
@@ -133,31 +133,86 @@ class GoneTests(SaveCase):
         self.assertGone(self.session.save())
 
 
-class DoubtTests(SaveCase):
+class StampedDoubtTests(SaveCase):
     """
-    L{StoreTimeout}: nobody knows what the store did.
+    L{StoreTimeout}, where our stamp tells whether it was us who wrote.
     """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = self.newManager(self.store, repair=True)
+        self.session = self.open()
+        del self.store.calls[:]
 
     def test_done(self) -> None:
         """
-        It was done, as our bytes in the store show.
+        It was done, as our stamp in the store shows.
         """
         self.session.increment("n")
         self.store.lose("replace")
         self.successResultOf(self.session.save())
-        self.assertEqual(self.stored(), {"n": 1})
         self.assertEqual(self.calls("replace"), 1)
+        self.assertEqual(self.session["n"], 1)
 
     def test_notDone(self) -> None:
         """
-        It was not done, as the old ones show; so it is done again.
+        It was not done, as the old one shows; so it is done again.
         """
         self.session.increment("n")
         self.store.fail(StoreTimeout(), "replace")
         saved = self.session.save()
         self.store.heal()
         self.settled(saved, 11)
+        self.assertEqual(self.session["n"], 1)
+
+    def test_countedByBoth(self) -> None:
+        """
+        Another process counts to the same number, while ours is not done: both
+        count.
+        """
+        other = self.newManager(repair=True)
+        session = self.open(Recorder(), other)
+        self.session.increment("n")
+        self.store.fail(StoreTimeout())
+        self.failureResultOf(self.session.save(), StoreTimeout)
+        session.increment("n")
+        self.successResultOf(session.save())
+        self.store.heal()
+        self.settled(self.session.save())
+        self.assertEqual((self.session["n"], session["n"]), (2, 2))
+
+
+class DoubtTests(SaveCase):
+    """
+    L{StoreTimeout}: nobody knows what the store did.
+    """
+
+    def test_equalBytes(self) -> None:
+        """
+        Without a stamp, our bytes in the store may be somebody else's, who
+        counted, too: an increment is not taken for stored.
+        """
+        self.session.increment("n")
+        self.store.lose("replace")
+        self.failureResultOf(self.session.save(), StoreTimeout)
         self.assertEqual(self.stored(), {"n": 1})
+        self.assertEqual(self.session["n"], 1)
+        self.successResultOf(self.session.save())
+        self.assertEqual(self.calls("replace"), 1)
+
+    def test_notDone(self) -> None:
+        """
+        Nor do the old bytes tell that it was not; but an assignment is made
+        again.
+        """
+        self.session.increment("n")
+        self.session["mine"] = 1
+        self.store.fail(StoreTimeout(), "replace")
+        saved = self.session.save()
+        self.store.heal()
+        self.run_(11)
+        self.failureResultOf(saved, StoreTimeout)
+        self.assertEqual(self.stored(), {"n": 0, "mine": 1})
 
     def test_unknown(self) -> None:
         """

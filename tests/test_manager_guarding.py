@@ -38,7 +38,7 @@ class GuardingTests(RepairCase):
 
     def test_endsMeanwhile(self) -> None:
         """
-        With its session, or with the process, guarding ends.
+        With its session guarding ends.
         """
         copy = self.request()
         self.session["mine"] = 1
@@ -50,14 +50,41 @@ class GuardingTests(RepairCase):
         self.clock.advance(0)
         self.assertEqual(self.manager._lives, {})
         self.assertQuiet()
-        self.put(user="ada")
-        self.session = self.open()
-        self.save(mine=1)
+
+    def test_stop(self) -> None:
+        """
+        A process that ends stays until what it stored can be overwritten no
+        more, and no longer, even if it is overwritten all the time.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
         self.settled(self.manager.release(self.session, self.holder), 0)
-        self.assertEqual(len(self.manager._lives), 1)
-        self.successResultOf(self.manager.stop())
+        self.clock.advance(2)
+        stopped = self.manager.stop()
+        for _ in range(5):
+            self.assertNoResult(stopped)
+            self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+            self.clock.advance(1)
+            self.ends(copy)
+        self.successResultOf(stopped)
         self.assertEqual(self.manager._lives, {})
         self.assertQuiet()
+
+    def test_stopLater(self) -> None:
+        """
+        What was stored before the window needs no guarding, and what is stored
+        at the stop does.
+        """
+        self.save(mine=1)
+        self.clock.pump([1.0] * 6)
+        self.successResultOf(self.manager.stop())
+        self.manager = self.newManager(repair=True)
+        self.open()["mine"] = 2
+        stopped = self.manager.stop()
+        self.clock.pump([1.0] * 4)
+        self.assertNoResult(stopped)
+        self.clock.advance(1)
+        self.successResultOf(stopped)
 
     def test_neverOpened(self) -> None:
         """

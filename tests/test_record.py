@@ -23,6 +23,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
+from txsessionsock.journal import STAMP, Journal
 
 from .managing import raw
 
@@ -61,6 +62,7 @@ class RecordCase(SynchronousTestCase):
     def writes(self, attempt: Attempt) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(attempt.new)
         del data["cookie"]
+        data.pop(STAMP, None)
         return data
 
 
@@ -245,7 +247,7 @@ class RecordTests(RecordCase):
         self.assertIs(attempt.ttl, KEEP)
 
 
-class DoubtTests(RecordCase):
+class DoubtCase(RecordCase):
     """
     Attempts that nobody answered.
     """
@@ -261,6 +263,19 @@ class DoubtTests(RecordCase):
 
     def addOne(self) -> Change:
         return self.change(lambda data: data.update(u=data.get("u", 0) + 1))
+
+
+class StampedDoubtTests(DoubtCase):
+    """
+    Our stamp tells which attempt it was that stored something.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        document = self.framework.loads(raw(n=1), 0)
+        self.record = Record(self.framework, document, Journal("one"))
+        self.record.stored = stored(n=1)
+        self.copy = self.record.copy
 
     def test_done(self) -> None:
         """
@@ -285,32 +300,6 @@ class DoubtTests(RecordCase):
         self.assertEqual(self.record.absorb(stored(n=1), 0), [])
         self.assertEqual(attempt.pending, [change])
         self.assertEqual(self.writes(self.prepare()), {"n": 2})
-
-    def test_unknown(self) -> None:
-        """
-        Others show nothing: increments and updates are given up.
-        """
-        self.copy.increment("n", 1)
-        self.copy.assign("m", 1)
-        change = self.addOne()
-        self.lost(change)
-        self.copy.increment("n", 5)
-        self.record.collect()
-        self.record.absorb(stored(n=10), 0)
-        self.failureResultOf(change.done, StoreTimeout)
-        self.assertIsInstance(self.record.problem, StoreTimeout)
-        self.assertEqual(self.writes(self.prepare()), {"n": 15, "m": 1})
-
-    def test_unknownAssignment(self) -> None:
-        """
-        An assignment is made again, and stays one: it is not added to.
-        """
-        self.copy.assign("n", 5)
-        self.lost()
-        self.copy.increment("n", 1)
-        self.record.collect()
-        self.record.absorb(stored(n=100), 0)
-        self.assertEqual(self.writes(self.prepare()), {"n": 6})
 
     def test_late(self) -> None:
         """
@@ -343,7 +332,85 @@ class DoubtTests(RecordCase):
         self.record.absorb(Stored(first.new, None), 0)
         self.assertFalse(self.record.isInDoubt)
         self.record.absorb(stored(n=100), 0)
-        self.assertEqual(self.writes(self.prepare()), {"n": 101})
+        self.assertEqual(self.writes(self.prepare()), {"n": 102})
+
+
+class DoubtTests(DoubtCase):
+    """
+    Without stamps, nothing tells.
+    """
+
+    def test_equalBytes(self) -> None:
+        """
+        Bytes like ours may be somebody else's, who counted, too: what is done
+        by then is neither taken for ours nor done twice.
+        """
+        self.copy.increment("n", 1)
+        self.copy.assign("m", 1)
+        change = self.addOne()
+        attempt = self.lost(change)
+        self.record.absorb(Stored(attempt.new, None), 0)
+        self.failureResultOf(change.done, StoreTimeout)
+        self.assertIsInstance(self.record.problem, StoreTimeout)
+        self.assertFalse(self.record.isInDoubt)
+        self.assertEqual(self.copy.data, {"n": 2, "m": 1, "u": 1})
+        self.assertIsNone(self.record.prepare([], 0))
+
+    def test_oldBytes(self) -> None:
+        """
+        Nor do the old ones tell that nothing was done: somebody may have undone
+        it.
+        """
+        self.copy.increment("n", 1)
+        self.copy.assign("m", 1)
+        change = self.addOne()
+        self.lost(change)
+        self.assertEqual(self.record.absorb(stored(n=1), 0), [])
+        self.failureResultOf(change.done, StoreTimeout)
+        self.assertIsInstance(self.record.problem, StoreTimeout)
+        self.assertEqual(self.copy.data, {"n": 1, "m": 1})
+        self.assertEqual(self.writes(self.prepare()), {"n": 1, "m": 1})
+
+    def test_assignments(self) -> None:
+        """
+        Assignments are there, whoever made them, or are made again.
+        """
+        self.copy.assign("m", 1)
+        attempt = self.lost()
+        self.record.absorb(Stored(attempt.new, None), 0)
+        self.assertIsNone(self.record.problem)
+        self.assertFalse(self.record.unsaved)
+        self.copy.assign("m", 2)
+        self.lost()
+        self.record.absorb(Stored(attempt.new, None), 0)
+        self.assertIsNone(self.record.problem)
+        self.assertEqual(self.writes(self.prepare()), {"n": 1, "m": 2})
+
+    def test_unknown(self) -> None:
+        """
+        Others show nothing: increments and updates are given up.
+        """
+        self.copy.increment("n", 1)
+        self.copy.assign("m", 1)
+        change = self.addOne()
+        self.lost(change)
+        self.copy.increment("n", 5)
+        self.record.collect()
+        self.record.absorb(stored(n=10), 0)
+        self.failureResultOf(change.done, StoreTimeout)
+        self.assertIsInstance(self.record.problem, StoreTimeout)
+        self.assertEqual(self.writes(self.prepare()), {"n": 15, "m": 1})
+
+    def test_unknownAssignment(self) -> None:
+        """
+        An assignment is made again, and stays one: it is not added to.
+        """
+        self.copy.assign("n", 5)
+        self.lost()
+        self.copy.increment("n", 1)
+        self.record.collect()
+        self.record.absorb(stored(n=100), 0)
+        self.assertEqual(self.writes(self.prepare()), {"n": 6})
 
     def test_noLongerLate(self) -> None:
         """
