@@ -49,6 +49,12 @@ def add():
     return dict(session)
 
 
+@app.post("/mark")
+def mark():
+    session[argument()] = True
+    return {}
+
+
 @app.route("/slow", methods=["GET", "POST"])
 def slow():
     time.sleep(0.06)
