@@ -80,7 +80,11 @@ _TYPES = (
     *(timedelta(days=-1, microseconds=1), Decimal("1.50"), UUID(int=5)),
     *({1, "a"}, frozenset({2.5}), {None: 1, True: 2, 2.5: 3}),
 )
-CORPUS: dict[str, Any] = {
+_NAMES = (
+    *("", " ", "!a", "0", "-5", "01", "a|b", "é", "\U0001f600", "\ud800", "a\0", "\0a"),
+    *("length", "then", "toJSON", "session", "created", "_a", "a.b", "a[b]", "'\"\\"),
+)
+CORPUS: dict[str, Any] = dict.fromkeys(_NAMES, "a") | {
     f"{what}{number}": value
     for what, values in (
         ("constant", (None, True, False)),
@@ -152,7 +156,7 @@ class Rewriter:
         return {
             key: value
             for key, value in CORPUS.items()
-            if not key.startswith(self.refuses or ("!",))
+            if not key.startswith(self.refuses)
             and _canHold(self.framework, {key: value})
         }
 
@@ -276,7 +280,7 @@ def _rewriters() -> dict[str, Rewriter]:
             place=_inJSONB,
         ),
         "express_postgresql_jsonb",
-        ("half", f"text{len(_TEXTS)}"),
+        ("half", f"text{len(_TEXTS)}", "\ud800", "a\0", "\0a"),
     )
     return found
 

@@ -14,7 +14,7 @@ from math import inf
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -219,6 +219,7 @@ class AnyTests(SynchronousTestCase):
         """
         rewriters = [(_modelOf(name), each) for name, each in REWRITERS.items()]
 
+        @settings(deadline=None)
         @given(WILD)
         def check(value: Any) -> None:
             for model, rewriter in rewriters:
@@ -240,6 +241,7 @@ class AnyTests(SynchronousTestCase):
         """
         rewriters = [(_modelOf(name), each) for name, each in REWRITERS.items()]
 
+        @settings(deadline=None)
         @given(VALUES, VALUES)
         def check(one: Any, other: Any) -> None:
             for model, rewriter in rewriters:
