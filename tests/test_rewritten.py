@@ -5,15 +5,8 @@ what it would make something else of, is not.
 
 from __future__ import annotations
 
-import json
-import pickle
-from collections.abc import Callable
-from decimal import Decimal
-from functools import partial
-from math import inf
 from typing import Any
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,83 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock._merge import same as isEqual
 from txsessionsock.interfaces import Document, IFramework, UnencodableSession
 
+from .languages import modelOf
 from .recorded import NOW
 from .rewritten import CORPUS, REWRITERS
-
-
-_Model = Callable[[Any], Any]
-
-
-def javaScript(value: Any, exponentsFrom: float = 1e21) -> Any:
-    """
-    What C{JSON.stringify(JSON.parse())} makes of a value.
-
-    @param exponentsFrom: From where on whole numbers have an exponent.
-    """
-    if isinstance(value, dict):
-        return {
-            javaScript(key): javaScript(item, exponentsFrom)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [javaScript(item, exponentsFrom) for item in value]
-    if isinstance(value, str):
-        return json.loads(json.dumps(value))
-    if isinstance(value, bool) or value is None:
-        return value
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    isPlain = number.is_integer() and abs(number) < exponentsFrom
-    return int(Decimal(repr(number))) if isPlain else number
-
-
-# PostgreSQL writes all digits.
-_javaScriptInJSONB = partial(javaScript, exponentsFrom=inf)
-
-
-def _inPHP(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [*map(_inPHP, value)]
-    if not isinstance(value, dict):
-        return value
-    if list(value) == [str(n) for n in range(len(value))]:
-        return [*map(_inPHP, value.values())]
-    return {key: _inPHP(item) for key, item in value.items()}
-
-
-def php(value: dict[str, Any]) -> dict[str, Any]:
-    """
-    What PHP makes of a session, as we read it.
-    """
-    return {key: _inPHP(item) for key, item in value.items()}
-
-
-def _pythonJSON(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
-def _msgpack(value: Any) -> Any:
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(value))
-
-
-def _pickle(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))
-
-
-def _modelOf(name: str) -> _Model:
-    ways: dict[str, _Model] = {
-        "Express, jsonb": _javaScriptInJSONB,
-        "Express": javaScript,
-        "PHP": php,
-        "Django, pickled": _pickle,
-    }
-    for beginning, way in ways.items():
-        if name.startswith(beginning):
-            return way
-    isMsgpack = name.startswith("Flask") and "JSON" not in name
-    return _msgpack if isMsgpack else _pythonJSON
 
 
 CONFUSABLE: st.SearchStrategy[Any] = st.sampled_from(
@@ -204,7 +123,7 @@ class RecordedTests(SynchronousTestCase):
             sent, stored, rewritten = rewriter.recorded().datas()
             for key in rewriter.corpus():
                 for before in sent, stored:
-                    made = _modelOf(name)({key: before[key]})[key]
+                    made = modelOf(name)({key: before[key]})[key]
                     self.assertTrue(isEqual(made, rewritten[key]), (name, key))
 
 
@@ -217,7 +136,7 @@ class AnyTests(SynchronousTestCase):
         """
         Whatever a framework makes of a value is the same to it.
         """
-        rewriters = [(_modelOf(name), each) for name, each in REWRITERS.items()]
+        rewriters = [(modelOf(name), each) for name, each in REWRITERS.items()]
 
         @settings(deadline=None)
         @given(WILD)
@@ -239,7 +158,7 @@ class AnyTests(SynchronousTestCase):
         """
         Two values are the same exactly if the framework makes one of both.
         """
-        rewriters = [(_modelOf(name), each) for name, each in REWRITERS.items()]
+        rewriters = [(modelOf(name), each) for name, each in REWRITERS.items()]
 
         @settings(deadline=None)
         @given(VALUES, VALUES)
