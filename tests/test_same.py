@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,6 +40,8 @@ BIG = 2**53
 NAN = float("nan")
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HERE = NOON.astimezone(timezone(timedelta(hours=2)))
+# To Python such a time is never equal to one in another zone.
+TWICE = datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))
 SAME: tuple[tuple[tuple[IFramework, ...], tuple[tuple[Any, Any], ...]], ...] = (
     (ALL, ((0.0, -0.0), (NAN, float("nan")), ([], []))),
     (
@@ -61,7 +64,10 @@ SAME: tuple[tuple[tuple[IFramework, ...], tuple[tuple[Any, Any], ...]], ...] = (
             *((10**400, None), (10**400, -(10**500)), (NAN, None)),
         ),
     ),
-    ((MSGPACK,), ((NOON, HERE), ({1: NOON}, {1: HERE}))),
+    (
+        (MSGPACK,),
+        ((NOON, HERE), ({1: NOON}, {1: HERE}), (TWICE, TWICE.astimezone(UTC))),
+    ),
     (
         PHPS,
         (
@@ -85,6 +91,7 @@ OTHER: tuple[tuple[tuple[IFramework, ...], tuple[tuple[Any, Any], ...]], ...] = 
             *(({"a": None}, {}), ({"a": 1}, {"b": 1}), ({"a": 1}, {"a": 1, "b": 1})),
             *(([1, 2], [2, 1]), ([1], [1, 1]), ([[]], []), ({"a": []}, ["a"])),
             *((["a", "b"], {"1": "b", "0": "a"}), (["a"], {"1": "a"})),
+            (["b", "a"], {"1": "b", "0": "a"}),
             *(({"1": 1}, {"01": 1}), ("a", ["a"]), (NAN, 0.0), (1, [1])),
         ),
     ),

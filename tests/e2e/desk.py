@@ -31,6 +31,8 @@ class Desk(SessionSocketProtocol):
             session[key] = session.get(key, 0) + 1
         elif verb == "increment":
             session.increment(key)
+        elif verb == "delete":
+            session.pop(key, None)
         self.send(session.get(key))
 
 

@@ -26,6 +26,11 @@ async def add(request):
     return web.json_response(dict(session))
 
 
+async def mark(request):
+    (await get_session(request))[request.query_string] = True
+    return web.json_response({})
+
+
 async def slow(request):
     session = await get_session(request)
     await asyncio.sleep(0.06)
@@ -61,7 +66,7 @@ async def main():
     setup(app, RedisStorage(redis, max_age=600 if kind == "aging" else None))
     app.router.add_get("/session", show)
     app.router.add_get("/slow", slow)
-    for handler in add, slow, delete, login, logout:
+    for handler in add, mark, slow, delete, login, logout:
         app.router.add_post(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app)
     await runner.setup()

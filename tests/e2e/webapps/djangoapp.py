@@ -91,6 +91,11 @@ def add(request):
     return shown(request)
 
 
+def mark(request):
+    request.session[argument(request)] = True
+    return JsonResponse({})
+
+
 def slow(request):
     request.session.get("")
     time.sleep(0.06)
@@ -120,6 +125,7 @@ def logout(request):
 urlpatterns = [
     path("session", shown),
     path("add", add),
+    path("mark", mark),
     path("slow", slow),
     path("delete", delete),
     path("login", login),

@@ -1,6 +1,7 @@
 """
 Flask, with C{Flask-Session} in Redis (C{msgpack} or C{json}), with a signer
-(C{signer}), in an SQL database (C{sql}), or with its own sessions (C{cookie}).
+(C{signer}), without C{SESSION_PERMANENT} (C{passing}), in an SQL database
+(C{sql}), or with its own sessions (C{cookie}).
 """
 
 import sys
@@ -29,6 +30,7 @@ elif kind != "cookie":
     app.config["SESSION_REDIS"] = redis.Redis(port=int(place))
     app.config["SESSION_SERIALIZATION_FORMAT"] = "json" if kind == "json" else "msgpack"
     app.config["SESSION_USE_SIGNER"] = kind == "signer"
+    app.config["SESSION_PERMANENT"] = kind != "passing"
 if kind != "cookie":
     warnings.simplefilter("ignore")
     Session(app)
@@ -47,6 +49,12 @@ def show():
 def add():
     session[argument()] = session.get(argument(), 0) + 1
     return dict(session)
+
+
+@app.post("/mark")
+def mark():
+    session[argument()] = True
+    return {}
 
 
 @app.route("/slow", methods=["GET", "POST"])

@@ -15,6 +15,9 @@ switch ($_SERVER["REQUEST_METHOD"] . " " . $_SERVER["SCRIPT_NAME"]) {
     case "POST /add":
         $_SESSION[$argument] = ($_SESSION[$argument] ?? 0) + 1;
         break;
+    case "POST /mark":
+        $_SESSION[$argument] = true;
+        break;
     case "GET /slow":
         usleep(60000);
         break;

@@ -31,6 +31,11 @@ async def add(request):
     return JSONResponse(dict(request.session))
 
 
+async def mark(request):
+    request.session[request.url.query] = True
+    return JSONResponse({})
+
+
 async def slow(request):
     await asyncio.sleep(0.06)
     if request.method == "POST":
@@ -71,6 +76,7 @@ app = Starlette(
     routes=[
         Route("/session", show),
         Route("/add", add, methods=["POST"]),
+        Route("/mark", mark, methods=["POST"]),
         Route("/slow", slow, methods=["GET", "POST"]),
         Route("/delete", delete, methods=["POST"]),
         Route("/login", login, methods=["POST"]),

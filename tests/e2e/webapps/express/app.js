@@ -76,6 +76,12 @@ async function main() {
   app.get("/session", show);
   app.post("/add", add);
 
+  /* What is in the session may be no JSON to others. */
+  app.post("/mark", (req, res) => {
+    req.session[argument(req)] = true;
+    res.json({});
+  });
+
   app.post("/login", (req, res, next) => {
     req.session.regenerate((error) => {
       if (error) return next(error);
