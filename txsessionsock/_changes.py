@@ -196,7 +196,7 @@ class WorkingCopy:
 
         @param data: What to look at instead of what was collected.
         """
-        return not self._isSame(self._seen if data is None else data, self._stored)
+        return not same(self._seen if data is None else data, self._stored)
 
     def settle(self) -> None:
         """
@@ -322,7 +322,7 @@ class WorkingCopy:
         """
         isSame = self._isSame
         merged = merge(
-            self._stored, self._seen, theirs, deletionsWin=deletionsWin, same=isSame
+            self._stored, self._seen, theirs, deletionsWin=deletionsWin, isSame=isSame
         )
         notNumbers = []
         for key, by in list(self._increments.items()):
@@ -346,7 +346,7 @@ class WorkingCopy:
         self._plain = {
             key
             for key in self._plain
-            if not isSame(self._seen.get(key, MISSING), theirs.get(key, MISSING))
+            if not same(self._seen.get(key, MISSING), theirs.get(key, MISSING))
         }
         return changed, notNumbers
 

@@ -98,7 +98,7 @@ def merge(
     theirs: dict[str, Any],
     *,
     deletionsWin: bool = False,
-    same: Same = same,
+    isSame: Same = same,
 ) -> dict[str, Any]:
     """
     Bring together what two sides made of one dictionary.
@@ -110,7 +110,8 @@ def merge(
     @param deletionsWin: Whether a deletion beats a change, rather than the
         other way round.
 
-    @param same: Whether two values are one to all who store them.
+    @param isSame: Whether two values are one to those who may have written
+        C{theirs}.  What we changed is compared by value and type.
 
     @return: A dictionary of its own, whose values are those of the arguments,
         not copies.
@@ -122,21 +123,25 @@ def merge(
             ours.get(key, MISSING),
             theirs.get(key, MISSING),
             deletionsWin,
-            same,
+            isSame,
         )
         if value is not MISSING:
             merged[key] = value
     return merged
 
 
-def _mergeValue(was: Any, mine: Any, yours: Any, deletionsWin: bool, same: Same) -> Any:
-    if same(mine, was) or same(mine, yours):
+def _mergeValue(
+    was: Any, mine: Any, yours: Any, deletionsWin: bool, isSame: Same
+) -> Any:
+    if same(mine, was):
         return yours
-    if same(yours, was):
+    if isSame(yours, was):
         return mine
+    if isSame(mine, yours):
+        return yours
     if type(mine) is dict and type(yours) is dict:
         before = was if type(was) is dict else {}
-        return merge(before, mine, yours, deletionsWin=deletionsWin, same=same)
+        return merge(before, mine, yours, deletionsWin=deletionsWin, isSame=isSame)
     if mine is MISSING or yours is MISSING:
         isDeleted = deletionsWin and was is not MISSING
         return MISSING if isDeleted else yours if mine is MISSING else mine

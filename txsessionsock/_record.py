@@ -247,7 +247,7 @@ class Record:
             return False
         if identify(self.copy.stored) is None:
             return False
-        merged = merge(self.copy.stored, self.copy.collected, theirs, same=self._same)
+        merged = merge(self.copy.stored, self.copy.collected, theirs, isSame=self._same)
         return identify(merged) is not None
 
     def _repaired(
