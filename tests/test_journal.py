@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import permutations
 from math import inf, nan
 from typing import Any
 
@@ -191,6 +192,19 @@ class JournalTests(SynchronousTestCase):
             self.node.repair()
             self.assertEqual(self.place.data["mine"], 1)
             self.place.now += 2
+
+    def test_bothBeforeStamps(self) -> None:
+        """
+        Two copies from before there were any stamps.
+        """
+        copy = self.foreign()
+        for number in 5, 7:
+            self.node.update(
+                lambda data, n=number: data.setdefault("log", []).append(n)
+            )
+        for _ in range(3):
+            self.ends(copy, h=1)
+            self.assertEqual(self.place.data["log"], [5, 7])
 
     def test_neverStamped(self) -> None:
         """
@@ -441,6 +455,291 @@ class JournalTests(SynchronousTestCase):
         data = self.foreign()
         stamps = stampsIn(data)
         self.assertIs(self.node.journal.repaired(data, stamps, self.place.now), data)
+
+
+class NodesTests(SynchronousTestCase):
+    """
+    Several nodes that change the same keys.
+    """
+
+    def setUp(self) -> None:
+        self.place = Place(user="ada")
+        self.nodes = [Node(name, self.place) for name in ("one", "two", "three")]
+        self.one, self.two, self.three = self.nodes
+
+    def foreign(self) -> dict[str, Any]:
+        """
+        A request of the web application begins.
+        """
+        return deepcopy(self.place.stored)
+
+    def ends(self, copy: dict[str, Any], *nodes: Node, **values: Any) -> None:
+        """
+        It ends, and nodes look, one after the other, until nobody has anything
+        to do any more.
+        """
+        self.place.stored = {**copy, **values}
+        for _ in range(4):
+            repairs = [node.repair() for node in nodes or self.nodes]
+            if True not in repairs:
+                return
+        self.fail("they go on for ever")
+
+    def test_update(self) -> None:
+        """
+        What two nodes counted by C{update}, and appended, is all there,
+        whoever looks first, and in whichever order they did it.
+        """
+
+        def count(data: dict[str, Any]) -> None:
+            data["u"] = data.get("u", 0) + 1
+            data.setdefault("log", []).append(data["u"])
+
+        for first, second in permutations(range(3), 2):
+            for turns in ("abab", "aabb", "abba", "baba"):
+                self.setUp()
+                one, two = self.nodes[first], self.nodes[second]
+                one.update(count)
+                two.update(count)
+                copy = self.foreign()
+                for turn in turns:
+                    (one if turn == "a" else two).update(count)
+                self.ends(copy, two, one, seen=1)
+                expected = {"user": "ada", "u": 6, "log": [1, 2, 3, 4, 5, 6], "seen": 1}
+                self.assertEqual(self.place.data, expected)
+
+    def test_bothSides(self) -> None:
+        """
+        Also where the web application counted, too: then each node does its own
+        again.
+        """
+
+        def count(data: dict[str, Any]) -> None:
+            data["u"] = data.get("u", 0) + 1
+
+        self.one.update(count)
+        copy = self.foreign()
+        self.one.update(count)
+        self.two.update(count)
+        self.two.write(by={"n": 2})
+        self.ends(copy, u=copy["u"] + 1, n=5)
+        self.assertEqual(self.place.data, {"user": "ada", "u": 4, "n": 7})
+
+    def test_inTurn(self) -> None:
+        """
+        Of assignments one after the other the last one stands; what was
+        appended in turn is there.
+        """
+        self.one.write(x=1, list=[1])
+        copy = self.foreign()
+        self.two.write(x=2, list=[1, 2])
+        self.one.write(x=3, list=[1, 2, 3])
+        self.two.write(x=4, list=[1, 2, 3, 4])
+        for nodes in (self.one, self.two), (self.two, self.one):
+            self.ends(deepcopy(copy), *nodes, h=1)
+            expected = {"user": "ada", "x": 4, "list": [1, 2, 3, 4], "h": 1}
+            self.assertEqual(self.place.data, expected)
+
+    def test_deletedByNode(self) -> None:
+        """
+        What a node deleted does not come back.
+        """
+        self.one.write(x=1, cart={"figs": 1, "tea": 1})
+        self.two.repair()
+        copy = self.foreign()
+        self.two.write(x=None, cart={"tea": 1})
+        self.ends(copy, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "cart": {"tea": 1}, "h": 1})
+
+    def test_deletedByApplication(self) -> None:
+        """
+        What the web application deleted stays deleted, also where the request
+        began with what another one had just overwritten.
+        """
+        self.one.write(x=1)
+        copy = self.foreign()
+        self.one.write(y=1)
+        self.place.stored = {**copy, "flash": 1}
+        began = self.foreign()
+        self.ends(began)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 1, "y": 1, "flash": 1})
+        del began["flash"]
+        self.ends(began)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 1, "y": 1})
+
+    def test_whatRequestsDo(self) -> None:
+        """
+        What two requests do to each other is as without us: no node brings back
+        what only they changed.
+        """
+        copy = self.foreign()
+        self.ends(self.foreign(), flash=1)
+        self.one.write(x=1)
+        self.ends(copy, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 1, "h": 1})
+
+    def test_simple(self) -> None:
+        """
+        If nothing was changed on both sides, whoever looks first sees to it all,
+        nested keys too, and calls no function.
+        """
+        called: list[int] = []
+
+        def add(data: dict[str, Any]) -> None:
+            called.append(1)
+            data["cart"]["figs"] = 2
+
+        self.one.write(cart={"figs": 1, "tea": 1, "salt": 1})
+        self.three.repair()
+        copy = self.foreign()
+        self.one.update(add)
+        self.two.write(by={"n": 1})
+        self.three.repair()
+        copy["cart"]["tea"] = 2
+        del copy["cart"]["salt"]
+        self.ends(copy, self.three)
+        expected = {"user": "ada", "cart": {"figs": 2, "tea": 2}, "n": 1}
+        self.assertEqual(self.place.data, expected)
+        self.assertFalse(self.one.repair() or self.two.repair())
+        self.assertEqual(called, [1])
+
+    def test_raises(self) -> None:
+        """
+        A function that fails when it is called again is not called once more,
+        and that is logged; other writes are made.
+        """
+        called: list[int] = []
+
+        def once(data: dict[str, Any]) -> None:
+            called.append(1)
+            if len(called) > 1:
+                raise ValueError("not again")
+            data["u"] = 1
+
+        copy = self.foreign()
+        self.one.update(once)
+        self.one.write(mine=1)
+        self.ends(copy, self.one, u=7)
+        self.ends(copy, self.one, u=7)
+        self.assertEqual(self.place.data, {"user": "ada", "u": 7, "mine": 1})
+        self.assertEqual(len(called), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_clocks(self) -> None:
+        """
+        Two nodes whose clocks differ by hours have nothing to mend.
+        """
+        for offset in (3599, 3700, -3700, 86400 * 30):
+            self.setUp()
+            ahead = Node("ahead", self.place, offset=offset)
+            for _ in range(3):
+                ahead.write(by={"n": 1})
+                self.one.write(by={"n": 1})
+                self.place.now += 10
+                self.assertFalse(ahead.repair())
+                self.assertFalse(self.one.repair())
+            self.assertEqual(self.place.data["n"], 6)
+
+    def test_forgotten(self) -> None:
+        """
+        A version is remembered until the window is over since it was replaced;
+        then, what descends from it is repaired by each node's own writes.
+        """
+        self.one.write(x=1)
+        copy = self.foreign()
+        self.place.now += 60
+        self.one.write(x=2)
+        self.place.now += 4.9
+        self.ends(copy, self.one, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 2, "h": 1})
+        self.place.now += 5.1
+        self.one.write(z=1)
+        self.ends(copy, self.one, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 1, "h": 1, "z": 1})
+
+    # Nodes that are dead.
+
+    def dies(self) -> None:
+        """
+        One and two change this and that, and nobody but two sees one again.
+        """
+        self.one.write(by={"n": 1}, mine=1, list=[1])
+        self.two.write(by={"n": 1}, other=1)
+        copy = self.foreign()
+        self.one.write(by={"n": 2}, mine=2, list=[1, 2])
+        self.two.write(by={"n": 4}, other=2)
+        self.ends(copy, self.two, n=copy["n"], list=[1, 9])
+
+    def test_dead(self) -> None:
+        """
+        Whoever has seen what a node wrote that is silent puts it in after a
+        second: values that the request did not change, counts by their amount.
+        """
+        self.dies()
+        expected = {"user": "ada", "n": 6, "mine": 1, "other": 2, "list": [1, 9]}
+        self.assertEqual(self.place.data, expected)
+        due = self.two.journal.silent()
+        self.assertEqual(due, self.place.now + 1)
+        self.place.now += 0.9
+        self.assertFalse(self.two.takeOver())
+        self.place.now += 0.1
+        self.assertFalse(self.two.takeOver())
+        self.assertEqual(self.two.journal.silent(), self.place.now + 4)
+        self.place.now += 4
+        self.assertTrue(self.two.takeOver())
+        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9]}
+        self.assertEqual(self.place.data, expected)
+        self.assertIsNone(self.two.journal.silent())
+
+    def test_deadAtOnce(self) -> None:
+        """
+        If nothing speaks against it, that takes a second; a node that was only
+        slow does not do it again.
+        """
+        self.one.write(by={"n": 1}, mine=1)
+        self.two.write(by={"n": 1})
+        copy = self.foreign()
+        self.one.write(by={"n": 2}, mine=2)
+        self.two.write(by={"n": 4})
+        self.ends(copy, self.two, n=copy["n"] + 1)
+        self.assertEqual(self.place.data, {"user": "ada", "n": 7, "mine": 1})
+        self.place.now += 1
+        self.assertTrue(self.two.takeOver())
+        self.assertEqual(self.place.data, {"user": "ada", "n": 9, "mine": 2})
+        self.assertFalse(self.one.repair())
+
+    def test_slow(self) -> None:
+        """
+        A node that sees to its writes in time does so itself.
+        """
+        self.dies()
+        self.one.repair()
+        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9]}
+        self.assertEqual(self.place.data, expected)
+        self.two.repair()
+        self.assertIsNone(self.two.journal.silent())
+
+    def test_notDead(self) -> None:
+        """
+        A node that only repaired something has nothing to see to.
+        """
+        self.one.write(mine=1)
+        copy = self.foreign()
+        self.one.write(mine=2)
+        self.three.repair()
+        self.ends(copy, self.three, h=1)
+        self.two.repair()
+        self.ends(copy, self.two, mine=3)
+        self.assertIsNone(self.two.journal.silent())
+
+
+class ModelTests(SynchronousTestCase):
+    """
+    Any order.
+    """
+
+    def foreign(self) -> dict[str, Any]:
+        return deepcopy(self.place.stored)
 
     @settings(max_examples=300, deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))

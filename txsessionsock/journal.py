@@ -75,6 +75,11 @@ _MOST_STAMPS = 100
 How many stamps are left in a session at most: the youngest.
 """
 
+_SUPERSEDED: Final = object()
+"""
+What a write made where a later one made something else.
+"""
+
 _TOO_LARGE = 2**53
 """
 What no number in a stamp reaches, as wherever JSON is read.
@@ -299,7 +304,7 @@ class Journal:
             self._assigners[path] = entry
         for path, value in made.items():
             if path in self._makers:
-                del self._makers[path].made[path]
+                self._makers[path].made[path] = _SUPERSEDED
             if not isNumber(value):
                 self._makers[path] = entry
         self._lastAt = now
