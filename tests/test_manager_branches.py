@@ -1,0 +1,127 @@
+"""
+Random histories of real managers and foreign writers, on keys that all share:
+nothing is lost or doubled, nothing comes back, and there is an end.
+
+C{HISTORIES=20000} in the environment tells how many there are of each kind,
+C{SEED=17} which is the first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from .branches import story, tally
+from .branchplans import Profile
+
+
+_HISTORIES = int(os.environ.get("HISTORIES", "100"))
+_SEED = int(os.environ.get("SEED", "0"))
+
+
+class BranchesTests(SynchronousTestCase):
+    """
+    Each test is a kind of trouble.
+    """
+
+    def assertRight(self, profile: Profile) -> None:
+        found = tally(profile, range(_SEED, _SEED + _HISTORIES))
+        if found.bad:
+            self.fail(f"{found}\n\n{story(min(found.bad), profile)}")
+        print(found)
+
+    def test_oneNode(self) -> None:
+        """
+        One node and one foreign writer.
+        """
+        self.assertRight(Profile(nodes=1, foreign=1))
+
+    def test_nodes(self) -> None:
+        """
+        Up to three nodes, which change the same keys, and one foreign writer.
+        """
+        self.assertRight(Profile(foreign=1))
+
+    def test_foreign(self) -> None:
+        """
+        Two foreign writers.
+        """
+        self.assertRight(Profile())
+
+    def test_sharedKeys(self) -> None:
+        """
+        Foreign writers assign to the keys that nodes count in.
+        """
+        self.assertRight(Profile(doesShare=True))
+
+    def test_clocks(self) -> None:
+        """
+        The clocks of nodes are wrong by an hour and more.
+        """
+        self.assertRight(Profile(areClocksWrong=True))
+
+    def test_slow(self) -> None:
+        """
+        It takes some time to the store and back.
+        """
+        self.assertRight(Profile(isSlow=True))
+
+    def test_cut(self) -> None:
+        """
+        The network fails, and answers are lost.
+        """
+        self.assertRight(Profile(isSlow=True, isCut=True))
+
+    def test_blind(self) -> None:
+        """
+        Some stores cannot be watched.
+        """
+        self.assertRight(Profile(isBlind=True))
+
+    def test_leaving(self) -> None:
+        """
+        Sockets leave and come back.
+        """
+        self.assertRight(Profile(doLeave=True))
+
+    def test_stopping(self) -> None:
+        """
+        A node stops, and another may take its place at the same time.
+        """
+        self.assertRight(Profile(end="stop"))
+
+    def test_killed(self) -> None:
+        """
+        A node is killed: what another has seen is there.
+        """
+        self.assertRight(Profile(end="kill"))
+
+    def test_everything(self) -> None:
+        """
+        All at once.
+        """
+        for end in ("", "stop"):
+            self.assertRight(
+                Profile(
+                    areClocksWrong=True,
+                    isSlow=True,
+                    isCut=True,
+                    isBlind=True,
+                    doLeave=True,
+                    end=end,
+                )
+            )
+
+
+class JudgeTests(SynchronousTestCase):
+    """
+    The judge can say no.
+    """
+
+    def test_withoutRepair(self) -> None:
+        """
+        Where nothing is repaired, most is lost.
+        """
+        found = tally(Profile(), range(30), repair=False)
+        self.assertGreater(len(found.bad), 20)
