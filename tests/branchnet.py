@@ -42,12 +42,13 @@ class NodeClock(Clock):
         super().__init__()
         self.offset = offset
         self.rightNow = now + offset
+        self._isStopped = False
 
     def next(self) -> float | None:
         """
         When something is due here, by the world's time.
         """
-        if not self.calls:
+        if self._isStopped or not self.calls:
             return None
         due: float = self.calls[0].getTime() - self.offset
         return due
@@ -65,7 +66,15 @@ class NodeClock(Clock):
         """
         Nothing happens here any more.
         """
-        self.calls.clear()
+        self._isStopped = True
+
+    def drain(self) -> None:
+        """
+        Have whoever waits here wait no longer.
+        """
+        for _ in range(50):
+            if self.calls:
+                self.runNext()
 
 
 class Clocks:
@@ -177,6 +186,7 @@ class RemoteStore:
         self._trouble = ""
         self._watchers: dict[object, tuple[str, Callable[[str], None]]] = {}
         self._missed = False
+        self._open: dict[Deferred[Any], None] = {}
 
     # What befalls the network.
 
@@ -200,6 +210,14 @@ class RemoteStore:
             self._missed = False
             for key, changed in list(self._watchers.values()):
                 changed(key)
+
+    def drain(self) -> None:
+        """
+        Have whoever waits for an answer wait no longer.
+        """
+        self.trouble("refused")
+        for answer in list(self._open):
+            self._answer(answer, [Failure(StoreUnavailable("it is over"))], None)
 
     # The store.
 
@@ -231,6 +249,7 @@ class RemoteStore:
         if self._trouble == "refused":
             return fail(StoreUnavailable("the network is down"))
         answer: Deferred[_T] = Deferred()
+        self._open[answer] = None
         if not self.isDead and self._trouble != "deaf":
             self._up.send(partial(self._arrived, ask, answer, sees))
         return answer
@@ -253,6 +272,7 @@ class RemoteStore:
         found: list[_T | Failure],
         seen: Callable[[], object] | None,
     ) -> None:
+        self._open.pop(answer, None)
         if answer.called:
             return  # Whoever asked has given up.
         if seen is not None:

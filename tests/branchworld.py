@@ -175,6 +175,14 @@ class Process:
         self.store.isDead = True
         self.clock.stop()
 
+    def buried(self) -> None:
+        """
+        Leave nothing that waits, which would complain when it is collected.
+        """
+        self.vanish()
+        self.store.drain()
+        self.clock.drain()
+
 
 class World:
     """
@@ -679,4 +687,7 @@ def happened(plan: plans.Plan, *, tells: bool = False) -> World:
             world.does(step)
         if not world.faults:
             world.finish()
+        for node in world.everyNode:
+            if world.faults or not node.isAlive:
+                node.buried()
         return world

@@ -16,7 +16,7 @@ from .branches import story, tally
 from .branchplans import Profile
 
 
-_HISTORIES = int(os.environ.get("HISTORIES", "100"))
+_HISTORIES = int(os.environ.get("HISTORIES", "60"))
 _SEED = int(os.environ.get("SEED", "0"))
 
 
