@@ -173,8 +173,8 @@ def _isUnseen(world: World, op: Op, isIn: Callable[[Version], bool]) -> bool:
     if not own:
         return False
     begins = own[0].number
-    over = [v for v in world.versions[begins:] if v.isForeign and not isIn(v)]
-    if not over:
+    over = [v for v in world.versions[begins:] if not isIn(v)]
+    if not over or not over[0].isForeign:
         return False
     ends = over[0].number
     having = [v.number for v in world.versions[begins:ends] if isIn(v)]
