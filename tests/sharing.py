@@ -5,7 +5,8 @@ web application that writes whole sessions, slowly.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from itertools import count, cycle
 from typing import Any
 
 from autobahn.exception import Disconnected
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txsessionsock.manager import SessionManager
@@ -24,7 +26,7 @@ from .webstores import Application, Place
 from .writers import Traffic, together
 
 
-__all__ = ["Clerk", "Done", "Sharing", "sharing"]
+__all__ = ["Clerk", "Done", "Serving", "Sharing", "readied", "serving", "sharing"]
 
 _INTERVAL = 0.02
 """
@@ -40,6 +42,13 @@ _NOTICE = 2.0
 """
 For how many seconds somebody waits to see what another has appended.
 """
+
+
+def readied(server: Twistd) -> list[int]:
+    """
+    @return: The process ids of the workers that were ready, in that order.
+    """
+    return [int(pid) for pid in re.findall(r"\(pid (\d+)\) is ready\n", server.log)]
 
 
 class Gone(Exception):
@@ -78,11 +87,14 @@ class Clerk:
 
     @ivar port: Where that node is.
 
-    @ivar isGone: Whether it shall come back no more.
+    @ivar isLeaving: Whether it shall not come back when it is closed.
+
+    @ivar isGone: Whether it is closed for good.
     """
 
     name = ""
-    isGone = False
+    pid = 0
+    isLeaving = isGone = False
 
     def __init__(self, number: int, port: int, cookies: dict[str, str]) -> None:
         self.port = port
@@ -94,15 +106,24 @@ class Clerk:
         """
         Connect, and find out to which process.
         """
+        self.isGone = self.isLeaving
         while not self.isGone:
             visitor = Visitor(self.port)
             visitor.cookies = dict(self._cookies)
             with suppress(Refused, Gone, OSError):
                 self._socket = await visitor.connect()
-                pid, _ = await self.ask("get", "user")
-                self.name = f"n{self._number}x{pid}"
+                self.pid, _ = await self.ask("get", "user")
+                self.name = f"n{self._number}x{self.pid}"
                 return
             await deferLater(reactor, 0.05)
+
+    async def leaves(self) -> None:
+        """
+        Close the socket.
+        """
+        if self._socket is not None:
+            self._socket.sendClose(1000)
+            await self._socket.closes()
 
     async def ask(self, verb: str, key: str, token: str = "") -> Any:
         """
@@ -165,9 +186,7 @@ class Sharing(Traffic):
             await self._does(clerk, verb, key, f"{clerk.name}-{number}")
             await deferLater(reactor, max(0.0, due - reactor.seconds()))
 
-    async def _does(
-        self, clerk: Clerk, verb: str, key: str, token: str
-    ) -> Done | None:
+    async def _does(self, clerk: Clerk, verb: str, key: str, token: str) -> Done | None:
         """
         @return: L{None} if there was no answer.
         """
@@ -249,6 +268,79 @@ class Sharing(Traffic):
                 end.cancel()
 
 
+class Serving(Sharing):
+    """
+    The same with nodes that are processes of their own.
+
+    @ivar servers: The process of each clerk.
+    """
+
+    def __init__(self, place: Place, options: Sequence[str]) -> None:
+        super().__init__(place)
+        self.servers: dict[Clerk, Twistd] = {}
+        self.stack = AsyncExitStack()
+        self._options = [
+            *("--protocol=ledger.Ledger", "--per-message"),
+            *(*place.where, *options),
+        ]
+
+    async def starts(self, *options: str) -> Clerk:
+        """
+        One more node is started, and a clerk comes.
+        """
+        starting = twistd(*self._options, *options)
+        server = await self.stack.enter_async_context(starting)
+        clerk = await self.begins(server.port)
+        self.servers[clerk] = server
+        return clerk
+
+    async def ends(self, clerk: Clerk, signal: str) -> int:
+        """
+        End a clerk's node in the middle of what it does.
+
+        @return: Its status.
+        """
+        server = self.servers[clerk]
+        if signal == "KILL":
+            self.killed.add(clerk.name)
+        clerk.isLeaving = True
+        server.signal(signal)
+        status = await server.ends()
+        said = server.log + server.errors
+        assert "Traceback" not in said, said
+        return status
+
+    async def crew(self) -> Twistd:
+        """
+        Two nodes are started that are workers of one server, and a clerk comes
+        to each.
+        """
+        starting = twistd(*self._options, "--workers=2")
+        server = await self.stack.enter_async_context(starting)
+        await server.until(lambda: len(readied(server)) == 2)
+        for pid in readied(server):
+            clerk = await self.begins(server.port)
+            while clerk.pid != pid:
+                # Which worker has it, the system decides.
+                await clerk.leaves()
+                await clerk.comes()
+            self.servers[clerk] = server
+        return server
+
+    async def churn(self, signal: str, every: float) -> None:
+        """
+        Every few seconds, start a node, and end the one that was there first.
+        """
+        working = []
+        while not self.isOver:
+            await deferLater(reactor, every)
+            present = [clerk for clerk in self.clerks if not clerk.isLeaving]
+            comes = await self.starts()
+            working.append(Deferred.fromCoroutine(self.work(comes)))
+            await self.ends(present[0], signal)
+        await gatherResults(working)
+
+
 @asynccontextmanager
 async def sharing(
     application: Application, nodes: int = 2, **settings: Any
@@ -272,3 +364,19 @@ async def sharing(
             port, _factory = await stack.enter_async_context(serving)
             await found.begins(port)
         yield found
+
+
+@asynccontextmanager
+async def serving(application: Application, nodes: int = 2) -> AsyncIterator[Serving]:
+    """
+    The same with nodes that are processes of their own.
+
+    @param nodes: How many there are at first.
+    """
+    async with application.atWork() as place:
+        found = Serving(place, application.options)
+        await place.scene.pages.post("/login?ann")
+        async with found.stack:
+            for _ in range(nodes):
+                await found.starts()
+            yield found

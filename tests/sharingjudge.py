@@ -84,16 +84,20 @@ class Outcome:
         )
 
 
-async def outcome(running: Sharing, foreign: Mapping[str, int]) -> Outcome:
+async def outcome(
+    running: Sharing, foreign: Mapping[str, int], patience: float = _PATIENCE
+) -> Outcome:
     """
     Find out, when all is over.
 
     @param foreign: What the application counted, if nobody else writes there.
+
+    @param patience: For how many seconds what was overwritten may be missing.
     """
-    deadline = reactor.seconds() + _PATIENCE
+    deadline = reactor.seconds() + patience
     while True:
         session = await running.scene.session()
-        missing = list(_missing(running.done, session))
+        missing = list(_missing(running, session))
         wrong = [key for key, n in foreign.items() if session.get(key, 0) != n]
         if not (missing or wrong) or reactor.seconds() > deadline:
             break
@@ -102,7 +106,7 @@ async def outcome(running: Sharing, foreign: Mapping[str, int]) -> Outcome:
     await deferLater(reactor, _QUIET)
     versions = await running.versions()
     session = await running.scene.session()
-    missing = list(_missing(running.done, session))
+    missing = list(_missing(running, session))
     history = _History(versions)
     found = Outcome(
         running.requests,
@@ -143,17 +147,20 @@ def _under(session: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _missing(done: list[Done], session: Mapping[str, Any]) -> Iterable[Done]:
+def _missing(running: Sharing, session: Mapping[str, Any]) -> Iterable[Done]:
     """
     What was acknowledged and is not there.
     """
-    for key, changes in _by(done).items():
+    for key, changes in _by(running.done).items():
         value = _under(session, key)
         known = [change for change in changes if change.answered is not None]
         match changes[0].verb:
             case "update" | "increment":
-                # Nobody can tell which; the last are those that may be unseen.
-                yield from known[::-1][: max(0, len(known) - (value or 0))]
+                # Nobody can tell which; those who were killed come first, and
+                # what they did last.
+                known.sort(key=lambda change: -(change.answered or 0.0))
+                known.sort(key=lambda change: change.by not in running.killed)
+                yield from known[: max(0, len(known) - (value or 0))]
             case "append" | "push":
                 yield from (each for each in known if each.token not in (value or ()))
             case _:
@@ -233,7 +240,8 @@ class _History:
         if self._writers[over]:
             return False  # That was a node.
         at = self._versions[over][0].at
-        others = {clerk.name for clerk in running.clerks} - {done.by}
+        others = {clerk.name for clerk in running.clerks if not clerk.isGone}
+        others.discard(done.by)
         return not all(done.seen.get(name, at) < at for name in others)
 
     def _isKnown(self, done: Done, running: Sharing) -> bool:
