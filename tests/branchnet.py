@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -104,21 +105,24 @@ class Clocks:
         """
         end = self.now + seconds
         while goesOn():
-            due = [(at, clock) for clock in self._clocks if _isDue(at := clock.next())]
-            at, clock = min(due, key=lambda one: one[0], default=(end, None))
+            at, clock = self._next()
             self._set(min(max(at, self.now), end))
             if clock is None or at > end:
                 return
             clock.runNext()
 
+    def _next(self) -> tuple[float, NodeClock | None]:
+        first: tuple[float, NodeClock | None] = inf, None
+        for clock in self._clocks:
+            at = clock.next()
+            if at is not None and at < first[0]:
+                first = at, clock
+        return first
+
     def _set(self, now: float) -> None:
         self.now = now
         for clock in self._clocks:
             clock.rightNow = max(clock.rightNow, now + clock.offset)
-
-
-def _isDue(at: float | None) -> bool:
-    return at is not None
 
 
 class _Line:
@@ -277,7 +281,7 @@ class RemoteStore:
             return  # Whoever asked has given up.
         if seen is not None:
             seen()
-        answer.callback(found[0])  # type: ignore[arg-type]  # Takes a Failure too.
+        answer.callback(found[0])
 
 
 @implementer(IWatchableStore)
