@@ -66,6 +66,8 @@ class Done:
 
     @ivar by: The name of the clerk.
 
+    @ivar others: Those of the other ones who were there.
+
     @ivar answered: When it was acknowledged, in seconds since the epoch.
 
     @ivar seen: When which other clerk had read it.
@@ -75,6 +77,7 @@ class Done:
     key: str
     token: str
     by: str
+    others: frozenset[str]
     answered: float | None = None
     seen: dict[str, float] = field(default_factory=dict)
 
@@ -191,7 +194,9 @@ class Sharing(Traffic):
         @return: L{None} if there was no answer.
         """
         where = f"nest.{key}" if verb == "nest" else key
-        done = Done(verb, where, token, clerk.name)
+        others = {other.name for other in self.clerks if not other.isLeaving}
+        others.discard(clerk.name)
+        done = Done(verb, where, token, clerk.name, frozenset(others))
         self.done.append(done)
         try:
             await clerk.ask(verb, key, token)

@@ -223,12 +223,12 @@ class _History:
         """
         if done.by in running.killed and not self._isKnown(done, running):
             return "killed before anybody saw it"
-        isInTurn = done.verb == "push" or done.key.startswith("x")
-        if isInTurn and self._wasOverwritten(done, running):
+        isInTurn = done.verb == "push" or done.key[0] == "x"
+        if isInTurn and self._wasOverwritten(done):
             return f"{done.verb} overwritten before others saw it"
         return ""
 
-    def _wasOverwritten(self, done: Done, running: Sharing) -> bool:
+    def _wasOverwritten(self, done: Done) -> bool:
         """
         Whether the application, which did not have it, wrote before all others
         had read it.
@@ -240,9 +240,7 @@ class _History:
         if self._writers[over]:
             return False  # That was a node.
         at = self._versions[over][0].at
-        others = {clerk.name for clerk in running.clerks if not clerk.isGone}
-        others.discard(done.by)
-        return not all(done.seen.get(name, at) < at for name in others)
+        return not all(done.seen.get(name, at) < at for name in done.others)
 
     def _isKnown(self, done: Done, running: Sharing) -> bool:
         """

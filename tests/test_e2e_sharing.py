@@ -147,7 +147,8 @@ async def test_replaced(name: str) -> None:
         async def replace() -> None:
             await deferLater(reactor, SECONDS / 2)
             server.signal("HUP")
-            await server.until(lambda: len(readied(server)) == 4)
+            # Each guards for a while what it wrote, before it ends.
+            await server.until(lambda: len(readied(server)) == 4, patience=2 * PATIENCE)
             await deferLater(reactor, SECONDS)
             running.end()
 
