@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +57,8 @@ class Place:
 
     @ivar newStore: Makes a store for its sessions, as one more node has it.
 
+    @ivar where: The same for C{twistd}'s C{--store}, with what goes with it.
+
     @ivar tellsWhose: Whether the history tells who wrote.
     """
 
@@ -64,6 +66,7 @@ class Place:
     framework: IFramework
     history: History
     newStore: Callable[[], Any]
+    where: Sequence[str] = ()
     tellsWhose: bool = True
 
 
@@ -75,7 +78,8 @@ async def _inRedis(application: Application) -> AsyncIterator[Place]:
         redisHistory(scene.redis) as history,
     ):
         newStore = partial(RedisStore, scene.redis.url, reactor)
-        yield Place(scene, framework, history, newStore)
+        where = [f"--store={scene.redis.url}"]
+        yield Place(scene, framework, history, newStore, where)
 
 
 @asynccontextmanager
@@ -92,7 +96,8 @@ async def _inSQLite(application: Application, table: Table) -> AsyncIterator[Pla
             place=f"sqlite:{path}",
         ) as scene:
             history = sqliteHistory(path, table)
-            yield Place(scene, framework, history, newStore, tellsWhose=False)
+            where = [f"--store=sqlite:{path}", f"--table={table.path}"]
+            yield Place(scene, framework, history, newStore, where, tellsWhose=False)
 
 
 @asynccontextmanager
@@ -131,7 +136,8 @@ async def _inPostgreSQL(
         def newStore() -> Any:
             return around(WatchableSQLStore(url, table, reactor))
 
-        yield Place(scene, framework, postgresqlHistory(execute, table), newStore)
+        history = postgresqlHistory(execute, table)
+        yield Place(scene, framework, history, newStore, [f"--store={url}"])
 
 
 @asynccontextmanager
@@ -150,7 +156,7 @@ async def _cached(application: Application) -> AsyncIterator[Place]:
     async with _inPostgreSQL(
         application, DJANGO, fragment=fragment, around=cached
     ) as place:
-        yield place
+        yield replace(place, where=[*place.where, f"--cache={redis.url}"])
 
 
 @dataclass(frozen=True)
@@ -183,12 +189,45 @@ class Application:
         skips = [mark for mark in self.marks if mark.name == "skipif"]
         return ", ".join(mark.kwargs["reason"] for mark in skips if mark.args[0])
 
+    @property
+    def options(self) -> Sequence[str]:
+        """
+        What C{twistd} is told of the framework.
+        """
+        make = self.framework
+        kind, given = make, {}
+        if isinstance(make, partial):
+            kind, given = make.func, make.keywords
+        name = "django-cached-db" if self.place is _cached else _NAMES[kind]
+        words = {True: "yes", False: "no"}
+        return [
+            f"--framework={name}",
+            *(
+                f"--framework-option={option}={words.get(value, value)}"
+                for option, value in given.items()
+                if value != ""  # As it is for a table.
+            ),
+        ]
+
     def atWork(self) -> AbstractAsyncContextManager[Place]:
         """
         Run it.
         """
         return self.place(self)
 
+
+_NAMES: dict[Callable[..., IFramework], str] = {
+    Aiohttp: "aiohttp",
+    Django: "django",
+    DjangoDatabase: "django-db",
+    Express: "express",
+    FlaskSession: "flask-session",
+    PHP: "php",
+    Starsessions: "starsessions",
+}
+"""
+What C{twistd} calls the frameworks.
+"""
 
 _AIOHTTP = [pytest.mark.redis, installed(["aiohttp", "aiohttp_session", "redis"])]
 _DJANGO = [installed(["django", "redis", "django_redis"])]

@@ -1,0 +1,170 @@
+"""
+Sockets of several nodes that change the same keys, beside web applications that
+write whole sessions: nothing of what was answered is lost, also when a node
+stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import pytest
+from twisted.internet.task import deferLater
+
+from .servers import PATIENCE, inReactor, reactor
+from .sharing import Sharing, readied, serving, sharing
+from .sharingjudge import Outcome, outcome
+from .webstores import APPLICATIONS, Application
+
+
+pytestmark = [pytest.mark.e2e, pytest.mark.webapps]
+
+SECONDS = 2.0
+
+EACH_KIND = (
+    "aiohttp",
+    "Django",
+    "Django, SQLite",
+    "Express",
+    "Flask-Session",
+    "PHP",
+    "starsessions",
+)
+"""
+One application of each framework, and one in a store that cannot be watched.
+"""
+
+
+def _each(names: Iterable[str]) -> pytest.MarkDecorator:
+    """
+    Test some applications.
+    """
+    params = [pytest.param(name, marks=APPLICATIONS[name].marks) for name in names]
+    return pytest.mark.parametrize("name", params)
+
+
+each = _each(EACH_KIND)
+readers = _each(name for name in APPLICATIONS if APPLICATIONS[name].readersWrite)
+
+
+def writers(
+    running: Sharing, count: int, method: str = "POST"
+) -> list[Callable[[], Any]]:
+    """
+    Browsers that make slow requests.
+    """
+    return [partial(running.visit, method, f"/slow?h{n}") for n in range(count)]
+
+
+async def shared(
+    application: Application, nodes: int, count: int, method: str = "POST"
+) -> Outcome:
+    """
+    Have nodes and foreign writers go on for a while.
+    """
+    async with sharing(application, nodes) as running:
+        await running.goesOn(SECONDS, *writers(running, count, method))
+        isAlone = method == "POST" and count == 1
+        found = await outcome(running, {"h0": running.requests} if isAlone else {})
+    print(found)
+    return found
+
+
+@each
+@pytest.mark.parametrize("nodes, count", [(2, 1), (3, 2)])
+@inReactor
+async def test_writers(name: str, nodes: int, count: int) -> None:
+    """
+    Slow requests that write overwrite what nodes wrote, all the time, and all
+    of it comes back, once.
+    """
+    found = await shared(APPLICATIONS[name], nodes, count)
+    assert found.isRight, str(found)
+    assert found.clobbers > 0
+
+
+@readers
+@inReactor
+async def test_readers(name: str) -> None:
+    """
+    So do those that only read, where the application writes nevertheless.
+    """
+    found = await shared(APPLICATIONS[name], 2, 2, "GET")
+    assert found.isRight, str(found)
+    assert found.clobbers > 0
+
+
+async def ended(name: str, signal: str) -> Outcome:
+    """
+    End one of two nodes in the middle.
+    """
+    async with serving(APPLICATIONS[name]) as running:
+
+        async def end() -> None:
+            await deferLater(reactor, SECONDS / 2)
+            await running.ends(running.clerks[1], signal)
+            await deferLater(reactor, SECONDS / 2)
+            running.end()
+
+        await running.goesOn(4 * PATIENCE, end, *writers(running, 2))
+        found = await outcome(running, {})
+    print(found)
+    return found
+
+
+@each
+@inReactor
+async def test_terminated(name: str) -> None:
+    """
+    Nothing is lost when a node gets SIGTERM, though requests are under way
+    that know nothing of what it wrote.
+    """
+    found = await ended(name, "TERM")
+    assert found.isRight, str(found)
+
+
+@each
+@inReactor
+async def test_killed(name: str) -> None:
+    """
+    Of a node that is killed, only what no other node has seen is lost.
+    """
+    found = await ended(name, "KILL")
+    assert found.isRight, str(found)
+
+
+@_each(["aiohttp", "Express"])
+@inReactor
+async def test_replaced(name: str) -> None:
+    """
+    Nothing is lost when workers are replaced.
+    """
+    async with serving(APPLICATIONS[name], 0) as running:
+        server = await running.crew()
+
+        async def replace() -> None:
+            await deferLater(reactor, SECONDS / 2)
+            server.signal("HUP")
+            # Each guards for a while what it wrote, before it ends.
+            await server.until(lambda: len(readied(server)) == 4, patience=2 * PATIENCE)
+            await deferLater(reactor, SECONDS)
+            running.end()
+
+        await running.goesOn(4 * PATIENCE, replace, *writers(running, 2))
+        found = await outcome(running, {})
+    print(found)
+    assert found.isRight, str(found)
+
+
+@_each(["aiohttp"])
+@inReactor
+async def test_withoutRepair(name: str) -> None:
+    """
+    It takes repairing: without, most is lost.
+    """
+    async with sharing(APPLICATIONS[name], repair=False) as running:
+        await running.goesOn(SECONDS, *writers(running, 1))
+        found = await outcome(running, {}, patience=0.5)
+    assert len(found.lost) > 5
