@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from ._backend import Backend
 from ._live import Live
+from ._moving import move
 from ._reactor import clockOf
 from ._settings import Settings
 from .interfaces import (
@@ -193,7 +194,8 @@ class SessionManager:
         self, session: Session, holder: Holder
     ) -> Deferred[tuple[Session, Callable[[], None]]]:
         """
-        Continue under a new id.  The old one ends at once.
+        Continue under a new id.  The old one ends at once, with nothing left
+        behind that was stored under it.
 
         @param holder: Who holds the new session.
 
@@ -210,7 +212,7 @@ class SessionManager:
         await live.save()
         other = self._begin()
         try:
-            tell = await live.continueAs(other, holder)
+            tell = await move(live, other, holder)
         except Exception:
             await self._discard(other)
             raise
