@@ -125,6 +125,9 @@ class PostgreSQLDatabase:
 
     module = "psycopg"
 
+    # Each statement by itself.
+    commits = False
+
     def __init__(self, url: str, timeout: float, threads: int, writer: str) -> None:
         """
         @raise ValueError: The URL is none; it is not shown.
@@ -207,6 +210,18 @@ class PostgreSQLDatabase:
             with self._lock:
                 if mark in self._undead:
                     self._undead.remove(mark)
+
+    def begin(self, connection: Connection, writes: bool, seconds: float) -> None:
+        """
+        Prepare for something that others may keep waiting.
+
+        @param seconds: For how long it is waited for.
+        """
+
+    def end(self, connection: Connection, commits: bool) -> None:
+        """
+        Whatever was begun is done.
+        """
 
     def abort(self, connection: Connection, writes: bool) -> None:
         """
