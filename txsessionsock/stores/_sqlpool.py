@@ -234,12 +234,16 @@ class Pool:
             connection = self._connected(pool)
             left = call.deadline - self._reactor.seconds()
             database = self._database
-            database.begin(connection, call.writes, max(0.0, left))
             with self._lock:
                 # It may be used from now on, and no longer be asked for.
                 if call.isOver:
                     return None
-                call.connection, call.isBegun = connection, not database.commits
+                call.connection = connection
+            database.begin(connection, call.writes, max(0.0, left))
+            with self._lock:
+                if call.isOver:
+                    return None
+                call.isBegun = not database.commits
 
             def execute(statement: str, **values: object) -> list[Any]:
                 rows: list[Any] = connection.execute(statement, values).fetchall()

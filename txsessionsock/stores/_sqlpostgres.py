@@ -51,6 +51,16 @@ SELECT pid, backend_start,
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
 
+_HURRY = """
+SELECT set_config('statement_timeout', %(patience)s, false),
+    set_config('lock_timeout', %(patience)s, false)
+"""
+
+_NEARLY = 0.8
+"""
+What share of its time a statement may have lost before it is told.
+"""
+
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %s AND backend_start = %s
@@ -155,6 +165,8 @@ class PostgreSQLDatabase:
             "autocommit": True,
         }
         self._timeout = timeout
+        self._patience = ceil(timeout * _PATIENCE * 1000)
+        self._patiences: dict[int, int] = {}
         self._marks: dict[int, tuple[int, object]] = {}
         self._undead: list[tuple[int, object]] = []
         self._lock = Lock()
@@ -169,15 +181,13 @@ class PostgreSQLDatabase:
         """
         Prepare a new connection.
         """
-        values = {
-            "patience": str(ceil(self._timeout * _PATIENCE * 1000)),
-            "writer": self.writer,
-        }
+        values = {"patience": str(self._patience), "writer": self.writer}
         try:
             pid, since, *_ = connection.execute(_PREPARE, values).fetchall()[0]
         except BaseException:
             connection.close()
             raise
+        self._patiences[id(connection)] = self._patience
         with self._lock:
             self._marks[id(connection)] = pid, since
 
@@ -213,10 +223,18 @@ class PostgreSQLDatabase:
 
     def begin(self, connection: Connection, writes: bool, seconds: float) -> None:
         """
-        Prepare for something that others may keep waiting.
+        Let a statement wait for others as long as somebody waits for it: one
+        that had to wait in line has less time.
 
-        @param seconds: For how long it is waited for.
+        @param seconds: For how long somebody does.
         """
+        patience = ceil(seconds * _PATIENCE * 1000)
+        if patience > self._patience * _NEARLY:
+            patience = self._patience
+        if patience != self._patiences.get(id(connection)):
+            self._patiences[id(connection)] = patience
+            # 0 would be without end.
+            connection.execute(_HURRY, {"patience": str(max(1, patience))})
 
     def end(self, connection: Connection, commits: bool) -> None:
         """
