@@ -48,6 +48,7 @@ LAYERS: dict[str, int] = {
     "_inbox": 3,
     "_live": 3,
     "_members": 3,
+    "_moving": 3,
     "_naming": 3,
     "_outbox": 3,
     "_pace": 3,

@@ -4,14 +4,32 @@ Tests for L{SessionManager.regenerate}.
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
+    SessionReplaced,
+    StoreError,
+    StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.stores.memory import MemoryStore
 
 from .managing import KEY, SID, Recorder
 from .test_manager_end import EndCase
+from .test_manager_interleaving import LateStore
+
+
+def _oneMore(data: dict[str, Any]) -> None:
+    data["n"] += 1
+
+
+def _gone(failure: Failure) -> None:
+    failure.trap(NoSuchSession)
 
 
 class RegenerateTests(EndCase):
@@ -110,6 +128,207 @@ class RegenerateTests(EndCase):
         self.assertEqual(self.holder.reasons, [])
         self.session["n"] = 1
         self.successResultOf(self.session.save())
+
+    def test_changedByOthers(self) -> None:
+        """
+        What others store after the copy was made is merged into it: values,
+        nested ones, increments, deletions, and what the web application
+        writes.
+        """
+        self.put(n=5, gone=1, nested={"a": 1}, foreign=1)
+        self.clock.advance(0)
+        elsewhere = self.open(Recorder(), self.newManager())
+        self.store.hold("create")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        elsewhere.increment("n", 2)
+        elsewhere["nested"]["b"] = 2
+        del elsewhere["gone"]
+        self.successResultOf(elsewhere.save())
+        data = self.stored() or {}
+        self.put(**data | {"foreign": 2})
+        self.store.release()
+        new, _ = self.successResultOf(regenerated)
+        expected = {"n": 7, "nested": {"a": 1, "b": 2}, "foreign": 2}
+        self.assertEqual(self.stored(f"sess:{new.id}"), expected)
+        self.assertEqual(dict(new), expected)
+        self.assertIsNone(self.stored())
+
+    def test_anywhere(self) -> None:
+        """
+        Wherever an increment or an update of another node comes in between, it
+        is stored and in the new session, or it fails and is not; and there is
+        one session in the end.
+        """
+        for step in range(12):
+            for verb in "increment", "update":
+                self.anywhere(step, verb)
+
+    def anywhere(self, step: int, verb: str) -> None:
+        self.setUp()
+        store = LateStore(MemoryStore(place=self.place))
+        manager = self.newManager(store)
+        session = self.open(self.holder, manager)
+        elsewhere = self.open(Recorder(), self.newManager())
+        store.isPrompt = False
+        session["own"] = 1
+        regenerated = manager.regenerate(session, self.holder)
+        told: list[object] = []
+        for number in range(100):
+            if number in (step, step + 2):
+                if verb == "increment":
+                    elsewhere.increment("n")
+                    done = elsewhere.save()
+                else:
+                    done = elsewhere.update(_oneMore)
+                done.addCallbacks(lambda _: told.append(1), _gone)
+            if not store.questions:
+                break
+            # Done and answered are two things.
+            question = store.questions[0]
+            (question.reply if question.answer is not None else question.do)()
+            store.questions = [q for q in store.questions if not q.waiting.called]
+            self.clock.advance(0.1)
+        new, _ = self.successResultOf(regenerated)
+        expected = {"n": len(told), "own": 1}
+        self.assertEqual(self.stored(f"sess:{new.id}"), expected)
+        self.assertEqual(dict(new), expected)
+        self.assertEqual(list(self.place._place._sessions), [f"sess:{new.id}"])
+
+    def test_othersGoOn(self) -> None:
+        """
+        Who never gets a moment in which the session stays as it is gives up,
+        and leaves the old one.
+        """
+        elsewhere = self.open(Recorder(), self.newManager())
+        destroy = self.store.inner.destroy
+
+        def first(key: str, old: bytes | None = None) -> Deferred[bool]:
+            if key == KEY:
+                elsewhere.increment("n")
+                self.successResultOf(elsewhere.save())
+            return destroy(key, old)
+
+        self.patch(self.store.inner, "destroy", first)
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.run_(10, 0.01)
+        self.failureResultOf(regenerated, StoreError)
+        self.assertEqual(list(self.place._place._sessions), [KEY])
+        self.assertGreater((self.stored() or {})["n"], 100)
+        self.assertEqual(self.holder.reasons, [])
+
+    def test_inDoubt(self) -> None:
+        """
+        When the store does not answer whether it deleted the old session, that
+        is found out.
+        """
+        self.store.lose("destroy")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual(list(self.place._place._sessions), [f"sess:{new.id}"])
+
+    def test_inDoubtNotDone(self) -> None:
+        """
+        If it did not, it is tried again, with what was stored meanwhile.
+        """
+        destroy = self.store.inner.destroy
+        answers: list[Deferred[bool]] = []
+
+        def once(key: str, old: bytes | None = None) -> Deferred[bool]:
+            self.patch(self.store.inner, "destroy", destroy)
+            self.put(n=1)
+            answers.append(fail(StoreTimeout()))
+            return answers[0]
+
+        self.patch(self.store.inner, "destroy", once)
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual(len(answers), 1)
+        self.assertEqual(self.stored(f"sess:{new.id}"), {"n": 1})
+        self.assertEqual(list(self.place._place._sessions), [f"sess:{new.id}"])
+
+    def test_inDoubtForGood(self) -> None:
+        """
+        If it cannot be found out, that is said; no new session stays, and who
+        holds the old one is told when it is known that it is gone.
+        """
+        self.store.lose("destroy")
+        self.store.hold("load")
+        self.store.fail(StoreUnavailable(), "load")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.failureResultOf(regenerated, StoreTimeout)
+        self.assertEqual(self.place._place._sessions, {})
+        self.store.heal()
+        self.run_(2)
+        self.assertEnded("destroyed")
+
+    def test_somebodyElse(self) -> None:
+        """
+        If somebody else logs in meanwhile, there is no new session.
+        """
+        self.put(n=0, user="alice")
+        self.clock.advance(0)
+        self.store.hold("create")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.put(n=0, user="bob")
+        self.store.release()
+        self.failureResultOf(regenerated, SessionReplaced)
+        self.assertEnded("replaced")
+        self.assertEqual(list(self.place._place._sessions), [KEY])
+
+    def test_loggedOutHere(self) -> None:
+        """
+        A logout on the same node, while the old session is being deleted, is a
+        logout.
+        """
+        self.store.hold("destroy")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        destroyed = self.session.destroy()
+        self.store._gates.pop(1).callback(None)
+        self.store.release()
+        self.successResultOf(destroyed)
+        self.failureResultOf(regenerated, NoSuchSession)
+        self.assertEqual(self.place._place._sessions, {})
+
+    def test_savedMeanwhile(self) -> None:
+        """
+        What others on the same node change is in the new session if they are
+        told that it is stored, and otherwise not.
+        """
+        self.store.hold("replace", "create", "destroy")
+        self.session["a"] = 1
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.session["b"] = 1
+        first = self.session.save()
+        second = self.session.update(_oneMore)
+        self.store._gates.pop(0).callback(None)
+        self.store._gates.pop(0).callback(None)
+        self.session["late"] = 1
+        last = self.session.save()
+        changed = self.session.update(_oneMore)
+        self.store.release()
+        new, _ = self.successResultOf(regenerated)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.failureResultOf(last, NoSuchSession)
+        self.failureResultOf(changed, NoSuchSession)
+        self.assertEqual(self.stored(f"sess:{new.id}"), {"n": 1, "a": 1, "b": 1})
+
+    def test_settled(self) -> None:
+        """
+        Where web applications write, too, other nodes have time to put back
+        what was overwritten.
+        """
+        here, there = (self.newManager(repair=True) for _ in range(2))
+        session = self.open(self.holder, here)
+        elsewhere = self.open(Recorder(), there)
+        before = self.stored() or {}
+        elsewhere.increment("n")
+        self.successResultOf(elsewhere.save())
+        self.put(**before)
+        regenerated = here.regenerate(session, self.holder)
+        self.run_(1, 0.01)
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual((new["n"], self.stored()), (1, None))
 
     def test_readWhileMoving(self) -> None:
         """

@@ -10,6 +10,7 @@ from contextlib import suppress as suppressing
 from time import monotonic, time
 
 import pytest
+from twisted.internet.task import deferLater
 
 from txsessionsock.interfaces import (
     FOREVER,
@@ -199,6 +200,27 @@ class OutageTests(PostgreSQLCase):
             self.outage(answer, StoreUnavailable)
         self.assertEqual(self.rows(), ["1", "1"])
         self.reactor.wait(store.replace("k", b"1", b"2", KEEP))
+
+    def test_lockedInLine(self) -> None:
+        """
+        What had to wait in line does not wait for others until nobody knows
+        what became of it; and what comes next has all its time.
+        """
+        store = self.open(timeout=1.2)
+        self.insert("1")
+        with psycopg.connect(self.server.url(self.database)) as connection:
+            connection.execute("UPDATE django_session SET session_data = '1'")
+            first = store.replace("k", b"1", b"2", KEEP)
+            self.reactor.wait(deferLater(self.reactor, 0.5))
+            second = store.replace("k", b"1", b"2", KEEP)
+            self.outage(first, StoreUnavailable)
+            self.outage(second, StoreUnavailable)
+        self.assertEqual(self.rows(), ["1"])
+        self.reactor.wait(store.replace("k", b"1", b"2", KEEP))
+        shown = self.reactor.wait(
+            store._pool.ask(lambda execute: execute("SHOW statement_timeout"))
+        )
+        self.assertEqual(shown, [("900ms",)])
 
     def test_restarted(self) -> None:
         """

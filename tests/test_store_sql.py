@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.interfaces import (
@@ -331,21 +332,65 @@ class TimeTests(_Fixture):
 
     def test_timeout(self) -> None:
         """
-        What was begun and takes too long has an unknown outcome, which is
-        known before anything else is answered; what was not begun was not
-        done.
+        What takes too long is not done, nor is what was not begun.
         """
         self.reactor.wait(self.open().create("k", b"1", FOREVER))
         store = self.open(timeout=0.2)
         running, event = self.hang(store)
         waiting = store.create("never", b"", FOREVER)
-        self.outage(running, StoreTimeout)
+        self.outage(running, StoreUnavailable)
         self.outage(waiting, StoreUnavailable)
         store._pool._timeout = 10.0
         loaded, never = store.load("k"), store.load("never")
         event.set()
-        self.assertIsNone(self.reactor.wait(loaded))
+        self.assertIsNotNone(self.reactor.wait(loaded))
         self.assertIsNone(self.reactor.wait(never))
+
+    def test_timeoutOfCommit(self) -> None:
+        """
+        Whether it was done that took too long when it could not be stopped any
+        more is known before anything else is answered.
+        """
+        self.reactor.wait(self.open().create("k", b"1", FOREVER))
+        store = self.open(timeout=0.2)
+        event, end = Event(), store._database.end
+
+        def slowly(connection: sqlite3.Connection, commits: bool) -> None:
+            if commits:
+                event.wait(10)
+            end(connection, commits)
+
+        self.addCleanup(event.set)
+        self.patch(store._database, "end", slowly)
+        doubt = []
+        destroyed = store.destroy("k")
+        destroyed.addErrback(lambda failure: doubt.append(failure.value))
+        self.reactor.wait(destroyed)
+        self.assertIsInstance(doubt[0], StoreTimeout)
+        self.assertIsNone(doubt[0].isDone)
+        store._pool._timeout = 10.0
+        loaded = store.load("k")
+        event.set()
+        self.assertIsNone(self.reactor.wait(loaded))
+        self.assertIs(doubt[0].isDone, True)
+
+    def test_begunTooLate(self) -> None:
+        """
+        What waited in line does not wait longer for others than its time, and
+        is not done when they are done.
+        """
+        store = self.open(timeout=0.6)
+        self.assertTrue(self.reactor.wait(store.create("k", b"1", FOREVER)))
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        self.addCleanup(connection.close)
+        connection.execute("BEGIN IMMEDIATE")
+        first = store.replace("k", b"0", b"2", FOREVER)
+        self.reactor.wait(deferLater(self.reactor, 0.2))
+        second = store.replace("k", b"1", b"2", FOREVER)
+        self.outage(first, StoreUnavailable)
+        self.outage(second, StoreUnavailable)
+        connection.execute("COMMIT")
+        self.assertEqual(self.reactor.wait(store.load("k")), Stored(b"1", None))
 
     def test_cancel(self) -> None:
         """
@@ -383,7 +428,7 @@ class TimeTests(_Fixture):
             running, event = self.hang(store)
             began = time.monotonic()
             end(store)
-            self.outage(running, StoreTimeout)
+            self.outage(running, StoreUnavailable)
             self.assertLess(time.monotonic() - began, 2.0)
             event.set()
             self.reactor.waitUntil(partial(operator.not_, store._pool._calls))

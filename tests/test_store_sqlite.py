@@ -10,8 +10,9 @@ import sqlite3
 import stat
 from contextlib import closing
 from threading import Event
+from typing import Any
 
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from txsessionsock.interfaces import (
     FOREVER,
@@ -24,7 +25,7 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
 )
 from txsessionsock.stores._sqlitefile import SessionFile
-from txsessionsock.stores.sqlite import POLL_INTERVAL, SQLiteStore
+from txsessionsock.stores.sqlite import POLL_INTERVAL, SQLiteStore, _Batch
 from txsessionsock.testing import WatchableContract
 
 from .storecase import FileCase, WaitingContract
@@ -361,8 +362,8 @@ class TimeTests(_Fixture):
 
     def test_timeout(self) -> None:
         """
-        What was begun and takes too long has an unknown outcome; what was not
-        begun was not done.  The store goes on when it can.
+        What takes too long is not done, nor is what was not begun; what has
+        more time is.  The store goes on when it can.
         """
         self.reactor.wait(self.open().create("k", b"1", FOREVER))
         store = self.open(timeout=0.2)
@@ -373,16 +374,55 @@ class TimeTests(_Fixture):
             event.wait(10)
             file.destroy("k")
 
+        hold = self.slowly(store)
         running = store._ask(slow)
-        begun.wait(10)
-        waiting = store.create("never", b"", FOREVER)
-        self.outage(running, StoreTimeout)
-        self.outage(waiting, StoreUnavailable)
-        event.set()
         # Enough for the slowest machine.
         store._timeout = 10.0
+        more = store.create("more", b"", FOREVER)
+        store._timeout = 0.2
+        hold.set()
+        self.reactor.waitUntil(begun.is_set)
+        waiting = store.create("never", b"", FOREVER)
+        self.outage(running, StoreUnavailable)
+        self.outage(waiting, StoreUnavailable)
+        event.set()
+        store._timeout = 10.0
+        self.assertIs(self.reactor.wait(more), True)
         self.assertIsNone(self.reactor.wait(store.load("never")))
-        self.assertIsNone(self.reactor.wait(store.load("k")))
+        self.assertIsNotNone(self.reactor.wait(store.load("k")))
+
+    def test_timeoutOfCommit(self) -> None:
+        """
+        Whether it was done that took too long when it could not be stopped any
+        more is known before anything else is answered.
+        """
+        self.reactor.wait(self.open().create("k", b"1", FOREVER))
+        store = self.open(timeout=0.2)
+        self.reactor.wait(store.load("k"))
+        event, mayCommit = Event(), _Batch.mayCommit
+
+        def slowly(batch: _Batch) -> bool:
+            may = mayCommit(batch)
+            event.wait(10)
+            return may
+
+        self.addCleanup(event.set)
+        self.patch(_Batch, "mayCommit", slowly)
+        doubts: list[Any] = []
+        hold = self.slowly(store)
+        answers: list[Deferred[Any]] = [store.destroy("k")]
+        answers.append(store.replace("k", b"1", b"2", FOREVER))
+        hold.set()
+        for answer in answers:
+            answer.addErrback(lambda failure: doubts.append(failure.value))
+            self.reactor.wait(answer)
+        self.assertEqual([type(doubt) for doubt in doubts], [StoreTimeout] * 2)
+        self.assertEqual([doubt.isDone for doubt in doubts], [None, None])
+        store._timeout = 10.0
+        loaded = store.load("k")
+        event.set()
+        self.assertIsNone(self.reactor.wait(loaded))
+        self.assertEqual([doubt.isDone for doubt in doubts], [True, False])
 
     def test_cancel(self) -> None:
         """

@@ -379,33 +379,6 @@ class Live:
                 self.close()
         return tell
 
-    async def continueAs(self, other: Live, holder: Holder) -> Callable[[], None]:
-        """
-        Go on as a new session, which nobody else has yet.
-
-        @param holder: Who holds that one then, instead of this one.
-
-        @return: What tells everybody who holds this one.
-        """
-        async with self.turn:
-            self.checkAlive()
-            self.collect()
-            other.session.update(self.record.copy.snapshot())
-            other.record.isWanted = not self.isNew
-            # Nobody holds it yet, which is no reason to drop it.
-            other.opening += 1
-            try:
-                await other.save()
-                self.checkAlive()
-                if not self.isNew and not await self.backend.destroy(self.key):
-                    self.endGone()
-                    raise NoSuchSession
-            finally:
-                other.opening -= 1
-            self.audience.remove(holder)
-            other.audience.add(holder)
-            return self.retire("moved")
-
     def close(self) -> None:
         """
         Be live no more.

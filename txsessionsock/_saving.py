@@ -32,7 +32,7 @@ from .interfaces import (
 if TYPE_CHECKING:
     from ._live import Live
 
-__all__ = ["Saving"]
+__all__ = ["Saving", "backOff"]
 
 _RETRY = (1.0, 10.0)
 """
@@ -167,31 +167,41 @@ class Saving:
                 change.done.errback(NoSuchSession())
 
     def _write(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._inTurn())
+        return Deferred.fromCoroutine(self._whenItsTurn())
 
-    async def _inTurn(self) -> None:
+    async def _whenItsTurn(self) -> None:
         live = self._live
+        number = live.record.copy.number
         async with live.turn:
-            try:
-                await self._store()
-            except (NoSuchSession, SessionReplaced):
-                raise
-            except Exception:
-                # Also what a framework or a store should not raise: whoever
-                # waits for this to be stored must hear of it.
-                self._retryLater()
-                live.audience.failed(Failure())
-                raise
-            self._retryDelay = 0.0
-            self._cancel(self._retry)
-            self._retry = None
-            if live.created is not None and not live.isNew:
-                live.settings.began(live)
-            problem = live.record.problem
-            live.tellStored()
-            live.dropIfIdle()
-            if problem is not None:
-                raise problem
+            # What was stored before it was moved is stored.
+            if live.reason != "moved" or live.record.number < number:
+                await self.inTurn()
+
+    async def inTurn(self) -> None:
+        """
+        Store what was changed until now.  To be called in the session's turn.
+        """
+        live = self._live
+        try:
+            await self._store()
+        except (NoSuchSession, SessionReplaced):
+            raise
+        except Exception:
+            # Also what a framework or a store should not raise: whoever
+            # waits for this to be stored must hear of it.
+            self._retryLater()
+            live.audience.failed(Failure())
+            raise
+        self._retryDelay = 0.0
+        self._cancel(self._retry)
+        self._retry = None
+        if live.created is not None and not live.isNew:
+            live.settings.began(live)
+        problem = live.record.problem
+        live.tellStored()
+        live.dropIfIdle()
+        if problem is not None:
+            raise problem
 
     async def _store(self) -> None:
         live = self._live
@@ -241,7 +251,7 @@ class Saving:
             if tries >= _AT_ONCE:
                 # Whoever waits has to look again, or loses to those who write
                 # all the time.
-                await self._backend.sleep(_backOff(_JITTER, tries))
+                await self._backend.sleep(backOff(tries))
                 live.checkAlive()
                 await self._learn(await self._backend.load(live.key))
             return False
@@ -254,7 +264,7 @@ class Saving:
             if not live.record.hasStored(attempt):
                 if tries >= _PATIENCE:
                     raise
-                await self._backend.sleep(_backOff(_JITTER, tries))
+                await self._backend.sleep(backOff(tries))
             return False
         except StoreFailure:
             live.record.refused(attempt)
@@ -326,9 +336,9 @@ class Saving:
             self._retry = self._backend.later(delay, self._timeToSave)
 
 
-def _backOff(bounds: tuple[float, float], tries: int) -> float:
+def backOff(tries: int) -> float:
     """
-    How long to wait so that those who disturb each other soon do not.
+    How many seconds to wait so that those who disturb each other soon do not.
     """
-    first, most = bounds
+    first, most = _JITTER
     return _uniform(0.0, min(most, first * 2.0 ** min(tries, 10)))

@@ -209,7 +209,12 @@ class StoreUnavailable(StoreFailure):
 class StoreTimeout(StoreFailure):
     """
     The store did not answer in time; what it did is unknown.
+
+    @ivar isDone: Whether it was done, if the store learns that later: then
+        this is set before anything is answered that was asked later.
     """
+
+    isDone: bool | None = None
 
 
 class StoreError(StoreFailure):

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from ._backend import Backend
 from ._live import Live
+from ._moving import move
 from ._reactor import clockOf
 from ._settings import Settings
 from ._versions import Memory
@@ -195,7 +196,8 @@ class SessionManager:
         self, session: Session, holder: Holder
     ) -> Deferred[tuple[Session, Callable[[], None]]]:
         """
-        Continue under a new id.  The old one ends at once.
+        Continue under a new id.  The old one ends at once, with nothing left
+        behind that was stored under it.
 
         @param holder: Who holds the new session.
 
@@ -212,7 +214,7 @@ class SessionManager:
         await live.save()
         other = self._begin()
         try:
-            tell = await live.continueAs(other, holder)
+            tell = await move(live, other, holder)
         except Exception:
             await self._discard(other)
             raise

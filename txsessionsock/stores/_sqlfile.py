@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from txsessionsock.interfaces import StoreError, StoreFailure, StoreUnavailable
+from txsessionsock.interfaces import (
+    StoreError,
+    StoreFailure,
+    StoreTimeout,
+    StoreUnavailable,
+)
 
 from ._sqliteopen import PASSING, errorCode
 from ._sqltable import Deadline, Table, Value
@@ -27,11 +32,9 @@ The share of its time that a call waits for a lock.  One that does not come
 must not look like an unknown outcome.
 """
 
-_UNREACHABLE = PASSING | {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_INTERRUPT,
-}
+_PASSING = PASSING | {sqlite3.SQLITE_INTERRUPT}
+
+_UNREACHABLE = _PASSING | {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
 
 _UNFIT = UnicodeError, OverflowError, sqlite3.DataError, sqlite3.InterfaceError
 
@@ -92,6 +95,9 @@ class SQLiteDatabase:
 
     module = "sqlite3"
 
+    # With a transaction, what was not begun in time is never done.
+    commits = True
+
     # Whoever waits for a disk that hangs must be waited for.
     threads = 1
 
@@ -131,6 +137,28 @@ class SQLiteDatabase:
         any more: there is one thread.
         """
 
+    def begin(
+        self, connection: sqlite3.Connection, writes: bool, seconds: float
+    ) -> None:
+        """
+        Begin something, when others let us.
+
+        @param seconds: For how long it is waited for.
+        """
+        patience = int(seconds * _PATIENCE * 1000)
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+        if writes:
+            connection.execute("BEGIN IMMEDIATE")
+
+    def end(self, connection: sqlite3.Connection, commits: bool) -> None:
+        """
+        Do what was begun, or do nothing of what is not done.
+        """
+        if commits:
+            connection.commit()
+        elif connection.in_transaction:
+            connection.rollback()
+
     def abort(self, connection: sqlite3.Connection, writes: bool) -> None:
         """
         Have the thread that uses a connection come back.
@@ -150,5 +178,8 @@ class SQLiteDatabase:
             return StoreError(f"{self.name}: {type(error).__name__}: does not fit")
         if not isinstance(error, sqlite3.Error):
             return StoreError(f"{self.name}: {type(error).__name__}")
-        isPassing = errorCode(error) in _UNREACHABLE
-        return (StoreUnavailable if isPassing else StoreError)(f"{self.name}: {error}")
+        code = errorCode(error)
+        if writes and code not in _PASSING:
+            return StoreTimeout(f"{self.name}: commit failed: {error}")
+        kind = StoreUnavailable if code in _UNREACHABLE else StoreError
+        return kind(f"{self.name}: {error}")

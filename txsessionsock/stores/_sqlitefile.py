@@ -26,7 +26,7 @@ from ._shared import deadline
 from ._sqliteopen import PASSING, errorCode, openFile
 
 
-__all__ = ["SessionFile", "Work"]
+__all__ = ["Abandoned", "SessionFile", "Work"]
 
 
 TOMBSTONE = 60.0
@@ -62,6 +62,12 @@ _UNFIT = (
 )
 
 
+class Abandoned(Exception):
+    """
+    Nothing was done, because somebody was told so.
+    """
+
+
 class SessionFile:
     """
     One connection to a file of sessions.
@@ -92,7 +98,10 @@ class SessionFile:
         self._overdue: set[str] = set()
 
     def run(
-        self, works: Sequence[tuple[Work, bool]], patience: float
+        self,
+        works: Sequence[tuple[Work, bool]],
+        patience: float,
+        mayCommit: Callable[[], bool],
     ) -> tuple[list[object], frozenset[str] | None]:
         """
         See what others did, and do some work in one transaction.
@@ -101,12 +110,19 @@ class SessionFile:
 
         @param patience: For how many seconds to wait for a lock.
 
+        @param mayCommit: Asked last, if something was written.
+
         @return: What came of each work, an exception if it failed, and the
             keys that others changed, L{None} if that can be any.
+
+        @raise Abandoned: It may not.
         """
         try:
             self._ready(patience)
-            outcomes = self._transact(works)
+            outcomes = self._transact(works, mayCommit)
+        except Abandoned:
+            self._changed, self._missed = set(), True
+            raise
         except (sqlite3.Error, OSError, StoreFailure) as error:
             if errorCode(error) not in PASSING:
                 self.close()
@@ -245,7 +261,9 @@ class SessionFile:
         self._wrote = self._wrote or written > 0
         return written
 
-    def _transact(self, works: Sequence[tuple[Work, bool]]) -> list[object]:
+    def _transact(
+        self, works: Sequence[tuple[Work, bool]], mayCommit: Callable[[], bool]
+    ) -> list[object]:
         connection, committing = self._connection, False
         assert connection is not None
         try:
@@ -258,6 +276,8 @@ class SessionFile:
             ]
             if self._wrote:
                 self._execute("UPDATE state SET change = :change")
+                if not mayCommit():
+                    raise Abandoned
             committing = self._wrote
             connection.execute("COMMIT")
         except BaseException as error:

@@ -46,6 +46,7 @@ class Database(Protocol):
     module: str
     threads: int
     settings: dict[str, Any]
+    commits: bool
 
     def dialect(self, table: Table) -> Dialect: ...
 
@@ -54,6 +55,10 @@ class Database(Protocol):
     def isUsable(self, connection: Any) -> bool: ...
 
     def settle(self, connection: Any) -> None: ...
+
+    def begin(self, connection: Any, writes: bool, seconds: float) -> None: ...
+
+    def end(self, connection: Any, commits: bool) -> None: ...
 
     def abort(self, connection: Any, writes: bool) -> None: ...
 
@@ -68,15 +73,24 @@ class _Call:
 
     @ivar connection: The one that it uses now.
 
-    @ivar isBegun: Whether it may have been sent.
+    @ivar isBegun: Whether it may be done.
 
     @ivar isOver: Whether nobody waits for it.
+
+    @ivar doubt: What it failed with although it may be done.
     """
 
+    doubt: StoreTimeout | None = None
+
     def __init__(
-        self, work: Callable[[Execute], Any], writes: bool, key: str | None
+        self,
+        work: Callable[[Execute], Any],
+        writes: bool,
+        key: str | None,
+        deadline: float,
     ) -> None:
         self.work, self.writes, self.key = work, writes, key
+        self.deadline = deadline
         self.connection: Any = None
         self.isBegun = self.isOver = False
         self.answer: Deferred[Any] = Deferred(self._cancelled)
@@ -123,7 +137,7 @@ class Pool:
         if self._pool is None:
             self._pool = _Connections(self._database, self._reactor, self._stop)
             self._pool.start()
-        call = _Call(work, writes, key)
+        call = _Call(work, writes, key, self._reactor.seconds() + self._timeout)
         self._calls[call] = self._reactor.callLater(self._timeout, self._late, call)
         turn = self._turns.setdefault(key, deque()) if key is not None else deque()
         turn.append(call)
@@ -176,6 +190,10 @@ class Pool:
         timer = self._calls.pop(call)
         if timer.active():
             timer.cancel()
+        if call.doubt is not None and self._database.commits:
+            isFailure = isinstance(result, Failure)
+            if not (isFailure and result.check(StoreTimeout)):
+                call.doubt.isDone = not isFailure
         if call.key is not None:
             turn = self._turns[call.key]
             turn.popleft()
@@ -191,8 +209,10 @@ class Pool:
             call.isOver = True
             if call.connection is not None:
                 self._database.abort(call.connection, call.writes)
-        if call.isBegun:
-            self._finish(call, Failure(StoreTimeout(f"{name}: no answer in time")))
+            isBegun = call.isBegun
+        if isBegun:
+            call.doubt = StoreTimeout(f"{name}: no answer in time")
+            self._finish(call, Failure(call.doubt))
         else:
             text = f"{name}: not reached in time"
             self._finish(call, Failure(StoreUnavailable(text)))
@@ -212,17 +232,32 @@ class Pool:
             if call.isOver:
                 return None
             connection = self._connected(pool)
+            left = call.deadline - self._reactor.seconds()
+            database = self._database
             with self._lock:
                 # It may be used from now on, and no longer be asked for.
                 if call.isOver:
                     return None
-                call.connection, call.isBegun = connection, True
+                call.connection = connection
+            database.begin(connection, call.writes, max(0.0, left))
+            with self._lock:
+                if call.isOver:
+                    return None
+                call.isBegun = not database.commits
 
             def execute(statement: str, **values: object) -> list[Any]:
                 rows: list[Any] = connection.execute(statement, values).fetchall()
                 return rows
 
-            return call.work(execute)
+            result = call.work(execute)
+            if database.commits and call.writes:
+                with self._lock:
+                    # Who was told that nothing was done can rely on it.
+                    if call.isOver:
+                        return None
+                    call.isBegun = True
+                database.end(connection, commits=True)
+            return result
         except (NoSuchSession, SessionConflict):
             raise
         except Exception as error:
@@ -231,6 +266,8 @@ class Pool:
         finally:
             with self._lock:
                 call.connection = None
+            if connection is not None:
+                self._database.end(connection, commits=False)
             pool.keep(connection)
 
     def _connected(self, pool: _Connections) -> Any:

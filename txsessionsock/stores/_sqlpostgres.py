@@ -51,6 +51,16 @@ SELECT pid, backend_start,
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
 
+_HURRY = """
+SELECT set_config('statement_timeout', %(patience)s, false),
+    set_config('lock_timeout', %(patience)s, false)
+"""
+
+_NEARLY = 0.8
+"""
+What share of its time a statement may have lost before it is told.
+"""
+
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %s AND backend_start = %s
@@ -125,6 +135,9 @@ class PostgreSQLDatabase:
 
     module = "psycopg"
 
+    # Each statement by itself.
+    commits = False
+
     def __init__(self, url: str, timeout: float, threads: int, writer: str) -> None:
         """
         @raise ValueError: The URL is none; it is not shown.
@@ -152,6 +165,8 @@ class PostgreSQLDatabase:
             "autocommit": True,
         }
         self._timeout = timeout
+        self._patience = ceil(timeout * _PATIENCE * 1000)
+        self._patiences: dict[int, int] = {}
         self._marks: dict[int, tuple[int, object]] = {}
         self._undead: list[tuple[int, object]] = []
         self._lock = Lock()
@@ -166,15 +181,13 @@ class PostgreSQLDatabase:
         """
         Prepare a new connection.
         """
-        values = {
-            "patience": str(ceil(self._timeout * _PATIENCE * 1000)),
-            "writer": self.writer,
-        }
+        values = {"patience": str(self._patience), "writer": self.writer}
         try:
             pid, since, *_ = connection.execute(_PREPARE, values).fetchall()[0]
         except BaseException:
             connection.close()
             raise
+        self._patiences[id(connection)] = self._patience
         with self._lock:
             self._marks[id(connection)] = pid, since
 
@@ -207,6 +220,26 @@ class PostgreSQLDatabase:
             with self._lock:
                 if mark in self._undead:
                     self._undead.remove(mark)
+
+    def begin(self, connection: Connection, writes: bool, seconds: float) -> None:
+        """
+        Let a statement wait for others as long as somebody waits for it: one
+        that had to wait in line has less time.
+
+        @param seconds: For how long somebody does.
+        """
+        patience = ceil(seconds * _PATIENCE * 1000)
+        if patience > self._patience * _NEARLY:
+            patience = self._patience
+        if patience != self._patiences.get(id(connection)):
+            self._patiences[id(connection)] = patience
+            # 0 would be without end.
+            connection.execute(_HURRY, {"patience": str(max(1, patience))})
+
+    def end(self, connection: Connection, commits: bool) -> None:
+        """
+        Whatever was begun is done.
+        """
 
     def abort(self, connection: Connection, writes: bool) -> None:
         """

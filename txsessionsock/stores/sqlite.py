@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -29,7 +29,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._shared import Changed, Watchers, newDeadline
-from ._sqlitefile import SessionFile, Work
+from ._sqlitefile import Abandoned, SessionFile, Work
 
 
 __all__ = ["SQLiteStore"]
@@ -88,7 +88,7 @@ class SQLiteStore:
         self._pool: ThreadPool | None = None
         self._trigger: object = None
         self._waiting: list[_Call] = []
-        self._running: list[_Call] = []
+        self._running = _Batch([])
         self._busy = False
         self._closed = False
         self._watchdog: IDelayedCall | None = None
@@ -163,7 +163,7 @@ class SQLiteStore:
         now = self._reactor.seconds()
         if now >= self._nextSweep:
             calls.append(self._sweep(now))
-        self._busy, self._running = True, calls
+        self._busy, self._running = True, _Batch(calls)
         # A lock that does not come must not look like an unknown outcome.
         patience = max(0.0, calls[0].deadline - now) * 0.75
         deferToThreadPool(
@@ -172,6 +172,7 @@ class SQLiteStore:
             self._file.run,
             [(call.work, call.writes) for call in calls],
             patience,
+            self._running.mayCommit,
         ).addBoth(self._answered, calls)
 
     def _answered(
@@ -179,12 +180,20 @@ class SQLiteStore:
         result: Failure | tuple[list[object], frozenset[str] | None],
         calls: list[_Call],
     ) -> None:
-        self._running = []
+        self._running = _Batch([])
+        if isinstance(result, Failure) and result.check(Abandoned):
+            # For the others there is still time.
+            self._waiting[:0] = calls
+            self._busy = False
+            self._next()
+            return
         outcomes, changed = (
             ([result] * len(calls), None) if isinstance(result, Failure) else result
         )
         self._watchers.report(list(self._watchers) if changed is None else changed)
         for call, outcome in zip(calls, outcomes, strict=True):
+            if call.doubt is not None and not isinstance(outcome, StoreTimeout):
+                call.doubt.isDone = not isinstance(outcome, Exception | Failure)
             if call.answer.called:
                 continue
             if isinstance(outcome, Exception | Failure):
@@ -200,18 +209,21 @@ class SQLiteStore:
         Fail what took too long.
         """
         now, self._watchdog = self._reactor.seconds(), None
-        running = [call for call in self._running if not call.answer.called]
+        running = [call for call in self._running.calls if not call.answer.called]
         waiting = [call for call in self._waiting if not call.answer.called]
         self._waiting = [call for call in waiting if call.deadline > now]
         left = [c.deadline for c in (*running, *waiting) if c.deadline > now]
         if left:
             delay = min(left) - now
             self._watchdog = self._reactor.callLater(delay, self._checkTimes)
-        for call in running:
-            if call.deadline <= now:
-                call.answer.errback(StoreTimeout(f"{self._path}: no answer in time"))
-        for call in waiting:
-            if call.deadline <= now:
+        late = [call for call in running if call.deadline <= now]
+        isBegun = bool(late) and not self._running.giveUp()
+        for call in late:
+            if isBegun:
+                call.doubt = StoreTimeout(f"{self._path}: no answer in time")
+                call.answer.errback(call.doubt)
+        for call in (*late, *waiting):
+            if call.deadline <= now and not call.answer.called:
                 text = f"{self._path}: too busy to be asked in time"
                 call.answer.errback(StoreUnavailable(text))
 
@@ -268,7 +280,7 @@ class SQLiteStore:
         if self._trigger is not None:
             self._reactor.removeSystemEventTrigger(self._trigger)
             self._trigger = None
-        if self._running:
+        if self._running.calls:
             # The disk hangs, and would hang us.
             return None
         return deferToThreadPool(self._reactor, pool, self._file.close).addBoth(
@@ -289,9 +301,40 @@ class _Call:
     Something that was asked.
 
     @ivar deadline: When it fails, in seconds since the epoch.
+
+    @ivar doubt: What it failed with although it may be done.
     """
 
     work: Work
     writes: bool
     deadline: float
     answer: Deferred[Any] = field(default_factory=Deferred)
+    doubt: StoreTimeout | None = None
+
+
+class _Batch:
+    """
+    What is done in one transaction.  Once somebody was told that something of
+    it was not done, it is not committed.
+    """
+
+    def __init__(self, calls: list[_Call]) -> None:
+        self.calls = calls
+        self._lock = Lock()
+        self._isCommitting = self._isGivenUp = False
+
+    def mayCommit(self) -> bool:
+        """
+        Called in the thread, before that is done.
+        """
+        with self._lock:
+            self._isCommitting = not self._isGivenUp
+            return self._isCommitting
+
+    def giveUp(self) -> bool:
+        """
+        @return: Whether it was early enough to do nothing.
+        """
+        with self._lock:
+            self._isGivenUp = not self._isCommitting
+            return self._isGivenUp
