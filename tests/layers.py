@@ -63,6 +63,8 @@ LAYERS: dict[str, int] = {
     "manager": 3,
     "messages": 3,
     "sockets": 3,
+    "_application": 4,
+    "_factory": 4,
     "_held": 4,
     "_outflow": 4,
     "_page": 4,

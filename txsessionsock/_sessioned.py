@@ -15,6 +15,8 @@ from twisted.logger import Logger
 from ._events import METHODS, Listener
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
+from .interfaces import SessionError
+from .messages import Messages
 from .sockets import Code, refuseCode
 
 
@@ -33,7 +35,9 @@ _HEADER_END = b"\r\n\r\n"
 class Sessioned(WebSocketServerProtocol):
     """
     Stands before an Autobahn protocol.  It takes the names of Autobahn's own
-    methods, and one more.
+    methods, and two more.
+
+    @cvar _sessionsockMessages: What messages are; L{None} if C{messages} says.
     """
 
     transport: Any
@@ -42,6 +46,20 @@ class Sessioned(WebSocketServerProtocol):
     _transport_details: Any
 
     _sessionsock: Wire
+    _sessionsockMessages: Messages | None = None
+
+    @property
+    def factory(self) -> Any:
+        return vars(self).get("factory")
+
+    @factory.setter
+    def factory(self, factory: Any) -> None:
+        if not hasattr(factory, "_sessionsock"):
+            raise SessionError(
+                f"{factory!r} gives no sessions: right is a SessionSocketFactory, or"
+                " enable(factory, manager)"
+            )
+        vars(self)["factory"] = factory
 
     def on(self, event: str, listener: Listener | None = None) -> Any:
         """
@@ -111,6 +129,8 @@ class Sessioned(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         self._sessionsock = Wire(self, super().sendMessage, super().unregisterProducer)
+        # An HTTP channel leaves itself as the transport's producer.
+        self.transport.unregisterProducer()
         super().connectionMade()
 
     def processHandshake(self) -> None:

@@ -92,7 +92,9 @@ class Wire:
         self._unregisterProducer = unregisterProducer
         equipment: Equipment = protocol.factory._sessionsock
         self.equipment = equipment
-        self.messages: Messages = equipment.messages or protocol.messages
+        self.messages: Messages = (
+            equipment.messages or protocol._sessionsockMessages or protocol.messages
+        )
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
