@@ -23,6 +23,7 @@ LAYERS: dict[str, int] = {
     "_json": 1,
     "_merge": 1,
     "_redis.address": 1,
+    "_waiting": 1,
     "cookies": 1,
     "frameworks": 1,
     "frameworks.*": 1,

@@ -60,6 +60,8 @@ class SessionedFactory(WebSocketServerFactory):
             if not issubclass(kind, Sessioned):
                 _refuse(kind)
                 protocol.__class__ = _sessioned(kind)
+                isRaw = overrides(protocol, "onMessage")
+                protocol._sessionsockMessages = Raw() if isRaw else JSON()
             # Where that is no factory with sessions, it raises.
             protocol.factory = protocol.factory or self
         except (SessionError, TypeError):
@@ -139,15 +141,12 @@ def _refuse(protocol: Any) -> None:
         )
 
 
-def _before(first: type, theirs: type, *more: type, **own: Any) -> Any:
+def _before(first: type, theirs: type, *more: type) -> Any:
     """
     Make a class that goes by the name of another and comes before it.
     """
-    return type(
-        theirs.__name__,
-        (first, theirs, *more),
-        {"__module__": theirs.__module__, **own},
-    )
+    own = {"__module__": theirs.__module__}
+    return type(theirs.__name__, (first, theirs, *more), own)
 
 
 @lru_cache
@@ -155,5 +154,4 @@ def _sessioned(protocol: type[WebSocketServerProtocol]) -> Any:
     """
     Make a class with sessions of one of somebody else.
     """
-    messages = Raw() if overrides(protocol, "onMessage") else JSON()
-    return _before(Sessioned, protocol, Application, _sessionsockMessages=messages)
+    return _before(Sessioned, protocol, Application)

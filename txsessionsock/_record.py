@@ -8,7 +8,7 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from ._attempt import Attempt, Change
 from ._changes import FrozenCopy, WorkingCopy
 from ._merge import detached, merge, same
+from ._waiting import refuseToWait
 from .interfaces import (
     KEEP,
     Document,
@@ -291,7 +292,7 @@ class Record:
             trial = self.copy.snapshot() if before is None else detached(before)
             try:
                 result = change.f(trial)
-                _refuseToWait(result)
+                refuseToWait(result, "update()")
                 data = detached(trial)
                 if now is not None:
                     self._framework.dumps(Document(data, self._envelope), now)
@@ -390,13 +391,3 @@ class _Made:
     data: dict[str, Any] | None = None
     results: list[tuple[Change, Any]] = field(default_factory=list)
     failed: list[tuple[Change, Failure]] = field(default_factory=list)
-
-
-def _refuseToWait(result: object) -> None:
-    """
-    @raise TypeError: A function would go on after it returned.
-    """
-    if isinstance(result, (Awaitable, Generator)):
-        if isinstance(result, (Coroutine, Generator)):
-            result.close()
-        raise TypeError("update() wants an ordinary function, which does not wait")

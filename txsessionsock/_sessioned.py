@@ -5,7 +5,8 @@ What a WebSocket with a session does otherwise than Autobahn's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -13,6 +14,7 @@ from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from ._events import METHODS, Listener
+from ._waiting import refuseToWait, waitable
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
 from .interfaces import SessionError
@@ -37,7 +39,7 @@ class Sessioned(WebSocketServerProtocol):
     Stands before an Autobahn protocol.  It takes the names of Autobahn's own
     methods, and two more.
 
-    @cvar _sessionsockMessages: What messages are; L{None} if C{messages} says.
+    @ivar _sessionsockMessages: What messages are; L{None} if C{messages} says.
     """
 
     transport: Any
@@ -138,7 +140,9 @@ class Sessioned(WebSocketServerProtocol):
         handshake = self._handshakeIn(self.data)
         origins = self._sessionsock.equipment.origins
         if handshake is None or origins.permits(handshake):
-            super().processHandshake()
+            onConnect = self.onConnect
+            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
+                super().processHandshake()
             return
         _log.warn(
             "refused a page of {origins!r}; it is not listed in origins (--origin)",
@@ -156,14 +160,26 @@ class Sessioned(WebSocketServerProtocol):
     def _onOpen(self) -> None:
         # Autobahn's does some things and then calls onOpen, whose time is
         # after sconnection.
-        vars(self)["onOpen"] = lambda: None
-        try:
+        with self._instead("onOpen", lambda: None):
             super()._onOpen()
-        finally:
-            del vars(self)["onOpen"]
         handshake = self._handshakeIn(self.http_request_data)
         assert handshake is not None
         self._guard(self._sessionsock.begin, handshake)
+
+    @contextmanager
+    def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
+        """
+        Have Autobahn call something else than a method of the application.
+        """
+        own = vars(self)
+        theirs = own.get(name)
+        own[name] = call
+        try:
+            yield
+        finally:
+            del own[name]
+            if theirs is not None:
+                own[name] = theirs
 
     # While it is open, and its end.
 
@@ -174,6 +190,7 @@ class Sessioned(WebSocketServerProtocol):
         wire = self._sessionsock
         try:
             message = wire.messages.decode(payload, isBinary)
+            refuseToWait(message, "decode()")
         except ValueError:
             wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:

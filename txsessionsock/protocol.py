@@ -39,8 +39,9 @@ class SessionSocketProtocol(Sessioned, Application):
     """
     One WebSocket, with the session of the browser at its other end.
 
-    Override the C{session...} methods; each may return a L{Deferred} or be a
-    coroutine, and is waited for before the next message is handled.  What
+    Override the C{session...} methods; each may return a L{Deferred}, or be a
+    coroutine, or a generator that yields such as with C{inlineCallbacks}, and
+    is waited for before the next message is handled.  What
     Autobahn calls C{onOpen}, C{onMessage} and C{onClose} is called after
     C{sessionConnected}, C{sessionMessageReceived} and C{sessionDisconnected},
     as part of the same handler.

@@ -40,7 +40,7 @@ def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> 
     """
     hub = Hub(sockets, bus)
     for name, f in getattr(protocol, "indexes", {}).items():
-        hub.index(name, f)
+        attempt("protocol", hub.index, name, f)
     return hub
 
 
