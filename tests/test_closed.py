@@ -15,12 +15,15 @@ from autobahn.twisted.websocket import (
     WebSocketServerProtocol,
     WrappingWebSocketServerFactory,
 )
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
+from zope.interface.verify import verifyObject
 
 from txsessionsock._application import Application
 from txsessionsock._sessioned import Sessioned
+from txsessionsock.credentials import InBand
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import JSON
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
@@ -333,6 +336,25 @@ class RefusedTests(ClosedCase):
         for bad in self.manager, Factory(), None:
             with self.assertRaisesRegex(TypeError, r"enable\(factory, manager\) takes"):
                 wrong(bad, self.plain(Echo))
+
+    def test_flags(self) -> None:
+        """
+        A text that says no does not switch on what makes it less safe.
+        """
+        wrong: Any = "no"
+        with self.assertRaisesRegex(TypeError, "trustProxy is True or False, not 'no'"):
+            enable(self.plain(), self.manager, trustProxy=wrong)
+        with self.assertRaisesRegex(TypeError, "trustProxy is"):
+            SessionSocketFactory(self.manager, trustProxy=wrong)
+        with self.assertRaisesRegex(TypeError, "allowUnsigned is"):
+            InBand(allowUnsigned=wrong)
+
+    def test_interface(self) -> None:
+        """
+        What was enabled is a factory still, and cannot be told from one.
+        """
+        for factory in self.both():
+            verifyObject(IProtocolFactory, factory)
 
     def test_resource(self) -> None:
         """
