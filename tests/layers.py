@@ -19,10 +19,14 @@ PACKAGE = "txsessionsock"
 LAYERS: dict[str, int] = {
     "": 0,  # The package itself, which imports nothing.
     "interfaces": 0,
+    "_branches": 1,
     "_changes": 1,
     "_json": 1,
     "_merge": 1,
     "_redis.address": 1,
+    "_silence": 1,
+    "_versions": 1,
+    "_waiting": 1,
     "cookies": 1,
     "frameworks": 1,
     "frameworks.*": 1,
@@ -65,6 +69,8 @@ LAYERS: dict[str, int] = {
     "manager": 3,
     "messages": 3,
     "sockets": 3,
+    "_application": 4,
+    "_factory": 4,
     "_held": 4,
     "_outflow": 4,
     "_page": 4,

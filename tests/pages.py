@@ -111,6 +111,10 @@ class Wire(StringTransport):
         Only for the interface of those that have one.
         """
 
+    def unregisterProducer(self) -> None:
+        # Those of the reactor do not mind if there is none.
+        self.producer = None
+
     def abortConnection(self) -> None:
         self.isAborted = True
         self.loseConnection()

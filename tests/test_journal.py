@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from itertools import permutations
 from math import inf, nan
 from typing import Any
@@ -197,11 +198,13 @@ class JournalTests(SynchronousTestCase):
         """
         Two copies from before there were any stamps.
         """
+
+        def append(number: int, data: dict[str, Any]) -> None:
+            data.setdefault("log", []).append(number)
+
         copy = self.foreign()
         for number in 5, 7:
-            self.node.update(
-                lambda data, n=number: data.setdefault("log", []).append(n)
-            )
+            self.node.update(partial(append, number))
         for _ in range(3):
             self.ends(copy, h=1)
             self.assertEqual(self.place.data["log"], [5, 7])

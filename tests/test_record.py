@@ -250,14 +250,20 @@ class RecordTests(RecordCase):
 class DoubtCase(RecordCase):
     """
     Attempts that nobody answered.
+
+    @ivar error: What the next one fails with.
     """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.error = StoreTimeout()
 
     def lost(self, *changes: Change) -> Attempt:
         """
         An attempt that nobody answered.
         """
         attempt = self.prepare(*changes)
-        self.record.timedOut(attempt)
+        self.record.timedOut(attempt, self.error)
         self.assertTrue(self.record.isInDoubt)
         return attempt
 
@@ -370,6 +376,25 @@ class DoubtTests(DoubtCase):
         self.assertIsInstance(self.record.problem, StoreTimeout)
         self.assertEqual(self.copy.data, {"n": 1, "m": 1})
         self.assertEqual(self.writes(self.prepare()), {"n": 1, "m": 1})
+
+    def test_storeKnows(self) -> None:
+        """
+        The store may learn what it did, which is for certain, whatever is there:
+        the bytes of the attempt, the old ones, or others.
+        """
+        for isDone in True, False:
+            for n in 1, 2, 10:
+                self.setUp()
+                self.copy.increment("n", 1)
+                change = self.addOne()
+                attempt = self.lost(change)
+                self.error.isDone = isDone
+                self.record.absorb(stored(n=n, u=1) if n == 2 else stored(n=n), 0)
+                self.assertFalse(self.record.isInDoubt)
+                self.assertIsNone(self.record.problem)
+                expected = n if isDone else n + 1
+                self.assertEqual(self.copy.data["n"], expected, (isDone, n))
+                self.assertEqual(attempt.pending, [] if isDone else [change])
 
     def test_assignments(self) -> None:
         """

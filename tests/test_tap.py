@@ -459,6 +459,19 @@ class RefusalTests(TapCase):
                 self.assertIn("--protocol", said)
                 self.assertIn(why, said)
 
+    def test_indexes(self) -> None:
+        """
+        The class of the sockets has an index that would have to be waited for.
+        """
+        self.write(
+            "lacking.py",
+            "from txsessionsock.protocol import SessionSocketProtocol\n"
+            "async def who(session): pass\n"
+            "class Desk(SessionSocketProtocol): indexes = {'user': who}\n",
+        )
+        said = self.refused("--protocol", "lacking.Desk")
+        self.assertIn("--protocol: index 'user' wants an ordinary function", said)
+
     def test_pages(self) -> None:
         """
         What else is to be served is not there, or is no such thing.

@@ -16,6 +16,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from txsessionsock._twistd.visits import IDLE, VisitedSite
+from txsessionsock.credentials import InBand
+from txsessionsock.frameworks.express import Express
+from txsessionsock.manager import SessionManager
+from txsessionsock.protocol import enable
+from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.web import SessionSocketResource
 
 from .pages import View, Wire
@@ -48,7 +53,10 @@ class VisitTests(SynchronousTestCase):
         self.clock = Clock()
         factory = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = _Protocol
-        factory.setProtocolOptions(autoPingInterval=0, openHandshakeTimeout=0)
+        manager = SessionManager(
+            MemoryStore(self.clock), Express(secrets=["x"]), self.clock
+        )
+        enable(factory, manager, credentials=[InBand()])
         self.requests: list[Request] = []
         root = Resource()
         root.putChild(b"ws", SessionSocketResource(factory))

@@ -15,6 +15,7 @@ from txsessionsock.interfaces import (
     SessionID,
     StoreUnavailable,
 )
+from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.web import (
     ClientScript,
     SessionedResource,
@@ -41,7 +42,8 @@ class CookieTests(WebTestCase):
         """
         manager = self.world.manager
         verifyObject(IResource, SessionedResource(Resource(), manager))
-        verifyObject(IResource, SessionSocketResource(object()))
+        sockets = SessionSocketFactory(manager)
+        verifyObject(IResource, SessionSocketResource(sockets))
         verifyObject(IResource, ClientScript())
 
     def test_nothing(self) -> None:

@@ -21,19 +21,21 @@ from autobahn.twisted.websocket import (
 from twisted.internet import reactor as globalReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from txsessionsock._outflow import Outflow
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
 from txsessionsock.manager import SessionManager
+from txsessionsock.protocol import enable
 from txsessionsock.session import Session
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.web import (
@@ -43,7 +45,7 @@ from txsessionsock.web import (
     sessionOf,
 )
 
-from .pages import Connection, Socket, View, World
+from .pages import Connection, Socket, View, WebTestCase
 
 
 reactor: Any = globalReactor
@@ -96,14 +98,16 @@ def handshake(*headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-class SocketResourceTests(SynchronousTestCase):
+class SocketResourceTests(WebTestCase):
     """
     Tests for L{SessionSocketResource}, over wires that are not there.
     """
 
     def setUp(self) -> None:
-        self.world = World()
+        super().setUp()
         self.factory = EchoFactory(self.world.clock)
+        enable(self.factory, self.world.manager)
+        self.cookie, _ = self.login()
         self.pages = Resource()
         self.pages.putChild(b"ws", SessionSocketResource(self.factory))
 
@@ -115,17 +119,19 @@ class SocketResourceTests(SynchronousTestCase):
 
     def test_opened(self) -> None:
         """
-        The socket opens, inside of pages that have sessions, and no session is
-        opened for it.
+        The socket opens, inside of pages that have sessions, and no page holds
+        a session for it when it is gone.
         """
         browser = self.connect()
-        browser.protocol.dataReceived(handshake())
+        browser.protocol.dataReceived(handshake(f"Cookie: {self.cookie}"))
         self.assertIn(b"101 Switching Protocols", browser.wire.value())
         browser.wire.clear()
         # The transport gives what comes later to whom it belongs now.
         browser.wire.protocol.dataReceived(frame(b"hello"))
         self.assertEqual(browser.wire.value(), b"\x81\x05hello")
-        self.assertEqual(self.world.store.calls, [])
+        browser.wire.protocol.connectionLost(Failure(ConnectionDone()))
+        self.world.clock.advance(1)
+        self.assertIdle()
 
     def test_framesWithHandshake(self) -> None:
         """
@@ -133,7 +139,8 @@ class SocketResourceTests(SynchronousTestCase):
         order.
         """
         browser = self.connect()
-        browser.protocol.dataReceived(handshake() + frame(b"1") + frame(b"2")[:3])
+        request = handshake(f"Cookie: {self.cookie}")
+        browser.protocol.dataReceived(request + frame(b"1") + frame(b"2")[:3])
         browser.wire.protocol.dataReceived(frame(b"2")[3:])
         self.assertTrue(browser.wire.value().endswith(b"\x81\x011\x81\x012"))
 
@@ -150,8 +157,8 @@ class SocketResourceTests(SynchronousTestCase):
         The transport is free for the socket's own producer.
         """
         browser = self.connect()
-        browser.protocol.dataReceived(handshake())
-        self.assertIsNone(browser.wire.producer)
+        browser.protocol.dataReceived(handshake(f"Cookie: {self.cookie}"))
+        self.assertIsInstance(browser.wire.producer, Outflow)
 
     def test_refused(self) -> None:
         """
@@ -292,6 +299,7 @@ async def test_realConnections() -> None:
     manager = SessionManager(MemoryStore(reactor), Express(secrets=["x"]), reactor)
     pages = Resource()
     echo = EchoFactory(reactor)
+    enable(echo, manager)
     pages.putChild(b"login", Login())
     pages.putChild(b"ws", SessionSocketResource(echo))
     pages.putChild(b"sessionsock.js", ClientScript())
@@ -318,7 +326,9 @@ async def test_realConnections() -> None:
         assert b"SessionSocket" in await bodyOf(script)
 
         client: Any = WebSocketClientFactory(
-            f"ws://127.0.0.1:{port}/ws", reactor=reactor
+            f"ws://127.0.0.1:{port}/ws",
+            headers={"Cookie": setCookie.partition(b";")[0].decode()},
+            reactor=reactor,
         )
         client.protocol = Client
         client.received = Deferred()
@@ -338,12 +348,19 @@ async def test_realFirstSegment() -> None:
     """
     manager = SessionManager(MemoryStore(reactor), Express(secrets=["x"]), reactor)
     pages = Resource()
-    pages.putChild(b"ws", SessionSocketResource(EchoFactory(reactor)))
+    echo = EchoFactory(reactor)
+    enable(echo, manager)
+    pages.putChild(b"ws", SessionSocketResource(echo))
+    holder = Socket()
+    session = manager.create(holder)
+    session["user"] = "al"
+    await manager.release(session, holder)
+    cookie = f"Cookie: connect.sid={manager.framework.cookieValue(session.id)}"
     async with site(pages, manager) as port:
 
         def ask() -> bytes:
             with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
-                wire.sendall(handshake() + frame(b"hello"))
+                wire.sendall(handshake(cookie) + frame(b"hello"))
                 got = b""
                 while not got.endswith(b"hello"):
                     data = wire.recv(4096)

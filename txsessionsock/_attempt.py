@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from ._branches import Stamps
 from ._changes import Flight
-from .interfaces import TTL
+from .interfaces import TTL, StoreTimeout
 
 
 __all__ = ["Attempt", "Change"]
@@ -63,6 +63,8 @@ class Attempt:
     @ivar stamps: Those that it leaves in the session.
 
     @ivar functions: Those of the changes that changed something.
+
+    @ivar error: What it failed with, if nobody knows what became of it.
     """
 
     old: bytes | None
@@ -74,6 +76,14 @@ class Attempt:
     at: float = 0.0
     stamps: Stamps = field(default_factory=dict)
     functions: Sequence[Callable[[dict[str, Any]], Any]] = ()
+    error: StoreTimeout | None = None
+
+    @property
+    def isDone(self) -> bool | None:
+        """
+        Whether it was done that was in doubt, if the store has learned that.
+        """
+        return None if self.error is None else self.error.isDone
 
     @property
     def pending(self) -> list[Change]:

@@ -5,11 +5,13 @@ Who listens to which event, and calling them one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
+
+from ._waiting import waitable
 
 
 __all__ = ["METHODS", "Listener", "Listeners", "inOrder"]
@@ -82,16 +84,16 @@ def inOrder(calls: Iterable[Callable[[], object]]) -> Deferred[None] | None:
     Call functions, each when the one before is done.
 
     @param calls: Ordinary functions, functions that return a L{Deferred}, and
-        coroutine functions.
+        coroutine functions and generators.
 
     @return: L{None} if all were done at once.  Otherwise a L{Deferred} that
         fails with what one of them failed with; then the rest is not called.
+
+    @raise TypeError: One returned what cannot be waited for.
     """
     remaining = iter(calls)
     for call in remaining:
-        result = call()
-        if isinstance(result, Coroutine):
-            result = Deferred.fromCoroutine(result)
+        result = waitable(call())
         if not isinstance(result, Deferred):
             continue
         if result.called and not result.paused:

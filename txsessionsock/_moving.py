@@ -117,7 +117,7 @@ async def _isSettled(live: Live, copied: Stored) -> bool:
 
 async def _read(live: Live) -> None:
     live.checkAlive()
-    live.absorb(await live.backend.load(live.key))
+    await live.absorb(await live.backend.load(live.key))
 
 
 async def _isEnded(live: Live, copied: Stored) -> bool:
@@ -128,7 +128,7 @@ async def _isEnded(live: Live, copied: Stored) -> bool:
     try:
         wasThere = await live.backend.destroy(live.key, copied.raw)
     except SessionConflict as conflict:
-        live.absorb(conflict.current)
+        await live.absorb(conflict.current)
         return False
     except StoreTimeout as error:
         if not await _isGone(live, error):
@@ -170,7 +170,7 @@ async def _isGone(live: Live, error: StoreTimeout) -> bool:
         live.reading.suspect()
         raise error from None
     if current is not None:
-        live.absorb(current)
+        await live.absorb(current)
         return False
     if live.expires is not None and live.expires <= live.backend.now():
         live.endGone()

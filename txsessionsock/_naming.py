@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall
 
+from ._waiting import refuseToWait
 from .credentials import Credential, Handshake
 from .interfaces import InvalidCredential, InvalidReason, SessionID
 from .sockets import SessionSockets
@@ -90,6 +91,7 @@ class Naming:
                     self._refuse(error.reason)
                 return True
             if found is not None:
+                refuseToWait(found, type(credential).__name__)
                 if self._isDone:
                     self._second()
                 else:

@@ -8,7 +8,7 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from ._attempt import Attempt, Change
 from ._changes import FrozenCopy, WorkingCopy
 from ._merge import MISSING, detached, merge, same
 from ._versions import shared
+from ._waiting import refuseToWait
 from .interfaces import (
     KEEP,
     Document,
@@ -167,6 +168,11 @@ class Record:
 
         @raise Emptied: There is nothing in it any more.
         """
+        known = self._settle()
+        changed = self._absorb(current, now)
+        return [*known, *(key for key in changed if key not in known)]
+
+    def _absorb(self, current: Stored, now: float) -> list[str]:
         attempt = self._timedOut.get(current.raw)
         if attempt is not None and self._isProof(attempt):
             return self._landedLate(attempt, current)
@@ -199,6 +205,21 @@ class Record:
             names = ", ".join(map(repr, notNumbers))
             self.problem = IncrementError(f"cannot increment {names}: no numbers")
         return merged
+
+    def _settle(self) -> list[str]:
+        """
+        See whether the store has learned what became of attempts.
+
+        @return: The keys that have another value because of it.
+        """
+        for attempt in list(self._timedOut.values()):
+            if attempt.isDone:
+                return self._landedLate(attempt, Stored(attempt.new, None))
+            if attempt.isDone is False:
+                del self._timedOut[attempt.new]
+                if attempt is self._open:
+                    self._giveBack()
+        return []
 
     def _isProof(self, attempt: Attempt) -> bool:
         """
@@ -373,7 +394,7 @@ class Record:
             trial: dict[str, Any] = detached(before)
             try:
                 result = change.f(trial)
-                _refuseToWait(result)
+                refuseToWait(result, "update()")
                 data = shared(detached(trial), before, same)
                 if now is not None:
                     self._framework.dumps(Document(data, self._envelope), now)
@@ -393,7 +414,7 @@ class Record:
         @raise Exception: It cannot be done with this data.
         """
         trial: dict[str, Any] = detached(data)
-        _refuseToWait(f(trial))
+        refuseToWait(f(trial), "update()")
         after = shared(detached(trial), data, same)
         self._framework.dumps(Document(after, self._envelope), now)
         return after
@@ -478,11 +499,12 @@ class Record:
         """
         self.copy.back(attempt.flight)
 
-    def timedOut(self, attempt: Attempt) -> None:
+    def timedOut(self, attempt: Attempt, error: StoreTimeout) -> None:
         """
-        Nobody knows what became of an attempt.  What is stored tells; until
-        then no other may be made.
+        Nobody knows what became of an attempt.  What is stored tells, or the
+        store does; until then no other may be made.
         """
+        attempt.error = error
         self._timedOut[attempt.new] = attempt
         self._open = attempt
 
@@ -507,13 +529,3 @@ def _isIdentical(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return len(one) == len(other) and all(
         other.get(key, MISSING) is value for key, value in one.items()
     )
-
-
-def _refuseToWait(result: object) -> None:
-    """
-    @raise TypeError: A function would go on after it returned.
-    """
-    if isinstance(result, (Awaitable, Generator)):
-        if isinstance(result, (Coroutine, Generator)):
-            result.close()
-        raise TypeError("update() wants an ordinary function, which does not wait")

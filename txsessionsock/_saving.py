@@ -259,7 +259,7 @@ class Saving:
             live.endGone()
             raise
         except StoreTimeout as error:
-            live.record.timedOut(attempt)
+            live.record.timedOut(attempt, error)
             await self._findOut(error)
             if not live.record.hasStored(attempt):
                 if tries >= _PATIENCE:

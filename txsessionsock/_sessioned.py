@@ -5,7 +5,8 @@ What a WebSocket with a session does otherwise than Autobahn's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -13,8 +14,11 @@ from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from ._events import METHODS, Listener
+from ._waiting import refuseToWait, waitable
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
+from .interfaces import SessionError
+from .messages import Messages
 from .sockets import Code, refuseCode
 
 
@@ -33,7 +37,9 @@ _HEADER_END = b"\r\n\r\n"
 class Sessioned(WebSocketServerProtocol):
     """
     Stands before an Autobahn protocol.  It takes the names of Autobahn's own
-    methods, and one more.
+    methods, and two more.
+
+    @ivar _sessionsockMessages: What messages are; L{None} if C{messages} says.
     """
 
     transport: Any
@@ -42,6 +48,20 @@ class Sessioned(WebSocketServerProtocol):
     _transport_details: Any
 
     _sessionsock: Wire
+    _sessionsockMessages: Messages | None = None
+
+    @property
+    def factory(self) -> Any:
+        return vars(self).get("factory")
+
+    @factory.setter
+    def factory(self, factory: Any) -> None:
+        if not hasattr(factory, "_sessionsock"):
+            raise SessionError(
+                f"{factory!r} gives no sessions: right is a SessionSocketFactory, or"
+                " enable(factory, manager)"
+            )
+        vars(self)["factory"] = factory
 
     def on(self, event: str, listener: Listener | None = None) -> Any:
         """
@@ -111,6 +131,8 @@ class Sessioned(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         self._sessionsock = Wire(self, super().sendMessage, super().unregisterProducer)
+        # An HTTP channel leaves itself as the transport's producer.
+        self.transport.unregisterProducer()
         super().connectionMade()
 
     def processHandshake(self) -> None:
@@ -118,7 +140,9 @@ class Sessioned(WebSocketServerProtocol):
         handshake = self._handshakeIn(self.data)
         origins = self._sessionsock.equipment.origins
         if handshake is None or origins.permits(handshake):
-            super().processHandshake()
+            onConnect = self.onConnect
+            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
+                super().processHandshake()
             return
         _log.warn(
             "refused a page of {origins!r}; it is not listed in origins (--origin)",
@@ -136,14 +160,26 @@ class Sessioned(WebSocketServerProtocol):
     def _onOpen(self) -> None:
         # Autobahn's does some things and then calls onOpen, whose time is
         # after sconnection.
-        vars(self)["onOpen"] = lambda: None
-        try:
+        with self._instead("onOpen", lambda: None):
             super()._onOpen()
-        finally:
-            del vars(self)["onOpen"]
         handshake = self._handshakeIn(self.http_request_data)
         assert handshake is not None
         self._guard(self._sessionsock.begin, handshake)
+
+    @contextmanager
+    def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
+        """
+        Have Autobahn call something else than a method of the application.
+        """
+        own = vars(self)
+        theirs = own.get(name)
+        own[name] = call
+        try:
+            yield
+        finally:
+            del own[name]
+            if theirs is not None:
+                own[name] = theirs
 
     # While it is open, and its end.
 
@@ -154,6 +190,7 @@ class Sessioned(WebSocketServerProtocol):
         wire = self._sessionsock
         try:
             message = wire.messages.decode(payload, isBinary)
+            refuseToWait(message, "decode()")
         except ValueError:
             wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:

@@ -92,7 +92,9 @@ class Wire:
         self._unregisterProducer = unregisterProducer
         equipment: Equipment = protocol.factory._sessionsock
         self.equipment = equipment
-        self.messages: Messages = equipment.messages or protocol.messages
+        self.messages: Messages = (
+            equipment.messages or protocol._sessionsockMessages or protocol.messages
+        )
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
@@ -231,17 +233,18 @@ class _WithAutobahnMethods:
 
 
 def _applicationOf(protocol: Any, wire: Wire) -> Any:
-    if any(overrides(type(protocol), m) for m in ("onOpen", "onMessage", "onClose")):
+    if any(overrides(protocol, m) for m in ("onOpen", "onMessage", "onClose")):
         return _WithAutobahnMethods(protocol, wire)
     return protocol
 
 
-def overrides(protocol: type[WebSocketServerProtocol], method: str) -> bool:
+def overrides(protocol: WebSocketServerProtocol, method: str) -> bool:
     """
-    Whether a class has its own version of one of Autobahn's methods.
+    Whether a protocol, or its class, has its own version of one of Autobahn's
+    methods.
     """
     theirs = getattr(WebSocketServerProtocol, method)
-    return getattr(protocol, method) is not theirs
+    return getattr(getattr(protocol, method), "__func__", None) is not theirs
 
 
 def handshakeOf(request: bytes, isSecure: bool) -> Handshake:

@@ -68,6 +68,16 @@ def _parseOrigin(origin: str) -> _Origin | None:
     return parts.scheme, parts.hostname, port
 
 
+def _refuseText(name: str, flag: object) -> None:
+    """
+    Text such as C{"no"}, from the environment or a file, would be true.
+
+    @raise TypeError: It is neither L{True} nor L{False}.
+    """
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} is True or False, not {flag!r}")
+
+
 class Origins:
     """
     The web sites whose pages may connect: the one that the handshake itself
@@ -85,7 +95,10 @@ class Origins:
             C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
 
         @raise ValueError: One of them is no origin.
+
+        @raise TypeError: C{trustProxy} is neither L{True} nor L{False}.
         """
+        _refuseText("trustProxy", trustProxy)
         self._trustProxy = trustProxy
         self._allowed: set[_Origin] = set()
         for origin in allowed:
@@ -189,7 +202,10 @@ class InBand:
         """
         @param allowUnsigned: Take a bare session id too, where the framework
             would take only a signed one.
+
+        @raise TypeError: It is neither L{True} nor L{False}.
         """
+        _refuseText("allowUnsigned", allowUnsigned)
         self._allowUnsigned = allowUnsigned
 
     def inHandshake(

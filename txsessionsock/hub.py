@@ -27,6 +27,7 @@ from ._members import (
     roomLabel,
     sessionLabel,
 )
+from ._waiting import refuseAsync, refuseToWait
 from .bus import LocalBus
 from .interfaces import IBus, SessionID
 from .messages import JSON
@@ -183,9 +184,12 @@ class Hub:
             done.
 
         @raise ValueError: There is an index of that name.
+
+        @raise TypeError: It would have to be waited for.
         """
         if name in self._indexes:
             raise ValueError(f"there is an index {name!r} already")
+        refuseAsync(f, f"index {name!r}")
         self._indexes[name] = f
         for client in self._byFace.values():
             self._index(client, name)
@@ -264,6 +268,7 @@ class Hub:
         label = None
         try:
             value = self._indexes[name](session)
+            refuseToWait(value, f"index {name!r}")
             if value is not None:
                 label = indexLabel(name, value)
         except Exception:

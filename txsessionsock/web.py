@@ -39,6 +39,7 @@ from twisted.web.resource import (
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import Interface, implementer
 
+from ._factory import SessionedFactory
 from ._held import HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
 from .cookies import cookieNamed
@@ -245,9 +246,17 @@ class SessionSocketResource:
 
     def __init__(self, factory: Any) -> None:
         """
-        @param factory: A
-            L{WebSocketServerFactory<autobahn.twisted.websocket.WebSocketServerFactory>}.
+        @param factory: A L{SessionSocketFactory
+            <txsessionsock.protocol.SessionSocketFactory>}, or one that was
+            given to L{enable<txsessionsock.protocol.enable>}.
+
+        @raise TypeError: It gives no sessions.
         """
+        if not isinstance(factory, SessionedFactory):
+            raise TypeError(
+                f"{factory!r} gives no sessions: right is a SessionSocketFactory, or"
+                " enable(factory, manager) before"
+            )
         self._factory = factory
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
@@ -287,7 +296,6 @@ class _Builder:
     def buildProtocol(self, address: IAddress) -> IProtocol | None:
         protocol: IProtocol | None = self._factory.buildProtocol(address)
         if protocol is not None:
-            self._channel.transport.unregisterProducer()
             # The channel is still at work on what it received, and goes on
             # with the rest when the handshake was passed on.
             self._channel.rawDataReceived = protocol.dataReceived

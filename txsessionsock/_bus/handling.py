@@ -13,6 +13,8 @@ from socket import gethostname
 
 from twisted.logger import Logger
 
+from txsessionsock._waiting import refuseToWait
+
 
 __all__ = ["COMMAND_SIZE", "Handling", "checkSize", "newNode"]
 
@@ -73,7 +75,9 @@ class Handling:
         if self._answer is None:
             return None
         try:
-            return self._answer(command)
+            answer = self._answer(command)
+            refuseToWait(answer, "handle()")
+            return answer
         except ValueError as error:
             self._log.warn(
                 "ignored a command of node {node}: {why}", node=node, why=error

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.python.reflect import namedAny
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
@@ -20,7 +20,7 @@ from txsessionsock.demo import demo
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import IBus, SessionError
 from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
+from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.sockets import SessionSockets
 from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
 
@@ -40,7 +40,7 @@ def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> 
     """
     hub = Hub(sockets, bus)
     for name, f in getattr(protocol, "indexes", {}).items():
-        hub.index(name, f)
+        attempt("protocol", hub.index, name, f)
     return hub
 
 
@@ -54,14 +54,14 @@ def rootFor(
     """
     if options["protocol"] is None:
         return *_demo(options, manager), None
-    factory, sockets = _sockets(options, manager, reactor)
+    factory = _sockets(options, manager)
     root = _Root(_pages(options, manager, reactor))
     path = options["socket-path"].strip("/")
     if not path or "/" in path:
         refuse("--socket-path is one name, such as ws")
     root.putChild(path.encode("utf-8"), SessionSocketResource(factory))
     root.putChild(b"sessionsock.js", ClientScript())
-    return root, sockets, factory.protocol
+    return root, factory.sockets, factory.protocol
 
 
 def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
@@ -87,9 +87,7 @@ def _demo(
     return root, factory.sockets
 
 
-def _sockets(
-    options: Options, manager: SessionManager, reactor: Any
-) -> tuple[WebSocketServerFactory, SessionSockets]:
+def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     protocol = _named("protocol", options["protocol"])
     settings: dict[str, Any] = {
         "perMessage": bool(options["per-message"]),
@@ -103,13 +101,9 @@ def _sockets(
             f"--protocol: {options['protocol']} is no SessionSocketProtocol, and"
             " no other WebSocketServerProtocol either"
         )
-    if issubclass(protocol, SessionSocketProtocol):
-        factory = attempt("origin", SessionSocketFactory, manager, **settings)
-        factory.protocol = protocol
-        return factory, factory.sockets
-    plain = WebSocketServerFactory(reactor=reactor)
-    plain.protocol = protocol
-    return plain, attempt("origin", enable, plain, manager, **settings)
+    factory = attempt("origin", SessionSocketFactory, manager, **settings)
+    factory.protocol = protocol
+    return factory
 
 
 def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource:

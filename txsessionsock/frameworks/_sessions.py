@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, TypeVar
 
+from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.cookies import isToken
 from txsessionsock.interfaces import (
     KEEP,
@@ -110,6 +111,7 @@ class Sessions:
     def __init__(self, cookieName: str, identity: Identity) -> None:
         if not isToken(cookieName):
             raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
+        refuseAsync(identity, "identity")
         self.cookieName = cookieName
         self._identity = identity
 
@@ -135,7 +137,9 @@ class Sessions:
         return Document({}, {})
 
     def identity(self, data: dict[str, Any]) -> object:
-        return self._identity(data)
+        who = self._identity(data)
+        refuseToWait(who, "identity")
+        return who
 
     def isEnded(self, data: dict[str, Any]) -> bool:
         return False

@@ -1,0 +1,134 @@
+# -*- test-case-name: tests.test_protocol -*-
+"""
+What an application overrides and calls on a WebSocket with a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._wire import Wire
+from .interfaces import EndReason, InvalidReason, StoreFailure, UndecodableSession
+from .messages import JSON, Messages
+from .session import Session
+from .sockets import Code, refuseCode
+
+
+__all__ = ["Application"]
+
+_log = Logger()
+
+
+class _SessionOf:
+    """
+    An attribute that a protocol of somebody else may set to something else.
+    """
+
+    def __get__(self, protocol: Any, owner: object) -> Session | None:
+        return None if protocol is None else protocol._sessionsock.client.session
+
+
+class Application:
+    """
+    What an application overrides, and what it calls.  It comes after the
+    protocol of somebody else, whose own names win.
+
+    @cvar messages: What messages are: L{JSON}, or L{Raw}.
+
+    @ivar session: The client's session, once it is there.
+    """
+
+    messages: Messages = JSON()
+    session = _SessionOf()
+
+    _sessionsock: Wire
+
+    def sessionConnected(self, session: Session) -> object:
+        """
+        The session is there.  Called once, before any message.
+        """
+
+    def sessionMessageReceived(self, message: Any, session: Session) -> object:
+        """
+        The client sent a message.
+        """
+
+    def sessionInvalid(self, reason: InvalidReason) -> object:
+        """
+        There is no session.  The client can still be told; then it is
+        disconnected.
+        """
+
+    def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
+        """
+        Somebody else changed these keys: another socket or page, on this node
+        or another, or the web application.
+        """
+
+    def sessionDestroyed(self, session: Session, reason: EndReason) -> object:
+        """
+        The session ended while the client was connected.  It cannot be told
+        any more than the close code does.
+        """
+
+    def sessionError(self, failure: Failure) -> object:
+        """
+        The store failed, the session cannot be decoded or encoded, or a
+        handler raised.  Unless overridden or listened to, it is logged.
+        """
+        if self._sessionsock.client.handlers.hear("serror"):
+            return None
+        if failure.check(StoreFailure):
+            _log.error("the session store failed: {why}", why=failure.value)
+        elif failure.check(UndecodableSession):
+            _log.error("a session cannot be read: {why}", why=failure.value)
+        else:
+            _log.failure("a session socket failed", failure)
+        return None
+
+    def sessionDisconnected(self, session: Session, code: int) -> object:
+        """
+        The client is gone; what it sent before was handled.  What is changed
+        now is still stored.
+
+        @param code: The close code, ours if we closed; 1006 if there was
+            none.
+        """
+
+    def send(self, value: Any) -> None:
+        """
+        Send a message.  In C{perMessage} mode it goes out when all that was
+        changed in the session until now is stored.  When the client is gone,
+        nothing happens.
+
+        @raise ValueError: The value is no message.
+        """
+        self._sessionsock.client.send(value)
+
+    def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
+        """
+        Disconnect, when what was sent before has gone out.
+
+        @param code: The close code that the client gets.
+
+        @raise ValueError: That code cannot be sent (RFC 6455, section 7.4).
+        """
+        refuseCode(code)
+        self._sessionsock.client.close(code, reason)
+
+    def receive(self) -> Deferred[Any]:
+        """
+        Wait for the client's next message; for a handler that asks its client
+        something and awaits the answer.  That message fires no C{smessage}.
+
+        @return: A L{Deferred} that fires with the message.  It fails with
+            L{ClientGone<txsessionsock.interfaces.ClientGone>} or
+            L{NoSuchSession<txsessionsock.interfaces.NoSuchSession>} if none
+            will come.
+        """
+        return self._sessionsock.client.receive()

@@ -1,0 +1,83 @@
+# -*- test-case-name: tests.test_waiting -*-
+"""
+What a user's function returns, where that may have to be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from concurrent.futures import Future
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+
+__all__ = ["refuseAsync", "refuseToWait", "waitable"]
+
+_ORDINARY = "{} wants an ordinary function, which does not wait"
+
+_Steps = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
+
+
+def waitable(result: object) -> object:
+    """
+    Begin what a function left to be done.
+
+    @param result: What it returned.  Generators are run as by
+        C{inlineCallbacks}.
+
+    @return: A L{Deferred} if it is to be waited for, else the result itself.
+
+    @raise TypeError: It would have to be waited for, and Twisted cannot.
+    """
+    if result is None or isinstance(result, Deferred):
+        return result
+    if isinstance(result, (Coroutine, Generator)):
+        return Deferred.fromCoroutine(_checked(result))
+    if isinstance(result, (AsyncGenerator, Awaitable, Future)):
+        raise TypeError(
+            f"Twisted cannot wait for this {type(result).__name__}; right is async"
+            " def with await, a generator with yield, or a Deferred, such as"
+            " Deferred.fromFuture(future) of an asyncio Future"
+        )
+    return result
+
+
+def _checked(steps: _Steps) -> Generator[Any, Any, Any]:
+    """
+    Run a coroutine or generator, and look at what it waits for: Twisted would
+    not wait for a Future, and go on.
+    """
+    resume, value = steps.send, None
+    while True:
+        try:
+            waited = resume(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            value = yield waitable(waited)
+            resume = steps.send
+        except BaseException as error:
+            resume, value = steps.throw, error
+
+
+def refuseToWait(result: object, what: str) -> None:
+    """
+    @param what: What the function is for.
+
+    @raise TypeError: A function would go on after it returned.
+    """
+    if isinstance(result, (AsyncGenerator, Awaitable, Generator, Future)):
+        if isinstance(result, (Coroutine, Generator)):
+            result.close()
+        raise TypeError(_ORDINARY.format(what))
+
+
+def refuseAsync(function: object, what: str) -> None:
+    """
+    The same before it is called, where that can be seen.
+    """
+    kinds = isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+    if any(isKind(function) for isKind in kinds):
+        raise TypeError(_ORDINARY.format(what))
