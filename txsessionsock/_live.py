@@ -318,6 +318,8 @@ class Live:
         self.expiresAt(current.expires)
         if self.isLoaded:
             self.collect()
+            if not self.reading.isTold and not self.record.isStored(current):
+                self.record.journal.missed(now)
             self.audience.changed(self.record.absorb(current, now), None)
             if self.record.isRepairing:
                 self.saving.atEndOfTurn()

@@ -77,8 +77,14 @@ class Reading:
         """
         Whether the session is as fresh as the store's reports make it.
         """
-        isHeard = self._stopWatching is not None and not self._isBlind
-        return isHeard and not self._isStale
+        return self.isTold and not self._isStale
+
+    @property
+    def isTold(self) -> bool:
+        """
+        Whether the store tells what others do.
+        """
+        return self._stopWatching is not None and not self._isBlind
 
     @property
     def _isStale(self) -> bool:

@@ -487,6 +487,12 @@ class Record:
         self.stored = stored
         self.number = max(self.number, attempt.flight.number)
 
+    def isStored(self, current: Stored) -> bool:
+        """
+        Whether the bytes are those that were stored when we last heard of it.
+        """
+        return self.stored is not None and self.stored.raw == current.raw
+
     def hasStored(self, attempt: Attempt) -> bool:
         """
         Whether an attempt is what was stored when we last heard of it.

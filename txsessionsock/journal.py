@@ -313,6 +313,16 @@ class Journal:
         if len(self._entries) > _MOST:
             self._dropEntry()
 
+    def missed(self, now: float) -> None:
+        """
+        The session was changed, and versions may have come and gone of which
+        nobody told.  Who took a copy of these may drop any write.
+        """
+        self._trim(now)
+        for entry in self._entries:
+            if now - entry.since < _PERSISTENCE:
+                entry.at = self._lastAt = now
+
     def last(self, stamps: Stamps) -> int | None:
         """
         @return: The number of the last attempt that is in what is stored now, 0
@@ -439,7 +449,8 @@ class Journal:
             self._take(stamps, now)
             self.seen(theirs, stamps, now)
             return theirs
-        if not stamps:
+        if not self._latest.stamps.keys() <= stamps.keys():
+            # Or it descends from a version that had none.
             self._bareUntil = now
         version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
         if not covers(stamps, self._latest.stamps):
