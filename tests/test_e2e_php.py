@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
@@ -345,7 +345,6 @@ def test_encoding(handler: Literal["php", "php_serialize"], tmp_path: Path) -> N
     framework, serialize = PHP(handler=handler), PHP(handler="php_serialize")
 
     # It takes as long as the other program does.
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.dictionaries(NAMES, VALUES, max_size=4))
     @example({})
     @example({"a": {"0": 1, "1": 2}, "b": {"1": 1, "0": 2}, "c": {}, "": [[]]})

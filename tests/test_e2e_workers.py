@@ -232,6 +232,8 @@ async def test_killed(tmp_path: Path) -> None:
         began = reactor.seconds()
         found = await manned(visitor, 40)
         took = reactor.seconds() - began
+        # Who serves may not have been reported yet.
+        await server.until(lambda: len(readied(server)) == 3)
         assert set(found) == {other, readied(server)[-1]}
         assert f"(pid {victim}) died (SIGKILL); again in 0.2 s" in server.log
         for each in kept:
@@ -305,17 +307,16 @@ async def test_twice(tmp_path: Path) -> None:
     """
     A second SIGINT does not wait for clients that do not answer.
     """
-    async with crew(tmp_path) as server:
+    # Longer than a test waits for an end.
+    async with crew(tmp_path, "--drain=120") as server:
         visitor = await visitorOf(server)
         dead = await visitor.connect()
         await dead.ask(["get", "n"])
         dead.transport.pauseProducing()
         server.signal("INT")
         await server.until(lambda: "the workers end" in server.log)
-        began = reactor.seconds()
         server.signal("INT")
         assert await server.ends() == 0
-        assert reactor.seconds() - began < 1.5
         assert "workers are killed" in server.log
         dead.transport.abortConnection()
 

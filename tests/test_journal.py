@@ -360,7 +360,7 @@ class JournalTests(SynchronousTestCase):
         stamps = stampsIn(data)
         self.assertIs(self.node.journal.repaired(data, stamps, self.place.now), data)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
     def test_model(self, steps: list[tuple[int, int]]) -> None:
         """
