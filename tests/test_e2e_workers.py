@@ -307,14 +307,16 @@ async def test_twice(tmp_path: Path) -> None:
     """
     A second SIGINT does not wait for clients that do not answer.
     """
-    # Longer than a test waits for an end.
+    # Parents kill after that, and two seconds.
     async with crew(tmp_path, "--drain=120") as server:
         visitor = await visitorOf(server)
         dead = await visitor.connect()
-        await dead.ask(["get", "n"])
+        pid, _ = await dead.ask(["get", "n"])
         dead.transport.pauseProducing()
         server.signal("INT")
         await server.until(lambda: "the workers end" in server.log)
+        # Now it does not end before it is killed.
+        os.kill(pid, signal.SIGSTOP)
         server.signal("INT")
         assert await server.ends() == 0
         assert "workers are killed" in server.log

@@ -229,15 +229,16 @@ class ReportTests(RedisCase):
             # In the end, when the store is closed, all are told again.
             self.store.watch(key, lambda k: told.setdefault(k, reactor.seconds()))
 
-        async def told50msLater(key: str) -> None:
+        async def isTold(key: str) -> None:
+            asked = reactor.seconds()
             stored = await self.store.load(key)
             assert stored is not None and stored.expires is not None
             # However late the reactor is, its timers keep their order.
-            await deferLater(reactor, stored.expires + 0.05 - reactor.seconds())
+            await deferLater(reactor, stored.expires - asked + 0.05)
             self.assertGreaterEqual(told[key], stored.expires)
 
-        waiting = [Deferred.fromCoroutine(told50msLater(key)) for key in keys]
-        self.wait(gatherResults(waiting))
+        telling = [Deferred.fromCoroutine(isTold(key)) for key in keys]
+        self.wait(gatherResults(telling))
         for key in keys:
             self.assertIsNone(self.wait(self.store.load(key)))
 
