@@ -389,11 +389,12 @@ async def test_hungUp(tmp_path: Path) -> None:
         await callers.until(lambda: sum(callers.served.values()) > 20)
         gone = [death(pid) for pid in old]
         server.signal("HUP")
+        for number in 3, 4:
+            await server.until(lambda number=number: len(readied(server)) == number)
         for sockets in old.values():
             for each in sockets:
                 assert await each.closes() == (1001, "server going away")
         await gatherResults(gone)
-        await server.until(lambda: len(readied(server)) == 4)
         after = set(readied(server)[2:])
         await callers.until(lambda: after <= set(callers.served))
         callers.end()
