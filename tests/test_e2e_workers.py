@@ -155,7 +155,14 @@ def death(pid: int) -> Deferred[None]:
     """
     gone: Deferred[None] = Deferred()
     reactor.addReader(_Death(pid, lambda: gone.callback(None)))
-    return gone.addTimeout(PATIENCE, reactor)
+    return gone
+
+
+async def haveDied(*gone: Deferred[None]) -> None:
+    """
+    Wait for deaths.
+    """
+    await gatherResults(gone).addTimeout(PATIENCE, reactor)
 
 
 @inReactor
@@ -290,7 +297,7 @@ async def test_terminated(tmp_path: Path) -> None:
         codes = {await each.closes() for each in sockets}
         assert await server.ends() == 0
         took = reactor.seconds() - began
-        await gatherResults(gone)
+        await haveDied(*gone)
     assert codes == {(1001, "server going away")}
     assert "Traceback" not in server.log
     assert "gave up" not in server.log
@@ -389,12 +396,13 @@ async def test_hungUp(tmp_path: Path) -> None:
         await callers.until(lambda: sum(callers.served.values()) > 20)
         gone = [death(pid) for pid in old]
         server.signal("HUP")
-        for number in 3, 4:
-            await server.until(lambda number=number: len(readied(server)) == number)
+        # One after the other.
+        await server.until(lambda: len(readied(server)) == 3)
+        await server.until(lambda: len(readied(server)) == 4)
         for sockets in old.values():
             for each in sockets:
                 assert await each.closes() == (1001, "server going away")
-        await gatherResults(gone)
+        await haveDied(*gone)
         after = set(readied(server)[2:])
         await callers.until(lambda: after <= set(callers.served))
         callers.end()
@@ -502,7 +510,7 @@ async def test_orphans(tmp_path: Path) -> None:
         for sockets in found.values():
             for each in sockets:
                 assert await each.closes() == (1001, "server going away")
-        await gatherResults(gone)
+        await haveDied(*gone)
 
 
 @inReactor
@@ -583,7 +591,7 @@ async def test_daemon(tmp_path: Path) -> None:
     pid = int(pidfile.read_text())
     gone = death(pid)
     os.kill(pid, signal.SIGTERM)
-    await gone
+    await haveDied(gone)
     assert not pidfile.exists()
     log = logfile.read_text()
     assert "Server Shut Down." in log

@@ -224,10 +224,14 @@ class ReportTests(RedisCase):
         self.store.pushed = ignore  # type: ignore[method-assign]  # On purpose.
         told: dict[str, float] = {}
         keys = [f"k{n}" for n in range(20)]
+
+        def tell(key: str) -> None:
+            # In the end, when the store is closed, all are told again.
+            told.setdefault(key, reactor.seconds())
+
         for n, key in enumerate(keys):
             self.client.command("SET", self.prefix + key, "x", "PX", 400 + 10 * n)
-            # In the end, when the store is closed, all are told again.
-            self.store.watch(key, lambda k: told.setdefault(k, reactor.seconds()))
+            self.store.watch(key, tell)
 
         async def isTold(key: str) -> None:
             asked = reactor.seconds()
