@@ -314,7 +314,7 @@ async def test_twice(tmp_path: Path) -> None:
     """
     A second SIGINT does not wait for clients that do not answer.
     """
-    # Parents kill after that, and two seconds.
+    # Without being asked, a parent kills after that: later than a test waits.
     async with crew(tmp_path, "--drain=120") as server:
         visitor = await visitorOf(server)
         dead = await visitor.connect()
