@@ -59,8 +59,7 @@ class BlindTests(RedisCase):
         self.assertIn("hiredis is missing", self.warnings[0])
         store.watch("k", lambda key: None)
         self.server.command("CLIENT", "KILL", "TYPE", "normal")
-        self.until(lambda: store._link._told)
-        self.until(lambda: store._link.isUp)
+        self.until(lambda: any("connected again" in line for line in self.logged))
         self.assertEqual(len([w for w in self.warnings if "hiredis" in w]), 1)
 
     def test_order(self) -> None:

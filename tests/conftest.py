@@ -9,8 +9,15 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 from twisted.trial.unittest import TestCase
 
+
+# How long an example takes says something of the machine, not of what is tested.
+settings.register_profile(
+    "timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("timeless")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _Wrapper = Generator[None, _Report, _Report]

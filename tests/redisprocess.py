@@ -37,6 +37,8 @@ _CONTROL = "a-test", "in-control"
 A user that there is besides those of the test.
 """
 
+_reserved: list[socket.socket] = []
+
 _WATCHDOG = 'read said || { kill -9 "$1"; rm -rf "$2"; }'
 """
 Notices that nobody is there any more to stop the server.
@@ -85,16 +87,20 @@ def freePort() -> int:
     """
     A port that nobody listens on, and that no outgoing connection is given:
     such a connection would keep a server that starts anew from its port, or
-    be its own other end while the server is down.
+    be its own other end while the server is down.  It stays reserved: another
+    run of these tests is not given it, even while its server is down.
     """
     while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        port, reserved = random.randrange(10_000, 32_000), socket.socket()
+        try:
+            reserved.bind(("127.0.0.1", port))
+        except OSError:
+            reserved.close()
+            continue
+        # Now who says the same may listen; who does not, as we did, may not bind.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _reserved.append(reserved)
+        return port
 
 
 def eventually(condition: Callable[[], _T | None], patience: float = 20.0) -> _T:

@@ -24,7 +24,7 @@ from txsessionsock.stores.redis import RedisStore
 
 from .rediscase import RedisCase
 from .redisserver import RedisServer, ReplyError
-from .servers import reactor
+from .servers import PATIENCE, reactor
 
 
 __all__ = ["Rounds"]
@@ -156,16 +156,18 @@ class Rounds:
         self.client = server.client()
         case.addCleanup(self.client.close)
         self.prefix = case.prefix
-        self.store, self.other = case.open(server.url), case.open(server.url)
+        self._case = case
+        self.store, self.other = (case.open(server.url, PATIENCE) for _ in range(2))
         self.held = [Held(self.store, f"k{n}") for n in range(keys)]
 
-    async def run(self, times: int) -> None:
+    def run(self, times: int) -> None:
         """
         Have each session changed so many times.
         """
-        await gatherResults([_go(held.load()) for held in self.held])
+        wait = self._case.wait
+        wait(gatherResults([_go(held.load()) for held in self.held]))
         for _ in range(times):
-            await self._round()
+            wait(self._round())
 
     async def _round(self) -> None:
         random = self.random

@@ -34,6 +34,17 @@ _OTHERS = ("config", "info", "hello", "auth", "select", "client")
 What is sent by others, once a connection, or every few seconds.
 """
 
+_BEAT = ("ping", "sadd", "smembers")
+"""
+What a node sends every five seconds without any message: that it is there, and
+a probe on each of its connections.
+"""
+
+_BEATS = 4
+"""
+How many of each at most there are then, from all nodes and connections.
+"""
+
 _LIFETIME = 86400
 
 
@@ -168,17 +179,19 @@ class Worker:
             isOver = lambda sent: sent >= times  # noqa: E731 - short
         began, work = monotonic(), _secondsOf(pid)
         sent = _keepBusy(opened, [message] * inFlight, isOver)
+        seconds = monotonic() - began
         return {
             "messages": sent,
-            "seconds": monotonic() - began,
+            "seconds": seconds,
             "work": _secondsOf(pid) - work,
-            "commands": self._commands(),
+            "commands": self._commands(sent, seconds),
         }
 
-    def _commands(self) -> dict[str, int]:
+    def _commands(self, messages: int, seconds: float) -> dict[str, int]:
         """
         How often the nodes sent which command because of messages.
         """
+        beats = _BEATS * (1 + seconds // 5)
         said = self.redis.command("INFO", "commandstats").decode()
         counts = {}
         for line in said.splitlines():
@@ -187,9 +200,10 @@ class Worker:
                 counts[name.removeprefix("cmdstat_")] = int(figures.partition(",")[0])
         skipped = _INNER + _OTHERS
         return {
-            name: count
+            name: caused
             for name, count in counts.items()
             if name.partition("|")[0] not in skipped
+            and (caused := _caused(name, count, messages, beats))
         }
 
     def delete(
@@ -322,6 +336,14 @@ def _keepBusy(
                     waiting[each] += count
                     sent += count
     return sent
+
+
+def _caused(name: str, count: int, messages: int, beats: float) -> int:
+    """
+    How many of so many commands are not for a node's beats.
+    """
+    over = count % messages
+    return count - over if name in _BEAT and over <= beats else count
 
 
 def _secondsOf(pid: int | None) -> float:

@@ -71,6 +71,14 @@ class Page:
         """
         return str(self.driver.find_element(By.CSS_SELECTOR, selector).text)
 
+    def rests(self, selector: str) -> None:
+        """
+        Wait until what comes in there, faded or moving, has arrived.
+        """
+        self.until(
+            "!document.querySelector(arguments[0]).getAnimations().length", selector
+        )
+
     def reads(self, selector: str, text: str) -> None:
         """
         Wait until it is to be read there.
@@ -219,6 +227,7 @@ async def test_logout() -> None:
                 "document.querySelector('#status[data-state=closed]')?.dataset.why"
                 " === '4401 session-destroyed'"
             )
+            each.rests("#ended")
             assert each.driver.find_element(By.ID, "ended").is_displayed()
             assert each.text("#ended-title") == "You are logged out."
             assert "4401 session-destroyed" in each.text("#ended-code")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import deferLater
 
@@ -231,7 +231,6 @@ async def live() -> AsyncIterator[tuple[Scene, RedisSession]]:
         yield found
 
 
-@settings(deadline=None)
 @given(data=st.dictionaries(TEXTS, VALUES | TEXTS, max_size=4))
 @inReactor
 async def test_values(live: tuple[Scene, RedisSession], data: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ nothing of what was answered is lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import groupby
 
 import pytest
@@ -106,6 +107,9 @@ async def test_loggedOut(name: str) -> None:
     async with traffic(APPLICATIONS[name]) as running:
 
         async def logOut() -> None:
+            for socket in running.sockets:
+                # With its first answer it has its session.
+                await socket.until(partial(bool, socket.received))
             assert (await running.newVisitor().post("/slow?a")).code == 200
             late = []
             if running.tellsWhose:

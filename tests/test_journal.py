@@ -744,7 +744,7 @@ class ModelTests(SynchronousTestCase):
     def foreign(self) -> dict[str, Any]:
         return deepcopy(self.place.stored)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
     def test_model(self, steps: list[tuple[int, int]]) -> None:
         """

@@ -260,7 +260,6 @@ class InterleavingTests(ManagerCase):
 
     @settings(
         max_examples=300,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.booleans(), STEPS)

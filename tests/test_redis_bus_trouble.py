@@ -5,6 +5,8 @@ do what they should.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
@@ -18,7 +20,7 @@ from txsessionsock.interfaces import (
 
 from .redisnodes import Node, nodes, portOf
 from .redisserver import RedisServer, proxy, sharedServer
-from .servers import inReactor, reactor
+from .servers import PATIENCE, inReactor, reactor
 
 
 pytestmark = pytest.mark.redis
@@ -222,13 +224,28 @@ async def test_notExpected() -> None:
     user = "user joe on >pass ~* &* +@all -set"
     with RedisServer(user) as server, capturedLogs() as events:
         node = Node(server.url.replace("//", "//joe:pass@"))
-        await deferLater(reactor, 1.5)
+        # Once more after the first time, which was long enough to subscribe.
+        await refused(server, 2)
         assert server.command("PUBSUB", "CHANNELS") == []
         server.command("ACL", "SETUSER", "joe", "+set")
         await node.until({node.node: True})
         server.command("ACL", "SETUSER", "joe", "-set")
-        await deferLater(reactor, 1.5)
+        # After the second of these, it knows of the first.
+        await refused(server, 4)
         await node.close()
     texts = [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn]
     assert len([text for text in texts if "NOPERM" in text]) >= 2, texts
     assert len(texts) < 4, texts
+
+
+async def refused(server: RedisServer, times: int) -> None:
+    """
+    Wait until a server has refused so many commands C{SET}.
+    """
+    end, found = reactor.seconds() + PATIENCE, 0
+    while found < times:
+        assert reactor.seconds() < end, f"only {found} were refused"
+        await deferLater(reactor, 0.01)
+        stats: bytes = server.command("INFO", "commandstats")
+        said = re.search(rb"cmdstat_set:.*rejected_calls=(\d+)", stats)
+        found = int(said[1]) if said else 0

@@ -407,7 +407,8 @@ class CloseTests(RedisCase):
         server.pause()
         try:
             first = store.load("k")
-            self.advance(0.1)
+            # With a later deadline.
+            self.advance(0.01)
             second = store.load("k")
             first.addErrback(lambda _: store.close())
             self.assertIsNone(self.wait(first))

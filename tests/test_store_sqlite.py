@@ -59,7 +59,7 @@ class _Fixture(FileCase):
 
         def work(file: SessionFile) -> None:
             begun.set()
-            event.wait(10)
+            event.wait()
 
         self.addCleanup(event.set)
         store._ask(work, writes=False).addErrback(
@@ -535,9 +535,10 @@ class SweepTests(_Fixture):
         """
         Have many sessions.
         """
-        self.reactor.wait(
-            gatherResults([store.create(f"k{n}", b"", 30.0) for n in range(count)])
-        )
+        for first in range(0, count, 200):
+            keys = [f"k{n}" for n in range(first, min(first + 200, count))]
+            creating = [store.create(key, b"", 30.0) for key in keys]
+            self.reactor.wait(gatherResults(creating))
 
     def test_sweep(self) -> None:
         """

@@ -23,6 +23,16 @@ from .servers import PATIENCE, Conditions, reactor
 
 __all__ = ["Answer", "Refused", "Socket", "Visitor"]
 
+_PATIENT = {
+    "openHandshakeTimeout": PATIENCE,
+    "closeHandshakeTimeout": PATIENCE,
+    "serverConnectionDropTimeout": PATIENCE,
+}
+"""
+Autobahn's clients leave after one to five seconds, which a server that is loaded,
+or still starts, may need.
+"""
+
 
 class Refused(Exception):
     """
@@ -218,6 +228,7 @@ class Visitor:
         factory = WebSocketClientFactory(
             url, origin=origin, headers=more, reactor=reactor
         )
+        factory.setProtocolOptions(**_PATIENT)
         factory.protocol = Socket
         factory.noisy = False
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)

@@ -1,5 +1,6 @@
 """
-A node with a hub, as a program: C{python -m tests.e2e.hubdesk STORE BUS}.
+A node with a hub, as a program: C{python -m tests.e2e.hubdesk STORE BUS TIMEOUT
+LIFETIME}.
 
 It says where it listens, and what it is called.
 """
@@ -27,8 +28,6 @@ __all__ = ["SECRET", "HubDesk", "serve"]
 
 SECRET = "for tests"
 
-TIMEOUT, LIFETIME = 0.8, 2.0
-
 
 class HubDesk(SessionSocketProtocol):
     """
@@ -54,16 +53,18 @@ class HubDesk(SessionSocketProtocol):
 
 
 async def serve(
-    reactor: Any, store: str, bus: str
+    reactor: Any, store: str, bus: str, timeout: float, lifetime: float
 ) -> tuple[SessionSocketFactory, RedisStore, IListeningPort]:
     """
     Have a node.
+
+    @param timeout: Of its bus, as C{lifetime} is.
     """
     sessions = RedisStore(store, reactor)
     manager = SessionManager(sessions, Express(SECRET), reactor)
     factory = SessionSocketFactory(manager, perMessage=True)
     factory.protocol = HubDesk
-    messages = RedisBus(bus, reactor, timeout=TIMEOUT, lifetime=LIFETIME)
+    messages = RedisBus(bus, reactor, timeout=timeout, lifetime=lifetime)
     hub = Hub(factory.sockets, messages)
     hub.index("user", lambda session: session.get("user"))
     await messages.ready()
@@ -71,8 +72,8 @@ async def serve(
     return factory, sessions, await endpoint.listen(factory)
 
 
-async def _main(reactor: Any, store: str, bus: str) -> None:
-    factory, _, port = await serve(reactor, store, bus)
+async def _main(reactor: Any, store: str, bus: str, *times: str) -> None:
+    factory, _, port = await serve(reactor, store, bus, *map(float, times))
     address: Any = port.getHost()
     print(f"node {factory.sockets.hub.node}")
     print(f"starting on {address.port}", flush=True)

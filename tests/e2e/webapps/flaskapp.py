@@ -12,6 +12,7 @@ import redis
 from flask import Flask, request, session
 from flask_session import Session
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.serving import make_server
 
 
@@ -25,6 +26,8 @@ if kind == "sql":
     )
     app.config["SESSION_TYPE"] = "sqlalchemy"
     app.config["SESSION_SQLALCHEMY"] = SQLAlchemy(app)
+    # A logout came between its SELECT and its UPDATE: it tries again.
+    app.logger.addFilter(lambda record: (record.exc_info or [0])[0] != StaleDataError)
 elif kind != "cookie":
     app.config["SESSION_TYPE"] = "redis"
     app.config["SESSION_REDIS"] = redis.Redis(port=int(place))
