@@ -177,6 +177,8 @@ class Conversation:
         )
 
     def _handleNow(self, waiting: Waiting) -> Deferred[None] | None:
+        # Only now: the lifetime may be another one than before.
+        self._keeper.visited(isFresh=self._isPerMessage)
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)
 
@@ -250,7 +252,6 @@ class Conversation:
     # Freshness.
 
     def _fresh(self, waiting: Waiting) -> Deferred[None] | None:
-        self._keeper.visited()
         return self._keeper.fresh(waiting.arrival) if self._isPerMessage else None
 
     def _notFresh(self, failure: Failure) -> None:
@@ -284,6 +285,7 @@ class Conversation:
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
+            self._keeper.visited(isFresh=self._isPerMessage)
             self._isFeeding = False
             receiver, self._receiver = self._receiver, None
             if receiver is not None:

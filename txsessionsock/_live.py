@@ -178,9 +178,9 @@ class Live:
             return None
         return self.reading.rounds.after(arrival)
 
-    def visited(self) -> None:
+    def visited(self, *, isFresh: bool) -> None:
         if self.reason is None and not self.isNew:
-            self.touching.visited()
+            self.touching.visited(isFresh=isFresh)
 
     def enter(self, holder: Holder) -> None:
         self.collect()
@@ -305,6 +305,7 @@ class Live:
         Note when the session ends.
         """
         self.expires = deadline
+        self.touching.moved()
         self.reading.expectEnd(deadline)
 
     def checkAlive(self) -> None:

@@ -146,7 +146,7 @@ class Page:
         """
         session = PageSession(self, self._session)
         self._given = ref(session)
-        self._session.keeper.visited()
+        self._session.keeper.visited(isFresh=True)
         self._enter()
         return session
 

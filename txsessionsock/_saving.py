@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 from ._attempt import Attempt, Change
 from ._rounds import Rounds
 from .interfaces import (
-    KEEP,
     Lifetime,
     NoSuchSession,
     SessionConflict,
@@ -266,9 +265,8 @@ class Saving:
         if attempt.old is None:
             return await self._create(attempt)
         if attempt.new != attempt.old:
-            return await self._backend.replace(
-                live.key, attempt.old, attempt.new, attempt.ttl
-            )
+            ttl = live.touching.ofWrite(attempt.ttl)
+            return await self._backend.replace(live.key, attempt.old, attempt.new, ttl)
         current = await self._backend.load(live.key)
         if current is None:
             raise NoSuchSession
@@ -279,10 +277,10 @@ class Saving:
     async def _create(self, attempt: Attempt) -> Stored:
         live = self._live
         live.reading.watch()
-        while not await self._backend.create(live.key, attempt.new, attempt.ttl):
+        ttl = live.touching.ofNew(attempt.ttl)
+        while not await self._backend.create(live.key, attempt.new, ttl):
             live.checkAlive()
             live.rename()
-        ttl = attempt.ttl
         expires = None if isinstance(ttl, Lifetime) else self._backend.now() + ttl
         return Stored(attempt.new, expires)
 
@@ -312,8 +310,6 @@ class Saving:
         authors = {change.author for change, _ in attempt.results}
         live.audience.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
-        if attempt.ttl is not KEEP:
-            live.touching.touched(attempt.ttl)
         live.reading.expectNothing()
         attempt.succeed()
 

@@ -119,8 +119,10 @@ class SessionManager:
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
+            isNews=self._isNews,
         )
         self._isStopping = False
+        self._warnings: set[str] = set()
         self._lives: dict[SessionID, Live] = {}
         self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
@@ -209,6 +211,8 @@ class SessionManager:
     ) -> tuple[Session, Callable[[], None]]:
         await live.save()
         other = self._begin()
+        if not live.isNew:
+            other.touching.outlive(live.expires)
         try:
             tell = await live.continueAs(other, holder)
         except Exception:
@@ -294,6 +298,11 @@ class SessionManager:
             return True
         self._lost(live)
         return False
+
+    def _isNews(self, warning: str) -> bool:
+        isNews = warning not in self._warnings
+        self._warnings.add(warning)
+        return isNews
 
     def _lost(self, live: Live) -> None:
         self._log.error(

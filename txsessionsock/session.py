@@ -111,9 +111,11 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
-    def visited(self) -> None:
+    def visited(self, *, isFresh: bool) -> None:
         """
         The client did something: put off the session's end.
+
+        @param isFresh: Whether the session was made L{fresh} for that.
         """
 
     def enter(self, holder: Holder) -> None:
@@ -310,10 +312,11 @@ class Session(MutableMapping[str, Any]):
 
     def touch(self) -> Deferred[None]:
         """
-        Begin the session's lifetime anew, as a visit does.
+        Begin the session's lifetime anew, as a visit does; if it is to end
+        later already, that stays.
 
-        @return: A L{Deferred} that fails with L{NoSuchSession} or
-            L{StoreFailure}.
+        @return: A L{Deferred} that fails with L{NoSuchSession},
+            L{SessionReplaced}, L{UndecodableSession} or L{StoreFailure}.
         """
         return self.keeper.touch()
 

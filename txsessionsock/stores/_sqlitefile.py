@@ -146,7 +146,7 @@ class SessionFile:
             " WHERE sessions.raw IS NULL OR sessions.expires <= :now",
             key=key,
             raw=raw,
-            expires=self._expires(key, ttl, None),
+            expires=self._expires(key, ttl, 0.0),
         )
         return written > 0
 
@@ -173,6 +173,9 @@ class SessionFile:
         if row is None:
             raise NoSuchSession
         expires = self._expires(key, ttl, row[0])
+        if expires == row[0]:
+            # Nothing that others should hear of.
+            return expires
         self._write(
             "UPDATE sessions SET expires = :expires, change = :change WHERE key = :key",
             key=key,
