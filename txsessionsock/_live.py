@@ -330,7 +330,10 @@ class Live:
         """
         The session is over: tell everybody who holds it, once.
         """
-        self.retire(reason)()
+        tell = self._over(reason)
+        tell()
+        # Last, because handlers go on that wait for a change.
+        self.saving.abandon()
 
     def retire(self, reason: EndReason) -> Callable[[], None]:
         """
@@ -338,11 +341,16 @@ class Live:
 
         @return: What tells everybody who holds it.
         """
+        tell = self._over(reason)
+        self.saving.abandon()
+        return tell
+
+    def _over(self, reason: EndReason) -> Callable[[], None]:
         tell = self.audience.dismiss(reason)
         if self.reason is None:
             self.reason = reason
             if not self.isClosed:
-                self.close()
+                self._stop()
         return tell
 
     async def continueAs(self, other: Live, holder: Holder) -> Callable[[], None]:
@@ -376,6 +384,10 @@ class Live:
         """
         Be live no more.
         """
+        self._stop()
+        self.saving.abandon()
+
+    def _stop(self) -> None:
         self.isClosed = True
         self.guarding.stop()
         self.reading.stop()

@@ -246,7 +246,7 @@ class Page:
         The C{Set-Cookie} header that the answer must have.
         """
         session = self._session
-        isStored = not (session.isNew or self._holder.isOver)
+        isStored = not session.isNew and session.keeper.reason is None
         if isStored:
             maxAge = self.manager.cookieLifetime(session)
             # As in Express: a cookie that has a lifetime is renewed with each

@@ -157,9 +157,14 @@ class Saving:
 
     def stop(self) -> None:
         """
-        The session is over.
+        Store nothing more.
         """
         self._cancelTimers()
+
+    def abandon(self) -> None:
+        """
+        Tell who waits for a change that there is no session any more.
+        """
         changes, self._changes = self._changes, []
         for change in changes:
             if change.isPending:
