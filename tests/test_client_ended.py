@@ -28,7 +28,7 @@ class EndedTests(SocketCase):
         super().setUp()
         self.put(user="ann")
         self.serve()
-        self.do["smessage"] = self.handle
+        self.do["smessage"] = self.respond
         self.do["sdestroyed"] = lambda client, session, reason: self.sendAll("ended")
         self.ways: dict[str, Callable[[Session], Any]] = {
             "update": lambda session: session.update(lambda data: data.update(n=1)),
@@ -45,7 +45,7 @@ class EndedTests(SocketCase):
         for browser in self.browsers:
             browser.server.send(value)
 
-    async def handle(self, client: Recording, message: Any, session: Session) -> None:
+    async def respond(self, client: Recording, message: Any, session: Session) -> None:
         way = self.ways.get(message)
         if way is None:
             client.send([message, session["user"]])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
 
+from ._asking import Asking
 from ._attempt import Change
 from ._audience import Audience
 from ._backend import Backend
@@ -67,6 +68,7 @@ class Live:
         self.isClosed = False
         self._toldNumber = 0
         self.guarding = Guarding(self)
+        self.asking = Asking(backend)
         self.reading = Reading(self)
         self.saving = Saving(self)
         self.touching = Touching(self)
@@ -125,7 +127,7 @@ class Live:
             return failure
 
         self.opening += 1
-        fresh = self.reading.rounds.now()
+        fresh = self.asking.inTime(self.reading.rounds.now())
         return fresh.addErrback(failed).addCallback(opened)
 
     def release(self, holder: Holder) -> Deferred[None]:
@@ -176,7 +178,8 @@ class Live:
             return fail(NoSuchSession())
         if self.isNew or (self.settings.isTracked and self.reading.isTrusted):
             return None
-        return self.reading.rounds.after(arrival)
+        fresh = self.reading.rounds.after(arrival)
+        return None if fresh is None else self.asking.inTime(fresh)
 
     def visited(self, *, isFresh: bool) -> None:
         if self.reason is None and not self.isNew:
@@ -229,24 +232,25 @@ class Live:
     # What the session offers.
 
     def save(self) -> Deferred[None]:
-        return self.saving.now()
+        return self.asking.inTime(self.saving.now())
 
     def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
         if self.backend.framework.readOnly:
             return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
         self.saving.add(Change(f, done, self.audience.author()))
-        return done
+        return self.asking.inTime(done)
 
     def reload(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.reading.read(always=True))
+        reading = Deferred.fromCoroutine(self.reading.read(always=True))
+        return self.asking.inTime(reading)
 
     def touch(self) -> Deferred[None]:
         if self.reason is not None:
             return fail(NoSuchSession())
         if self.isNew:
             return succeed(None)
-        return self.touching.now()
+        return self.asking.inTime(self.touching.now())
 
     async def _destroy(self) -> None:
         if self.isNew and self.reason is None:
@@ -255,14 +259,14 @@ class Live:
                 pass
         if self.reason is None and not (self.isNew and not self.record.isInDoubt):
             try:
-                await self.backend.destroy(self.key)
+                await self.asking.asked(self.backend.destroy(self.key))
             except StoreTimeout:
                 self.reading.suspect()
                 raise
         self.end("destroyed")
 
     def destroy(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._destroy())
+        return self.asking.inTime(Deferred.fromCoroutine(self._destroy()))
 
     # What is stored, and how it ends.
 

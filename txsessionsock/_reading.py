@@ -103,6 +103,7 @@ class Reading:
             self._isBlind = True
         else:
             self._isBlind = False
+            self._live.asking.isAnswered()
         await self.read(always=self._isBlind or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
@@ -121,7 +122,7 @@ class Reading:
                 self._heeded = reported
             if live.isNew or not (always or self._isStale):
                 return
-            live.absorb(await self._backend.load(live.key))
+            live.absorb(await live.asking.asked(self._backend.load(live.key)))
             self._heeded = reported
             self._failures = 0
             self._toldUndecodable = False

@@ -6,6 +6,7 @@ that was changed until it begins.
 
 from __future__ import annotations
 
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -118,10 +119,16 @@ class Saving:
         becomes of it.
         """
         self._cancelTimers()
-        self._rounds.now().addErrback(self._told)
+        self._await(self._rounds.now())
+
+    def _await(self, saved: Deferred[None]) -> None:
+        self._live.asking.inTime(saved).addErrback(self._told)
 
     def _told(self, failure: Failure) -> None:
-        if not failure.check(SessionError):
+        if failure.check(StoreTimeout):
+            # What became of it may be found out only later.
+            self._live.audience.failed(failure)
+        elif not failure.check(SessionError):
             self._log.failure("a session could not be stored", failure)
 
     def soon(self) -> None:
@@ -141,7 +148,7 @@ class Saving:
 
     def _timeToSave(self) -> None:
         self._cancelTimers()
-        self.now().addErrback(self._told)
+        self._await(self.now())
         if self._live.audience.isInside and not self._live.isClosed:
             # What a handler that waits changes is noticed only by looking.
             self.soon()
@@ -205,7 +212,7 @@ class Saving:
             return
         live.checkAlive()
         if live.record.isInDoubt:
-            self._learn(await self._backend.load(live.key))
+            self._learn(await self._load())
         while (attempt := self._prepare()) is not None:
             try:
                 if await self._isStored(attempt, tries):
@@ -246,7 +253,7 @@ class Saving:
                 # all the time.
                 await self._backend.sleep(_backOff(_JITTER, tries))
                 live.checkAlive()
-                self._learn(await self._backend.load(live.key))
+                self._learn(await self._load())
             return False
         except NoSuchSession:
             live.endGone()
@@ -271,19 +278,26 @@ class Saving:
             return await self._create(attempt)
         if attempt.new != attempt.old:
             ttl = live.touching.ofWrite(attempt.ttl)
-            return await self._backend.replace(live.key, attempt.old, attempt.new, ttl)
-        current = await self._backend.load(live.key)
+            return await live.asking.asked(
+                self._backend.replace(live.key, attempt.old, attempt.new, ttl)
+            )
+        current = await self._load()
         if current is None:
             raise NoSuchSession
         if current.raw != attempt.old:
             raise SessionConflict(current)
         return current
 
+    def _load(self) -> Deferred[Stored | None]:
+        live = self._live
+        return live.asking.asked(self._backend.load(live.key))
+
     async def _create(self, attempt: Attempt) -> Stored:
         live = self._live
         live.reading.watch()
         ttl = live.touching.ofNew(attempt.ttl)
-        while not await self._backend.create(live.key, attempt.new, ttl):
+        create = partial(self._backend.create, raw=attempt.new, ttl=ttl)
+        while not await live.asking.asked(create(live.key)):
             live.checkAlive()
             live.rename()
         expires = None if isinstance(ttl, Lifetime) else self._backend.now() + ttl
@@ -294,7 +308,7 @@ class Saving:
         Ask the store about an attempt that it did not answer.
         """
         try:
-            current = await self._backend.load(self._live.key)
+            current = await self._load()
         except StoreFailure:
             raise error from None
         self._learn(current)

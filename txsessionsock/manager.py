@@ -210,13 +210,18 @@ class SessionManager:
         self, live: Live, holder: Holder
     ) -> tuple[Session, Callable[[], None]]:
         await live.save()
+        # Before anything is begun that would have to be undone.
+        fresh = live.fresh(live.arrival())
+        if fresh is not None:
+            await fresh
         other = self._begin()
         if not live.isNew:
             other.touching.outlive(live.expires)
         try:
             tell = await live.continueAs(other, holder)
         except Exception:
-            await self._discard(other)
+            # Who waits has waited long enough.
+            Deferred.fromCoroutine(self._discard(other))
             raise
         return other.session, tell
 
