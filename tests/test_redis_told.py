@@ -66,16 +66,16 @@ def tell(visitor: Visitor, socket: Socket) -> Deferred[list[float]]:
     async def message() -> float:
         socket.say(["get", "n"])
         assert await socket.closes() == (1013, "store failed")
-        return reactor.seconds() - began
+        return float(reactor.seconds() - began)
 
     async def page() -> float:
         assert (await visitor.get("/session")).code == 503
-        return reactor.seconds() - began
+        return float(reactor.seconds() - began)
 
     async def handshake() -> float:
         closed = await (await visitor.connect()).closes()
         assert closed == (1013, "store failed")
-        return reactor.seconds() - began
+        return float(reactor.seconds() - began)
 
     asked = [Deferred.fromCoroutine(each()) for each in (message, page, handshake)]
     return gatherResults(asked, consumeErrors=True)

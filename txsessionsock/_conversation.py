@@ -217,8 +217,7 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
-        if not self._isPerMessage:
-            self._keeper.goesOn()
+        self._keeper.goesOn(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._asking import Asking
@@ -34,7 +35,7 @@ from .interfaces import (
     StoreTimeout,
 )
 from .journal import Journal
-from .session import Holder, Session
+from .session import Holder, Session, shortHash
 
 
 __all__ = ["Live"]
@@ -50,11 +51,14 @@ class Live:
     when a handler runs; clients and pages do.
     """
 
+    _log = Logger()
+
     record: Record
     session: Session
     expires: float | None = None
     created: float | None = None
     reason: EndReason | None = None
+    isHandling = False
 
     def __init__(self, backend: Backend, settings: Settings, id: SessionID) -> None:
         self.id = id
@@ -188,12 +192,25 @@ class Live:
     def enter(self, holder: Holder) -> None:
         self.collect()
         self.audience.entered(holder)
+        self.isHandling = True
 
-    def goesOn(self) -> None:
-        if self.reason is None:
+    def goesOn(self, *, looks: bool) -> None:
+        self.isHandling = False
+        if looks and self.reason is None:
             self.saving.soon()
 
+    def changing(self) -> None:
+        if not self.isClosed:
+            self.saving.soon()
+        elif self.reason is None:
+            self._log.warn(
+                "session {session} was changed when nobody had it open any more:"
+                " that is not stored",
+                session=shortHash(self.id),
+            )
+
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+        self.isHandling = False
         self.collect(holder if wasSync else None)
         number = self.audience.left(holder)
         if self.reason is None and self.record.unsaved:

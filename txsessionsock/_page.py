@@ -152,6 +152,8 @@ class Page:
 
     def _enter(self) -> None:
         self._session.keeper.enter(self._holder)
+        # It may go on after it was rendered, for as long as it likes.
+        self._session.keeper.goesOn(looks=False)
         self._isInside = True
 
     def leave(self) -> None:

@@ -200,6 +200,10 @@ class Saving:
                 live.settings.began(live)
             problem = live.record.problem
             live.tellStored()
+            live.collect()
+            if not self.isBusy and not live.audience.isInside:
+                self._cancel(self._soon)
+                self._soon = None
             live.dropIfIdle()
             if problem is not None:
                 raise problem
