@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import capturedLogs, formatEvent
-from twisted.web.http import Request
+from twisted.web.server import Request
 
 from txsessionsock.session import Session
 from txsessionsock.web import sessionOf
@@ -85,8 +85,8 @@ class OutsideTests(SocketCase):
 
         self.do["smessage"] = handle
         one, two = self.browse(), self.browse()
-        one.send("wait")
         two.send("a")
+        one.send("wait")
         self.run_(3.5, 0.25)
         answer.callback(None)
         self.run_(1, 0.25)
