@@ -192,6 +192,8 @@ class Saving:
                 # waits for this to be stored must hear of it.
                 self._retryLater()
                 live.audience.failed(Failure())
+                # Who released it may have been told before that.
+                live.dropIfIdle()
                 raise
             self._retryDelay = 0.0
             self._cancel(self._retry)
