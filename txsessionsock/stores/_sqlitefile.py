@@ -173,9 +173,6 @@ class SessionFile:
         if row is None:
             raise NoSuchSession
         expires = self._expires(key, ttl, row[0])
-        if expires == row[0]:
-            # Nothing that others should hear of.
-            return expires
         self._write(
             "UPDATE sessions SET expires = :expires, change = :change WHERE key = :key",
             key=key,
