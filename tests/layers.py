@@ -56,6 +56,7 @@ LAYERS: dict[str, int] = {
     "_naming": 3,
     "_outbox": 3,
     "_pace": 3,
+    "_asking": 3,
     "_reading": 3,
     "_record": 3,
     "_rounds": 3,

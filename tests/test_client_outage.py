@@ -97,6 +97,25 @@ class OutageTests(SocketCase):
         self.store.heal()
         self.assertNothingLeft()
 
+    def test_noAnswer(self) -> None:
+        """
+        When a write is not answered, its sockets hear of it when the store's
+        time is up, though it is not yet found out what became of it.
+        """
+        self.do["smessage"] = count
+        browser = self.browse()
+        self.store.hold("replace", "load")
+        browser.send("a")
+        self.wait()
+        self.wait(1.75)
+        self.assertIsNone(browser.closed)
+        self.wait(0.25)
+        self.assertClosed(browser, 1013, "store failed")
+        self.assertEqual((len(self.events("serror")), browser.got), (1, []))
+        self.store.heal()
+        self.wait(2)
+        self.assertEqual(self.stored(), {"n": 1})
+
     def test_write(self) -> None:
         """
         What is held is dropped; the changes stay, and are stored later.

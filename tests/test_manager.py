@@ -293,7 +293,7 @@ class OpenTests(ManagerCase):
         self.put()
         session = self.open()
         self.store.hold("touch")
-        session.keeper.visited()
+        session.keeper.visited(isFresh=True)
         self.successResultOf(self.manager.release(session, self.holder))
         self.store.release()
         self.assertQuiet()

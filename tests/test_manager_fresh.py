@@ -211,7 +211,7 @@ class StrictTests(FreshCase):
         waiting = self.fresh()
         assert waiting is not None
         self.put(n=1)
-        self.clock.advance(2.1)
+        self.run_(1.05)
         self.successResultOf(waiting)
         self.assertEqual(self.session["n"], 1)
 

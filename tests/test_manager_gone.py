@@ -126,7 +126,7 @@ class GoneTests(SaveCase):
         self.session["n"] = 1
         self.assertIsNone(keeper.unsaved())
         keeper.leave(self.holder, wasSync=False, saveNow=True)
-        keeper.visited()
+        keeper.visited(isFresh=True)
         self.assertEqual(self.holder.keys, [])
         self.failureResultOf(self.session.touch(), NoSuchSession)
         self.failureResultOf(self.session.reload(), NoSuchSession)

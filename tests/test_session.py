@@ -5,6 +5,7 @@ Tests for L{txsessionsock.session}.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,7 +22,8 @@ class SessionTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.copy = WorkingCopy({"a": 1, "b": {"c": []}})
-        self.session = Session(SessionID("secret-id"), self.copy, cast(Keeper, None))
+        keeper = SimpleNamespace(isHandling=True)
+        self.session = Session(SessionID("secret-id"), self.copy, cast(Keeper, keeper))
 
     def test_mapping(self) -> None:
         """
@@ -126,6 +128,8 @@ class SessionTests(SynchronousTestCase):
         asked: list[Any] = []
 
         class FakeKeeper:
+            isHandling = True
+
             def change(self, f: Any) -> str:
                 asked.append(f)
                 return "a Deferred"

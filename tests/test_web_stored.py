@@ -71,7 +71,7 @@ class StoredFirstTests(WebTestCase):
         del self.world.store.calls[:]
         self.get(read, cookie)
         asked = [method for method, _ in self.world.store.calls]
-        self.assertEqual(asked, ["fence", "load", "touch"])
+        self.assertEqual(asked, ["fence", "load"])
 
     def streaming(self) -> tuple[Connection, Request, PageSession, SessionID]:
         """

@@ -36,10 +36,17 @@ __all__ = ["Backend", "isFired"]
 
 _T = TypeVar("_T")
 
+_Awaited = tuple[float, Deferred[Any], Callable[[], object]]
+"""
+When somebody waits no more, for what, and what happens then.
+"""
+
 
 class Backend:
     """
     Where sessions are and what they mean, for all live sessions of a manager.
+
+    @ivar timeout: How many seconds the store has for an answer.
 
     @ivar isWatchable: Whether the store tells what others do.
 
@@ -69,13 +76,21 @@ class Backend:
         self._store: Any = store
         self.framework = framework
         self.reactor = reactor
-        self._timeout = timeout
+        self.timeout = timeout
         self.isWatchable = IWatchableStore.providedBy(store)
         self.isShared = ISharedStore.providedBy(store)
-        self._asked: deque[tuple[float, Deferred[Any]]] = deque()
-        self._watchdog: IDelayedCall | None = None
+        # By how much time they have.
+        self._asked: dict[float, deque[_Awaited]] = {}
+        self._watchdogs: dict[float, IDelayedCall] = {}
         self._isLate = False
         self.pace = Pace(lambda call: reactor.callLater(0, call))
+
+    @property
+    def noAnswer(self) -> str:
+        """
+        What there is to say when there was none in time.
+        """
+        return f"the store did not answer within {self.timeout:g} s"
 
     def now(self) -> float:
         """
@@ -127,9 +142,10 @@ class Backend:
 
     def fence(self, key: str) -> Deferred[None]:
         """
-        See L{IWatchableStore.fence}.
+        See L{IWatchableStore.fence}.  It has half of the time: if it is not
+        answered, whoever waits still wants to read.
         """
-        return self._ask(self._store.fence, key)
+        return self._ask(self._store.fence, key, timeout=self.timeout / 2)
 
     def watch(self, key: str, changed: Callable[[str], None]) -> Callable[[], None]:
         """
@@ -140,34 +156,55 @@ class Backend:
         stop: Callable[[], None] = self._store.watch(key, changed)
         return stop
 
-    def _ask(self, operation: Callable[..., Deferred[_T]], *args: Any) -> Deferred[_T]:
+    def _ask(
+        self,
+        operation: Callable[..., Deferred[_T]],
+        *args: Any,
+        timeout: float | None = None,
+    ) -> Deferred[_T]:
         try:
             answer = operation(*args)
         except Exception:
             answer = fail()
         if not isFired(answer):
-            self._expect(answer)
+            self.expect(answer, partial(self._giveUp, answer), timeout)
         return answer.addErrback(self._ours)
 
-    def _expect(self, answer: Deferred[Any]) -> None:
-        # One timer for all: they have the same time, so they are late in the
-        # order in which they were asked.
-        while self._asked and isFired(self._asked[0][1]):
-            self._asked.popleft()
-        self._asked.append((self.now() + self._timeout, answer))
-        if self._watchdog is None:
-            self._watchdog = self.later(self._timeout, self._checkTimes)
+    def expect(
+        self,
+        answer: Deferred[Any],
+        late: Callable[[], object],
+        timeout: float | None = None,
+    ) -> None:
+        """
+        Call something if there is no answer in time.
 
-    def _checkTimes(self) -> None:
+        @param timeout: That of the store unless given.
+        """
+        timeout = self.timeout if timeout is None else timeout
+        # One timer for all that have the same time: they are late in the order
+        # in which they were asked.
+        asked = self._asked.setdefault(timeout, deque())
+        while asked and isFired(asked[0][1]):
+            asked.popleft()
+        asked.append((self.now() + timeout, answer, late))
+        if timeout not in self._watchdogs:
+            check = partial(self._checkTimes, timeout)
+            self._watchdogs[timeout] = self.later(timeout, check)
+
+    def _checkTimes(self, timeout: float) -> None:
         """
         Fail what the store did not answer in time.
         """
-        self._watchdog = None
-        while self._asked and self._asked[0][0] <= self.now():
-            self.pace.do(partial(self._giveUp, self._asked.popleft()[1]))
-        if self._asked:
-            delay = max(0.0, self._asked[0][0] - self.now())
-            self._watchdog = self.later(delay, self._checkTimes)
+        asked = self._asked[timeout]
+        while asked and asked[0][0] <= self.now():
+            self.pace.do(asked.popleft()[2])
+        # Only now, since those who are told may ask again.
+        self._watchdogs.pop(timeout, None)
+        if asked:
+            delay = max(0.0, asked[0][0] - self.now())
+            check = partial(self._checkTimes, timeout)
+            self._watchdogs[timeout] = self.later(delay, check)
 
     def _giveUp(self, answer: Deferred[Any]) -> None:
         if not isFired(answer):
@@ -184,20 +221,22 @@ class Backend:
             self.rest()
             return result
 
-        pending = [answer for _, answer in self._asked if not isFired(answer)]
+        asked = [answer for queue in self._asked.values() for _, answer, _ in queue]
+        pending = [answer for answer in asked if not isFired(answer)]
         if pending:
             pending[-1].addBoth(answered)
-        elif self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
-            self._asked.clear()
+            return
+        for watchdog in self._watchdogs.values():
+            if watchdog.active():
+                watchdog.cancel()
+        self._watchdogs.clear()
+        self._asked.clear()
 
     def _ours(self, failure: Failure) -> Failure:
         if failure.check(SessionError):
             return failure
         if self._isLate and failure.check(CancelledError):
-            problem = f"the store did not answer within {self._timeout:g} s"
-            return Failure(StoreTimeout(problem))
+            return Failure(StoreTimeout(self.noAnswer))
         self._log.failure("the session store raised what it should not", failure)
         return Failure(StoreError(f"the store failed: {type(failure.value).__name__}"))
 

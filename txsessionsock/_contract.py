@@ -17,6 +17,7 @@ from .interfaces import (
     FOREVER,
     KEEP,
     TTL,
+    AtLeast,
     ISessionStore,
     NoSuchSession,
     SessionConflict,
@@ -276,6 +277,38 @@ class StoreContract(_TestCase):
         self.assertIsNone(self.wait(self.store.touch(KEY, FOREVER)))
         self.assertIsNone(self.wait(self.store.touch(KEY, KEEP)))
         self.assertEqual(self.stored(), Stored(b"old", None))
+
+    def test_atLeast(self) -> None:
+        """
+        With L{AtLeast} a deadline is put off and never brought forward, also
+        if it is another store that put it off meanwhile.
+        """
+        self.create(b"1", 1000)
+        self.assertDeadline(self.wait(self.store.touch(KEY, AtLeast(2000))), 2000)
+        self.wait(self.other.touch(KEY, 3000))
+        self.assertDeadline(self.wait(self.store.touch(KEY, AtLeast(500))), 3000)
+        kept = self.wait(self.store.replace(KEY, b"1", b"2", AtLeast(500)))
+        self.assertEqual(kept.raw, b"2")
+        self.assertDeadline(kept.expires, 3000)
+        longer = self.wait(self.store.replace(KEY, b"2", b"3", AtLeast(4000)))
+        self.assertDeadline(longer.expires, 4000)
+        self.wait(self.other.touch(KEY, FOREVER))
+        self.assertIsNone(self.wait(self.store.touch(KEY, AtLeast(500))))
+        self.assertEqual(
+            self.wait(self.store.replace(KEY, b"3", b"4", AtLeast(500))),
+            Stored(b"4", None),
+        )
+        self.assertEqual(self.stored(), Stored(b"4", None))
+        self.failing(self.store.touch("none", AtLeast(500)), NoSuchSession)
+
+    def test_createAtLeast(self) -> None:
+        """
+        A session that begins has no deadline to keep.
+        """
+        self.create(ttl=AtLeast(1000))
+        seen = self.stored()
+        assert seen is not None
+        self.assertDeadline(seen.expires, 1000)
 
     def test_destroy(self) -> None:
         """

@@ -68,7 +68,6 @@ class Conversation:
         self._failed = failed
         self._broken = broken
         self._isBusy = False
-        self._isOver = False
         self._changedKeys: dict[str, None] = {}
         self._code: int | None = None
         self._release: Callable[[], Deferred[None]] | None = None
@@ -85,6 +84,14 @@ class Conversation:
         self._inbox.arrived(self._keeper.arrival())
         self._step(partial(self._handle, "sconnection", self.session))
         self._goOn()
+
+    @property
+    def _isOver(self) -> bool:
+        """
+        Whether the session ended, even if the client was not told yet:
+        others who are told first, or wait for the session, go on meanwhile.
+        """
+        return self._keeper.reason is not None
 
     # One thing at a time.
 
@@ -114,7 +121,6 @@ class Conversation:
         """
         There is no session any more.
         """
-        self._isOver = True
         self.drop()
         self._failReceiver(NoSuchSession())
 
@@ -134,6 +140,8 @@ class Conversation:
         if self._receiver is not None and not self._isFeeding and self._inbox:
             self._feed()
         while not self._isBusy:
+            if self._isOver:
+                self.drop()
             if self._changedKeys:
                 self._step(self._handleChanged)
             elif self._isFeeding:
@@ -177,6 +185,8 @@ class Conversation:
         )
 
     def _handleNow(self, waiting: Waiting) -> Deferred[None] | None:
+        # Only now: the lifetime may be another one than before.
+        self._keeper.visited(isFresh=self._isPerMessage)
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)
 
@@ -207,8 +217,7 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
-        if not self._isPerMessage:
-            self._keeper.goesOn()
+        self._keeper.goesOn(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
@@ -250,7 +259,6 @@ class Conversation:
     # Freshness.
 
     def _fresh(self, waiting: Waiting) -> Deferred[None] | None:
-        self._keeper.visited()
         return self._keeper.fresh(waiting.arrival) if self._isPerMessage else None
 
     def _notFresh(self, failure: Failure) -> None:
@@ -268,6 +276,8 @@ class Conversation:
         """
         if self._receiver is not None:
             return fail(SessionError("somebody waits for the next message already"))
+        if self._isOver:
+            return fail(NoSuchSession())
         self._receiver = Deferred(self._stopReceiving)
         receiver = self._receiver
         if self._inbox and not self._isFeeding:
@@ -281,9 +291,13 @@ class Conversation:
         """
         Give the next message to the handler that waits for it.
         """
+        if self._isOver:
+            self.drop()
+            return
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
+            self._keeper.visited(isFresh=self._isPerMessage)
             self._isFeeding = False
             receiver, self._receiver = self._receiver, None
             if receiver is not None:

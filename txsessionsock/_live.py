@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._asking import Asking
 from ._attempt import Change
 from ._audience import Audience
 from ._backend import Backend
@@ -34,7 +36,7 @@ from .interfaces import (
     StoreTimeout,
 )
 from .journal import Journal
-from .session import Holder, Session
+from .session import Holder, Session, shortHash
 
 
 __all__ = ["Live"]
@@ -50,11 +52,14 @@ class Live:
     when a handler runs; clients and pages do.
     """
 
+    _log = Logger()
+
     record: Record
     session: Session
     expires: float | None = None
     created: float | None = None
     reason: EndReason | None = None
+    isHandling = False
 
     def __init__(self, backend: Backend, settings: Settings, id: SessionID) -> None:
         self.id = id
@@ -68,6 +73,7 @@ class Live:
         self.isClosed = False
         self._toldNumber = 0
         self.guarding = Guarding(self)
+        self.asking = Asking(backend)
         self.reading = Reading(self)
         self.saving = Saving(self)
         self.touching = Touching(self)
@@ -132,7 +138,7 @@ class Live:
             return failure
 
         self.opening += 1
-        fresh = self.reading.rounds.now()
+        fresh = self.asking.inTime(self.reading.rounds.now())
         return fresh.addErrback(failed).addCallback(opened)
 
     def release(self, holder: Holder) -> Deferred[None]:
@@ -183,21 +189,35 @@ class Live:
             return fail(NoSuchSession())
         if self.isNew or (self.settings.isTracked and self.reading.isTrusted):
             return None
-        return self.reading.rounds.after(arrival)
+        fresh = self.reading.rounds.after(arrival)
+        return None if fresh is None else self.asking.inTime(fresh)
 
-    def visited(self) -> None:
+    def visited(self, *, isFresh: bool) -> None:
         if self.reason is None and not self.isNew:
-            self.touching.visited()
+            self.touching.visited(isFresh=isFresh)
 
     def enter(self, holder: Holder) -> None:
         self.collect()
         self.audience.entered(holder)
+        self.isHandling = True
 
-    def goesOn(self) -> None:
-        if self.reason is None:
+    def goesOn(self, *, looks: bool) -> None:
+        self.isHandling = False
+        if looks and self.reason is None:
             self.saving.soon()
 
+    def changing(self) -> None:
+        if not self.isClosed:
+            self.saving.soon()
+        elif self.reason is None:
+            self._log.warn(
+                "session {session} was changed when nobody had it open any more:"
+                " that is not stored",
+                session=shortHash(self.id),
+            )
+
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+        self.isHandling = False
         self.collect(holder if wasSync else None)
         number = self.audience.left(holder)
         if self.reason is None and self.record.unsaved:
@@ -236,24 +256,25 @@ class Live:
     # What the session offers.
 
     def save(self) -> Deferred[None]:
-        return self.saving.now()
+        return self.asking.inTime(self.saving.now())
 
     def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
         if self.backend.framework.readOnly:
             return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
         self.saving.add(Change(f, done, self.audience.author()))
-        return done
+        return self.asking.inTime(done)
 
     def reload(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.reading.read(always=True))
+        reading = Deferred.fromCoroutine(self.reading.read(always=True))
+        return self.asking.inTime(reading)
 
     def touch(self) -> Deferred[None]:
         if self.reason is not None:
             return fail(NoSuchSession())
         if self.isNew:
             return succeed(None)
-        return self.touching.now()
+        return self.asking.inTime(self.touching.now())
 
     async def _destroy(self) -> None:
         if self.isNew and self.reason is None:
@@ -262,14 +283,14 @@ class Live:
                 pass
         if self.reason is None and not (self.isNew and not self.record.isInDoubt):
             try:
-                await self.backend.destroy(self.key)
+                await self.asking.asked(self.backend.destroy(self.key))
             except StoreTimeout:
                 self.reading.suspect()
                 raise
         self.end("destroyed")
 
     def destroy(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._destroy())
+        return self.asking.inTime(Deferred.fromCoroutine(self._destroy()))
 
     # What is stored, and how it ends.
 
@@ -308,7 +329,7 @@ class Live:
         @return: What somebody stored meanwhile; L{None} if it is gone.
         """
         try:
-            await self.backend.destroy(self.key, emptied.raw)
+            await self.asking.asked(self.backend.destroy(self.key, emptied.raw))
         except SessionConflict as conflict:
             return conflict.current
         return None
@@ -342,6 +363,7 @@ class Live:
         Note when the session ends.
         """
         self.expires = deadline
+        self.touching.moved()
         self.reading.expectEnd(deadline)
 
     def checkAlive(self) -> None:
@@ -366,7 +388,10 @@ class Live:
         """
         The session is over: tell everybody who holds it, once.
         """
-        self.retire(reason)()
+        tell = self._over(reason)
+        tell()
+        # Last, because handlers go on that wait for a change.
+        self.saving.abandon()
 
     def retire(self, reason: EndReason) -> Callable[[], None]:
         """
@@ -374,17 +399,26 @@ class Live:
 
         @return: What tells everybody who holds it.
         """
+        tell = self._over(reason)
+        self.saving.abandon()
+        return tell
+
+    def _over(self, reason: EndReason) -> Callable[[], None]:
         tell = self.audience.dismiss(reason)
         if self.reason is None:
             self.reason = reason
             if not self.isClosed:
-                self.close()
+                self._stop()
         return tell
 
     def close(self) -> None:
         """
         Be live no more.
         """
+        self._stop()
+        self.saving.abandon()
+
+    def _stop(self) -> None:
         self.isClosed = True
         self.guarding.stop()
         self.reading.stop()

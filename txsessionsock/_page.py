@@ -146,12 +146,14 @@ class Page:
         """
         session = PageSession(self, self._session)
         self._given = ref(session)
-        self._session.keeper.visited()
+        self._session.keeper.visited(isFresh=True)
         self._enter()
         return session
 
     def _enter(self) -> None:
         self._session.keeper.enter(self._holder)
+        # It may go on after it was rendered, for as long as it likes.
+        self._session.keeper.goesOn(looks=False)
         self._isInside = True
 
     def leave(self) -> None:
@@ -246,7 +248,7 @@ class Page:
         The C{Set-Cookie} header that the answer must have.
         """
         session = self._session
-        isStored = not (session.isNew or self._holder.isOver)
+        isStored = not session.isNew and session.keeper.reason is None
         if isStored:
             maxAge = self.manager.cookieLifetime(session)
             # As in Express: a cookie that has a lifetime is renewed with each

@@ -109,6 +109,7 @@ class Reading:
             self._isBlind = True
         else:
             self._isBlind = False
+            self._live.asking.isAnswered()
         await self.read(always=self._isBlind or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
@@ -127,7 +128,8 @@ class Reading:
                 self._heeded = reported
             if live.isNew or not (always or self._isStale):
                 return
-            await live.absorb(await self._backend.load(live.key))
+            answer = live.asking.asked(self._backend.load(live.key))
+            await live.absorb(await answer)
             self._heeded = reported
             self._failures = 0
             self._toldUndecodable = False

@@ -6,6 +6,7 @@ that was changed until it begins.
 
 from __future__ import annotations
 
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from twisted.python.failure import Failure
 from ._attempt import Attempt, Change
 from ._rounds import Rounds
 from .interfaces import (
-    KEEP,
     Lifetime,
     NoSuchSession,
     SessionConflict,
@@ -119,10 +119,16 @@ class Saving:
         becomes of it.
         """
         self._cancelTimers()
-        self._rounds.now().addErrback(self._told)
+        self._await(self._rounds.now())
+
+    def _await(self, saved: Deferred[None]) -> None:
+        self._live.asking.inTime(saved).addErrback(self._told)
 
     def _told(self, failure: Failure) -> None:
-        if not failure.check(SessionError):
+        if failure.check(StoreTimeout):
+            # What became of it may be found out only later.
+            self._live.audience.failed(failure)
+        elif not failure.check(SessionError):
             self._log.failure("a session could not be stored", failure)
 
     def soon(self) -> None:
@@ -142,7 +148,7 @@ class Saving:
 
     def _timeToSave(self) -> None:
         self._cancelTimers()
-        self.now().addErrback(self._told)
+        self._await(self.now())
         if self._live.audience.isInside and not self._live.isClosed:
             # What a handler that waits changes is noticed only by looking.
             self.soon()
@@ -158,9 +164,14 @@ class Saving:
 
     def stop(self) -> None:
         """
-        The session is over.
+        Store nothing more.
         """
         self._cancelTimers()
+
+    def abandon(self) -> None:
+        """
+        Tell who waits for a change that there is no session any more.
+        """
         changes, self._changes = self._changes, []
         for change in changes:
             if change.isPending:
@@ -191,6 +202,8 @@ class Saving:
             # waits for this to be stored must hear of it.
             self._retryLater()
             live.audience.failed(Failure())
+            # Who released it may have been told before that.
+            live.dropIfIdle()
             raise
         self._retryDelay = 0.0
         self._cancel(self._retry)
@@ -199,6 +212,10 @@ class Saving:
             live.settings.began(live)
         problem = live.record.problem
         live.tellStored()
+        live.collect()
+        if not self.isBusy and not live.audience.isInside:
+            self._cancel(self._soon)
+            self._soon = None
         live.dropIfIdle()
         if problem is not None:
             raise problem
@@ -211,7 +228,7 @@ class Saving:
             return
         live.checkAlive()
         if live.record.isInDoubt:
-            await self._learn(await self._backend.load(live.key))
+            await self._learn(await self._load())
         live.takeOver()
         while (attempt := self._prepare()) is not None:
             try:
@@ -253,7 +270,7 @@ class Saving:
                 # all the time.
                 await self._backend.sleep(backOff(tries))
                 live.checkAlive()
-                await self._learn(await self._backend.load(live.key))
+                await self._learn(await self._load())
             return False
         except NoSuchSession:
             live.endGone()
@@ -277,23 +294,29 @@ class Saving:
         if attempt.old is None:
             return await self._create(attempt)
         if attempt.new != attempt.old:
-            return await self._backend.replace(
-                live.key, attempt.old, attempt.new, attempt.ttl
+            ttl = live.touching.ofWrite(attempt.ttl)
+            return await live.asking.asked(
+                self._backend.replace(live.key, attempt.old, attempt.new, ttl)
             )
-        current = await self._backend.load(live.key)
+        current = await self._load()
         if current is None:
             raise NoSuchSession
         if current.raw != attempt.old:
             raise SessionConflict(current)
         return current
 
+    def _load(self) -> Deferred[Stored | None]:
+        live = self._live
+        return live.asking.asked(self._backend.load(live.key))
+
     async def _create(self, attempt: Attempt) -> Stored:
         live = self._live
         live.reading.watch()
-        while not await self._backend.create(live.key, attempt.new, attempt.ttl):
+        ttl = live.touching.ofNew(attempt.ttl)
+        create = partial(self._backend.create, raw=attempt.new, ttl=ttl)
+        while not await live.asking.asked(create(live.key)):
             live.checkAlive()
             live.rename()
-        ttl = attempt.ttl
         expires = None if isinstance(ttl, Lifetime) else self._backend.now() + ttl
         return Stored(attempt.new, expires)
 
@@ -302,7 +325,7 @@ class Saving:
         Ask the store about an attempt that it did not answer.
         """
         try:
-            current = await self._backend.load(self._live.key)
+            current = await self._load()
         except StoreFailure:
             raise error from None
         await self._learn(current)
@@ -323,8 +346,6 @@ class Saving:
         authors = {change.author for change, _ in attempt.results}
         live.audience.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
-        if attempt.ttl is not KEEP:
-            live.touching.touched(attempt.ttl)
         live.reading.expectNothing()
         attempt.succeed()
 

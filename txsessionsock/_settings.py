@@ -52,6 +52,8 @@ class Settings:
         whether to go on trying.
 
     @ivar lost: Called when there is no more use in trying.
+
+    @ivar isNews: Whether a warning was not given yet.
     """
 
     isTracked: bool
@@ -67,3 +69,4 @@ class Settings:
     gone: Callable[[Live], None]
     keeps: Callable[[Live], bool]
     lost: Callable[[Live], None]
+    isNews: Callable[[str], bool]

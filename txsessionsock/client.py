@@ -109,7 +109,7 @@ class Client:
         """
         Whether what is sent now may still arrive.
         """
-        return self._outbox.isOpen
+        return self._outbox.isOpen and not self._isOver
 
     @property
     def source(self) -> Any:
@@ -213,14 +213,23 @@ class Client:
 
         @raise ValueError: The value is no message.
         """
-        if self._outbox.isOpen:
+        if self.isOpen:
             self._outbox.send(self._carrier.encode(value))
 
     def sendFrame(self, frame: Any) -> None:
         """
         The same for what is encoded already.
         """
-        self._outbox.send(frame)
+        if not self._isOver:
+            self._outbox.send(frame)
+
+    @property
+    def _isOver(self) -> bool:
+        """
+        Whether the client's session ended, even if it was not told yet.
+        """
+        session = self.session
+        return session is not None and session.keeper.reason is not None
 
     def _unsaved(self) -> int | None:
         if self._conversation is None or not self._sockets.perMessage:
@@ -266,10 +275,11 @@ class Client:
             # Before any handler is called, so that it cannot send.
             self._outbox.decide(code, f"session-{reason}")
             self._outbox.clear()
-        conversation.sessionOver()
+        conversation.drop()
         if self._state is _State.OPEN:
             self._notify("sdestroyed", conversation.session, reason)
             self.closeNow(code, f"session-{reason}")
+        conversation.sessionOver()
 
     # What goes wrong.
 
@@ -320,9 +330,7 @@ class Client:
         """
         Whether a handler may fail so, because it was overtaken by events.
         """
-        session = self.session
-        isOver = session is not None and session.keeper.reason is not None
-        return (isOver or not self._outbox.isOpen) and bool(
+        return (self._isOver or not self._outbox.isOpen) and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 

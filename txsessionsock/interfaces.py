@@ -21,6 +21,7 @@ __all__ = [
     "FOREVER",
     "KEEP",
     "TTL",
+    "AtLeast",
     "BusFull",
     "ClientGone",
     "Document",
@@ -80,8 +81,19 @@ Leave the deadline as it is.
 
 TTL = float | Lifetime
 """
-How long a session lives from now on: seconds, L{FOREVER} or L{KEEP}.
+How long a session lives from now on: seconds, L{AtLeast} so many seconds,
+L{FOREVER} or L{KEEP}.
 """
+
+
+class AtLeast(float):
+    """
+    A number of seconds that puts the deadline of a session off, and never
+    brings it forward: if it is later already, it stays.
+    """
+
+    __slots__ = ()
+
 
 InvalidReason = Literal[
     "missing", "malformed", "bad-signature", "unknown", "expired", "timeout"
@@ -286,6 +298,9 @@ class ISessionStore(Interface):
         """
         Store C{new}, if what is stored is exactly C{old}.  Never creates.
 
+        @param ttl: With L{AtLeast}, the deadline is compared as it is when
+            C{new} is stored: others may have put it off.
+
         @return: A L{Deferred} that fires with the session as stored.  It
             fails with L{SessionConflict} if other bytes are stored, and with
             L{NoSuchSession} if nothing is.
@@ -294,6 +309,8 @@ class ISessionStore(Interface):
     def touch(key: str, ttl: TTL) -> Deferred[float | None]:
         """
         Set the deadline anew and leave the bytes alone.
+
+        @param ttl: See L{replace}.
 
         @return: A L{Deferred} that fires with the new deadline in seconds
             since the epoch, L{None} for never.  It fails with

@@ -122,8 +122,10 @@ class SessionManager:
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
+            isNews=self._isNews,
         )
         self._isOver = False
+        self._warnings: set[str] = set()
         self._lives: dict[SessionID, Live] = {}
         self._new: dict[Live, None] = {}
         self._unsaved: dict[Live, int] = {}
@@ -212,11 +214,18 @@ class SessionManager:
         self, live: Live, holder: Holder
     ) -> tuple[Session, Callable[[], None]]:
         await live.save()
+        # Before anything is begun that would have to be undone.
+        fresh = live.fresh(live.arrival())
+        if fresh is not None:
+            await fresh
         other = self._begin()
+        if not live.isNew:
+            other.touching.outlive(live.expires)
         try:
             tell = await move(live, other, holder)
         except Exception:
-            await self._discard(other)
+            # Who waits has waited long enough.
+            Deferred.fromCoroutine(self._discard(other))
             raise
         return other.session, tell
 
@@ -260,7 +269,7 @@ class SessionManager:
     async def _stop(self) -> None:
         lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
         await DeferredList(
-            [live.save().addErrback(self._notSaved, live) for live in lives]
+            [live.saving.now().addErrback(self._notSaved, live) for live in lives]
         )
         now = self._backend.now
         end = now() + self._settings.repairWindow
@@ -310,6 +319,11 @@ class SessionManager:
             return True
         self._lost(live)
         return False
+
+    def _isNews(self, warning: str) -> bool:
+        isNews = warning not in self._warnings
+        self._warnings.add(warning)
+        return isNews
 
     def _lost(self, live: Live) -> None:
         self._log.error(

@@ -43,7 +43,12 @@ class Keeper(Protocol):
     """
     What keeps a session stored.  The manager has one for each live session;
     only clients and pages, which are part of this library, call it.
+
+    @ivar isHandling: Whether a handler runs that has not yet waited for
+        anything, at whose end changes are looked for.
     """
+
+    isHandling: bool
 
     @property
     def expires(self) -> float | None:
@@ -111,9 +116,11 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
-    def visited(self) -> None:
+    def visited(self, *, isFresh: bool) -> None:
         """
         The client did something: put off the session's end.
+
+        @param isFresh: Whether the session was made L{fresh} for that.
         """
 
     def enter(self, holder: Holder) -> None:
@@ -121,10 +128,18 @@ class Keeper(Protocol):
         A handler begins.
         """
 
-    def goesOn(self) -> None:
+    def changing(self) -> None:
         """
-        A handler waits for something.  What it changed so far, and what it
-        changes until it is done, is to be stored soon.
+        Somebody set a key, or deleted one, while no handler was L{handling
+        <isHandling>}: that is to be stored soon.
+        """
+
+    def goesOn(self, *, looks: bool) -> None:
+        """
+        A handler waits for something.
+
+        @param looks: Whether what it changed so far, and what it changes until
+            it is done, is to be looked for now and then, and stored.
         """
 
     def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
@@ -180,8 +195,9 @@ class Session(MutableMapping[str, Any]):
     """
     A browser's session, live: all who hold it in this process hold the same
     object.  Use it like a dictionary; assigning, deleting and changing nested
-    values are noticed when a handler is done and before each write.  One that
-    lives in the browser can only be read: the former fail with
+    values are noticed when a handler is done and before each write, and
+    outside of a handler, the former two at once.  One that
+    lives in the browser can only be read: assigning and deleting fail with
     L{SessionReadOnly<txsessionsock.interfaces.SessionReadOnly>}.
 
     @ivar id: The session's id, which is a secret.
@@ -201,9 +217,13 @@ class Session(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         _refuseNonString(key)
         self._copy.assign(key, value)
+        if not self.keeper.isHandling:
+            self.keeper.changing()
 
     def __delitem__(self, key: str) -> None:
         self._copy.delete(key)
+        if not self.keeper.isHandling:
+            self.keeper.changing()
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._copy.data))
@@ -253,7 +273,10 @@ class Session(MutableMapping[str, Any]):
         @raise IncrementError: The key holds no number.
         """
         _refuseNonString(key)
-        return self._copy.increment(key, by)
+        value = self._copy.increment(key, by)
+        if not self.keeper.isHandling:
+            self.keeper.changing()
+        return value
 
     def save(self) -> Deferred[None]:
         """
@@ -310,10 +333,11 @@ class Session(MutableMapping[str, Any]):
 
     def touch(self) -> Deferred[None]:
         """
-        Begin the session's lifetime anew, as a visit does.
+        Begin the session's lifetime anew, as a visit does; if it is to end
+        later already, that stays.
 
-        @return: A L{Deferred} that fails with L{NoSuchSession} or
-            L{StoreFailure}.
+        @return: A L{Deferred} that fails with L{NoSuchSession},
+            L{SessionReplaced}, L{UndecodableSession} or L{StoreFailure}.
         """
         return self.keeper.touch()
 

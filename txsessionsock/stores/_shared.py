@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from twisted.logger import Logger
 
-from txsessionsock.interfaces import FOREVER, KEEP, TTL, Lifetime
+from txsessionsock.interfaces import FOREVER, KEEP, TTL, AtLeast, Lifetime
 
 
 __all__ = ["Changed", "Watchers", "deadline", "newDeadline"]
@@ -21,16 +21,18 @@ What is called with the key of a session that was changed by others.
 """
 
 
-def deadline(ttl: TTL, now: float, current: float | None = None) -> float | None:
+def deadline(ttl: TTL, now: float, current: float | None = 0.0) -> float | None:
     """
     When a session ends.
 
-    @param current: What L{KEEP} keeps.
+    @param current: When it ended until now; the epoch if it begins.
 
     @return: Seconds since the epoch, or L{None} for never.
     """
     if isinstance(ttl, Lifetime):
         return current if ttl is KEEP else None
+    if isinstance(ttl, AtLeast):
+        return None if current is None else max(current, now + ttl)
     return now + ttl
 
 

@@ -162,7 +162,7 @@ class SessionFile:
             " WHERE sessions.raw IS NULL OR sessions.expires <= :now",
             key=key,
             raw=raw,
-            expires=self._expires(key, ttl, None),
+            expires=self._expires(key, ttl, 0.0),
         )
         return written > 0
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
+    AtLeast,
     NoSuchSession,
     SessionConflict,
     Stored,
@@ -152,16 +153,23 @@ class Sessions:
             f" WHERE NOT {self._alive(f'was.{expires}')} RETURNING 1"
         )
         update = f"UPDATE {table.path} SET"
+        isLater = f"{expires} > {at}"
+        if self._isNullable:
+            isLater = f"{expires} IS NULL OR {isLater}"
+        # As the row is when it is written: others may have put it off.
+        atLeast = f"CASE WHEN {isLater} THEN {expires} ELSE {at} END"
         self._keep = (
             f"{update} {value} = {new} WHERE {whose} AND {unchanged} RETURNING {row}"
         )
-        self._replace = (
-            f"{update} {value} = {new}, {expires} = {at}"
+        self._replace, self._prolong = (
+            f"{update} {value} = {new}, {expires} = {end}"
             f" WHERE {whose} AND {unchanged} RETURNING {row}"
+            for end in (at, atLeast)
         )
-        self._touch = (
-            f"{update} {expires} = {at} WHERE {whose}"
+        self._touch, self._putOff = (
+            f"{update} {expires} = {end} WHERE {whose}"
             f" RETURNING {dialect.seconds(expires)}"
+            for end in (at, atLeast)
         )
         self._destroy = (
             f"DELETE FROM {table.path} WHERE {key} = {place('key')} RETURNING {alive}"
@@ -191,9 +199,10 @@ class Sessions:
         self, execute: Execute, key: str, old: bytes, new: bytes, ttl: TTL
     ) -> Stored:
         values = {"new": self._dialect.fromBytes(new)}
+        statement = self._keep
         if ttl is not KEEP:
             values["expires"] = self._expires(ttl)
-        statement = self._keep if ttl is KEEP else self._replace
+            statement = self._prolong if isinstance(ttl, AtLeast) else self._replace
         rows = self._ifUnchanged(execute, statement, key, old, **values)
         if not rows:
             raise NoSuchSession
@@ -232,7 +241,8 @@ class Sessions:
                 raise NoSuchSession
             return current.expires
         expires = self._expires(ttl)
-        rows = execute(self._touch, key=key, now=self._now(), expires=expires)
+        statement = self._putOff if isinstance(ttl, AtLeast) else self._touch
+        rows = execute(statement, key=key, now=self._now(), expires=expires)
         if not rows:
             raise NoSuchSession
         return self._end(*rows[0])

@@ -25,6 +25,7 @@ from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     TTL,
+    AtLeast,
     ISharedStore,
     IWatchableStore,
     NoSuchSession,
@@ -64,23 +65,40 @@ else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return {redis.call('PTTL', KEYS[1])}
 """)
 
-_REPLACE: Final = _Script("""
+_AT_LEAST: Final = """
+local function lifetime(ttl)
+  if string.sub(ttl, 1, 1) ~= '+' then return ttl end
+  local left = redis.call('PTTL', KEYS[1])
+  if left == -1 or left > tonumber(ttl) then return 'keep' end
+  return string.sub(ttl, 2)
+end
+"""
+
+_REPLACE: Final = _Script(
+    _AT_LEAST
+    + """
 local current = redis.call('GET', KEYS[1])
 if not current then return false end
 if current ~= ARGV[1] then return {current, redis.call('PTTL', KEYS[1])} end
-if ARGV[3] == 'keep' then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
-elseif ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2])
-else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+local ttl = lifetime(ARGV[3])
+if ttl == 'keep' then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+elseif ttl == '' then redis.call('SET', KEYS[1], ARGV[2])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ttl) end
 return redis.call('PTTL', KEYS[1])
-""")
+"""
+)
 
-_TOUCH: Final = _Script("""
+_TOUCH: Final = _Script(
+    _AT_LEAST
+    + """
 local done = 0
 if redis.call('PTTL', KEYS[1]) == -2 then return false end
-if ARGV[1] == '' then done = redis.call('PERSIST', KEYS[1])
-elseif ARGV[1] ~= 'keep' then done = redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+local ttl = lifetime(ARGV[1])
+if ttl == '' then done = redis.call('PERSIST', KEYS[1])
+elseif ttl ~= 'keep' then done = redis.call('PEXPIRE', KEYS[1], ttl) end
 return {done, redis.call('PTTL', KEYS[1])}
-""")
+"""
+)
 
 _DESTROY: Final = _Script("""
 if redis.call('PTTL', KEYS[1]) == -2 then return false end
@@ -145,7 +163,7 @@ class RedisStore:
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         newDeadline(ttl, 0.0)
-        return self._ask(_Create, _CREATE, key, raw, _lifetime(ttl))
+        return self._ask(_Create, _CREATE, key, raw, _lifetime(ttl).lstrip(b"+"))
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
         return self._ask(_Replace, _REPLACE, key, old, new, _lifetime(ttl))
@@ -372,11 +390,13 @@ class _Destroy(_Scripted):
 
 def _lifetime(ttl: TTL) -> bytes:
     """
-    How the scripts are told: milliseconds, or a word.
+    How the scripts are told: milliseconds, with a sign for at least, or a
+    word.
     """
     if ttl is KEEP:
         return b"keep"
     if ttl is FOREVER:
         return b""
+    sign = b"+" if isinstance(ttl, AtLeast) else b""
     # A lifetime of nothing would be refused, and be an error of Redis.
-    return b"%d" % max(1, round(ttl * 1000))
+    return b"%s%d" % (sign, max(1, round(ttl * 1000)))
