@@ -13,7 +13,6 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
@@ -115,11 +114,11 @@ def _parts(
     )
     store: ISessionStore
     if ISignedCookies.providedBy(framework):
-        store, closeStore = CookieStore(framework, reactor), None
+        store = CookieStore(framework, reactor)
     elif isTable(options):
-        store, closeStore = tableStoreAt(options, framework, reactor)
+        store = tableStoreAt(options, framework, reactor)
     else:
-        store, closeStore = storeAt(options["store"], reactor, elsewhere(options))
+        store = storeAt(options["store"], reactor, elsewhere(options))
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
@@ -133,7 +132,6 @@ def _parts(
         ],
         "sockets": sockets,
         "drain": options["drain"],
-        "closeStore": closeStore,
         "protocol": protocol,
     }
 
@@ -146,18 +144,8 @@ def _withHub(
     parent of workers.
     """
     place = options["cache"] or options["store"]
-    hub = joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
-
-    async def close() -> None:
-        await hub.close()
-        if parts["closeStore"] is not None:
-            await parts["closeStore"]()
-
-    def closeAll() -> Deferred[None]:
-        return Deferred.fromCoroutine(close())
-
-    own = {name: part for name, part in parts.items() if name != "protocol"}
-    return {**own, "closeStore": closeAll}
+    joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
+    return {name: part for name, part in parts.items() if name != "protocol"}
 
 
 def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:
