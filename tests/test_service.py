@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any

@@ -257,10 +257,11 @@ def endAtOnceWhenAskedAgain(reactor: Any) -> None:
     for number, name in (signal.SIGTERM, "sigTerm"), (signal.SIGINT, "sigInt"):
         if signal.getsignal(number) == getattr(reactor, name, None):
             signal.signal(number, _endAtOnce)
+            # Now: what a handler of signals logs may be lost.
+            _log.info("{name} ends this process at once now", name=number.name)
 
 
 def _endAtOnce(number: int, frame: object) -> None:
-    _log.warn("asked to end again: what is not stored is lost")
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     # The first process of a container does not die of a signal.
