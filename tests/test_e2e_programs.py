@@ -59,7 +59,6 @@ class Slow(Page):
 
 _STUCK = '''
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
 
 
 class Counter(Counter):
@@ -84,18 +83,25 @@ def readme(folder: Path, more: str = "") -> str:
     """
     counter, served, *_ = pythonBlocks()
     (folder / "counter.py").write_text(f"import sys\n{counter}{more}", "utf-8")
-    assert served.count('"tcp:8080:backlog=1024"') == 1
-    return _LOGS + served.replace('"tcp:8080:backlog=1024"', f'"{LISTEN}"')
+    return _LOGS + here(served)
 
 
 def example(folder: Path, name: str) -> str:
     """
-    @return: An example, with a store that outlives it.
+    @return: An example, with a store that outlives it, for a port of its own.
     """
     shutil.copy(ROOT / "examples" / "ping.html", folder)
     text = (ROOT / "examples" / name).read_text("utf-8")
     text = text.replace("MemoryStore()", 'SQLiteStore("sessions.sqlite")')
-    return text.replace("memory import MemoryStore", "sqlite import SQLiteStore")
+    return here(text.replace("memory import MemoryStore", "sqlite import SQLiteStore"))
+
+
+def here(text: str) -> str:
+    """
+    @return: A program that listens at a port of its own.
+    """
+    assert text.count('"tcp:8080') == 1
+    return text.replace('"tcp:8080', f'"{LISTEN}')
 
 
 def saved(folder: Path, text: str, name: str = "served.py") -> tuple[str, str]:
@@ -178,7 +184,7 @@ async def test_examples(
     Nor does any of the examples.
     """
     command = saved(tmp_path, example(tmp_path, name), name)
-    async with program(*command, LISTEN, cwd=tmp_path) as server:
+    async with program(*command, cwd=tmp_path) as server:
         visitor, socket = await visited(server)
         if name not in ("listeners.py", "per_message.py"):
             assert await socket.next()
@@ -308,7 +314,6 @@ async def test_react(tmp_path: Path) -> None:
     lines = "\n    ".join(f"manager = {body}".splitlines())
     text = f"""{head}
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import react
 
 def main(reactor):

@@ -13,14 +13,13 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
 from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
-from ._twistd.listening import Adopting, Sharing
+from ._twistd.listening import Adopting, Sharing, endpointAt
 from ._twistd.options import CACHE, SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
 from ._twistd.site import joined, rootFor
@@ -150,7 +149,7 @@ def _withHub(
 
 def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:
     try:
-        return IStreamServerEndpoint(serverFromString(listener, description))
+        return endpointAt(description, listener)
     except Exception as error:  # Each kind of endpoint has errors of its own.
         refuse(
             f"--listen {description}: {error}; right is tcp:8080 or"
