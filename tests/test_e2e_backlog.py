@@ -31,7 +31,10 @@ MANY = 100
 More than Twisted's default.  A queue takes one more than was said.
 """
 
-FAMILIES = {"tcp6": (socket.AF_INET6, "::1"), "unix": (socket.AF_UNIX, "")}
+FAMILIES = {
+    "tcp6": (int(socket.AF_INET6), "::1"),
+    "unix": (int(socket.AF_UNIX), ""),
+}
 
 
 def waiting(family: int, address: Any) -> int:
@@ -93,36 +96,46 @@ def listening(folder: Path) -> dict[str, str]:
         "tcp6": r"tcp6:0:interface=\:\:1",
         "ssl": f"ssl:0:{certificate}:interface=127.0.0.1",
         "tls": f"tls:{names}:0:interface=127.0.0.1",
-        "unix": f"unix:{folder}/socket",
+        "unix": "unix:{unix}",
         "haproxy": "haproxy:tcp:0:interface=127.0.0.1",
     }
 
 
-async def places(server: Twistd, kind: str, folder: Path, pids: list[int]) -> int:
+def places(server: Twistd, pids: list[int]) -> int:
     """
-    @return: How many connections wait at a server of that kind.
+    @return: How many connections wait at a server's first port.
     """
-    family, host = FAMILIES.get(kind, (socket.AF_INET, "127.0.0.1"))
-    where: object = str(folder / "socket") if kind == "unix" else (host, server.port)
     with stopped(pids):
-        return waiting(family, where)
+        return waiting(socket.AF_INET, ("127.0.0.1", server.port))
 
 
-@pytest.mark.parametrize("kind", ["tcp", "tcp6", "ssl", "tls", "unix", "haproxy"])
 @inReactor
-async def test_twistd(kind: str, tmp_path: Path) -> None:
+async def test_twistd(tmp_path: Path) -> None:
     """
     C{twistd} has many wait, at each kind of endpoint, and as few as it is told.
     """
-    where = listening(tmp_path)[kind]
-    for more, expected in ("", MANY), (":backlog=50", 51), (":backlog=10", 11):
-        # A Unix socket says that it listens before it does; then comes the other.
-        options = (*DESK, "--listen", where + more, "--listen", "tcp:0")
-        async with twistd(*options, listen=0, cwd=tmp_path) as server:
-            await server.until(lambda: server.log.count("starting on") == 2)
-            assert server.status is None, server.log
-            pids = [server.transport.pid]
-            assert await places(server, kind, tmp_path, pids) == expected, more
+    expected = {"": MANY, ":backlog=50": 51, ":backlog=10": 11}
+    options = [*DESK]
+    addresses: list[tuple[int, Any]] = []
+    endpoints = listening(tmp_path)
+    for more in expected:
+        for kind, where in endpoints.items():
+            unix = tmp_path / f"socket{more[-2:]}"
+            options += ["--listen", where.format(unix=unix) + more]
+            family, host = FAMILIES.get(kind, (int(socket.AF_INET), "127.0.0.1"))
+            addresses.append((family, str(unix) if kind == "unix" else host))
+    # A Unix socket says that it listens before it does; this comes last.
+    options += ["--listen", "tcp:0"]
+    async with twistd(*options, listen=0, cwd=tmp_path) as server:
+        await server.until(lambda: server.log.count("starting on") > len(addresses))
+        ports = iter(server.ports)
+        found = []
+        with stopped([server.transport.pid]):
+            for family, host in addresses:
+                isUnix = family == socket.AF_UNIX
+                found.append(waiting(family, host if isUnix else (host, next(ports))))
+    kinds = len(found) // len(expected)
+    assert found == [count for count in expected.values() for _ in range(kinds)]
 
 
 @inReactor
@@ -137,7 +150,7 @@ async def test_workers(tmp_path: Path) -> None:
             await server.until(lambda: server.log.count(" is ready") == 2)
             said = re.findall(r"\(pid (\d+)\) is ready", server.log)
             pids = [int(pid) for pid in said]
-            assert least <= await places(server, "tcp", tmp_path, pids) <= most, more
+            assert least <= places(server, pids) <= most, more
 
 
 NAMES = ("README", "listeners.py", "per_connection.py", "per_message.py", "site.py")
@@ -152,4 +165,4 @@ async def test_programs(name: str, tmp_path: Path) -> None:
     text = readme(tmp_path) if name == "README" else example(tmp_path, name)
     async with program(*saved(tmp_path, text), cwd=tmp_path) as server:
         pids = [server.transport.pid]
-        assert await places(server, "tcp", tmp_path, pids) == MANY
+        assert places(server, pids) == MANY
