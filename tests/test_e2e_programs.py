@@ -27,6 +27,7 @@ from .visitors import Socket, Visitor
 pytestmark = pytest.mark.e2e
 
 LISTEN = "tcp:0:interface=127.0.0.1"
+TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
 
 _LOGS = """\
 import sys
@@ -220,16 +221,21 @@ async def test_underWay(tmp_path: Path) -> None:
     assert await stored(tmp_path, visitor) == {"visits": 1, "finished": True}
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [("TERM", "TERM"), ("TERM", "INT"), ("INT", "INT")]
-)
+@pytest.mark.parametrize("isTwistd", [False, True])
+@pytest.mark.parametrize("signals", [("TERM", "TERM"), ("TERM", "INT"), ("INT", "INT")])
 @inReactor
-async def test_askedAgain(first: str, second: str, tmp_path: Path) -> None:
+async def test_askedAgain(
+    signals: tuple[str, str], isTwistd: bool, tmp_path: Path
+) -> None:
     """
-    A second signal ends it at once, whatever it waits for.
+    A second signal ends it at once, whatever it waits for; C{twistd} too.
     """
-    text = readme(tmp_path, _STUCK)
-    async with program(*saved(tmp_path, text), cwd=tmp_path) as server:
+    first, second = signals
+    command: tuple[str, ...] = saved(tmp_path, readme(tmp_path, _STUCK))
+    if isTwistd:
+        command = (TWISTD, "-n", "--pidfile=", "sessionsock", "--listen", LISTEN)
+        command += ("--protocol", "counter.Counter", "--class", "counter.Page")
+    async with program(*command, cwd=tmp_path) as server:
         _, socket = await visited(server)
         socket.say("hello")
         await server.until(lambda: "under way" in server.log)
@@ -275,9 +281,7 @@ StreamServerEndpointService(endpoint, Site(root)).setServiceParent(application)
 manager.endWith(reactor)
 """
     (tmp_path / "app.tac").write_text(tac, "utf-8")
-    twistd = str(Path(sysconfig.get_path("scripts")) / "twistd")
-    command = (twistd, "-n", "--pidfile=", "-y", "app.tac")
-    await _same(command, tmp_path)
+    await _same((TWISTD, "-n", "--pidfile=", "-y", "app.tac"), tmp_path)
 
 
 @inReactor
@@ -300,8 +304,7 @@ StreamServerEndpointService(endpoint, Site(root)).setServiceParent(application)
 Ending().setServiceParent(application)
 """
     (tmp_path / "app.tac").write_text(tac, "utf-8")
-    twistd = str(Path(sysconfig.get_path("scripts")) / "twistd")
-    await _same((twistd, "-n", "--pidfile=", "-y", "app.tac"), tmp_path)
+    await _same((TWISTD, "-n", "--pidfile=", "-y", "app.tac"), tmp_path)
 
 
 @inReactor
