@@ -66,7 +66,8 @@ class SessionManager:
         repairWindow: float = 5.0,
     ) -> None:
         """
-        @param store: Where sessions are.  A store object serves one manager.
+        @param store: Where sessions are.  A store object serves one manager,
+            whose L{end} closes it, if it has a C{close}.
 
         @param framework: What their bytes mean.
 
