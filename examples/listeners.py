@@ -69,6 +69,7 @@ root.putChild(b"sessionsock.js", ClientScript())
 globalLogBeginner.beginLoggingTo(
     [textFileLogObserver(sys.stdout)], redirectStandardIO=False
 )
-where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080"
-endpoints.serverFromString(reactor, where).listen(Site(root))
+where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080:backlog=1024"
+endpoint = endpoints.serverFromString(reactor, where)
+manager.endWith(reactor, endpoint.listen(Site(root)))
 reactor.run()

@@ -134,7 +134,8 @@ if __name__ == "__main__":
     pages.putChild(b"ws", SessionSocketResource(sockets))
     pages.putChild(b"sessionsock.js", ClientScript())
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
-    where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080"
+    where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080:backlog=1024"
     site = Site(SessionedResource(pages, manager))
-    endpoints.serverFromString(reactor, where).listen(site)
+    endpoint = endpoints.serverFromString(reactor, where)
+    manager.endWith(reactor, endpoint.listen(site))
     reactor.run()

@@ -41,6 +41,7 @@ __all__ = [
     "Twistd",
     "inReactor",
     "mint",
+    "program",
     "reactor",
     "site",
     "twistd",
@@ -200,18 +201,41 @@ async def twistd(
 
     @param terminal: Whether to start it from a terminal of its own.
     """
-    server = Twistd()
     ports = ["--listen=tcp:0:interface=127.0.0.1"] * listen
     front = ["-n"] if inFront else []
     command = [_TWISTD, *front, f"--pidfile={pidfile}"]
     command += ["sessionsock", *ports, *options]
     given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
+    more = given if environment is None else environment
+    async with program(
+        *command, listen=listen, cwd=cwd, environment=more, terminal=terminal
+    ) as server:
+        yield server
+
+
+@asynccontextmanager
+async def program(
+    *command: str,
+    listen: int = 1,
+    cwd: str | Path = "/",
+    environment: Mapping[str, str] | None = None,
+    terminal: bool = False,
+) -> AsyncIterator[Twistd]:
+    """
+    Run any program that logs as C{twistd} does, until the end of the block.
+
+    @param listen: On how many ports it listens.  With 0, it need not come that
+        far.
+
+    @param terminal: Whether to start it from a terminal of its own.
+    """
+    server = Twistd()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     reactor.spawnProcess(
         server,
         command[0],
         command,
-        {**inherited, **(given if environment is None else environment)},
+        {**inherited, **(environment or {})},
         str(cwd),
         usePTY=terminal,
     )

@@ -9,7 +9,7 @@ import pytest
 from txsessionsock.frameworks.aiohttp import Aiohttp
 
 from .servers import inReactor
-from .webapplications import installed, running, sharesSessions
+from .webapplications import changesID, installed, running, sharesSessions
 
 
 pytestmark = [
@@ -24,8 +24,10 @@ pytestmark = [
 @inReactor
 async def test_shared(kind: str) -> None:
     """
-    What one side writes, the other reads; a logout closes the socket.
+    What one side writes, the other reads; a logout closes the socket, and so
+    does a login with a new id.
     """
     framework = Aiohttp(maxAge=600 if kind == "aging" else None)
     async with running("aiohttpapp", kind, framework) as scene:
         await sharesSessions(scene)
+        await changesID(scene)

@@ -16,7 +16,7 @@ from txsessionsock.frameworks.flask import Flask, FlaskSession
 from .recorded import VALUES
 from .servers import SECRET, inReactor
 from .signedcookies import SIGNED, flaskCookie, flaskPayload
-from .webapplications import installed, readsCookies, running, sharesSessions
+from .webapplications import changesID, installed, readsCookies, running, sharesSessions
 
 
 pytestmark = [
@@ -31,7 +31,8 @@ pytestmark = [
 @inReactor
 async def test_shared(kind: str) -> None:
     """
-    What one side writes, the other reads; a logout closes the socket.
+    What one side writes, the other reads; a logout closes the socket, and so
+    does a login with a new id.
     """
     framework = FlaskSession(
         format="json" if kind == "json" else "msgpack",
@@ -39,6 +40,7 @@ async def test_shared(kind: str) -> None:
     )
     async with running("flaskapp", kind, framework) as scene:
         await sharesSessions(scene)
+        await changesID(scene)
 
 
 @inReactor

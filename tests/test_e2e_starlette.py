@@ -9,7 +9,7 @@ import pytest
 from txsessionsock.frameworks.starlette import Starlette, Starsessions
 
 from .servers import SECRET, inReactor
-from .webapplications import installed, readsCookies, running, sharesSessions
+from .webapplications import changesID, installed, readsCookies, running, sharesSessions
 
 
 pytestmark = [
@@ -24,11 +24,13 @@ pytestmark = [
 @inReactor
 async def test_shared(kind: str) -> None:
     """
-    What one side writes, the other reads; a logout closes the socket.
+    What one side writes, the other reads; a logout closes the socket, and so
+    does a login with a new id.
     """
     framework = Starsessions(lifetime=600, rolling=kind == "rolling")
     async with running("starletteapp", kind, framework) as scene:
         await sharesSessions(scene)
+        await changesID(scene)
 
 
 @inReactor

@@ -36,7 +36,7 @@ def serving(*command: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         blocks = pythonBlocks()
         (Path(folder) / "counter.py").write_text(blocks[0], "utf-8")
-        served = blocks[1].replace('"tcp:8080"', f'"{LISTEN}"')
+        served = blocks[1].replace("tcp:8080", LISTEN)
         Path(folder, "served.py").write_text(
             "import sys\nfrom twisted.python import log\n"
             f"log.startLogging(sys.stdout)\n{served}",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
@@ -57,38 +56,61 @@ class Endpoint:
         return succeed(self.port)
 
 
-class Slow(SessionSockets):
+class Slow:
     """
-    Sockets that take their time, and a manager that does.
+    A store, a manager and sockets that take their time.
+
+    @ivar steps: What was begun, in this order.
     """
 
-    count = 0
-
-    def __init__(self, manager: SessionManager) -> None:
-        super().__init__(manager)
+    def __init__(self, clock: Clock) -> None:
         self.steps: list[str] = []
         self.gone: Deferred[None] = Deferred()
         self.saved: Deferred[None] = Deferred()
         self.closed: Deferred[None] = Deferred()
-        vars(manager)["stop"] = self.step("save", self.saved)
-        self.closeStore = self.step("close", self.closed)
+        self.manager = SlowManager(SlowStore(clock), Express(secrets=["x"]), clock)
+        self.sockets = SlowSockets(self.manager)
+        for part in self.manager, self.sockets, self.manager.slowStore:
+            part.slow = self
+
+    def step(self, name: str) -> Deferred[None]:
+        """
+        Begin something.
+        """
+        self.steps.append(name)
+        return {"go away": self.gone, "save": self.saved, "close": self.closed}[name]
+
+
+class SlowStore(MemoryStore):
+    slow: Slow
+
+    def close(self) -> Deferred[None]:
+        """
+        As other stores have it.
+        """
+        return self.slow.step("close")
+
+
+class SlowManager(SessionManager):
+    slow: Slow
+
+    def __init__(self, store: SlowStore, *more: Any) -> None:
+        self.slowStore = store
+        super().__init__(store, *more)
+
+    def stop(self) -> Deferred[None]:
+        return self.slow.step("save")
+
+
+class SlowSockets(SessionSockets):
+    slow: Slow
+    count = 0
 
     def __len__(self) -> int:
         return self.count
 
     def goAway(self) -> Deferred[None]:
-        return self.step("go away", self.gone)()
-
-    def step(self, name: str, done: Deferred[None]) -> Callable[[], Deferred[None]]:
-        """
-        Something that is to be done.
-        """
-
-        def begin() -> Deferred[None]:
-            self.steps.append(name)
-            return done
-
-        return begin
+        return self.slow.step("go away")
 
 
 class ServiceTests(SynchronousTestCase):
@@ -98,17 +120,14 @@ class ServiceTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        framework = Express(secrets=["x"])
-        manager = SessionManager(MemoryStore(self.clock), framework, self.clock)
-        self.sockets = Slow(manager)
+        self.slow = Slow(self.clock)
         self.endpoints = [Endpoint(), Endpoint()]
         self.site = VisitedSite(Resource(), self.clock)
         self.service = SessionSockService(
             self.site,
             [(f"tcp:{n}", endpoint) for n, endpoint in enumerate(self.endpoints)],
-            self.sockets,
+            self.slow.sockets,
             drain=10,
-            closeStore=self.sockets.closeStore,
         )
 
     def start(self) -> list[Port]:
@@ -131,13 +150,13 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(len(ports), 2)
         ended = self.service.stopService()
         self.assertFalse(any(port.isListening for port in ports))
-        self.assertEqual(self.sockets.steps, ["go away"])
-        self.sockets.gone.callback(None)
-        self.assertEqual(self.sockets.steps, ["go away", "save"])
-        self.sockets.saved.callback(None)
-        self.assertEqual(self.sockets.steps, ["go away", "save", "close"])
+        self.assertEqual(self.slow.steps, ["go away"])
+        self.slow.gone.callback(None)
+        self.assertEqual(self.slow.steps, ["go away", "save"])
+        self.slow.saved.callback(None)
+        self.assertEqual(self.slow.steps, ["go away", "save", "close"])
         self.assertNoResult(ended)
-        self.sockets.closed.callback(None)
+        self.slow.closed.callback(None)
         self.successResultOf(ended)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -147,17 +166,18 @@ class ServiceTests(SynchronousTestCase):
         """
         self.start()
         emptied: Deferred[None] = Deferred()
-        vars(self.site)["empty"] = lambda: emptied
+        vars(self.site)["goAway"] = lambda: emptied
         self.service.stopService()
-        self.sockets.gone.callback(None)
-        self.assertEqual(self.sockets.steps, ["go away"])
-        self.sockets.count, self.sockets.gone = 1, Deferred()
+        self.slow.gone.callback(None)
+        self.assertEqual(self.slow.steps, ["go away"])
+        self.slow.sockets.count, self.slow.gone = 1, Deferred()
         emptied.callback(None)
-        self.assertEqual(self.sockets.steps, ["go away"] * 2)
-        self.sockets.gone.callback(None)
-        self.assertEqual(self.sockets.steps, ["go away", "go away", "save"])
-        self.sockets.saved.callback(None)
-        self.sockets.closed.callback(None)
+        self.assertEqual(self.slow.steps, ["go away"] * 2)
+        self.slow.sockets.count = 0
+        self.slow.gone.callback(None)
+        self.assertEqual(self.slow.steps, ["go away", "go away", "save"])
+        self.slow.saved.callback(None)
+        self.slow.closed.callback(None)
 
     def test_signal(self) -> None:
         """
@@ -189,15 +209,31 @@ class ServiceTests(SynchronousTestCase):
         with capturedLogs() as logs:
             ended = self.service.stopService()
             self.clock.advance(6.9)
-            self.assertEqual(self.sockets.steps, ["go away"])
+            self.assertEqual(self.slow.steps, ["go away"])
             self.clock.advance(0.2)
-            self.assertEqual(self.sockets.steps, ["go away", "save"])
+            self.assertEqual(self.slow.steps, ["go away", "save"])
             self.clock.advance(2)
-            self.assertEqual(self.sockets.steps, ["go away", "save", "close"])
+            self.assertEqual(self.slow.steps, ["go away", "save", "close"])
             self.assertNoResult(ended)
             self.clock.advance(1)
         self.successResultOf(ended)
-        self.assertEqual([event["seconds"] for event in logs], [7, 2, 1])
+        self.assertEqual([round(event["seconds"]) for event in logs], [7, 2, 1])
+
+    def test_timeLeft(self) -> None:
+        """
+        Storing has the time that those who left did not need: it goes on for
+        C{repairWindow} seconds where others may overwrite what is stored.
+        """
+        self.start()
+        with capturedLogs() as logs:
+            self.service.stopService()
+            self.slow.gone.callback(None)
+            self.clock.advance(1)
+            self.clock.advance(7.9)
+            self.assertEqual(self.slow.steps, ["go away", "save"])
+            self.slow.saved.callback(None)
+            self.slow.closed.callback(None)
+        self.assertEqual(logs, [])
 
     def test_failures(self) -> None:
         """
@@ -205,9 +241,9 @@ class ServiceTests(SynchronousTestCase):
         """
         self.start()
         ended = self.service.stopService()
-        self.sockets.gone.errback(ZeroDivisionError())
-        self.sockets.saved.errback(ZeroDivisionError())
-        self.sockets.closed.errback(ZeroDivisionError())
+        self.slow.gone.errback(ZeroDivisionError())
+        self.slow.saved.errback(ZeroDivisionError())
+        self.slow.closed.errback(ZeroDivisionError())
         self.successResultOf(ended)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 

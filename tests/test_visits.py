@@ -107,7 +107,7 @@ class VisitTests(SynchronousTestCase):
         """
         Nobody is waited for.
         """
-        self.successResultOf(self.site.empty())
+        self.successResultOf(self.site.goAway())
 
     def test_gone(self) -> None:
         """
@@ -125,7 +125,7 @@ class VisitTests(SynchronousTestCase):
         moment.
         """
         wires = [self.connect(), self.connect(b"GET /fast HTTP/1.1\r\n\r\n")]
-        emptied = self.site.empty()
+        emptied = self.site.goAway()
         self.advance(IDLE - 0.1, *wires)
         self.assertNoResult(emptied)
         self.assertEqual([wire.disconnecting for wire in wires], [False] * 2)
@@ -139,7 +139,7 @@ class VisitTests(SynchronousTestCase):
         """
         slow = self.connect(b"GET /slow HTTP/1.1\r\n\r\n")
         begun = self.connect(b"GET /fast HTTP/1.1\r\nHost: ")
-        emptied = self.site.empty()
+        emptied = self.site.goAway()
         self.advance(IDLE + 5, slow, begun)
         self.assertNoResult(emptied)
         self.say(begun, b"localhost\r\n\r\n")
@@ -159,7 +159,7 @@ class VisitTests(SynchronousTestCase):
         visit any more, and nothing is kept of it.
         """
         wire = self.connect(HANDSHAKE[:40])
-        emptied = self.site.empty()
+        emptied = self.site.goAway()
         self.advance(1, wire)
         self.assertNoResult(emptied)
         self.say(wire, HANDSHAKE[40:])
@@ -175,7 +175,7 @@ class VisitTests(SynchronousTestCase):
         """
         self.patch(_Protocol, "welcome", Deferred())
         wire = self.connect(HANDSHAKE)
-        emptied = self.site.empty()
+        emptied = self.site.goAway()
         self.advance(IDLE + 1, wire)
         self.assertNoResult(emptied)
         self.assertFalse(wire.disconnecting)
@@ -191,7 +191,7 @@ class VisitTests(SynchronousTestCase):
         """
         self.patch(_Protocol, "welcome", Deferred())
         wire = self.connect(HANDSHAKE)
-        emptied = self.site.empty()
+        emptied = self.site.goAway()
         self.assertNoResult(emptied)
         wire.loseConnection()
         self.settle(wire)

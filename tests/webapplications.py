@@ -207,6 +207,23 @@ async def sharesSessions(
     assert await scene.session() == {}
 
 
+async def changesID(scene: Scene) -> None:
+    """
+    Log somebody else in as C{docs} say, with a new id: the sockets of the old
+    one are closed, and it opens nothing any more.
+    """
+    pages = scene.pages
+    await pages.post("/login?ann")
+    socket, old = await scene.connect(), dict(pages.cookies)
+    assert await socket.ask(["get", "user"]) == "ann"
+    assert (await pages.post("/renew?bob")).value["user"] == "bob"
+    assert await socket.closes() == (4401, "session-destroyed")
+    assert pages.cookies != old
+    assert await (await scene.connect()).ask(["get", "user"]) == "bob"
+    pages.cookies = old
+    assert await isRefused(scene)
+
+
 async def isRefused(scene: Scene) -> bool:
     """
     Whether the cookies that the browser has open no session here.

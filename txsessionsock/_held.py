@@ -28,7 +28,7 @@ from .interfaces import (
 )
 
 
-__all__ = ["HeldChannel", "Refusal", "isHTTP2"]
+__all__ = ["ENDING", "HeldChannel", "Refusal", "isHTTP2"]
 
 
 def isHTTP2(request: Request) -> bool:
@@ -86,6 +86,13 @@ class Refusal:
         if self.retryAfter is not None:
             yield b"Retry-After", b"%d" % (self.retryAfter,)
 
+
+ENDING = Refusal(
+    503, b"This server is about to end. Please try again in a moment.\n", retryAfter=5
+)
+"""
+For those who come when sessions are stored for the last time.
+"""
 
 _OUTAGE = Refusal(
     503,

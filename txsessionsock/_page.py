@@ -115,6 +115,7 @@ class Page:
         sentID: SessionID | None,
         hasCookie: bool,
         isSecure: bool,
+        gone: Callable[[], None],
     ) -> None:
         """
         @param sentID: The id of the session that the browser has.
@@ -123,6 +124,8 @@ class Page:
             valid or not.
 
         @param isSecure: Whether the browser talks https.
+
+        @param gone: Called when the answer is out, or the client left.
         """
         self.manager = manager
         self._session = session
@@ -130,6 +133,7 @@ class Page:
         self._sentID = sentID
         self._hasCookie = hasCookie
         self._isSecure = isSecure
+        self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
         self._isInside = False
@@ -273,6 +277,7 @@ class Page:
         The answer is out.
         """
         self._isGone = True
+        self._gone()
         self._tell()
         self._release()
 
@@ -283,6 +288,7 @@ class Page:
         changes is stored.
         """
         self._isGone = True
+        self._gone()
         self.leave()
         self._tell()
         self._lookAfter()

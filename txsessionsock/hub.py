@@ -154,6 +154,7 @@ class Hub:
         self._bus.handle(self._obey)
         sockets.hub = self
         sockets.manager.watch(self._changed)
+        sockets.manager.closeAtEnd(self.close)
         for client in sockets:
             if client.session is not None and client.isOpen:
                 self.opened(client)

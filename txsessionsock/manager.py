@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from secrets import token_urlsafe
-from typing import Literal
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred, DeferredList, fail
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._backend import Backend
+from ._ending import Ending, Guest
 from ._live import Live
 from ._moving import move
 from ._reactor import clockOf
@@ -67,7 +68,8 @@ class SessionManager:
         repairWindow: float = 5.0,
     ) -> None:
         """
-        @param store: Where sessions are.  A store object serves one manager.
+        @param store: Where sessions are.  A store object serves one manager,
+            whose L{end} closes it, if it has a C{close}.
 
         @param framework: What their bytes mean.
 
@@ -131,6 +133,10 @@ class SessionManager:
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
         self._watchers: list[Callable[[Session], object]] = []
+        self._ending = Ending(self.reactor, self.stop)
+        closeStore = getattr(store, "close", None)
+        if closeStore is not None:
+            self._ending.close(closeStore)
 
     @property
     def reactor(self) -> IReactorTime:
@@ -255,6 +261,63 @@ class SessionManager:
         """
         document = self._live(session).record.document
         return self.framework.cookieLifetime(document, self._backend.now())
+
+    def join(self, guest: Guest) -> None:
+        """
+        Have clients leave, before the process ends, and before L{stop}.
+        """
+        self._ending.join(guest)
+
+    def closeAtEnd(self, close: Callable[[], object]) -> None:
+        """
+        Have something closed when all is stored, before the process ends.
+
+        @param close: May return a L{Deferred}.
+        """
+        self._ending.close(close)
+
+    def endWith(self, reactor: Any, *listening: Any, drain: float = 10.0) -> None:
+        """
+        End well when the reactor stops, on C{SIGTERM} or for another reason:
+        see L{end}.  A second C{SIGTERM} or C{SIGINT} ends the process at once.
+
+        @param reactor: Which runs the program.
+
+        @param listening: What listens no more then: ports, or the L{Deferred}s
+            that the C{listen} of endpoints returns.
+
+        @param drain: How many seconds it may take.
+
+        @raise TypeError: One of these is something else.
+
+        @raise ValueError: That is no number of seconds.
+
+        @raise SessionError: It was said before, or the reactor has stopped.
+        """
+        self._ending.beginWith(reactor, drain, listening)
+
+    def end(self, *listening: IListeningPort, drain: float = 10.0) -> Deferred[None]:
+        """
+        End well: listen no more, close every socket with 1001, answer the
+        pages that are under way, store every session, and close the hubs and
+        the store.
+
+        @param listening: What listens no more.
+
+        @param drain: How many seconds it may take.
+
+        @return: A L{Deferred} that fires when that is done, or the time is up.
+
+        @raise ValueError: That is no number of seconds.
+        """
+        return self._ending.begin(drain, listening)
+
+    @property
+    def isStopping(self) -> bool:
+        """
+        Whether everything is stored for the last time.
+        """
+        return self._isStopping
 
     def stop(self) -> Deferred[None]:
         """

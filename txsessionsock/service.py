@@ -5,16 +5,16 @@ The server that C{twistd sessionsock} runs, as a service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from signal import SIGHUP
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from ._ending import endAtOnceWhenAskedAgain
 from ._twistd.listening import CannotListen, listen
 from ._twistd.signals import endsWithTerminal, onSignals, report
 from ._twistd.visits import VisitedSite
@@ -54,15 +54,12 @@ class SessionSockService(Service):
         sockets: SessionSockets,
         *,
         drain: float = 10.0,
-        closeStore: Callable[[], Deferred[None]] | None = None,
         reactor: Any = None,
     ) -> None:
         """
         @param endpoints: Where to listen, and how the user called it.
 
         @param drain: How many seconds closing and storing may take together.
-
-        @param closeStore: Called at the very end.
 
         @param reactor: Which has the signals of this process; unless given,
             they are left as they are.
@@ -71,9 +68,9 @@ class SessionSockService(Service):
         self._endpoints = endpoints
         self._sockets = sockets
         self._drain = drain
-        self._closeStore = closeStore
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
+        self._manager.join(site)
 
     @property
     def _manager(self) -> SessionManager:
@@ -102,45 +99,6 @@ class SessionSockService(Service):
     def _hungUp(self) -> None:
         _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")
 
-    async def _end(self) -> None:
-        listening, self._ports = self._ports, []
-        for port in listening:
-            await maybeDeferred(port.stopListening)
-        # Sockets that do not answer are cut, but their sessions are stored.
-        await self._within(0.7, Deferred.fromCoroutine(self._everyoneLeaves()))
-        await self._within(0.2, self._manager.stop())
-        if self._closeStore is not None:
-            await self._within(0.1, self._closeStore())
-
-    async def _everyoneLeaves(self) -> None:
-        leaving = self._sockets.goAway()
-        # Who was accepted and has no socket yet gets one, and its 1001.
-        await self._site.empty()
-        await leaving
-        if len(self._sockets):
-            await self._sockets.goAway()
-
-    async def _within(self, share: float, work: Deferred[None]) -> None:
-        """
-        Wait for something, for a share of the time there is.
-        """
-
-        def ended(result: object) -> None:
-            if isinstance(result, Failure):
-                _log.failure("did not end well", result)
-
-        waiting: Deferred[object] = Deferred()
-        work.addBoth(ended).addBoth(waiting.callback)
-        seconds = share * self._drain
-        try:
-            await waiting.addTimeout(seconds, self._manager.reactor)
-        except TimeoutError:
-            _log.warn(
-                "gave up after {seconds:g} s, with {count} sockets left",
-                seconds=seconds,
-                count=len(self._sockets),
-            )
-
     def stopService(self) -> Deferred[None]:
         """
         End: no new connections, sockets closed, sessions stored.
@@ -148,4 +106,7 @@ class SessionSockService(Service):
         @return: A L{Deferred} that fires when that is done, or the time is up.
         """
         super().stopService()
-        return Deferred.fromCoroutine(self._end())
+        if self._reactor is not None:
+            endAtOnceWhenAskedAgain(self._reactor)
+        listening, self._ports = self._ports, []
+        return self._manager.end(*listening, drain=self._drain)

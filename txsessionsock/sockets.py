@@ -191,6 +191,8 @@ class SessionSockets:
     @ivar credentials: The ways to name a session, the first found wins.
     """
 
+    kind = "sockets"
+
     def __init__(
         self,
         manager: SessionManager,
@@ -214,6 +216,7 @@ class SessionSockets:
         self._hub: Hub | None = None
         self._allGone: list[Deferred[None]] = []
         self._isGoingAway = False
+        manager.join(self)
 
     def __len__(self) -> int:
         """

@@ -13,15 +13,13 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
 from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
-from ._twistd.listening import Adopting, Sharing
+from ._twistd.listening import Adopting, Sharing, endpointAt
 from ._twistd.options import CACHE, SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
 from ._twistd.site import joined, rootFor
@@ -115,11 +113,11 @@ def _parts(
     )
     store: ISessionStore
     if ISignedCookies.providedBy(framework):
-        store, closeStore = CookieStore(framework, reactor), None
+        store = CookieStore(framework, reactor)
     elif isTable(options):
-        store, closeStore = tableStoreAt(options, framework, reactor)
+        store = tableStoreAt(options, framework, reactor)
     else:
-        store, closeStore = storeAt(options["store"], reactor, elsewhere(options))
+        store = storeAt(options["store"], reactor, elsewhere(options))
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
@@ -133,7 +131,6 @@ def _parts(
         ],
         "sockets": sockets,
         "drain": options["drain"],
-        "closeStore": closeStore,
         "protocol": protocol,
     }
 
@@ -146,23 +143,13 @@ def _withHub(
     parent of workers.
     """
     place = options["cache"] or options["store"]
-    hub = joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
-
-    async def close() -> None:
-        await hub.close()
-        if parts["closeStore"] is not None:
-            await parts["closeStore"]()
-
-    def closeAll() -> Deferred[None]:
-        return Deferred.fromCoroutine(close())
-
-    own = {name: part for name, part in parts.items() if name != "protocol"}
-    return {**own, "closeStore": closeAll}
+    joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
+    return {name: part for name, part in parts.items() if name != "protocol"}
 
 
 def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:
     try:
-        return IStreamServerEndpoint(serverFromString(listener, description))
+        return endpointAt(description, listener)
     except Exception as error:  # Each kind of endpoint has errors of its own.
         refuse(
             f"--listen {description}: {error}; right is tcp:8080 or"

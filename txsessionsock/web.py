@@ -19,6 +19,7 @@ its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import Interface, implementer
 
 from ._factory import SessionedFactory
-from ._held import HeldChannel, Refusal, isHTTP2
+from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
+from ._underway import UnderWay
 from .cookies import cookieNamed
 from .interfaces import (
     InvalidCredential,
@@ -131,6 +133,8 @@ class SessionedResource:
         self._resource = resource
         self._manager = manager
         self._trustProxy = trustProxy
+        self._underWay = UnderWay(manager.reactor)
+        manager.join(self._underWay)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         """
@@ -147,10 +151,14 @@ class SessionedResource:
         isNested = outer is not None and outer.page.manager is self._manager
         if isNested or _isHandshake(request):
             return self._find(request).render(request)
+        if self._manager.isStopping:
+            self._answer(request, ENDING)
+            return NOT_DONE_YET
+        over = self._underWay.begin(request)
         left = request.notifyFinish()
-        serving = Deferred.fromCoroutine(self._serve(request))
+        serving = Deferred.fromCoroutine(self._serve(request, over))
         left.addErrback(lambda _: serving.cancel())
-        serving.addErrback(self._failed, request)
+        serving.addErrback(self._failed, request, over)
         return NOT_DONE_YET
 
     def _find(self, request: Request) -> Any:
@@ -161,7 +169,7 @@ class SessionedResource:
             request._encoder = encoder or request._encoder
         return resource
 
-    async def _serve(self, request: Request) -> None:
+    async def _serve(self, request: Request, over: Callable[[], None]) -> None:
         holder = PageHolder()
         framework = self._manager.framework
         headers = request.requestHeaders.getRawHeaders(b"cookie", [])
@@ -174,6 +182,7 @@ class SessionedResource:
             session, sentID = await self._open(cookie, holder)
         except SessionError:
             self._refuse(request, Failure())
+            over()
             return
         page = Page(
             self._manager,
@@ -182,6 +191,7 @@ class SessionedResource:
             sentID=sentID,
             hasCookie=cookie is not None,
             isSecure=self._isSecure(request),
+            gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
         held = HeldChannel(request, page, self._manager.reactor)
@@ -219,13 +229,19 @@ class SessionedResource:
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)
         refusal.report(self._log, failure)
+        self._answer(request, refusal)
+
+    def _answer(self, request: Request, refusal: Refusal) -> None:
         request.setResponseCode(refusal.code)
         for name, value in refusal.headers():
             request.setHeader(name, value)
         request.write(refusal.body)
         request.finish()
 
-    def _failed(self, failure: Failure, request: Request) -> None:
+    def _failed(
+        self, failure: Failure, request: Request, over: Callable[[], None]
+    ) -> None:
+        over()
         if not failure.check(CancelledError):
             self._log.failure("a request could not be served", failure)
             request.loseConnection()

@@ -10,12 +10,14 @@ without workers.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -27,12 +29,18 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 
-__all__ = ["Adopting", "CannotListen", "Sharing", "listen"]
+__all__ = ["Adopting", "CannotListen", "Sharing", "endpointAt", "listen"]
 
 _BACKLOG = 1024
 """
-How many connections wait for a worker while it is replaced; Twisted's default
-is 50.
+How many connections wait while this process is busy, or a worker is replaced.
+Twisted's default is 50; whoever finds no place tries again after a second, after
+two more, and so on.
+"""
+
+_QUEUES = re.compile(r"((?:haproxy:)?(?:tcp6?|ssl|tls|unix):)(.*)", re.DOTALL)
+"""
+The kinds of endpoint that have a C{backlog}.
 """
 
 _log = Logger()
@@ -42,6 +50,23 @@ class CannotListen(Exception):
     """
     An endpoint cannot be listened at; the message says which, and why.
     """
+
+
+def endpointAt(description: str, reactor: Any) -> IStreamServerEndpoint:
+    """
+    @return: What a description means, with our backlog unless it has another.
+    """
+    queue = _QUEUES.fullmatch(description)
+    if queue is not None:
+        # What comes later wins.  One without a name clashes.
+        kind, rest = queue.groups()
+        with suppress(TypeError):
+            return _fromString(reactor, f"{kind}backlog={_BACKLOG}:{rest}")
+    return _fromString(reactor, description)
+
+
+def _fromString(reactor: Any, description: str) -> IStreamServerEndpoint:
+    return IStreamServerEndpoint(serverFromString(reactor, description))
 
 
 def listen(
@@ -100,7 +125,7 @@ class Sharing:
             # instance, too.
             bind(port, shared=False, backlog=backlog).close()
         for _ in range(self._count):
-            made.append(bind(port, shared=True, backlog=max(backlog, _BACKLOG)))
+            made.append(bind(port, shared=True, backlog=backlog))
             port = made[0].getsockname()[1]
         self.sockets.append(made)
         _log.info("Site starting on {port}", port=port)

@@ -6,11 +6,8 @@ What C{--store} names: the store, and the way to others that use it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from twisted.internet.defer import Deferred
 
 from txsessionsock.interfaces import IBus, ISessionStore, SessionError, StoreError
 from txsessionsock.stores._sqliteopen import openFile
@@ -20,12 +17,7 @@ from txsessionsock.stores.sqlite import SQLiteStore
 from .options import refuse
 
 
-__all__ = ["Opened", "busAt", "isShared", "redisAt", "storeAt"]
-
-Opened = tuple[ISessionStore, Callable[[], Deferred[None]] | None]
-"""
-A store, and what closes it, if that is necessary.
-"""
+__all__ = ["busAt", "isShared", "redisAt", "storeAt"]
 
 _REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel")
 
@@ -42,7 +34,7 @@ def isShared(place: str) -> bool:
     return not place.startswith("memory:")
 
 
-def storeAt(place: str, reactor: Any, hint: str = "") -> Opened:
+def storeAt(place: str, reactor: Any, hint: str = "") -> ISessionStore:
     """
     @param hint: What else might be meant, if a file is not ours.
 
@@ -50,7 +42,7 @@ def storeAt(place: str, reactor: Any, hint: str = "") -> Opened:
     """
     kind, colon, where = place.partition(":")
     if kind == "memory" and colon and not where:
-        return MemoryStore(reactor), None
+        return MemoryStore(reactor)
     if kind == "sqlite" and where:
         return _sqlite(where, reactor, hint)
     if kind.lower() in _REDIS and colon:
@@ -58,7 +50,7 @@ def storeAt(place: str, reactor: Any, hint: str = "") -> Opened:
     refuse(f"--store is {_RIGHT}, not {_shown(place)}")
 
 
-def _sqlite(where: str, reactor: Any, hint: str) -> Opened:
+def _sqlite(where: str, reactor: Any, hint: str) -> ISessionStore:
     directory = Path(where).absolute().parent
     if not directory.is_dir():
         refuse(f"--store sqlite:{where}: there is no directory {directory}")
@@ -69,7 +61,7 @@ def _sqlite(where: str, reactor: Any, hint: str) -> Opened:
             _checkFile(where)
     except (ValueError, SessionError) as error:
         refuse(f"--store: {error}{hint}")
-    return store, store.close
+    return store
 
 
 def _checkFile(where: str) -> None:
@@ -79,7 +71,7 @@ def _checkFile(where: str) -> None:
         raise StoreError(f"{where}: {error}") from error
 
 
-def redisAt(place: str, reactor: Any, option: str = "--store") -> Opened:
+def redisAt(place: str, reactor: Any, option: str = "--store") -> ISessionStore:
     """
     @param option: Which option names the place.
 
@@ -97,7 +89,7 @@ def redisAt(place: str, reactor: Any, option: str = "--store") -> Opened:
         store = RedisStore(place, reactor)
     except (ValueError, SessionError) as error:
         refuse(f"{option}: {error}")
-    return store, store.close
+    return store
 
 
 def busAt(place: str, reactor: Any) -> IBus | None:

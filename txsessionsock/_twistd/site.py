@@ -32,7 +32,7 @@ __all__ = ["attempt", "joined", "rootFor"]
 _T = TypeVar("_T")
 
 
-def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> Hub:
+def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> None:
     """
     Have the sockets found by others, by what their protocol says.
 
@@ -41,7 +41,6 @@ def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> 
     hub = Hub(sockets, bus)
     for name, f in getattr(protocol, "indexes", {}).items():
         attempt("protocol", hub.index, name, f)
-    return hub
 
 
 def rootFor(

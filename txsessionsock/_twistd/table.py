@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from txsessionsock.interfaces import SessionError, StoreUnavailable
+from txsessionsock.interfaces import ISessionStore, SessionError, StoreUnavailable
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -24,7 +24,7 @@ from txsessionsock.stores.sql import (
 )
 
 from .options import Options, refuse
-from .place import Opened, redisAt
+from .place import redisAt
 
 
 __all__ = ["isTable", "settingsFor", "tableStoreAt"]
@@ -62,7 +62,7 @@ def settingsFor(options: Options) -> list[str]:
     return ["prefix=", *given] if isBare else given
 
 
-def tableStoreAt(options: Options, framework: Any, reactor: Any) -> Opened:
+def tableStoreAt(options: Options, framework: Any, reactor: Any) -> ISessionStore:
     """
     @raise SystemExit: There cannot be a store; with one line that says why.
     """
@@ -84,9 +84,9 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> Opened:
             f" ({options['framework']}) has made its table, or --table NAME"
         )
     if options["cache"]:
-        cache, _ = redisAt(options["cache"], reactor, "--cache")
+        cache = redisAt(options["cache"], reactor, "--cache")
         store = CachedStore(store, cache, framework.cacheKey, reactor)
-    return store, store.close
+    return store
 
 
 def _check(place: str, table: Table, isServer: bool) -> None:

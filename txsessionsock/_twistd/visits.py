@@ -35,6 +35,8 @@ class VisitedSite(Site):
     A site that knows who is connected and has no socket yet.
     """
 
+    kind = "requests"
+
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
         self._clock = reactor
@@ -79,7 +81,7 @@ class VisitedSite(Site):
         protocol.is_open.addBoth(done)
         protocol.is_closed.addBoth(done)
 
-    def empty(self) -> Deferred[None]:
+    def goAway(self) -> Deferred[None]:
         """
         Wait until all are served or have become sockets, and see that they go:
         at once when their request is answered, after L{IDLE} seconds when

@@ -43,7 +43,9 @@ async def add(request):
 
 @routes.post("/login")
 async def login(request):
+    old = await get_session(request)
     session = await new_session(request)
+    await redis.delete(f"AIOHTTP_SESSION_{old.identity}")
     session["user"] = (await request.json())["name"]
     return shown(session)
 

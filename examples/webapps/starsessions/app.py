@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starsessions import (
     SessionAutoloadMiddleware,
     SessionMiddleware,
+    get_session_handler,
     regenerate_session_id,
 )
 from starsessions.stores.redis import RedisStore
@@ -45,6 +46,7 @@ async def add(request):
 
 
 async def login(request):
+    await get_session_handler(request).destroy()
     regenerate_session_id(request)
     request.session["user"] = (await request.json())["name"]
     return await show(request)

@@ -7,12 +7,13 @@ import sys
 import warnings
 
 from aiohttp import web
-from aiohttp_session import get_session, setup
+from aiohttp_session import get_session, new_session, setup
 from aiohttp_session.redis_storage import RedisStorage
 from redis.asyncio import Redis
 
 
 kind, redisPort = sys.argv[1:]
+redis = Redis(port=int(redisPort))
 warnings.simplefilter("ignore")
 
 
@@ -54,6 +55,14 @@ async def login(request):
     return web.json_response(dict(session))
 
 
+async def renew(request):
+    old = await get_session(request)
+    session = await new_session(request)
+    await redis.delete(f"AIOHTTP_SESSION_{old.identity}")
+    session["user"] = request.query_string
+    return web.json_response(dict(session))
+
+
 async def logout(request):
     session = await get_session(request)
     session.invalidate()
@@ -62,11 +71,10 @@ async def logout(request):
 
 async def main():
     app = web.Application()
-    redis = Redis(port=int(redisPort))
     setup(app, RedisStorage(redis, max_age=600 if kind == "aging" else None))
     app.router.add_get("/session", show)
     app.router.add_get("/slow", slow)
-    for handler in add, mark, slow, delete, login, logout:
+    for handler in add, mark, slow, delete, login, renew, logout:
         app.router.add_post(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -79,6 +79,12 @@ def login():
     return dict(session)
 
 
+@app.post("/renew")
+def renew():
+    app.session_interface.regenerate(session)
+    return login()
+
+
 @app.post("/logout")
 def logout():
     session.clear()

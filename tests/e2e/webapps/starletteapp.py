@@ -14,7 +14,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware as CookieMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starsessions import SessionAutoloadMiddleware, SessionMiddleware
+from starsessions import (
+    SessionAutoloadMiddleware,
+    SessionMiddleware,
+    get_session_handler,
+    regenerate_session_id,
+)
 from starsessions.stores.redis import RedisStore
 
 
@@ -54,6 +59,12 @@ async def login(request):
     return JSONResponse(dict(request.session))
 
 
+async def renew(request):
+    await get_session_handler(request).destroy()
+    regenerate_session_id(request)
+    return await login(request)
+
+
 async def logout(request):
     request.session.clear()
     return JSONResponse({})
@@ -80,6 +91,7 @@ app = Starlette(
         Route("/slow", slow, methods=["GET", "POST"]),
         Route("/delete", delete, methods=["POST"]),
         Route("/login", login, methods=["POST"]),
+        Route("/renew", renew, methods=["POST"]),
         Route("/logout", logout, methods=["POST"]),
     ],
     middleware=middleware,
