@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 from io import StringIO
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,7 +99,7 @@ class SlowManager(SessionManager):
         self.slowStore = store
         super().__init__(store, *more)
 
-    def stop(self) -> Deferred[None]:
+    def stop(self, drain: float = inf) -> Deferred[None]:
         return self.slow.step("save")
 
 

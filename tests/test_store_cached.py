@@ -418,5 +418,7 @@ class ManagerTests(_Case, SynchronousTestCase):
         calls = [call for call, _ in rows.calls if call == "replace"]
         self.assertEqual(len(calls), 1)
         self.successResultOf(manager.release(session, holder))
-        self.successResultOf(manager.stop())
+        stopped = manager.stop()
+        self.clock.pump([1.0] * 6)
+        self.successResultOf(stopped)
         self.successResultOf(store.close())

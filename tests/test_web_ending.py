@@ -96,7 +96,11 @@ class EndingTests(WebTestCase):
         """
         cookie, _ = self.login()
         saving: Deferred[None] = Deferred()
-        self.patch(self.world.manager._backend, "rest", lambda: saving)
+
+        async def storing(end: float) -> None:
+            await saving
+
+        self.patch(self.world.manager, "_stop", storing)
         ended = self.world.manager.end()
         self.assertNoResult(ended)
         calls = len(self.world.store.calls)

@@ -36,6 +36,11 @@ By when clients have to be gone and sessions stored, as shares of the time
 there is.  What the clients leave is for storing.
 """
 
+_GUARDING = 0.95
+"""
+For which share of that sessions are guarded that are stored.
+"""
+
 _log = Logger()
 
 
@@ -68,10 +73,11 @@ class Ending:
     """
 
     def __init__(
-        self, clock: IReactorTime, storeAll: Callable[[], Deferred[None]]
+        self, clock: IReactorTime, storeAll: Callable[[float], Deferred[None]]
     ) -> None:
         """
-        @param storeAll: Stores all sessions.
+        @param storeAll: Stores all sessions, and guards them for some seconds at
+            most.
         """
         self._clock = clock
         self._storeAll = storeAll
@@ -160,15 +166,18 @@ class Ending:
     async def _end(self, drain: float, listening: Iterable[IListeningPort]) -> None:
         began = self._clock.seconds()
 
+        def left(share: float) -> float:
+            return max(began + share * drain - self._clock.seconds(), 0.0)
+
         async def until(share: float, work: Deferred[Any], what: str) -> None:
-            left = began + share * drain - self._clock.seconds()
-            await self._within(max(left, 0.0), work, what)
+            await self._within(left(share), work, what)
 
         # All hear of it at once: who comes from now on is refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
         await until(_LEAVING, leaving, "waiting for clients to leave")
-        await until(_STORING, maybeDeferred(self._storeAll), "storing sessions")
+        storing = maybeDeferred(self._storeAll, _GUARDING * left(_STORING))
+        await until(_STORING, storing, "storing sessions")
         closing = [maybeDeferred(close) for close in self._closes]
         await until(1.0, _all([*ports, *closing]), "closing the store")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from math import inf
 from secrets import token_urlsafe
 from typing import Any, Literal
 
@@ -126,6 +127,7 @@ class SessionManager:
             lost=self._lost,
             isNews=self._isNews,
         )
+        self._isStopping = False
         self._isOver = False
         self._warnings: set[str] = set()
         self._lives: dict[SessionID, Live] = {}
@@ -319,23 +321,26 @@ class SessionManager:
         """
         return self._isStopping
 
-    def stop(self) -> Deferred[None]:
+    def stop(self, drain: float = inf) -> Deferred[None]:
         """
-        Store everything, before the process ends, and stay until nobody can
-        overwrite it any more.
+        Store everything, before the process ends, and guard it until
+        C{repairWindow} is over.
+
+        @param drain: For how many seconds to guard it at most, in all.
 
         @return: A L{Deferred} that fires when everything is stored or failed,
-            and C{repairWindow} is over for what was stored lately.
+            and nothing is guarded any more.
         """
-        return Deferred.fromCoroutine(self._stop())
+        self._isStopping = True
+        return Deferred.fromCoroutine(self._stop(self._backend.now() + drain))
 
-    async def _stop(self) -> None:
+    async def _stop(self, end: float) -> None:
         lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
         await DeferredList(
             [live.saving.now().addErrback(self._notSaved, live) for live in lives]
         )
         now = self._backend.now
-        end = now() + self._settings.repairWindow
+        end = min(end, now() + self._settings.repairWindow)
         while (until := min(end, self._guardedUntil())) > now():
             await self._backend.sleep(until - now())
         self._isOver = True
