@@ -134,7 +134,7 @@ class Silence:
         return {
             node
             for node in version.writers
-            if node != self._node and version.stamps[node][2] > numberOf(stamps, node)
+            if node != self._node and version.stamps[node].own > numberOf(stamps, node)
         }
 
     def superseded(self, path: Path) -> None:
@@ -148,8 +148,8 @@ class Silence:
         Whether nodes have still not seen to what is missing.
         """
         return any(
-            own > numberOf(stamps, node)
-            for node, (_, _, own) in self._stamps.items()
+            stamp.own > numberOf(stamps, node)
+            for node, stamp in self._stamps.items()
             if node != self._node
         )
 
