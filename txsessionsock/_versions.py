@@ -54,7 +54,7 @@ class Version:
     weight: int = 0
     replaced: float = 0.0
     writers: frozenset[str] = frozenset()
-    places: Mapping[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+    places: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)

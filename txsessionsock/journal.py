@@ -245,7 +245,7 @@ class Journal:
         self._branch: Version | None = None
         self._branchedAt = 0.0
         self._stamps: Stamps = {}
-        self._silence: Silence | None = None
+        self._silence = Silence(self._name, same, window)
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
 
@@ -290,7 +290,12 @@ class Journal:
             self._accept(self._branch, now)
         self._lastBare = write.stamps[self._node].bare
         data, latest = write.after, self._latest.data or {}
-        self._accept(Version(write.stamps, data, weigh(data, latest)), now)
+        version = Version(write.stamps, data, weigh(data, latest))
+        self._accept(version, now)
+        # Also what is as the branch had it, which may have been overwritten.
+        for path in differences(write.before, data, self._same):
+            was, value = valueAt(write.before, path), valueAt(data, path)
+            version.places.setdefault(path, (was, value))
 
     def _remember(self, write: Write, now: float) -> None:
         before, same = write.before, self._same
@@ -302,11 +307,10 @@ class Journal:
             made |= differences(write.collected, write.after, same)
         if not (assigned or counted or write.functions):
             return
-        if self._silence is not None:
-            for path, value in assigned.items():
-                # What was appended to a list can still be.
-                if type(value) is not list:
-                    self._silence.superseded(path)
+        for path, value in assigned.items():
+            # What was appended to a list can still be.
+            if type(value) is not list:
+                self._silence.superseded(path)
         functions = list(write.functions)
         entry = _Entry(write.number, now, now, assigned, made, dict(counted), functions)
         for path in assigned:
@@ -375,7 +379,8 @@ class Journal:
         self._entries.clear()
         self._assigners.clear()
         self._makers.clear()
-        self._branch = self._silence = None
+        self._branch = None
+        self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
         self._isStamped = bool(stamps)
         self._stamps = stamps
@@ -394,8 +399,7 @@ class Journal:
         while len(self._versions) > _MOST:
             self._memory.forget(self._versions.popleft())
         self._take(version.stamps, now)
-        if self._silence and not self._silence.areMissing(version.stamps):
-            self._silence = None
+        self._silence.stored(version.stamps, now)
 
     def _attribute(self, version: Version, before: Version) -> None:
         """
@@ -640,16 +644,14 @@ class Journal:
         """
         See whether other nodes' writes are missing in a branch.
         """
-        since = now if self._silence is None else self._silence.since
-        silence = Silence(self._name, self._same, since, self._window)
         twins, later = self._descent(branch.stamps)
-        wasSeen, isCounted = self._wasSeen, self._isCounted
+        silence, wasSeen, isCounted = self._silence, self._wasSeen, self._isCounted
         silence.find(branch, later, wasSeen, isCounted, isAll=bool(twins))
         for entry in self._entries:
             for path, value in entry.assigned.items():
                 if self._same(valueAt(self._latest.data, path), value):
                     silence.superseded(path)
-        self._silence = silence if silence.areMissing(joined) else None
+        silence.stored(joined, now)
 
     def _isCounted(self, path: Path) -> bool:
         return any(path in entry.made for entry in self._entries)
@@ -659,7 +661,7 @@ class Journal:
         @return: When a node will have been silent for too long, in seconds since
             the epoch; L{None} if none is.
         """
-        return None if self._silence is None else self._silence.due
+        return self._silence.due()
 
     def takenOver(self, now: float) -> dict[str, Any] | None:
         """
@@ -667,16 +669,13 @@ class Journal:
 
         @return: What should be stored; L{None} if that is that.
         """
-        silence, latest = self._silence, self._latest
-        if silence is None or now < silence.due:
+        if self._branch is not None:
+            # What is stored is not known until it is repaired.
             return None
-        found = silence.takenOver(latest, now)
+        found = self._silence.takenOver(self._latest, now)
         if found is None:
             return None
         data, stamps = found
-        if data is latest.data:
-            self._silence = None
-            return None
         self._take(stamps, now)
         return data
 
