@@ -547,8 +547,30 @@ class NodesTests(SynchronousTestCase):
         self.two.write(x=4, list=[1, 2, 3, 4])
         for nodes in (self.one, self.two), (self.two, self.one):
             self.ends(deepcopy(copy), *nodes, h=1)
+            self.place.data["list"].sort()
             expected = {"user": "ada", "x": 4, "list": [1, 2, 3, 4], "h": 1}
             self.assertEqual(self.place.data, expected)
+
+    def test_appended(self) -> None:
+        """
+        What was appended is appended again, to whatever somebody else made of
+        the list meanwhile, unless a node replaced it.
+        """
+        self.one.write(list=[1], cart={"figs": [1]}, gone=[1])
+        copy = self.foreign()
+        self.one.write(list=[1, 2], cart={"figs": [1, 2]}, gone=[1, 2])
+        self.two.write(gone=[])
+        self.one.repair()
+        self.place.stored = copy
+        self.two.write(list=[1, 3], cart={"figs": [1, 3]})
+        self.ends(self.foreign())
+        expected = {
+            "user": "ada",
+            "list": [1, 3, 2],
+            "cart": {"figs": [1, 3, 2]},
+            "gone": [],
+        }
+        self.assertEqual(self.place.data, expected)
 
     def test_deletedByNode(self) -> None:
         """
@@ -760,7 +782,7 @@ class NodesTests(SynchronousTestCase):
         """
         self.dies()
         self.one.repair()
-        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9]}
+        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9, 2]}
         self.assertEqual(self.place.data, expected)
         self.two.repair()
         self.assertIsNone(self.two.journal.silent())

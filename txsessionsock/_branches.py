@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ._merge import MISSING, Same
+from ._merge import MISSING, Same, isNumber
 
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Path",
     "Stamp",
     "Stamps",
+    "added",
     "covers",
     "differences",
     "graft",
@@ -160,3 +161,17 @@ def graft(
             raise Conflict
         grafted = put(grafted, path, value)
     return grafted
+
+
+def added(old: Any, new: Any, same: Same) -> Any:
+    """
+    @return: How much more a number is, or what was appended to a list; L{None}
+        for other changes.
+    """
+    if isNumber(new) and (old is MISSING or isNumber(old)):
+        return new - (0 if old is MISSING else old)
+    if type(new) is list and (old is MISSING or type(old) is list):
+        before = [] if old is MISSING else old
+        if len(new) >= len(before) and same(new[: len(before)], before):
+            return new[len(before) :]
+    return None

@@ -42,16 +42,16 @@ As after how many tries to wait at most: who changes it all the time does not
 wait either.
 """
 
-_SETTLED: Final = (0.05, 0.4)
+_SETTLED: Final = (0.02, 20)
 """
-For how many seconds nothing shall have been written, where the store tells
-what others do and where it does not: that is how long a node may take to put
-back what a web application overwrote, of which we may never have heard.
+Every how many seconds to look, and how often, whether another node puts back
+what a web application overwrote, of which this node may never have heard.
 """
 
-_SETTLING: Final = 0.5
+_SETTLING: Final = 1.0
 """
-For how many seconds to wait for that.
+For how many seconds to wait for nodes that wrote the session earlier, and may be
+there no more.
 """
 
 
@@ -90,29 +90,36 @@ async def _moved(live: Live, other: Live) -> None:
         if copied is None:
             return
         elapsed = live.backend.now() - begun
-        if elapsed < _SETTLING and not await _isSettled(live, copied):
-            continue
-        if await _isEnded(live, copied):
+        isSettled = await _isSettled(live, copied, isLate=elapsed > _SETTLING)
+        if isSettled and await _isEnded(live, copied):
             return
         if elapsed > _PATIENCE:
             raise StoreError("no new session id: others change the session")
+        if not isSettled:
+            continue
         tries += 1
         if tries > _AT_ONCE:
             await live.backend.sleep(backOff(min(tries - _AT_ONCE, _LONGEST)))
             await _read(live)
 
 
-async def _isSettled(live: Live, copied: Stored) -> bool:
+async def _isSettled(live: Live, copied: Stored, *, isLate: bool) -> bool:
     """
     Wait until no other node has to put back what somebody overwrote, and read
     what they did.
+
+    @return: Whether what was copied is all.
     """
-    if live.settings.node is None:
-        return True
-    await live.backend.sleep(_SETTLED[not live.backend.isWatchable])
-    await _read(live)
-    stored = live.record.stored
-    return stored is not None and stored.raw == copied.raw
+    interval, times = _SETTLED
+    for _ in range(times):
+        if live.record.journal.isHeard(isLate=isLate):
+            break
+        await live.backend.sleep(interval)
+        await _read(live)
+        stored = live.record.stored
+        if stored is None or stored.raw != copied.raw:
+            return False
+    return True
 
 
 async def _read(live: Live) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from ._branches import Path, Stamps, covers, numberOf, put, valueAt
+from ._branches import Path, Stamps, added, covers, numberOf, put, valueAt
 from ._merge import MISSING, Same, isNumber
 from ._versions import Version
 
@@ -131,10 +131,9 @@ class Silence:
                     lost = self._lost[path]
                     lost.value = new
                     isSure = len(version.writers) == 1
-                    step = _step(old, new, self._same) if isSure else None
+                    step = added(old, new, self._same) if isSure else None
                     for node in missing:
-                        added = lost.added.get(node, _NOTHING)
-                        lost.added[node] = _sum(added, step)
+                        lost.added[node] = _sum(lost.added.get(node, _NOTHING), step)
         for path, lost in before.items():
             # What was missing before is still missing.
             found = self._lost.setdefault(path, lost)
@@ -233,20 +232,6 @@ def _joined(one: Stamps, other: Stamps) -> Stamps:
         if stamp.number > numberOf(one, node)
     }
     return {**one, **newer} if newer else one
-
-
-def _step(old: Any, new: Any, same: Same) -> Any:
-    """
-    @return: How much more a number is, or what was appended to a list; L{None}
-        for other changes.
-    """
-    if isNumber(new) and (old is MISSING or isNumber(old)):
-        return new - (0 if old is MISSING else old)
-    if type(new) is list and (old is MISSING or type(old) is list):
-        before = [] if old is MISSING else old
-        if len(new) >= len(before) and same(new[: len(before)], before):
-            return new[len(before) :]
-    return None
 
 
 def _sum(added: Any, step: Any) -> Any:

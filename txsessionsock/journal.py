@@ -31,6 +31,7 @@ from ._branches import (
     Path,
     Stamp,
     Stamps,
+    added,
     covers,
     differences,
     graft,
@@ -38,7 +39,7 @@ from ._branches import (
     put,
     valueAt,
 )
-from ._merge import Same, detached, isNumber, same
+from ._merge import MISSING, Same, detached, isNumber, same
 from ._silence import Silence
 from ._versions import Memory, Version, weigh
 
@@ -167,7 +168,8 @@ class _Entry:
 
     @ivar since: When it was done first, and C{at}, when last.
 
-    @ivar assigned: What was assigned at which places.
+    @ivar assigned: What was assigned at which places, and C{appended}, what was
+        appended to the lists there.
 
     @ivar made: What increments and functions made, at which places.
     """
@@ -176,6 +178,7 @@ class _Entry:
     since: float
     at: float
     assigned: dict[Path, Any] = field(repr=False)
+    appended: dict[Path, list[Any]] = field(repr=False)
     made: dict[Path, Any] = field(repr=False)
     increments: dict[str, int | float] = field(repr=False)
     functions: list[Function] = field(repr=False)
@@ -248,6 +251,10 @@ class Journal:
         self._silence = Silence(self._name, same, window)
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
+        # Which other nodes have not written since a web application did, and
+        # whether any has.
+        self._unheard: set[str] = set()
+        self._isHeard = True
 
     def begin(self) -> int:
         """
@@ -302,17 +309,30 @@ class Journal:
         counted = write.increments
         changed = differences(before, write.collected, same)
         assigned = {p: v for p, v in changed.items() if p[0] not in counted}
+        appended = {}
+        for path, value in list(assigned.items()):
+            more = added(valueAt(before, path), value, same)
+            if type(more) is list:
+                appended[path] = more
+                del assigned[path]
         made = {p: v for p, v in changed.items() if p[0] in counted}
         if write.functions:
             made |= differences(write.collected, write.after, same)
-        if not (assigned or counted or write.functions):
+        if not (assigned or appended or counted or write.functions):
             return
-        for path, value in assigned.items():
-            # What was appended to a list can still be.
-            if type(value) is not list:
-                self._silence.superseded(path)
+        for path in assigned:
+            self._silence.superseded(path)
         functions = list(write.functions)
-        entry = _Entry(write.number, now, now, assigned, made, dict(counted), functions)
+        entry = _Entry(
+            write.number,
+            now,
+            now,
+            assigned,
+            appended,
+            made,
+            dict(counted),
+            functions,
+        )
         for path in assigned:
             # Only the last value that was assigned can still be there.
             if path in self._assigners:
@@ -338,6 +358,18 @@ class Journal:
         for entry in self._entries:
             if now - entry.since < _PERSISTENCE:
                 entry.at = self._lastAt = now
+
+    def isHeard(self, *, isLate: bool) -> bool:
+        """
+        Whether each other node has written the session since a web application
+        did, so that none may be about to put back what was overwritten.
+
+        @param isLate: Whether one of those that wrote it is enough.
+        """
+        if self._node is None:
+            return True
+        isHeard = self._isHeard if isLate else not self._unheard
+        return isHeard and self.silent() is None
 
     def last(self, stamps: Stamps) -> int | None:
         """
@@ -382,6 +414,8 @@ class Journal:
         self._branch = None
         self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
+        self._unheard = {*stamps} - {self._name}
+        self._isHeard = not self._unheard
         self._isStamped = bool(stamps)
         self._stamps = stamps
 
@@ -410,6 +444,9 @@ class Journal:
             for node, stamp in version.stamps.items()
             if stamp.number > numberOf(before.stamps, node)
         )
+        if version.writers - {self._name}:
+            self._unheard -= version.writers
+            self._isHeard = True
         if version.writers:
             old, new = before.data or {}, version.data or {}
             version.places = {
@@ -479,6 +516,9 @@ class Journal:
             # Or it descends from a version that had none.
             self._bareUntil = now
         version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
+        if not self.isNews(stamps):
+            self._unheard = ({*stamps} | {*self._latest.stamps}) - {self._name}
+            self._isHeard = not self._unheard
         if not covers(stamps, self._latest.stamps):
             repaired, joined = self._mended(version, now, run)
             self._listen(version, joined, now)
@@ -562,6 +602,8 @@ class Journal:
             for path, value in entry.assigned.items():
                 if self._isOurs(path, value, theirs):
                     data = put(data, path, value)
+            for path, more in entry.appended.items():
+                data = self._appendAgain(data, path, more)
             later = missing[number:]
             for key, by in list(entry.increments.items()):
                 if isStamped or not self._had(((key,),), later, theirs):
@@ -576,10 +618,24 @@ class Journal:
         Whether what this node assigned was not replaced since, and was dropped
         by somebody who assigned nothing there.
         """
-        here, same = valueAt(theirs, path), self._same
-        if same(here, value) or not same(valueAt(self._latest.data, path), value):
+        here, latest = valueAt(theirs, path), valueAt(self._latest.data, path)
+        if self._same(here, value):
             return False
-        return self._wasSeen(path, here)
+        isThere = self._same(latest, value) or (
+            type(value) is list and added(value, latest, self._same) is not None
+        )
+        return isThere and self._wasSeen(path, here)
+
+    def _appendAgain(
+        self, data: dict[str, Any], path: Path, more: list[Any]
+    ) -> dict[str, Any]:
+        here, latest = valueAt(data, path), valueAt(self._latest.data, path)
+        isThere = type(latest) is list and all(
+            any(self._same(item, other) for other in latest) for item in more
+        )
+        if isThere and (here is MISSING or type(here) is list):
+            return put(data, path, [*([] if here is MISSING else here), *more])
+        return data
 
     def _wasSeen(self, path: Path, value: Any) -> bool:
         return any(
