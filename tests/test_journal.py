@@ -557,12 +557,13 @@ class NodesTests(SynchronousTestCase):
         the list meanwhile, unless a node replaced it.
         """
         self.one.write(list=[1], cart={"figs": [1]}, gone=[1])
+        self.two.repair()
         copy = self.foreign()
         self.one.write(list=[1, 2], cart={"figs": [1, 2]}, gone=[1, 2])
         self.two.write(gone=[])
         self.one.repair()
         self.place.stored = copy
-        self.two.write(list=[1, 3], cart={"figs": [1, 3]})
+        Node("four", self.place).write(list=[1, 3], cart={"figs": [1, 3]})
         self.ends(self.foreign())
         expected = {
             "user": "ada",
@@ -571,6 +572,12 @@ class NodesTests(SynchronousTestCase):
             "gone": [],
         }
         self.assertEqual(self.place.data, expected)
+        # Also if whoever did not see it replaced the list: then it is there.
+        self.one.write(list=[1, 3, 2, 2])
+        self.place.stored = copy
+        Node("five", self.place).write(list=[1, 3, 2, 2, 5])
+        self.ends(self.foreign())
+        self.assertEqual(self.place.data["list"], [1, 3, 2, 2, 5])
 
     def test_deletedByNode(self) -> None:
         """

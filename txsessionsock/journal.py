@@ -629,13 +629,18 @@ class Journal:
     def _appendAgain(
         self, data: dict[str, Any], path: Path, more: list[Any]
     ) -> dict[str, Any]:
-        here, latest = valueAt(data, path), valueAt(self._latest.data, path)
-        isThere = type(latest) is list and all(
-            any(self._same(item, other) for other in latest) for item in more
-        )
-        if isThere and (here is MISSING or type(here) is list):
-            return put(data, path, [*([] if here is MISSING else here), *more])
-        return data
+        latest, here = valueAt(self._latest.data, path), valueAt(data, path)
+        here = [] if here is MISSING else here
+        if type(latest) is not list or type(here) is not list:
+            return data
+        # Another node may have assigned a list that it is in.
+        lacks = [
+            item for item in more if self._count(item, here) < self._count(item, latest)
+        ]
+        return put(data, path, [*here, *lacks]) if lacks else data
+
+    def _count(self, item: Any, items: list[Any]) -> int:
+        return sum(self._same(item, other) for other in items)
 
     def _wasSeen(self, path: Path, value: Any) -> bool:
         return any(
