@@ -366,8 +366,6 @@ class Journal:
 
         @param isLate: Whether one of those that wrote it is enough.
         """
-        if self._node is None:
-            return True
         isHeard = self._isHeard if isLate else not self._unheard
         return isHeard and self.silent() is None
 
