@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock._branches import (
     Conflict,
     Stamp,
+    Stamps,
     added,
     covers,
     differences,
@@ -30,7 +31,8 @@ class StampTests(SynchronousTestCase):
         """
         One that has at least the number of each node.
         """
-        none, one, two = {}, {"a": Stamp(1, 0, 1)}, {"a": Stamp(2, 0, 2)}
+        none: Stamps = {}
+        one, two = {"a": Stamp(1, 0, 1)}, {"a": Stamp(2, 0, 2)}
         both = {**one, "b": Stamp(1, 0, 1)}
         for more, less in (one, none), (one, one), (two, one), (both, one):
             self.assertTrue(covers(more, less))

@@ -26,14 +26,13 @@ class SilenceTests(SynchronousTestCase):
         """
         Each of some nodes has added one, and set a key of its own.
         """
-        versions, data, stamps = [], {"n": 0, "user": "ada"}, {}
-        for node in nodes:
+        versions = []
+        stamps: dict[str, Stamp] = {}
+        for count, node in enumerate(nodes):
             stamps = {**stamps, node: Stamp(3, 0, 3)}
-            after = {**data, "n": data["n"] + 1, node: 1}  # type: ignore[operator]  # A number.
-            places = {("n",): (data["n"], after["n"]), (node,): (None, 1)}
+            places = {("n",): (count, count + 1), (node,): (None, 1)}
             writers = frozenset({node})
-            versions.append(Version(stamps, after, writers=writers, places=places))
-            data = after
+            versions.append(Version(stamps, None, writers=writers, places=places))
         self.silence.find(
             self.branch,
             versions,
