@@ -32,8 +32,9 @@ class StampTests(SynchronousTestCase):
         One that has at least the number of each node.
         """
         none: Stamps = {}
-        one, two = {"a": Stamp(1, 0, 1)}, {"a": Stamp(2, 0, 2)}
-        both = {**one, "b": Stamp(1, 0, 1)}
+        one: Stamps = {"a": Stamp(1, 0, 1)}
+        two: Stamps = {"a": Stamp(2, 0, 2)}
+        both: Stamps = {**one, "b": Stamp(1, 0, 1)}
         for more, less in (one, none), (one, one), (two, one), (both, one):
             self.assertTrue(covers(more, less))
         for more, less in (none, one), (one, two), (two, both), (both, two):
