@@ -36,9 +36,10 @@ from tests.webstores import APPLICATIONS, Application
 from tests.writers import Figures, measure
 
 
-CHURN = 3.0
+CHURN = 8.0
 """
-Every how many seconds a node ends.
+Every how many seconds a node ends: who has seen what it wrote has seen to that
+by then.
 """
 
 
