@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._branches import Stamp
 from txsessionsock._versions import Memory
 from txsessionsock.journal import STAMP, Function, Journal, Write, stampList, stampsIn
 
@@ -377,14 +378,19 @@ class JournalTests(SynchronousTestCase):
         of it is seen by the application.
         """
         now = self.place.now
-        stamps = {"other": [7, now], "ahead": [7, now + 9e6], "repairs": [7, now, 0]}
+        stamps = {
+            "other": [7, now],
+            "ahead": [7, now + 9e6],
+            "repairs": [7, now, 0],
+            "bare": [7, now, 7, 5],
+        }
         self.place.stored[STAMP] = {
             **stamps,
             "odd": [None, 1],
             "odder": 5,
             "oddest": ["1", "2"],
             "true": [1],
-            "long": [1, 1, 1, 1],
+            "long": [1, 1, 1, 1, 1],
         }
         self.node.write(mine=1)
         self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})
@@ -399,6 +405,7 @@ class JournalTests(SynchronousTestCase):
             self.assertEqual(stampsIn({STAMP: {"x": [number, at]}}), {}, (number, at))
         for own in (True, -1, 1.5, 2**53, nan):
             self.assertEqual(stampsIn({STAMP: {"x": [1, 1, own]}}), {}, own)
+            self.assertEqual(stampsIn({STAMP: {"x": [1, 1, 1, own]}}), {}, own)
 
     def test_oldStamps(self) -> None:
         """
@@ -447,7 +454,7 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(self.node.journal.last(stamps), 1)
         self.node.journal.begin()
         self.assertEqual(self.node.journal.last(stamps), 1)
-        self.assertEqual(self.node.journal.last({"other": (9, 1.0, 9)}), 0)
+        self.assertEqual(self.node.journal.last({"other": Stamp(9, 1.0, 9)}), 0)
         self.assertIsNone(self.node.journal.last({}))
 
     def test_unchanged(self) -> None:
@@ -642,6 +649,42 @@ class NodesTests(SynchronousTestCase):
                 self.assertFalse(ahead.repair())
                 self.assertFalse(self.one.repair())
             self.assertEqual(self.place.data["n"], 6)
+
+    def test_bareElsewhere(self) -> None:
+        """
+        A copy without stamps may also descend from one that only another node
+        has seen.
+        """
+        copy = self.foreign()
+        self.one.write(mine=1)
+        self.two.write(other=1)
+        self.place.now += 4
+        self.place.stored = {**copy, "h": 1}
+        copy = self.foreign()
+        self.two.repair()
+        self.one.repair()
+        self.place.now += 2
+        self.ends(copy)
+        expected = {"user": "ada", "mine": 1, "other": 1, "h": 1}
+        self.assertEqual(self.place.data, expected)
+
+    def test_starved(self) -> None:
+        """
+        What is to be repaired is not forgotten while others keep this node from
+        storing it.
+        """
+        self.one.write(mine=1)
+        copy = self.foreign()
+        self.one.write(mine=2, other=1)
+        self.two.repair()
+        self.place.stored = {**copy, "h": 0}
+        for number in range(8):
+            self.assertTrue(self.one.look()[1])
+            self.two.write(theirs=number)
+            self.place.now += 1
+        self.one.repair()
+        expected = {"user": "ada", "mine": 2, "other": 1, "h": 0, "theirs": 7}
+        self.assertEqual(self.place.data, expected)
 
     def test_forgotten(self) -> None:
         """

@@ -10,7 +10,7 @@ dictionaries are.  Nothing here changes its arguments.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._merge import MISSING, Same
 
@@ -18,6 +18,7 @@ from ._merge import MISSING, Same
 __all__ = [
     "Conflict",
     "Path",
+    "Stamp",
     "Stamps",
     "covers",
     "differences",
@@ -28,12 +29,30 @@ __all__ = [
 ]
 
 Path = tuple[Any, ...]
-Stamps = Mapping[str, tuple[int, float, int]]
-"""
-For each node the number of its last write, when that was, in seconds since the
-epoch, and the number of its last write that was a change of its own, rather than
-a repair.
-"""
+
+
+class Stamp(NamedTuple):
+    """
+    What a node leaves in a session that it writes.
+
+    @ivar number: Counts its writes, in all sessions.
+
+    @ivar at: When that was, in seconds since the epoch, by its clock.
+
+    @ivar own: The number of its last write that was a change of its own, rather
+        than a repair.
+
+    @ivar bare: The number of its last repair of a version without any stamps; 0
+        for none.
+    """
+
+    number: int
+    at: float
+    own: int
+    bare: int = 0
+
+
+Stamps = Mapping[str, Stamp]
 
 
 class Conflict(Exception):
@@ -48,7 +67,8 @@ def covers(one: Stamps, other: Stamps) -> bool:
     C{other}.
     """
     return all(
-        node in one and one[node][0] >= stamp[0] for node, stamp in other.items()
+        node in one and one[node].number >= stamp.number
+        for node, stamp in other.items()
     )
 
 
@@ -56,7 +76,7 @@ def numberOf(stamps: Stamps, node: str) -> int:
     """
     @return: The number of the last write of a node; 0 for none.
     """
-    return stamps[node][0] if node in stamps else 0
+    return stamps[node].number if node in stamps else 0
 
 
 def valueAt(data: Any, path: Path) -> Any:
