@@ -262,7 +262,7 @@ class _History:
         others = [
             other
             for other in running.done
-            if other.key == done.key and other.by != done.by and _lacks(other, done)
+            if other.key == done.key and _lacks(other, done)
         ]
         for _, data in self._versions[last + 1 :]:
             if _under(data, done.key):
