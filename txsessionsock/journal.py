@@ -451,6 +451,7 @@ class Journal:
             for node, stamp in version.stamps.items()
             if stamp.number > numberOf(before.stamps, node)
         )
+        version.base = before.stamps
         if version.writers - {self._name}:
             self._unheard -= version.writers
             self._isHeard = True
