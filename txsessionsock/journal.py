@@ -291,20 +291,20 @@ class Journal:
         if self._node is None:
             return
         self._trim(now)
-        self._remember(write, now)
+        before, data, same = write.before, write.after, self._same
+        changed = differences(before, data, same)
+        self._remember(write, changed, now)
         self._lastBare = write.stamps[self._node].bare
-        data, latest = write.after, self._latest.data or {}
-        version = Version(write.stamps, data, weigh(data, latest))
-        self._accept(version, now)
-        # Also what is as the branch had it, which may have been overwritten.
-        for path in differences(write.before, data, self._same):
-            was, value = valueAt(write.before, path), valueAt(data, path)
-            version.places.setdefault(path, (was, value))
+        version = Version(write.stamps, data, weigh(data, self._latest.data or {}))
+        # Also what is as a branch had it, which may have been overwritten.
+        version.places = {p: (valueAt(before, p), v) for p, v in changed.items()}
+        self._accept(version, now, before)
 
-    def _remember(self, write: Write, now: float) -> None:
+    def _remember(self, write: Write, changed: dict[Path, Any], now: float) -> None:
         before, same = write.before, self._same
         counted = write.increments
-        changed = differences(before, write.collected, same)
+        if write.functions:
+            changed = differences(before, write.collected, same)
         assigned = {p: v for p, v in changed.items() if p[0] not in counted}
         appended = {}
         for path, value in list(assigned.items()):
@@ -414,33 +414,62 @@ class Journal:
         self._isStamped = bool(stamps)
         self._stamps = stamps
 
-    def _accept(self, version: Version, now: float) -> None:
+    def _accept(
+        self, version: Version, now: float, before: dict[str, Any] | None = None
+    ) -> None:
         """
         A version is what is stored, and nothing is missing in it.
+
+        @param before: From what its places are known to differ.
         """
+        changed: dict[Path, tuple[Any, Any]] = {}
         # Requests may have begun with branches, too.
         for each in (*self._branches, version):
             replaced, self._latest = self._latest, each
             self._isStamped = self._isStamped or bool(each.stamps)
             self._attribute(each, replaced)
+            differing = each.places
+            if each is not version or replaced.data is not before:
+                differing = {**self._differing(replaced, each), **differing}
+            if each.writers:
+                each.places = differing
+            changed |= differing
             replaced.replaced = now
             self._versions.append(replaced)
             self._memory.keep(replaced)
             self._take(each.stamps, now)
         self._branches.clear()
-        self._supersede(version)
+        self._supersede(version, changed)
         while len(self._versions) > _MOST:
             self._memory.forget(self._versions.popleft())
         self._silence.stored(version.stamps, now)
 
-    def _supersede(self, version: Version) -> None:
+    def _differing(
+        self, before: Version, version: Version
+    ) -> dict[Path, tuple[Any, Any]]:
+        """
+        @return: Where a version differs, and what was and is there.
+        """
+        old, new = before.data or {}, version.data or {}
+        return {
+            path: (valueAt(old, path), value)
+            for path, value in differences(old, new, self._same).items()
+        }
+
+    def _supersede(
+        self, version: Version, changed: Mapping[Path, tuple[Any, Any]]
+    ) -> None:
         """
         What was assigned here is done for good when somebody who had it has put
         something else in its place, also if that is overwritten later.
         """
-        for path, entry in list(self._assigners.items()):
-            if not self._stands(entry.assigned[path], valueAt(version.data, path)):
-                del entry.assigned[path], self._assigners[path]
+        assigners = self._assigners
+        # With a dictionary, all that is in it was replaced.
+        isLarge = any(type(old) is dict for old, _ in changed.values())
+        for path in list(assigners) if isLarge else changed.keys() & assigners.keys():
+            value = assigners[path].assigned[path]
+            if not self._stands(value, valueAt(version.data, path)):
+                del assigners[path].assigned[path], assigners[path]
 
     def _attribute(self, version: Version, before: Version) -> None:
         """
@@ -455,12 +484,6 @@ class Journal:
         if version.writers - {self._name}:
             self._unheard -= version.writers
             self._isHeard = True
-        if version.writers:
-            old, new = before.data or {}, version.data or {}
-            version.places = {
-                path: (valueAt(old, path), value)
-                for path, value in differences(old, new, self._same).items()
-            }
 
     def _take(self, stamps: Stamps, now: float) -> None:
         if not self._stamps:
