@@ -191,7 +191,8 @@ class Record:
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
-        self._timedOut.clear()
+        if not self.journal.identifies:
+            self._timedOut.clear()
         merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current

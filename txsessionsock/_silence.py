@@ -43,8 +43,6 @@ class _Lost:
 
     @ivar isUntouched: Whether who wrote that changed nothing there.
 
-    @ivar isCounted: Whether this node counts or appends there, too.
-
     @ivar steps: How much more each node made of a number, or what it appended to
         a list, by the number of its write; L{None} if nobody can tell.
 
@@ -53,7 +51,6 @@ class _Lost:
 
     here: Any = field(repr=False)
     isUntouched: bool
-    isCounted: bool
     steps: dict[tuple[str, int], _Step] = field(default_factory=dict, repr=False)
     value: Any = field(default=MISSING, repr=False)
 
@@ -72,9 +69,13 @@ class _Lost:
             if node in nodes and number > numberOf(stamps, node)
         ]
 
-    def restored(self, value: Any, more: list[Any], same: Same) -> Any:
+    def restored(
+        self, value: Any, more: list[Any], same: Same, *, isCounted: bool
+    ) -> Any:
         """
         @param more: The steps that are missing.
+
+        @param isCounted: Whether this node counts or appends there, too.
 
         @return: What should be where a value is now.
 
@@ -82,7 +83,7 @@ class _Lost:
         """
         if self.isUntouched and same(value, self.here):
             return self.value
-        if self.isCounted and (isNumber(value) or type(value) is list):
+        if isCounted and (isNumber(value) or type(value) is list):
             if isNumber(value) and all(map(isNumber, more)):
                 return value + sum(more)
             if type(value) is list and all(type(items) is list for items in more):
@@ -119,7 +120,6 @@ class Silence:
         branch: Version,
         versions: Iterable[Version],
         wasSeen: Callable[[Path, Any], bool],
-        isOurs: Callable[[Path], bool],
         *,
         isAll: bool,
     ) -> None:
@@ -130,8 +130,6 @@ class Silence:
             as the last; C{isAll} says whether nothing before that is missing.
 
         @param wasSeen: Whether a value was seen at a place.
-
-        @param isOurs: Whether this node counts or appends there, too.
         """
         before, self._lost = self._lost, {}
         if not self._since:
@@ -143,8 +141,7 @@ class Silence:
             for path, (old, new) in version.places.items():
                 if missing and path not in self._lost:
                     here = valueAt(branch.data, path)
-                    lost = _Lost(here, wasSeen(path, here), isOurs(path))
-                    self._lost[path] = lost
+                    self._lost[path] = _Lost(here, wasSeen(path, here))
                 if path in self._lost:
                     lost = self._lost[path]
                     lost.value = new
@@ -200,10 +197,12 @@ class Silence:
         return last + max(_SILENCE, self._window if self._isHard else 0.0)
 
     def takenOver(
-        self, latest: Version, now: float
+        self, latest: Version, now: float, isCounted: Callable[[Path], bool]
     ) -> tuple[dict[str, Any], Stamps] | None:
         """
         Put what is missing into what is stored.
+
+        @param isCounted: Whether this node counts or appends at a place, too.
 
         @return: What should be stored, with which stamps; L{None} if nothing is
             missing, or it is too early, since a node that is slow knows better.
@@ -211,10 +210,10 @@ class Silence:
         due = self.due()
         if due is None or now < due:
             return None
-        data, isAll = self._restored(latest)
+        data, isAll = self._restored(latest, isCounted)
         if not isAll and not self._isHard:
             self._isHard = True
-            return self.takenOver(latest, now)
+            return self.takenOver(latest, now, isCounted)
         if data is latest.data:
             self._since.clear()
             return None
@@ -225,7 +224,9 @@ class Silence:
         }
         return data, {**latest.stamps, **newer}
 
-    def _restored(self, latest: Version) -> tuple[dict[str, Any], bool]:
+    def _restored(
+        self, latest: Version, isCounted: Callable[[Path], bool]
+    ) -> tuple[dict[str, Any], bool]:
         """
         @return: A session with what is missing, and whether that is all.
         """
@@ -236,7 +237,8 @@ class Silence:
                 continue
             here = valueAt(data, path)
             try:
-                value = lost.restored(here, more, self._same)
+                isOurs = isCounted(path)
+                value = lost.restored(here, more, self._same, isCounted=isOurs)
             except LookupError:
                 isAll = False
             else:

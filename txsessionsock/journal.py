@@ -742,8 +742,8 @@ class Journal:
         See whether other nodes' writes are missing in a branch.
         """
         twins, later = self._descent(branch.stamps)
-        silence, wasSeen, isCounted = self._silence, self._wasSeen, self._isCounted
-        silence.find(branch, later, wasSeen, isCounted, isAll=bool(twins))
+        silence = self._silence
+        silence.find(branch, later, self._wasSeen, isAll=bool(twins))
         for entry in self._entries:
             for path, value in entry.assigned.items():
                 if self._same(valueAt(self._latest.data, path), value):
@@ -769,7 +769,7 @@ class Journal:
         if self._branches:
             # What is stored is not known until it is repaired.
             return None
-        found = self._silence.takenOver(self._latest, now)
+        found = self._silence.takenOver(self._latest, now, self._isCounted)
         if found is None:
             return None
         data, stamps = found
