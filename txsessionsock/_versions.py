@@ -7,7 +7,7 @@ manager together; and which stamps in them are old.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,6 +45,8 @@ class Version:
     @ivar writers: The nodes that left new stamps in it, and C{base}, the stamps of
         the version before.
 
+    @ivar foreign: Where a foreign write changed something.
+
     @ivar places: Where it differs from that, and what was and is there; empty if
         it is a foreign write.
 
@@ -57,6 +59,7 @@ class Version:
     replaced: float = 0.0
     writers: frozenset[str] = frozenset()
     base: Stamps = field(default_factory=dict)
+    foreign: Collection[Path] = ()
     places: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
 

@@ -433,6 +433,8 @@ class Journal:
                 differing = {**self._differing(replaced, each), **differing}
             if each.writers:
                 each.places = differing
+            elif not each.foreign:
+                each.foreign = differing.keys()
             changed |= differing
             replaced.replaced = now
             self._versions.append(replaced)
@@ -579,12 +581,25 @@ class Journal:
             twins, later = self._descent(stamps)
             try:
                 if twins:
-                    places = dict.fromkeys(p for v in later for p in v.places)
+                    branch.foreign = differences(twins[-1], data, self._same).keys()
+                    places = self._places(twins[-1], later)
                     mended = graft(data, latest.data or {}, places, twins, self._same)
                     return mended, {**stamps, **latest.stamps}
             except Conflict:
                 pass
         return self._again(data, missing, run, isStamped=bool(stamps)), stamps
+
+    def _places(self, base: dict[str, Any], later: Sequence[Version]) -> list[Path]:
+        """
+        @param later: The versions since C{base}.
+
+        @return: Where nodes changed something, as far as is known: not all
+            versions were seen.
+        """
+        theirs = {path for version in later for path in version.foreign}
+        ours = {path for version in later for path in version.places}
+        changed = differences(base, later[-1].data or {}, self._same)
+        return [path for path in changed if path in ours or path not in theirs]
 
     def _descent(self, stamps: Stamps) -> tuple[list[dict[str, Any]], list[Version]]:
         """
