@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._branches import Stamp
 from txsessionsock._versions import Memory
 from txsessionsock.journal import STAMP, Function, Journal, Write, stampList, stampsIn
 
@@ -377,14 +378,19 @@ class JournalTests(SynchronousTestCase):
         of it is seen by the application.
         """
         now = self.place.now
-        stamps = {"other": [7, now], "ahead": [7, now + 9e6], "repairs": [7, now, 0]}
+        stamps = {
+            "other": [7, now],
+            "ahead": [7, now + 9e6],
+            "repairs": [7, now, 0],
+            "bare": [7, now, 7, 5],
+        }
         self.place.stored[STAMP] = {
             **stamps,
             "odd": [None, 1],
             "odder": 5,
             "oddest": ["1", "2"],
             "true": [1],
-            "long": [1, 1, 1, 1],
+            "long": [1, 1, 1, 1, 1],
         }
         self.node.write(mine=1)
         self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})
@@ -399,6 +405,7 @@ class JournalTests(SynchronousTestCase):
             self.assertEqual(stampsIn({STAMP: {"x": [number, at]}}), {}, (number, at))
         for own in (True, -1, 1.5, 2**53, nan):
             self.assertEqual(stampsIn({STAMP: {"x": [1, 1, own]}}), {}, own)
+            self.assertEqual(stampsIn({STAMP: {"x": [1, 1, 1, own]}}), {}, own)
 
     def test_oldStamps(self) -> None:
         """
@@ -447,7 +454,7 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(self.node.journal.last(stamps), 1)
         self.node.journal.begin()
         self.assertEqual(self.node.journal.last(stamps), 1)
-        self.assertEqual(self.node.journal.last({"other": (9, 1.0, 9)}), 0)
+        self.assertEqual(self.node.journal.last({"other": Stamp(9, 1.0, 9)}), 0)
         self.assertIsNone(self.node.journal.last({}))
 
     def test_unchanged(self) -> None:
@@ -540,8 +547,37 @@ class NodesTests(SynchronousTestCase):
         self.two.write(x=4, list=[1, 2, 3, 4])
         for nodes in (self.one, self.two), (self.two, self.one):
             self.ends(deepcopy(copy), *nodes, h=1)
+            self.place.data["list"].sort()
             expected = {"user": "ada", "x": 4, "list": [1, 2, 3, 4], "h": 1}
             self.assertEqual(self.place.data, expected)
+
+    def test_appended(self) -> None:
+        """
+        What was appended is appended again, to whatever somebody else made of
+        the list meanwhile, unless a node replaced it.
+        """
+        self.one.write(list=[1], cart={"figs": [1]}, gone=[1])
+        self.two.repair()
+        copy = self.foreign()
+        self.one.write(list=[1, 2], cart={"figs": [1, 2]}, gone=[1, 2])
+        self.two.write(gone=[])
+        self.one.repair()
+        self.place.stored = copy
+        Node("four", self.place).write(list=[1, 3], cart={"figs": [1, 3]})
+        self.ends(self.foreign())
+        expected = {
+            "user": "ada",
+            "list": [1, 3, 2],
+            "cart": {"figs": [1, 3, 2]},
+            "gone": [],
+        }
+        self.assertEqual(self.place.data, expected)
+        # Also if whoever did not see it replaced the list: then it is there.
+        self.one.write(list=[1, 3, 2, 2])
+        self.place.stored = copy
+        Node("five", self.place).write(list=[1, 3, 2, 2, 5])
+        self.ends(self.foreign())
+        self.assertEqual(self.place.data["list"], [1, 3, 2, 2, 5])
 
     def test_deletedByNode(self) -> None:
         """
@@ -643,6 +679,42 @@ class NodesTests(SynchronousTestCase):
                 self.assertFalse(self.one.repair())
             self.assertEqual(self.place.data["n"], 6)
 
+    def test_bareElsewhere(self) -> None:
+        """
+        A copy without stamps may also descend from one that only another node
+        has seen.
+        """
+        copy = self.foreign()
+        self.one.write(mine=1)
+        self.two.write(other=1)
+        self.place.now += 4
+        self.place.stored = {**copy, "h": 1}
+        copy = self.foreign()
+        self.two.repair()
+        self.one.repair()
+        self.place.now += 2
+        self.ends(copy)
+        expected = {"user": "ada", "mine": 1, "other": 1, "h": 1}
+        self.assertEqual(self.place.data, expected)
+
+    def test_starved(self) -> None:
+        """
+        What is to be repaired is not forgotten while others keep this node from
+        storing it.
+        """
+        self.one.write(mine=1)
+        copy = self.foreign()
+        self.one.write(mine=2, other=1)
+        self.two.repair()
+        self.place.stored = {**copy, "h": 0}
+        for number in range(8):
+            self.assertTrue(self.one.look()[1])
+            self.two.write(theirs=number)
+            self.place.now += 1
+        self.one.repair()
+        expected = {"user": "ada", "mine": 2, "other": 1, "h": 0, "theirs": 7}
+        self.assertEqual(self.place.data, expected)
+
     def test_forgotten(self) -> None:
         """
         A version is remembered until the window is over since it was replaced;
@@ -717,7 +789,7 @@ class NodesTests(SynchronousTestCase):
         """
         self.dies()
         self.one.repair()
-        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9]}
+        expected = {"user": "ada", "n": 8, "mine": 2, "other": 2, "list": [1, 9, 2]}
         self.assertEqual(self.place.data, expected)
         self.two.repair()
         self.assertIsNone(self.two.journal.silent())

@@ -10,15 +10,17 @@ dictionaries are.  Nothing here changes its arguments.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ._merge import MISSING, Same
+from ._merge import MISSING, Same, isNumber
 
 
 __all__ = [
     "Conflict",
     "Path",
+    "Stamp",
     "Stamps",
+    "added",
     "covers",
     "differences",
     "graft",
@@ -28,12 +30,30 @@ __all__ = [
 ]
 
 Path = tuple[Any, ...]
-Stamps = Mapping[str, tuple[int, float, int]]
-"""
-For each node the number of its last write, when that was, in seconds since the
-epoch, and the number of its last write that was a change of its own, rather than
-a repair.
-"""
+
+
+class Stamp(NamedTuple):
+    """
+    What a node leaves in a session that it writes.
+
+    @ivar number: Counts its writes, in all sessions.
+
+    @ivar at: When that was, in seconds since the epoch, by its clock.
+
+    @ivar own: The number of its last write that was a change of its own, rather
+        than a repair.
+
+    @ivar bare: The number of its last repair of a version without any stamps; 0
+        for none.
+    """
+
+    number: int
+    at: float
+    own: int
+    bare: int = 0
+
+
+Stamps = Mapping[str, Stamp]
 
 
 class Conflict(Exception):
@@ -48,7 +68,8 @@ def covers(one: Stamps, other: Stamps) -> bool:
     C{other}.
     """
     return all(
-        node in one and one[node][0] >= stamp[0] for node, stamp in other.items()
+        node in one and one[node].number >= stamp.number
+        for node, stamp in other.items()
     )
 
 
@@ -56,7 +77,7 @@ def numberOf(stamps: Stamps, node: str) -> int:
     """
     @return: The number of the last write of a node; 0 for none.
     """
-    return stamps[node][0] if node in stamps else 0
+    return stamps[node].number if node in stamps else 0
 
 
 def valueAt(data: Any, path: Path) -> Any:
@@ -140,3 +161,17 @@ def graft(
             raise Conflict
         grafted = put(grafted, path, value)
     return grafted
+
+
+def added(old: Any, new: Any, same: Same) -> Any:
+    """
+    @return: How much more a number is, or what was appended to a list; L{None}
+        for other changes.
+    """
+    if isNumber(new) and (old is MISSING or isNumber(old)):
+        return new - (0 if old is MISSING else old)
+    if type(new) is list and (old is MISSING or type(old) is list):
+        before = [] if old is MISSING else old
+        if len(new) >= len(before) and same(new[: len(before)], before):
+            return new[len(before) :]
+    return None

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["Guarding"]
 
 
+_SOONEST = 0.25
+"""
+After how many seconds at the soonest to see to what other nodes wrote.
+"""
+
+
 class Guarding:
     """
     What keeps a session live that nobody holds any more.
@@ -57,7 +63,7 @@ class Guarding:
         live = self._live
         due = live.record.journal.silent()
         if due is not None and self._silence is None:
-            delay = max(0.0, due - live.backend.now())
+            delay = max(_SOONEST, due - live.backend.now())
             self._silence = live.backend.later(delay, self._isSilent)
 
     def _isSilent(self) -> None:

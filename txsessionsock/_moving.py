@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ._branches import Stamps, covers
 from ._merge import detached
 from ._saving import backOff
 from .interfaces import (
@@ -19,7 +18,6 @@ from .interfaces import (
     StoreFailure,
     StoreTimeout,
 )
-from .journal import stampsIn
 from .session import Holder
 
 
@@ -44,15 +42,16 @@ As after how many tries to wait at most: who changes it all the time does not
 wait either.
 """
 
-_SETTLED: Final = (0.05, 0.4)
+_SETTLED: Final = (0.02, 20)
 """
-How many seconds a node may take to put back what a web application overwrote,
-where the store tells what others do and where it does not.
+Every how many seconds to look, and how often, whether another node puts back
+what a web application overwrote, of which this node may never have heard.
 """
 
 _SETTLING: Final = 1.0
 """
-For how many seconds to wait until everything is back.
+For how many seconds to wait for nodes that wrote the session earlier, and may be
+there no more.
 """
 
 
@@ -82,7 +81,6 @@ async def move(live: Live, other: Live, holder: Holder) -> Callable[[], None]:
 
 async def _moved(live: Live, other: Live) -> None:
     tries, begun = 0, live.backend.now()
-    isWhole = live.settings.node is None
     while True:
         await live.saving.inTurn()
         _copy(live, other)
@@ -92,58 +90,43 @@ async def _moved(live: Live, other: Live) -> None:
         if copied is None:
             return
         elapsed = live.backend.now() - begun
-        if not isWhole and elapsed < _SETTLING:
-            isWhole = await _isSettled(live, copied)
-            continue
-        if await _isEnded(live, copied):
+        isSettled = await _isSettled(live, copied, elapsed)
+        if isSettled and await _isEnded(live, copied):
             return
         if elapsed > _PATIENCE:
             raise StoreError("no new session id: others change the session")
-        isWhole = live.settings.node is None or _isByNode(live, copied)
+        if not isSettled:
+            continue
         tries += 1
         if tries > _AT_ONCE:
             await live.backend.sleep(backOff(min(tries - _AT_ONCE, _LONGEST)))
-            isWhole = await _isReadWhole(live)
+            await _read(live)
 
 
-async def _isSettled(live: Live, copied: Stored) -> bool:
+async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
     """
-    Give other nodes the time to put back what somebody overwrote, and read
+    Wait until no other node has to put back what somebody overwrote, and read
     what they did.
 
-    @return: Whether nothing is overwritten now, as far as one can tell.
+    @param elapsed: For how many seconds the session was looked at before.
+
+    @return: Whether what was copied is all.
     """
-    await live.backend.sleep(_SETTLED[not live.backend.isWatchable])
-    await _read(live)
-    return _rawOf(live) == copied.raw or await _isReadWhole(live)
-
-
-async def _isReadWhole(live: Live) -> bool:
-    """
-    Read twice.  A node that writes puts back what it misses at the same time,
-    but what a node wrote last may have been copied by a request that writes it
-    now.  What was not there a moment ago was not copied yet.
-    """
-    await _read(live)
-    before = live.record.stored
-    await _read(live)
-    isAlone = live.settings.node is None
-    return isAlone or (before is not None and _isByNode(live, before))
-
-
-def _isByNode(live: Live, before: Stored) -> bool:
-    """
-    Whether a node wrote what is stored, after what was stored before.
-    """
-    return not covers(_stampsOf(live, before.raw), _stampsOf(live, _rawOf(live)))
-
-
-def _rawOf(live: Live) -> bytes:
-    return b"" if live.record.stored is None else live.record.stored.raw
-
-
-def _stampsOf(live: Live, raw: bytes) -> Stamps:
-    return stampsIn(live.backend.framework.loads(raw, live.backend.now()).data)
+    if live.settings.node is None:
+        return True
+    interval, times = _SETTLED
+    journal, isLate = live.record.journal, elapsed > _SETTLING
+    if elapsed >= interval and journal.isHeard(isLate=isLate):
+        return True
+    for _ in range(times):
+        await live.backend.sleep(interval)
+        await _read(live)
+        stored = live.record.stored
+        if stored is None or stored.raw != copied.raw:
+            return False
+        if journal.isHeard(isLate=isLate):
+            break
+    return True
 
 
 async def _read(live: Live) -> None:

@@ -6,11 +6,12 @@ unless they are dead; then those do who have seen it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-from ._branches import Path, Stamps, covers, numberOf, put, valueAt
+from ._branches import Path, Stamps, added, covers, numberOf, put, valueAt
 from ._merge import MISSING, Same, isNumber
 from ._versions import Version
 
@@ -38,29 +39,36 @@ class _Lost:
 
     @ivar isUntouched: Whether who wrote that changed nothing there.
 
-    @ivar added: How much more the missing writes made of a number, or what they
-        appended to a list; L{None} if nobody can tell.
+    @ivar isCounted: Whether this node counts or appends there, too.
+
+    @ivar added: How much more each node made of a number, or what it appended to
+        a list; L{None} if nobody can tell.
 
     @ivar value: What was there in the end.
     """
 
     here: Any = field(repr=False)
     isUntouched: bool
-    added: Any = field(repr=False)
+    isCounted: bool
+    added: dict[str, Any] = field(default_factory=dict, repr=False)
     value: Any = field(default=MISSING, repr=False)
 
-    def restored(self, value: Any, same: Same) -> Any:
+    def restored(self, value: Any, nodes: Collection[str], same: Same) -> Any:
         """
+        @param nodes: Those whose writes are missing.
+
         @return: What should be where a value is now.
 
         @raise LookupError: Nobody can tell.
         """
         if self.isUntouched and same(value, self.here):
             return self.value
-        if isNumber(value) and isNumber(self.added):
-            return value + self.added
-        if type(value) is list and type(self.added) is list:
-            return [*value, *self.added]
+        if self.isCounted and (isNumber(value) or type(value) is list):
+            more = [self.added[node] for node in nodes if node in self.added]
+            if isNumber(value) and all(map(isNumber, more)):
+                return value + sum(more)
+            if type(value) is list and all(type(items) is list for items in more):
+                return [*value, *chain.from_iterable(more)]
         if same(value, self.value):
             return value
         raise LookupError
@@ -69,13 +77,9 @@ class _Lost:
 class Silence:
     """
     The writes of other nodes that are missing in one session.
-
-    @ivar since: When the first was found missing.
-
-    @ivar due: When to see to them.
     """
 
-    def __init__(self, node: str, same: Same, since: float, window: float) -> None:
+    def __init__(self, node: str, same: Same, window: float) -> None:
         """
         @param node: This node.
 
@@ -84,9 +88,10 @@ class Silence:
         """
         self._node = node
         self._same = same
-        self.since = since
-        self.due = since + _SILENCE
-        self._end = max(self.due, since + window)
+        self._window = window
+        # When each node was found silent, as long as it is.
+        self._since: dict[str, float] = {}
+        self._isHard = False
         self._stamps: Stamps = {}
         self._lost: dict[Path, _Lost] = {}
         self._isAll = False
@@ -110,22 +115,31 @@ class Silence:
 
         @param isOurs: Whether this node counts or appends there, too.
         """
-        self._isAll = isAll
+        before, self._lost = self._lost, {}
+        if not self._since:
+            before, self._stamps, self._isAll = {}, {}, True
+        self._isAll = self._isAll and isAll
         for version in versions:
-            self._stamps = version.stamps
+            self._stamps = _joined(self._stamps, version.stamps)
             missing = self._isMissing(version, branch.stamps)
             for path, (old, new) in version.places.items():
                 if missing and path not in self._lost:
                     here = valueAt(branch.data, path)
-                    added = _NOTHING if isOurs(path) else None
-                    self._lost[path] = _Lost(here, wasSeen(path, here), added)
+                    lost = _Lost(here, wasSeen(path, here), isOurs(path))
+                    self._lost[path] = lost
                 if path in self._lost:
                     lost = self._lost[path]
                     lost.value = new
-                    if missing:
-                        isSure = missing == version.writers
-                        step = _step(old, new, self._same) if isSure else None
-                        lost.added = _sum(lost.added, step)
+                    isSure = len(version.writers) == 1
+                    step = added(old, new, self._same) if isSure else None
+                    for node in missing:
+                        lost.added[node] = _sum(lost.added.get(node, _NOTHING), step)
+        for path, lost in before.items():
+            # What was missing before is still missing.
+            found = self._lost.setdefault(path, lost)
+            if lost.added.keys() - found.added.keys():
+                found.added = {**lost.added, **found.added}
+                found.isUntouched = False
 
     def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
         """
@@ -134,7 +148,7 @@ class Silence:
         return {
             node
             for node in version.writers
-            if node != self._node and version.stamps[node][2] > numberOf(stamps, node)
+            if node != self._node and version.stamps[node].own > numberOf(stamps, node)
         }
 
     def superseded(self, path: Path) -> None:
@@ -143,15 +157,27 @@ class Silence:
         """
         self._lost.pop(path, None)
 
-    def areMissing(self, stamps: Stamps) -> bool:
+    def stored(self, stamps: Stamps, now: float) -> None:
         """
-        Whether nodes have still not seen to what is missing.
+        Something was stored: see who is still silent.
         """
-        return any(
-            own > numberOf(stamps, node)
-            for node, (_, _, own) in self._stamps.items()
-            if node != self._node
-        )
+        self._since = {
+            node: self._since.get(node, now)
+            for node, stamp in self._stamps.items()
+            if node != self._node and stamp.own > numberOf(stamps, node)
+        }
+        if not self._since:
+            self._lost.clear()
+            self._isHard = False
+
+    def due(self) -> float | None:
+        """
+        @return: When to see to what is missing; L{None} if nothing is.
+        """
+        if not self._since:
+            return None
+        last = max(self._since.values())
+        return last + max(_SILENCE, self._window if self._isHard else 0.0)
 
     def takenOver(
         self, latest: Version, now: float
@@ -159,22 +185,18 @@ class Silence:
         """
         Put what is missing into what is stored.
 
-        @return: What should be stored, with which stamps; L{None} if it is too
-            early for that, because a node that is slow may know better.
+        @return: What should be stored, with which stamps; L{None} if nothing is
+            missing, or it is too early, since a node that is slow knows better.
         """
-        data = latest.data or {}
-        isAll = self._isAll
-        for path, lost in self._lost.items():
-            here = valueAt(data, path)
-            try:
-                value = lost.restored(here, self._same)
-            except LookupError:
-                isAll = False
-            else:
-                if value is not here:
-                    data = put(data, path, value)
-        if not isAll and now < self._end:
-            self.due = self._end
+        due = self.due()
+        if due is None or now < due:
+            return None
+        data, isAll = self._restored(latest.data or {})
+        if not isAll and not self._isHard:
+            self._isHard = True
+            return self.takenOver(latest, now)
+        if data is latest.data:
+            self._since.clear()
             return None
         newer = {
             node: stamp
@@ -183,19 +205,33 @@ class Silence:
         }
         return data, {**latest.stamps, **newer}
 
+    def _restored(self, data: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """
+        @return: A session with what is missing, and whether that is all.
+        """
+        isAll = self._isAll
+        for path, lost in self._lost.items():
+            nodes = lost.added.keys() & self._since
+            if not nodes:
+                continue
+            here = valueAt(data, path)
+            try:
+                value = lost.restored(here, nodes, self._same)
+            except LookupError:
+                isAll = False
+            else:
+                if value is not here:
+                    data = put(data, path, value)
+        return data, isAll
 
-def _step(old: Any, new: Any, same: Same) -> Any:
-    """
-    @return: How much more a number is, or what was appended to a list; L{None}
-        for other changes.
-    """
-    if isNumber(new) and (old is MISSING or isNumber(old)):
-        return new - (0 if old is MISSING else old)
-    if type(new) is list and (old is MISSING or type(old) is list):
-        before = [] if old is MISSING else old
-        if len(new) >= len(before) and same(new[: len(before)], before):
-            return new[len(before) :]
-    return None
+
+def _joined(one: Stamps, other: Stamps) -> Stamps:
+    newer = {
+        node: stamp
+        for node, stamp in other.items()
+        if stamp.number > numberOf(one, node)
+    }
+    return {**one, **newer} if newer else one
 
 
 def _sum(added: Any, step: Any) -> Any:

@@ -54,7 +54,7 @@ class Version:
     weight: int = 0
     replaced: float = 0.0
     writers: frozenset[str] = frozenset()
-    places: Mapping[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+    places: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
@@ -132,7 +132,8 @@ class Memory:
         @param now: By the clock of this process.  Those of others may be off
             by hours.
         """
-        for name, (number, *_) in stamps.items():
+        for name, stamp in stamps.items():
+            number = stamp.number
             node = self._nodes.get(name)
             if node is None:
                 while len(self._nodes) >= _MOST_NODES:

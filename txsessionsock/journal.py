@@ -29,7 +29,9 @@ from twisted.logger import Logger
 from ._branches import (
     Conflict,
     Path,
+    Stamp,
     Stamps,
+    added,
     covers,
     differences,
     graft,
@@ -37,7 +39,7 @@ from ._branches import (
     put,
     valueAt,
 )
-from ._merge import Same, detached, isNumber, same
+from ._merge import MISSING, Same, detached, isNumber, same
 from ._silence import Silence
 from ._versions import Memory, Version, weigh
 
@@ -54,8 +56,8 @@ __all__ = [
 
 STAMP: Final = "_sessionsock"
 """
-Under which key of a session the L{Stamps} are, as lists.  The last number is
-left out where it is the first.
+Under which key of a session the L{Stamps} are, as lists; the last numbers are
+left out where they are what most stamps have.
 """
 
 Function = Callable[[dict[str, Any]], object]
@@ -97,18 +99,20 @@ def stampsIn(data: dict[str, Any]) -> Stamps:
     stamps = data.pop(STAMP, None)
     if not isinstance(stamps, dict):
         return {}
-    found: dict[str, tuple[int, float, int]] = {}
+    found: dict[str, Stamp] = {}
     for node, stamp in stamps.items():
         match stamp:
             case [int(number), int(at) | float(at)]:
-                own = number
+                own, bare = number, 0
             case [int(number), int(at) | float(at), int(own)]:
+                bare = 0
+            case [int(number), int(at) | float(at), int(own), int(bare)]:
                 pass
             case _:
                 continue
-        makesSense = number and all(map(_makesSense, (number, at, own)))
+        makesSense = number and all(map(_makesSense, (number, at, own, bare)))
         if isinstance(node, str) and makesSense:
-            found[node] = number, at, own
+            found[node] = Stamp(number, at, own, bare)
     return found
 
 
@@ -120,10 +124,13 @@ def stampList(stamps: Stamps) -> dict[str, list[int | float]]:
     """
     @return: What to put into a session.
     """
-    return {
-        node: [number, at] if own == number else [number, at, own]
-        for node, (number, at, own) in stamps.items()
-    }
+    return {node: _listOf(stamp) for node, stamp in stamps.items()}
+
+
+def _listOf(stamp: Stamp) -> list[int | float]:
+    if stamp.bare:
+        return list(stamp)
+    return list(stamp[:2] if stamp.own == stamp.number else stamp[:3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,8 @@ class _Entry:
 
     @ivar since: When it was done first, and C{at}, when last.
 
-    @ivar assigned: What was assigned at which places.
+    @ivar assigned: What was assigned at which places, and C{appended}, what was
+        appended to the lists there.
 
     @ivar made: What increments and functions made, at which places.
     """
@@ -170,6 +178,7 @@ class _Entry:
     since: float
     at: float
     assigned: dict[Path, Any] = field(repr=False)
+    appended: dict[Path, list[Any]] = field(repr=False)
     made: dict[Path, Any] = field(repr=False)
     increments: dict[str, int | float] = field(repr=False)
     functions: list[Function] = field(repr=False)
@@ -231,14 +240,21 @@ class Journal:
         self._makers: dict[Path, _Entry] = {}
         self._lastAt = 0.0
         self._lastOwn = 0
+        self._lastBare = 0
+        self._isStamped = False
         self._versions: deque[Version] = deque()
         self._latest = Version({}, {})
         # What is stored and not accepted, until what is missing is stored.
         self._branch: Version | None = None
+        self._branchedAt = 0.0
         self._stamps: Stamps = {}
-        self._silence: Silence | None = None
+        self._silence = Silence(self._name, same, window)
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
+        # Which other nodes have not written since a web application did, and
+        # whether any has.
+        self._unheard: set[str] = set()
+        self._isHeard = True
 
     def begin(self) -> int:
         """
@@ -258,13 +274,15 @@ class Journal:
         stamps = {
             node: stamp
             for node, stamp in self._stamps.items()
-            if node != self._node and not isOld(node, stamp[0])
+            if node != self._node and not isOld(node, stamp.number)
         }
         while len(stamps) >= _MOST_STAMPS:
-            del stamps[min(stamps, key=lambda node: stamps[node][1])]
+            del stamps[min(stamps, key=lambda node: stamps[node].at)]
         # A whole number, since PHP writes others its own way, also who only reads.
         own = self._lastOwn if isRepair else number
-        return {**stamps, self._node: (number, int(now), own)}
+        isBare = self._isStamped and not (self._branch or self._latest).stamps
+        bare = number if isBare else self._lastBare
+        return {**stamps, self._node: Stamp(number, int(now), own, bare)}
 
     def wrote(self, write: Write, now: float) -> None:
         """
@@ -277,26 +295,44 @@ class Journal:
         if self._branch is not None:
             # Requests may have begun with it, too.
             self._accept(self._branch, now)
+        self._lastBare = write.stamps[self._node].bare
         data, latest = write.after, self._latest.data or {}
-        self._accept(Version(write.stamps, data, weigh(data, latest)), now)
+        version = Version(write.stamps, data, weigh(data, latest))
+        self._accept(version, now)
+        # Also what is as the branch had it, which may have been overwritten.
+        for path in differences(write.before, data, self._same):
+            was, value = valueAt(write.before, path), valueAt(data, path)
+            version.places.setdefault(path, (was, value))
 
     def _remember(self, write: Write, now: float) -> None:
         before, same = write.before, self._same
         counted = write.increments
         changed = differences(before, write.collected, same)
         assigned = {p: v for p, v in changed.items() if p[0] not in counted}
+        appended = {}
+        for path, value in list(assigned.items()):
+            more = added(valueAt(before, path), value, same)
+            if type(more) is list:
+                appended[path] = more
+                del assigned[path]
         made = {p: v for p, v in changed.items() if p[0] in counted}
         if write.functions:
             made |= differences(write.collected, write.after, same)
-        if not (assigned or counted or write.functions):
+        if not (assigned or appended or counted or write.functions):
             return
-        if self._silence is not None:
-            for path, value in assigned.items():
-                # What was appended to a list can still be.
-                if type(value) is not list:
-                    self._silence.superseded(path)
+        for path in assigned:
+            self._silence.superseded(path)
         functions = list(write.functions)
-        entry = _Entry(write.number, now, now, assigned, made, dict(counted), functions)
+        entry = _Entry(
+            write.number,
+            now,
+            now,
+            assigned,
+            appended,
+            made,
+            dict(counted),
+            functions,
+        )
         for path in assigned:
             # Only the last value that was assigned can still be there.
             if path in self._assigners:
@@ -322,6 +358,16 @@ class Journal:
         for entry in self._entries:
             if now - entry.since < _PERSISTENCE:
                 entry.at = self._lastAt = now
+
+    def isHeard(self, *, isLate: bool) -> bool:
+        """
+        Whether each other node has written the session since a web application
+        did, so that none may be about to put back what was overwritten.
+
+        @param isLate: Whether one of those that wrote it is enough.
+        """
+        isHeard = self._isHeard if isLate else not self._unheard
+        return isHeard and self.silent() is None
 
     def last(self, stamps: Stamps) -> int | None:
         """
@@ -363,8 +409,12 @@ class Journal:
         self._entries.clear()
         self._assigners.clear()
         self._makers.clear()
-        self._branch = self._silence = None
+        self._branch = None
+        self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
+        self._unheard = {*stamps} - {self._name}
+        self._isHeard = not self._unheard
+        self._isStamped = bool(stamps)
         self._stamps = stamps
 
     def _accept(self, version: Version, now: float) -> None:
@@ -373,6 +423,7 @@ class Journal:
         """
         self._branch = None
         replaced, self._latest = self._latest, version
+        self._isStamped = self._isStamped or bool(version.stamps)
         self._attribute(version, replaced)
         replaced.replaced = now
         self._versions.append(replaced)
@@ -380,8 +431,7 @@ class Journal:
         while len(self._versions) > _MOST:
             self._memory.forget(self._versions.popleft())
         self._take(version.stamps, now)
-        if self._silence and not self._silence.areMissing(version.stamps):
-            self._silence = None
+        self._silence.stored(version.stamps, now)
 
     def _attribute(self, version: Version, before: Version) -> None:
         """
@@ -389,9 +439,12 @@ class Journal:
         """
         version.writers = frozenset(
             node
-            for node, (number, *_) in version.stamps.items()
-            if number > numberOf(before.stamps, node)
+            for node, stamp in version.stamps.items()
+            if stamp.number > numberOf(before.stamps, node)
         )
+        if version.writers - {self._name}:
+            self._unheard -= version.writers
+            self._isHeard = True
         if version.writers:
             old, new = before.data or {}, version.data or {}
             version.places = {
@@ -413,6 +466,9 @@ class Journal:
                 del self._makers[path]
 
     def _trim(self, now: float) -> None:
+        if self._branch is not None:
+            # What was known then is needed until the repair is stored.
+            now = min(now, self._branchedAt)
         while self._entries and now - self._entries[0].at > self._window:
             self._dropEntry()
         versions = self._versions
@@ -442,6 +498,11 @@ class Journal:
             self._stamps = stamps
             return theirs
         self._trim(now)
+        if any(
+            stamp.bare > numberOf(self._latest.stamps, n) for n, stamp in stamps.items()
+        ):
+            # Another node saw a version without stamps.
+            self._bareUntil = now
         isBare = not stamps and now - self._bareUntil > self._window
         if not theirs or isBare:
             # An empty session, or one without any stamp, was reset on purpose.
@@ -453,12 +514,17 @@ class Journal:
             # Or it descends from a version that had none.
             self._bareUntil = now
         version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
+        if not self.isNews(stamps):
+            self._unheard = ({*stamps} | {*self._latest.stamps}) - {self._name}
+            self._isHeard = not self._unheard
         if not covers(stamps, self._latest.stamps):
             repaired, joined = self._mended(version, now, run)
             self._listen(version, joined, now)
             # Where all stamps are gone, they are missing, too.
             isAll = bool(stamps) or not self._entries
             if not (isAll and self._same(repaired, theirs)):
+                if self._branch is None:
+                    self._branchedAt = now
                 self._branch = version
                 self._take(joined, now)
                 return dict(repaired)
@@ -534,6 +600,8 @@ class Journal:
             for path, value in entry.assigned.items():
                 if self._isOurs(path, value, theirs):
                     data = put(data, path, value)
+            for path, more in entry.appended.items():
+                data = self._appendAgain(data, path, more)
             later = missing[number:]
             for key, by in list(entry.increments.items()):
                 if isStamped or not self._had(((key,),), later, theirs):
@@ -548,10 +616,29 @@ class Journal:
         Whether what this node assigned was not replaced since, and was dropped
         by somebody who assigned nothing there.
         """
-        here, same = valueAt(theirs, path), self._same
-        if same(here, value) or not same(valueAt(self._latest.data, path), value):
+        here, latest = valueAt(theirs, path), valueAt(self._latest.data, path)
+        if self._same(here, value):
             return False
-        return self._wasSeen(path, here)
+        isThere = self._same(latest, value) or (
+            type(value) is list and added(value, latest, self._same) is not None
+        )
+        return isThere and self._wasSeen(path, here)
+
+    def _appendAgain(
+        self, data: dict[str, Any], path: Path, more: list[Any]
+    ) -> dict[str, Any]:
+        latest, here = valueAt(self._latest.data, path), valueAt(data, path)
+        here = [] if here is MISSING else here
+        if type(latest) is not list or type(here) is not list:
+            return data
+        # Another node may have assigned a list that it is in.
+        lacks = [
+            item for item in more if self._count(item, here) < self._count(item, latest)
+        ]
+        return put(data, path, [*here, *lacks]) if lacks else data
+
+    def _count(self, item: Any, items: list[Any]) -> int:
+        return sum(self._same(item, other) for other in items)
 
     def _wasSeen(self, path: Path, value: Any) -> bool:
         return any(
@@ -616,16 +703,14 @@ class Journal:
         """
         See whether other nodes' writes are missing in a branch.
         """
-        since = now if self._silence is None else self._silence.since
-        silence = Silence(self._name, self._same, since, self._window)
         twins, later = self._descent(branch.stamps)
-        wasSeen, isCounted = self._wasSeen, self._isCounted
+        silence, wasSeen, isCounted = self._silence, self._wasSeen, self._isCounted
         silence.find(branch, later, wasSeen, isCounted, isAll=bool(twins))
         for entry in self._entries:
             for path, value in entry.assigned.items():
                 if self._same(valueAt(self._latest.data, path), value):
                     silence.superseded(path)
-        self._silence = silence if silence.areMissing(joined) else None
+        silence.stored(joined, now)
 
     def _isCounted(self, path: Path) -> bool:
         return any(path in entry.made for entry in self._entries)
@@ -635,7 +720,7 @@ class Journal:
         @return: When a node will have been silent for too long, in seconds since
             the epoch; L{None} if none is.
         """
-        return None if self._silence is None else self._silence.due
+        return self._silence.due()
 
     def takenOver(self, now: float) -> dict[str, Any] | None:
         """
@@ -643,16 +728,13 @@ class Journal:
 
         @return: What should be stored; L{None} if that is that.
         """
-        silence, latest = self._silence, self._latest
-        if silence is None or now < silence.due:
+        if self._branch is not None:
+            # What is stored is not known until it is repaired.
             return None
-        found = silence.takenOver(latest, now)
+        found = self._silence.takenOver(self._latest, now)
         if found is None:
             return None
         data, stamps = found
-        if data is latest.data:
-            self._silence = None
-            return None
         self._take(stamps, now)
         return data
 

@@ -1,0 +1,120 @@
+"""
+Tests for L{txsessionsock._silence}: what becomes of it is in
+L{tests.test_journal}, here is when.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsessionsock._branches import Stamp
+from txsessionsock._merge import same
+from txsessionsock._silence import Silence
+from txsessionsock._versions import Version
+
+
+class SilenceTests(SynchronousTestCase):
+    """
+    L{Silence}
+    """
+
+    def setUp(self) -> None:
+        self.silence = Silence("me", same, 5.0)
+        self.branch = Version({}, {"n": 0, "user": "ada"})
+
+    def find(self, *nodes: str, isAll: bool = True, isSeen: bool = True) -> None:
+        """
+        Each of some nodes has added one, and set a key of its own.
+        """
+        versions = []
+        stamps: dict[str, Stamp] = {}
+        for count, node in enumerate(nodes):
+            stamps = {**stamps, node: Stamp(3, 0, 3)}
+            places = {("n",): (count, count + 1), (node,): (None, 1)}
+            writers = frozenset({node})
+            versions.append(Version(stamps, None, writers=writers, places=places))
+        self.silence.find(
+            self.branch,
+            versions,
+            lambda path, value: isSeen,
+            lambda path: path == ("n",),
+            isAll=isAll,
+        )
+
+    def test_nobody(self) -> None:
+        """
+        What this node wrote is its own to see to.
+        """
+        self.find("me")
+        self.silence.stored({}, 100.0)
+        self.assertIsNone(self.silence.due())
+        self.assertIsNone(self.silence.takenOver(self.branch, 200.0))
+
+    def test_due(self) -> None:
+        """
+        It is time a second after the last node was found silent; those that are
+        heard do not count.
+        """
+        self.find("one", "two")
+        self.silence.stored({}, 100.0)
+        self.silence.stored({"one": Stamp(3, 0, 3)}, 100.5)
+        self.silence.stored({}, 100.6)
+        self.assertEqual(self.silence.due(), 101.6)
+        self.silence.stored({"one": Stamp(4, 0, 3)}, 100.7)
+        self.assertEqual(self.silence.due(), 101.0)
+        self.silence.stored({"one": Stamp(4, 0, 3), "two": Stamp(9, 0, 8)}, 100.8)
+        self.assertIsNone(self.silence.due())
+
+    def test_takenOver(self) -> None:
+        """
+        What is missing is put in, with the stamps of those who are silent.
+        """
+        self.find("one", "two")
+        mine = {"me": Stamp(1, 0, 1), "two": Stamp(3, 0, 3)}
+        self.silence.stored(mine, 100.0)
+        latest = Version(mine, {"n": 7, "user": "ada", "two": 1})
+        self.assertIsNone(self.silence.takenOver(latest, 100.9))
+        found = self.silence.takenOver(latest, 101.0)
+        assert found is not None
+        data, stamps = found
+        self.assertEqual(data, {"n": 8, "user": "ada", "two": 1, "one": 1})
+        self.assertEqual(stamps, {**mine, "one": Stamp(3, 0, 3)})
+
+    def test_notAll(self) -> None:
+        """
+        If not all can be put in, or not all is known, a node that is slow has
+        until the window is over; then, what is possible is done.
+        """
+        for isAll, isSeen in (False, True), (True, False):
+            self.setUp()
+            self.find("one", isAll=isAll, isSeen=isSeen)
+            self.silence.stored({}, 100.0)
+            self.assertIsNone(self.silence.takenOver(self.branch, 101.0))
+            self.assertEqual(self.silence.due(), 105.0)
+            found = self.silence.takenOver(self.branch, 105.0)
+            assert found is not None
+            self.assertEqual(found[0]["n"], 1)
+            self.assertEqual("one" in found[0], isSeen)
+
+    def test_superseded(self) -> None:
+        """
+        Where somebody assigned something else, nothing is put in.
+        """
+        self.find("one")
+        self.silence.stored({}, 100.0)
+        self.silence.superseded(("one",))
+        self.silence.superseded(("n",))
+        self.assertIsNone(self.silence.takenOver(self.branch, 101.0))
+        self.assertIsNone(self.silence.due())
+
+    def test_again(self) -> None:
+        """
+        What was missing in a branch still is in the next one that never had it.
+        """
+        self.find("one")
+        self.silence.stored({}, 100.0)
+        self.find("two")
+        self.silence.stored({}, 100.5)
+        found = self.silence.takenOver(self.branch, 101.5)
+        assert found is not None
+        self.assertEqual(found[0], {"n": 2, "user": "ada", "one": 1, "two": 1})
