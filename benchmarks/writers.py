@@ -15,9 +15,10 @@ applications.  The ways are:
     SIGTERM and by SIGKILL.
 
 Nothing may be lost.  Not counted as lost, but told: an assignment that was
-overwritten before the other nodes had read it, and what a node wrote that was
-killed before another node had seen it.  What one request overwrites of another
-is not looked at.
+overwritten before the other nodes had read it, or was missing, not yet stored
+again, in the session that was shown to the handler of the next one; and what a
+node wrote that was killed before another node had seen it.  What one request
+overwrites of another is not looked at.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from tests.webstores import APPLICATIONS, Application
 from tests.writers import Figures, measure
 
 
-CHURN = 3.0
+CHURN = 8.0
 """
-Every how many seconds a node ends.
+Every how many seconds a node ends: who has seen what it wrote has seen to that
+by then.
 """
 
 

@@ -70,6 +70,8 @@ class Done:
 
     @ivar answered: When it was acknowledged, in seconds since the epoch.
 
+    @ivar made: What was under the key then, as the handler saw it.
+
     @ivar seen: When which other clerk had read it.
     """
 
@@ -79,6 +81,7 @@ class Done:
     by: str
     others: frozenset[str]
     answered: float | None = None
+    made: Any = None
     seen: dict[str, float] = field(default_factory=dict)
 
 
@@ -199,7 +202,7 @@ class Sharing(Traffic):
         done = Done(verb, where, token, clerk.name, frozenset(others))
         self.done.append(done)
         try:
-            await clerk.ask(verb, key, token)
+            _, done.made = await clerk.ask(verb, key, token)
         except Gone:
             await clerk.comes()
             return None

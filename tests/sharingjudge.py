@@ -223,24 +223,51 @@ class _History:
         """
         if done.by in running.killed and not self._isKnown(done, running):
             return "killed before anybody saw it"
-        isInTurn = done.verb == "push" or done.key[0] == "x"
-        if isInTurn and self._wasOverwritten(done):
-            return f"{done.verb} overwritten before others saw it"
+        if done.verb == "push" or done.key[0] == "x":
+            dropped = self._dropped(done)
+            if any(not self._wasSeen(done, number) for number in dropped):
+                return f"{done.verb} overwritten before others saw it"
+            if dropped and self._wasHidden(done, running):
+                return f"{done.verb} overwritten while the next was made"
         return ""
 
-    def _wasOverwritten(self, done: Done) -> bool:
+    def _having(self, done: Done) -> list[bool]:
+        return [_has(data, done) for _, data in self._versions]
+
+    def _dropped(self, done: Done) -> list[int]:
         """
-        Whether the application, which did not have it, wrote before all others
-        had read it.
+        @return: Which writes of the application dropped a change.
         """
-        having = [_has(data, done) for _, data in self._versions]
-        if True not in having or False not in having[having.index(True) :]:
-            return False
-        over = having.index(False, having.index(True))
-        if self._writers[over]:
-            return False  # That was a node.
-        at = self._versions[over][0].at
-        return not all(done.seen.get(name, at) < at for name in done.others)
+        having = self._having(done)
+        return [
+            number
+            for number in range(1, len(having))
+            if having[number - 1] and not (having[number] or self._writers[number])
+        ]
+
+    def _wasSeen(self, done: Done, number: int) -> bool:
+        """
+        Whether all others had read a change before it was dropped.
+        """
+        at = self._versions[number][0].at
+        return all(done.seen.get(name, at) < at for name in done.others)
+
+    def _wasHidden(self, done: Done, running: Sharing) -> bool:
+        """
+        Whether a change was dropped for good by another one in its place, whose
+        handler was shown a session without it.
+        """
+        having = self._having(done)
+        last = len(having) - 1 - having[::-1].index(True)
+        others = [
+            other
+            for other in running.done
+            if other.key == done.key and _lacks(other, done)
+        ]
+        for _, data in self._versions[last + 1 :]:
+            if _under(data, done.key):
+                return any(_has(data, other) for other in others)
+        return False
 
     def _isKnown(self, done: Done, running: Sharing) -> bool:
         """
@@ -278,6 +305,13 @@ class _History:
 def _has(data: Mapping[str, Any], done: Done) -> bool:
     value = _under(data, done.key)
     return value == done.token or (isinstance(value, list) and done.token in value)
+
+
+def _lacks(other: Done, done: Done) -> bool:
+    """
+    Whether a list to which something was appended had not got something else.
+    """
+    return isinstance(other.made, list) and done.token not in other.made
 
 
 def _numbers(data: Mapping[str, Any]) -> dict[str, int]:

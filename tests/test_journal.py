@@ -579,6 +579,47 @@ class NodesTests(SynchronousTestCase):
         self.ends(self.foreign())
         self.assertEqual(self.place.data["list"], [1, 3, 2, 2, 5])
 
+    def test_superseded(self) -> None:
+        """
+        What a node assigned does not come back over what another one assigned
+        after it, also if that was overwritten in between.
+        """
+        self.one.write(n=1)
+        first = self.foreign()
+        self.one.write(x=1)
+        early = self.foreign()
+        self.two.write(x=2)
+        self.one.write(by={"n": 1})
+        self.two.repair()
+        # The application counted, too, so each node does its own again.
+        self.place.stored = {**first, "n": 2}
+        self.two.repair()
+        late = self.foreign()
+        self.one.repair()
+        self.place.stored = {**early, "n": 2}
+        self.one.repair()
+        self.ends(late, self.one, self.two)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 2, "n": 3})
+
+    def test_beganWithBranch(self) -> None:
+        """
+        What a request changed that began with what another one had just
+        overwritten is its own, whichever node had seen to that.
+        """
+        self.one.write(x=1)
+        self.two.repair()
+        copy = self.foreign()
+        self.two.write(y=1)
+        self.one.repair()
+        self.place.stored = {**copy, "h": 1}
+        began = self.foreign()
+        self.one.look()
+        self.two.repair()
+        self.one.repair()
+        self.place.stored = {**began, "h": 2}
+        expected = {"user": "ada", "x": 1, "y": 1, "h": 2}
+        self.assertEqual(self.one.look()[0], expected)
+
     def test_deletedByNode(self) -> None:
         """
         What a node deleted does not come back.

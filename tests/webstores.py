@@ -96,7 +96,7 @@ async def _inSQLite(application: Application, table: Table) -> AsyncIterator[Pla
             place=f"sqlite:{path}",
         ) as scene:
             history = sqliteHistory(path, table)
-            where = [f"--store=sqlite:{path}", f"--table={table.path}"]
+            where = [f"--store=sqlite:{path}", f"--table={table.name}"]
             yield Place(scene, framework, history, newStore, where, tellsWhose=False)
 
 

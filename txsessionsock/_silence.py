@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._branches import Path, Stamps, added, covers, numberOf, put, valueAt
 from ._merge import MISSING, Same, isNumber
@@ -24,10 +24,14 @@ After how many seconds a node that did not do its missing writes again is taken
 for dead.
 """
 
-_NOTHING: Any = object()
-"""
-What was added before the first step.
-"""
+
+class _Step(NamedTuple):
+    """
+    @ivar since: The number of the node's write before.
+    """
+
+    since: int
+    more: Any
 
 
 @dataclass(slots=True)
@@ -41,8 +45,8 @@ class _Lost:
 
     @ivar isCounted: Whether this node counts or appends there, too.
 
-    @ivar added: How much more each node made of a number, or what it appended to
-        a list; L{None} if nobody can tell.
+    @ivar steps: How much more each node made of a number, or what it appended to
+        a list, by the number of its write; L{None} if nobody can tell.
 
     @ivar value: What was there in the end.
     """
@@ -50,12 +54,27 @@ class _Lost:
     here: Any = field(repr=False)
     isUntouched: bool
     isCounted: bool
-    added: dict[str, Any] = field(default_factory=dict, repr=False)
+    steps: dict[tuple[str, int], _Step] = field(default_factory=dict, repr=False)
     value: Any = field(default=MISSING, repr=False)
 
-    def restored(self, value: Any, nodes: Collection[str], same: Same) -> Any:
+    def missing(self, nodes: Collection[str], stamps: Stamps) -> list[Any]:
         """
-        @param nodes: Those whose writes are missing.
+        @param nodes: Those that are silent.
+
+        @param stamps: Those of what is stored.
+
+        @return: The steps that are missing there; L{None} for those of which a
+            part is there.
+        """
+        return [
+            None if step.since < numberOf(stamps, node) else step.more
+            for (node, number), step in self.steps.items()
+            if node in nodes and number > numberOf(stamps, node)
+        ]
+
+    def restored(self, value: Any, more: list[Any], same: Same) -> Any:
+        """
+        @param more: The steps that are missing.
 
         @return: What should be where a value is now.
 
@@ -64,7 +83,6 @@ class _Lost:
         if self.isUntouched and same(value, self.here):
             return self.value
         if self.isCounted and (isNumber(value) or type(value) is list):
-            more = [self.added[node] for node in nodes if node in self.added]
             if isNumber(value) and all(map(isNumber, more)):
                 return value + sum(more)
             if type(value) is list and all(type(items) is list for items in more):
@@ -131,14 +149,16 @@ class Silence:
                     lost = self._lost[path]
                     lost.value = new
                     isSure = len(version.writers) == 1
-                    step = added(old, new, self._same) if isSure else None
+                    more = added(old, new, self._same) if isSure else None
                     for node in missing:
-                        lost.added[node] = _sum(lost.added.get(node, _NOTHING), step)
+                        number = version.stamps[node].number
+                        since = numberOf(version.base, node)
+                        lost.steps[node, number] = _Step(since, more)
         for path, lost in before.items():
             # What was missing before is still missing.
             found = self._lost.setdefault(path, lost)
-            if lost.added.keys() - found.added.keys():
-                found.added = {**lost.added, **found.added}
+            if lost.steps.keys() - found.steps.keys():
+                found.steps = {**lost.steps, **found.steps}
                 found.isUntouched = False
 
     def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
@@ -191,7 +211,7 @@ class Silence:
         due = self.due()
         if due is None or now < due:
             return None
-        data, isAll = self._restored(latest.data or {})
+        data, isAll = self._restored(latest)
         if not isAll and not self._isHard:
             self._isHard = True
             return self.takenOver(latest, now)
@@ -205,18 +225,18 @@ class Silence:
         }
         return data, {**latest.stamps, **newer}
 
-    def _restored(self, data: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    def _restored(self, latest: Version) -> tuple[dict[str, Any], bool]:
         """
         @return: A session with what is missing, and whether that is all.
         """
-        isAll = self._isAll
+        data, isAll = latest.data or {}, self._isAll
         for path, lost in self._lost.items():
-            nodes = lost.added.keys() & self._since
-            if not nodes:
+            more = lost.missing(self._since, latest.stamps)
+            if not more:
                 continue
             here = valueAt(data, path)
             try:
-                value = lost.restored(here, nodes, self._same)
+                value = lost.restored(here, more, self._same)
             except LookupError:
                 isAll = False
             else:
@@ -232,11 +252,3 @@ def _joined(one: Stamps, other: Stamps) -> Stamps:
         if stamp.number > numberOf(one, node)
     }
     return {**one, **newer} if newer else one
-
-
-def _sum(added: Any, step: Any) -> Any:
-    if added is _NOTHING:
-        return step
-    areNumbers = isNumber(added) and isNumber(step)
-    areLists = type(added) is list and type(step) is list
-    return added + step if areNumbers or areLists else None

@@ -42,9 +42,11 @@ class Version:
 
     @ivar weight: About how many bytes it takes.
 
-    @ivar writers: The nodes that left new stamps in it, and C{places}, where it
-        differs from the version before, and what was and is there; both empty
-        if it is a foreign write.
+    @ivar writers: The nodes that left new stamps in it, and C{base}, the stamps of
+        the version before.
+
+    @ivar places: Where it differs from that, and what was and is there; empty if
+        it is a foreign write.
 
     @ivar replaced: When another one was stored; meaningless for the latest.
     """
@@ -54,6 +56,7 @@ class Version:
     weight: int = 0
     replaced: float = 0.0
     writers: frozenset[str] = frozenset()
+    base: Stamps = field(default_factory=dict)
     places: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
 

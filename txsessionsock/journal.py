@@ -244,8 +244,8 @@ class Journal:
         self._isStamped = False
         self._versions: deque[Version] = deque()
         self._latest = Version({}, {})
-        # What is stored and not accepted, until what is missing is stored.
-        self._branch: Version | None = None
+        # What was stored and not accepted, until what is missing is stored.
+        self._branches: list[Version] = []
         self._branchedAt = 0.0
         self._stamps: Stamps = {}
         self._silence = Silence(self._name, same, window)
@@ -280,7 +280,7 @@ class Journal:
             del stamps[min(stamps, key=lambda node: stamps[node].at)]
         # A whole number, since PHP writes others its own way, also who only reads.
         own = self._lastOwn if isRepair else number
-        isBare = self._isStamped and not (self._branch or self._latest).stamps
+        isBare = self._isStamped and not (self._branches or [self._latest])[-1].stamps
         bare = number if isBare else self._lastBare
         return {**stamps, self._node: Stamp(number, int(now), own, bare)}
 
@@ -292,9 +292,6 @@ class Journal:
             return
         self._trim(now)
         self._remember(write, now)
-        if self._branch is not None:
-            # Requests may have begun with it, too.
-            self._accept(self._branch, now)
         self._lastBare = write.stamps[self._node].bare
         data, latest = write.after, self._latest.data or {}
         version = Version(write.stamps, data, weigh(data, latest))
@@ -409,7 +406,7 @@ class Journal:
         self._entries.clear()
         self._assigners.clear()
         self._makers.clear()
-        self._branch = None
+        self._branches.clear()
         self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
         self._unheard = {*stamps} - {self._name}
@@ -421,17 +418,29 @@ class Journal:
         """
         A version is what is stored, and nothing is missing in it.
         """
-        self._branch = None
-        replaced, self._latest = self._latest, version
-        self._isStamped = self._isStamped or bool(version.stamps)
-        self._attribute(version, replaced)
-        replaced.replaced = now
-        self._versions.append(replaced)
-        self._memory.keep(replaced)
+        # Requests may have begun with branches, too.
+        for each in (*self._branches, version):
+            replaced, self._latest = self._latest, each
+            self._isStamped = self._isStamped or bool(each.stamps)
+            self._attribute(each, replaced)
+            replaced.replaced = now
+            self._versions.append(replaced)
+            self._memory.keep(replaced)
+            self._take(each.stamps, now)
+        self._branches.clear()
+        self._supersede(version)
         while len(self._versions) > _MOST:
             self._memory.forget(self._versions.popleft())
-        self._take(version.stamps, now)
         self._silence.stored(version.stamps, now)
+
+    def _supersede(self, version: Version) -> None:
+        """
+        What was assigned here is done for good when somebody who had it has put
+        something else in its place, also if that is overwritten later.
+        """
+        for path, entry in list(self._assigners.items()):
+            if not self._stands(entry.assigned[path], valueAt(version.data, path)):
+                del entry.assigned[path], self._assigners[path]
 
     def _attribute(self, version: Version, before: Version) -> None:
         """
@@ -442,6 +451,7 @@ class Journal:
             for node, stamp in version.stamps.items()
             if stamp.number > numberOf(before.stamps, node)
         )
+        version.base = before.stamps
         if version.writers - {self._name}:
             self._unheard -= version.writers
             self._isHeard = True
@@ -466,7 +476,7 @@ class Journal:
                 del self._makers[path]
 
     def _trim(self, now: float) -> None:
-        if self._branch is not None:
+        if self._branches:
             # What was known then is needed until the repair is stored.
             now = min(now, self._branchedAt)
         while self._entries and now - self._entries[0].at > self._window:
@@ -523,9 +533,9 @@ class Journal:
             # Where all stamps are gone, they are missing, too.
             isAll = bool(stamps) or not self._entries
             if not (isAll and self._same(repaired, theirs)):
-                if self._branch is None:
+                if not self._branches:
                     self._branchedAt = now
-                self._branch = version
+                self._branches.append(version)
                 self._take(joined, now)
                 return dict(repaired)
         self._accept(version, now)
@@ -619,10 +629,15 @@ class Journal:
         here, latest = valueAt(theirs, path), valueAt(self._latest.data, path)
         if self._same(here, value):
             return False
-        isThere = self._same(latest, value) or (
-            type(value) is list and added(value, latest, self._same) is not None
-        )
-        return isThere and self._wasSeen(path, here)
+        return self._stands(value, latest) and self._wasSeen(path, here)
+
+    def _stands(self, value: Any, here: Any) -> bool:
+        """
+        Whether what was assigned is still there, if more was appended, too.
+        """
+        if here is value or self._same(here, value):
+            return True
+        return type(value) is list and added(value, here, self._same) is not None
 
     def _appendAgain(
         self, data: dict[str, Any], path: Path, more: list[Any]
@@ -728,7 +743,7 @@ class Journal:
 
         @return: What should be stored; L{None} if that is that.
         """
-        if self._branch is not None:
+        if self._branches:
             # What is stored is not known until it is repaired.
             return None
         found = self._silence.takenOver(self._latest, now)

@@ -310,8 +310,9 @@ class Session(MutableMapping[str, Any]):
 
         @param f: An ordinary function that gets a dictionary with the data
             and changes it.  It is called again if somebody else's change came
-            first.  It cannot wait: for an asynchronous one, the L{Deferred}
-            fails with L{TypeError}.
+            first; and for C{repairWindow} after the L{Deferred} fired, if a
+            web application overwrote what it did.  It cannot wait: for an
+            asynchronous one, the L{Deferred} fails with L{TypeError}.
 
         @return: A L{Deferred} that fires with what C{f} returned when what it
             did is stored.  It fails with what C{f} raised, in which case
