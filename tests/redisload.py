@@ -186,7 +186,7 @@ class Load(Conditions):
             if not holder.reasons:
                 await manager.release(session, holder)
         for manager in self.managers:
-            await manager.stop()
+            await manager.stop(0)
 
     async def close(self) -> None:
         """

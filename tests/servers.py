@@ -273,8 +273,9 @@ async def site(
         yield port.getHost().port, factory
     finally:
         await port.stopListening()
-        # A test that failed may have left what does not end.
-        for ending in factory.sockets.goAway(), manager.stop():
+        # A test that failed may have left what does not end.  Nobody writes any
+        # more, so nothing is guarded.
+        for ending in factory.sockets.goAway(), manager.stop(0):
             await ending.addTimeout(PATIENCE, reactor)
 
 

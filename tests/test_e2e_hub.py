@@ -162,7 +162,7 @@ async def scene(
                 await each.ends()
                 assert "Traceback" not in each.errors, each.errors
             await maybeDeferred(port.stopListening)
-            for ending in factory.sockets.goAway(), factory.sockets.manager.stop():
+            for ending in factory.sockets.goAway(), factory.sockets.manager.stop(0):
                 await ending.addTimeout(PATIENCE, reactor)
             await gatherResults([hub.close(), store.close()])
 

@@ -259,9 +259,8 @@ async def test_givenUp(tmp_path: Path) -> None:
         await server.until(lambda: "under way" in server.log)
         server.signal("TERM")
         assert await server.ends(5) == 0
-    assert (
-        "gave up waiting for clients to leave after 0.7 s, with 1 sockets" in server.log
-    )
+    said = r"gave up waiting for clients to leave after 0\.\d+ s, with 1 sockets left"
+    assert re.search(said, server.log), server.log
     assert await stored(tmp_path, visitor) == {"visits": 1, "count": 1}
 
 

@@ -4,6 +4,7 @@ Tests for L{SessionManager.regenerate}.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -13,6 +14,7 @@ from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
     SessionReplaced,
+    Stored,
     StoreError,
     StoreTimeout,
     StoreUnavailable,
@@ -329,6 +331,45 @@ class RegenerateTests(EndCase):
         self.run_(1, 0.01)
         new, _ = self.successResultOf(regenerated)
         self.assertEqual((new["n"], self.stored()), (1, None))
+
+    def test_settledThoughOthersWrite(self) -> None:
+        """
+        So they have if the session never stays as it is, and something is
+        overwritten at the last moment.
+        """
+        store = self.newStore()
+        here, there = self.newManager(store, repair=True), self.newManager(repair=True)
+        session = self.open(self.holder, here)
+        elsewhere = self.open(Recorder(), there)
+        load, destroy = store.inner.load, store.inner.destroy
+        counted, written = 0, 0
+
+        def count() -> None:
+            nonlocal counted
+            elsewhere.increment("n")
+            self.successResultOf(elsewhere.save())
+            counted += 1
+
+        def loadLater(key: str) -> Deferred[Stored | None]:
+            count()
+            return load(key)
+
+        def destroyLater(key: str, old: bytes | None = None) -> Deferred[bool]:
+            nonlocal written
+            if key == KEY and not written:
+                written = 1
+                data = json.loads(old or b"{}")
+                count()
+                self.put(**data | {"foreign": written})
+            return destroy(key, old)
+
+        self.patch(store.inner, "load", loadLater)
+        self.patch(store.inner, "destroy", destroyLater)
+        regenerated = here.regenerate(session, self.holder)
+        self.run_(2, 0.01)
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual((new["n"], new["foreign"]), (counted, 1))
+        self.assertIsNone(self.stored())
 
     def test_readWhileMoving(self) -> None:
         """

@@ -203,7 +203,7 @@ class ManagerTests(PostgreSQLCase):
         url = self.server.url(self.database)
         store = self.closing(kind(url, self.table, self.reactor))
         manager = SessionManager(store, Express("s", prefix=""), self.reactor)
-        self.addCleanup(lambda: self.reactor.wait(manager.stop()))
+        self.addCleanup(lambda: self.reactor.wait(manager.stop(0)))
         self.insert('{"cookie": {"originalMaxAge": null}, "n": 1}')
         first, second = Recorder(), Recorder()
         session = self.reactor.wait(manager.open(SessionID("k"), first))

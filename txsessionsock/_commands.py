@@ -5,7 +5,8 @@ What hubs tell each other to do.
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -59,8 +60,9 @@ encode = msgspec.msgpack.Encoder().encode
 Make bytes of a command or of its result.
 """
 
-_decode = msgspec.msgpack.Decoder(Command).decode
-_number = msgspec.msgpack.Decoder(Annotated[int, msgspec.Meta(ge=0)]).decode
+_decode: Callable[[bytes], Command] = msgspec.msgpack.Decoder(Command).decode
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_number: Callable[[bytes], int] = msgspec.msgpack.Decoder(_Number).decode
 
 
 def decode(raw: bytes) -> Command:
@@ -68,7 +70,7 @@ def decode(raw: bytes) -> Command:
     @raise ValueError: It is no command.  The message does not show it.
     """
     try:
-        return cast(Command, _decode(raw))
+        return _decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         problem = "no command that this node knows"
     raise ValueError(problem)
@@ -83,6 +85,6 @@ def number(raw: bytes | None) -> int | None:
     if raw is None:
         return None
     try:
-        return cast(int, _number(raw))
+        return _number(raw)
     except msgspec.MsgspecError:
         return None

@@ -205,7 +205,7 @@ class Ending:
         except TimeoutError:
             there = [f"{len(each)} {each.kind}" for each in self._guests if len(each)]
             _log.warn(
-                "gave up {what} after {seconds:.3g} s, with {left} left",
+                "gave up {what} after {seconds:.2g} s, with {left} left",
                 what=what,
                 seconds=seconds,
                 left=" and ".join(sorted(there)) or "no clients",

@@ -5,7 +5,8 @@ What nodes say to each other on a bus that carries bytes.
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -65,7 +66,7 @@ seal = msgspec.msgpack.Encoder().encode
 Make bytes of an envelope.
 """
 
-_decode = msgspec.msgpack.Decoder(Envelope).decode
+_decode: Callable[[bytes], Envelope] = msgspec.msgpack.Decoder(Envelope).decode
 
 
 def open_(raw: bytes) -> Envelope:
@@ -73,7 +74,7 @@ def open_(raw: bytes) -> Envelope:
     @raise ValueError: It is no envelope.  The message does not show it.
     """
     try:
-        return cast(Envelope, _decode(raw))
+        return _decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         problem = "not understood"
     raise ValueError(problem)
