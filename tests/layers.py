@@ -27,6 +27,7 @@ LAYERS: dict[str, int] = {
     "_silence": 1,
     "_versions": 1,
     "_waiting": 1,
+    "_writes": 1,
     "cookies": 1,
     "frameworks": 1,
     "frameworks.*": 1,

@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._branches import Stamp
 from txsessionsock._versions import Memory
-from txsessionsock.journal import STAMP, Function, Journal, Write, stampList, stampsIn
+from txsessionsock._writes import Function, Write
+from txsessionsock.journal import STAMP, Journal, stampList, stampsIn
 
 
 class Node:
@@ -253,7 +254,7 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(self.place.data["n"], 5001)
         self.place.now += 6
         self.node.write(mine=1)
-        self.assertEqual(len(self.node.journal._entries), 1)
+        self.assertEqual(len(self.node.journal._writes), 1)
 
     def test_bare(self) -> None:
         """
@@ -271,6 +272,16 @@ class JournalTests(SynchronousTestCase):
         other.repair()
         expected = {"user": "ada", "n": 1, "theirs": 1, "mine": 1, "more": 1}
         self.assertEqual(self.place.data, expected)
+
+    def test_appendedTwice(self) -> None:
+        """
+        What was appended may be alike.
+        """
+        self.node.write(list=[1])
+        copy = self.foreign()
+        self.node.write(list=[1, 2, 2])
+        self.ends({**copy, "list": [1, 2]})
+        self.assertEqual(self.place.data["list"], [1, 2, 2])
 
     def test_known(self) -> None:
         """

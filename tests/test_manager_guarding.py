@@ -70,6 +70,25 @@ class GuardingTests(RepairCase):
         self.assertEqual(self.manager._lives, {})
         self.assertQuiet()
 
+    def test_stopMeanwhile(self) -> None:
+        """
+        What is overwritten in the last moment is put back, even if that takes
+        some time.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        stopped = self.manager.stop()
+        self.clock.advance(4.9)
+        self.store.hold("replace")
+        self.ends(copy)
+        self.clock.advance(0.2)
+        self.assertNoResult(stopped)
+        self.store.release()
+        self.clock.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+
     def test_stopLater(self) -> None:
         """
         What was stored before the window needs no guarding, and what is stored

@@ -109,6 +109,13 @@ class Live:
         self.reading.watch()
 
     @property
+    def isRepairing(self) -> bool:
+        """
+        Whether something is to be stored that somebody overwrote.
+        """
+        return self.isLoaded and self.record.isRepairing
+
+    @property
     def isNew(self) -> bool:
         return self.isLoaded and self.record.stored is None
 

@@ -20,6 +20,7 @@ from ._changes import FrozenCopy, WorkingCopy
 from ._merge import MISSING, detached, merge, same
 from ._versions import shared
 from ._waiting import refuseToWait
+from ._writes import Function, Write
 from .interfaces import (
     KEEP,
     Document,
@@ -31,15 +32,7 @@ from .interfaces import (
     StoreTimeout,
     UnencodableSession,
 )
-from .journal import (
-    STAMP,
-    Function,
-    Journal,
-    Stamps,
-    Write,
-    stampList,
-    stampsIn,
-)
+from .journal import STAMP, Journal, Stamps, stampList, stampsIn
 
 
 __all__ = ["Emptied", "Record"]

@@ -19,8 +19,7 @@ version that was accepted here:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -31,25 +30,22 @@ from ._branches import (
     Path,
     Stamp,
     Stamps,
-    added,
     covers,
     differences,
     graft,
     numberOf,
-    put,
     valueAt,
 )
-from ._merge import MISSING, Same, detached, isNumber, same
+from ._merge import Same, isNumber, same
 from ._silence import Silence
 from ._versions import Memory, Version, weigh
+from ._writes import MOST, Branch, Run, Write, Writes, run
 
 
 __all__ = [
     "STAMP",
-    "Function",
     "Journal",
     "Stamps",
-    "Write",
     "stampList",
     "stampsIn",
 ]
@@ -60,26 +56,9 @@ Under which key of a session the L{Stamps} are, as lists; the last numbers are
 left out where they are what most stamps have.
 """
 
-Function = Callable[[dict[str, Any]], object]
-
-_PERSISTENCE = 60.0
-"""
-For how many seconds writes are made again that somebody drops with the stamps.
-"""
-
-_MOST = 5000
-"""
-How many writes, and how many versions, of a session are remembered at most.
-"""
-
 _MOST_STAMPS = 100
 """
 How many stamps are left in a session at most: the youngest.
-"""
-
-_SUPERSEDED: Final = object()
-"""
-What a write made where a later one made something else.
 """
 
 _TOO_LARGE = 2**53
@@ -133,66 +112,6 @@ def _listOf(stamp: Stamp) -> list[int | float]:
     return list(stamp[:2] if stamp.own == stamp.number else stamp[:3])
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """
-    A write that succeeded.
-
-    @ivar before: What was stored, not to be changed any more; C{collected} and
-        C{after} likewise.
-
-    @ivar collected: C{before} with what handlers changed by assigning,
-        deleting and counting.
-
-    @ivar after: What is stored: C{collected} and what functions made of it.
-
-    @ivar increments: What of C{collected} is not another value, but so much
-        more.
-
-    @ivar functions: Those that changed something, in order.
-    """
-
-    number: int
-    stamps: Stamps
-    before: dict[str, Any] = field(repr=False)
-    collected: dict[str, Any] = field(repr=False)
-    after: dict[str, Any] = field(repr=False)
-    increments: Mapping[str, int | float] = field(repr=False)
-    functions: Sequence[Function] = ()
-
-
-@dataclass(eq=False, slots=True)
-class _Entry:
-    """
-    What this node did in one write, to do it again.
-
-    @ivar since: When it was done first, and C{at}, when last.
-
-    @ivar assigned: What was assigned at which places, and C{appended}, what was
-        appended to the lists there.
-
-    @ivar made: What increments and functions made, at which places.
-    """
-
-    number: int
-    since: float
-    at: float
-    assigned: dict[Path, Any] = field(repr=False)
-    appended: dict[Path, list[Any]] = field(repr=False)
-    made: dict[Path, Any] = field(repr=False)
-    increments: dict[str, int | float] = field(repr=False)
-    functions: list[Function] = field(repr=False)
-
-
-def run(f: Function, data: dict[str, Any]) -> dict[str, Any]:
-    """
-    @return: What a function makes of a session.
-    """
-    trial: dict[str, Any] = detached(data)
-    f(trial)
-    return trial
-
-
 class Journal:
     """
     The versions of one session that this node has seen, and what it wrote.
@@ -233,13 +152,7 @@ class Journal:
         self._numbers = count(1) if numbers is None else numbers
         self._same = same
         self._memory = Memory() if memory is None else memory
-        self._entries: deque[_Entry] = deque()
-        # Which of them was the last to assign something to a place, and to make
-        # what is no number.
-        self._assigners: dict[Path, _Entry] = {}
-        self._makers: dict[Path, _Entry] = {}
-        self._lastAt = 0.0
-        self._lastOwn = 0
+        self._writes = Writes(window, same)
         self._lastBare = 0
         self._isStamped = False
         self._versions: deque[Version] = deque()
@@ -279,7 +192,7 @@ class Journal:
         while len(stamps) >= _MOST_STAMPS:
             del stamps[min(stamps, key=lambda node: stamps[node].at)]
         # A whole number, since PHP writes others its own way, also who only reads.
-        own = self._lastOwn if isRepair else number
+        own = self._writes.last if isRepair else number
         isBare = self._isStamped and not (self._branches or [self._latest])[-1].stamps
         bare = number if isBare else self._lastBare
         return {**stamps, self._node: Stamp(number, int(now), own, bare)}
@@ -293,68 +206,20 @@ class Journal:
         self._trim(now)
         before, data, same = write.before, write.after, self._same
         changed = differences(before, data, same)
-        self._remember(write, changed, now)
+        for path in self._writes.add(write, changed, now):
+            self._silence.superseded(path)
         self._lastBare = write.stamps[self._node].bare
         version = Version(write.stamps, data, weigh(data, self._latest.data or {}))
         # Also what is as a branch had it, which may have been overwritten.
         version.places = {p: (valueAt(before, p), v) for p, v in changed.items()}
         self._accept(version, now, before)
 
-    def _remember(self, write: Write, changed: dict[Path, Any], now: float) -> None:
-        before, same = write.before, self._same
-        counted = write.increments
-        if write.functions:
-            changed = differences(before, write.collected, same)
-        assigned = {p: v for p, v in changed.items() if p[0] not in counted}
-        appended = {}
-        for path, value in list(assigned.items()):
-            more = added(valueAt(before, path), value, same)
-            if type(more) is list:
-                appended[path] = more
-                del assigned[path]
-        made = {p: v for p, v in changed.items() if p[0] in counted}
-        if write.functions:
-            made |= differences(write.collected, write.after, same)
-        if not (assigned or appended or counted or write.functions):
-            return
-        for path in assigned:
-            self._silence.superseded(path)
-        functions = list(write.functions)
-        entry = _Entry(
-            write.number,
-            now,
-            now,
-            assigned,
-            appended,
-            made,
-            dict(counted),
-            functions,
-        )
-        for path in assigned:
-            # Only the last value that was assigned can still be there.
-            if path in self._assigners:
-                del self._assigners[path].assigned[path]
-            self._assigners[path] = entry
-        for path, value in made.items():
-            if path in self._makers:
-                self._makers[path].made[path] = _SUPERSEDED
-            if not isNumber(value):
-                self._makers[path] = entry
-        self._lastAt = now
-        self._lastOwn = write.number
-        self._entries.append(entry)
-        if len(self._entries) > _MOST:
-            self._dropEntry()
-
     def missed(self, now: float) -> None:
         """
         The session was changed, and versions may have come and gone of which
         nobody told.  Who took a copy of these may drop any write.
         """
-        self._trim(now)
-        for entry in self._entries:
-            if now - entry.since < _PERSISTENCE:
-                entry.at = self._lastAt = now
+        self._writes.prolong(now)
 
     def isHeard(self, *, isLate: bool) -> bool:
         """
@@ -392,7 +257,7 @@ class Journal:
         """
         @return: Until when a write is remembered, in seconds since the epoch.
         """
-        return self._lastAt + self._window if self._entries else 0.0
+        return self._writes.until()
 
     def seen(self, data: dict[str, Any], stamps: Stamps, now: float) -> None:
         """
@@ -403,9 +268,7 @@ class Journal:
         for version in self._versions:
             self._memory.forget(version)
         self._versions.clear()
-        self._entries.clear()
-        self._assigners.clear()
-        self._makers.clear()
+        self._writes.clear()
         self._branches.clear()
         self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
@@ -441,8 +304,8 @@ class Journal:
             self._memory.keep(replaced)
             self._take(each.stamps, now)
         self._branches.clear()
-        self._supersede(version, changed)
-        while len(self._versions) > _MOST:
+        self._writes.supersede(version.data, changed)
+        while len(self._versions) > MOST:
             self._memory.forget(self._versions.popleft())
         self._silence.stored(version.stamps, now)
 
@@ -457,21 +320,6 @@ class Journal:
             path: (valueAt(old, path), value)
             for path, value in differences(old, new, self._same).items()
         }
-
-    def _supersede(
-        self, version: Version, changed: Mapping[Path, tuple[Any, Any]]
-    ) -> None:
-        """
-        What was assigned here is done for good when somebody who had it has put
-        something else in its place, also if that is overwritten later.
-        """
-        assigners = self._assigners
-        # With a dictionary, all that is in it was replaced.
-        isLarge = any(type(old) is dict for old, _ in changed.values())
-        for path in list(assigners) if isLarge else changed.keys() & assigners.keys():
-            value = assigners[path].assigned[path]
-            if not self._stands(value, valueAt(version.data, path)):
-                del assigners[path].assigned[path], assigners[path]
 
     def _attribute(self, version: Version, before: Version) -> None:
         """
@@ -492,20 +340,11 @@ class Journal:
             self._bareUntil = now
         self._stamps = stamps
 
-    def _dropEntry(self) -> None:
-        entry = self._entries.popleft()
-        for path in entry.assigned:
-            del self._assigners[path]
-        for path in entry.made:
-            if self._makers.get(path) is entry:
-                del self._makers[path]
-
     def _trim(self, now: float) -> None:
         if self._branches:
             # What was known then is needed until the repair is stored.
             now = min(now, self._branchedAt)
-        while self._entries and now - self._entries[0].at > self._window:
-            self._dropEntry()
+        self._writes.trim(now)
         versions = self._versions
         while versions and now - versions[0].replaced > self._window:
             self._memory.forget(versions.popleft())
@@ -515,7 +354,7 @@ class Journal:
         theirs: dict[str, Any],
         stamps: Stamps,
         now: float,
-        run: Callable[[Function, dict[str, Any]], dict[str, Any]] = run,
+        run: Run = run,
     ) -> dict[str, Any]:
         """
         Somebody else wrote the session: see what nodes wrote and is not in it.
@@ -556,7 +395,7 @@ class Journal:
             repaired, joined = self._mended(version, now, run)
             self._listen(version, joined, now)
             # Where all stamps are gone, they are missing, too.
-            isAll = bool(stamps) or not self._entries
+            isAll = bool(stamps) or not self._writes
             if not (isAll and self._same(repaired, theirs)):
                 if not self._branches:
                     self._branchedAt = now
@@ -570,14 +409,15 @@ class Journal:
         self,
         branch: Version,
         now: float,
-        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
+        run: Run,
     ) -> tuple[dict[str, Any], Stamps]:
         """
         @return: What should be stored, and the stamps that it has.
         """
         data, stamps, latest = branch.data or {}, branch.stamps, self._latest
-        missing = self._missing(stamps, now)
-        if covers(latest.stamps, stamps) and (stamps or missing):
+        last, isStamped = numberOf(stamps, self._name), bool(stamps)
+        missing = self._writes.missing(last, now, isStamped=isStamped)
+        if covers(latest.stamps, stamps) and (isStamped or missing):
             twins, later = self._descent(stamps)
             try:
                 if twins:
@@ -587,7 +427,8 @@ class Journal:
                     return mended, {**stamps, **latest.stamps}
             except Conflict:
                 pass
-        return self._again(data, missing, run, isStamped=bool(stamps)), stamps
+        found = Branch(data, latest.data or {}, self._wasSeen, isStamped)
+        return self._writes.again(found, missing, run), stamps
 
     def _places(self, base: dict[str, Any], later: Sequence[Version]) -> list[Path]:
         """
@@ -618,137 +459,11 @@ class Journal:
                 later.clear()
         return twins, [*later, self._latest]
 
-    def _missing(self, stamps: Stamps, now: float) -> list[_Entry]:
-        """
-        The writes of this node that are not in what is stored.  Whoever takes a
-        copy of that will drop them again, so they are remembered for longer.
-        """
-        last = numberOf(stamps, self._name)
-        missing = [entry for entry in self._entries if entry.number > last]
-        missing = [e for e in missing if now - e.at <= self._window]
-        for entry in missing:
-            # But somebody who drops all stamps each time is to have it in the end.
-            if stamps or now - entry.since < _PERSISTENCE:
-                entry.at = self._lastAt = now
-        return missing
-
-    def _again(
-        self,
-        theirs: dict[str, Any],
-        missing: list[_Entry],
-        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
-        *,
-        isStamped: bool,
-    ) -> dict[str, Any]:
-        """
-        Do writes once more.
-        """
-        data = theirs
-        for number, entry in enumerate(missing):
-            for path, value in entry.assigned.items():
-                if self._isOurs(path, value, theirs):
-                    data = put(data, path, value)
-            for path, more in entry.appended.items():
-                data = self._appendAgain(data, path, more)
-            later = missing[number:]
-            for key, by in list(entry.increments.items()):
-                if isStamped or not self._had(((key,),), later, theirs):
-                    data = self._countAgain(data, entry, key, by)
-            if isStamped or not self._had(entry.made, later, theirs):
-                for f in list(entry.functions):
-                    data = self._runAgain(data, entry, f, run)
-        return data
-
-    def _isOurs(self, path: Path, value: Any, theirs: dict[str, Any]) -> bool:
-        """
-        Whether what this node assigned was not replaced since, and was dropped
-        by somebody who assigned nothing there.
-        """
-        here, latest = valueAt(theirs, path), valueAt(self._latest.data, path)
-        if self._same(here, value):
-            return False
-        return self._stands(value, latest) and self._wasSeen(path, here)
-
-    def _stands(self, value: Any, here: Any) -> bool:
-        """
-        Whether what was assigned is still there, if more was appended, too.
-        """
-        if here is value or self._same(here, value):
-            return True
-        return type(value) is list and added(value, here, self._same) is not None
-
-    def _appendAgain(
-        self, data: dict[str, Any], path: Path, more: list[Any]
-    ) -> dict[str, Any]:
-        latest, here = valueAt(self._latest.data, path), valueAt(data, path)
-        here = [] if here is MISSING else here
-        if type(latest) is not list or type(here) is not list:
-            return data
-        # Another node may have assigned a list that it is in.
-        lacks = [
-            item for item in more if self._count(item, here) < self._count(item, latest)
-        ]
-        return put(data, path, [*here, *lacks]) if lacks else data
-
-    def _count(self, item: Any, items: list[Any]) -> int:
-        return sum(self._same(item, other) for other in items)
-
     def _wasSeen(self, path: Path, value: Any) -> bool:
         return any(
             version.data is not None and self._same(valueAt(version.data, path), value)
             for version in (*self._versions, self._latest)
         )
-
-    def _had(
-        self,
-        paths: Iterator[Path] | Sequence[Path] | Mapping[Path, Any],
-        entries: Sequence[_Entry],
-        theirs: dict[str, Any],
-    ) -> bool:
-        """
-        Whether somebody who left no stamps had the first of some writes: what
-        these made is there.
-        """
-
-        def had(path: Path) -> bool:
-            here = valueAt(theirs, path)
-            return any(
-                path in entry.made and self._same(here, entry.made[path])
-                for entry in entries
-            )
-
-        return all(map(had, paths))
-
-    def _countAgain(
-        self, data: dict[str, Any], entry: _Entry, key: str, by: int | float
-    ) -> dict[str, Any]:
-        value = data.get(key, 0)
-        if isNumber(value):
-            return {**data, key: value + by}
-        del entry.increments[key]
-        self._log.warn(
-            "a web application overwrote an increment of {key!r} with what is no"
-            " number: it is not counted again",
-            key=key,
-        )
-        return data
-
-    def _runAgain(
-        self,
-        data: dict[str, Any],
-        entry: _Entry,
-        f: Function,
-        run: Callable[[Function, dict[str, Any]], dict[str, Any]],
-    ) -> dict[str, Any]:
-        try:
-            return run(f, data)
-        except Exception:
-            entry.functions.remove(f)
-            self._log.failure(
-                "a web application overwrote what a function of update() did, and"
-                " the function fails now that it is called again"
-            )
-            return data
 
     # Nodes that are dead.
 
@@ -759,14 +474,10 @@ class Journal:
         twins, later = self._descent(branch.stamps)
         silence = self._silence
         silence.find(branch, later, self._wasSeen, isAll=bool(twins))
-        for entry in self._entries:
-            for path, value in entry.assigned.items():
-                if self._same(valueAt(self._latest.data, path), value):
-                    silence.superseded(path)
+        for path, value in self._writes.assigned():
+            if self._same(valueAt(self._latest.data, path), value):
+                silence.superseded(path)
         silence.stored(joined, now)
-
-    def _isCounted(self, path: Path) -> bool:
-        return any(path in entry.made for entry in self._entries)
 
     def silent(self) -> float | None:
         """
@@ -784,7 +495,7 @@ class Journal:
         if self._branches:
             # What is stored is not known until it is repaired.
             return None
-        found = self._silence.takenOver(self._latest, now, self._isCounted)
+        found = self._silence.takenOver(self._latest, now, self._writes.isCounted)
         if found is None:
             return None
         data, stamps = found

@@ -8,7 +8,7 @@ when a session is read or written::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from math import inf
 from secrets import token_urlsafe
@@ -335,18 +335,25 @@ class SessionManager:
         return Deferred.fromCoroutine(self._stop(self._backend.now() + drain))
 
     async def _stop(self, end: float) -> None:
-        lives = [*self._new, *(live for live in self._lives.values() if live.isLoaded)]
-        await DeferredList(
-            [live.saving.now().addErrback(self._notSaved, live) for live in lives]
-        )
+        loaded = [live for live in self._lives.values() if live.isLoaded]
+        await self._storeEach([*self._new, *loaded])
         now = self._backend.now
         end = min(end, now() + self._settings.repairWindow)
         while (until := min(end, self._guardedUntil())) > now():
             await self._backend.sleep(until - now())
+        # What was overwritten just now may not be put back yet.
+        await self._storeEach(
+            [live for live in self._lives.values() if live.isRepairing]
+        )
         self._isOver = True
         for live in list(self._lives.values()):
             live.dropIfIdle()
         self._backend.rest()
+
+    async def _storeEach(self, lives: Iterable[Live]) -> None:
+        await DeferredList(
+            [live.saving.now().addErrback(self._notSaved, live) for live in lives]
+        )
 
     def _guardedUntil(self) -> float:
         left = max((live.guarding.left for live in self._lives.values()), default=0.0)
