@@ -306,6 +306,20 @@ class DoubtTests(RepairCase):
         self.run_(15, 0.5)
         self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})
 
+    def test_doneForAWhile(self) -> None:
+        """
+        It was stored, overwritten and stored again; then somebody writes who
+        began with the first: it does not count twice.
+        """
+        before = self.request()
+        self.lost()
+        copy = self.request()
+        self.ends(before, seen=1)
+        self.run_(3, 0.25)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})
+        self.ends(copy, more=1)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "more": 1})
+
     def test_foundThenOverwritten(self) -> None:
         """
         What was found to be stored after all is guarded like the rest.

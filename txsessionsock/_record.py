@@ -471,6 +471,11 @@ class Record:
                 flight.data,
                 flight.increments,
                 attempt.functions,
+                {
+                    other.number: (other.flight.increments, other.functions)
+                    for other in self._timedOut.values()
+                    if other is not attempt
+                },
             )
             self.journal.wrote(write, attempt.at)
 

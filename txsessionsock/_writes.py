@@ -28,6 +28,7 @@ __all__ = ["MOST", "Branch", "Function", "Run", "Write", "Writes", "run"]
 
 Function = Callable[[dict[str, Any]], object]
 Run = Callable[[Function, dict[str, Any]], dict[str, Any]]
+Doubtful = tuple[Mapping[str, int | float], Sequence[Function]]
 
 MOST: Final = 5000
 """
@@ -38,6 +39,8 @@ _PERSISTENCE = 60.0
 """
 For how many seconds writes are made again that somebody drops with the stamps.
 """
+
+_NOTHING: Final[Doubtful] = ({}, ())
 
 _SUPERSEDED: Final = object()
 """
@@ -62,6 +65,10 @@ class Write:
         more.
 
     @ivar functions: Those that changed something, in order.
+
+    @ivar doubtful: The increments and functions of earlier attempts, by their
+        numbers, that timed out and are done again in this one.  They may have
+        succeeded for a while.
     """
 
     number: int
@@ -71,6 +78,7 @@ class Write:
     after: dict[str, Any] = field(repr=False)
     increments: Mapping[str, int | float] = field(repr=False)
     functions: Sequence[Function] = ()
+    doubtful: Mapping[int, Doubtful] = field(default_factory=dict, repr=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -94,6 +102,7 @@ class _Entry:
     made: dict[Path, Any] = field(repr=False)
     increments: dict[str, int | float] = field(repr=False)
     functions: list[Function] = field(repr=False)
+    doubtful: Mapping[int, Doubtful] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +115,15 @@ class Branch:
     @ivar wasSeen: Whether a value was seen at a place.
 
     @ivar isStamped: Whether who wrote it had any stamps.
+
+    @ivar last: The number of the last write of this node that is in it.
     """
 
     data: dict[str, Any] = field(repr=False)
     latest: dict[str, Any] = field(repr=False)
     wasSeen: Callable[[Path, Any], bool]
     isStamped: bool
+    last: int
 
 
 def run(f: Function, data: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +215,7 @@ class Writes:
             made,
             dict(counted),
             functions,
+            write.doubtful,
         )
         for path in assigned:
             # Only the last value that was assigned can still be there.
@@ -318,11 +331,13 @@ class Writes:
             for path, more in entry.appended.items():
                 data = self._appendAgain(data, path, more, branch)
             later = missing[number:]
-            for key, by in list(entry.increments.items()):
+            done, called = entry.doubtful.get(branch.last, _NOTHING)
+            for key, count in list(entry.increments.items()):
+                by = count - done.get(key, 0)
                 if isStamped or not self._had(((key,),), later, theirs):
                     data = self._countAgain(data, entry, key, by)
             if isStamped or not self._had(entry.made, later, theirs):
-                for f in list(entry.functions):
+                for f in [f for f in entry.functions if f not in called]:
                     data = self._runAgain(data, entry, f, run)
         return data
 

@@ -427,7 +427,7 @@ class Journal:
                     return mended, {**stamps, **latest.stamps}
             except Conflict:
                 pass
-        found = Branch(data, latest.data or {}, self._wasSeen, isStamped)
+        found = Branch(data, latest.data or {}, self._wasSeen, isStamped, last)
         return self._writes.again(found, missing, run), stamps
 
     def _places(self, base: dict[str, Any], later: Sequence[Version]) -> list[Path]:
