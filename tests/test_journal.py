@@ -694,6 +694,22 @@ class NodesTests(SynchronousTestCase):
         self.assertFalse(self.one.repair() or self.two.repair())
         self.assertEqual(called, [1])
 
+    def test_halfOfIt(self) -> None:
+        """
+        A node that looks at a branch in which nothing is missing leaves its
+        stamp: so it notices when another one brings back half of what it did.
+        """
+        self.one.write(n=1)
+        copy = self.foreign()
+        self.two.write(flag=1)
+        self.one.repair()
+        self.two.write(flag=None)
+        self.place.stored = copy
+        self.two.look()
+        self.one.repair()
+        self.assertTrue(self.two.repair())
+        self.assertEqual(self.place.data, {"user": "ada", "n": 1})
+
     def test_raises(self) -> None:
         """
         A function that fails when it is called again is not called once more,

@@ -12,7 +12,12 @@ from typing import Any
 
 from zope.interface import alsoProvides
 
-from txsessionsock.interfaces import ISharedStore, NoSuchSession, StoreTimeout
+from txsessionsock.interfaces import (
+    ISharedStore,
+    NoSuchSession,
+    StoreTimeout,
+    StoreUnavailable,
+)
 from txsessionsock.journal import STAMP
 from txsessionsock.session import Session
 from txsessionsock.stores.cached import CachedStore
@@ -319,6 +324,26 @@ class DoubtTests(RepairCase):
         self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 1})
         self.ends(copy, more=1)
         self.assertEqual(self.stored(), {"user": "ada", "n": 2, "more": 1})
+
+    def test_hadAfterAll(self) -> None:
+        """
+        It was stored, and overwritten before we looked; then somebody writes who
+        had it, before it is stored again: it is there, and nothing else of what
+        was there in between.
+        """
+        before = self.request()
+        self.lost()
+        copy = self.request()
+        self.store.fail(StoreUnavailable(), "replace")
+        self.ends(before, seen=1)
+        self.run_(1.5, 0.25)
+        self.ends(copy, more=1)
+        self.store.heal()
+        self.run_(3, 0.25)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "more": 1})
+        self.assertEqual(dict(self.session), {"user": "ada", "n": 2, "more": 1})
+        self.ends(before, seen=2)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 2, "seen": 2})
 
     def test_foundThenOverwritten(self) -> None:
         """

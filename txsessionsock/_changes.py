@@ -38,7 +38,7 @@ class Flight:
     """
     One attempt to store a session.
 
-    @ivar origin: The data as collected when it began.
+    @ivar base: The data as stored when it began, and C{origin}, as collected.
 
     @ivar data: The data to be stored: C{origin} and what updates made of it.
 
@@ -51,6 +51,7 @@ class Flight:
         the last attempt.
     """
 
+    base: dict[str, Any] = field(repr=False)
     origin: dict[str, Any] = field(repr=False)
     data: dict[str, Any] = field(repr=False)
     number: int
@@ -234,6 +235,7 @@ class WorkingCopy:
         """
         origin = dict(self._seen)
         flight = Flight(
+            self._stored,
             origin,
             origin if data is None else data,
             self.number,
@@ -272,10 +274,17 @@ class WorkingCopy:
 
         @return: See L{landed}.
         """
+        self.found(flight)
+        return self.landed(flight)
+
+    def found(self, flight: Flight) -> None:
+        """
+        What an attempt was to store that was taken L{back} is in what somebody
+        else has stored since.
+        """
         for key, by in flight.increments.items():
             if key in self._increments:
                 self._increments[key] -= by
-        return self.landed(flight)
 
     def forget(self, flight: Flight) -> None:
         """

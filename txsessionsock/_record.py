@@ -107,6 +107,9 @@ class Record:
         self.copy: WorkingCopy = kind(data, framework.same)
         # By what they were to store: one that was given up may still succeed.
         self._timedOut: dict[bytes, Attempt] = {}
+        # By their numbers, those of which it is only known that they were not
+        # stored when we looked: somebody may have had them.
+        self._past: dict[int, Attempt] = {}
         self._open: Attempt | None = None
         self.reverted: list[str] = []
 
@@ -176,7 +179,7 @@ class Record:
         stamps = stampsIn(theirs.data)
         if isStamped and self._isEmptied(theirs.data, stamps):
             raise Emptied
-        found = self._findAttempt(stamps)
+        found = self._findAttempt(stamps, now)
         isBack = self._bringsLoginBack(theirs.data)
         # What did not change is kept as it is, so that it is compared no more.
         theirData = shared(theirs.data, self.copy.stored, self._same)
@@ -184,8 +187,8 @@ class Record:
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
-        if not self.journal.identifies:
-            self._timedOut.clear()
+        self._past |= {other.number: other for other in self._timedOut.values()}
+        self._timedOut.clear()
         merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current
@@ -298,7 +301,7 @@ class Record:
         self.copy.number += 1
         return self._rebase(data)
 
-    def _findAttempt(self, stamps: Stamps) -> list[str]:
+    def _findAttempt(self, stamps: Stamps, now: float) -> list[str]:
         """
         Find out by its stamp what became of an attempt that is in doubt, when
         somebody else has written since.
@@ -313,6 +316,11 @@ class Record:
                 return self._landedLate(attempt, Stored(attempt.new, None))
         # Who wrote had not got it, so it is still to be stored.
         self._giveBack()
+        if last in self._past:
+            attempt = self._past.pop(last)
+            self.copy.found(attempt.flight)
+            self.journal.found(self._writeOf(attempt), now)
+            attempt.succeed()
         return []
 
     def neverStored(self) -> None:
@@ -461,26 +469,30 @@ class Record:
         return changed
 
     def _note(self, attempt: Attempt) -> None:
-        flight = attempt.flight
         if attempt.new != attempt.old:
-            write = Write(
-                attempt.number,
-                attempt.stamps,
-                self.copy.stored,
-                flight.origin,
-                flight.data,
-                flight.increments,
-                attempt.functions,
-                {
-                    other.number: (other.flight.increments, other.functions)
-                    for other in self._timedOut.values()
-                    if other is not attempt
-                },
-            )
-            self.journal.wrote(write, attempt.at)
+            self.journal.wrote(self._writeOf(attempt), attempt.at)
+
+    def _writeOf(self, attempt: Attempt) -> Write:
+        flight = attempt.flight
+        others = (*self._timedOut.values(), *self._past.values())
+        return Write(
+            attempt.number,
+            attempt.stamps,
+            flight.base,
+            flight.origin,
+            flight.data,
+            flight.increments,
+            attempt.functions,
+            {
+                other.number: (other.flight.increments, other.functions)
+                for other in others
+                if other is not attempt
+            },
+        )
 
     def _landed(self, attempt: Attempt, stored: Stored) -> None:
         self._timedOut.clear()
+        self._past.clear()
         self._open = None
         self.isRepairing = False
         self.stored = stored

@@ -228,7 +228,7 @@ class Writes:
             if not isNumber(value):
                 self._makers[path] = entry
         self._lastAt = now
-        self.last = write.number
+        self.last = max(self.last, write.number)
         self._entries.append(entry)
         if len(self._entries) > MOST:
             self._dropEntry()

@@ -214,6 +214,15 @@ class Journal:
         version.places = {p: (valueAt(before, p), v) for p, v in changed.items()}
         self._accept(version, now, before)
 
+    def found(self, write: Write, now: float) -> None:
+        """
+        An attempt succeeded that had been given up: somebody had it who has
+        written since.
+        """
+        if self._node is not None:
+            changed = differences(write.before, write.after, self._same)
+            self._writes.add(write, changed, now)
+
     def missed(self, now: float) -> None:
         """
         The session was changed, and versions may have come and gone of which
@@ -392,10 +401,8 @@ class Journal:
             self._unheard = ({*stamps} | {*self._latest.stamps}) - {self._name}
             self._isHeard = not self._unheard
         if not covers(stamps, self._latest.stamps):
-            repaired, joined = self._mended(version, now, run)
+            repaired, joined, isAll = self._mended(version, now, run)
             self._listen(version, joined, now)
-            # Where all stamps are gone, they are missing, too.
-            isAll = bool(stamps) or not self._writes
             if not (isAll and self._same(repaired, theirs)):
                 if not self._branches:
                     self._branchedAt = now
@@ -410,9 +417,12 @@ class Journal:
         branch: Version,
         now: float,
         run: Run,
-    ) -> tuple[dict[str, Any], Stamps]:
+    ) -> tuple[dict[str, Any], Stamps, bool]:
         """
-        @return: What should be stored, and the stamps that it has.
+        @return: What should be stored, the stamps that it has, and whether no
+            write of this node is missing.  Else this node has to leave its stamp
+            again, also where nothing has to be put back, or it would not notice
+            when somebody brings back the first half of what it did.
         """
         data, stamps, latest = branch.data or {}, branch.stamps, self._latest
         last, isStamped = numberOf(stamps, self._name), bool(stamps)
@@ -424,11 +434,11 @@ class Journal:
                     branch.foreign = differences(twins[-1], data, self._same).keys()
                     places = self._places(twins[-1], later)
                     mended = graft(data, latest.data or {}, places, twins, self._same)
-                    return mended, {**stamps, **latest.stamps}
+                    return mended, {**stamps, **latest.stamps}, not missing
             except Conflict:
                 pass
         found = Branch(data, latest.data or {}, self._wasSeen, isStamped, last)
-        return self._writes.again(found, missing, run), stamps
+        return self._writes.again(found, missing, run), stamps, not missing
 
     def _places(self, base: dict[str, Any], later: Sequence[Version]) -> list[Path]:
         """
