@@ -272,6 +272,53 @@ class RepairTests(RepairCase):
         self.assertEqual((self.session["n"], session["n"]), (4, 4))
 
 
+class DeadNodeTests(RepairCase):
+    """
+    A node that has written, and cannot see to that any more.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.save(mine=1)
+        store = self.newStore()
+        self.dead = self.open(Recorder(), self.newManager(store, repair=True))
+        copy = self.request()
+        self.dead["theirs"] = 1
+        self.dead.increment("n", 2)
+        self.settled(self.dead.save(), 0.1)
+        self.successResultOf(self.session.reload())
+        store.fail(StoreUnavailable())
+        self.copy = copy
+
+    def test_atOnce(self) -> None:
+        """
+        A second after it was overwritten, another one puts it back: values, and
+        counts where it counts, too.
+        """
+        self.session.increment("n")
+        self.settled(self.session.save(), 0.1)
+        self.ends(self.copy, n=10)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 11, "mine": 1})
+        self.run_(0.8)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 11, "mine": 1})
+        self.run_(0.4)
+        expected = {"user": "ada", "n": 13, "mine": 1, "theirs": 1}
+        self.assertEqual(self.stored(), expected)
+        self.assertEqual(dict(self.session), expected)
+
+    def test_later(self) -> None:
+        """
+        Where it cannot tell what to make of something, it waits for as long as
+        a node that is slow may take, and then does what it can.
+        """
+        self.ends(self.copy, n=10)
+        self.run_(4.8)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 10, "mine": 1})
+        self.run_(0.4)
+        expected = {"user": "ada", "n": 10, "mine": 1, "theirs": 1}
+        self.assertEqual(self.stored(), expected)
+
+
 class DoubtTests(RepairCase):
     """
     A write whose answer is lost, and somebody who writes before we look.

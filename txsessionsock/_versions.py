@@ -42,8 +42,8 @@ class Version:
 
     @ivar weight: About how many bytes it takes.
 
-    @ivar writers: The nodes that left new stamps in it, and C{base}, the stamps of
-        the version before.
+    @ivar writers: The nodes that left new stamps in it, and C{base}, the highest
+        that were seen before.
 
     @ivar foreign: Where a foreign write changed something.
 

@@ -157,6 +157,8 @@ class Journal:
         self._isStamped = False
         self._versions: deque[Version] = deque()
         self._latest = Version({}, {})
+        # The highest stamps of all that was seen.
+        self._known: Stamps = {}
         # What was stored and not accepted, until what is missing is stored.
         self._branches: list[Version] = []
         self._branchedAt = 0.0
@@ -281,6 +283,7 @@ class Journal:
         self._branches.clear()
         self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
+        self._known = stamps
         self._unheard = {*stamps} - {self._name}
         self._isHeard = not self._unheard
         self._isStamped = bool(stamps)
@@ -299,13 +302,13 @@ class Journal:
         for each in (*self._branches, version):
             replaced, self._latest = self._latest, each
             self._isStamped = self._isStamped or bool(each.stamps)
-            self._attribute(each, replaced)
+            self._attribute(each)
             differing = each.places
             if each is not version or replaced.data is not before:
                 differing = {**self._differing(replaced, each), **differing}
             if each.writers:
                 each.places = differing
-            elif not each.foreign:
+            else:
                 each.foreign = differing.keys()
             changed |= differing
             replaced.replaced = now
@@ -330,16 +333,19 @@ class Journal:
             for path, value in differences(old, new, self._same).items()
         }
 
-    def _attribute(self, version: Version, before: Version) -> None:
+    def _attribute(self, version: Version) -> None:
         """
-        Find out which nodes wrote a version, and what they changed.
+        Find out which nodes wrote a version: not those whose writes were put
+        back in it.
         """
-        version.writers = frozenset(
-            node
+        newer = {
+            node: stamp
             for node, stamp in version.stamps.items()
-            if stamp.number > numberOf(before.stamps, node)
-        )
-        version.base = before.stamps
+            if stamp.number > numberOf(self._known, node)
+        }
+        version.writers = frozenset(newer)
+        version.base = self._known
+        self._known = {**self._known, **newer}
         if version.writers - {self._name}:
             self._unheard -= version.writers
             self._isHeard = True
@@ -431,7 +437,6 @@ class Journal:
             twins, later = self._descent(stamps)
             try:
                 if twins:
-                    branch.foreign = differences(twins[-1], data, self._same).keys()
                     places = self._places(twins[-1], later)
                     mended = graft(data, latest.data or {}, places, twins, self._same)
                     return mended, {**stamps, **latest.stamps}, not missing
@@ -448,7 +453,9 @@ class Journal:
             versions were seen.
         """
         theirs = {path for version in later for path in version.foreign}
-        ours = {path for version in later for path in version.places}
+        # Also before that: what was dropped may have been put back unseen.
+        every = (*self._versions, self._latest)
+        ours = {path for version in every for path in version.places}
         changed = differences(base, later[-1].data or {}, self._same)
         return [path for path in changed if path in ours or path not in theirs]
 
