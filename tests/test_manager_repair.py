@@ -109,6 +109,17 @@ class RepairTests(RepairCase):
             self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.assertEqual(self.holder.keys, [])
 
+    def test_repairIsTold(self) -> None:
+        """
+        A repair says in its stamp that it is none of this node's own changes.
+        """
+        self.save(first=[1], nest={"a": 1})
+        copy = self.request()
+        self.save(mine=1, nest={"a": 1, "b": 1})
+        self.ends(copy, seen=1)
+        (stamp,) = self.request()[STAMP].values()
+        self.assertEqual((stamp[0], stamp[2]), (3, 2))
+
     def test_update(self) -> None:
         """
         So does what C{update} changed; what was stored again is not stored once

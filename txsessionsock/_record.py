@@ -422,7 +422,8 @@ class Record:
         return after
 
     def _attempt(self, made: _Made, now: float) -> Attempt | None:
-        differs = self.copy.differs(made.data) or self._isMissing or self.isRepairing
+        isChanged = self.copy.differs(made.data) or self._isMissing
+        differs = isChanged or self.isRepairing
         if not differs and not (made.results and (self.stored or self.copy.differs())):
             self.copy.settle()
             self.number = self.copy.number
@@ -432,8 +433,7 @@ class Record:
             return Attempt(old, old, KEEP, self.copy.begin(made.data), made.results)
         data = self.copy.collected if made.data is None else made.data
         number = self.journal.begin()
-        isRepair = _isIdentical(data, self.copy.stored)
-        stamps = self.journal.stamps(number, now, isRepair=isRepair)
+        stamps = self.journal.stamps(number, now, isRepair=not isChanged)
         stamped = {**data, STAMP: stampList(stamps)} if stamps else data
         new = self._framework.dumps(Document(stamped, self._envelope), now)
         ttl = self._framework.lifetime(Document(data, self._envelope), now)
