@@ -566,7 +566,7 @@ class World:
         before = self._turns.get("x")
         if node.session is not None and _isOver(before):
             op = self._turns["x"] = self._begins(node, "x", step.number)
-            assign = lambda session: session.__setitem__("x", step.number)  # noqa: E731
+            assign = lambda session: session.__setitem__("x", step.number)  # noqa: E731  # One line.
             self._inTurn(node, op, assign)
 
     def _push(self, node: Process, step: plans.Step) -> None:
@@ -578,7 +578,7 @@ class World:
             return
         if before is None or before.token in session["list"]:
             op = self._turns["list"] = self._begins(node, "list", step.number)
-            push = lambda session: session["list"].append(step.number)  # noqa: E731
+            push = lambda session: session["list"].append(step.number)  # noqa: E731  # One line.
             self._inTurn(node, op, push)
 
     def _inTurn(
