@@ -109,6 +109,22 @@ class RepairTests(RepairCase):
             self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.assertEqual(self.holder.keys, [])
 
+    def test_memory(self) -> None:
+        """
+        What sessions were is remembered within one bound for all of a manager;
+        where that is too little, each node still does its own again.
+        """
+        memory = self.manager._settings.memory
+        memory._limit = 0
+        copy = self.request()
+        self.save(mine=1)
+        self.session.increment("n")
+        self.settled(self.session.save())
+        self.assertGreater(memory.forgotten, 0)
+        self.assertEqual(memory.used, 0)
+        self.ends(copy, seen=1)
+        self.assertEqual((self.stored() or {})["n"], 2)
+
     def test_repairIsTold(self) -> None:
         """
         A repair says in its stamp that it is none of this node's own changes.

@@ -186,7 +186,7 @@ class ConflictTests(SaveCase):
         """
         self.session["mine"] = 1
         self.put(n=10)
-        self.patch(_saving, "_AT_ONCE", 0)
+        self.patch(_saving, "AT_ONCE", 0)
         saved = self.session.save()
         self.assertNoResult(saved)
         self.session["mine"] = 2

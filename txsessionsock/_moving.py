@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ._merge import detached
-from ._saving import backOff
+from ._saving import AT_ONCE, backOff
 from .interfaces import (
     NoSuchSession,
     SessionConflict,
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from ._live import Live
 
 __all__ = ["move"]
-
-_AT_ONCE: Final = 3
-"""
-How often to try again without waiting, on what was found instead.
-"""
 
 _PATIENCE: Final = 5.0
 """
@@ -98,8 +93,8 @@ async def _moved(live: Live, other: Live) -> None:
         if not isSettled:
             continue
         tries += 1
-        if tries > _AT_ONCE:
-            await live.backend.sleep(backOff(min(tries - _AT_ONCE, _LONGEST)))
+        if tries > AT_ONCE:
+            await live.backend.sleep(backOff(min(tries - AT_ONCE, _LONGEST)))
             await _read(live)
 
 

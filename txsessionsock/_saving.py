@@ -32,7 +32,7 @@ from .interfaces import (
 if TYPE_CHECKING:
     from ._live import Live
 
-__all__ = ["Saving", "backOff"]
+__all__ = ["AT_ONCE", "Saving", "backOff"]
 
 _RETRY = (1.0, 10.0)
 """
@@ -45,7 +45,7 @@ _JITTER = (0.002, 0.1)
 Up to how many seconds to wait after a conflict, at first and in the long run.
 """
 
-_AT_ONCE = 3
+AT_ONCE = 3
 """
 How often to try again without waiting, on what was found instead.
 """
@@ -265,7 +265,7 @@ class Saving:
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
-            if tries >= _AT_ONCE:
+            if tries >= AT_ONCE:
                 # Whoever waits has to look again, or loses to those who write
                 # all the time.
                 await self._backend.sleep(backOff(tries))
