@@ -23,6 +23,7 @@ LAYERS: dict[str, int] = {
     "_changes": 1,
     "_json": 1,
     "_merge": 1,
+    "_origins": 1,
     "_redis.address": 1,
     "_silence": 1,
     "_versions": 1,

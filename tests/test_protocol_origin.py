@@ -108,11 +108,82 @@ class OriginsTests(SynchronousTestCase):
 
     def test_noOrigin(self) -> None:
         """
-        What cannot be an origin cannot be listed.
+        What no browser ever sends cannot be listed: that is said, with what is
+        right.
         """
-        for origin in "*", "null", "app.example", "wss://app.example", "http://a/b":
-            with self.assertRaisesRegex(ValueError, "not an origin"):
+        for origin, right in (
+            ("*", "list each origin"),
+            ("https://*.example.com", "list each origin"),
+            ("http://localhost:*", "list each origin"),
+            ("https://.example.com:81", "like https://app.example.com:81"),
+            ("null", "local files"),
+            ("file://host", "serve them by http:"),
+            ("https://a.example,https://b.example", "each by itself"),
+            ("https://a.example https://b.example", "each by itself"),
+            ("https://a.example,b.example", "each by itself"),
+            ("", "right is scheme, host"),
+            ("app.example", "right is scheme, host"),
+            ("localhost:3000", "right is scheme, host"),
+            ("//app.example", "right is scheme, host"),
+            ("https://", "right is scheme, host"),
+            ("https://app.example:x", "right is scheme, host"),
+            ("https://app.example:65536", "right is scheme, host"),
+            ("https://[::1", "right is scheme, host"),
+            ("https://[::x]", "right is scheme, host"),
+            ("https://app.example:0", "port 0"),
+            ("https://me@app.example", "no user name"),
+            ("wss://app.example:81", "like https://app.example:81"),
+            ("ws://app.example", "like http://app.example"),
+            ("https://app.example/path", "right is https://app.example"),
+            ("https://app.example/?q", "right is https://app.example"),
+            ("https://app.example#top", "right is https://app.example"),
+            ("https://app..example", "no host"),
+            ("https://app%2eexample", "no host"),
+            (f"https://{'a' * 64}.example", "no host"),
+            ("http://127.1:3000", "four numbers"),
+            ("http://0x7f000001", "four numbers"),
+            ("http://127.0.0.01", "four numbers"),
+            ("http://[fe80::1%25eth0]", "zone"),
+            ("https://straße.example", "in punycode"),
+            ("https://STRA\u1e9eE.example", "in punycode"),
+            ("https://\u10a0\U0001f600.example", "in punycode"),
+        ):
+            with self.assertRaises(ValueError, msg=origin) as raised:
                 Origins([origin])
+            said = str(raised.exception)
+            self.assertIn(f"not an origin: {origin!r}; ", said)
+            self.assertIn(right, said)
+
+    def test_notText(self) -> None:
+        """
+        Origins are texts, in a list.
+        """
+        for wrong in "https://a.example", b"https://a.example":
+            with self.assertRaisesRegex(TypeError, "a list of origins, not"):
+                Origins(wrong)  # type: ignore[arg-type]  # That is the point.
+        with self.assertRaisesRegex(TypeError, "an origin is a text"):
+            Origins([b"https://a.example"])  # type: ignore[list-item]  # As above.
+
+    def test_sameOrigin(self) -> None:
+        """
+        What is listed may be written in many ways; a browser has one.
+        """
+        for listed, sent in (
+            ("HTTPS://App.Example:443/", "https://app.example"),
+            (" https://app.example: ", "https://app.example"),
+            ("https://app.example?", "https://app.example"),
+            ("https://app.example.", "https://app.example."),
+            ("http://my_host:8080", "http://my_host:8080"),
+            ("http://127.0.0.1:80", "http://127.0.0.1"),
+            ("http://[0:0::0:1]:3000", "http://[::1]:3000"),
+            ("https://MÜNCHEN.example", "https://xn--mnchen-3ya.example"),
+            ("https://日本語。example:81", "https://xn--wgv71a119e.example:81"),
+            ("https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"),
+            ("https://xn--strae-oqa.example", "https://xn--strae-oqa.example"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ):
+            self.assertTrue(self.permits(sent, "host", listed), listed)
+            self.assertFalse(self.permits(f"{sent}x", "host", listed), listed)
 
     def test_proxy(self) -> None:
         """

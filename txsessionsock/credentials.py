@@ -9,16 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from . import _json
+from ._origins import Origin, listedOrigin, parseOrigin
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
 
 
 __all__ = ["Cookie", "Credential", "Handshake", "InBand", "Origins"]
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _PLAIN_SESSION_ID = re.compile(r"[A-Za-z0-9_,.~-]{1,256}")
 
@@ -44,30 +42,6 @@ class Handshake:
         return values[-1].rpartition(",")[2].strip() if values else None
 
 
-_Origin = tuple[str, str, int | None]
-
-
-def _parseOrigin(origin: str) -> _Origin | None:
-    """
-    @return: Scheme, host and port, or L{None} if this is no origin.
-    """
-    try:
-        parts = urlsplit(origin.strip())
-        port = parts.port
-    except ValueError:
-        return None
-    if not (parts.scheme and parts.hostname) or "@" in parts.netloc:
-        return None
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        return None
-    if parts.scheme in ("ws", "wss"):
-        # A socket's address: no page comes from there.
-        return None
-    if port is None:
-        port = _DEFAULT_PORTS.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
-
-
 def _refuseText(name: str, flag: object) -> None:
     """
     Text such as C{"no"}, from the environment or a file, would be true.
@@ -89,26 +63,22 @@ class Origins:
         self, allowed: Iterable[str] = (), *, trustProxy: bool = False
     ) -> None:
         """
-        @param allowed: Further sites, such as C{"https://example.com"}.
+        @param allowed: Further sites, such as C{"https://example.com"}.  A host
+            may be in any language; there are no patterns.
 
         @param trustProxy: Whether there is a proxy in front that sets
             C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
 
         @raise ValueError: One of them is no origin.
 
-        @raise TypeError: C{trustProxy} is neither L{True} nor L{False}.
+        @raise TypeError: One of them is no text, or C{allowed} is one;
+            C{trustProxy} is neither L{True} nor L{False}.
         """
         _refuseText("trustProxy", trustProxy)
+        if isinstance(allowed, (str, bytes)):
+            raise TypeError(f"origins is a list of origins, not {allowed!r}")
         self._trustProxy = trustProxy
-        self._allowed: set[_Origin] = set()
-        for origin in allowed:
-            parsed = _parseOrigin(origin)
-            if parsed is None:
-                raise ValueError(
-                    f"not an origin: {origin!r}; right is scheme, host and "
-                    "perhaps port, like https://example.com:8443"
-                )
-            self._allowed.add(parsed)
+        self._allowed = {listedOrigin(origin) for origin in allowed}
 
     def permits(self, handshake: Handshake) -> bool:
         """
@@ -118,7 +88,7 @@ class Origins:
         origins = handshake.headers.get("origin", ())
         if not origins:
             return True
-        parsed = _parseOrigin(origins[0])
+        parsed = parseOrigin(origins[0])
         return (
             len(origins) == 1
             and parsed is not None
@@ -134,10 +104,10 @@ class Origins:
             return handshake.isSecure
         return scheme.lower() in ("https", "wss")
 
-    def _own(self, handshake: Handshake) -> _Origin | None:
+    def _own(self, handshake: Handshake) -> Origin | None:
         host = handshake.last("x-forwarded-host") if self._trustProxy else None
         scheme = "https" if self.isSecure(handshake) else "http"
-        return _parseOrigin(f"{scheme}://{host or handshake.last('host') or ''}")
+        return parseOrigin(f"{scheme}://{host or handshake.last('host') or ''}")
 
 
 class Credential(Protocol):
