@@ -25,6 +25,7 @@ LAYERS: dict[str, int] = {
     "_merge": 1,
     "_origins": 1,
     "_redis.address": 1,
+    "_seldom": 1,
     "_silence": 1,
     "_versions": 1,
     "_waiting": 1,

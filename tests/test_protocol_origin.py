@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._seldom import Seldom
 from txsessionsock.credentials import Handshake, Origins
 from txsessionsock.protocol import enable
 
@@ -220,6 +222,111 @@ class OriginsTests(SynchronousTestCase):
             )
 
 
+class RefusalTests(SynchronousTestCase):
+    """
+    L{Origins.refusal}
+    """
+
+    def refusal(self, origin: str, trustProxy: bool = False, **headers: str) -> str:
+        given = {name.replace("_", "-"): [value] for name, value in headers.items()}
+        handshake = Handshake({**given, "origin": [origin]}, False)
+        refusal = Origins(trustProxy=trustProxy).refusal(handshake)
+        assert refusal is not None
+        return refusal
+
+    def test_compared(self) -> None:
+        """
+        It says with what the page's origin was compared, and where that came
+        from.
+        """
+        self.assertEqual(
+            self.refusal("http://localhost:5173", host="localhost:8080"),
+            "refused a page of 'http://localhost:5173', which is not listed in origins"
+            " (--origin): this server is 'http://localhost:8080' (Host:"
+            " 'localhost:8080', without TLS)",
+        )
+        self.assertEqual(
+            self.refusal("null", x_forwarded_host="a.example", trustProxy=True),
+            "refused a page of 'null', which is not listed in origins (--origin): this"
+            " server is 'http://a.example' "
+            "(X-Forwarded-Host: 'a.example', without TLS)",
+        )
+        self.assertIn("is 'unknown' (Host: '',", self.refusal("http://a.example"))
+        for origin in "http://\x1b\n" + "a" * 5000, "http://" + "b" * 5000 + ":81":
+            long = self.refusal(origin, host="\x1b" + "b" * 5000)
+            self.assertLess(len(long), 1500)
+            self.assertTrue(long.isprintable())
+
+    def test_hints(self) -> None:
+        """
+        It says what a proxy has probably done, and what is right: a sentence for
+        each mistake, and none for what is none.
+        """
+        port = "if a proxy drops the port, right is"
+        tls = "where a proxy ends TLS, right is X-Forwarded-Proto: https"
+        flag = "count only with trustProxy=True (--trust-proxy)"
+        name = "a proxy has changed the name"
+        web, tcp = "https://a.example", "http://a.example:81"
+        for origin, trustProxy, headers, said in (
+            (tcp, False, {"host": "a.example"}, [f"{port} Host: 'a.example:81'"]),
+            (web, False, {"host": "a.example"}, [f"{tls} and trustProxy=True"]),
+            (web, True, {"host": "a.example"}, [tls]),
+            (f"{web}:81", False, {"host": "a.example"}, [tls, port]),
+            (f"{web}:81", False, {"host": "a.example:81"}, [tls]),
+            (web, False, {"host": "backend:80"}, [name]),
+            (tcp, False, {"host": "a.example:82"}, []),
+            ("null", False, {"host": "a.example"}, []),
+            (
+                *(web, False, {"host": "in", "x_forwarded_proto": "https"}),
+                [f"X-Forwarded-Proto of a proxy {flag}"],
+            ),
+            (
+                *(web, False, {"x_forwarded_proto": "x", "x_forwarded_host": "x"}),
+                [f"X-Forwarded-Proto and X-Forwarded-Host of a proxy {flag}"],
+            ),
+            (
+                *(tcp, True, {"host": "in", "x_forwarded_host": "a.example"}),
+                [f"{port} X-Forwarded-Host: 'a.example:81'"],
+            ),
+        ):
+            refusal = self.refusal(origin, trustProxy=trustProxy, **headers)
+            for hint in port, tls, flag, name:
+                isSaid = any(hint in each for each in said)
+                self.assertEqual(hint in refusal, isSaid, (refusal, hint))
+            for each in said:
+                self.assertIn(each, refusal)
+        trusted = self.refusal(web, host="a.example", trustProxy=True)
+        self.assertNotIn("trustProxy", trusted)
+
+
+class SeldomTests(SynchronousTestCase):
+    """
+    L{Seldom}
+    """
+
+    def test_take(self) -> None:
+        """
+        Each line is logged once in a minute, ten in all, and the next one says
+        how many were left out.
+        """
+        seldom = Seldom()
+        self.assertEqual(seldom.take("a", 1e9), "a")
+        self.assertIsNone(seldom.take("a", 1e9 + 59))
+        self.assertEqual(seldom.take("b", 1e9 + 59), "b (and 1 such lines left out)")
+        lines = [seldom.take(str(n), 1e9 + 59) for n in range(20)]
+        self.assertEqual(lines, [*map(str, range(8)), *[None] * 12])
+        self.assertEqual(seldom.take("a", 1e9 + 60), "a (and 12 such lines left out)")
+        self.assertEqual(seldom.take("c", 1e9 + 60), "c")
+
+    def test_clockSetBack(self) -> None:
+        """
+        A clock that is set back silences nobody for long.
+        """
+        seldom = Seldom()
+        seldom.take("a", 1e9)
+        self.assertIsNotNone(seldom.take("a", 1e9 - 3600))
+
+
 class RefusingTests(SocketCase):
     """
     What becomes of a handshake from elsewhere.
@@ -282,3 +389,18 @@ class RefusingTests(SocketCase):
             self.assertEqual(
                 shake(factory, f"Host: {host}", f"Origin: {origin}"), status
             )
+
+    def test_logged(self) -> None:
+        """
+        The log says once why a page is refused, however often it comes back.
+        """
+        self.serve()
+        headers = "Host: a.example", "Origin: https://a.example"
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.assertEqual(shake(self.factory, *headers), 403)
+            self.clock.advance(60)
+            self.assertEqual(shake(self.factory, *headers), 403)
+        first, second = [line for line in map(formatEvent, logs) if "refused" in line]
+        self.assertIn("this server is 'http://a.example' (Host: 'a.example',", first)
+        self.assertEqual(second, f"{first} (and 2 such lines left out)")
