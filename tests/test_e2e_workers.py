@@ -571,6 +571,27 @@ async def test_endpoints(tmp_path: Path) -> None:
 
 
 @inReactor
+async def test_circumstances(tmp_path: Path) -> None:
+    """
+    What was said to C{twistd} itself counts for workers as it does for one
+    process: the reactor, the directory, and the umask.
+    """
+    (tmp_path / "var").mkdir()
+    before = ["--reactor=asyncio", "--rundir=var", "--umask=027"]
+    pages = ("--protocol=desk.Desk", "--class=mirror.Mirror")
+    store = f"--store=sqlite:{tmp_path}/sessions.db"
+    for workers in 1, 2:
+        options = (*pages, store, f"--workers={workers}")
+        async with twistd(*options, before=before, cwd=tmp_path) as server:
+            page = await Visitor(server.port).get("/")
+            seen = ["AsyncioSelectorReactor", str(tmp_path / "var"), 0o027]
+            assert page.value == seen, workers
+            if workers > 1:
+                server.signal("TERM")
+                assert await server.ends() == 0
+
+
+@inReactor
 async def test_daemon(tmp_path: Path) -> None:
     """
     As a daemon it writes its own and the workers' log to a file, and its pid

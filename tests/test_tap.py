@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+from twisted.application import app
+from twisted.internet.defer import setDebugging
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.python import failure
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._twistd.inherited import argumentsLike
 from txsessionsock.service import SessionSockService
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -20,7 +28,7 @@ from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.tap import Options, makeService
 from txsessionsock.workers import Workers
 
-from .servers import MODULES
+from .servers import MODULES, reactor
 
 
 def desk(name: str) -> list[str]:
@@ -359,6 +367,74 @@ class WorkersTests(TapCase):
         ):
             with self.subTest(options):
                 self.assertIn(why, self.refused(*options))
+
+
+class InheritedTests(TapCase):
+    """
+    What was said to C{twistd} itself counts for workers too.
+    """
+
+    def made(self, *before: str) -> Workers:
+        """
+        Make what C{twistd} would that was told something.
+        """
+        twistd = ServerOptions()
+        command = ["--workers=2", "--store=sqlite:x.db", "--listen=tcp:1"]
+        twistd.parseOptions([*before, "sessionsock", *command])
+        service = makeService(twistd.subOptions)
+        assert isinstance(service, Workers)
+        return service
+
+    def test_reactor(self) -> None:
+        """
+        They have the reactor that it has, whoever installed it; one that has no
+        name is refused, unless its name was said.
+        """
+        installed: list[str] = []
+        self.patch(app, "installReactor", installed.append)
+        twistd = ServerOptions()
+        for option in ["--reactor=asyncio"], ["-r", "asyncio"], ["--rea", "asyncio"]:
+            line = self.made(*option)._command.line
+            self.assertLess(line.index("--reactor=asyncio"), line.index("sessionsock"))
+            twistd.parseOptions(line[line.index("--reactor=asyncio") :])
+            self.assertEqual(twistd["reactor"], "asyncio")
+        self.assertEqual(installed, ["asyncio"] * 6)
+        own = type(reactor).__module__.rpartition(".")[2].removesuffix("reactor")
+        self.assertIn(f"--reactor={own}", self.made()._command.line)
+        for said in {"reactor": object(), "reactorName": "poll"}, {"reactor": "poll"}:
+            self.assertIn("--reactor=poll", argumentsLike(said, Clock()))
+        other = SelectReactor.__new__(SelectReactor)
+        self.assertEqual(argumentsLike({}, other), ["--reactor=select"])
+        with self.assertRaisesRegex(SystemExit, "use twisted.*Clock; right is twistd"):
+            argumentsLike({}, Clock())
+
+    def test_directory(self) -> None:
+        """
+        They go into the directory that it goes into, after they have read what
+        they serve, as it does.
+        """
+        os.mkdir("var")
+        command = self.made("--rundir=var")._command
+        self.assertIn(f"--rundir={os.path.abspath('var')}", command.line)
+        self.assertEqual(command.directory, os.getcwd())
+
+    def test_impossible(self) -> None:
+        """
+        What is for one process is refused.
+        """
+        trace = sys.gettrace()
+        self.addCleanup(setDebugging, False)
+        self.patch(failure, "startDebugMode", lambda: None)
+        for option in "--profile=file", "--debug", "--chroot=/", "--spew":
+            try:
+                with self.assertRaises(SystemExit) as raised:
+                    self.made(option)
+            finally:
+                sys.settrace(trace)
+                threading.settrace(trace)
+            said = str(raised.exception.code)
+            self.assertIn(f"twistd's {option.partition('=')[0]} ", said)
+            self.assertIn("right is --workers 1", said)
 
 
 class RefusalTests(TapCase):

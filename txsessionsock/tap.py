@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
+from ._twistd.inherited import argumentsLike
 from ._twistd.listening import Adopting, Sharing, endpointAt
 from ._twistd.options import CACHE, SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
@@ -94,7 +95,8 @@ def _workers(options: Options, reactor: Any) -> Workers:
         environment[CACHE] = options["cache"]
     if secrets and not options["secret-file"]:
         environment[SECRET] = "\n".join(secrets)
-    command = Command(options.asArguments, environment, str(Path.cwd()))
+    before = argumentsLike(options.parent or {}, reactor)
+    command = Command(options.asArguments, environment, str(Path.cwd()), before)
     return Workers(
         count, parts["endpoints"], sharing, command, reactor, drain=options["drain"]
     )

@@ -51,18 +51,21 @@ class Command:
     @ivar environment: All variables, but for what tells a worker from others.
 
     @ivar directory: The current directory.
+
+    @ivar before: Arguments of C{twistd} itself.
     """
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     directory: str
+    before: Sequence[str] = ()
 
     @property
     def line(self) -> list[str]:
         """
         The whole command.
         """
-        twistd = ["-n", "--pidfile=", "-l-", "sessionsock"]
+        twistd = [*self.before, "-n", "--pidfile=", "-l-", "sessionsock"]
         return [sys.executable, "-P", "-c", _TWISTD, *twistd, *self.arguments]
 
 
