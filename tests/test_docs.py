@@ -20,11 +20,14 @@ from txsessionsock.tap import Options
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 FRAMEWORKS = ("aiohttp", "django", "express", "flask", "php", "starlette")
+PAGES = [page for page in DOCS if page.stem in FRAMEWORKS]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"^ +twistd -n (sessionsock(?:.*\\\n)*.*)$", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^ +twistd -n --pidfile= (sessionsock(?:.*\\\n)*.*)$", re.MULTILINE
+)
 _PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"`([a-z]+(?:[A-Z][A-Za-z]*)?|--[a-z-]+)`")
 
@@ -78,7 +81,7 @@ class DocsTests(SynchronousTestCase):
         What is linked to within the repository is there.
         """
         count = 0
-        for page in README, *PAGES:
+        for page in README, *DOCS:
             for link in _LINK.findall(page.read_text("utf-8")):
                 if "://" in link:
                     continue
@@ -106,6 +109,18 @@ class DocsTests(SynchronousTestCase):
                     chosen["cookie"],
                     ["secret"],
                 )
+
+    def test_noPIDFile(self) -> None:
+        """
+        No command line leaves a PID file, which keeps the next one in a container
+        from starting.
+        """
+        texts = [page.read_text("utf-8") for page in (README, *DOCS)]
+        lines = "\n".join(texts).splitlines()
+        commands = [line for line in lines if line.lstrip().startswith("twistd ")]
+        self.assertGreater(len(commands), 10)
+        for line in commands:
+            self.assertIn("--pidfile= ", line)
 
     def test_programs(self) -> None:
         """

@@ -437,6 +437,84 @@ class InheritedTests(TapCase):
             self.assertIn("right is --workers 1", said)
 
 
+class FilesTests(TapCase):
+    """
+    The files that C{twistd} itself writes.
+    """
+
+    def asked(self, *before: str) -> None:
+        """
+        Have the command line read.
+        """
+        ServerOptions().parseOptions([*before, "sessionsock"])
+
+    def problem(self, *before: str) -> str:
+        """
+        @return: Why it cannot go on.
+        """
+        with self.assertRaises(SystemExit) as raised:
+            self.asked(*before)
+        return str(raised.exception.code)
+
+    def test_ownPID(self) -> None:
+        """
+        A PID file that names this very process was left by another one, and is
+        removed; any other is left to C{twistd}.
+        """
+        for name, before in ("twistd.pid", ["-n"]), ("own", ["--pidfile=own"]):
+            self.write(name, str(os.getpid()))
+            with capturedLogs() as logs:
+                self.asked(*before)
+            self.assertFalse(Path(name).exists())
+            (line,) = map(formatEvent, logs)
+            self.assertIn(f"removed {name}: it named this very process", str(line))
+        for content in str(os.getppid()), "nonsense", "":
+            self.write("twistd.pid", content)
+            self.asked("-n")
+            self.assertEqual(Path("twistd.pid").read_text(), content)
+        self.write("twistd.pid", str(os.getpid()))
+        self.asked("--pidfile=")
+        self.parsed()
+        self.assertTrue(Path("twistd.pid").exists())
+
+    def test_notThere(self) -> None:
+        """
+        Where they cannot be, that is said, with what is right.
+        """
+        os.mkdir("directory")
+        for before, said in (
+            (["-n", "--pidfile=no/such"], "PID file no/such: there is no directory no"),
+            (["--pidfile=directory"], "PID file directory: that is no file"),
+            (["--logfile=no/such"], "log no/such: there is no directory no"),
+            (["--logfile=directory"], "log directory: that is no file"),
+        ):
+            self.assertIn(said, self.problem(*before))
+        for before in ["-n", "-l-"], ["--syslog"], ["--logger=os.getcwd"]:
+            self.asked(*before)
+
+    def test_notWritable(self) -> None:
+        """
+        The same in a directory that cannot be written to.
+        """
+        self.write("twistd.pid", "1")
+        os.mkdir("closed")
+        os.chmod("twistd.pid", 0o444)
+        os.chmod("closed", 0o555)
+        if not os.geteuid():
+            self.addCleanup(os.seteuid, 0)
+            os.seteuid(65534)
+        self.assertIn("PID file twistd.pid: it cannot be written", self.problem("-n"))
+        self.assertIn("--pidfile= for none", self.problem("-n", "--pidfile=closed/x"))
+        said = self.problem("--pidfile=", "--logfile=closed/log")
+        self.assertIn("log closed/log: it cannot be written; right is twistd -n", said)
+        self.asked("-n", "--pidfile=")
+        os.chdir("closed")
+        for place in "sqlite:x.db", "sqlite:./x.db":
+            self.assertIn(
+                f"{place}: it cannot be written", self.refused("--store", place)
+            )
+
+
 class RefusalTests(TapCase):
     """
     What is wrong is said in one line.

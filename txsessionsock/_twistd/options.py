@@ -14,6 +14,8 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
+from .files import prepareFiles
+
 
 __all__ = ["CACHE", "SECRET", "STORE", "Options", "refuse"]
 
@@ -230,6 +232,9 @@ class Options(BaseOptions):
             ]
 
     def postOptions(self) -> None:
+        problem = prepareFiles(self.parent or {})
+        if problem is not None:
+            refuse(problem)
         if self["store"] is None:
             self["store"] = os.environ.get(STORE) or "memory:"
         if self["framework"] == _CACHED:
