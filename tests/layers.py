@@ -49,6 +49,7 @@ LAYERS: dict[str, int] = {
     "_backend": 3,
     "_commands": 3,
     "_conversation": 3,
+    "_doubts": 3,
     "_ending": 3,
     "_events": 3,
     "_guarding": 3,

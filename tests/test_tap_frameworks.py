@@ -122,35 +122,22 @@ class FrameworkTests(ShopCase):
         self.assertIn("--table NAME", self.refused("--framework=flask-session", theirs))
         self.assertNotIn("--table", self.refused("--framework=php", theirs))
 
-    def test_refused(self) -> None:
+    def test_nothingBegins(self) -> None:
         """
-        Why sockets have no session is said once for each reason, without what
-        they sent, until the first socket has one.
+        Where no page begins sessions, memory has none: that is said at once.
         """
-        own = "--store=sqlite:own.db"
-        for options, reason, words in (
-            (["--framework=php", own], "missing", "'PHPSESSID'; if the page"),
-            (["--framework=php", own], "malformed", "none of php"),
-            (["--framework=php", own], "unknown", "would be PHPREDIS_SESSION:…"),
-            (["--framework=flask-session", own], "unknown", "(signed=yes)"),
-            (["--framework=express", own], "bad-signature", "by our secret"),
-            (["--framework=flask"], "bad-signature", "--secret-file"),
+        words = "nothing begins a session in memory:"
+        for options, isSaid in (
+            (desk("Desk"), True),
+            ([*desk("Desk"), "--path=."], True),
+            ([*desk("Desk"), "--class=desk.Pages"], False),
+            ([*desk("Desk"), "--store=sqlite:own.db"], False),
+            ([], False),
         ):
-            with self.subTest(options=options, reason=reason):
-                sockets = self.make(*options, *desk("Desk"))._sockets
-                (refused,) = sockets.listeners.of("sinvalid")
-                (connected,) = sockets.listeners.of("sconnection")
-                with capturedLogs() as logs:
-                    refused(None, reason)
-                    refused(None, reason)
-                    refused(None, "timeout")
-                self.assertEqual(len(logs), 1)
-                self.assertIn(words, formatEvent(logs[0]))
-                connected(None, None)
-                self.assertEqual(sockets.listeners.of("sinvalid"), ())
-                self.assertEqual(sockets.listeners.of("sconnection"), ())
-        sockets = self.make("--framework=express", *desk("Desk"))._sockets
-        self.assertEqual(sockets.listeners.of("sinvalid"), ())
+            with capturedLogs() as logs:
+                self.make(*options)
+            said = [str(formatEvent(log)) for log in logs]
+            self.assertEqual(any(words in line for line in said), isSaid, options)
 
     def test_wrong(self) -> None:
         """

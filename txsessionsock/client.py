@@ -141,6 +141,7 @@ class Client:
 
     def _opened(self, session: Session) -> None:
         self._state = _State.OPEN
+        self._sockets.manager.doubts.found()
         self._conversation = Conversation(
             session,
             self,
@@ -166,6 +167,7 @@ class Client:
 
     def _invalid(self, reason: InvalidReason) -> None:
         self._state = _State.REFUSED
+        self._sockets.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
         code = Code.NO_CREDENTIAL_IN_TIME if late else Code.SESSION_OVER

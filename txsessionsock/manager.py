@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._backend import Backend
+from ._doubts import Doubts
 from ._ending import Ending, Guest
 from ._live import Live
 from ._moving import move
@@ -50,6 +51,8 @@ class SessionManager:
     One live L{Session} for each id that this process uses.
 
     @ivar framework: What the bytes mean.
+
+    @ivar doubts: Says what is probably wrong, while sockets find no session.
     """
 
     _log = Logger()
@@ -135,6 +138,7 @@ class SessionManager:
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
         self._watchers: list[Callable[[Session], object]] = []
+        self.doubts = Doubts(store, framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:

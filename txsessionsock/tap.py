@@ -16,7 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
-from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
+from ._twistd.doubts import doubtStore, elsewhere
 from ._twistd.framework import NAMES, frameworkFor, takesSecrets
 from ._twistd.handover import Handover
 from ._twistd.inherited import argumentsLike
@@ -31,7 +31,6 @@ from .interfaces import ISessionStore, ISignedCookies
 from .manager import SessionManager
 from .service import SessionSockService
 from .stores.cookie import CookieStore
-from .stores.memory import MemoryStore
 from .workers import Command, Workers
 
 
@@ -123,8 +122,6 @@ def _parts(
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
-    if protocol is not None and not isinstance(store, MemoryStore):
-        explainRefusals(sockets, framework, options)
     return {
         "site": VisitedSite(root, reactor),
         "endpoints": [
