@@ -115,6 +115,7 @@ class Page:
         sentID: SessionID | None,
         hasCookie: bool,
         isSecure: bool,
+        isFleeting: bool,
         gone: Callable[[], None],
     ) -> None:
         """
@@ -125,6 +126,8 @@ class Page:
 
         @param isSecure: Whether the browser talks https.
 
+        @param isFleeting: Whether the session, which is new, ends with the page.
+
         @param gone: Called when the answer is out, or the client left.
         """
         self.manager = manager
@@ -133,6 +136,7 @@ class Page:
         self._sentID = sentID
         self._hasCookie = hasCookie
         self._isSecure = isSecure
+        self._isFleeting = isFleeting
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
@@ -237,6 +241,8 @@ class Page:
         @raise SessionError: It cannot be.
         """
         async with self._turn:
+            if self._isFleeting:
+                return
             try:
                 await self._session.save()
             except (NoSuchSession, SessionReplaced, UnencodableSession):
@@ -252,6 +258,8 @@ class Page:
         The C{Set-Cookie} header that the answer must have.
         """
         session = self._session
+        if self._isFleeting:
+            return None
         isStored = not session.isNew and session.keeper.reason is None
         if isStored:
             maxAge = self.manager.cookieLifetime(session)
@@ -299,7 +307,8 @@ class Page:
             tell()
 
     def _lookAfter(self) -> None:
-        if self._holder.isOver or self._given() is None:
+        isNeeded = not (self._isFleeting or self._holder.isOver)
+        if not isNeeded or self._given() is None:
             self._release()
         else:
             # What cannot be stored now is tried again by the manager.
@@ -307,6 +316,9 @@ class Page:
             self.manager.reactor.callLater(_LOOK_AGAIN, self._lookAfter)
 
     def _release(self) -> None:
+        if self._isFleeting:
+            # Without a word to the store, unless the page itself has saved it.
+            self._session.destroy().addErrback(self._notSaved)
         released = self.manager.release(self._session, self._holder)
         released.addErrback(self._notSaved)
 

@@ -64,6 +64,13 @@ __all__ = [
 ]
 
 
+_ASKING = (b"HEAD", b"OPTIONS")
+"""
+Methods that ask about a page (RFC 9110, sections 9.3.2 and 9.3.7), as health checks
+do every second.
+"""
+
+
 class _IPageSession(Interface):
     """
     Under which a request has its session.
@@ -72,7 +79,8 @@ class _IPageSession(Interface):
 
 def sessionOf(request: IRequest) -> PageSession:
     """
-    The session of a request, live.
+    The session of a request, live.  HEAD and OPTIONS begin none: what they put
+    into a new one is forgotten.
 
     A new one is not stored, and gets no cookie, until something is put into
     it.  What the page changes is stored before the first byte of its answer
@@ -191,6 +199,7 @@ class SessionedResource:
             sentID=sentID,
             hasCookie=cookie is not None,
             isSecure=self._isSecure(request),
+            isFleeting=sentID is None and request.method in _ASKING,
             gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
