@@ -5,6 +5,7 @@ The README and the pages in C{docs}: what they name is there.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._twistd.framework import frameworkFor
+from txsessionsock.sockets import Limits
 from txsessionsock.tap import Options
 
 
@@ -121,6 +124,20 @@ class DocsTests(SynchronousTestCase):
         self.assertGreater(len(commands), 10)
         for line in commands:
             self.assertIn("--pidfile= ", line)
+
+    def test_image(self) -> None:
+        """
+        What the image runs can be run like that, and ends before it is killed.
+        """
+        text = (ROOT / "docs" / "containers.md").read_text("utf-8")
+        (line,) = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
+        twistd = ServerOptions()
+        twistd.parseOptions(json.loads(line)[1:])
+        self.assertEqual((twistd["nodaemon"], twistd["pidfile"]), (1, ""))
+        (killed,) = re.findall(r"--stop-timeout (\d+)", text)
+        self.assertLess(twistd.subOptions["drain"], int(killed))
+        (interval,) = re.findall(r"(\d+) s \(`Limits.pingInterval`\)", text)
+        self.assertEqual(Limits().pingInterval, int(interval))
 
     def test_programs(self) -> None:
         """

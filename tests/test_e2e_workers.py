@@ -21,14 +21,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import (
-    Certificate,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from .certificates import Certificates
@@ -44,7 +38,7 @@ from .servers import (
     twistd,
 )
 from .test_e2e_stopping import opened, stored
-from .visitors import Refused, Socket, Visitor
+from .visitors import Refused, Socket, Trusting, Visitor
 
 
 pytestmark = pytest.mark.e2e
@@ -529,16 +523,6 @@ async def test_second(tmp_path: Path) -> None:
         assert len(await manned(await visitorOf(server), 20)) == 2
 
 
-@implementer(IPolicyForHTTPS)
-class _Trusting:
-    def __init__(self, certificates: Certificates) -> None:
-        authority = Certificate.loadPEM(certificates.authority.read_bytes())
-        self._root = trustRootFromCertificates([authority])
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
-        return optionsForClientTLS("localhost", trustRoot=self._root)
-
-
 @inReactor
 async def test_endpoints(tmp_path: Path) -> None:
     """
@@ -559,7 +543,7 @@ async def test_endpoints(tmp_path: Path) -> None:
         _, six, ssl, tls = server.ports
         with socket.create_connection(("::1", six)):
             pass
-        agent: Any = Agent(reactor, _Trusting(made))
+        agent: Any = Agent(reactor, Trusting(made))
         for address in f"[::1]:{six}", f"s127.0.0.1:{ssl}", f"s127.0.0.1:{tls}":
             scheme, host = "https" * (address[0] == "s") or "http", address.lstrip("s")
             urls = [f"{scheme}://{host}/session".encode()] * 12
