@@ -108,7 +108,7 @@ async def haproxy(directory: Path, server: Twistd) -> AsyncIterator[Visitor]:
     changes = {
         "bind :443": f"bind 127.0.0.1:{port}",
         "/etc/haproxy/shop.pem": str(both),
-        "127.0.0.1:8080 check": f"127.0.0.1:{server.port} check inter 50 fall 1 rise 1",
+        "127.0.0.1:8080 check": f"127.0.0.1:{server.port} check inter 50 fall 999",
     }
     file = directory / "haproxy.cfg"
     file.write_text(_replaced(_documented("haproxy"), changes))
@@ -215,10 +215,13 @@ async def test_wrong(
 @inReactor
 async def test_noUpgrade(tmp_path: Path) -> None:
     """
-    A proxy that does not pass on C{Upgrade} gets an answer that names it.
+    A proxy that does not pass on C{Upgrade} gets an answer that names it, and so
+    does the log.
     """
     wrong = {"proxy_set_header Upgrade $http_upgrade;": ""}
     async with twistd(*DESK) as server, nginx(tmp_path, server, wrong) as visitor:
         await visitor.post("/add?n")
         with pytest.raises(Refused, match="426"):
             await visitor.connect(origin=visitor.site)
+        said = "a handshake came without Upgrade: websocket, which a proxy has dropped"
+        await server.until(lambda: said in server.log)

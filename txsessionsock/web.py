@@ -267,6 +267,8 @@ class SessionSocketResource:
     where an answer would do.
     """
 
+    _log = Logger()
+
     isLeaf = True
 
     def __init__(self, factory: Any) -> None:
@@ -301,12 +303,29 @@ class SessionSocketResource:
         return WebSocketResource(builder).render(request)
 
     def _tellToUpgrade(self, request: Request) -> bytes:
+        if not _isHandshake(request):
+            self._doubtProxy(request)
         request.setResponseCode(426)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         if not isHTTP2(request):
             request.setHeader(b"Upgrade", b"websocket")
             request.setHeader(b"Connection", b"Upgrade")
         return b"This is a WebSocket; connect to it with HTTP/1.1.\n"
+
+    def _doubtProxy(self, request: Request) -> None:
+        """
+        Say so if a browser has asked to upgrade, and we have not heard of it.
+        """
+        if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
+            return
+        line = self._factory._sessionsock.refusals.take(
+            "a handshake came without Upgrade: websocket, which a proxy has dropped;"
+            " right is to pass on Upgrade and Connection (nginx: proxy_http_version 1.1"
+            " and proxy_set_header)",
+            self._factory.reactor.seconds(),
+        )
+        if line is not None:
+            self._log.warn("{line}", line=line)
 
 
 class _Builder:
