@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import sysconfig
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ from .servers import (
     Conditions,
     Twistd,
     inReactor,
+    program,
     reactor,
     twistd,
 )
@@ -573,6 +575,24 @@ async def test_circumstances(tmp_path: Path) -> None:
             if workers > 1:
                 server.signal("TERM")
                 assert await server.ends() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@inReactor
+async def test_twist(workers: int, tmp_path: Path) -> None:
+    """
+    It serves by C{twist} too, which sheds no privileges, with its reactor.
+    """
+    command = (
+        *(str(Path(sysconfig.get_path("scripts")) / "twist"), "--log-format=text"),
+        *("--reactor=select", "sessionsock", f"--workers={workers}"),
+        *("--protocol=desk.Desk", "--class=mirror.Mirror"),
+        *(f"--store=sqlite:{tmp_path}/x.db", "--listen=tcp:0:interface=127.0.0.1"),
+    )
+    given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
+    async with program(*command, cwd=tmp_path, environment=given) as server:
+        page = await Visitor(server.port).get("/")
+        assert page.value[:2] == ["SelectReactor", str(tmp_path)]
 
 
 @inReactor
