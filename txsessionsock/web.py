@@ -44,7 +44,7 @@ from ._factory import SessionedFactory
 from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
 from ._underway import UnderWay
-from .cookies import cookieNamed
+from .cookies import cookieNamed, whichCookie
 from .interfaces import (
     InvalidCredential,
     NoSuchSession,
@@ -133,6 +133,7 @@ class SessionedResource:
         self._resource = resource
         self._manager = manager
         self._trustProxy = trustProxy
+        self._newCookie = whichCookie(manager.cookieAttributes())
         self._underWay = UnderWay(manager.reactor)
         manager.join(self._underWay)
 
@@ -184,6 +185,8 @@ class SessionedResource:
             self._refuse(request, Failure())
             over()
             return
+        if sentID is not None:
+            self._lookAtCookie(session)
         page = Page(
             self._manager,
             session,
@@ -217,6 +220,24 @@ class SessionedResource:
             except (InvalidCredential, NoSuchSession):
                 pass
         return manager.create(holder), None
+
+    def _lookAtCookie(self, session: Session) -> None:
+        """
+        Say so if a session that begins here would have a second cookie, beside
+        that of the web application.
+        """
+        manager, ours = self._manager, self._newCookie
+        theirs = whichCookie(manager.cookieAttributes(session))
+        if theirs != ours and manager.isNews("cookie twice"):
+            self._log.error(
+                "the web application sets the session cookie {name} with {theirs}, and"
+                " sessions that begin here have one with {ours}: a browser then has"
+                " two, and nobody can log in. Give the framework cookie={theirs}"
+                " (twistd: --framework-option cookie.NAME=VALUE).",
+                name=manager.framework.cookieName,
+                theirs=theirs,
+                ours=ours,
+            )
 
     def _isSecure(self, request: Request) -> bool:
         if self._trustProxy:
