@@ -20,6 +20,7 @@ from txsessionsock.cookies import (
     storedAttributes,
     unsign,
     whichCookie,
+    whyDropped,
 )
 from txsessionsock.interfaces import CookieAttributes
 
@@ -350,3 +351,67 @@ class AttributesTests(SynchronousTestCase):
             CookieAttributes(domain="example.com", partitioned=True),
         ):
             self.assertNotEqual(which, whichCookie(other))
+
+
+class DroppedTests(SynchronousTestCase):
+    """
+    Tests for L{whyDropped}.
+    """
+
+    def why(
+        self,
+        name: str = "sid",
+        host: str = "www.example.com",
+        isHTTPS: bool = False,
+        **attributes: Any,
+    ) -> str | None:
+        """
+        The attribute at fault.
+        """
+        asked = CookieAttributes(**attributes)
+        found = whyDropped(name, asked, isHTTPS=isHTTPS, host=host)
+        return None if found is None else found[0]
+
+    def test_secure(self) -> None:
+        """
+        Over http, a browser keeps no cookie that is C{Secure}, or would have to
+        be; but it trusts its own machine.
+        """
+        cases: list[tuple[str, dict[str, Any]]] = [
+            ("__Host-sid", {}),
+            ("__Secure-sid", {}),
+            ("sid", {"secure": True}),
+            ("sid", {"sameSite": "None"}),
+            ("sid", {"partitioned": True}),
+        ]
+        for name, attributes in cases:
+            self.assertEqual(self.why(name, **attributes), "secure")
+            self.assertEqual(self.why(name, "", **attributes), "secure")
+            self.assertEqual(
+                self.why(name, "localhost.example", **attributes), "secure"
+            )
+            self.assertIsNone(self.why(name, isHTTPS=True, **attributes))
+            for own in "localhost", "shop.localhost", "127.0.0.1", "::1":
+                self.assertIsNone(self.why(name, own, **attributes))
+        self.assertIsNone(self.why())
+        self.assertIsNone(self.why(secure=False))
+
+    def test_domain(self) -> None:
+        """
+        A page can set a cookie for its own host and for what is above it.
+        """
+        for domain in "example.com", ".example.com", "WWW.example.com":
+            self.assertIsNone(self.why(domain=domain))
+            self.assertIsNone(self.why(host="", domain=domain))
+        for domain in "shop.example.com", "ample.com", "example.org":
+            self.assertEqual(self.why(domain=domain), "domain")
+
+    def test_prefix(self) -> None:
+        """
+        What is stored may not fit the name.
+        """
+        self.assertEqual(
+            self.why("__Host-sid", isHTTPS=True, domain="example.com"), "prefix"
+        )
+        self.assertEqual(self.why("__Host-sid", isHTTPS=True, path="/x"), "prefix")
+        self.assertIsNone(self.why("__Secure-sid", isHTTPS=True, path="/x"))

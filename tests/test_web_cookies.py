@@ -41,6 +41,8 @@ SAME = (
 
 _AGE = re.compile(r"Max-Age=\d+; ")
 
+FORWARDED = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "www.example.com"}
+
 ENVELOPE = {"originalMaxAge": None, "expires": None, **EVERYTHING}
 
 
@@ -332,3 +334,43 @@ class SaidTests(CookieCase):
         self.assertIn("'domain': None, 'path': '/'", line)
         self.by(Express(SECRET, cookie={"domain": ".EXAMPLE.com", "path": "/shop"}))
         self.assertEqual(self.said(theirs, asked=read), [])
+
+    def test_secure(self) -> None:
+        """
+        So is a cookie that the browser drops because it talks http, unless it
+        is on the server's own machine; with it, it is C{Secure}.
+        """
+        self.by(Express(SECRET, cookie={"secure": True}))
+        (line,) = self.said()
+        self.assertIn("browsers drop the session cookie connect.sid", line)
+        self.assertIn("say trustProxy=True (twistd: --trust-proxy)", line)
+        self.by(Express(SECRET, cookie={"secure": True}))
+        self.assertEqual(self.said(isSecure=True), [])
+        self.assertEqual(self.said(headers=FORWARDED, trustProxy=True), [])
+        self.assertEqual(self.said(headers={"Host": "localhost:8080"}), [])
+        self.assertEqual(self.said(headers={"Host": "[::1]:8080"}), [])
+
+    def test_prefix(self) -> None:
+        """
+        A name that begins with C{__Host-} makes a cookie C{Secure}.
+        """
+        self.by(Express(SECRET, cookieName="__Host-sid"))
+        with capturedLogs() as events:
+            answer = self.get(put)
+        self.assertEqual(len(events), 1)
+        self.assertIn("__Host-sid", formatEvent(events[0]))
+        (cookie,) = answer.headers["set-cookie"]
+        self.assertIn("; Path=/; Secure;", cookie)
+
+    def test_domain(self) -> None:
+        """
+        So is a cookie for a domain in which the page is not.
+        """
+        self.by(Express(SECRET, cookie={"domain": "example.com"}))
+        self.assertEqual(self.said(), [])
+        self.assertEqual(self.said(headers={"Host": "www.EXAMPLE.com:80"}), [])
+        (line,) = self.said(headers={"Host": "10.0.0.1:8080"})
+        self.assertIn("its Domain is example.com, and the page came from '10.0", line)
+        self.by(Express(SECRET, cookie={"domain": "example.com"}))
+        proxied = {**FORWARDED, "Host": "10.0.0.1:8080"}
+        self.assertEqual(self.said(headers=proxied, trustProxy=True), [])

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .cookies import setCookie
+from .cookies import setCookie, whyDropped
 from .interfaces import (
     CookieAttributes,
     EndReason,
@@ -116,6 +116,7 @@ class Page:
         sentID: SessionID | None,
         hasCookie: bool,
         isSecure: bool,
+        host: str,
         gone: Callable[[], None],
     ) -> None:
         """
@@ -126,6 +127,8 @@ class Page:
 
         @param isSecure: Whether the browser talks https.
 
+        @param host: The host that it talks to, without port.
+
         @param gone: Called when the answer is out, or the client left.
         """
         self.manager = manager
@@ -134,6 +137,7 @@ class Page:
         self._sentID = sentID
         self._hasCookie = hasCookie
         self._isSecure = isSecure
+        self._host = host
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
@@ -275,6 +279,14 @@ class Page:
         self, value: str, attributes: CookieAttributes, maxAge: float | None
     ) -> bytes:
         name, isHTTPS = self.manager.framework.cookieName, self._isSecure
+        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=self._host)
+        if problem is not None and self.manager.isNews(f"cookie {problem[0]}"):
+            self._log.error(
+                "browsers drop the session cookie {name} that a page sets, so nobody"
+                " stays logged in: {why}.",
+                name=name,
+                why=problem[1],
+            )
         return setCookie(name, value, attributes, maxAge=maxAge, isHTTPS=isHTTPS)
 
     # How it ends.

@@ -27,6 +27,7 @@ __all__ = [
     "storedAttributes",
     "unsign",
     "whichCookie",
+    "whyDropped",
 ]
 
 
@@ -240,6 +241,46 @@ def _isSecure(name: str, attributes: CookieAttributes, isHTTPS: bool) -> bool:
     if attributes.secure is None:
         return isHTTPS or _needsSecure(name, attributes)
     return attributes.secure or _needsSecure(name, attributes)
+
+
+def whyDropped(
+    name: str, attributes: CookieAttributes, *, isHTTPS: bool, host: str
+) -> tuple[str, str] | None:
+    """
+    Find out why a browser does not keep a cookie (RFC 6265bis, section 5.7).
+
+    @param isHTTPS: Whether the browser talks https.
+
+    @param host: The host that it talks to, without port; empty if nobody
+        knows.
+
+    @return: The attribute at fault, and a sentence; L{None} if it keeps it.
+    """
+    domain = _host(attributes)
+    if _isHostOnly(name) and (domain or attributes.path != "/"):
+        return "prefix", (
+            "its name begins with __Host-, and it has a Domain, or a Path that is not /"
+        )
+    if domain and host and not f".{host.lower()}".endswith(f".{domain}"):
+        return "domain", (
+            f"its Domain is {domain}, and the page came from {host!r}; if that is not"
+            " what the browser asked for, have the proxy pass on Host"
+        )
+    if _isSecure(name, attributes, isHTTPS) and not (isHTTPS or _isLoopback(host)):
+        return "secure", (
+            "it has to be Secure, and the page came by http; if a proxy made that of"
+            " https, say trustProxy=True (twistd: --trust-proxy), and have the proxy"
+            " set X-Forwarded-Proto"
+        )
+    return None
+
+
+def _isLoopback(host: str) -> bool:
+    """
+    Whether browsers trust a host as they trust https.
+    """
+    name = host.lower()
+    return f".{name}".endswith(".localhost") or name == "::1" or name[:4] == "127."
 
 
 def setCookie(

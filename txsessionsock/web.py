@@ -19,6 +19,7 @@ its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -62,6 +63,9 @@ __all__ = [
     "SessionedResource",
     "sessionOf",
 ]
+
+
+_PORT = re.compile(r":\d*\Z")
 
 
 class _IPageSession(Interface):
@@ -128,7 +132,7 @@ class SessionedResource:
         @param resource: The root of the tree.
 
         @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto}.
+            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
         """
         self._resource = resource
         self._manager = manager
@@ -194,6 +198,7 @@ class SessionedResource:
             sentID=sentID,
             hasCookie=cookie is not None,
             isSecure=self._isSecure(request),
+            host=self._host(request),
             gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
@@ -240,12 +245,24 @@ class SessionedResource:
             )
 
     def _isSecure(self, request: Request) -> bool:
-        if self._trustProxy:
-            values = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
-            if values:
-                nearest = values[-1].rpartition(b",")[2]
-                return bool(nearest.strip().lower() == b"https")
-        return bool(request.isSecure())
+        scheme = self._forwarded(request, b"x-forwarded-proto")
+        return bool(request.isSecure()) if scheme is None else scheme == b"https"
+
+    def _host(self, request: Request) -> str:
+        host = self._forwarded(request, b"x-forwarded-host")
+        if host is None:
+            host = request.requestHeaders.getRawHeaders(b"host", [b""])[-1]
+        return _PORT.sub("", host.decode("latin-1")).strip("[]")
+
+    def _forwarded(self, request: Request, name: bytes) -> bytes | None:
+        """
+        What the nearest proxy says in a header.
+        """
+        values = request.requestHeaders.getRawHeaders(name, [])
+        if not (self._trustProxy and values):
+            return None
+        nearest: bytes = values[-1].rpartition(b",")[2]
+        return nearest.strip().lower()
 
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)
