@@ -23,7 +23,14 @@ from txsessionsock.interfaces import Document
 from .phpprograms import Codec, installedPHP
 from .recorded import NOW
 from .servers import PATIENCE, inReactor, reactor
-from .webapplications import Scene, isRefused, running, sharesSessions
+from .webapplications import (
+    WIDE,
+    Scene,
+    isRefused,
+    running,
+    setsOneCookie,
+    sharesSessions,
+)
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.webapps, pytest.mark.redis, installedPHP()]
@@ -364,3 +371,12 @@ def test_encoding(handler: Literal["php", "php_serialize"], tmp_path: Path) -> N
 
     with Codec(handler, tmp_path) as codec:
         check()
+
+
+@inReactor
+async def test_oneCookie() -> None:
+    """
+    Our pages set the same cookie.
+    """
+    async with running("phpapp", "wide", PHP(maxAge=600, cookie=WIDE)) as scene:
+        await setsOneCookie(scene)

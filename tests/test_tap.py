@@ -649,12 +649,12 @@ class RefusalTests(TapCase):
     def test_combinations(self) -> None:
         """
         Pages without sockets are nothing for this command; there is one kind
-        of pages; the sockets have one name.
+        of pages; the sockets have a name.
         """
         self.assertIn("needs --protocol", self.refused("--path", "."))
         both = self.refused(*desk("Desk"), "--path", ".", "--wsgi", "desk.application")
         self.assertIn("--path and --wsgi", both)
-        for path in "", "/", "a/b":
+        for path in "", "/", "a//b":
             self.assertIn(
                 "--socket-path", self.refused(*desk("Desk"), "--socket-path", path)
             )

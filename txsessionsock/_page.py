@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .cookies import setCookie
+from .cookies import setCookie, whyDropped
 from .interfaces import (
+    CookieAttributes,
     EndReason,
     IncrementError,
     NoSuchSession,
@@ -116,6 +117,7 @@ class Page:
         hasCookie: bool,
         isSecure: bool,
         isFleeting: bool,
+        host: str,
         gone: Callable[[], None],
     ) -> None:
         """
@@ -127,6 +129,7 @@ class Page:
         @param isSecure: Whether the browser talks https.
 
         @param isFleeting: Whether the session, which is new, ends with the page.
+        @param host: The host that it talks to, without port.
 
         @param gone: Called when the answer is out, or the client left.
         """
@@ -137,12 +140,14 @@ class Page:
         self._hasCookie = hasCookie
         self._isSecure = isSecure
         self._isFleeting = isFleeting
+        self._host = host
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
         self._isInside = False
         self._isModified = False
-        self._isLoggedOut = False
+        # What the browser was told of the cookie that is to go.
+        self._loggedOut: CookieAttributes | None = None
         self._isGone = False
 
     def begin(self) -> PageSession:
@@ -210,11 +215,12 @@ class Page:
         End the session, and give the page a new one if it is not too late.
         """
         async with self._turn:
-            await self._session.destroy()
+            ended = self._session
+            await ended.destroy()
             if not (self.hasBegun or self._isGone):
                 holder = PageHolder()
-                self._become(self.manager.create(holder), holder)
-                self._isLoggedOut = True
+                self._become(self.manager.create(holder, ended), holder)
+                self._loggedOut = self.manager.cookieAttributes(ended)
 
     def _become(self, session: Session, holder: PageHolder) -> None:
         self._session, self._holder = session, holder
@@ -263,20 +269,32 @@ class Page:
         isStored = not session.isNew and session.keeper.reason is None
         if isStored:
             maxAge = self.manager.cookieLifetime(session)
+            framework = self.manager.framework
             # As in Express: a cookie that has a lifetime is renewed with each
             # change, one that has none lives as long as the browser.
             if session.id != self._sentID or (
-                maxAge is not None and self._hasChanged()
+                maxAge is not None and (framework.rolling or self._hasChanged())
             ):
-                value = self.manager.framework.cookieValue(session.id)
-                return self._setCookie(value, maxAge)
-        elif self._isLoggedOut and self._hasCookie:
-            return self._setCookie("", 0)
+                value = framework.cookieValue(session.id)
+                attributes = self.manager.cookieAttributes(session)
+                return self._setCookie(value, attributes, maxAge)
+        elif self._loggedOut is not None and self._hasCookie:
+            return self._setCookie("", self._loggedOut, 0)
         return None
 
-    def _setCookie(self, value: str, maxAge: float | None) -> bytes:
-        name = self.manager.framework.cookieName
-        return setCookie(name, value, maxAge=maxAge, secure=self._isSecure)
+    def _setCookie(
+        self, value: str, attributes: CookieAttributes, maxAge: float | None
+    ) -> bytes:
+        name, isHTTPS = self.manager.framework.cookieName, self._isSecure
+        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=self._host)
+        if problem is not None and self.manager.isNews(f"cookie {problem[0]}"):
+            self._log.error(
+                "browsers drop the session cookie {name} that a page sets, so nobody"
+                " stays logged in: {why}.",
+                name=name,
+                why=problem[1],
+            )
+        return setCookie(name, value, attributes, maxAge=maxAge, isHTTPS=isHTTPS)
 
     # How it ends.
 

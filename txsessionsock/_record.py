@@ -68,8 +68,8 @@ class Record:
     @ivar isWanted: Whether the session is to be stored even if nothing was
         put into it.
 
-    @ivar isRepairing: Whether somebody overwrote something, which is to be
-        stored again.
+    @ivar isRepairing: Whether the session is to be stored though nothing was
+        changed: somebody overwrote something, or its envelope is another one.
     """
 
     stored: Stored | None = None
@@ -119,6 +119,16 @@ class Record:
         The session as stored and changed.
         """
         return Document(self.copy.data, self._envelope)
+
+    def adopt(self, other: Record) -> None:
+        """
+        Go on with what the framework keeps beside the data of another session.
+        """
+        if self._envelope != other._envelope:
+            self._envelope = other._envelope
+            if self.stored is not None:
+                self.isRepairing = True
+                self.copy.number += 1
 
     @property
     def unsaved(self) -> bool:

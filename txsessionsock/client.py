@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -32,7 +33,7 @@ from .interfaces import (
     TooManySockets,
     UndecodableSession,
 )
-from .session import Session
+from .session import Session, shortHash
 from .sockets import Application, Carrier, Code, SessionSockets
 
 
@@ -96,6 +97,9 @@ class Client:
         self._stored = 0
         self._isInOutage = False
         self._reported: BaseException | None = None
+        self._hasCookie = False
+        # When the browser drops the cookie, unless a page has renewed it.
+        self._cookieEnds = inf
 
     @property
     def session(self) -> Session | None:
@@ -127,6 +131,7 @@ class Client:
         @param elapsed: How many seconds that took.
         """
         self._sockets.add(self)
+        self._hasCookie = "cookie" in handshake.headers
         if self._outbox.isOpen:
             self._naming.begin(handshake, elapsed)
 
@@ -141,7 +146,11 @@ class Client:
 
     def _opened(self, session: Session) -> None:
         self._state = _State.OPEN
-        self._sockets.manager.doubts.found()
+        manager = self._sockets.manager
+        manager.doubts.found()
+        lifetime = manager.cookieLifetime(session) if self._hasCookie else None
+        if lifetime is not None:
+            self._cookieEnds = manager.reactor.seconds() + lifetime
         self._conversation = Conversation(
             session,
             self,
@@ -196,6 +205,21 @@ class Client:
             self._inbox.append(Waiting(message, size, source, 0))
         else:
             self._conversation.received(message, size, source)
+            if self._sockets.manager.reactor.seconds() > self._cookieEnds:
+                self._outlivesCookie()
+
+    def _outlivesCookie(self) -> None:
+        session, manager = self.session, self._sockets.manager
+        if session is not None and not self._isOver and manager.isNews("outlived"):
+            self._log.warn(
+                "session {session} lives, and the browser of its socket was to keep"
+                " the cookie for {lifetime:.0f} s. Messages put off the end of a"
+                " session, but not that of its cookie: unless an answer to a request"
+                " has, the next request has no session. Have pages make a request"
+                " now and then whose answer renews the cookie.",
+                session=shortHash(session.id),
+                lifetime=manager.cookieLifetime(session) or 0,
+            )
 
     def receive(self) -> Deferred[Any]:
         """

@@ -24,6 +24,7 @@ __all__ = [
     "AtLeast",
     "BusFull",
     "ClientGone",
+    "CookieAttributes",
     "Document",
     "EndReason",
     "IBus",
@@ -364,6 +365,42 @@ class ISharedStore(ISessionStore):
     """
 
 
+@dataclass(frozen=True)
+class CookieAttributes:
+    """
+    What a browser is told of a session cookie, beside its name, its value and
+    its lifetime (RFC 6265bis, section 4.1.2; C{Partitioned} is of CHIPS,
+    C{Priority} of Chromium).
+
+    @ivar domain: The host to which the cookie is sent, and to those below it;
+        L{None} for the host that sets it alone.
+
+    @ivar path: To which paths it is sent; L{None} for those beside the page
+        that sets it.
+
+    @ivar secure: Whether it is sent over https only; L{None}: if it is set
+        over https.
+
+    @ivar httpOnly: Whether it is kept from scripts.
+
+    @ivar sameSite: Whether it is sent with requests from other sites; L{None}
+        to say nothing of that.
+
+    @ivar partitioned: Whether it is another one within each other site.
+
+    @ivar priority: Which of too many cookies are dropped first; L{None} to say
+        nothing of that.
+    """
+
+    domain: str | None = None
+    path: str | None = "/"
+    secure: bool | None = None
+    httpOnly: bool = True
+    sameSite: Literal["Strict", "Lax", "None"] | None = "Lax"
+    partitioned: bool = False
+    priority: Literal["Low", "Medium", "High"] | None = None
+
+
 class IFramework(Interface):
     """
     How one web framework keeps its sessions: cookie, key, encoding, lifetime.
@@ -378,6 +415,10 @@ class IFramework(Interface):
     )
     readOnly: bool = Attribute(
         "Whether sessions live in the browser, where no socket can change them."
+    )
+    rolling: bool = Attribute(
+        "Whether every answer renews a cookie that has a lifetime, and not only"
+        " one after a change."
     )
 
     def sessionID(cookieValue: str, now: float) -> SessionID:
@@ -400,14 +441,24 @@ class IFramework(Interface):
         it is closed.
         """
 
+    def cookieAttributes(document: Document) -> CookieAttributes:
+        """
+        What else the browser is told of the cookie: what the web application
+        tells it.  A cookie with another domain, path or partition is another
+        cookie.
+        """
+
     def newSessionID() -> SessionID:
         """
         An id that nobody can guess.
         """
 
-    def newDocument(now: float) -> Document:
+    def newDocument(now: float, like: Document | None = None) -> Document:
         """
         An empty session, as the framework would begin one.
+
+        @param like: The session in whose place it comes: its cookie has the
+            same attributes.
         """
 
     def key(sessionID: SessionID) -> str:

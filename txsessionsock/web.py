@@ -19,6 +19,7 @@ its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +45,7 @@ from ._factory import SessionedFactory
 from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
 from ._underway import UnderWay
-from .cookies import cookieNamed
+from .cookies import cookieNamed, whichCookie
 from .interfaces import (
     InvalidCredential,
     NoSuchSession,
@@ -69,6 +70,7 @@ _ASKING = (b"HEAD", b"OPTIONS")
 Methods that ask about a page (RFC 9110, sections 9.3.2 and 9.3.7), as health checks
 do every second.
 """
+_PORT = re.compile(r":\d*\Z")
 
 
 class _IPageSession(Interface):
@@ -136,11 +138,12 @@ class SessionedResource:
         @param resource: The root of the tree.
 
         @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto}.
+            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
         """
         self._resource = resource
         self._manager = manager
         self._trustProxy = trustProxy
+        self._newCookie = whichCookie(manager.cookieAttributes())
         self._underWay = UnderWay(manager.reactor)
         manager.join(self._underWay)
 
@@ -192,6 +195,8 @@ class SessionedResource:
             self._refuse(request, Failure())
             over()
             return
+        if sentID is not None:
+            self._lookAtCookie(session)
         page = Page(
             self._manager,
             session,
@@ -200,6 +205,7 @@ class SessionedResource:
             hasCookie=cookie is not None,
             isSecure=self._isSecure(request),
             isFleeting=sentID is None and request.method in _ASKING,
+            host=self._host(request),
             gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
@@ -227,13 +233,43 @@ class SessionedResource:
                 pass
         return manager.create(holder), None
 
+    def _lookAtCookie(self, session: Session) -> None:
+        """
+        Say so if a session that begins here would have a second cookie, beside
+        that of the web application.
+        """
+        manager, ours = self._manager, self._newCookie
+        theirs = whichCookie(manager.cookieAttributes(session))
+        if theirs != ours and manager.isNews("cookie twice"):
+            self._log.error(
+                "the web application sets the session cookie {name} with {theirs}, and"
+                " sessions that begin here have one with {ours}: a browser then has"
+                " two, and nobody can log in. Give the framework cookie={theirs}"
+                " (twistd: --framework-option cookie.NAME=VALUE).",
+                name=manager.framework.cookieName,
+                theirs=theirs,
+                ours=ours,
+            )
+
     def _isSecure(self, request: Request) -> bool:
-        if self._trustProxy:
-            values = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
-            if values:
-                nearest = values[-1].rpartition(b",")[2]
-                return bool(nearest.strip().lower() == b"https")
-        return bool(request.isSecure())
+        scheme = self._forwarded(request, b"x-forwarded-proto")
+        return bool(request.isSecure()) if scheme is None else scheme == b"https"
+
+    def _host(self, request: Request) -> str:
+        host = self._forwarded(request, b"x-forwarded-host")
+        if host is None:
+            host = request.requestHeaders.getRawHeaders(b"host", [b""])[-1]
+        return _PORT.sub("", host.decode("latin-1")).strip("[]")
+
+    def _forwarded(self, request: Request, name: bytes) -> bytes | None:
+        """
+        What the nearest proxy says in a header.
+        """
+        values = request.requestHeaders.getRawHeaders(name, [])
+        if not (self._trustProxy and values):
+            return None
+        nearest: bytes = values[-1].rpartition(b",")[2]
+        return nearest.strip().lower()
 
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)

@@ -202,8 +202,8 @@ class Options(BaseOptions):
 
     def opt_framework_option(self, option: str) -> None:
         """
-        What differs from the framework's defaults, such as prefix=app: (as
-        name=value). May be repeated.
+        What differs from the framework's defaults, such as prefix=app: or
+        cookie.domain=example.com (as name=value). May be repeated.
         """
         self["framework-option"].append(option)
 

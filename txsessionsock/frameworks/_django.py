@@ -21,7 +21,7 @@ from txsessionsock.interfaces import (
     SessionID,
 )
 
-from ._sessions import Identity, Sessions
+from ._sessions import CookieOptions, Identity, Sessions
 
 
 __all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]
@@ -60,11 +60,12 @@ class DjangoSessions(Sessions):
         saveEveryRequest: bool,
         timeZone: str,
         identity: Identity | None,
+        cookie: CookieOptions | None = None,
     ) -> None:
-        super().__init__(cookieName, identity or whoIsLoggedIn)
+        super().__init__(cookieName, identity or whoIsLoggedIn, cookie)
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
-        self._saveEveryRequest = saveEveryRequest
+        self.rolling = saveEveryRequest
         self._timeZone = _zone(timeZone)
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
@@ -89,7 +90,7 @@ class DjangoSessions(Sessions):
         return max(0, int(self._age(document.data, now)))
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
-        return self.lifetime(document, now) if self._saveEveryRequest else KEEP
+        return self.lifetime(document, now) if self.rolling else KEEP
 
     def _age(self, data: dict[str, Any], now: float) -> float:
         """

@@ -7,15 +7,16 @@ those whose sessions are in the browser.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeVar
 
 from txsessionsock._waiting import refuseAsync, refuseToWait
-from txsessionsock.cookies import isToken
+from txsessionsock.cookies import cookieAttributes, isToken
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
+    CookieAttributes,
     Document,
     InvalidCredential,
     SessionID,
@@ -26,6 +27,7 @@ from ._same import same
 
 
 __all__ = [
+    "CookieOptions",
     "Identity",
     "InBrowser",
     "Prefixed",
@@ -38,6 +40,12 @@ __all__ = [
 Identity = Callable[[dict[str, Any]], object]
 """
 Tells from a session's data who is logged in; L{None} is nobody.
+"""
+
+CookieOptions = Mapping[str, object]
+"""
+What a web application sets on its session cookie: C{domain}, C{path},
+C{secure}, C{httpOnly}, C{sameSite}, C{partitioned} and C{priority}.
 """
 
 _Secret = TypeVar("_Secret", bound=str | bytes)
@@ -106,14 +114,18 @@ class Sessions:
 
     firstCookieWins = False
     readOnly = False
+    rolling = False
     same = staticmethod(same)
 
-    def __init__(self, cookieName: str, identity: Identity) -> None:
+    def __init__(
+        self, cookieName: str, identity: Identity, cookie: CookieOptions | None = None
+    ) -> None:
         if not isToken(cookieName):
             raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
         refuseAsync(identity, "identity")
         self.cookieName = cookieName
         self._identity = identity
+        self._attributes = cookieAttributes(cookieName, cookie or {})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
@@ -133,7 +145,10 @@ class Sessions:
     def cookieValue(self, sessionID: SessionID) -> str:
         return sessionID
 
-    def newDocument(self, now: float) -> Document:
+    def cookieAttributes(self, document: Document) -> CookieAttributes:
+        return self._attributes
+
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, {})
 
     def identity(self, data: dict[str, Any]) -> object:
@@ -150,8 +165,14 @@ class Prefixed(Sessions):
     A framework whose keys in the store are ids behind a prefix.
     """
 
-    def __init__(self, cookieName: str, prefix: str, identity: Identity) -> None:
-        super().__init__(cookieName, identity)
+    def __init__(
+        self,
+        cookieName: str,
+        prefix: str,
+        identity: Identity,
+        cookie: CookieOptions | None = None,
+    ) -> None:
+        super().__init__(cookieName, identity, cookie)
         self._prefix = prefix
 
     def __repr__(self) -> str:

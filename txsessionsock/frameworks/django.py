@@ -25,7 +25,7 @@ from .. import _json
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON
-from ._sessions import Identity, InBrowser, secretsFrom
+from ._sessions import CookieOptions, Identity, InBrowser, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
@@ -53,6 +53,7 @@ class Django(DjangoSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -79,6 +80,11 @@ class Django(DjangoSessions):
         @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
             given to C{set_expiry} mean.
 
+        @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
@@ -89,6 +95,7 @@ class Django(DjangoSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cache"
         self._pickled = pickled
@@ -166,6 +173,7 @@ class DjangoDatabase(_SignedSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -185,6 +193,7 @@ class DjangoDatabase(_SignedSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
         self._secrets = secretsFrom(secrets, str)
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"

@@ -7,7 +7,7 @@ store them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import ceil, floor
 from secrets import token_urlsafe
@@ -16,11 +16,12 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
-from txsessionsock.cookies import sign, unsign
+from txsessionsock.cookies import sign, storedAttributes, unsign
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     TTL,
+    CookieAttributes,
     Document,
     IFramework,
     InvalidCredential,
@@ -30,7 +31,7 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJavaScript
-from ._sessions import Identity, Prefixed, loggedInBy, secretsFrom
+from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy, secretsFrom
 
 
 __all__ = ["ATTRIBUTES", "Express", "whoIsLoggedIn"]
@@ -100,7 +101,8 @@ class Express(Prefixed):
         identity: Identity | None = None,
         disableTTL: bool = False,
         disableTouch: bool = False,
-        cookie: Mapping[str, str | bool] | None = None,
+        cookie: CookieOptions | None = None,
+        rolling: bool = False,
     ) -> None:
         """
         @param secrets: The secret that signs session ids, or several: the
@@ -124,18 +126,24 @@ class Express(Prefixed):
         @param disableTouch: Only writes extend a session's life.
 
         @param cookie: What else is in the option C{cookie} of
-            C{express-session}, for the cookies that Express sets of sessions
-            that begin here: C{domain}, C{httpOnly}, C{partitioned}, C{path},
-            C{priority}, C{sameSite} or C{secure}.
+            C{express-session}, for sessions that begin here: C{domain},
+            C{path}, C{secure}, C{httpOnly}, C{sameSite}, C{partitioned} or
+            C{priority}.  A session that Express began says so itself.
+
+        @param rolling: The option C{rolling} of C{express-session}: every
+            answer renews the cookie.
+
+        @raise ValueError: One of these cannot be.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._secrets = secretsFrom(secrets, str)
         self._ttl = ttl
         self._maxAge = maxAge
         self._cookie = {"httpOnly": True, "path": "/", **(cookie or {})}
-        for name in self._cookie:
-            if name not in _COOKIE or name in _DATES:
-                raise ValueError(f"cookie has no {name!r} here")
+        if self._cookie.get("secure") == "auto":
+            # Express puts in what it comes to.
+            del self._cookie["secure"]
+        self.rolling = rolling
         self._disableTTL = disableTTL
         self._disableTouch = disableTouch or disableTTL
 
@@ -167,12 +175,16 @@ class Express(Prefixed):
         maxAge = _originalMaxAge(document.envelope)
         return None if maxAge is None else max(0.0, maxAge / 1000)
 
+    def cookieAttributes(self, document: Document) -> CookieAttributes:
+        return storedAttributes(document.envelope)
+
     def newSessionID(self) -> SessionID:
         return SessionID(token_urlsafe(24))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         maxAge = None if self._maxAge is None else ceil(self._maxAge * 1000)
-        cookie = {"originalMaxAge": maxAge, "expires": None, **self._cookie}
+        others = self._cookie if like is None else like.envelope
+        cookie = {**others, "originalMaxAge": maxAge, "expires": None}
         envelope = {name: cookie[name] for name in _COOKIE if name in cookie}
         return Document({}, _touched(envelope, now))
 

@@ -33,7 +33,7 @@ from txsessionsock.interfaces import (
 from .. import _json
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON, sameInMsgpack
-from ._sessions import Identity, Prefixed, loggedInBy
+from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
 
@@ -77,6 +77,7 @@ class FlaskSession(Prefixed):
         permanent: bool = True,
         refreshEachRequest: bool = True,
         sidLength: int = 32,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -106,10 +107,15 @@ class FlaskSession(Prefixed):
 
         @param sidLength: C{SESSION_ID_LENGTH}, in bytes.
 
+        @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         if format not in _ENCODINGS:
             raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
         self._lifetime = lifetime
@@ -124,7 +130,7 @@ class FlaskSession(Prefixed):
                 "flask", False, secrets, salt="flask-session", key_derivation="hmac"
             )
         self._permanent = permanent
-        self._refreshEachRequest = refreshEachRequest
+        self.rolling = refreshEachRequest
         self._sidLength = sidLength
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
@@ -156,7 +162,7 @@ class FlaskSession(Prefixed):
     def newSessionID(self) -> SessionID:
         return SessionID(token_urlsafe(self._sidLength))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({_PERMANENT: True} if self._permanent else {}, {})
 
     def loads(self, raw: bytes, now: float) -> Document:
@@ -198,7 +204,7 @@ class FlaskSession(Prefixed):
         return self._lifetime
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
-        return self._lifetime if self._refreshEachRequest else KEEP
+        return self._lifetime if self.rolling else KEEP
 
     def isEnded(self, data: dict[str, Any]) -> bool:
         # Before 0.6 it kept one with this key, and where there is none began

@@ -25,7 +25,7 @@ from txsessionsock.interfaces import (
 from .. import _json
 from ._encodings import Encoding, encode
 from ._same import sameInPHP
-from ._sessions import Identity, Prefixed, loggedInBy
+from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
 
 
 __all__ = ["PHP", "whoIsLoggedIn"]
@@ -75,6 +75,7 @@ class PHP(Prefixed):
         prefix: str = "PHPREDIS_SESSION:",
         maxLifetime: int = 1440,
         maxAge: float | None = None,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -90,6 +91,11 @@ class PHP(Prefixed):
         @param maxAge: C{session.cookie_lifetime}, L{None} for its 0: how many
             seconds the browser keeps a cookie that we set.
 
+        @param cookie: C{session.cookie_domain} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
 
@@ -103,7 +109,7 @@ class PHP(Prefixed):
             raise ImportError(message) from None
         if handler not in _HANDLERS:
             raise ValueError(f"handler is one of {', '.join(_HANDLERS)}")
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._php = phpserialize
         self._isSplit = handler == "php"
         self._maxLifetime = maxLifetime

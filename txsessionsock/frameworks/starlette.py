@@ -24,7 +24,7 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJSON
-from ._sessions import Identity, Prefixed, loggedInBy
+from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
 from ._signed import Secrets, SignedCookies, signer
 
 
@@ -59,6 +59,7 @@ class Starsessions(Prefixed):
         lifetime: int = 0,
         rolling: bool = False,
         gcTTL: int = 30 * 86400,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -75,12 +76,17 @@ class Starsessions(Prefixed):
         @param gcTTL: C{gc_ttl} of the store: how many seconds sessions
             without a lifetime are kept.
 
+        @param cookie: C{cookie_domain} and the like of the middleware, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._lifetime = lifetime
-        self._rolling = rolling
+        self.rolling = rolling
         self._gcTTL = gcTTL
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
@@ -89,7 +95,7 @@ class Starsessions(Prefixed):
     def newSessionID(self) -> SessionID:
         return SessionID(token_hex(16))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, self._renewed({}, now))
 
     def _renewed(self, envelope: dict[str, Any], now: float) -> dict[str, Any]:
@@ -115,11 +121,11 @@ class Starsessions(Prefixed):
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         # Otherwise the end is where it was from the beginning.
-        extends = self._rolling or not self._lifetime
+        extends = self.rolling or not self._lifetime
         return self.lifetime(document, now) if extends else KEEP
 
     def _remaining(self, document: Document, now: float) -> int:
-        if self._rolling:
+        if self.rolling:
             return self._lifetime
         meta = self._renewed(document.envelope, now)
         return max(0, int(meta["created"] + meta["lifetime"] - now))
