@@ -183,7 +183,7 @@ class RedisStore:
         fence: Deferred[None] = Deferred()
         if not self._fences:
             # After all that is asked in this turn of the reactor, which goes
-            # out together anyway: one PING serves everybody.
+            # out together anyway: one question serves everybody.
             self._reactor.callLater(0, self._sendFence)
         self._fences.append(fence)
         return fence
@@ -254,7 +254,7 @@ class RedisStore:
             for fence in fences:
                 fence.errback(StoreUnavailable(failure.getErrorMessage()))
 
-        self._link.ask(b"PING").addCallbacks(passed, failed)
+        self._link.check().addCallbacks(passed, failed)
 
     def _warn(self, why: str) -> None:
         if not self._isTold:
