@@ -28,6 +28,7 @@ from txsessionsock.interfaces import (
     StoreError,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -221,11 +222,19 @@ class KeepingTests(_Fixture):
 
     def test_noDate(self) -> None:
         """
-        What is no date is an error, not the end of a session.
+        What is no date is a session that cannot be read: neither the end of
+        it nor an outage.
         """
         store = self.open()
         self.insert("when it suits")
-        self.assertIn("expire_date", self.outage(store.load("k"), StoreError))
+        answers: list[Deferred[Any]] = [
+            store.load("k"),
+            store.replace("k", b"", b"x", KEEP),
+        ]
+        for answer in answers:
+            with self.assertRaisesRegex(UndecodableSession, "expire_date of what is"):
+                self.reactor.wait(answer)
+        self.assertTrue(self.reactor.wait(store.destroy("k")))
 
     def test_wrongColumn(self) -> None:
         """

@@ -24,7 +24,7 @@ from .interfaces import (
     UnencodableSession,
 )
 from .manager import SessionManager
-from .session import Session, shortHash
+from .session import Session, explained, shortHash
 
 
 __all__ = ["Page", "PageHolder", "PageSession"]
@@ -345,5 +345,5 @@ class Page:
             self._log.error(
                 "what a page did to session {session} is not stored: {why}",
                 session=shortHash(self._session.id),
-                why=type(failure.value).__name__,
+                why=explained(failure.value),
             )

@@ -26,6 +26,7 @@ from .interfaces import (
     Stored,
     StoreFailure,
     StoreTimeout,
+    UndecodableSession,
 )
 
 
@@ -283,7 +284,7 @@ class Saving:
                     raise
                 await self._backend.sleep(backOff(tries))
             return False
-        except StoreFailure:
+        except (StoreFailure, UndecodableSession):
             live.record.refused(attempt)
             raise
         self._succeed(attempt, stored)

@@ -33,7 +33,7 @@ from .interfaces import (
     TooManySockets,
     UndecodableSession,
 )
-from .session import Session, shortHash
+from .session import Session, explained, shortHash
 from .sockets import Application, Carrier, Code, SessionSockets
 
 
@@ -115,6 +115,14 @@ class Client:
         """
         return self._outbox.isOpen and not self._isOver
 
+    def awaited(self) -> str | None:
+        """
+        Which handler has begun and not ended, if one has.
+        """
+        awaited = None if self._conversation is None else self._conversation.awaited()
+        peer = getattr(self.handlers.face, "peer", "somebody")
+        return awaited and f"{awaited}, of the client {peer}"
+
     @property
     def source(self) -> Any:
         """
@@ -156,6 +164,7 @@ class Client:
             self,
             self._inbox,
             self.handlers,
+            self._sockets.manager.reactor,
             isPerMessage=self._sockets.perMessage,
             raised=self._raised,
             failed=self._failed,
@@ -423,7 +432,7 @@ class Client:
             self._log.warn(
                 "{session} was not stored when its socket closed: {why}",
                 session=self.session,
-                why=type(failure.value).__name__,
+                why=explained(failure.value),
             )
 
         def released(result: Any) -> Any:

@@ -271,7 +271,9 @@ class ISessionStore(Interface):
     A place where sessions are kept: bytes by key.
 
     Every method returns a L{Deferred} that, beside what its docstring says,
-    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  What
+    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}, and
+    with L{UndecodableSession} if what is stored is nothing that a session can
+    be read from, such as a value of another type under its key.  What
     failed with L{StoreTimeout} is done, if at all, before anything is answered
     that was asked later: else nobody could find out.  A store keeps no copies
     of its own.

@@ -37,7 +37,7 @@ from .interfaces import (
     SessionReplaced,
     TooManySockets,
 )
-from .session import Holder, Session, shortHash
+from .session import Holder, Session, explained, shortHash
 
 
 __all__ = ["Freshness", "SessionManager"]
@@ -253,7 +253,7 @@ class SessionManager:
             # Nobody will ever know its id.
             self._log.warn(
                 "an abandoned session stays until it expires: {why}",
-                why=type(error).__name__,
+                why=explained(error),
             )
         if not live.isClosed:
             live.close()
@@ -384,7 +384,7 @@ class SessionManager:
             "session {session}, {size} bytes, was not stored: {why}",
             session=shortHash(live.id),
             size=live.record.size,
-            why=type(failure.value).__name__,
+            why=explained(failure.value),
         )
 
     def _live(self, session: Session) -> Live:

@@ -26,7 +26,7 @@ from ._changes import WorkingCopy
 from .interfaces import EndReason, SessionError, SessionID
 
 
-__all__ = ["Holder", "Keeper", "Session", "shortHash"]
+__all__ = ["Holder", "Keeper", "Session", "explained", "shortHash"]
 
 _T = TypeVar("_T")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -37,6 +37,16 @@ def shortHash(secret: str) -> str:
     What may be shown of a secret, to tell it from others in a log.
     """
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def explained(error: BaseException | None) -> str:
+    """
+    What may be shown of an error in a log: its kind, and what it says if it is
+    one of ours.  Any other may quote what is in a session.
+    """
+    kind = type(error).__name__
+    text = str(error) if isinstance(error, SessionError) else ""
+    return f"{kind}: {text}" if text else kind
 
 
 class Keeper(Protocol):

@@ -6,6 +6,7 @@ ends waits for them too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -99,6 +100,12 @@ class VisitedSite(Site):
         looking = LoopingCall(look)
         looking.clock = self._clock
         return looking.start(_INTERVAL).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterable[str]:
+        """
+        What these do is said by the resource with the sessions.
+        """
+        return ()
 
 
 class _Visit(Protocol):

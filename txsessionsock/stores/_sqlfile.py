@@ -16,6 +16,7 @@ from txsessionsock.interfaces import (
     StoreFailure,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._sqliteopen import PASSING, errorCode
@@ -82,7 +83,9 @@ class SQLiteDialect(Dialect):
         try:
             then = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise StoreError(f"{self.table.expires} is no date and time") from None
+            raise UndecodableSession(
+                f"the {self.table.expires} of what is stored is no date and time"
+            ) from None
         if then.tzinfo is None and self.table.deadline is not Deadline.LOCAL:
             then = then.replace(tzinfo=UTC)
         return then.timestamp()

@@ -20,6 +20,7 @@ from txsessionsock.interfaces import (
     StoreFailure,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._shared import deadline
@@ -151,7 +152,12 @@ class SessionFile:
             f"SELECT raw, expires FROM sessions WHERE key = :key AND {_ALIVE}",
             key=key,
         ).fetchone()
-        return None if row is None else Stored(*row)
+        if row is None:
+            return None
+        raw, expires = row
+        if not (isinstance(raw, bytes) and isinstance(expires, float | None)):
+            raise UndecodableSession("what is stored was not written by this library")
+        return Stored(raw, expires)
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> bool:
         written = self._write(

@@ -30,8 +30,10 @@ from txsessionsock.interfaces import (
     IWatchableStore,
     NoSuchSession,
     SessionConflict,
+    SessionError,
     Stored,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._deadlines import Deadlines
@@ -312,6 +314,11 @@ class _Scripted(Call):
             return False
         self.command = encode(b"EVAL", self._script.text, *self._arguments)
         return True
+
+    def error(self, text: str) -> SessionError:
+        if text.startswith("WRONGTYPE"):
+            return UndecodableSession("what is stored under its key is no string")
+        return super().error(text)
 
     def changed(self) -> None:
         """
