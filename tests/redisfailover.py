@@ -16,7 +16,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from txsessionsock.interfaces import StoreFailure
 from txsessionsock.stores.redis import RedisStore
 
-from .redisscene import TIMEOUT, quiet, storing
+from .redisscene import quiet, storing
 from .redisserver import Proxy, RedisServer, eventually, proxy
 from .servers import PATIENCE, reactor
 
@@ -122,14 +122,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(servers: Pair) -> AsyncIterator[Place]:
+async def place(servers: Pair, timeout: float = 2.0) -> AsyncIterator[Place]:
     """
     A store that is connected, until the end of the block.
     """
     with quiet(), capturedLogs() as events:
         async with proxy(servers.old.port) as name:
             url = f"redis://127.0.0.1:{name.port}"
-            async with storing(url, timeout=TIMEOUT) as store:
+            async with storing(url, timeout=timeout) as store:
                 told: list[str] = []
                 store.watch("k", told.append)
                 assert await store.create("k", b"1", 600.0)

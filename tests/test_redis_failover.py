@@ -25,7 +25,7 @@ from txsessionsock.interfaces import KEEP, StoreFailure, StoreUnavailable
 
 from .redisfailover import Pair, pair, place, until
 from .redisnodes import nodes
-from .redisscene import Teller, node, quiet, storing
+from .redisscene import TIMEOUT, Teller, node, quiet, storing
 from .redisserver import (
     Client,
     Proxy,
@@ -87,6 +87,25 @@ async def test_read() -> None:
 
 
 @inReactor
+async def test_blind() -> None:
+    """
+    So it is without reports of changes, where each message reads anew.
+    """
+    with (
+        pair() as servers,
+        probing(60.0),
+        patch.object(_redis, "canBePushed", lambda: False),
+    ):
+        async with place(servers) as at:
+            await servers.swap()
+            at.move()
+            with pytest.raises(StoreUnavailable, match="it is a replica"):
+                await at.store.load("k")
+            assert await at.store.load("k")
+            assert REPLICA in at.said
+
+
+@inReactor
 async def test_idle() -> None:
     """
     A connection on which nothing is asked is left by the next probe: then all
@@ -114,7 +133,7 @@ async def test_late() -> None:
     tried again, every second at the latest; calls say what the problem is.
     """
     with pair() as servers:
-        async with place(servers) as at:
+        async with place(servers, TIMEOUT) as at:
             await servers.swap()
             with pytest.raises(StoreUnavailable):
                 await at.store.fence("k")
@@ -401,7 +420,7 @@ async def test_name() -> None:
             before = reactor.installNameResolver(names)
             try:
                 url = f"redis://redis.example:{first.port}"
-                async with storing(url) as store:
+                async with storing(url, timeout=2.0) as store:
                     assert await store.create("k", b"1", 600.0)
                     await servers.swap()
                     names.address = "127.0.0.2"

@@ -22,7 +22,7 @@ Ask = Callable[..., Deferred[Any]]
 REPLICA = "it is a replica"
 
 
-def roleIn(reply: Any) -> Any:
+def _roleIn(reply: Any) -> Any:
     """
     @param reply: That to C{HELLO}, which every user may ask, whatever the
         access control list says.
@@ -40,7 +40,7 @@ def isReplica(reply: Any) -> bool:
     """
     Whether the server that gives this reply to C{HELLO} says that it is one.
     """
-    return roleIn(reply) in (b"replica", b"slave")
+    return _roleIn(reply) in (b"replica", b"slave")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Greeting:
         hello = replies.get(b"HELLO 3", replies.get(b"HELLO"))
         if isReplica(hello):
             raise StoreUnavailable(REPLICA)
-        if self._wantsMaster and roleIn(hello) != b"master":
+        if self._wantsMaster and _roleIn(hello) != b"master":
             raise StoreUnavailable("it does not say that it is a master")
         self._number = replies.get(b"CLIENT ID")
         await self._killStrays(ask)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import sha1
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +32,7 @@ from txsessionsock.interfaces import (
     SessionConflict,
     SessionError,
     Stored,
+    StoreError,
     StoreUnavailable,
     UndecodableSession,
 )
@@ -161,7 +162,11 @@ class RedisStore:
         self._isTold = False
 
     def load(self, key: str) -> Deferred[Stored | None]:
-        return self._ask(_Load, _LOAD, key)
+        loading = self._ask(_Load, _LOAD, key)
+        if self._isSeeing:
+            return loading
+        # No fence tells whether this is from a replica.
+        return Deferred.fromCoroutine(self._checked(loading))
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         newDeadline(ttl, 0.0)
@@ -236,6 +241,21 @@ class RedisStore:
         self, kind: type[_Scripted], script: _Script, key: str, *arguments: bytes
     ) -> Deferred[Any]:
         return self._link.send(kind(self, script, key, arguments))
+
+    async def _checked(self, loading: Deferred[Any]) -> Any:
+        """
+        @raise StoreFailure: What is loaded may be from a replica.
+        """
+        asked = [loading, self._link.check()]
+        (isLoaded, found), (isChecked, why) = await DeferredList(
+            asked, consumeErrors=True
+        )
+        if not isLoaded:
+            found.raiseException()
+        # Not every server says what it is.
+        if not isChecked and not why.check(StoreError):
+            why.raiseException()
+        return found
 
     def _sendFence(self) -> None:
         fences, self._fences = self._fences, []
