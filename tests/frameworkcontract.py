@@ -18,6 +18,7 @@ from txsessionsock.interfaces import (
     IFramework,
     InvalidCredential,
     ISignedCookies,
+    UndecodableSession,
     UnencodableSession,
 )
 
@@ -25,6 +26,8 @@ from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase
 
 
 __all__ = [
+    "BYTES",
+    "BYTES_TIME",
     "FrameworkContract",
     "InBrowserContract",
     "SecretsContract",
@@ -38,6 +41,13 @@ else:
     # As a test case of its own it would be run wherever it is imported.
     _Case = object
 
+
+BYTES = bytes.fromhex("fffe00808182c3a9d09f0a0de282acff" * 2)
+"""
+A secret that is no text, with a newline in it.
+"""
+
+BYTES_TIME = 1_763_800_000
 
 # What is given to these tests is given to a function of each class: Hypothesis
 # refuses a method that several classes share.
@@ -290,22 +300,45 @@ class SecretsContract(_Case):
 
     @cvar make: Makes a framework by the option C{secrets}.
 
-    @cvar noSecrets: What is no secret to it alone; texts are C{s3cret} there.
+    @cvar byBytes: What the real one signed with L{BYTES} for its secret, at
+        L{BYTES_TIME}.
     """
 
     make: ClassVar[staticmethod[..., IFramework]]
-    noSecrets: Sequence[object] = ()
+    byBytes: str
 
     def test_noSecrets(self) -> None:
         """
         What can be no secret is refused at once, and not shown.
         """
         for bad in (
-            *("", [], ["s3cret", ""], [5], ["s3cret", None]),
-            *("s3cret\udcff", ["s3cret", "\ud800"], *self.noSecrets),
+            *("", [], ["s3cret", ""], [5], ["s3cret", None], 5, {"s3cret"}),
+            *("s3cret\udcff", ["s3cret", "\ud800"], b"", [b"s3cret", b""]),
+            *(bytearray(b"s3cret"), {"s3cret": "s3cret"}),
         ):
             error = self.assertRaises(ValueError, self.make, secrets=bad)
             self.assertNotIn("s3cret", str(error))
+
+    def opened(self, framework: IFramework, value: str) -> object:
+        """
+        Verify what L{byBytes} is.
+
+        @raise InvalidCredential: It is signed with another secret.
+        """
+        return framework.sessionID(value, BYTES_TIME)
+
+    def test_bytes(self) -> None:
+        """
+        Secrets may be any bytes, alone and beside others, as the real one has
+        them.
+        """
+        for secrets in BYTES, [BYTES], ["text", BYTES], (b"\xff", BYTES, "old"):
+            framework = self.make(secrets=secrets)
+            self.assertTrue(self.opened(framework, self.byBytes))
+        for others in BYTES[:-1], ["text", b"\xff"], BYTES.hex():
+            framework = self.make(secrets=others)
+            with self.assertRaises((InvalidCredential, UndecodableSession)):
+                self.opened(framework, self.byBytes)
 
 
 class InBrowserContract(FrameworkContract):

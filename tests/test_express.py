@@ -94,7 +94,7 @@ class ExpressTests(SecretsContract, StoringContract, RecordedCase):
     firstCookieWins = True
     shown = "<Express cookieName='connect.sid' prefix='sess:'>"
     secrets = (SECRET, "older")
-    noSecrets = (b"s3cret", ["fine", b"s3cret"])
+    byBytes = "s:abc.cKQah9MNfe4vOBzsRELC4y5x8NRJ/gkECAPpsF8tRMo"
     identities = (
         ({"passport": {"user": 1}, "userId": 2, "user": 3}, 1),
         ({"passport": {"user": {"id": 1, "name": "x"}}}, 1),

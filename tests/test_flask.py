@@ -85,7 +85,7 @@ class OfFlaskSession(SecretsContract, StoringContract):
     firstCookieWins = True
     shown = "<FlaskSession cookieName='session' prefix='session:'>"
     secrets = (SECRET,)
-    noSecrets = (b"",)
+    byBytes = "a-session-id.P7tN99GCR00u5kGiI52Y0zmz9EQ"
     identities = (
         ({"_user_id": "1", "user_id": 2, "user": 3, "username": "ann"}, "1"),
         ({"user_id": 2, "user": 3, "username": "ann"}, 2),

@@ -38,7 +38,6 @@ class OfSignedCookies(SecretsContract, InBrowserContract):
     """
 
     secrets = (SECRET,)
-    noSecrets = (b"", [b""])
     signed = SIGNED
     cookies = COOKIES | st.tuples(COOKIES, COOKIES, COOKIES).map(".".join)
 
@@ -115,6 +114,7 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         ({"_fresh": True}, None),
     )
     cookie = flaskCookie(flaskPayload(b'{"n":1}'))
+    byBytes = "eyJuIjoxfQ.aSFzwA.uAHNxgUiDD2JlkIVtvFIPs6WNUE"
     malformed = ("", "x.y", "x.y.z ", "x" * 8193)
     undecodable = (
         b"\xff.\xff.\xff",
@@ -215,6 +215,7 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         ({"_user_id": 1}, None),
     )
     cookie = starletteCookie(b'{"n":1}')
+    byBytes = "eyJuIjogMX0=.aSFzwA.O0_OOXUulcdh8ANRW9iY-JNYoSQ"
     malformed = ("", "x.y", "x.y.z ", "x" * 8193)
     undecodable = (
         b"s3cret.x.y",
@@ -233,6 +234,23 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         | JUNK.map(lambda value: b64encode(asJSON(value)))
         | JUNK.map(lambda value: b64encode(asJSON({"a": value})))
     ).map(Signer(SECRET).sign)
+
+    def test_asText(self) -> None:
+        """
+        Starlette signs with the text that C{str} makes of its secret.
+        """
+
+        class Secret:  # As Starlette has it.
+            def __bool__(self) -> bool:
+                return True
+
+            def __str__(self) -> str:
+                return SECRET
+
+        for framework in Starlette(Secret()), Starlette(["new", Secret()]):
+            framework.sessionID(self.cookie, SIGNED)
+        with self.assertRaises(InvalidCredential):
+            Starlette(SECRET.encode()).sessionID(self.cookie, SIGNED)
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return Starlette(

@@ -15,7 +15,7 @@ from twisted.application import app
 from twisted.internet.defer import setDebugging
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python import failure
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
@@ -152,38 +152,6 @@ class MakeTests(TapCase):
         """
         self.assertEqual(self.framework().cookieName, "connect.sid")
         self.assertEqual(self.framework("--cookie", "sid").cookieName, "sid")
-
-    def test_secrets(self) -> None:
-        """
-        Of several lines, the first signs and all verify.  The file goes before
-        the environment variable.
-        """
-        name = self.write("secrets", "new\n\n  old  \n")
-        both = self.framework("--secret-file", name)
-        for secret, signs in ("new", True), ("old", False):
-            os.environ["SESSIONSOCK_SECRET"] = secret
-            one = self.framework()
-            value = one.cookieValue("some id")
-            one = self.framework()
-            value = one.cookieValue("some-id")
-            self.assertEqual(both.sessionID(value, 0), "some-id")
-            self.assertEqual(both.cookieValue("some-id") == value, signs)
-
-    def test_noSecret(self) -> None:
-        """
-        Without a secret one is made, another each time, with a warning that
-        does not show it.
-        """
-        del os.environ["SESSIONSOCK_SECRET"]
-        values = set()
-        for _ in range(2):
-            with capturedLogs() as logs:
-                values.add(self.framework("--listen=tcp:1").cookieValue("some-id"))
-            (event,) = logs
-            self.assertEqual(event["log_level"], LogLevel.warn)
-            self.assertIn("sessions will not survive it", event["log_format"])
-            self.assertEqual(event["variable"], "SESSIONSOCK_SECRET")
-        self.assertEqual(len(values), 2)
 
     def test_cwd(self) -> None:
         """
@@ -571,20 +539,6 @@ class RefusalTests(TapCase):
         for place in name, "directory":
             with self.subTest(place):
                 self.assertIn("--store", self.refused("--store", f"sqlite:{place}"))
-
-    def test_secretFile(self) -> None:
-        """
-        There is none, it is empty, or not readable; nothing of it is shown.
-        """
-        empty = self.write("empty", " \n\n")
-        Path("binary").write_bytes(b"secret \xff")
-        for name in "missing", empty, "binary", ".":
-            with self.subTest(name):
-                said = self.refused("--secret-file", name)
-                self.assertIn(f"--secret-file {name}", said)
-                self.assertNotIn("secret \\", said)
-        os.environ["SESSIONSOCK_SECRET"] = ""
-        self.assertIn("SESSIONSOCK_SECRET holds no secret", self.refused())
 
     def test_names(self) -> None:
         """

@@ -327,19 +327,20 @@ def setCookie(
     return "; ".join(parts).encode("ascii")
 
 
-def _signature(value: bytes, secret: str) -> bytes:
-    digest = hmac.digest(secret.encode("utf-8"), value, "sha256")
+def _signature(value: bytes, secret: str | bytes) -> bytes:
+    key = secret.encode("utf-8") if isinstance(secret, str) else secret
+    digest = hmac.digest(key, value, "sha256")
     return b64encode(digest).rstrip(b"=")
 
 
-def sign(value: str, secret: str) -> str:
+def sign(value: str, secret: str | bytes) -> str:
     """
     Append a signature to a value, after a dot.
     """
     return f"{value}.{_signature(value.encode('utf-8'), secret).decode('ascii')}"
 
 
-def unsign(signed: str, secrets: Sequence[str]) -> str | None:
+def unsign(signed: str, secrets: Sequence[str | bytes]) -> str | None:
     """
     Verify what L{sign} made.
 

@@ -68,7 +68,11 @@ def takesSecrets(name: str, given: Sequence[str]) -> bool:
     Whether a framework signs something.
 
     @param given: Its options, as C{name=value}.
+
+    @raise SystemExit: There is no such framework; with one line that says so.
     """
+    if name not in NAMES:
+        refuse(f"--framework is one of {', '.join(NAMES)}, not {name}")
     secrets = _parameters(name).get("secrets")
     if secrets is None:
         return False
@@ -76,7 +80,7 @@ def takesSecrets(name: str, given: Sequence[str]) -> bool:
 
 
 def frameworkFor(
-    name: str, given: Sequence[str], cookie: str | None, secrets: Sequence[str]
+    name: str, given: Sequence[str], cookie: str | None, secrets: Sequence[str | bytes]
 ) -> IFramework:
     """
     Make it.

@@ -124,7 +124,9 @@ class Options(BaseOptions):
             None,
             None,
             "File with the secret that signs session cookies; with several lines,"
-            f" the first signs and all verify. Else the variable {SECRET}.",
+            " the first signs and all verify. Bytes are hex:... or base64:...; what"
+            " is not UTF-8 is one secret, byte for byte, and without a newline at"
+            f" its end another. Else the variable {SECRET}.",
         ],
         ["cookie", None, None, "The name of the session cookie."],
         [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Any, TypeVar
+from typing import Any
 
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.cookies import cookieAttributes, isToken
@@ -31,6 +31,7 @@ __all__ = [
     "Identity",
     "InBrowser",
     "Prefixed",
+    "Secrets",
     "Sessions",
     "loggedInBy",
     "secretsFrom",
@@ -48,7 +49,11 @@ What a web application sets on its session cookie: C{domain}, C{path},
 C{secure}, C{httpOnly}, C{sameSite}, C{partitioned} and C{priority}.
 """
 
-_Secret = TypeVar("_Secret", bound=str | bytes)
+Secrets = str | bytes | Sequence[str | bytes]
+"""
+One secret, or several: the first signs, all verify.  Text is what it is in
+UTF-8.
+"""
 
 _SESSION_ID = re.compile(r"[!-~]{1,256}")
 _MAX_COOKIE = 8192
@@ -79,31 +84,38 @@ def loggedInBy(*names: str) -> Identity:
 
 
 def secretsFrom(
-    secrets: _Secret | Sequence[_Secret], *kinds: type[str] | type[bytes]
-) -> tuple[_Secret, ...]:
+    secrets: object, read: Callable[[object], object] = lambda secret: secret
+) -> tuple[bytes, ...]:
     """
     Take one secret, or several.
 
-    @param kinds: What they may be.
+    @param read: What the framework makes of a secret before it signs: L{str}
+        or L{bytes}, or what is refused.
 
     @raise ValueError: These are none; it does not show them.
     """
-    known: tuple[Any, ...]
-    known = (secrets,) if isinstance(secrets, (str, bytes)) else tuple(secrets)
-    if not known or not all(
-        isinstance(secret, kinds) and _isUsable(secret) for secret in known
-    ):
-        one = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"secrets is one {one} or several, of UTF-8, none empty")
-    return known
+    given: Sequence[object] = [secrets]
+    if isinstance(secrets, Sequence) and not isinstance(secrets, (str, bytes)):
+        given = secrets
+    known = [_inBytes(read(secret)) for secret in given]
+    if not known or not all(known):
+        raise ValueError(
+            "secrets is one str or bytes, or a list of several; no text with half"
+            " a character in it, and none is empty"
+        )
+    return tuple(known)
 
 
-def _isUsable(secret: str | bytes) -> bool:
+def _inBytes(secret: object) -> bytes:
+    """
+    @return: Nothing, if it is no secret.
+    """
+    if not isinstance(secret, str):
+        return secret if isinstance(secret, bytes) else b""
     try:
-        return bool(secret if isinstance(secret, bytes) else secret.encode())
+        return secret.encode()
     except UnicodeEncodeError:
-        # What was not UTF-8 in an environment variable has surrogates for it.
-        return False
+        return b""
 
 
 class Sessions:

@@ -6,7 +6,6 @@ them.  Django itself is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,7 @@ from .. import _json
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON
-from ._sessions import CookieOptions, Identity, InBrowser, secretsFrom
+from ._sessions import CookieOptions, Identity, InBrowser, Secrets, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
@@ -126,7 +125,7 @@ class _SignedSessions(DjangoSessions):
 
     same = staticmethod(sameInJSON)
     _salt: str
-    _secrets: tuple[str, ...]
+    _secrets: tuple[bytes, ...]
 
     def loads(self, raw: bytes, now: float) -> Document:
         return Document(self._opened(raw)[0], {})
@@ -164,7 +163,7 @@ class DjangoDatabase(_SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         keyPrefix: str = "",
         version: int = 1,
@@ -195,7 +194,7 @@ class DjangoDatabase(_SignedSessions):
             identity=identity,
             cookie=cookie,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"
 
     def key(self, sessionID: SessionID) -> str:
@@ -225,7 +224,7 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         cookieName: str = "sessionid",
         cookieAge: int = TWO_WEEKS,
@@ -247,7 +246,7 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
             timeZone=timeZone,
             identity=identity,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
 
     def _times(self, cookie: str) -> tuple[float, float]:
         """

@@ -7,7 +7,6 @@ store them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import ceil, floor
 from secrets import token_urlsafe
@@ -31,7 +30,14 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJavaScript
-from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy, secretsFrom
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
 
 
 __all__ = ["ATTRIBUTES", "Express", "whoIsLoggedIn"]
@@ -92,7 +98,7 @@ class Express(Prefixed):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         cookieName: str = "connect.sid",
         prefix: str = "sess:",
@@ -106,7 +112,7 @@ class Express(Prefixed):
     ) -> None:
         """
         @param secrets: The secret that signs session ids, or several: the
-            first signs, all verify.
+            first signs, all verify.  L{bytes} where Express has a C{Buffer}.
 
         @param prefix: What comes before the session id in the store.
 
@@ -136,7 +142,7 @@ class Express(Prefixed):
         @raise ValueError: One of these cannot be.
         """
         super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
         self._ttl = ttl
         self._maxAge = maxAge
         self._cookie = {"httpOnly": True, "path": "/", **(cookie or {})}

@@ -33,8 +33,15 @@ from txsessionsock.interfaces import (
 from .. import _json
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON, sameInMsgpack
-from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
-from ._signed import Secrets, SignedCookies, signer
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
+from ._signed import SignedCookies, signer
 
 
 __all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]
@@ -126,8 +133,9 @@ class FlaskSession(Prefixed):
         self._decoders = [_DECODERS[name] for name in (format, *others)]
         self._signer = None
         if secrets is not None:
+            known = secretsFrom(secrets)
             self._signer = signer(
-                "flask", False, secrets, salt="flask-session", key_derivation="hmac"
+                "flask", False, known, salt="flask-session", key_derivation="hmac"
             )
         self._permanent = permanent
         self.rolling = refreshEachRequest
@@ -274,7 +282,7 @@ class Flask(SignedCookies):
         *,
         cookieName: str = "session",
         lifetime: int = _A_MONTH,
-        salt: str = "cookie-session",
+        salt: str | bytes = "cookie-session",
         identity: Identity | None = None,
     ) -> None:
         """
@@ -293,7 +301,13 @@ class Flask(SignedCookies):
         @raise ImportError: C{itsdangerous} is not installed.
         """
         super().__init__(
-            signer("flask", True, secrets, salt=salt, key_derivation="hmac"),
+            signer(
+                "flask",
+                True,
+                secretsFrom(secrets),
+                salt=salt,
+                key_derivation="hmac",
+            ),
             cookieName,
             lifetime,
             identity or whoIsLoggedIn,

@@ -7,8 +7,9 @@ which are signed cookies.
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Sequence
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from zope.interface import implementer
 
@@ -24,8 +25,15 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJSON
-from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
-from ._signed import Secrets, SignedCookies, signer
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
+from ._signed import SignedCookies, signer
 
 
 __all__ = ["Starlette", "Starsessions", "whoIsLoggedIn"]
@@ -138,6 +146,21 @@ def _isTime(value: Any) -> bool:
     return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
 
 
+class _Secret(Protocol):
+    """
+    Starlette's own C{Secret}.
+    """
+
+    def __bool__(self) -> bool: ...
+
+    def __str__(self) -> str: ...
+
+
+def _asText(secret: object) -> object:
+    isText = isinstance(secret, bytes) or type(secret).__name__ == "Secret"
+    return str(secret) if isText and secret else secret
+
+
 @implementer(ISignedCookies)
 class Starlette(SignedCookies):
     """
@@ -149,14 +172,16 @@ class Starlette(SignedCookies):
 
     def __init__(
         self,
-        secrets: Secrets,
+        secrets: Secrets | _Secret | Sequence[str | bytes | _Secret],
         *,
         cookieName: str = "session",
         maxAge: int | None = _TWO_WEEKS,
         identity: Identity | None = None,
     ) -> None:
         """
-        @param secrets: C{secret_key}, or several that are good.
+        @param secrets: C{secret_key}, or several that are good.  Of L{bytes}
+            and of its own C{Secret}, Starlette takes the C{str}: what C{b"a"}
+            signs, C{"b'a'"} signs too, and C{"a"} does not.
 
         @param cookieName: C{session_cookie}.
 
@@ -168,7 +193,7 @@ class Starlette(SignedCookies):
         @raise ImportError: C{itsdangerous} is not installed.
         """
         super().__init__(
-            signer("starlette", True, secrets),
+            signer("starlette", True, secretsFrom(secrets, _asText)),
             cookieName,
             maxAge,
             identity or whoIsLoggedIn,
