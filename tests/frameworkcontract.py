@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis.strategies import SearchStrategy
 from zope.interface.verify import verifyObject
 
+from txsessionsock.cookies import cookieNamed, setCookie
 from txsessionsock.interfaces import (
     KEEP,
     Document,
     IFramework,
     InvalidCredential,
     ISignedCookies,
+    SessionID,
     UndecodableSession,
     UnencodableSession,
 )
@@ -203,12 +205,16 @@ class StoringContract(FrameworkContract):
 
     @cvar ids: What its new ids look like.
 
+    @cvar chosen: Ids that an application may choose, by the value of the
+        cookie that the real one makes of them.
+
     @cvar sessions: What it can store.
 
     @cvar envelope: What it stores beside that.
     """
 
     ids: str
+    chosen: ClassVar[dict[str, str]]
     sessions: SearchStrategy[dict[str, Any]] = SESSIONS
     envelope: ClassVar[dict[str, Any]] = {}
 
@@ -224,6 +230,20 @@ class StoringContract(FrameworkContract):
                 self.assertRegex(sessionID, rf"\A{self.ids}\Z")
                 cookie = framework.cookieValue(sessionID)
                 self.assertEqual(framework.sessionID(cookie, NOW), sessionID)
+
+    def test_chosenID(self) -> None:
+        """
+        Ids that the application chooses are taken, and come back the same from
+        a browser that got the cookie from us.
+        """
+        for cookie, sessionID in self.chosen.items():
+            self.assertEqual(self.framework.sessionID(cookie, NOW), sessionID)
+        for sessionID in [*self.chosen.values(), "x" * 2000]:
+            value = self.framework.cookieValue(SessionID(sessionID))
+            header = setCookie("n", value, maxAge=None, isHTTPS=False).decode()
+            sent = cookieNamed(header.partition(";")[0], "n")
+            assert sent is not None
+            self.assertEqual(self.framework.sessionID(sent, NOW), sessionID)
 
     def test_roundTrip(self) -> None:
         """

@@ -15,9 +15,11 @@ from txsessionsock.cookies import (
     cookieAttributes,
     cookieNamed,
     parseCookies,
+    quoted,
     setCookie,
     sign,
     storedAttributes,
+    unquoted,
     unsign,
     whichCookie,
     whyDropped,
@@ -246,9 +248,28 @@ class SetCookieTests(SynchronousTestCase):
             ):
                 with self.assertRaises(ValueError, msg=repr(arguments)):
                     plant(**arguments)
-        for name, value in ("", "v"), ("a b", "v"), ("a=b", "v"), ("a", 'b"'):
+        for name, value in (
+            *(("", "v"), ("a b", "v"), ("a=b", "v"), ("a", 'b"'), ("a", '"b')),
+            *(("a", '"b";"'), ("a", '"b"c"'), ("a", '"b\\"'), ("a", '"\\;"')),
+        ):
             with self.assertRaises(ValueError):
                 plant(name, value)
+
+    @given(st.text(st.characters(max_codepoint=255)), st.text())
+    def test_quoted(self, value: str, other: str) -> None:
+        """
+        What a cookie cannot hold can be quoted, as L{http.cookies} would.
+        """
+        header = setCookie("n", quoted(value), maxAge=None, isHTTPS=False).decode()
+        sent = header.partition(";")[0]
+        found = cookieNamed(sent, "n")
+        assert found is not None
+        self.assertEqual(unquoted(found), value)
+        self.assertEqual(SimpleCookie(sent)["n"].value, value)
+        sent = f"n={quoted(other, 'utf-8')}"
+        found = cookieNamed(sent, "n")
+        assert found is not None
+        self.assertEqual(unquoted(found, "utf-8"), other)
 
     @given(st.text(), st.text())
     def test_inverse(self, name: str, value: str) -> None:

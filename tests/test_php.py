@@ -5,7 +5,7 @@ Tests for L{txsessionsock.frameworks.php}.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from hypothesis import strategies as st
@@ -107,9 +107,20 @@ class OfPHP(StoringContract):
         ({"user": {"id": "7"}}, "7"),
         ({"cart": []}, None),
     )
-    malformed = ("", "a" * 21, "a" * 257, "../../etc/passwd/more/of/it", "é" * 22)
+    malformed = (
+        *("", "a" * 4097, "é", "%FF", "%00", "%7F", "a b", "a%20b", "a%09b", "a%0A"),
+        *("a%22b", "a%27b", "a%3Cb", "a%3Eb", "a%5Cb", '"a'),
+    )
     junk = JUNK
     ids = "[0-9a-f]{32}"
+    chosen: ClassVar[dict[str, str]] = {
+        "6650f3a1b2c3d": "6650f3a1b2c3d",
+        "a%2C-": "a,-",
+        "a%3Ab": "a:b",
+        "%C3%A9": "é",
+        "a%2Bb": "a+b",
+        "a%3Bb_.": "a;b_.",
+    }
     sessions = st.dictionaries(NAMES, VALUES, max_size=4)
 
     def made(self, config: dict[str, Any]) -> IFramework:

@@ -37,7 +37,7 @@ class StarsessionsTests(StoringContract, RecordedCase):
         ({"user": {"name": "x"}, "username": "ann"}, "ann"),
         ({}, None),
     )
-    malformed = ("", "a b", "é", "x" * 257)
+    malformed = ("", "a\n", "\\001", "\\237", "é", "x" * 4097)
     undecodable = (
         b"s3cret",
         b"[]",
@@ -63,6 +63,13 @@ class StarsessionsTests(StoringContract, RecordedCase):
         )
     )
     ids = "[0-9a-f]{32}"
+    chosen: ClassVar[dict[str, str]] = {
+        "a/b=c": "a/b=c",
+        "us\\351r 1": "usér 1",
+        "a\\054b\\073c": "a,b;c",
+        'q\\"\\\\z': 'q"\\z',
+        "user:1": "user:1",
+    }
     envelope: ClassVar[dict[str, Any]] = {**META, "last_access": NOW}
 
     def made(self, config: dict[str, Any]) -> IFramework:

@@ -11,6 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from http.cookies import SimpleCookie
 from math import ceil
 from typing import Any
 
@@ -18,22 +19,32 @@ from .interfaces import CookieAttributes
 
 
 __all__ = [
+    "MAX_COOKIE",
     "cookieAttributes",
     "cookieNamed",
     "isToken",
     "parseCookies",
+    "quoted",
     "setCookie",
     "sign",
     "storedAttributes",
+    "unquoted",
     "unsign",
     "whichCookie",
     "whyDropped",
 ]
 
 
+MAX_COOKIE = 4096
+"""
+How many bytes of a cookie browsers keep (RFC 6265, section 6.1).
+"""
+
+
 _BLANKS = " \t"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_PLAIN = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_COOKIE_VALUE = re.compile(_PLAIN.pattern + r'|"(?:[ !#-+\--:<-\[\]-~]|\\[!-:<-~])*"')
 _ATTRIBUTE_VALUE = re.compile(r"[ -:<-~]*")
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
@@ -86,6 +97,33 @@ def cookieNamed(
                 return value
             found = value
     return found
+
+
+def quoted(value: str, charset: str = "latin-1") -> str:
+    """
+    Write what a cookie cannot hold as L{http.cookies} does: between quotes,
+    and bytes as three digits behind a backslash.
+
+    @param charset: In which bytes are characters: Werkzeug has C{"utf-8"},
+        Django, Starlette and aiohttp C{"latin-1"}.
+
+    @raise ValueError: It has characters that this charset has not.
+    """
+    if _PLAIN.fullmatch(value):
+        return value
+    return SimpleCookie().value_encode(value.encode(charset).decode("latin-1"))[1]
+
+
+def unquoted(value: str, charset: str = "latin-1") -> str:
+    """
+    Read what L{quoted} wrote.
+
+    @param value: What was between the quotes, if there were any.
+
+    @raise ValueError: Nobody writes that.
+    """
+    read = SimpleCookie().value_decode(f'"{value}"')[0] if "\\" in value else value
+    return read.encode("latin-1").decode(charset)
 
 
 def isToken(name: str) -> bool:

@@ -22,7 +22,10 @@ _FORWARDED = ("X-Forwarded-Proto", "X-Forwarded-Host")
 
 _LONGEST_SHOWN = 200
 
-_PLAIN_SESSION_ID = re.compile(r"[A-Za-z0-9_,.~-]{1,256}")
+# What begins like a signed value of Express has to be one.
+_PLAIN_SESSION_ID = re.compile(
+    r"(?!s(?::|%3A))[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,4096}", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

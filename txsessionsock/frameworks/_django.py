@@ -5,7 +5,6 @@ What the sessions of all of Django's backends have in common.
 
 from __future__ import annotations
 
-import re
 import string
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
@@ -17,7 +16,6 @@ from txsessionsock.interfaces import (
     KEEP,
     TTL,
     Document,
-    InvalidCredential,
     SessionID,
 )
 
@@ -28,7 +26,6 @@ __all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]
 
 
 TWO_WEEKS = 14 * 86400
-_SESSION_ID = re.compile(r"[!#-+\--:<-\[\]-~]{8,256}")  # What a cookie can hold.
 _IN_NEW_IDS = string.ascii_lowercase + string.digits
 _EXPIRY = "_session_expiry"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +48,8 @@ class DjangoSessions(Sessions):
     The cookie and the lifetime of Django's sessions.
     """
 
+    shortestID = 8  # As SessionBase of Django 5.2 has it.
+
     def __init__(
         self,
         *,
@@ -67,16 +66,6 @@ class DjangoSessions(Sessions):
         self._expireAtBrowserClose = expireAtBrowserClose
         self.rolling = saveEveryRequest
         self._timeZone = _zone(timeZone)
-
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
-        """
-        Take the cookie for the id itself, which is not signed.
-
-        @raise InvalidCredential: C{malformed} if it cannot be an id.
-        """
-        if not _SESSION_ID.fullmatch(cookieValue):
-            raise InvalidCredential("malformed")
-        return SessionID(cookieValue)
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         expiry = document.data.get(_EXPIRY)

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
 from txsessionsock._waiting import refuseAsync, refuseToWait
-from txsessionsock.cookies import cookieAttributes, isToken
+from txsessionsock.cookies import (
+    MAX_COOKIE,
+    cookieAttributes,
+    isToken,
+    quoted,
+    unquoted,
+)
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -55,8 +62,8 @@ One secret, or several: the first signs, all verify.  Text is what it is in
 UTF-8.
 """
 
-_SESSION_ID = re.compile(r"[!-~]{1,256}")
-_MAX_COOKIE = 8192
+_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_MAX_SIGNED = 8192
 _SKEW = 60
 """
 By how many seconds the clock of the web application may be ahead of ours.
@@ -122,8 +129,14 @@ class Sessions:
     """
     A framework whose cookie is the session's id, unless a subclass says
     otherwise.
+
+    @cvar shortestID: How many characters an id has at least.
+
+    @cvar charset: In which bytes its cookies quote what they cannot hold.
     """
 
+    shortestID = 1
+    charset = "latin-1"
     firstCookieWins = False
     readOnly = False
     rolling = False
@@ -145,17 +158,22 @@ class Sessions:
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
         Take the cookie for the id itself, which is not signed: whether there
-        is such a session, only the store knows.
+        is such a session, only the store knows.  Applications may choose ids
+        as they like.
 
-        @raise InvalidCredential: It is C{malformed}: nothing anybody would
-            have made as an id.
+        @raise InvalidCredential: It is C{malformed}: too short, longer than a
+            cookie can be, or with control characters in it.
         """
-        if not _SESSION_ID.fullmatch(cookieValue):
+        sessionID = ""
+        if cookieValue.isascii() and len(cookieValue) <= MAX_COOKIE:
+            with suppress(ValueError):
+                sessionID = unquoted(cookieValue, self.charset)
+        if len(sessionID) < self.shortestID or _CONTROLS.search(sessionID):
             raise InvalidCredential("malformed")
-        return SessionID(cookieValue)
+        return SessionID(sessionID)
 
     def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
+        return quoted(sessionID, self.charset)
 
     def cookieAttributes(self, document: Document) -> CookieAttributes:
         return self._attributes
@@ -211,7 +229,7 @@ class InBrowser(Sessions):
             holds no session, C{bad-signature} if it is not by any of our
             secrets, C{expired} if that was too long ago.
         """
-        if len(cookieValue) > _MAX_COOKIE:
+        if len(cookieValue) > _MAX_SIGNED:
             raise InvalidCredential("malformed")
         signed, end = self._times(cookieValue)
         if signed > now + _SKEW or now >= end:

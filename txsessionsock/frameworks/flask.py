@@ -71,6 +71,7 @@ class FlaskSession(Prefixed):
     """
 
     firstCookieWins = True
+    charset = "utf-8"
 
     def __init__(
         self,
@@ -160,9 +161,9 @@ class FlaskSession(Prefixed):
 
     def cookieValue(self, sessionID: SessionID) -> str:
         if self._signer is None:
-            return sessionID
+            return super().cookieValue(sessionID)
         signed: bytes = self._signer.sign(sessionID)
-        return signed.decode("ascii")
+        return super().cookieValue(SessionID(signed.decode("utf-8")))
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._lifetime if document.data.get(_PERMANENT) else None

@@ -6,6 +6,7 @@ PHP: the sessions that C{phpredis} stores.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from decimal import Decimal
 from secrets import token_hex
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
+from txsessionsock.cookies import MAX_COOKIE
 from txsessionsock.interfaces import (
     TTL,
     Document,
@@ -36,8 +38,7 @@ whoIsLoggedIn = loggedInBy("user_id", "userid", "uid", "user")
 Who is logged in, by the names that applications commonly use.
 """
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9,-]{22,256}")
-_MAX_COOKIE = 3 * 256
+_SESSION_ID = re.compile(r"""[^\0-\x20\x7f-\x9f<>'"\\]+""")
 _DEPTH = 100
 _INTEGERS = range(-(2**63), 2**63)
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -118,17 +119,25 @@ class PHP(Prefixed):
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
-        Take the cookie for the id itself, which is not signed.
+        Take the cookie for the id itself, which is not signed.  What
+        C{session_id()} may be is for the save handler to say: C{files} takes
+        letters, digits, commas and hyphens, C{phpredis} 5.3 takes anything
+        that PHP 8.2 lets pass, which is text without blanks, quotes, angle
+        brackets and backslashes.
 
-        @raise InvalidCredential: C{malformed} if PHP would not take it either.
+        @raise InvalidCredential: C{malformed} if PHP would not take it either,
+            and if it is not UTF-8 or has control characters in it.
         """
-        sessionID = unquote(cookieValue[:_MAX_COOKIE])
+        sessionID = ""
+        if cookieValue.isascii() and len(cookieValue) <= MAX_COOKIE:
+            with suppress(ValueError):
+                sessionID = unquote(cookieValue, errors="strict")
         if not _SESSION_ID.fullmatch(sessionID):
             raise InvalidCredential("malformed")
         return SessionID(sessionID)
 
     def cookieValue(self, sessionID: SessionID) -> str:
-        return quote(sessionID)
+        return quote(sessionID, safe="")
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._maxAge
