@@ -62,6 +62,14 @@ One secret, or several: the first signs, all verify.  Text is what it is in
 UTF-8.
 """
 
+_OF_PEOPLE = (
+    *("id", "_id", "ID", "uid", "uuid", "pk", "sub", "oid"),
+    *("user_id", "userId", "userid", "username", "userName", "login", "email"),
+)
+"""
+What names one person among all, in databases and in the claims of OpenID
+Connect.
+"""
 _CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_SIGNED = 8192
 _SKEW = 60
@@ -73,21 +81,37 @@ By how many seconds the clock of the web application may be ahead of ours.
 def loggedInBy(*names: str) -> Identity:
     """
     Make a function that tells who is logged in: the first of these keys that
-    has a value.  Where that is an object, its C{id}.
+    has a value.  Where that is an object, the first of its keys that names
+    somebody: C{id}, C{_id} and the like; if it has none of these, all texts and
+    integers in it, or else all of it.
 
-    @return: A function whose result is L{None} for nobody; false and the
-        empty string are nobody too.
+    @return: A function whose result is L{None} for nobody; false, the empty
+        string and an empty object or list are nobody too.
     """
 
     def identity(data: dict[str, Any]) -> object:
-        for name in names:
-            user = data.get(name)
-            who = user.get("id") if isinstance(user, dict) else user
-            if who is not None and who is not False and who != "":
-                return who
-        return None
+        people = (_personIn(data.get(name)) for name in names)
+        return next(filter(_isSomebody, people), None)
 
     return identity
+
+
+def _personIn(user: object) -> object:
+    if not isinstance(user, dict):
+        return user
+    claims = user.get("userinfo")  # Where Authlib keeps them beside the tokens.
+    if isinstance(claims, dict):
+        user = claims
+    known = [user[name] for name in _OF_PEOPLE if name in user]
+    if known:
+        return next(filter(_isSomebody, known), None)
+    # What else applications keep there, such as a basket, changes.
+    simple = {key: item for key, item in user.items() if type(item) in (int, str)}
+    return simple or user
+
+
+def _isSomebody(who: object) -> bool:
+    return who is not None and who is not False and who not in ("", {}, [])
 
 
 def secretsFrom(

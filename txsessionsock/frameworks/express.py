@@ -72,10 +72,10 @@ _A_THOUSAND_YEARS = 1000 * 365 * 86400 * 1000  # In milliseconds.
 def whoIsLoggedIn(data: dict[str, Any]) -> object:
     """
     Who is logged in, by the names that Express applications commonly use:
-    C{passport.user}, else C{userId}, else C{user}.  Where that is an object,
-    its C{id}.
+    C{passport.user}, else C{userId}, else C{user}.  See L{loggedInBy} for
+    objects.
 
-    @return: L{None}, also for C{false} and the empty string, is nobody.
+    @return: L{None} for nobody.
     """
     passport = data.get("passport")
     who = _byPassport(passport) if isinstance(passport, dict) else None
