@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import given
@@ -19,11 +20,13 @@ from txsessionsock.interfaces import (
     IFramework,
     InvalidCredential,
     ISignedCookies,
+    NoSuchSession,
     SessionID,
     UndecodableSession,
     UnencodableSession,
 )
 
+from .managing import framesLeftBy
 from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase
 
 
@@ -81,6 +84,8 @@ class FrameworkContract(_Case):
 
     @cvar malformed: Cookies that are no ids.
 
+    @cvar forged: Cookies that are none of ours.
+
     @cvar cookies: Cookies that might be.
 
     @cvar undecodable: What may be stored and is no session.
@@ -97,6 +102,7 @@ class FrameworkContract(_Case):
     secrets: Sequence[str] = ()
     identities: Sequence[tuple[dict[str, Any], object]]
     malformed: Sequence[str]
+    forged: Sequence[str] = ("s:abc.def", "abc.def.ghi", "abc:1xVBlY:def")
     cookies: SearchStrategy[str] = COOKIES
     undecodable: Sequence[bytes]
     junk: SearchStrategy[bytes]
@@ -165,6 +171,23 @@ class FrameworkContract(_Case):
             )
             self.assertEqual(error.reason, "malformed", cookie)
             self.assertIsNone(error.__context__)
+
+    def test_noCycles(self) -> None:
+        """
+        What is refused is in no cycle with the frames that refused it, which
+        would keep what their callers have, such as a connection.
+        """
+
+        def refuseAll() -> None:
+            for framework in self.framework, *self.alike:
+                for cookie in *self.malformed, *self.forged:
+                    with suppress(InvalidCredential):
+                        framework.sessionID(cookie, NOW)
+                for raw in self.undecodable:
+                    with suppress(UndecodableSession, NoSuchSession):
+                        framework.loads(raw, NOW)
+
+        self.assertEqual([*map(str, framesLeftBy(refuseAll))], [])
 
     def test_anyCookie(self) -> None:
         """

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from math import inf
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
@@ -96,7 +97,6 @@ class Client:
         self._conversation: Conversation | None = None
         self._stored = 0
         self._isInOutage = False
-        self._reported: BaseException | None = None
         self._hasCookie = False
         # When the browser drops the cookie, unless a page has renewed it.
         self._cookieEnds = inf
@@ -343,9 +343,12 @@ class Client:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
     def _report(self, failure: Failure) -> None:
-        # A handler that waited for a write fails with what the write did.
-        if failure.value is not self._reported:
-            self._reported = failure.value
+        # A handler that waited for a write fails with what the write did.  Who
+        # was told of an error is kept there: its frames have all that their
+        # callers have, which is not to live as long as a client.
+        told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
+        if self not in told:
+            told.add(self)
             self._notify("serror", failure)
 
     def _notify(self, event: str, *args: Any) -> Deferred[None]:

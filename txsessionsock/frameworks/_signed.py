@@ -94,8 +94,14 @@ class SignedCookies(InBrowser):
         """
         from itsdangerous import BadSignature  # noqa: PLC0415 - an extra
 
+        raw = value.encode() if isinstance(value, str) else value
+        before, _, signature = raw.rpartition(b".")
+        # C{unsign} keeps its error of a wrong signature in a cycle with its
+        # frame, and so all that the callers have, such as a connection.
+        if not self._signer.verify_signature(before, signature):
+            return None
         try:
-            payload, signed = self._signer.unsign(value, return_timestamp=True)
+            payload, signed = self._signer.unsign(raw, return_timestamp=True)
             return payload, signed.timestamp()
         except (BadSignature, OSError, OverflowError, ValueError):
             # The latter three are times that no date expresses.

@@ -15,6 +15,7 @@ from txsessionsock.interfaces import (
     Document,
     IFramework,
     InvalidCredential,
+    InvalidReason,
     ISignedCookies,
     SessionID,
     UndecodableSession,
@@ -137,17 +138,17 @@ class _SignedSessions(DjangoSessions):
         @raise UndecodableSession: It was not, or is none; L{_BadlySigned} if
             somebody else did.
         """
-        problem: UndecodableSession | None = None
+        problem, kind = None, UndecodableSession
         try:
             plain, moment = unsigned(raw, self._secrets, self._salt)
         except BadSignature as error:
-            problem = _BadlySigned(
-                f"the stored session is {error}; right is the application's SECRET_KEY"
-            )
+            problem = f"{error}; right is the application's SECRET_KEY"
+            kind = _BadlySigned
         except ValueError as error:
-            problem = UndecodableSession(f"the stored session is {error}")
+            problem = str(error)
+        # Out here, what quotes the bytes is not this one's context.
         if problem is not None:
-            raise problem
+            raise kind(f"the stored session is {problem}")
         return decodeJSON(plain), moment
 
 
@@ -253,17 +254,17 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
         Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
         said less, it has the browser drop it then.
         """
-        problem: InvalidCredential
+        reason: InvalidReason
         try:
             data, signed = self._opened(cookie.encode("ascii"))
             # Whole seconds count, and one that is as old as it may be is good.
             age = min(self._cookieAge, self._age(data, signed)) + 1
             return signed, signed + age
         except _BadlySigned:
-            problem = InvalidCredential("bad-signature")
+            reason = "bad-signature"
         except (UndecodableSession, UnicodeEncodeError):
-            problem = InvalidCredential("malformed")
-        raise problem
+            reason = "malformed"
+        raise InvalidCredential(reason)
 
 
 class _BadlySigned(UndecodableSession):
