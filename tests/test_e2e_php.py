@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -151,6 +152,29 @@ async def test_anotherLogin() -> None:
         assert await socket.closes() == (4401, "session-destroyed")
         assert old.raw is None
         assert await (await scene.connect()).ask(["get", "user"]) == "bob"
+
+
+@inReactor
+async def test_chosenID() -> None:
+    """
+    An application may choose ids, short and long ones; what PHP itself takes
+    for none is none here.
+    """
+    async with php("php") as (scene, stored):
+        for chosen, isTaken in (
+            *(("a", True), ("6650f3a1b2c3d", True), ("x" * 300, True)),
+            *(("ann:1_é+;", True), ("ann 1", False), ("ann<1", False)),
+        ):
+            begin = f"session_write_close(); session_id({chosen!r}); session_start();"
+            store = f"{begin} $_SESSION['user'] = 'cho'; exit('0');"
+            await scene.pages.post("/run", store)
+            assert (stored.command("TTL", f"PHPREDIS_SESSION:{chosen}") > 0) is isTaken
+            if isTaken:
+                assert await (await scene.connect()).ask(["get", "user"]) == "cho"
+                assert await scene.session() == {"user": "cho"}
+            else:
+                scene.pages.cookies["PHPSESSID"] = quote(chosen, safe="")
+                assert await isRefused(scene)
 
 
 @pytest.mark.parametrize("kind", FRAMEWORKS)
