@@ -30,6 +30,8 @@ const SLOW = 60; // Milliseconds.
 
 const SHOP = { maxAge: 600_000, sameSite: "lax", priority: "high", partitioned: true, path: "/" };
 
+const SIGNED = { secret: Buffer.from("fffe0a80".repeat(8), "hex"), genid: () => `é ${randomUUID()};` };
+
 /* What differs from the defaults: express-session's options, the store's. */
 const KINDS = {
   redis: [{}, {}],
@@ -39,7 +41,7 @@ const KINDS = {
   brief: [{}, { ttl: 300 }],
   cookie: [{ cookie: JSON.parse(ownCookie) }, {}],
   aging: [{ cookie: { maxAge: 600_000 } }, {}],
-  shop: [{ name: "shop.sid", genid: () => randomUUID(), rolling: true, cookie: SHOP }, { prefix: "shop:" }],
+  shop: [{ ...SIGNED, name: "shop.sid", rolling: true, cookie: SHOP }, { prefix: "shop:" }],
   rotated: [{ secret: ["for tests", "an old secret"] }, {}],
   postgresql: [{}, {}],
 };
