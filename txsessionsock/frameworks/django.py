@@ -32,7 +32,7 @@ from ._signing import BadSignature, asciiJSON, signed, unsigned
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 
 
-_JSON = Encoding("JSON", _json.foreign, asciiJSON)
+_JSON = Encoding("JSON", _json.PYTHON.find, asciiJSON)
 
 
 @implementer(IFramework)
@@ -210,7 +210,7 @@ class DjangoDatabase(_SignedSessions):
 
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
-        how = Encoding("JSON", _json.foreign, sign)
+        how = Encoding("JSON", _json.PYTHON.find, sign)
         return encode(how, document.data)
 
 
