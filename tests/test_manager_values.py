@@ -9,15 +9,24 @@ import pickle
 from datetime import UTC, datetime
 from math import inf, nan
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
+from twisted.internet.defer import Deferred, fail
 
 from txsessionsock._merge import same
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import Django
 from txsessionsock.frameworks.flask import FlaskSession
-from txsessionsock.interfaces import IFramework, UnencodableSession
+from txsessionsock.interfaces import (
+    TTL,
+    IFramework,
+    Stored,
+    StoreRefusal,
+    UnencodableSession,
+)
 from txsessionsock.manager import SessionManager
+from txsessionsock.stores.memory import MemoryStore
 
 from .managing import SID, ManagerCase, Recorder
 
@@ -144,3 +153,144 @@ class ForeignKeysTests(ManagerCase):
         self.assertIn("session['a'][0]: tuple as a key (store keys that", str(error))
         self.assertEqual(error.keys, ("a",))
         self.assertEqual(self.read(), {"n": 1, "b": 1})
+
+
+class JSONBStore(MemoryStore):
+    """
+    A store that takes what PostgreSQL's C{jsonb} does, and no more than 200
+    bytes.
+    """
+
+    refusals = 0
+
+    def isRefused(self, raw: bytes) -> bool:
+        """
+        Whether it does not take something.
+        """
+        isRefused = len(raw) > 200 or b"\\u0000" in raw or b"\\ud83d" in raw
+        self.refusals += isRefused
+        return isRefused
+
+    def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
+        if self.isRefused(raw):
+            return fail(StoreRefusal("no such JSON"))
+        return super().create(key, raw, ttl)
+
+    def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
+        if self.isRefused(new):
+            return fail(StoreRefusal("no such JSON"))
+        return super().replace(key, old, new, ttl)
+
+
+class RefusedTests(ManagerCase):
+    """
+    Tests for values that the framework can write, and the store does not take.
+    """
+
+    def newStore(self) -> Any:
+        return JSONBStore(place=self.place)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(n=0)
+        self.session = self.open()
+        self.store: Any
+
+    def refused(self, saved: Deferred[Any]) -> UnencodableSession:
+        """
+        @return: With what it failed, which is no outage.
+        """
+        error = self.failureResultOf(saved, UnencodableSession).value
+        assert isinstance(error, UnencodableSession)
+        return error
+
+    def test_characters(self) -> None:
+        """
+        Text that the store does not take is given up, with its place; what was
+        changed beside it is stored.
+        """
+        for text, what in ("a\0b", "U+0000"), ("a\ud83d", "half a surrogate pair"):
+            self.session["text"] = {"deep": [1, text]}
+            self.session.increment("n")
+            self.session["fine"] = text[:1]
+            error = self.refused(self.session.save())
+            self.assertEqual(
+                str(error),
+                f"the store refuses session['text']['deep'][1]: str with {what}"
+                " (store it without that): no such JSON",
+            )
+            self.assertEqual(error.keys, ("text",))
+            self.assertNotIn("text", self.session)
+        self.assertEqual(self.stored(), {"n": 2, "fine": "a"})
+        self.assertEqual(len(self.holder.failures), 2)
+        self.assertEqual(self.store.refusals, 2)
+        # It was told; nothing is tried again.
+        self.session["n"] = 5
+        self.successResultOf(self.session.save())
+        self.clock.advance(60)
+        self.assertEqual(self.store.refusals, 2)
+        self.assertEqual(self.stored(), {"n": 5, "fine": "a"})
+
+    def test_nameOfKey(self) -> None:
+        """
+        Names of keys are text, too.
+        """
+        self.session["a\0"] = 1
+        self.session["b"] = [{"c\0": 1}]
+        error = self.refused(self.session.save())
+        self.assertEqual(error.keys, ("a\0", "b"))
+        self.assertIn("session['b'][0]: str with U+0000 as a key", str(error))
+        self.assertEqual(self.stored(), {"n": 0})
+
+    def test_updates(self) -> None:
+        """
+        Of several updates, only those fail that put in what is refused.
+        """
+        bad = self.session.update(lambda data: data.update(text="\0"))
+        good = self.session.update(lambda data: data.update(fine=1))
+        self.assertEqual(self.refused(bad).keys, ("text",))
+        self.assertIsNone(self.successResultOf(good))
+        self.assertEqual(self.stored(), {"n": 0, "fine": 1})
+        self.assertEqual(self.holder.failures, [])
+
+    def test_other(self) -> None:
+        """
+        Where nobody knows what the store has against it, all is given up that
+        was changed, and the session goes on.
+        """
+        self.session["n"] = 7
+        self.session["long"] = "x" * 300
+        error = self.refused(self.session.save())
+        self.assertEqual(
+            str(error), "the store refuses session['n']; session['long']: no such JSON"
+        )
+        self.assertEqual(error.keys, ("n", "long"))
+        self.assertEqual(dict(self.session), {"n": 0})
+        bad = self.session.update(lambda data: data.update(long="x" * 300))
+        self.assertEqual(self.refused(bad).keys, ("long",))
+        self.session.increment("n")
+        self.successResultOf(self.session.save())
+        self.assertEqual(self.stored(), {"n": 1})
+
+    def test_new(self) -> None:
+        """
+        A new session is stored without it.
+        """
+        new = self.manager.create(self.holder)
+        new["text"] = "\0"
+        new["user"] = "ann"
+        self.assertEqual(self.refused(new.save()).keys, ("text",))
+        self.assertEqual(self.stored(f"sess:{new.id}"), {"user": "ann"})
+
+    def test_nothingOfOurs(self) -> None:
+        """
+        A store that refuses what was not changed is broken: that is told as it
+        is, and not for ever tried at once.
+        """
+        new = self.manager.create(self.holder)
+        with patch.object(JSONBStore, "isRefused", lambda self, raw: True):
+            new["user"] = "ann"
+            self.refused(new.save())
+            self.session["n"] = 1
+            self.refused(self.session.save())
+        self.assertEqual(self.stored(), {"n": 0})

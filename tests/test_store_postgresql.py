@@ -12,15 +12,20 @@ from time import monotonic, time
 import pytest
 from twisted.internet.task import deferLater
 
+from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     NoSuchSession,
     SessionConflict,
+    SessionID,
     StoreError,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UnencodableSession,
 )
+from txsessionsock.manager import SessionManager
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
     DJANGO,
@@ -29,6 +34,7 @@ from txsessionsock.stores.sql import (
     Table,
 )
 
+from .managing import Recorder
 from .postgresqlcase import SCHEMAS, PostgreSQLCase
 from .postgresserver import psycopg
 
@@ -135,13 +141,75 @@ class ValueTests(PostgreSQLCase):
                 store.replace("k", b"{}", raw, KEEP),
                 store.create("other", raw, 60.0),
             ):
-                self.assertNotIn("geheim", self.outage(answer, StoreError))
+                self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
         for key in "geheim\0", "geheim\ud800":
-            self.assertNotIn("geheim", self.outage(store.load(key), StoreError))
+            self.assertNotIn("geheim", self.outage(store.load(key), StoreRefusal))
         self.execute("ALTER TABLE session ALTER sid TYPE varchar(9)")
         answer = store.create("geheim-1234", b"{}", 60.0)
-        self.assertNotIn("geheim", self.outage(answer, StoreError))
+        self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
         self.assertEqual(self.rows(), ["{}"])
+
+    def test_characters(self) -> None:
+        """
+        C{json} takes all that JSON has, C{jsonb} Unicode's characters without
+        the first.
+        """
+        raws = b'{"a":"\\u0000"}', b'{"a":"\\ud83d"}', b'{"\\u0000":1}'
+        store = self.open()
+        for raw in raws:
+            self.insert("{}", raw.hex())
+            self.reactor.wait(store.replace(raw.hex(), b"{}", raw, KEEP))
+        self.execute("DELETE FROM session")
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        for raw in raws:
+            self.insert("{}", raw.hex())
+            answer = store.replace(raw.hex(), b"{}", raw, KEEP)
+            self.outage(answer, StoreRefusal)
+            self.outage(store.create("other", raw, 60.0), StoreRefusal)
+        self.assertEqual(self.rows(), ["{}"] * len(raws))
+
+    def test_refused(self) -> None:
+        """
+        What a column is too short for, and what the table's conditions do not
+        allow, is refused; what no value can help is an error.
+        """
+        self.insert("{}")
+        store = self.open()
+        for change, revert in (
+            ("TYPE varchar(12)", "TYPE json USING sess::json"),
+            ("TYPE json, ADD CHECK (length(sess::text) < 12)", "TYPE json"),
+        ):
+            self.execute(f"ALTER TABLE session ALTER sess {change}")
+            answer = store.replace("k", b"{}", b'{"a":"long enough"}', KEEP)
+            self.outage(answer, StoreRefusal)
+            self.execute(f"ALTER TABLE session ALTER sess {revert}")
+        self.execute("ALTER TABLE session ADD more int NOT NULL DEFAULT 1")
+        self.execute("ALTER TABLE session ALTER more DROP DEFAULT")
+        self.outage(store.create("other", b"{}", 60.0), StoreError)
+
+    def test_session(self) -> None:
+        """
+        A session that is given such a text goes on without it.
+        """
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        self.insert('{"cookie": {"originalMaxAge": null}, "n": 1}')
+        framework = Express("s3cret", prefix="")
+        manager = SessionManager(self.open(), framework, self.reactor, repair=False)
+        holder = Recorder()
+        session = self.reactor.wait(manager.open(SessionID("k"), holder))
+        session["text"], session["n"] = ["a\0b"], 2
+        with self.assertRaises(UnencodableSession) as caught:
+            self.reactor.wait(session.save())
+        self.assertIn("session['text'][0]: str with U+0000", str(caught.exception))
+        session["text"] = "a\ud83d"
+        with self.assertRaises(UnencodableSession) as caught:
+            self.reactor.wait(session.save())
+        self.assertIn("session['text']: str with half a su", str(caught.exception))
+        session.increment("n")
+        self.reactor.wait(session.save())
+        self.assertEqual(dict(session), {"n": 3})
+        self.reactor.wait(manager.release(session, holder))
+        self.reactor.wait(manager.end())
 
     def test_oldUnfit(self) -> None:
         """

@@ -26,6 +26,7 @@ from txsessionsock.interfaces import (
     NoSuchSession,
     Stored,
     StoreError,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -253,7 +254,36 @@ class KeepingTests(_Fixture):
         A key that SQLite cannot hold is refused, and not shown.
         """
         answer = self.open().load("geheim\ud800")
-        self.assertNotIn("geheim", self.outage(answer, StoreError))
+        self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
+
+
+class ConstraintTests(_Fixture):
+    """
+    Tests for a table with conditions of the application's.
+    """
+
+    def test_check(self) -> None:
+        """
+        What the table does not take is refused, which is no time-out: nothing
+        was stored.
+        """
+        self.execute("DROP TABLE django_session")
+        schema = SCHEMAS[DJANGO]
+        checked = schema.replace(
+            "session_data text", "session_data text CHECK (length(session_data) < 9)"
+        )
+        self.assertNotEqual(schema, checked)
+        self.execute(checked)
+        store = self.open()
+        self.assertTrue(self.reactor.wait(store.create("k", b"short", 60.0)))
+        for answer in (
+            store.replace("k", b"short", b"x" * 10, KEEP),
+            store.create("other", b"x" * 10, 60.0),
+        ):
+            self.assertIn("CHECK", self.outage(answer, StoreRefusal))
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertEqual(stored.raw, b"short")
 
 
 class NullableTests(_Fixture):

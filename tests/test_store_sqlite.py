@@ -21,6 +21,7 @@ from txsessionsock.interfaces import (
     IWatchableStore,
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -327,7 +328,7 @@ class FileTests(_Fixture):
         bad = store.create("secret\ud800", b"", FOREVER)
         also = store.create("also", b"", FOREVER)
         event.set()
-        text = self.outage(bad, StoreError)
+        text = self.outage(bad, StoreRefusal)
         self.assertNotIn("secret", text)
         self.assertEqual(
             (self.reactor.wait(good), self.reactor.wait(also)), (True, True)

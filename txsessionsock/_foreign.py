@@ -14,7 +14,16 @@ from types import NoneType
 from typing import Any, Final
 
 
-__all__ = ["DEPTH", "Check", "Foreign", "Notation", "isShort", "isText", "ofType"]
+__all__ = [
+    "CHARACTERS",
+    "DEPTH",
+    "Check",
+    "Foreign",
+    "Notation",
+    "isShort",
+    "isText",
+    "ofType",
+]
 
 
 DEPTH: Final = 100
@@ -100,6 +109,15 @@ def isText(value: str) -> Foreign | None:
     return None
 
 
+def isCharacters(value: str) -> Foreign | None:
+    """
+    The check of notations whose text is C strings of UTF-8.
+    """
+    if "\0" in value:
+        return Foreign("str with U+0000", "it without that")
+    return isText(value)
+
+
 def isShort(value: int) -> Foreign | None:
     """
     The check of notations that write numbers as Python prints them.
@@ -121,6 +139,7 @@ class Notation:
         plain: Iterable[type] = (),
         keys: Iterable[type] = (str,),
         isExact: bool = True,
+        isOpen: bool = False,
     ) -> None:
         """
         @param checks: Those beside L{None}, booleans, dictionaries, lists and
@@ -132,11 +151,14 @@ class Notation:
         @param keys: Those of keys; with L{tuple}, also tuples of these.
 
         @param isExact: Whether values of subclasses cannot be written.
+
+        @param isOpen: Whether values of all other types can.
         """
         always = {NoneType, bool}
         self._checks = checks
         self._keys = frozenset(keys)
         self._isExact = isExact
+        self._isOpen = isOpen
         # By whether it is to be looked at what the encoder notices, too.
         noticed = always.union(plain)
         self._plain = frozenset(noticed), frozenset(noticed.difference(checks))
@@ -161,7 +183,10 @@ class Notation:
         if kind in plain:
             return None
         if kind is not dict and kind is not list and kind is not tuple:
-            return self._checks.get(kind, ofType)(value)
+            check = self._checks.get(kind)
+            if check is None:
+                return None if self._isOpen else ofType(value)
+            return check(value)
         if not depth:
             raise RecursionError
         if kind is dict:
@@ -181,6 +206,8 @@ class Notation:
     ) -> Foreign | None:
         kind = type(key) if self._isExact else self._baseOf(type(key))
         if kind not in self._keys:
+            if self._isOpen:
+                return None
             isOne = self._keys == {str}
             instead = "keys that are str" if isOne else "keys of plain values"
             return Foreign(f"{type(key).__qualname__} as a key", instead)
@@ -194,3 +221,9 @@ class Notation:
 
     def _baseOf(self, kind: type) -> type:
         return next((base for base in kind.__mro__ if base in self._known), kind)
+
+
+CHARACTERS: Final = Notation({str: isCharacters}, isOpen=True)
+"""
+Whatever has no text in it that many databases refuse.
+"""

@@ -45,6 +45,7 @@ __all__ = [
     "SessionReplaced",
     "StoreError",
     "StoreFailure",
+    "StoreRefusal",
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
@@ -236,6 +237,14 @@ class StoreError(StoreFailure):
     """
 
 
+class StoreRefusal(StoreError):
+    """
+    The store takes no such value, whoever gives it, and stored nothing: in
+    PostgreSQL's C{jsonb}, text with U+0000.  Who changed a session so is told
+    L{UnencodableSession}.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
@@ -271,7 +280,8 @@ class ISessionStore(Interface):
     A place where sessions are kept: bytes by key.
 
     Every method returns a L{Deferred} that, beside what its docstring says,
-    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  What
+    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}, and
+    C{create} and C{replace} with L{StoreRefusal}.  What
     failed with L{StoreTimeout} is done, if at all, before anything is answered
     that was asked later: else nobody could find out.  A store keeps no copies
     of its own.

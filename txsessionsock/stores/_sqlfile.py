@@ -14,6 +14,7 @@ from urllib.parse import quote
 from txsessionsock.interfaces import (
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -175,9 +176,11 @@ class SQLiteDatabase:
             return type(error)(f"{self.name}: {error}")
         if isinstance(error, _UNFIT):
             # The text of the error may quote the key.
-            return StoreError(f"{self.name}: {type(error).__name__}: does not fit")
+            return StoreRefusal(f"{self.name}: {type(error).__name__}: does not fit")
         if not isinstance(error, sqlite3.Error):
             return StoreError(f"{self.name}: {type(error).__name__}")
+        if isinstance(error, sqlite3.IntegrityError) and not writes:
+            return StoreRefusal(f"{self.name}: {error}")
         code = errorCode(error)
         if writes and code not in _PASSING:
             return StoreTimeout(f"{self.name}: commit failed: {error}")

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from txsessionsock.interfaces import (
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -71,6 +72,12 @@ _NOT_NOW = ("25006", "40", "53", "55", "57", "58")
 The beginnings of the codes of errors that pass.
 """
 
+_REFUSED = ("22", "23514", "54000")
+"""
+The same, of errors that the value has: the wrong characters, the wrong form, too
+long, not as the table's CHECK has it.
+"""
+
 _TELLING = (*_NOT_NOW, "08", "23", "28", "3D", "3F", "42")
 """
 The same, of errors whose message shows no value.
@@ -109,7 +116,7 @@ class PostgreSQLDialect(Dialect):
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            raise StoreError(f"{self.table.value} is for text: this is none")
+            raise StoreRefusal(f"{self.table.value} is for text: this is none")
         return text
 
     def toBytes(self, value: Any) -> bytes:
@@ -268,7 +275,10 @@ class PostgreSQLDatabase:
         if isinstance(error, StoreFailure):
             return type(error)(f"{self.name}: {error}")
         if not isinstance(error, psycopg.Error):
-            return StoreError(f"{self.name}: {type(error).__name__}")
+            # The database may not have all characters.
+            isUnfit = isinstance(error, UnicodeError)
+            kind = StoreRefusal if isUnfit else StoreError
+            return kind(f"{self.name}: {type(error).__name__}")
         text = self._said(error)
         if connection is None:
             return StoreUnavailable(text)
@@ -276,8 +286,7 @@ class PostgreSQLDatabase:
             if writes:
                 self._mourn(connection)
             return (StoreTimeout if writes else StoreUnavailable)(text)
-        isPassing = (error.sqlstate or "").startswith(_NOT_NOW)
-        return (StoreUnavailable if isPassing else StoreError)(text)
+        return _kindOf(error)(text)
 
     def _said(self, error: psycopg.Error) -> str:
         """
@@ -293,3 +302,11 @@ class PostgreSQLDatabase:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return f"{self.name}: {text}"
+
+
+def _kindOf(error: psycopg.Error) -> type[StoreError | StoreUnavailable]:
+    code = error.sqlstate or ""
+    if code.startswith(_NOT_NOW):
+        return StoreUnavailable
+    isUnfit = not code and isinstance(error, psycopg.DataError)
+    return StoreRefusal if isUnfit or code.startswith(_REFUSED) else StoreError
