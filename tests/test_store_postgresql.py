@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress as suppressing
+from dataclasses import replace
 from time import monotonic, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from twisted.internet.task import deferLater
@@ -86,6 +88,35 @@ class DeadlineTests(PostgreSQLCase):
         """
         self.become(FLASK_SESSION)
         self.assertSame("expiry > now() AT TIME ZONE 'UTC'")
+
+    def test_zone(self) -> None:
+        """
+        In a zone that the table is said to be in, where the application's
+        connection has it and ours would not; a column that has zones means
+        the same as ever.
+        """
+        server, zone = "America/Caracas", "Asia/Tokyo"
+        for table, expires in (DJANGO, "expire_date"), (CONNECT_PG_SIMPLE, "expire"):
+            isAware = table is DJANGO
+            if not isAware:
+                self.become(table)
+            moment = "now()" if isAware else f"(now() AT TIME ZONE '{zone}')"
+            zoned = replace(table, deadline=ZoneInfo(zone))
+            self.table = zoned
+            store = self.open()
+            self.table = table
+            self.insert("{}")
+            self.execute(
+                f"UPDATE {table.path} SET {expires} = {moment} + interval '1 hour'"
+            )
+            stored = self.reactor.wait(store.load("k"))
+            assert stored is not None and stored.expires is not None
+            self.assertLess(abs(stored.expires - time() - 3600), 5.0)
+            self.reactor.wait(store.touch("k", 30.0))
+            alive = f"SELECT count(*) FROM {table.path} WHERE {expires} BETWEEN"
+            within = f"{alive} {moment} AND {moment} + interval '31 seconds'"
+            self.assertEqual(self.execute(within), [(1,)])
+        self.assertEqual(self.execute("SHOW TimeZone"), [(server,)])
 
     def become(self, table: Table) -> None:
         """

@@ -10,10 +10,11 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from threading import Event
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
@@ -219,6 +220,42 @@ class KeepingTests(_Fixture):
         self.assertIn("2100-01-01 23:04:0", self.row()[1])
         self.reactor.wait(store.touch("k", FOREVER))
         self.assertIsNone(self.reactor.wait(store.touch("k", KEEP)))
+
+    def test_zone(self) -> None:
+        """
+        Where the application writes times of a zone, so does the store,
+        whichever this process is in; also in summer.
+        """
+        for name, text, summer in (
+            ("America/New_York", "2100-01-01 22:04:05", "2100-07-01 08:00:00.000000"),
+            ("Asia/Kolkata", "2100-01-02 08:34:05", "2100-07-01 17:30:00.000000"),
+        ):
+            store = self.open(table=replace(DJANGO, deadline=ZoneInfo(name)))
+            self.insert(text)
+            stored = self.reactor.wait(store.load("k"))
+            assert stored is not None
+            self.assertEqual(stored.expires, 4102542245.0)
+            noon = datetime(2100, 7, 1, 12, tzinfo=UTC).timestamp()
+            end = self.reactor.wait(store.touch("k", noon - self.reactor.seconds()))
+            assert end is not None
+            self.assertLess(abs(end - noon), 1.0)
+            self.assertEqual(self.row()[1][:14], summer[:14])
+            self.reactor.wait(store.touch("k", FOREVER))
+            self.assertIsNone(self.reactor.wait(store.touch("k", KEEP)))
+            for seconds, isThere in (-60, False), (60, True):
+                then = datetime.fromtimestamp(time.time() + seconds, ZoneInfo(name))
+                self.insert(then.replace(tzinfo=None).isoformat(" "))
+                found = self.reactor.wait(store.load("k"))
+                self.assertIs(found is not None, isThere)
+
+    def test_noZone(self) -> None:
+        """
+        A deadline that is none is refused where it is given.
+        """
+        for wrong in "Europe/Berlin", UTC, None:
+            changes: dict[str, Any] = {"deadline": wrong}
+            with self.assertRaisesRegex(ValueError, "a Deadline or a ZoneInfo, not"):
+                replace(DJANGO, **changes)
 
     def test_noDate(self) -> None:
         """

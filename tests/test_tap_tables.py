@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from twisted.logger import capturedLogs, formatEvent
@@ -96,6 +97,22 @@ class TableTests(ShopCase):
         self.assertIsInstance(store, SQLStore)
         self.assertEqual(self.table(store), DJANGO)
         self.assertTrue(ISharedStore.providedBy(store))
+
+    def test_zone(self) -> None:
+        """
+        With a C{TIME_ZONE} of Django's, that is the zone of deadlines in its
+        table; for others it can be said.
+        """
+        options = ("--framework=django-db", self.shop())
+        zoned = (*options, "--framework-option=timeZone=America/New_York")
+        newYork = replace(DJANGO, deadline=ZoneInfo("America/New_York"))
+        self.assertEqual(self.table(self.store(*zoned)), newYork)
+        tokyo = replace(DJANGO, deadline=ZoneInfo("Asia/Tokyo"))
+        for given in options, zoned:
+            store = self.store(*given, "--table-zone=Asia/Tokyo")
+            self.assertEqual(self.table(store), tokyo)
+        usual = self.store(*options, "--framework-option=timeZone=UTC")
+        self.assertEqual(self.table(usual), DJANGO)
 
     def test_named(self) -> None:
         """
@@ -211,6 +228,8 @@ class RefusalTests(ShopCase):
             (["--framework=django", postgresql], "django-db, django-cached-db"),
             (["--framework=php", shop, "--table=x"], "php has no sessions in a table"),
             (["--framework=express", shop, "--table=session"], "needs --store postg"),
+            (["--framework=django-db", shop, "--table-zone=Mars"], "Europe/Berlin"),
+            (["--framework=django", redis, "--table-zone=UTC"], "--table-zone is for"),
             (["--framework=flask-session", "--table=x"], "--table x needs --store"),
             ([cached, shop], "needs --cache"),
             ([cached, shop, "--cache=hush"], "--cache is redis://HOST"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from twisted.logger import Logger
 
@@ -66,7 +67,7 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> ISessionStor
     """
     @raise SystemExit: There cannot be a store; with one line that says why.
     """
-    table = _table(options)
+    table = _inZone(_table(options), options["table-zone"], framework)
     place, isServer = options["store"], _kind(options) in _SERVERS
     store: SQLStore | CachedStore
     try:
@@ -100,6 +101,22 @@ def _check(place: str, table: Table, isServer: bool) -> None:
         if not isServer:
             raise
         _log.warn("{why}; it will be asked again", why=error)
+
+
+def _inZone(table: Table, name: str | None, framework: Any) -> Table:
+    """
+    @param name: The zone that C{--table-zone} names.
+    """
+    # That of Django, where it says one, goes for its table too.
+    zone = getattr(framework, "timeZone", None)
+    if name is not None:
+        try:
+            zone = ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            zone = None
+        if zone is None:
+            refuse(f"--table-zone is a name such as Europe/Berlin, not {name!r}")
+    return replace(table, deadline=zone) if isinstance(zone, ZoneInfo) else table
 
 
 def _kind(options: Options) -> str:

@@ -49,6 +49,8 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
 class DjangoSessions(Sessions):
     """
     The cookie and the lifetime of Django's sessions.
+
+    @ivar timeZone: What dates mean that have no time zone.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class DjangoSessions(Sessions):
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
         self.rolling = saveEveryRequest
-        self._timeZone = _zone(timeZone)
+        self.timeZone = _zone(timeZone)
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -105,7 +107,7 @@ class DjangoSessions(Sessions):
                 return self._cookieAge
         if isinstance(expiry, datetime):
             if expiry.tzinfo is None:
-                expiry = expiry.replace(tzinfo=self._timeZone)
+                expiry = expiry.replace(tzinfo=self.timeZone)
             # C{timestamp()} fails at both ends of the calendar.
             seconds: float = (expiry - _EPOCH) / timedelta(seconds=1)
             return seconds - now

@@ -78,7 +78,8 @@ class Django(DjangoSessions):
             change nothing extend a session's life too.
 
         @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
-            given to C{set_expiry} mean.
+            given to C{set_expiry} mean.  Deadlines in a table of SQLite mean
+            the same: C{replace(DJANGO, deadline=ZoneInfo(TIME_ZONE))}.
 
         @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
             the names of L{CookieAttributes

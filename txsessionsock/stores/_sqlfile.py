@@ -10,6 +10,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from txsessionsock.interfaces import (
     StoreError,
@@ -77,6 +78,8 @@ class SQLiteDialect(Dialect):
         then = datetime.fromtimestamp(moment, UTC)
         if self.table.deadline is Deadline.LOCAL:
             then = then.astimezone()
+        elif isinstance(self.table.deadline, ZoneInfo):
+            then = then.astimezone(self.table.deadline)
         return then.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def toSeconds(self, value: str) -> float:
@@ -84,8 +87,10 @@ class SQLiteDialect(Dialect):
             then = datetime.fromisoformat(value)
         except (TypeError, ValueError):
             raise StoreError(f"{self.table.expires} is no date and time") from None
-        if then.tzinfo is None and self.table.deadline is not Deadline.LOCAL:
-            then = then.replace(tzinfo=UTC)
+        deadline = self.table.deadline
+        if then.tzinfo is None and deadline is not Deadline.LOCAL:
+            zone = deadline if isinstance(deadline, ZoneInfo) else UTC
+            then = then.replace(tzinfo=zone)
         return then.timestamp()
 
 

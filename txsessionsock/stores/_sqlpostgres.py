@@ -48,7 +48,8 @@ _PREPARE = f"""
 SELECT pid, backend_start,
     set_config('statement_timeout', %(patience)s, false),
     set_config('lock_timeout', %(patience)s, false),
-    set_config('{_WRITER}', %(writer)s, false)
+    set_config('{_WRITER}', %(writer)s, false),
+    set_config('TimeZone', COALESCE(%(zone)s, current_setting('TimeZone')), false)
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
 
@@ -145,11 +146,21 @@ class PostgreSQLDatabase:
     # Each statement by itself.
     commits = False
 
-    def __init__(self, url: str, timeout: float, threads: int, writer: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        threads: int,
+        writer: str,
+        zone: str | None = None,
+    ) -> None:
         """
+        @param zone: What points in time mean that have no time zone; L{None}:
+            what the database says.
+
         @raise ValueError: The URL is none; it is not shown.
         """
-        self.threads, self.writer = threads, writer
+        self.threads, self.writer, self._zone = threads, writer, zone
         try:
             settings = conninfo_to_dict(url)
         except psycopg.Error:
@@ -188,7 +199,11 @@ class PostgreSQLDatabase:
         """
         Prepare a new connection.
         """
-        values = {"patience": str(self._patience), "writer": self.writer}
+        values = {
+            "patience": str(self._patience),
+            "writer": self.writer,
+            "zone": self._zone,
+        }
         try:
             pid, since, *_ = connection.execute(_PREPARE, values).fetchall()[0]
         except BaseException:

@@ -12,6 +12,7 @@ from functools import partial
 from time import time
 from typing import Any, TypeVar
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -89,7 +90,7 @@ class SQLStore:
         @raise ValueError: The URL is none.
         """
         clock, writer = clockOf(reactor), uuid4().hex
-        self._database = _databaseAt(url, timeout, connections, writer)
+        self._database = _databaseAt(url, table, timeout, connections, writer)
         self._pool = Pool(self._database, clock, timeout)
         self._sessions = Sessions(self._database.dialect(table), clock.seconds)
 
@@ -191,7 +192,7 @@ def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
 
     @raise ValueError: The URL is none.
     """
-    database = _databaseAt(url, timeout, 1, "")
+    database = _databaseAt(url, table, timeout, 1, "")
     connection: Any = None
 
     def execute(statement: str, **values: object) -> list[Any]:
@@ -209,7 +210,9 @@ def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
             connection.close()
 
 
-def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Database:
+def _databaseAt(
+    url: str, table: Table, timeout: float, connections: int, writer: str
+) -> Database:
     kind, _, where = url.partition(":")
     if kind == "sqlite":
         return SQLiteDatabase(where, timeout)
@@ -220,4 +223,5 @@ def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Data
     except ImportError as error:
         problem = "PostgreSQL needs psycopg 3: pip install txsessionsock[postgresql]"
         raise ImportError(problem) from error
-    return PostgreSQLDatabase(url, timeout, connections, writer)
+    zone = table.deadline.key if isinstance(table.deadline, ZoneInfo) else None
+    return PostgreSQLDatabase(url, timeout, connections, writer, zone)
