@@ -209,6 +209,14 @@ class DjangoDatabase(_SignedSessions):
         """
         return self._prefix + key
 
+    def signedAt(self, raw: bytes) -> int:
+        """
+        When a session was written, in seconds since the epoch.
+
+        @raise UndecodableSession: It was not, with our secret.
+        """
+        return self._opened(raw)[1]
+
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
         how = Encoding("JSON", _json.PYTHON.find, sign)

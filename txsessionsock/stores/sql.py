@@ -181,10 +181,12 @@ class WatchableSQLStore(SQLStore):
         return stored
 
 
-def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
+def checkTable(url: str, table: Table, timeout: float = 2.0) -> list[Stored]:
     """
     See whether a table is there, and wait for the answer: before there is a
     reactor that could.
+
+    @return: Some of the sessions there.
 
     @raise StoreError: It is not, or it is another one.
 
@@ -202,7 +204,9 @@ def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
     try:
         connection = namedModule(database.module).connect(**database.settings)
         database.opened(connection)
-        Sessions(database.dialect(table), time).load(execute, "")
+        sessions = Sessions(database.dialect(table), time)
+        sessions.load(execute, "")
+        return sessions.last(execute)
     except Exception as error:
         raise database.failure(error, connection, writes=False) from None
     finally:
