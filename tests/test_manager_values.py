@@ -26,9 +26,11 @@ from txsessionsock.interfaces import (
     UnencodableSession,
 )
 from txsessionsock.manager import SessionManager
+from txsessionsock.session import Session
 from txsessionsock.stores.memory import MemoryStore
 
 from .managing import SID, ManagerCase, Recorder
+from .wires import SocketCase
 
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -272,6 +274,23 @@ class RefusedTests(ManagerCase):
         self.successResultOf(self.session.save())
         self.assertEqual(self.stored(), {"n": 1})
 
+    def test_theirs(self) -> None:
+        """
+        What the application has stored is not what the store refuses.
+        """
+
+        def isLong(store: object, raw: bytes) -> bool:
+            return len(raw) > 200
+
+        with patch.object(JSONBStore, "isRefused", isLong):
+            self.put(n=0, theirs="a\0b")
+            self.successResultOf(self.session.reload())
+            self.session["long"] = "x" * 300
+            self.assertEqual(self.refused(self.session.save()).keys, ("long",))
+            self.session["n"] = 1
+            self.successResultOf(self.session.save())
+        self.assertEqual(self.stored(), {"n": 1, "theirs": "a\0b"})
+
     def test_new(self) -> None:
         """
         A new session is stored without it.
@@ -294,3 +313,58 @@ class RefusedTests(ManagerCase):
             self.session["n"] = 1
             self.refused(self.session.save())
         self.assertEqual(self.stored(), {"n": 0})
+
+
+class RefusedSocketTests(SocketCase):
+    """
+    The same, with sockets.
+    """
+
+    def newStore(self) -> Any:
+        return JSONBStore(place=self.place)
+
+    def change(self, client: Any, message: Any, session: Session) -> None:
+        """
+        Do what a message says.
+        """
+        for key, value in message.items():
+            session[key] = value
+        client.send(dict(session))
+
+    def check(self, perMessage: bool) -> None:
+        """
+        Check that only the socket whose message brought such a text is closed,
+        and that it is not the store's fault; and that all goes on.
+        """
+        self.put(n=0)
+        self.serve(perMessage=perMessage)
+        self.do["smessage"] = self.change
+        one, other = self.browse(), self.browse()
+        one.send({"text": "a\0b", "m": 1})
+        if perMessage:
+            self.assertClosed(one, 1011, "session failed")
+            self.assertEqual(one.got, [])
+        self.wait(2)
+        self.assertIsNone(other.closed)
+        (failure,) = set(self.events("serror"))
+        self.assertIsInstance(failure, UnencodableSession)
+        self.assertEqual(self.stored(), {"n": 0, "m": 1})
+        third = self.browse()
+        for browser in other, third:
+            browser.send({"n": 5})
+        self.wait(2)
+        for browser in other, third:
+            self.assertEqual(browser.got, [{"n": 5, "m": 1}])
+            self.assertIsNone(browser.closed)
+
+    def test_perMessage(self) -> None:
+        """
+        With answers that wait until all is stored.
+        """
+        self.check(perMessage=True)
+
+    def test_perConnection(self) -> None:
+        """
+        With changes that are stored later.
+        """
+        self.check(perMessage=False)
