@@ -528,6 +528,13 @@ class DjangoSignedCookiesTests(
         | JUNK.map(lambda value: {"_session_expiry": value})
     ).map(lambda value: encoded(packed(asJSON(value)), COOKIE_SALT))
 
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = signed({"a": [float("nan"), float("inf")]}, SECRET, COOKIE_SALT, NOW)
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
+
     def made(self, config: dict[str, Any]) -> IFramework:
         return DjangoSignedCookies(
             config["secrets"],

@@ -147,6 +147,15 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         raw = flaskCookie(flaskPayload(text)).encode("ascii")
         return self.framework.loads(raw, SIGNED).data
 
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        text = b'{"a":{" t":[NaN,Infinity]},"b":-Infinity}'
+        raw = flaskCookie(flaskPayload(text)).encode()
+        data = self.framework.loads(raw, NOW).data
+        self.assertEqual(repr(data), "{'a': (nan, inf), 'b': -inf}")
+
     def test_tags(self) -> None:
         """
         Flask's tags are the values they stand for, at any depth.
@@ -248,6 +257,13 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         with patch.dict(sys.modules, {"itsdangerous": None}):
             error = self.assertRaises(ImportError, Starlette, SECRET)
         self.assertIn('pip install "txsessionsock[starlette]"', str(error))
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = starletteCookie(b'{"a":[NaN,Infinity]}').encode()
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
 
     def test_ageless(self) -> None:
         """

@@ -218,6 +218,21 @@ class ValueTests(PostgreSQLCase):
         self.execute("ALTER TABLE session ALTER more DROP DEFAULT")
         self.outage(store.create("other", b"{}", 60.0), StoreError)
 
+    def test_encoding(self) -> None:
+        """
+        What the database has no characters for is refused.
+        """
+        name = f"{self.database}_latin"
+        create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING"
+        self.server.execute(f"{create} 'LATIN1' LOCALE 'C'", database="postgres")
+        self.database = name
+        self.execute(SCHEMAS[self.table])
+        store = self.open()
+        self.assertTrue(self.reactor.wait(store.create("k", '"é"'.encode(), 60.0)))
+        answer = store.replace("k", '"é"'.encode(), '"€"'.encode(), KEEP)
+        self.outage(answer, StoreRefusal)
+        self.assertEqual(self.rows(), ['"é"'])
+
     def test_session(self) -> None:
         """
         A session that is given such a text goes on without it.
