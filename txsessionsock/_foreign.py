@@ -33,6 +33,7 @@ come near the recursion limit.
 """
 
 _MOST_BITS: Final = 14_000  # Python does not print longer numbers.
+_TEXTS: Final = frozenset({str})
 _PLAIN: Final = "plain values"
 _INSTEAD: Final = {
     **dict.fromkeys(("set", "frozenset"), "a list"),
@@ -179,7 +180,9 @@ class Notation:
         return self._find(value, self._plain[isThorough], DEPTH)
 
     def _find(self, value: Any, plain: frozenset[type], depth: int) -> Foreign | None:
-        kind = type(value) if self._isExact else self._baseOf(type(value))
+        kind = type(value)
+        if kind not in self._known and not self._isExact:
+            kind = self._baseOf(kind)
         if kind in plain:
             return None
         if kind is not dict and kind is not list and kind is not tuple:
@@ -189,11 +192,12 @@ class Notation:
             return check(value)
         if not depth:
             raise RecursionError
-        if kind is dict:
-            for key in value:
-                found = self._findInKey(key, plain, depth - 1)
-                if found is not None:
-                    return found
+        found = self._findInKeys(value, plain, depth) if kind is dict else None
+        # Much faster than a look at each.
+        if found or plain.issuperset(
+            map(type, value.values() if kind is dict else value)
+        ):
+            return found
         for place, item in value.items() if kind is dict else enumerate(value):
             if type(item) not in plain:
                 found = self._find(item, plain, depth - 1)
@@ -201,10 +205,23 @@ class Notation:
                     return found.within(place)
         return None
 
+    def _findInKeys(
+        self, value: dict[Any, Any], plain: frozenset[type], depth: int
+    ) -> Foreign | None:
+        if str in plain and _TEXTS.issuperset(map(type, value)):
+            return None
+        for key in value:
+            found = self._findInKey(key, plain, depth - 1)
+            if found is not None:
+                return found
+        return None
+
     def _findInKey(
         self, key: Any, plain: frozenset[type], depth: int
     ) -> Foreign | None:
-        kind = type(key) if self._isExact else self._baseOf(type(key))
+        kind = type(key)
+        if kind not in self._known and not self._isExact:
+            kind = self._baseOf(kind)
         if kind not in self._keys:
             if self._isOpen:
                 return None
