@@ -140,7 +140,7 @@ class Notation:
         plain: Iterable[type] = (),
         keys: Iterable[type] = (str,),
         isExact: bool = True,
-        isOpen: bool = False,
+        other: Check = ofType,
     ) -> None:
         """
         @param checks: Those beside L{None}, booleans, dictionaries, lists and
@@ -153,13 +153,14 @@ class Notation:
 
         @param isExact: Whether values of subclasses cannot be written.
 
-        @param isOpen: Whether values of all other types can.
+        @param other: What to look at in values of other types; unless given,
+            they cannot be written, nor be keys.
         """
         always = {NoneType, bool}
         self._checks = checks
         self._keys = frozenset(keys)
         self._isExact = isExact
-        self._isOpen = isOpen
+        self._other = other
         # By whether it is to be looked at what the encoder notices, too.
         noticed = always.union(plain)
         self._plain = frozenset(noticed), frozenset(noticed.difference(checks))
@@ -186,10 +187,7 @@ class Notation:
         if kind in plain:
             return None
         if kind is not dict and kind is not list and kind is not tuple:
-            check = self._checks.get(kind)
-            if check is None:
-                return None if self._isOpen else ofType(value)
-            return check(value)
+            return self._checks.get(kind, self._other)(value)
         if not depth:
             raise RecursionError
         found = self._findInKeys(value, plain, depth) if kind is dict else None
@@ -223,7 +221,7 @@ class Notation:
         if kind not in self._known and not self._isExact:
             kind = self._baseOf(kind)
         if kind not in self._keys:
-            if self._isOpen:
+            if self._other is not ofType:
                 return None
             isOne = self._keys == {str}
             instead = "keys that are str" if isOne else "keys of plain values"
@@ -240,7 +238,7 @@ class Notation:
         return next((base for base in kind.__mro__ if base in self._known), kind)
 
 
-CHARACTERS: Final = Notation({str: isCharacters}, isOpen=True)
+CHARACTERS: Final = Notation({str: isCharacters}, other=lambda value: None)
 """
 Whatever has no text in it that many databases refuse.
 """

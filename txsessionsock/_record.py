@@ -162,8 +162,9 @@ class Record:
         """
         changed, uncopied = self.copy.collect()
         if uncopied:
-            names = ", ".join(map(repr, uncopied))
-            self.problem = UnencodableSession(f"cannot store {names}", tuple(uncopied))
+            places = "; ".join(f.told("session", "store") for f in uncopied.values())
+            problem = f"cannot be stored: {places}"
+            self.problem = UnencodableSession(problem, tuple(uncopied))
         return changed
 
     # What is stored.

@@ -173,7 +173,9 @@ class UndecodableSession(SessionError):
 
 class UnencodableSession(SessionError):
     """
-    Something was put into a session that its framework cannot store.
+    Something was put into a session that its framework, or its store, cannot
+    store.  The message says where in the session it is, of which type, and what
+    can be stored instead; it never shows the value.
 
     @ivar keys: Under which keys; they have their stored values again.
     """
