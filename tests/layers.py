@@ -21,6 +21,7 @@ LAYERS: dict[str, int] = {
     "interfaces": 0,
     "_branches": 1,
     "_changes": 1,
+    "_foreign": 1,
     "_json": 1,
     "_merge": 1,
     "_origins": 1,

@@ -58,7 +58,7 @@ class AiohttpTests(StoringContract, RecordedCase):
         b'{"created":1795370044,"session":"s3cret"}',
         b'{"created":1795370044,"session":{"s3cret":' + DEEP,
         b'{"created":1795370044,"session":{"a":' + NESTED + b"}}",
-        b'{"created":1795370044,"session":{"s3cret":NaN}}',
+        b'{"created":1795370044,"session":{"s3cret":nan}}',
         b'{"created":1795370044,"session":{"s3cret":' + DIGITS + b"}}",
     )
     junk = (
@@ -147,7 +147,11 @@ class AiohttpTests(StoringContract, RecordedCase):
             UnencodableSession, self.framework.dumps, document, NOW
         )
         self.assertEqual(error.keys, ("a", "c"))
-        self.assertEqual(str(error), "cannot be stored as JSON: 'a': set; 'c': bytes")
+        self.assertEqual(
+            str(error),
+            "cannot be stored as JSON: session['a']: set (store a list);"
+            " session['c']: bytes (store a str, such as its hex())",
+        )
 
     def test_tooDeep(self) -> None:
         """

@@ -98,7 +98,7 @@ NOT_SESSIONS = (
     *map(
         packed,
         (
-            *(b'{"s3cret"', b'["s3cret"]', b"null", b'{"s3cret":NaN}'),
+            *(b'{"s3cret"', b'["s3cret"]', b"null", b'{"s3cret":nan}'),
             *(b'{"a":' + NESTED + b"}", b'{"s3cret":' + DIGITS + b"}"),
         ),
     ),
@@ -140,7 +140,7 @@ class DjangoTests(OfDjango, StoringContract, RecordedCase):
         b"s3cret",
         b"5",
         b'["s3cret"]',
-        b'{"s3cret":NaN}',
+        b'{"s3cret":nan}',
         b'{"s3cret":' + DIGITS + b"}",
         b'{"a":' + DEEP,
         b'{"a":' + NESTED + b"}",
@@ -222,9 +222,8 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
         b"",
         b'{"s3cret": 1}',
         pickle.dumps(["s3cret"]),
-        pickle.dumps({1: "s3cret"}),
         pickle.dumps({"a": print}),
-        pickle.dumps({"a": float("nan")}),
+        pickle.dumps({"a": {bytearray: "s3cret"}}),
         pickle.dumps({"a": 10**5000}),
         pickle.dumps({"a": ["s3cret"] * 10**5}),
     )
@@ -272,7 +271,6 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
             (b'{"s3cret": 1}', "no pickle; say pickled=False"),
             (b"\x80\x04s3cret", "not read: no pickle"),
             (pickle.dumps(["s3cret"]), "no dictionary"),
-            (pickle.dumps({1: "s3cret"}), "key that is no text"),
             (pickle.dumps({"a": print}), "plain values"),
             (pickle.dumps({"a": [WEEKS] * 10**5}), "too much"),
         ]:
@@ -282,13 +280,13 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
         """
         What cannot be stored is refused by its keys, all of them.
         """
-        bad: dict[Any, Any] = {"a": date(2000, 1, 1), "s": print, 5: 1}
+        bad: dict[Any, Any] = {"a": date(2000, 1, 1), "s": print, print: 1, 5: 1}
         bad |= {"n": 10**5000, "l": [], "b": bytearray(b"s3cret")}
         bad["l"].append(bad["l"])
         error = self.assertRaises(
             UnencodableSession, self.framework.dumps, Document(bad, {}), NOW
         )
-        self.assertEqual(error.keys, ("s", 5, "n", "l", "b"))
+        self.assertEqual(error.keys, ("s", print, "n", "l", "b"))
         large = {"a": "s3cret" * 100_000, "b": "s3cret" * 100_000}
         error = self.assertRaises(
             UnencodableSession, self.framework.dumps, Document(large, {}), NOW
@@ -498,7 +496,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         error = self.assertRaises(
             UnencodableSession,
             self.framework.dumps,
-            Document({"a": 1, "b": {1}, "c": float("nan")}, {}),
+            Document({"a": 1, "b": {1}, "c": [b""], "d": float("nan")}, {}),
             NOW,
         )
         self.assertEqual(error.keys, ("b", "c"))
@@ -548,6 +546,13 @@ class DjangoSignedCookiesTests(
         | JUNK.map(lambda value: {"a": value})
         | JUNK.map(lambda value: {"_session_expiry": value})
     ).map(lambda value: encoded(packed(asJSON(value)), COOKIE_SALT))
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = signed({"a": [float("nan"), float("inf")]}, SECRET, COOKIE_SALT, NOW)
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return DjangoSignedCookies(

@@ -444,9 +444,15 @@ class EncodingTests(RecordedCase):
             ({None: "s3cret"}, "NoneType as a key"),
             (Document({"s3cret": 1}, {}), "Document"),
         ]:
-            for nested in value, [1, value], {"x": [(value,)]}:
+            for nested, place in (
+                *((value, ""), ([1, value], "[1]")),
+                ({"x": [(value,)]}, "['x'][0][0]"),
+            ):
                 message, keys = self.refused({"fine": 1, "bad": nested})
-                self.assertEqual(message, f"cannot be stored as JSON: 'bad': {kind}")
+                said = f"cannot be stored as JSON: session['bad']{place}: {kind} (store"
+                self.assertIn(said, message)
+                self.assertNotIn("s3cret", message)
+                self.assertNotIn("1999", message)
                 self.assertEqual(keys, ("bad",))
 
     def test_severalKeys(self) -> None:
@@ -455,7 +461,7 @@ class EncodingTests(RecordedCase):
         """
         message, keys = self.refused({"a": {1}, "b": [], "c": b"", "cookie": {}, 5: 1})
         self.assertEqual(keys, ("a", "c", "cookie", 5))
-        for word in "'a': set", "'c': bytes", "'cookie': the name", "int as a key":
+        for word in "['a']: set", "['c']: bytes", "['cookie']: the name", "int as a k":
             self.assertIn(word, message)
 
     def test_attributes(self) -> None:

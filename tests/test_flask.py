@@ -134,12 +134,8 @@ class MsgpackTests(OfFlaskSession, RecordedCase):
         b"[]",
         b"null",
         msgspec.msgpack.encode(["s3cret"]),
-        msgspec.msgpack.encode({1: "s3cret"}),
-        packed({1.5: "s3cret"}),
-        packed({b"s3cret": 1}),
-        packed({True: "s3cret"}),
         packed(msgspec.msgpack.Ext(5, b"s3cret")),
-        b"\x81\xa1a\x81\x91\x01\x01",  # A list as a key.
+        b"\x81\xa1a\x81\x81\x01\x01\x01",  # A dictionary as a key.
         b"\x81\xa1a\xa2\xc3\x28",  # No UTF-8.
         b"\x81\xa1a\xc7\x0c\xff" + b"\xff" * 12,  # No time.
         b"\x81\xa1a",
@@ -215,8 +211,6 @@ class PickledTests(OfFlaskSession, RecordedCase):
         pickle.dumps({"a": Evil()}),
         pickle.dumps({"a": msgspec.json.decode}),
         pickle.dumps(["s3cret"]),
-        pickle.dumps({1: "s3cret"}),
-        pickle.dumps({"s3cret": float("nan")}),
         pickle.dumps({"a": 10**5000}),
         pickle.dumps({"a": ["s3cret"] * 10**5}),
         pickle.dumps({"a": 1}, 0),
@@ -384,27 +378,33 @@ class FlaskSessionTests(RecordedCase):
             (naive, "datetime without a time zone"),
             (naive.date(), "date"),
             (timedelta(5), "timedelta"),
-            ({None: "s3cret"}, "NoneType as a key"),
-            ({1.5: "s3cret"}, "float as a key"),
+            ({naive: "s3cret"}, "datetime without a time zone as a key"),
+            ({(1, naive.date()): "s3cret"}, "date as a key"),
             (loop, "nested too deeply, or contains itself"),
-            (2**64, "not representable as msgpack"),
-            (-(2**63) - 1, "not representable as msgpack"),
-            ("s3cret \ud800", "not representable as msgpack"),
-            ({2**64: 1}, "not representable as msgpack"),
-            (datetime.max.replace(tzinfo=timezone(-timedelta(hours=9))), "not repres"),
+            (2**64, "int of more than 64 bits"),
+            (-(2**63) - 1, "int of more than 64 bits"),
+            ("s3cret \ud800", "str with half a surrogate pair"),
+            ({"s3cret \ud800": 1}, "str with half a surrogate pair as a key"),
+            ({2**64: 1}, "int of more than 64 bits as a key"),
+            (datetime.max.replace(tzinfo=timezone(-timedelta(hours=9))), "datetime be"),
         ]:
-            for nested in value, [1, value], {"x": [(value,)]}:
+            for nested, place in (
+                *((value, ""), ([1, value], "[1]")),
+                *(({"x": [(value,)]}, "['x'][0][0]"), ({(5,): value}, "[(5,)]")),
+            ):
                 message = self.refused(self.framework, {"fine": b"x", "bad": nested})
-                self.assertIn(f"cannot be stored as msgpack: 'bad': {words}", message)
+                at = "" if value is loop else place
+                said = f"cannot be stored as msgpack: session['bad']{at}: {words}"
+                self.assertIn(said, message)
         for value, words in [
             (b"s3cret", "bytes"),
             (naive, "datetime"),
             ({5: 1}, "int as a key"),
             (float("nan"), "float that is not finite"),
-            ("s3cret \ud800", "not representable as JSON"),
+            ("s3cret \ud800", "str with half a surrogate pair"),
         ]:
             message = self.refused(self.asJSON, {"fine": 1, "bad": value})
-            self.assertIn(f"cannot be stored as JSON: 'bad': {words}", message)
+            self.assertIn(f"stored as JSON: session['bad']: {words}", message)
 
     def test_missing(self) -> None:
         """

@@ -26,7 +26,7 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats()
     | st.text()
     | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 )
@@ -50,8 +50,10 @@ NOT_VALUES = (
     b"i: 1;",
     b"i:1_0;",
     b"b:2;",
-    b"d:INF;",
+    b"d:inf;",
     b"d:nan;",
+    b"d:+INF;",
+    b"d:-NAN;",
     b"d:0x1;",
     b's:2:"abc";',
     b's:-1:"abc";',
@@ -258,7 +260,6 @@ class PHPTests(RecordedCase):
         bad: dict[Any, Any] = {
             "fine": 1,
             "set": {"s3cret"},
-            "inf": float("inf"),
             "big": [2**63],
             "half": "\ud800",
             "made": "\udcc3\udca9",
@@ -314,7 +315,6 @@ class PHPTests(RecordedCase):
             b's:99999999999999999999:"s3cret";',
             b"i:" + b"9" * 5000 + b";",
             b"i:9999999999999999999;",
-            b"d:1e999;",
         ]:
             self.assertUndecodable(self.framework, b"a|" + value)
             self.assertUndecodable(self.serialize, b'a:1:{s:1:"a";' + value + b"}")

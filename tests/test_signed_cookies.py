@@ -86,7 +86,7 @@ FLASK_PAYLOADS = (
             b'{"a":{" di":5}}',
             b'{"a":{" di":{"x":1,"y":2}}}',
             b'{"a":{" di":{}}}',
-            b'{"s3cret":NaN}',
+            b'{"s3cret":nan}',
             b'{"s3cret":' + DIGITS + b"}",
             b'{"a":' + DEEP,
             b'{"a":' + NESTED + b"}",
@@ -146,6 +146,15 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         """
         raw = flaskCookie(flaskPayload(text)).encode("ascii")
         return self.framework.loads(raw, SIGNED).data
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        text = b'{"a":{" t":[NaN,Infinity]},"b":-Infinity}'
+        raw = flaskCookie(flaskPayload(text)).encode()
+        data = self.framework.loads(raw, NOW).data
+        self.assertEqual(repr(data), "{'a': (nan, inf), 'b': -inf}")
 
     def test_tags(self) -> None:
         """
@@ -223,7 +232,7 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         *(
             starletteCookie(text).encode("ascii")
             for text in (
-                *(b"", b"s3cret", b"[]", b"null", b'{"s3cret":NaN}'),
+                *(b"", b"s3cret", b"[]", b"null", b'{"s3cret":nan}'),
                 *(b'{"s3cret":"\xff"}', b'{"s3cret":' + DIGITS + b"}"),
                 *(b'{"a":' + DEEP, b'{"a":' + NESTED + b"}"),
             )
@@ -266,6 +275,13 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         with patch.dict(sys.modules, {"itsdangerous": None}):
             error = self.assertRaises(ImportError, Starlette, SECRET)
         self.assertIn('pip install "txsessionsock[starlette]"', str(error))
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = starletteCookie(b'{"a":[NaN,Infinity]}').encode()
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
 
     def test_ageless(self) -> None:
         """

@@ -22,6 +22,7 @@ from txsessionsock.interfaces import (
     Stored,
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
     UndecodableSession,
@@ -350,7 +351,7 @@ class FileTests(_Fixture):
         bad = store.create("secret\ud800", b"", FOREVER)
         also = store.create("also", b"", FOREVER)
         event.set()
-        text = self.outage(bad, StoreError)
+        text = self.outage(bad, StoreRefusal)
         self.assertNotIn("secret", text)
         self.assertEqual(
             (self.reactor.wait(good), self.reactor.wait(also)), (True, True)

@@ -166,7 +166,9 @@ def _copy(live: Live, other: Live) -> None:
     data = detached(live.record.copy.stored)
     for key in [key for key in other.session if key not in data]:
         del other.session[key]
-    other.session.update(data)
+    for key, value in data.items():
+        # Of whatever type the key is.
+        other.record.copy.assign(key, value)
     other.record.adopt(live.record)
     other.record.isWanted = not live.isNew
 

@@ -45,6 +45,7 @@ __all__ = [
     "SessionReplaced",
     "StoreError",
     "StoreFailure",
+    "StoreRefusal",
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
@@ -172,7 +173,9 @@ class UndecodableSession(SessionError):
 
 class UnencodableSession(SessionError):
     """
-    Something was put into a session that its framework cannot store.
+    Something was put into a session that its framework, or its store, cannot
+    store.  The message says where in the session it is, of which type, and what
+    can be stored instead; it never shows the value.
 
     @ivar keys: Under which keys; they have their stored values again.
     """
@@ -236,6 +239,14 @@ class StoreError(StoreFailure):
     """
 
 
+class StoreRefusal(StoreError):
+    """
+    The store takes no such value, whoever gives it, and stored nothing: in
+    PostgreSQL's C{jsonb}, text with U+0000.  Who changed a session so is told
+    L{UnencodableSession}.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
@@ -273,7 +284,8 @@ class ISessionStore(Interface):
     Every method returns a L{Deferred} that, beside what its docstring says,
     may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}, and
     with L{UndecodableSession} if what is stored is nothing that a session can
-    be read from, such as a value of another type under its key.  What
+    be read from, such as a value of another type under its key; C{create} and
+    C{replace} also with L{StoreRefusal}.  What
     failed with L{StoreTimeout} is done, if at all, before anything is answered
     that was asked later: else nobody could find out.  A store keeps no copies
     of its own.

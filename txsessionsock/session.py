@@ -225,7 +225,7 @@ class Session(MutableMapping[str, Any]):
         return self._copy.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        _refuseNonString(key)
+        self._checkKey(key)
         self._copy.assign(key, value)
         if not self.keeper.isHandling:
             self.keeper.changing()
@@ -243,6 +243,11 @@ class Session(MutableMapping[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._copy.data
+
+    def _checkKey(self, key: object) -> None:
+        # An application that pickles may have others in its sessions.
+        if not isinstance(key, str) and key not in self._copy.data:
+            raise TypeError(f"a session's keys are str, not {type(key).__name__}")
 
     def items(self) -> ItemsView[str, Any]:
         return _Items(self)
@@ -282,7 +287,7 @@ class Session(MutableMapping[str, Any]):
 
         @raise IncrementError: The key holds no number.
         """
-        _refuseNonString(key)
+        self._checkKey(key)
         value = self._copy.increment(key, by)
         if not self.keeper.isHandling:
             self.keeper.changing()
@@ -391,8 +396,3 @@ class _Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(super().__iter__()))
-
-
-def _refuseNonString(key: object) -> None:
-    if not isinstance(key, str):
-        raise TypeError(f"a session's keys are str, not {type(key).__name__}")

@@ -119,6 +119,8 @@ def _parts(
     elif isTable(options):
         store = tableStoreAt(options, framework, reactor)
     else:
+        if options["table-zone"] is not None:
+            refuse("--table-zone is for sessions in the table of a web application")
         store = storeAt(options["store"], reactor, elsewhere(options))
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])

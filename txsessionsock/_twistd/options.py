@@ -105,6 +105,14 @@ class Options(BaseOptions):
             " the usual name; with flask-session and sqlite:, that there is one.",
         ],
         [
+            "table-zone",
+            None,
+            None,
+            "The time zone of deadlines in that table, where its column has none,"
+            " such as Europe/Berlin. Without it, what the application is known to"
+            " write; for Django, the framework's option timeZone.",
+        ],
+        [
             "cache",
             None,
             None,

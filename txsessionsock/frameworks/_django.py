@@ -46,6 +46,8 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
 class DjangoSessions(Sessions):
     """
     The cookie and the lifetime of Django's sessions.
+
+    @ivar timeZone: What dates mean that have no time zone.
     """
 
     shortestID = 8  # As SessionBase of Django 5.2 has it.
@@ -65,7 +67,7 @@ class DjangoSessions(Sessions):
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
         self.rolling = saveEveryRequest
-        self._timeZone = _zone(timeZone)
+        self.timeZone = _zone(timeZone)
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         expiry = document.data.get(_EXPIRY)
@@ -94,7 +96,7 @@ class DjangoSessions(Sessions):
                 return self._cookieAge
         if isinstance(expiry, datetime):
             if expiry.tzinfo is None:
-                expiry = expiry.replace(tzinfo=self._timeZone)
+                expiry = expiry.replace(tzinfo=self.timeZone)
             # C{timestamp()} fails at both ends of the calendar.
             seconds: float = (expiry - _EPOCH) / timedelta(seconds=1)
             return seconds - now

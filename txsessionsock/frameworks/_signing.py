@@ -39,7 +39,7 @@ def asciiJSON(value: object) -> bytes:
     @raise ValueError: It cannot be encoded.  (Others that the encoder raises
         are L{TypeError} and L{RecursionError}.)
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def signed(value: object, secret: bytes, salt: str, now: float) -> bytes:

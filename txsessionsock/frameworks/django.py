@@ -32,7 +32,7 @@ from ._signing import BadSignature, asciiJSON, signed, unsigned
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 
 
-_JSON = Encoding("JSON", _json.foreign, asciiJSON)
+_JSON = Encoding("JSON", _json.PYTHON.find, asciiJSON)
 
 
 @implementer(IFramework)
@@ -78,7 +78,8 @@ class Django(DjangoSessions):
             change nothing extend a session's life too.
 
         @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
-            given to C{set_expiry} mean.
+            given to C{set_expiry} mean.  Deadlines in a table of SQLite mean
+            the same: C{replace(DJANGO, deadline=ZoneInfo(TIME_ZONE))}.
 
         @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
             the names of L{CookieAttributes
@@ -208,9 +209,17 @@ class DjangoDatabase(_SignedSessions):
         """
         return self._prefix + key
 
+    def signedAt(self, raw: bytes) -> int:
+        """
+        When a session was written, in seconds since the epoch.
+
+        @raise UndecodableSession: It was not, with our secret.
+        """
+        return self._opened(raw)[1]
+
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
-        how = Encoding("JSON", _json.foreign, sign)
+        how = Encoding("JSON", _json.PYTHON.find, sign)
         return encode(how, document.data)
 
 

@@ -29,7 +29,8 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._encodings import JSON, decodeJSON, encode
+from .._json import STRICT
+from ._encodings import STRICT_JSON, decodeJSON, encode
 from ._same import sameInJavaScript
 from ._sessions import (
     CookieOptions,
@@ -196,7 +197,7 @@ class Express(Prefixed):
         return Document({}, _touched(envelope, now))
 
     def loads(self, raw: bytes, now: float) -> Document:
-        data = decodeJSON(raw)
+        data = decodeJSON(raw, STRICT)
         envelope = data.pop(_ENVELOPE, None)
         # Express itself answers such a session with an error.
         if not isinstance(envelope, dict):
@@ -207,7 +208,9 @@ class Express(Prefixed):
 
     def dumps(self, document: Document, now: float) -> bytes:
         envelope = {_ENVELOPE: _touched(document.envelope, now)}
-        return encode(JSON, document.data, _RESERVED, lambda data: envelope | data)
+        return encode(
+            STRICT_JSON, document.data, _RESERVED, lambda data: envelope | data
+        )
 
     def lifetime(self, document: Document, now: float) -> TTL:
         if self._disableTTL:

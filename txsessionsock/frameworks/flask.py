@@ -31,6 +31,7 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
+from .._foreign import Foreign, Notation, isText
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON, sameInMsgpack
 from ._sessions import (
@@ -50,8 +51,6 @@ __all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]
 _A_MONTH = 31 * 86400
 _PERMANENT = "_permanent"
 _MAX_JSON = 2**20
-_DEPTH = 100
-_SCALARS = frozenset({bool, bytes, float, int, str, NoneType})
 
 whoIsLoggedIn = loggedInBy("_user_id", "user_id", "user", "username")
 """
@@ -66,8 +65,9 @@ class FlaskSession(Prefixed):
     Sessions that are shared with a Flask application that has C{Flask-Session}
     0.7 or later with Redis, or an older one that pickles.
 
-    Beside what JSON has, C{msgpack} knows L{bytes} and points in time:
-    L{datetime}s with a time zone, which come back in UTC.
+    Beside what JSON has, C{msgpack} knows L{bytes}, NaN and the infinities,
+    points in time (L{datetime}s with a time zone, which come back in UTC), and
+    keys that are any of these, L{None} or tuples of them.
     """
 
     firstCookieWins = True
@@ -184,8 +184,8 @@ class FlaskSession(Prefixed):
         # Out here, what quotes the bytes is not this one's context.
         if problem is not None:
             raise UndecodableSession(f"the stored session is {problem}")
-        if type(data) is not dict or not all(type(key) is str for key in data):
-            raise UndecodableSession("the stored session is no dictionary of names")
+        if type(data) is not dict:
+            raise UndecodableSession("the stored session is no dictionary")
         return Document(data, {})
 
     def _decoded(self, raw: bytes) -> tuple[Any, str | None]:
@@ -197,8 +197,8 @@ class FlaskSession(Prefixed):
                 value = decode(raw)
             except (msgspec.MsgspecError, OverflowError, ValueError):
                 continue
-            found = self._encoding.foreign(value)
-            return value, None if found is None else f"with a {found} in it"
+            found = self._encoding.find(value)
+            return value, None if found is None else f"with a {found.what} in it"
         if raw[:1] in _PICKLES and raw[-1:] == b".":
             return None, (
                 "a pickle, as Flask-Session wrote them before 0.7: say pickled=True"
@@ -221,41 +221,37 @@ class FlaskSession(Prefixed):
         return data.keys() <= {_PERMANENT}
 
 
-def _foreign(value: Any, depth: int = _DEPTH) -> str | None:
-    """
-    Find something that would not be the same after a way through msgpack.
-
-    @return: What it is, in words; L{None} if there is no such thing.
-
-    @raise RecursionError: It is nested too deeply, or contains itself.
-    """
-    kind = type(value)
-    if kind in _SCALARS:
+def _isWide(value: int) -> Foreign | None:
+    if -(2**63) <= value < 2**64:
         return None
-    if kind is datetime:
-        return None if value.tzinfo is not None else "datetime without a time zone"
-    if kind is dict:
-        for key in value:
-            if type(key) is not str and type(key) is not int:
-                return f"{type(key).__qualname__} as a key"
-        value = value.values()
-    elif kind is not list and kind is not tuple:
-        return kind.__qualname__
-    if not depth:
-        raise RecursionError
-    for item in value:
-        if type(item) not in _SCALARS:
-            found = _foreign(item, depth - 1)
-            if found is not None:
-                return found
+    return Foreign("int of more than 64 bits", "a float or its str()")
+
+
+def _isInUTC(value: datetime) -> Foreign | None:
+    if value.tzinfo is None:
+        return Foreign("datetime without a time zone", "one with, or its isoformat()")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return Foreign("datetime before year 1 or after 9999 in UTC", "another")
     return None
 
+
+_MSGPACK = Notation(
+    {str: isText, int: _isWide, datetime: _isInUTC},
+    plain={bytes, float, int, str},
+    keys={bool, bytes, datetime, float, int, str, tuple, NoneType},
+)
+_MSGSPEC_JSON = Notation(
+    {str: isText, **_json.CHECKS},
+    plain={int, str},
+)
 
 # Flask-Session reads its sessions by msgspec alone, without our way out for
 # what that refuses.
 _ENCODINGS = {
-    "msgpack": Encoding("msgpack", _foreign, msgspec.msgpack.Encoder().encode),
-    "json": Encoding("JSON", _json.foreign, msgspec.json.Encoder().encode),
+    "msgpack": Encoding("msgpack", _MSGPACK.find, msgspec.msgpack.Encoder().encode),
+    "json": Encoding("JSON", _MSGSPEC_JSON.find, msgspec.json.Encoder().encode),
 }
 _SAME = {"msgpack": sameInMsgpack, "json": sameInJSON}
 _DECODERS: dict[str, Callable[[bytes], Any]] = {

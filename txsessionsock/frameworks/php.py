@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from decimal import Decimal
+from math import isfinite
 from secrets import token_hex
 from typing import Any, Literal
 from urllib.parse import quote, unquote
@@ -24,7 +25,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .. import _json
+from .._foreign import Foreign, Notation
 from ._encodings import Encoding, encode
 from ._same import sameInPHP
 from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
@@ -115,7 +116,7 @@ class PHP(Prefixed):
         self._isSplit = handler == "php"
         self._maxLifetime = maxLifetime
         self._maxAge = maxAge
-        self._encoding = Encoding("PHP values", self._foreign, self._encoded)
+        self._encoding = Encoding("PHP values", self._find, self._encoded)
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
@@ -149,7 +150,8 @@ class PHP(Prefixed):
         problem: str | None
         try:
             data = self._decoded(raw)
-            problem = self._foreign(data)
+            found = self._find(data)
+            problem = None if found is None else found.what
         except _Refused as error:
             problem = str(error)
         except RecursionError:
@@ -220,18 +222,16 @@ class PHP(Prefixed):
         raw: bytes = self._php.dumps(_forPHP(value), errors="surrogateescape")
         return raw
 
-    def _foreign(self, data: dict[str, Any]) -> str | None:
+    def _find(self, value: Any, *, isThorough: bool = False) -> Foreign | None:
         """
         Find what PHP would not read back the same.
         """
-        found = _json.foreign(data)
-        if found is None and self._isSplit:
-            for name in data:
-                if "|" in name:
-                    return "a bar in its name, for which PHP would drop the session"
-                if _isNumber(name):
-                    return "a number for a name, under which PHP would not find it"
-        return _unfit(data) if found is None else found
+        if self._isSplit:
+            for name in value:
+                found = _findInName(name)
+                if found is not None:
+                    return found.within(name)
+        return _VALUES.find(value, isThorough=isThorough)
 
 
 class _Refused(ValueError):
@@ -313,6 +313,9 @@ class _Float(float):
     """
 
     def __str__(self) -> str:
+        if not isfinite(self):
+            # NAN, INF, -INF
+            return repr(float(self)).upper()
         exact = Decimal(repr(float(self)))
         power = exact.adjusted()
         if not exact or power in _PLAIN:
@@ -322,30 +325,39 @@ class _Float(float):
         return f"{digits:f}{point}E{power:+d}"
 
 
-def _unfit(value: Any) -> str | None:
-    """
-    Find numbers and texts that are none to PHP.
-    """
-    if isinstance(value, str):
-        return None if _isText(value) else "text with half a character in it"
-    if isinstance(value, int):
-        return None if value in _INTEGERS else "int of more than 64 bits"
-    items: list[Any] = []
-    if isinstance(value, dict):
-        items = [*value, *value.values()]
-    elif isinstance(value, (list, tuple)):
-        items = [*value]
-    return next((found for found in map(_unfit, items) if found is not None), None)
+def _findInName(name: object) -> Foreign | None:
+    if type(name) is str and "|" in name:
+        return Foreign(
+            "a bar in its name, for which PHP would drop the session",
+            "it by another name",
+        )
+    if type(name) is str and _isNumber(name):
+        return Foreign(
+            "a number for a name, under which PHP would not find it",
+            "it by another name",
+        )
+    return None
 
 
-def _isText(value: str) -> bool:
+def _isLong(value: int) -> Foreign | None:
+    if value in _INTEGERS:
+        return None
+    return Foreign("int of more than 64 bits", "a float or its str()")
+
+
+def _isText(value: str) -> Foreign | None:
     """
     Whether a text is the same after a way through bytes.
     """
     if value.isascii():
-        return True
+        return None
     try:
         raw = value.encode("utf-8", "surrogateescape")
+        if raw.decode("utf-8", "surrogateescape") == value:
+            return None
     except UnicodeEncodeError:
-        return False
-    return raw.decode("utf-8", "surrogateescape") == value
+        pass
+    return Foreign("text with half a character in it", "it without that")
+
+
+_VALUES = Notation({int: _isLong, str: _isText}, plain={float})

@@ -18,6 +18,7 @@ from txsessionsock.interfaces import (
     Stored,
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
     UndecodableSession,
@@ -319,7 +320,7 @@ class SessionFile:
             return error.with_traceback(None)
         except _UNFIT as error:
             # The text of the error may quote the key.
-            return StoreError(f"{self._path}: {type(error).__name__}: does not fit")
+            return StoreRefusal(f"{self._path}: {type(error).__name__}: does not fit")
 
     def _look(self) -> None:
         """
