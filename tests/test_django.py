@@ -551,7 +551,9 @@ class DjangoSignedCookiesTests(
         """
         Numbers that JSON has not are what Python reads.
         """
-        raw = signed({"a": [float("nan"), float("inf")]}, SECRET, COOKIE_SALT, NOW)
+        raw = signed(
+            {"a": [float("nan"), float("inf")]}, SECRET.encode(), COOKIE_SALT, NOW
+        )
         self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
 
     def made(self, config: dict[str, Any]) -> IFramework:

@@ -285,10 +285,9 @@ class ISessionStore(Interface):
     may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}, and
     with L{UndecodableSession} if what is stored is nothing that a session can
     be read from, such as a value of another type under its key; C{create} and
-    C{replace} also with L{StoreRefusal}.  What
-    failed with L{StoreTimeout} is done, if at all, before anything is answered
-    that was asked later: else nobody could find out.  A store keeps no copies
-    of its own.
+    C{replace} also with L{StoreRefusal}.  What failed with L{StoreTimeout} is
+    done, if at all, before anything is answered that was asked later: else
+    nobody could find out.  A store keeps no copies of its own.
     """
 
     def load(key: str) -> Deferred[Stored | None]:
