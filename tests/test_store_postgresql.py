@@ -184,6 +184,16 @@ class OutageTests(PostgreSQLCase):
                 SQLStore(url, DJANGO, self.reactor)
             self.assertNotIn("geheim", str(caught.exception))
 
+    def test_standbyWanted(self) -> None:
+        """
+        A URL that asks for a server which takes no writes is refused at once,
+        and says for what to ask.
+        """
+        for kind in "read-only", "standby", "prefer-standby":
+            url = f"{self.server.url()}?target_session_attrs={kind}"
+            with self.assertRaisesRegex(ValueError, "must be read-write"):
+                SQLStore(url, DJANGO, self.reactor)
+
     def test_locked(self) -> None:
         """
         What waits for a row that somebody else holds is not done and says so

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from math import ceil
 from threading import Lock
 from time import monotonic, sleep
@@ -27,7 +28,7 @@ from ._sqltable import Deadline, Table, Value
 from ._sqlwork import Dialect
 
 
-__all__ = ["Connection", "PostgreSQLDatabase", "PostgreSQLDialect"]
+__all__ = ["READ_ONLY", "Connection", "PostgreSQLDatabase", "PostgreSQLDialect"]
 
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -43,8 +44,10 @@ _WRITER = "txsessionsock.writer"
 The setting that tells C{notify.sql} who writes.
 """
 
+READ_ONLY = "the server is read-only, as a standby is"
+
 _PREPARE = f"""
-SELECT pid, backend_start,
+SELECT pid, backend_start, current_setting('transaction_read_only'),
     set_config('statement_timeout', %(patience)s, false),
     set_config('lock_timeout', %(patience)s, false),
     set_config('{_WRITER}', %(writer)s, false)
@@ -63,12 +66,22 @@ What share of its time a statement may have lost before it is told.
 
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE pid = %s AND backend_start = %s
+WHERE pid = %(pid)s AND backend_start = %(since)s
 """
 
 _NOT_NOW = ("25006", "40", "53", "55", "57", "58")
 """
 The beginnings of the codes of errors that pass.
+"""
+
+_DEMOTED = "25006"
+"""
+The code of a write to a server that became read-only.
+"""
+
+_LOOKING_AWAY = ("read-only", "standby", "prefer-standby")
+"""
+The values of C{target_session_attrs} that look for a server to read from.
 """
 
 _TELLING = (*_NOT_NOW, "08", "23", "28", "3D", "3F", "42")
@@ -122,6 +135,24 @@ class PostgreSQLDialect(Dialect):
         return value
 
 
+@dataclass
+class _Session:
+    """
+    What is known of a connection.
+
+    @ivar end: What ends on the server what it left there, and the values for
+        that.
+
+    @ivar patience: How many milliseconds a statement has.
+
+    @ivar era: How often a server had become read-only when it was made.
+    """
+
+    end: tuple[str, dict[str, object]]
+    patience: int
+    era: int
+
+
 class PostgreSQLDatabase:
     """
     A server, in several connections.
@@ -129,6 +160,9 @@ class PostgreSQLDatabase:
     A connection that was lost while it wrote leaves something behind on the
     server that may still be done: before anything else is asked, that is
     ended.
+
+    Behind one name there may be one server after another: a connection to one
+    that became read-only is not used again, nor is any that is as old.
 
     @ivar writer: What tells our changes from those of others.
     """
@@ -140,13 +174,18 @@ class PostgreSQLDatabase:
 
     def __init__(self, url: str, timeout: float, threads: int, writer: str) -> None:
         """
-        @raise ValueError: The URL is none; it is not shown.
+        @raise ValueError: The URL is none, or asks for a server that cannot be
+            written to; it is not shown.
         """
         self.threads, self.writer = threads, writer
         try:
             settings = conninfo_to_dict(url)
         except psycopg.Error:
             raise ValueError("this is no URL of a PostgreSQL database") from None
+        if settings.get("target_session_attrs") in _LOOKING_AWAY:
+            raise ValueError(
+                "sessions are written: target_session_attrs must be read-write"
+            )
         self._secrets = [
             str(settings[name])
             for name in ("password", "sslpassword")
@@ -156,6 +195,7 @@ class PostgreSQLDatabase:
         port, database = settings.get("port") or 5432, settings.get("dbname") or ""
         self.name = f"postgresql://{where}:{port}/{database}"
         self.settings: dict[str, Any] = {
+            **_whichServer(str(where)),
             "connect_timeout": max(2, ceil(timeout)),
             "tcp_user_timeout": ceil(timeout * 1000),
             "keepalives_idle": 15,
@@ -166,9 +206,9 @@ class PostgreSQLDatabase:
         }
         self._timeout = timeout
         self._patience = ceil(timeout * _PATIENCE * 1000)
-        self._patiences: dict[int, int] = {}
-        self._marks: dict[int, tuple[int, object]] = {}
-        self._undead: list[tuple[int, object]] = []
+        self._sessions: dict[int, _Session] = {}
+        self._undead: list[tuple[str, dict[str, object]]] = []
+        self._era = 0
         self._lock = Lock()
 
     def dialect(self, table: Table) -> PostgreSQLDialect:
@@ -180,21 +220,30 @@ class PostgreSQLDatabase:
     def opened(self, connection: Connection) -> None:
         """
         Prepare a new connection.
+
+        @raise StoreUnavailable: The server is read-only.
         """
+        era = self._era
         values = {"patience": str(self._patience), "writer": self.writer}
         try:
-            pid, since, *_ = connection.execute(_PREPARE, values).fetchall()[0]
+            pid, since, isReadOnly, *_ = connection.execute(
+                _PREPARE, values
+            ).fetchall()[0]
+            if isReadOnly == "on":
+                raise StoreUnavailable(READ_ONLY)
         except BaseException:
             connection.close()
             raise
-        self._patiences[id(connection)] = self._patience
-        with self._lock:
-            self._marks[id(connection)] = pid, since
+        end: tuple[str, dict[str, object]] = _END, {"pid": pid, "since": since}
+        session = _Session(end, self._patience, era)
+        self._sessions[id(connection)] = session
 
     def isUsable(self, connection: Connection) -> bool:
         """
         Whether a connection seems to be as good as before.
         """
+        if self._sessions[id(connection)].era != self._era:
+            return False
         with suppress(psycopg.Error):
             # A server that leaves says so, and then is gone.
             for _ in range(2):
@@ -213,7 +262,7 @@ class PostgreSQLDatabase:
             undead = list(self._undead)
         end = monotonic() + self._timeout * _PATIENCE
         for mark in undead:
-            while connection.execute(_END, mark).fetchall():
+            while connection.execute(*mark).fetchall():
                 if monotonic() > end:
                     raise StoreUnavailable("an earlier call is still under way")
                 sleep(0.01)
@@ -228,13 +277,14 @@ class PostgreSQLDatabase:
 
         @param seconds: For how long somebody does.
         """
-        patience = ceil(seconds * _PATIENCE * 1000)
+        # 0 would be without end.
+        patience = max(1, ceil(seconds * _PATIENCE * 1000))
         if patience > self._patience * _NEARLY:
             patience = self._patience
-        if patience != self._patiences.get(id(connection)):
-            self._patiences[id(connection)] = patience
-            # 0 would be without end.
-            connection.execute(_HURRY, {"patience": str(max(1, patience))})
+        session = self._sessions[id(connection)]
+        if patience != session.patience:
+            session.patience = patience
+            connection.execute(_HURRY, {"patience": str(patience)})
 
     def end(self, connection: Connection, commits: bool) -> None:
         """
@@ -255,9 +305,9 @@ class PostgreSQLDatabase:
 
     def _mourn(self, connection: Connection) -> None:
         with self._lock:
-            mark = self._marks.pop(id(connection), None)
-            if mark is not None:
-                self._undead.append(mark)
+            session = self._sessions.get(id(connection))
+            if session is not None and session.end not in self._undead:
+                self._undead.append(session.end)
 
     def failure(
         self, error: Exception, connection: Connection | None, writes: bool
@@ -270,6 +320,9 @@ class PostgreSQLDatabase:
         if not isinstance(error, psycopg.Error):
             return StoreError(f"{self.name}: {type(error).__name__}")
         text = self._said(error)
+        if error.sqlstate == _DEMOTED:
+            # There may be another one now where this one was.
+            self._era += 1
         if connection is None:
             return StoreUnavailable(text)
         if connection.closed:
@@ -293,3 +346,15 @@ class PostgreSQLDatabase:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return f"{self.name}: {text}"
+
+
+def _whichServer(hosts: str) -> dict[str, str]:
+    """
+    What to ask of a server: of several, to be the one that can be written to.
+
+    Of one, L{PostgreSQLDatabase.opened} sees that.  libpq would believe
+    pgbouncer, which goes on telling what a server was when it first saw it
+    (measured with 1.18).
+    """
+    isSaid = "," not in hosts or "PGTARGETSESSIONATTRS" in os.environ
+    return {} if isSaid else {"target_session_attrs": "read-write"}
