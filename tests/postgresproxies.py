@@ -1,22 +1,36 @@
 """
-What stands between a web application and its PostgreSQL: HAProxy, in a
-process of its own.
+What stands between a web application and its PostgreSQL: pgbouncer and HAProxy,
+in processes of their own.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 
 import pytest
 
-from .postgresserver import PostgreSQLServer, Program
-from .redisprocess import freePort
+from .postgresserver import PASSWORD, USER, PostgreSQLServer, Program, psycopg
+from .redisprocess import eventually, freePort
 
 
-__all__ = ["HAProxy"]
+__all__ = ["HAProxy", "PgBouncer"]
 
+
+_BOUNCER = """
+[databases]
+* = host=127.0.0.1 port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = plain
+auth_file = {directory}/users
+admin_users = {user}
+pool_mode = {mode}
+"""
 
 _PROXY = """
 global
@@ -40,6 +54,68 @@ def _program(name: str) -> str:
     if path is None:
         pytest.skip(f"no {name}: install it")
     return path
+
+
+class PgBouncer(Program):
+    """
+    A pooler before a server, for all of its databases.
+    """
+
+    farewell = signal.SIGTERM
+
+    def __init__(self, server: PostgreSQLServer, mode: str) -> None:
+        """
+        @param mode: For how long a client has a session of the server:
+            C{"session"}, C{"transaction"} or C{"statement"}.
+        """
+        self._program = _program("pgbouncer")
+        super().__init__()
+        self._server = server
+        (self.directory / "users").write_text(f'"{USER}" "{PASSWORD}"\n')
+        self._configure(mode)
+
+    def _configure(self, mode: str) -> None:
+        (self.directory / "ini").write_text(
+            _BOUNCER.format(
+                server=self._server.port,
+                port=self.port,
+                directory=self.directory,
+                user=USER,
+                mode=mode,
+            )
+        )
+
+    def url(self, database: str) -> str:
+        """
+        Where a database is, for those who come by the pooler.
+        """
+        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def command(self) -> list[str]:
+        return [self._program, f"{self.directory}/ini"]
+
+    def answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), autocommit=True).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def become(self, mode: str) -> None:
+        """
+        Go on in another mode, also for those who are connected.
+        """
+        self._configure(mode)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+        eventually(lambda: self._mode() == mode)
+
+    def _mode(self) -> str:
+        with psycopg.connect(
+            self.url("pgbouncer"), autocommit=True, cursor_factory=psycopg.ClientCursor
+        ) as connection:
+            settings = {row[0]: row[1] for row in connection.execute("SHOW CONFIG")}
+        return str(settings["pool_mode"])
 
 
 class HAProxy(Program):

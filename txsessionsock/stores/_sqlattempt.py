@@ -18,16 +18,22 @@ from ._sqltable import Table
 from ._sqlwork import Execute
 
 
-__all__ = ["Attempt", "question"]
+__all__ = ["SWALLOWED", "Attempt", "question", "send"]
 
 
 _CHANNEL = "txsessionsock"
 
+SWALLOWED = (
+    "what it tells does not arrive: connect to the server itself,"
+    " or through a pooler in session mode"
+)
+
 # A trigger of use is for each row (1) that is inserted (4), deleted (8) or updated
-# (16), and not disabled.  All this is as fast as looking for the trigger alone was
-# with a join.
+# (16), and not disabled.  To join pg_proc would take the server twice as long.
 _QUESTION = """
 SELECT CASE
+WHEN '{channel}' <> ALL (ARRAY(SELECT pg_listening_channels()))
+THEN '{swallowed}'
 WHEN current_setting('transaction_read_only') = 'on' THEN '{readOnly}'
 WHEN NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('{path}')
     AND tgfoid::regproc::text ~ '(^|[.])txsessionsock_notify$'
@@ -41,7 +47,16 @@ def question(table: Table) -> bytes:
     """
     A question: why is the session of the server that answers of no use?
     """
-    return _QUESTION.format(readOnly=READ_ONLY, path=table.path).encode()
+    return _QUESTION.format(
+        channel=_CHANNEL, swallowed=SWALLOWED, readOnly=READ_ONLY, path=table.path
+    ).encode()
+
+
+def send(execute: Execute, text: str) -> None:
+    """
+    In a thread: send a notification to all who listen.
+    """
+    execute("SELECT pg_notify(%(channel)s, %(text)s)", channel=_CHANNEL, text=text)
 
 
 class Attempt:

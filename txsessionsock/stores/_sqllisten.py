@@ -5,14 +5,21 @@ C{notify.sql}.
 
 A server tells a change before it answers who made it, and before it answers
 what is asked after that: so one question on the connection that listens is a
-fence.
+fence, if the connection is what it seems to be.
+
+A pooler may drop what the server tells while nobody asks, and a name may
+belong to another server by now.  So a connection is of use only after it has
+heard what another connection of the store sent, while nothing was asked here;
+and that is seen again from time to time.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -28,7 +35,7 @@ from txsessionsock.interfaces import StoreFailure, StoreUnavailable
 
 from ._deadlines import Deadlines
 from ._shared import Changed
-from ._sqlattempt import Attempt, question
+from ._sqlattempt import SWALLOWED, Attempt, question, send
 from ._sqlpool import Database, Pool
 from ._sqlpostgres import Connection
 from ._sqltable import Table
@@ -40,13 +47,18 @@ __all__ = ["Listener"]
 
 PROBE_INTERVAL = 15.0
 """
-After how many seconds to see whether the connection lives and the trigger is
- still there.
+After how many seconds to see whether the connection lives and hears, and the
+trigger is still there.
 """
 
 _DELAYS = 0.1, 10.0
 """
 How many seconds to wait before connecting again, at first and at most.
+"""
+
+_UNHEARD = 0.5
+"""
+The share of its time in which a notification has to come after it was sent.
 """
 
 
@@ -100,11 +112,14 @@ class Listener:
         self._connection: Connection | None = None
         self._descriptor = -1
         self._attempt: Attempt | None = None
+        # What was sent to see whether it arrives.
+        self._echoes, self._echo = count(), ""
+        self._unheard: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
         self._probing: IDelayedCall | None = None
         self._waiting: list[_Fence] = []
         self._asked: list[_Fence] = []
-        self._isAsking = self._isClosed = False
+        self._isProven = self._isAsking = self._isDue = self._isClosed = False
         self._delay = _DELAYS[0]
         self._problem = self._answer = ""
 
@@ -123,7 +138,7 @@ class Listener:
         See L{IWatchableStore.fence}.
         """
         self._connect()
-        if self._isClosed or (self._connection is None and self._problem):
+        if self._isClosed or (not self._isProven and self._problem):
             return fail(self._blind())
         fence = _Fence(key)
         fence.timer = self._reactor.callLater(self._timeout, self._late, fence)
@@ -204,11 +219,52 @@ class Listener:
             return
         self._reactor.addReader(self)
         self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
-        if self._problem:
-            self._log.info("{name}: listening again", name=self._database.name)
-        self._problem, self._delay = "", _DELAYS[0]
-        # What was done before is unknown.
-        self._tracking.tellAll()
+        self._prove()
+
+    def _prove(self) -> None:
+        """
+        See whether what is sent to all who listen is heard here: while nothing
+        is asked, since even a pooler that drops it hands over what comes
+        together with an answer.
+        """
+        self._isDue = False
+        self._echo = echo = f"?{self._writer}.{next(self._echoes)}"
+        self._stop(self._unheard)
+        self._pool.ask(partial(send, text=echo), writes=False).addCallbacks(
+            self._sent, self._unsent, (echo,), {}, (echo,)
+        )
+
+    def _sent(self, _: object, echo: str) -> None:
+        if echo == self._echo:
+            wait = self._timeout * _UNHEARD
+            self._unheard = self._reactor.callLater(wait, self._missed)
+
+    def _unsent(self, failure: Failure, echo: str) -> None:
+        if echo != self._echo:
+            return
+        if not self._isProven:
+            self._failedWith(failure)
+            return
+        # What cannot be sent shows nothing about hearing.
+        self._echo = ""
+        self._ask()
+
+    def _missed(self) -> None:
+        # The reactor may have been busy.
+        self.doRead()
+        if self._echo:
+            self._drop(SWALLOWED)
+
+    def _heard(self) -> None:
+        self._echo = ""
+        self._stop(self._unheard)
+        if not self._isProven:
+            self._isProven = True
+            if self._problem:
+                self._log.info("{name}: listening again", name=self._database.name)
+            self._problem, self._delay = "", _DELAYS[0]
+            # What was done before is unknown.
+            self._tracking.tellAll()
         self._ask()
 
     def _failed(self, failure: Failure, attempt: Attempt) -> None:
@@ -233,6 +289,8 @@ class Listener:
         if connection is not None:
             connection.close()
         self._stop(self._probing)
+        self._stop(self._unheard)
+        self._echo, self._isProven = "", False
         if problem != self._problem and not self._isClosed:
             self._log.warn(
                 "{name}: cannot see changes: {problem}",
@@ -258,6 +316,7 @@ class Listener:
 
     def _probe(self) -> None:
         self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        self._isDue = True
         self.fence("").addErrback(lambda failure: failure.trap(StoreUnavailable))
 
     # What it says.
@@ -296,7 +355,9 @@ class Listener:
             if notify is None:
                 return
             key, _, writer = notify.extra.decode("ascii", "replace").partition(" ")
-            if key == "*":
+            if key == self._echo:
+                self._heard()
+            elif key == "*":
                 self._tracking.tellAll()
             elif writer != self._writer and key in self._keys:
                 self._tracking.reported(self._keys[key])
@@ -306,7 +367,11 @@ class Listener:
         Ask for all who wait, if nothing is asked: who comes later waits for
         the next question.
         """
-        if self._isAsking or self._connection is None or not self._waiting:
+        if self._isAsking or self._echo or self._connection is None:
+            return
+        if self._isDue:
+            self._prove()
+        if self._echo or not self._waiting:
             return
         self._asked, self._waiting = self._waiting, []
         self._isAsking = True

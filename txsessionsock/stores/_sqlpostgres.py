@@ -9,10 +9,11 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from math import ceil
 from threading import Lock
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -48,15 +49,38 @@ READ_ONLY = "the server is read-only, as a standby is"
 
 _PREPARE = f"""
 SELECT pid, backend_start, current_setting('transaction_read_only'),
-    set_config('statement_timeout', %(patience)s, false),
-    set_config('lock_timeout', %(patience)s, false),
-    set_config('{_WRITER}', %(writer)s, false)
+    extract(epoch FROM clock_timestamp())::float8,
+    set_config('statement_timeout', %(patience)s, pid <> %(told)s),
+    set_config('lock_timeout', %(patience)s, pid <> %(told)s),
+    set_config('{_WRITER}', %(writer)s, pid <> %(told)s)
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
+"""
+"""
+What is set holds for the session if the server itself told its C{pid}, else
+for this statement.
 """
 
 _HURRY = """
 SELECT set_config('statement_timeout', %(patience)s, false),
     set_config('lock_timeout', %(patience)s, false)
+"""
+
+_POOLED = f"""{{mark}}
+SELECT set_config('statement_timeout', CASE
+        WHEN clock_timestamp() < to_timestamp({{until}})
+        THEN '{{patience}}' ELSE 'too late' END, true),
+    set_config('lock_timeout', '{{patience}}', true),
+    set_config('{_WRITER}', '{{writer}}', true);
+"""
+"""
+What is put before a statement, to be sent as one: both are one transaction,
+also where a pooler allows no other.  If the server comes to it when nobody
+waits any more, it is an error.
+"""
+
+_LATE = "22023"
+"""
+The code of that error.
 """
 
 _NEARLY = 0.8
@@ -67,6 +91,14 @@ What share of its time a statement may have lost before it is told.
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %(pid)s AND backend_start = %(since)s
+"""
+
+# Nobody knows which session of the server a pooler lent.  It is somebody else's
+# as soon as it is idle; and one that is idle may not have read yet what it got.
+_END_POOLED = """
+SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+WHERE state = 'active' AND starts_with(query, %(mark)s)
+UNION ALL SELECT true WHERE clock_timestamp() < to_timestamp(%(until)s)
 """
 
 _NOT_NOW = ("25006", "40", "53", "55", "57", "58")
@@ -84,7 +116,7 @@ _LOOKING_AWAY = ("read-only", "standby", "prefer-standby")
 The values of C{target_session_attrs} that look for a server to read from.
 """
 
-_TELLING = (*_NOT_NOW, "08", "23", "28", "3D", "3F", "42")
+_TELLING = (*_NOT_NOW, _LATE, "08", "23", "28", "3D", "3F", "42")
 """
 The same, of errors whose message shows no value.
 """
@@ -135,6 +167,29 @@ class PostgreSQLDialect(Dialect):
         return value
 
 
+class _PooledCursor(psycopg.ClientCursor[tuple[Any, ...]]):
+    """
+    Sends a statement together with its settings.
+
+    A pooler in transaction mode may give the next statement to another session
+    of the server, and this one to another client: what is set for a session,
+    and a statement that is prepared in one, would be lost to us and a trap for
+    the other.
+
+    @cvar settings: The statement that makes them.
+    """
+
+    settings = ""
+
+    def execute(self, query: Any, *args: Any, **more: Any) -> Self:
+        """
+        The same, with the settings; the rows are those of the statement.
+        """
+        super().execute(self.settings + query, *args, **more)
+        self.nextset()
+        return self
+
+
 @dataclass
 class _Session:
     """
@@ -146,11 +201,17 @@ class _Session:
     @ivar patience: How many milliseconds a statement has.
 
     @ivar era: How often a server had become read-only when it was made.
+
+    @ivar ahead: How many seconds the server's clock is ahead of L{monotonic}.
+
+    @ivar cursors: What makes its cursors, if there is a pooler between.
     """
 
     end: tuple[str, dict[str, object]]
     patience: int
     era: int
+    ahead: float
+    cursors: type[_PooledCursor] | None = None
 
 
 class PostgreSQLDatabase:
@@ -208,7 +269,7 @@ class PostgreSQLDatabase:
         self._patience = ceil(timeout * _PATIENCE * 1000)
         self._sessions: dict[int, _Session] = {}
         self._undead: list[tuple[str, dict[str, object]]] = []
-        self._era = 0
+        self._era, self._marks = 0, count()
         self._lock = Lock()
 
     def dialect(self, table: Table) -> PostgreSQLDialect:
@@ -223,11 +284,11 @@ class PostgreSQLDatabase:
 
         @raise StoreUnavailable: The server is read-only.
         """
-        era = self._era
+        told, era = connection.info.backend_pid, self._era
         values = {"patience": str(self._patience), "writer": self.writer}
         try:
-            pid, since, isReadOnly, *_ = connection.execute(
-                _PREPARE, values
+            pid, since, isReadOnly, now, *_ = connection.execute(
+                _PREPARE, {"told": told, **values}
             ).fetchall()[0]
             if isReadOnly == "on":
                 raise StoreUnavailable(READ_ONLY)
@@ -235,8 +296,13 @@ class PostgreSQLDatabase:
             connection.close()
             raise
         end: tuple[str, dict[str, object]] = _END, {"pid": pid, "since": since}
-        session = _Session(end, self._patience, era)
+        session = _Session(end, self._patience, era, now - monotonic())
         self._sessions[id(connection)] = session
+        if pid != told:
+            # A pooler, which has numbers of its own.
+            session.cursors = type("PooledCursor", (_PooledCursor,), {})
+            connection.cursor_factory = session.cursors
+            self._hurry(session, session.cursors, self._patience)
 
     def isUsable(self, connection: Connection) -> bool:
         """
@@ -260,6 +326,8 @@ class PostgreSQLDatabase:
         """
         with self._lock:
             undead = list(self._undead)
+        if undead:
+            self.begin(connection, writes=False, seconds=self._timeout)
         end = monotonic() + self._timeout * _PATIENCE
         for mark in undead:
             while connection.execute(*mark).fetchall():
@@ -282,9 +350,24 @@ class PostgreSQLDatabase:
         if patience > self._patience * _NEARLY:
             patience = self._patience
         session = self._sessions[id(connection)]
-        if patience != session.patience:
+        if session.cursors is not None:
+            self._hurry(session, session.cursors, patience)
+        elif patience != session.patience:
             session.patience = patience
             connection.execute(_HURRY, {"patience": str(patience)})
+
+    def _hurry(
+        self, session: _Session, cursors: type[_PooledCursor], patience: int
+    ) -> None:
+        """
+        Give the next statements their time, and a mark.
+        """
+        mark = f"/* {self.writer} {next(self._marks)} */"
+        until = monotonic() + session.ahead + patience / 1000
+        session.end = _END_POOLED, {"mark": mark, "until": until}
+        cursors.settings = _POOLED.format(
+            mark=mark, until=until, patience=patience, writer=self.writer
+        )
 
     def end(self, connection: Connection, commits: bool) -> None:
         """
@@ -324,6 +407,10 @@ class PostgreSQLDatabase:
             # There may be another one now where this one was.
             self._era += 1
         if connection is None:
+            return StoreUnavailable(text)
+        if error.sqlstate == _LATE:
+            # Perhaps there is another one now, with another clock.
+            connection.close()
             return StoreUnavailable(text)
         if connection.closed:
             if writes:
