@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from contextlib import suppress as suppressing
 from time import monotonic, time
 
@@ -287,6 +288,22 @@ class OutageTests(PostgreSQLCase):
         assert stored is not None
         self.assertNotIn(pid, self.backends())
         self.assertEqual(self.rows(), [stored.raw.decode()])
+
+    def test_descriptorOfOthers(self) -> None:
+        """
+        When a call is given up just as its connection is lost, the descriptor
+        may be another connection's by now: that one is left alone.
+        """
+        store = self.open()
+        database = store._database
+        with psycopg.connect(self.url()) as connection:
+            database.opened(connection)
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                self.patch(connection, "fileno", ours.fileno)
+                database.abort(connection, writes=False)
+                theirs.sendall(b"hello")
+                self.assertEqual(ours.recv(9), b"hello")
 
     def test_closes(self) -> None:
         """

@@ -198,6 +198,8 @@ class _Session:
     @ivar end: What ends on the server what it left there, and the values for
         that.
 
+    @ivar inode: What the kernel calls its socket.
+
     @ivar patience: How many milliseconds a statement has.
 
     @ivar era: How often a server had become read-only when it was made.
@@ -208,6 +210,7 @@ class _Session:
     """
 
     end: tuple[str, dict[str, object]]
+    inode: int
     patience: int
     era: int
     ahead: float
@@ -296,7 +299,8 @@ class PostgreSQLDatabase:
             connection.close()
             raise
         end: tuple[str, dict[str, object]] = _END, {"pid": pid, "since": since}
-        session = _Session(end, self._patience, era, now - monotonic())
+        ahead = now - monotonic()
+        session = _Session(end, _inode(connection), self._patience, era, ahead)
         self._sessions[id(connection)] = session
         if pid != told:
             # A pooler, which has numbers of its own.
@@ -384,7 +388,9 @@ class PostgreSQLDatabase:
             # Not to close the descriptor, which is the thread's.
             end = socket.socket(fileno=os.dup(connection.fileno()))
             with end:
-                end.shutdown(socket.SHUT_RDWR)
+                # libpq may have closed it, and its number be somebody else's.
+                if _inode(end) == self._sessions[id(connection)].inode:
+                    end.shutdown(socket.SHUT_RDWR)
 
     def _mourn(self, connection: Connection) -> None:
         with self._lock:
@@ -433,6 +439,10 @@ class PostgreSQLDatabase:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return f"{self.name}: {text}"
+
+
+def _inode(descriptor: Connection | socket.socket) -> int:
+    return os.fstat(descriptor.fileno()).st_ino
 
 
 def _whichServer(hosts: str) -> dict[str, str]:
