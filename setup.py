@@ -14,7 +14,7 @@ here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
 php = ["phpserialize>=1.3"]
-postgresql = ["psycopg[binary]>=3"]
+postgresql = ["psycopg[binary]>=3.1"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=21", "service-identity>=18.1"]
 test = [

@@ -112,7 +112,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "twisted.web": ("4", "5"),
     "txredisapi": ("_redis.connection",),
     "hiredis": ("_redis.connection",),
-    "psycopg": ("stores._sqlpostgres", "stores._sqllisten"),
+    "psycopg": ("stores._sqlpostgres", "stores._sqlattempt", "stores._sqllisten"),
     "klein": ("klein",),
     "socketio": ("socketio", "socketio.*"),
     "engineio": ("socketio", "socketio.*"),
@@ -131,6 +131,7 @@ ON_DEMAND = (
     "_redis.link",
     "stores.redis",
     "stores._sqlpostgres",
+    "stores._sqlattempt",
     "stores._sqllisten",
 )
 """

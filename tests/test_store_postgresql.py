@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from contextlib import suppress as suppressing
 from dataclasses import replace
 from time import monotonic, time
@@ -298,6 +299,16 @@ class OutageTests(PostgreSQLCase):
                 SQLStore(url, DJANGO, self.reactor)
             self.assertNotIn("geheim", str(caught.exception))
 
+    def test_standbyWanted(self) -> None:
+        """
+        A URL that asks for a server which takes no writes is refused at once,
+        and says for what to ask.
+        """
+        for kind in "read-only", "standby", "prefer-standby":
+            url = f"{self.server.url()}?target_session_attrs={kind}"
+            with self.assertRaisesRegex(ValueError, "must be read-write"):
+                SQLStore(url, DJANGO, self.reactor)
+
     def test_locked(self) -> None:
         """
         What waits for a row that somebody else holds is not done and says so
@@ -391,6 +402,22 @@ class OutageTests(PostgreSQLCase):
         assert stored is not None
         self.assertNotIn(pid, self.backends())
         self.assertEqual(self.rows(), [stored.raw.decode()])
+
+    def test_descriptorOfOthers(self) -> None:
+        """
+        When a call is given up just as its connection is lost, the descriptor
+        may be another connection's by now: that one is left alone.
+        """
+        store = self.open()
+        database = store._database
+        with psycopg.connect(self.url()) as connection:
+            database.opened(connection)
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                self.patch(connection, "fileno", ours.fileno)
+                database.abort(connection, writes=False)
+                theirs.sendall(b"hello")
+                self.assertEqual(ours.recv(9), b"hello")
 
     def test_closes(self) -> None:
         """
