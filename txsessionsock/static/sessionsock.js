@@ -158,7 +158,6 @@
     }
 
     _open() {
-      if (offline()) return;
       const socket = new WebSocket(this.url, this._options.protocols);
       const visit = { opened: 0, heard: false, proof: null };
       this._socket = socket;
@@ -249,7 +248,7 @@
 
     _retry(delay) {
       this._attempt += 1;
-      if (!offline()) this._wait(delay);
+      this._wait(delay);
     }
 
     _wait(delay) {
@@ -293,10 +292,6 @@
     const result = new URL(url, base);
     result.protocol = result.protocol.replace(/^http/, "ws");
     return result.href;
-  }
-
-  function offline() {
-    return root.navigator !== undefined && root.navigator.onLine === false;
   }
 
   if (typeof module === "object" && module.exports) module.exports = SessionSocket;
