@@ -60,6 +60,7 @@ def rootFor(
         refuse("--socket-path is one name, such as ws")
     root.putChild(path.encode("utf-8"), SessionSocketResource(factory))
     root.putChild(b"sessionsock.js", ClientScript())
+    root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
     return root, factory.sockets, factory.protocol
 
 
