@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 
-QUICK = {"minDelay": 10, "maxDelay": 50, "patience": 600}
+QUICK = {"minDelay": 10, "maxDelay": 50, "patience": 1500}
 """
 Nothing to wait for, but what is tested.
 """
@@ -185,7 +185,7 @@ async def test_deadLine() -> None:
         (took,) = (
             e[2] - began for e in room.js("return events") if e[0] == "disconnect"
         )
-        assert took < 300 + 600 + 1500
+        assert took < 300 + 1500 + 1500
         assert room.js("return socket.connected") is False
         assert room.js("return socket.send(['add', 'kept'])") == "queued"
         room.heal()
@@ -274,7 +274,7 @@ async def test_sleep() -> None:
             for pid in processes:
                 os.kill(pid, signal.SIGSTOP)
             change()
-            time.sleep(1.5)
+            time.sleep(3)
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
 
@@ -359,9 +359,6 @@ async def test_neverOpens() -> None:
 
     def test(room: Room) -> None:
         room.enter(**CALM)
-        room.js(
-            "const real = setTimeout; window.setTimeout = (f, ms) => real(f, ms / 40)"
-        )
         room.hold()
         room.js("dispatchEvent(new Event('online'))")
         room.next("reconnecting", 3)
@@ -369,7 +366,8 @@ async def test_neverOpens() -> None:
         room.next("connect", 2)
         room.hold()
         room.js("socket.close()")
-        assert room.next("disconnect", 2)["willReconnect"] is False
+        ended = room.next("disconnect", 2)
+        assert (ended["code"], ended["willReconnect"]) == (1006, False)
 
     await inRoom(test)
 

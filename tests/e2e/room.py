@@ -119,7 +119,7 @@ class Chat(SessionSocketProtocol):
 
 class Slow(SessionSocketProtocol):
     """
-    Takes two seconds for its first message.
+    Takes four seconds for its first message.
     """
 
     isFirst = True
@@ -127,7 +127,7 @@ class Slow(SessionSocketProtocol):
     def sessionMessageReceived(self, message: Any, session: Any) -> Any:
         self.send(message)
         wasFirst, self.isFirst = self.isFirst, False
-        return deferLater(reactor, 2.0, lambda: None) if wasFirst else None
+        return deferLater(reactor, 4.0, lambda: None) if wasFirst else None
 
 
 class Quiet(SessionSocketProtocol):
