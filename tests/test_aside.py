@@ -293,6 +293,33 @@ class AsideTests(SocketCase):
                 each.close()
             self.wait(2)
 
+    def test_inCookie(self) -> None:
+        """
+        A session that lives in the cookie has a new id with each change, which
+        says nothing.
+        """
+        self.put(user="Zoe")
+        self.patch(self.manager.framework, "readOnly", True)
+        self.serve()
+        said = self.said(self.connect())[1]
+        found = json.loads(said.partition(" ")[2])
+        self.assertIsNone(found["id"])
+        self.assertIsNotNone(found["identity"])
+
+    def test_byApplication(self) -> None:
+        """
+        So is what the web application does, before anything that a handler says
+        of it.
+        """
+        self.serve()
+        self.do["schanged"] = lambda client, session, keys: client.send(keys)
+        browser = self.connect()
+        self.said(browser)
+        self.put(user="Zoe")
+        self.wait(1.5)
+        self.assertEqual(browser.got[1], ["user"])
+        self.assertIsNotNone(self.whose(browser)["identity"])
+
     def test_held(self) -> None:
         """
         Nobody hears of a login that is not stored.
