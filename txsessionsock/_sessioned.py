@@ -140,16 +140,16 @@ class Sessioned(WebSocketServerProtocol):
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
         handshake = self._handshakeIn(self.data)
-        origins = self._sessionsock.equipment.origins
-        if handshake is None or origins.permits(handshake):
+        equipment = self._sessionsock.equipment
+        why = None if handshake is None else equipment.origins.refusal(handshake)
+        if why is None:
             onConnect = self.onConnect
             with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
                 super().processHandshake()
             return
-        _log.warn(
-            "refused a page of {origins!r}; it is not listed in origins (--origin)",
-            origins=handshake.headers["origin"],
-        )
+        line = equipment.refusals.take(why, self.factory.reactor.seconds())
+        if line is not None:
+            _log.warn("{line}", line=line)
         self.failHandshake("origin not allowed", 403)
 
     def _handshakeIn(self, data: bytes) -> Handshake | None:

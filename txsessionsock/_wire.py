@@ -7,7 +7,7 @@ application with Autobahn's own methods, and the request of the handshake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from ._aside import BUSY_INTERVAL, Aside
 from ._events import inOrder
 from ._outflow import Outflow
+from ._seldom import Seldom
 from .client import Client
 from .credentials import Handshake, Origins
 from .messages import Messages
@@ -40,11 +41,14 @@ class Equipment:
     What makes sessions of a factory's connections.
 
     @ivar messages: What messages are; L{None} if the protocol says.
+
+    @ivar refusals: The lines of the log about pages that may not connect.
     """
 
     sockets: SessionSockets
     origins: Origins
     messages: Messages | None = None
+    refusals: Seldom = field(default_factory=Seldom)
 
 
 class Timer:

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._backend import Backend
+from ._doubts import Doubts
 from ._ending import Ending, Guest
 from ._live import Live
 from ._moving import move
@@ -27,6 +28,7 @@ from ._reactor import clockOf
 from ._settings import Settings
 from ._versions import Memory
 from .interfaces import (
+    CookieAttributes,
     IFramework,
     ISessionStore,
     NoSuchSession,
@@ -35,7 +37,7 @@ from .interfaces import (
     SessionReplaced,
     TooManySockets,
 )
-from .session import Holder, Session, shortHash
+from .session import Holder, Session, explained, shortHash
 
 
 __all__ = ["Freshness", "SessionManager"]
@@ -50,6 +52,8 @@ class SessionManager:
     One live L{Session} for each id that this process uses.
 
     @ivar framework: What the bytes mean.
+
+    @ivar doubts: Says what is probably wrong, while sockets find no session.
     """
 
     _log = Logger()
@@ -125,7 +129,7 @@ class SessionManager:
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
-            isNews=self._isNews,
+            isNews=self.isNews,
         )
         self._isStopping = False
         self._isOver = False
@@ -135,6 +139,7 @@ class SessionManager:
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
         self._watchers: list[Callable[[Session], object]] = []
+        self.doubts = Doubts(store, framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
@@ -179,17 +184,21 @@ class SessionManager:
 
         return live.open(holder).addErrback(ended)
 
-    def create(self, holder: Holder) -> Session:
+    def create(self, holder: Holder, like: Session | None = None) -> Session:
         """
         Begin a session.  It is not stored until something is put into it.
+
+        @param like: The one in whose place it comes; its cookie has the same
+            attributes.
         """
-        live = self._begin()
+        live = self._begin(None if like is None else self._live(like))
         live.audience.add(holder)
         return live.session
 
-    def _begin(self) -> Live:
+    def _begin(self, like: Live | None = None) -> Live:
         live = Live(self._backend, self._settings, self.framework.newSessionID())
-        live.begin(self.framework.newDocument(self._backend.now()))
+        before = None if like is None else like.record.document
+        live.begin(self.framework.newDocument(self._backend.now(), before))
         self._new[live] = None
         return live
 
@@ -244,7 +253,7 @@ class SessionManager:
             # Nobody will ever know its id.
             self._log.warn(
                 "an abandoned session stays until it expires: {why}",
-                why=type(error).__name__,
+                why=explained(error),
             )
         if not live.isClosed:
             live.close()
@@ -263,6 +272,17 @@ class SessionManager:
         """
         document = self._live(session).record.document
         return self.framework.cookieLifetime(document, self._backend.now())
+
+    def cookieAttributes(self, session: Session | None = None) -> CookieAttributes:
+        """
+        What else a browser is told of the cookie of a session, or of one that
+        begins here in no other's place.
+        """
+        if session is not None:
+            document = self._live(session).record.document
+        else:
+            document = self.framework.newDocument(self._backend.now())
+        return self.framework.cookieAttributes(document)
 
     def join(self, guest: Guest) -> None:
         """
@@ -364,7 +384,7 @@ class SessionManager:
             "session {session}, {size} bytes, was not stored: {why}",
             session=shortHash(live.id),
             size=live.record.size,
-            why=type(failure.value).__name__,
+            why=explained(failure.value),
         )
 
     def _live(self, session: Session) -> Live:
@@ -395,7 +415,12 @@ class SessionManager:
         self._lost(live)
         return False
 
-    def _isNews(self, warning: str) -> bool:
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether this is asked for the first time.
+
+        @param warning: What to say once.
+        """
         isNews = warning not in self._warnings
         self._warnings.add(warning)
         return isNews

@@ -69,6 +69,7 @@ class SessionSockService(Service):
         self._sockets = sockets
         self._drain = drain
         self._reactor = reactor
+        self._isPrepared = False
         self._ports: list[IListeningPort] = []
         self._manager.join(site)
 
@@ -83,6 +84,7 @@ class SessionSockService(Service):
         @raise CannotStart: It is not possible.
         """
         super().privilegedStartService()
+        self._isPrepared = True
         try:
             self._ports = listen(self._endpoints, self._site)
         except CannotListen as error:
@@ -90,6 +92,9 @@ class SessionSockService(Service):
             raise CannotStart(str(error)) from None
 
     def startService(self) -> None:
+        if not self._isPrepared:
+            # Runners such as twist shed no privileges.
+            self.privilegedStartService()
         super().startService()
         if self._reactor is not None:
             # It would end this process at once, with no session stored.

@@ -327,5 +327,14 @@ class SessionSockets:
         self._allGone.append(gone)
         return gone
 
+    def awaited(self) -> Iterator[str]:
+        """
+        Which handlers have begun and not ended.
+        """
+        for client in self:
+            awaited = client.awaited()
+            if awaited is not None:
+                yield awaited
+
     def _sendAway(self, client: Client) -> None:
         client.close(Code.GOING_AWAY, "server going away")

@@ -6,7 +6,6 @@ them.  Django itself is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from txsessionsock.interfaces import (
     Document,
     IFramework,
     InvalidCredential,
+    InvalidReason,
     ISignedCookies,
     SessionID,
     UndecodableSession,
@@ -25,14 +25,14 @@ from .. import _json
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON
-from ._sessions import Identity, InBrowser, secretsFrom
+from ._sessions import CookieOptions, Identity, InBrowser, Secrets, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 
 
-_JSON = Encoding("JSON", _json.foreign, asciiJSON)
+_JSON = Encoding("JSON", _json.PYTHON.find, asciiJSON)
 
 
 @implementer(IFramework)
@@ -53,6 +53,7 @@ class Django(DjangoSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -77,7 +78,13 @@ class Django(DjangoSessions):
             change nothing extend a session's life too.
 
         @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
-            given to C{set_expiry} mean.
+            given to C{set_expiry} mean.  Deadlines in a table of SQLite mean
+            the same: C{replace(DJANGO, deadline=ZoneInfo(TIME_ZONE))}.
+
+        @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
 
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
@@ -89,6 +96,7 @@ class Django(DjangoSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cache"
         self._pickled = pickled
@@ -119,7 +127,7 @@ class _SignedSessions(DjangoSessions):
 
     same = staticmethod(sameInJSON)
     _salt: str
-    _secrets: tuple[str, ...]
+    _secrets: tuple[bytes, ...]
 
     def loads(self, raw: bytes, now: float) -> Document:
         return Document(self._opened(raw)[0], {})
@@ -131,17 +139,17 @@ class _SignedSessions(DjangoSessions):
         @raise UndecodableSession: It was not, or is none; L{_BadlySigned} if
             somebody else did.
         """
-        problem: UndecodableSession | None = None
+        problem, kind = None, UndecodableSession
         try:
             plain, moment = unsigned(raw, self._secrets, self._salt)
         except BadSignature as error:
-            problem = _BadlySigned(
-                f"the stored session is {error}; right is the application's SECRET_KEY"
-            )
+            problem = f"{error}; right is the application's SECRET_KEY"
+            kind = _BadlySigned
         except ValueError as error:
-            problem = UndecodableSession(f"the stored session is {error}")
+            problem = str(error)
+        # Out here, what quotes the bytes is not this one's context.
         if problem is not None:
-            raise problem
+            raise kind(f"the stored session is {problem}")
         return decodeJSON(plain), moment
 
 
@@ -157,7 +165,7 @@ class DjangoDatabase(_SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         keyPrefix: str = "",
         version: int = 1,
@@ -166,6 +174,7 @@ class DjangoDatabase(_SignedSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -185,8 +194,9 @@ class DjangoDatabase(_SignedSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"
 
     def key(self, sessionID: SessionID) -> str:
@@ -199,9 +209,17 @@ class DjangoDatabase(_SignedSessions):
         """
         return self._prefix + key
 
+    def signedAt(self, raw: bytes) -> int:
+        """
+        When a session was written, in seconds since the epoch.
+
+        @raise UndecodableSession: It was not, with our secret.
+        """
+        return self._opened(raw)[1]
+
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
-        how = Encoding("JSON", _json.foreign, sign)
+        how = Encoding("JSON", _json.PYTHON.find, sign)
         return encode(how, document.data)
 
 
@@ -216,7 +234,7 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         cookieName: str = "sessionid",
         cookieAge: int = TWO_WEEKS,
@@ -238,24 +256,24 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
             timeZone=timeZone,
             identity=identity,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
 
     def _times(self, cookie: str) -> tuple[float, float]:
         """
         Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
         said less, it has the browser drop it then.
         """
-        problem: InvalidCredential
+        reason: InvalidReason
         try:
             data, signed = self._opened(cookie.encode("ascii"))
             # Whole seconds count, and one that is as old as it may be is good.
             age = min(self._cookieAge, self._age(data, signed)) + 1
             return signed, signed + age
         except _BadlySigned:
-            problem = InvalidCredential("bad-signature")
+            reason = "bad-signature"
         except (UndecodableSession, UnicodeEncodeError):
-            problem = InvalidCredential("malformed")
-        raise problem
+            reason = "malformed"
+        raise InvalidCredential(reason)
 
 
 class _BadlySigned(UndecodableSession):

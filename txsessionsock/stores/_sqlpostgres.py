@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from txsessionsock.interfaces import (
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
 )
@@ -47,7 +48,8 @@ _PREPARE = f"""
 SELECT pid, backend_start,
     set_config('statement_timeout', %(patience)s, false),
     set_config('lock_timeout', %(patience)s, false),
-    set_config('{_WRITER}', %(writer)s, false)
+    set_config('{_WRITER}', %(writer)s, false),
+    set_config('TimeZone', COALESCE(%(zone)s, current_setting('TimeZone')), false)
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
 
@@ -69,6 +71,12 @@ WHERE pid = %s AND backend_start = %s
 _NOT_NOW = ("25006", "40", "53", "55", "57", "58")
 """
 The beginnings of the codes of errors that pass.
+"""
+
+_REFUSED = ("22", "23514", "54000")
+"""
+The same, of errors that the value has: the wrong characters, the wrong form, too
+long, not as the table's CHECK has it.
 """
 
 _TELLING = (*_NOT_NOW, "08", "23", "28", "3D", "3F", "42")
@@ -109,7 +117,7 @@ class PostgreSQLDialect(Dialect):
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            raise StoreError(f"{self.table.value} is for text: this is none")
+            raise StoreRefusal(f"{self.table.value} is for text: this is none")
         return text
 
     def toBytes(self, value: Any) -> bytes:
@@ -138,11 +146,21 @@ class PostgreSQLDatabase:
     # Each statement by itself.
     commits = False
 
-    def __init__(self, url: str, timeout: float, threads: int, writer: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        threads: int,
+        writer: str,
+        zone: str | None = None,
+    ) -> None:
         """
+        @param zone: What points in time mean that have no time zone; L{None}:
+            what the database says.
+
         @raise ValueError: The URL is none; it is not shown.
         """
-        self.threads, self.writer = threads, writer
+        self.threads, self.writer, self._zone = threads, writer, zone
         try:
             settings = conninfo_to_dict(url)
         except psycopg.Error:
@@ -181,7 +199,11 @@ class PostgreSQLDatabase:
         """
         Prepare a new connection.
         """
-        values = {"patience": str(self._patience), "writer": self.writer}
+        values = {
+            "patience": str(self._patience),
+            "writer": self.writer,
+            "zone": self._zone,
+        }
         try:
             pid, since, *_ = connection.execute(_PREPARE, values).fetchall()[0]
         except BaseException:
@@ -268,7 +290,10 @@ class PostgreSQLDatabase:
         if isinstance(error, StoreFailure):
             return type(error)(f"{self.name}: {error}")
         if not isinstance(error, psycopg.Error):
-            return StoreError(f"{self.name}: {type(error).__name__}")
+            # The database may not have all characters.
+            isUnfit = isinstance(error, UnicodeError)
+            kind = StoreRefusal if isUnfit else StoreError
+            return kind(f"{self.name}: {type(error).__name__}")
         text = self._said(error)
         if connection is None:
             return StoreUnavailable(text)
@@ -276,8 +301,7 @@ class PostgreSQLDatabase:
             if writes:
                 self._mourn(connection)
             return (StoreTimeout if writes else StoreUnavailable)(text)
-        isPassing = (error.sqlstate or "").startswith(_NOT_NOW)
-        return (StoreUnavailable if isPassing else StoreError)(text)
+        return _kindOf(error)(text)
 
     def _said(self, error: psycopg.Error) -> str:
         """
@@ -293,3 +317,11 @@ class PostgreSQLDatabase:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return f"{self.name}: {text}"
+
+
+def _kindOf(error: psycopg.Error) -> type[StoreError | StoreUnavailable]:
+    code = error.sqlstate or ""
+    if code.startswith(_NOT_NOW):
+        return StoreUnavailable
+    isUnfit = not code and isinstance(error, psycopg.DataError)
+    return StoreRefusal if isUnfit or code.startswith(_REFUSED) else StoreError
