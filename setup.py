@@ -109,7 +109,7 @@ setup(
     package_data={
         "txsessionsock": [
             "py.typed",
-            *(f"**/*.{suffix}" for suffix in ("css", "html", "js", "sql", "svg")),
+            *(f"**/*.{suffix}" for suffix in ("css", "html", "js", "sql", "svg", "ts")),
         ],
     },
     include_package_data=False,

@@ -77,6 +77,7 @@ LAYERS: dict[str, int] = {
     "messages": 3,
     "sockets": 3,
     "_application": 4,
+    "_aside": 4,
     "_factory": 4,
     "_held": 4,
     "_outflow": 4,

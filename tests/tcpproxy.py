@@ -118,6 +118,14 @@ class Proxy(Conditions):
             end.isSilent = False
             end.flush()
 
+    def reset(self) -> None:
+        """
+        Reset the connections that were held before L{heal}.
+        """
+        for end in self._ends:
+            if end.isSilent and end.isOpen:
+                end.transport.abortConnection()
+
     @property
     def reached(self) -> int:
         """

@@ -164,6 +164,8 @@ async def test_wsgi() -> None:
         assert (await visitor.get("/a/b")).body == b"wsgi at /a/b"
         assert (await visitor.get("/")).body == b"wsgi at /"
         assert b"class SessionSocket" in (await visitor.get("/sessionsock.js")).body
+        types = await visitor.get("/sessionsock.d.ts")
+        assert b"declare class SessionSocket" in types.body
         socket = await visitor.connect()
         assert await socket.closes() == (4401, "session-missing")
 

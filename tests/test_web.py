@@ -420,6 +420,16 @@ class ClientScriptTests(WebTestCase):
         (same,) = again.answers()
         self.assertEqual((same.code, same.body), (304, b""))
 
+    def test_types(self) -> None:
+        """
+        Its types are served alike.
+        """
+        browser = self.world.connect(ClientScript(types=True))
+        browser.send()
+        (whole,) = browser.answers()
+        self.assertEqual(whole.headers["content-type"], ["text/plain; charset=utf-8"])
+        self.assertIn(b"declare class SessionSocket", whole.body)
+
     def test_head(self) -> None:
         """
         HEAD says how long it is.

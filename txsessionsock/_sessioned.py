@@ -45,6 +45,8 @@ class Sessioned(WebSocketServerProtocol):
     transport: Any
     peer: Any
     autoPingTimeout: float
+    websocket_protocols: list[str]
+    websocket_protocol_in_use: str | None
     _transport_details: Any
 
     _sessionsock: Wire
@@ -162,6 +164,13 @@ class Sessioned(WebSocketServerProtocol):
         # after sconnection.
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
+        if self.websocket_protocols and self.websocket_protocol_in_use is None:
+            _log.warn(
+                "a client offered the subprotocols {offered!r} and none was chosen, so"
+                " browsers drop the connection; onConnect(request) returns the one to"
+                " speak",
+                offered=self.websocket_protocols,
+            )
         handshake = self._handshakeIn(self.http_request_data)
         assert handshake is not None
         self._guard(self._sessionsock.begin, handshake)
@@ -184,10 +193,12 @@ class Sessioned(WebSocketServerProtocol):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._guard(self._decoded, payload, isBinary)
+        self._guard(self._received, payload, isBinary)
 
-    def _decoded(self, payload: bytes, isBinary: bool) -> None:
+    def _received(self, payload: bytes, isBinary: bool) -> None:
         wire = self._sessionsock
+        if wire.isAside(payload, isBinary):
+            return
         try:
             message = wire.messages.decode(payload, isBinary)
             refuseToWait(message, "decode()")

@@ -171,6 +171,7 @@ class Client:
             broken=self._broken,
         )
         self._sockets.opened(self)
+        self._tellWhose()
         self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
@@ -275,13 +276,29 @@ class Client:
 
     def changed(self, keys: Sequence[str]) -> None:
         if self._conversation is not None and self._outbox.isOpen:
+            self._tellWhose()
             self._conversation.changed(keys)
+
+    def _tellWhose(self) -> None:
+        """
+        The client hears first whose session it is, and then what is in it.
+        """
+        session = self.session
+        if session is None or not self.isOpen:
+            return
+        try:
+            frame = self._carrier.whose(session)
+            if frame is not None:
+                self._outbox.send(frame)
+        except Exception:
+            self._broken(Failure())
 
     def stored(self, number: int) -> None:
         self._stored = number
         self._isInOutage = False
         try:
             self._outbox.stored(number)
+            self._tellWhose()
         except Exception:
             # Nobody else may miss that it is stored because of this client.
             self._broken(Failure())

@@ -84,6 +84,11 @@ class Keeper(Protocol):
         Why the session ended, even if not all who hold it were told yet.
         """
 
+    def identity(self) -> object:
+        """
+        Who is logged in, as the framework has it; L{None} for nobody.
+        """
+
     def save(self) -> Deferred[None]:
         """
         See L{Session.save}.

@@ -86,6 +86,12 @@ class Carrier(Protocol):
         Send what was encoded.
         """
 
+    def whose(self, session: Session) -> Any:
+        """
+        @return: What tells the client whose session it has, for L{write};
+            L{None} if it did not ask, or knows.
+        """
+
     def close(self, code: int, reason: str) -> None:
         """
         Say why, and disconnect.

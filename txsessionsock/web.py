@@ -389,14 +389,20 @@ class ClientScript(Resource):
 
     isLeaf = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, types: bool = False) -> None:
+        """
+        @param types: Serve its types for TypeScript, C{sessionsock.d.ts},
+            instead.
+        """
         super().__init__()
-        path = Path(__file__).parent / "static" / "sessionsock.js"
-        self._script = path.read_bytes()
+        name = "sessionsock.d.ts" if types else "sessionsock.js"
+        self._script = (Path(__file__).parent / "static" / name).read_bytes()
+        # Browsers take what else TypeScript may be called for a video.
+        self._kind = b"text/plain" if types else b"text/javascript"
         self._tag = b'"%s"' % (sha256(self._script).hexdigest()[:32].encode("ascii"),)
 
     def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"Content-Type", b"text/javascript; charset=utf-8")
+        request.setHeader(b"Content-Type", self._kind + b"; charset=utf-8")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
         # Asked for each time, and sent only when this library was updated.
         request.setHeader(b"Cache-Control", b"no-cache")

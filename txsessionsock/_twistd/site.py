@@ -60,6 +60,7 @@ def rootFor(
     sockets = SessionSocketResource(factory)
     root = _Root(_pages(options, manager, reactor), path, sockets)
     root.putChild(b"sessionsock.js", ClientScript())
+    root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
     return root, factory.sockets, factory.protocol
 
 
