@@ -54,6 +54,31 @@ class MakingTests(SynchronousTestCase):
         manager = SessionManager(MemoryStore(clock), Express(secrets=["s"]), clock)
         self.assertIs(manager.reactor, clock)
 
+    def test_decorators(self) -> None:
+        """
+        What takes a function leaves it as it is, and takes nothing else.
+        """
+        manager = SessionManager(MemoryStore(Clock()), Express(secrets=["s"]), Clock())
+
+        @manager.watch
+        def changed(session: object) -> str:
+            return "changed"
+
+        @manager.closeAtEnd
+        def close() -> str:
+            return "closed"
+
+        self.assertEqual((changed(None), close()), ("changed", "closed"))
+        for take in manager.watch, manager.closeAtEnd:
+            with self.assertRaisesRegex(TypeError, "wants a function, not a str"):
+                take("changed")  # type: ignore[type-var]  # wrong on purpose
+
+        async def late(session: object) -> None:
+            pass
+
+        with self.assertRaisesRegex(TypeError, "which does not wait"):
+            manager.watch(late)
+
 
 class OpenTests(ManagerCase):
     """

@@ -13,7 +13,8 @@ Clients by session, index and room, on every node::
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -47,6 +48,8 @@ answer in time.
 """
 
 _json = JSON()
+
+_Index = TypeVar("_Index", bound=Callable[[Session], object])
 
 
 class Group:
@@ -174,10 +177,16 @@ class Hub:
         """
         return Group(self, sessionLabel(sessionID))
 
-    def index(self, name: str, f: Callable[[Session], object]) -> None:
+    @overload
+    def index(self, name: str, f: _Index) -> _Index: ...
+
+    @overload
+    def index(self, name: str) -> Callable[[_Index], _Index]: ...
+
+    def index(self, name: str, f: Any = None) -> Any:
         """
         Have clients be found by something in their sessions.  All nodes need
-        the same indexes.
+        the same indexes.  Without a function, a decorator.
 
         @param f: Says what a session is to be found by: a L{str} or an
             L{int}, or L{None} for nothing.  It is called when a client comes,
@@ -186,14 +195,17 @@ class Hub:
 
         @raise ValueError: There is an index of that name.
 
-        @raise TypeError: It would have to be waited for.
+        @raise TypeError: It would have to be waited for, or is no function.
         """
         if name in self._indexes:
             raise ValueError(f"there is an index {name!r} already")
+        if f is None:
+            return partial(self.index, name)
         refuseAsync(f, f"index {name!r}")
         self._indexes[name] = f
         for client in self._byFace.values():
             self._index(client, name)
+        return f
 
     def by(self, name: str, value: str | int) -> Group:
         """

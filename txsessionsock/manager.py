@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from math import inf
 from secrets import token_urlsafe
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IListeningPort, IReactorTime
@@ -26,6 +26,7 @@ from ._moving import move
 from ._reactor import clockOf
 from ._settings import Settings
 from ._versions import Memory
+from ._waiting import refuseAsync, refuseNoFunction
 from .interfaces import (
     IFramework,
     ISessionStore,
@@ -41,6 +42,9 @@ from .session import Holder, Session, shortHash
 __all__ = ["Freshness", "SessionManager"]
 
 Freshness = Literal["strict", "tracked"]
+
+_Watcher = TypeVar("_Watcher", bound=Callable[[Session], object])
+_Close = TypeVar("_Close", bound=Callable[[], object])
 
 _LONGEST_WINDOW = 60.0
 
@@ -249,12 +253,16 @@ class SessionManager:
         if not live.isClosed:
             live.close()
 
-    def watch(self, changed: Callable[[Session], object]) -> None:
+    def watch(self, changed: _Watcher) -> _Watcher:
         """
         Have a function called with each session that changes, whoever
-        changed it; its own process's handlers included.
+        changed it; its own process's handlers included.  Also a decorator.
+
+        @raise TypeError: That is no function, or would have to be waited for.
         """
+        refuseAsync(changed, "watch()")
         self._watchers.append(changed)
+        return changed
 
     def cookieLifetime(self, session: Session) -> float | None:
         """
@@ -270,13 +278,18 @@ class SessionManager:
         """
         self._ending.join(guest)
 
-    def closeAtEnd(self, close: Callable[[], object]) -> None:
+    def closeAtEnd(self, close: _Close) -> _Close:
         """
-        Have something closed when all is stored, before the process ends.
+        Have something closed when all is stored, before the process ends.  Also
+        a decorator.
 
         @param close: May return a L{Deferred}.
+
+        @raise TypeError: That is no function.
         """
+        refuseNoFunction(close, "closeAtEnd()")
         self._ending.close(close)
+        return close
 
     def endWith(self, reactor: Any, *listening: Any, drain: float = 10.0) -> None:
         """

@@ -15,7 +15,7 @@ Or have L{enable} do it for the Autobahn factory that you have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IReactorTime
@@ -33,6 +33,8 @@ from .sockets import Limits, SessionSockets
 
 
 __all__ = ["SessionSocketFactory", "SessionSocketProtocol", "enable"]
+
+_L = TypeVar("_L", bound=Listener)
 
 
 class SessionSocketProtocol(Sessioned, Application):
@@ -106,13 +108,31 @@ class SessionSocketFactory(WebSocketServerFactory):
         )
         equip(self, Equipment(self.sockets, Origins(origins, trustProxy=trustProxy)))
 
+    @overload
+    def on(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def on(self, event: str) -> Callable[[_L], _L]: ...
+
     def on(self, event: str, listener: Any = None) -> Any:
         """
         See L{SessionSockets.on}.
         """
         return self.sockets.on(event, listener)
 
-    def off(self, event: str, listener: Listener) -> None:
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """
+        See L{SessionSockets.once}.
+        """
+        return self.sockets.once(event, listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
         """
         See L{SessionSockets.off}.
         """

@@ -264,12 +264,28 @@ class SessionSockets:
         Without a function, a decorator.
 
         @raise ValueError: There is no such event.
+
+        @raise TypeError: That is no function.
         """
         return self.listeners.on(event, listener)
 
-    def off(self, event: str, listener: Listener) -> None:
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
         """
-        Have it called no more.
+        The same for the next event of that name only, whichever client's.
+        """
+        return self.listeners.once(event, listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """
+        Have a function called no more; none of that event unless one is given.
+
+        @raise ValueError: There is no such event.
         """
         self.listeners.off(event, listener)
 
