@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._contract import toOverride
 from txsessionsock.interfaces import ISessionStore, StoreFailure
 from txsessionsock.testing import PrivateReactor, StoreContract
 
@@ -49,7 +50,8 @@ class StoreCase(SynchronousTestCase):
         """
         What a failure calls the place of the sessions.
         """
-        raise NotImplementedError
+        task = "returns what a failure calls the place of the sessions"
+        raise toOverride(self, "place()", task)
 
     def outage(self, answer: Deferred[Any], kind: type[StoreFailure]) -> str:
         """

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from ._contract import toOverride
 from .interfaces import IBus, StoreUnavailable
 
 
@@ -43,13 +44,13 @@ class BusContract(_TestCase):
         A bus without other nodes.  It takes part when L{IBus.handle} was
         called and L{joined} is done.
         """
-        raise NotImplementedError
+        raise toOverride(self, "makeBus()", "returns a bus without other nodes")
 
     def makeOther(self, bus: IBus) -> IBus:
         """
         Another node of the same.
         """
-        raise NotImplementedError
+        raise toOverride(self, "makeOther(bus)", "returns another node of that bus")
 
     def joined(self, bus: IBus) -> None:
         """
@@ -64,7 +65,9 @@ class BusContract(_TestCase):
         """
         results: list[T | Failure] = []
         answer.addBoth(results.append)
-        self.assertTrue(results, "no answer yet: override wait()")
+        if not results:
+            task = "waits for an answer that does not come at once"
+            raise toOverride(self, "wait(answer)", task)
         if isinstance(results[0], Failure):
             results[0].raiseException()
         assert not isinstance(results[0], Failure)

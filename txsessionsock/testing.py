@@ -6,10 +6,17 @@ A store has all that this library expects of it when these pass::
 
     class MyStoreTests(WatchableContract, SynchronousTestCase):
         def makeStore(self):
-            return MyStore(...)
+            self.clock = Clock()
+            return MyStore(..., self.clock)
 
         def makeOther(self, store):
-            return MyStore(...)     # on the same place, as in another process
+            return MyStore(..., self.clock)     # same place, as another process has it
+
+        def advance(self, seconds):
+            self.clock.advance(seconds)         # or wait, if a server has the clock
+
+        def now(self):
+            return self.clock.seconds()
 
 They run under trial and under pytest.  A C{TestCase} whose methods are
 coroutines would not: it runs the global reactor, which cannot be run again in
@@ -29,6 +36,8 @@ L{StoreContract.wait}, which a store that does not answer at once overrides::
 
     def now(self):
         return self.reactor.seconds()
+
+C{docs/stores.md} has both in whole.
 """
 
 from __future__ import annotations
