@@ -93,7 +93,7 @@ setup(
         "msgspec>=0.18",
         "twisted>=24.7",
         "txredisapi>=1.6,<2",
-        "zope.interface>=6",
+        "zope.interface>=6.4",
     ],
     extras_require=extras,
     package_dir={"": "."},

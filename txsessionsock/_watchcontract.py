@@ -65,13 +65,14 @@ class WatchableContract(StoreContract):
 
     def until(self, happened: Callable[[], bool]) -> None:
         """
-        Let time pass, ten seconds at most, until something has happened.
+        Let time pass, ten seconds at most, until something has happened.  To be
+        overridden where L{wait} is.
         """
         for _ in range(1000):
             if happened():
                 return
             self.advance(0.01)
-        self.fail("it did not happen")
+        self.fail("it did not happen: override until(happened) where wait() is")
 
     def test_watchableInterface(self) -> None:
         """

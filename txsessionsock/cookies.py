@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import Literal
 
+from ._arguments import Number, checked
+
 
 __all__ = ["cookieNamed", "isToken", "parseCookies", "setCookie", "sign", "unsign"]
 
@@ -23,6 +25,7 @@ _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _ATTRIBUTE_VALUE = re.compile(r"[ -:<-~]*")
 
 
+@checked
 def parseCookies(*headers: str) -> Iterator[tuple[str, str]]:
     """
     Split C{Cookie} headers into names and values, in order.
@@ -47,6 +50,7 @@ def parseCookies(*headers: str) -> Iterator[tuple[str, str]]:
                 yield name.strip(_BLANKS), value
 
 
+@checked
 def cookieNamed(
     headers: str | Iterable[str], name: str, firstWins: bool = True
 ) -> str | None:
@@ -72,6 +76,7 @@ def cookieNamed(
     return found
 
 
+@checked
 def isToken(name: str) -> bool:
     """
     Whether a cookie can have that name (RFC 6265, section 4.1.1).
@@ -79,11 +84,12 @@ def isToken(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
+@checked
 def setCookie(
     name: str,
     value: str,
     *,
-    maxAge: float | None,
+    maxAge: Number | None,
     secure: bool,
     path: str = "/",
     httpOnly: bool = True,
@@ -126,6 +132,7 @@ def _signature(value: bytes, secret: str) -> bytes:
     return b64encode(digest).rstrip(b"=")
 
 
+@checked
 def sign(value: str, secret: str) -> str:
     """
     Append a signature to a value, after a dot.
@@ -133,6 +140,7 @@ def sign(value: str, secret: str) -> str:
     return f"{value}.{_signature(value.encode('utf-8'), secret).decode('ascii')}"
 
 
+@checked
 def unsign(signed: str, secrets: Sequence[str]) -> str | None:
     """
     Verify what L{sign} made.

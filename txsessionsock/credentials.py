@@ -12,6 +12,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from . import _json
+from ._arguments import checked
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
 
@@ -23,6 +24,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN_SESSION_ID = re.compile(r"[A-Za-z0-9_,.~-]{1,256}")
 
 
+@checked
 @dataclass(frozen=True)
 class Handshake:
     """
@@ -68,16 +70,7 @@ def _parseOrigin(origin: str) -> _Origin | None:
     return parts.scheme, parts.hostname, port
 
 
-def _refuseText(name: str, flag: object) -> None:
-    """
-    Text such as C{"no"}, from the environment or a file, would be true.
-
-    @raise TypeError: It is neither L{True} nor L{False}.
-    """
-    if not isinstance(flag, bool):
-        raise TypeError(f"{name} is True or False, not {flag!r}")
-
-
+@checked
 class Origins:
     """
     The web sites whose pages may connect: the one that the handshake itself
@@ -98,7 +91,6 @@ class Origins:
 
         @raise TypeError: C{trustProxy} is neither L{True} nor L{False}.
         """
-        _refuseText("trustProxy", trustProxy)
         self._trustProxy = trustProxy
         self._allowed: set[_Origin] = set()
         for origin in allowed:
@@ -189,6 +181,7 @@ class Cookie:
         return None
 
 
+@checked
 class InBand:
     """
     The first message: C{{"__sid": value, "connect": 1}}, as the Node library
@@ -205,7 +198,6 @@ class InBand:
 
         @raise TypeError: It is neither L{True} nor L{False}.
         """
-        _refuseText("allowUnsigned", allowUnsigned)
         self._allowUnsigned = allowUnsigned
 
     def inHandshake(

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ._arguments import checked
 from ._commands import Close, Command, Count, Send, decode, encode, number
+from ._kinds import Bus
 from ._members import (
     Label,
     Members,
@@ -30,7 +32,7 @@ from ._members import (
 )
 from ._waiting import refuseAsync, refuseToWait
 from .bus import LocalBus
-from .interfaces import IBus, SessionID
+from .interfaces import SessionID
 from .messages import JSON
 from .session import Session
 from .sockets import Code, SessionSockets, refuseCode
@@ -132,6 +134,7 @@ class Room(Group):
         return self._hub.leave(client, self._label)
 
 
+@checked
 class Hub:
     """
     Finds the clients of one server, and through a bus those of others.
@@ -141,13 +144,17 @@ class Hub:
 
     _log = Logger()
 
-    def __init__(self, sockets: SessionSockets, bus: IBus | None = None) -> None:
+    def __init__(self, sockets: SessionSockets, bus: Bus | None = None) -> None:
         """
         @param sockets: Its C{hub} is this from now on.
 
         @param bus: How to reach other nodes; unless given, there are none.
             It belongs to the hub.
+
+        @raise ValueError: These sockets, or that bus, have a hub already.
         """
+        if sockets.hasHub:
+            raise ValueError("these sockets have a hub already: it is sockets.hub")
         self.sockets = sockets
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
         self._members = Members()

@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from math import inf
 from secrets import token_urlsafe
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._arguments import AboveZero, checked
 from ._backend import Backend
 from ._ending import Ending, Guest
+from ._kinds import Clock, Framework, Store
 from ._live import Live
 from ._moving import move
 from ._reactor import clockOf
 from ._settings import Settings
+from ._storecheck import takeStore
 from ._versions import Memory
 from ._waiting import refuseAsync, refuseNoFunction
 from .interfaces import (
@@ -49,6 +52,7 @@ _Close = TypeVar("_Close", bound=Callable[[], object])
 _LONGEST_WINDOW = 60.0
 
 
+@checked
 class SessionManager:
     """
     One live L{Session} for each id that this process uses.
@@ -60,13 +64,13 @@ class SessionManager:
 
     def __init__(
         self,
-        store: ISessionStore,
-        framework: IFramework,
-        reactor: IReactorTime | None = None,
+        store: Store,
+        framework: Framework,
+        reactor: Clock | None = None,
         *,
         freshness: Freshness = "strict",
         saveInterval: float = 1.0,
-        storeTimeout: float = 2.0,
+        storeTimeout: AboveZero = 2.0,
         recheckInterval: float = 10.0,
         unsavedLimit: int = 64 * 1024 * 1024,
         repair: bool | None = None,
@@ -106,13 +110,19 @@ class SessionManager:
 
         @param unsavedLimit: How many bytes of sessions to keep that could not
             be stored and that nobody holds any more.
+
+        @raise TypeError: One of these is of another kind.
+
+        @raise ValueError: A number is out of range, or the store serves another
+            manager.
         """
-        if freshness not in ("strict", "tracked"):
-            raise ValueError(f"freshness is strict or tracked, not {freshness!r}")
         if not 0 <= repairWindow <= _LONGEST_WINDOW:
             raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
-        self.framework = framework
-        self._backend = Backend(store, framework, clockOf(reactor), storeTimeout)
+        # What it provides was checked.
+        self.framework = cast(IFramework, framework)
+        kept = cast(ISessionStore, store)
+        clock = clockOf(reactor)
+        self._backend = Backend(kept, self.framework, clock, storeTimeout)
         repairs = self._backend.isShared if repair is None else repair
         self._settings = Settings(
             isTracked=freshness == "tracked",
@@ -131,6 +141,7 @@ class SessionManager:
             lost=self._lost,
             isNews=self._isNews,
         )
+        takeStore(store, self)
         self._isStopping = False
         self._isOver = False
         self._warnings: set[str] = set()

@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IReactorTime
 
 from ._application import Application
+from ._arguments import checked
 from ._events import Listener
 from ._factory import SessionedFactory, equip
+from ._kinds import Clock
 from ._sessioned import Sessioned
 from ._wire import Equipment
 from .credentials import Credential, Origins
@@ -56,6 +57,7 @@ class SessionSocketProtocol(Sessioned, Application):
     indexes: ClassVar[Mapping[str, Callable[[Session], object]]] = {}
 
 
+@checked
 class SessionSocketFactory(WebSocketServerFactory):
     """
     Builds one L{SessionSocketProtocol} for each connection.
@@ -77,7 +79,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
         url: str | None = None,
-        reactor: IReactorTime | None = None,
+        reactor: Clock | None = None,
     ) -> None:
         """
         @param manager: Where sessions come from.
@@ -139,6 +141,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         self.sockets.off(event, listener)
 
 
+@checked
 def enable(
     factory: WebSocketServerFactory,
     manager: SessionManager,
@@ -173,11 +176,6 @@ def enable(
     @raise TypeError: It is no such factory, or its C{protocol} cannot have a
         session.
     """
-    if not isinstance(factory, WebSocketServerFactory):
-        raise TypeError(
-            "enable(factory, manager) takes a WebSocketServerFactory of"
-            f" autobahn.twisted, not {factory!r}"
-        )
     if isinstance(factory, SessionedFactory):
         raise ValueError(f"{factory!r} has sessions already")
     sockets = SessionSockets(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from ._arguments import AboveZero, Size, checked
 from ._events import Listener, Listeners
 from .credentials import Cookie, Credential
 from .interfaces import EndReason, IFramework, InvalidReason, SessionError
@@ -61,6 +62,7 @@ class Code(IntEnum):
     TOO_MANY_SOCKETS = 4429
 
 
+@checked
 def refuseCode(code: int) -> None:
     """
     @raise ValueError: It is no close code that can be sent.
@@ -143,6 +145,7 @@ class Application(Protocol):
         """
 
 
+@checked
 @dataclass(frozen=True)
 class Limits:
     """
@@ -167,18 +170,19 @@ class Limits:
         long, C{unsentTimeout}, it may be more.
     """
 
-    messageSize: int = 1024 * 1024
-    waitingMessages: int = 64
-    waitingBytes: int = 1024 * 1024
-    handshakeTimeout: float = 10.0
-    closeTimeout: float = 3.0
+    messageSize: Size = 1024 * 1024
+    waitingMessages: Size = 64
+    waitingBytes: Size = 1024 * 1024
+    handshakeTimeout: AboveZero = 10.0
+    closeTimeout: AboveZero = 3.0
     pingInterval: float = 25.0
-    pingTimeout: float = 20.0
-    socketsPerSession: int = 100
-    unsentBytes: int = 1024 * 1024
-    unsentTimeout: float = 10.0
+    pingTimeout: AboveZero = 20.0
+    socketsPerSession: Size = 100
+    unsentBytes: Size = 1024 * 1024
+    unsentTimeout: AboveZero = 10.0
 
 
+@checked
 class SessionSockets:
     """
     The clients of one server.
@@ -244,6 +248,13 @@ class SessionSockets:
     @hub.setter
     def hub(self, hub: Hub) -> None:
         self._hub = hub
+
+    @property
+    def hasHub(self) -> bool:
+        """
+        Whether a L{Hub} was made for these.
+        """
+        return self._hub is not None
 
     @property
     def framework(self) -> IFramework:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import CancelledError, Deferred
@@ -40,6 +40,7 @@ from twisted.web.resource import (
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import Interface, implementer
 
+from ._arguments import checked
 from ._factory import SessionedFactory
 from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
@@ -64,13 +65,24 @@ __all__ = [
 ]
 
 
+_Child: Any = cast(Any, object)
+"""
+To type checkers without a plugin no class provides L{IResource}, which is what
+C{putChild} takes.
+"""
+
+_Pages = Annotated[IResource | Resource, IResource]
+_Request = Annotated[IRequest | Request, IRequest]
+
+
 class _IPageSession(Interface):
     """
     Under which a request has its session.
     """
 
 
-def sessionOf(request: IRequest) -> PageSession:
+@checked
+def sessionOf(request: _Request) -> PageSession:
     """
     The session of a request, live.
 
@@ -107,8 +119,9 @@ def _isHandshake(request: Request) -> bool:
     return b"websocket" in [word.strip().lower() for word in upgrade.split(b",")]
 
 
+@checked
 @implementer(IResource)
-class SessionedResource:
+class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
     """
     A tree of resources whose pages have sessions.
 
@@ -122,7 +135,7 @@ class SessionedResource:
     _log = Logger()
 
     def __init__(
-        self, resource: IResource, manager: SessionManager, *, trustProxy: bool = False
+        self, resource: _Pages, manager: SessionManager, *, trustProxy: bool = False
     ) -> None:
         """
         @param resource: The root of the tree.
@@ -248,7 +261,7 @@ class SessionedResource:
 
 
 @implementer(IResource)
-class SessionSocketResource:
+class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
     """
     A WebSocket at a place in a site.
 
@@ -318,7 +331,7 @@ class _Builder:
         return protocol
 
 
-class ClientScript(Resource):
+class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
     """
     The script C{sessionsock.js} for browsers.  It is the same for everyone.
     """

@@ -12,6 +12,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     Document,
     IFramework,
@@ -35,6 +36,7 @@ __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 _JSON = Encoding("JSON", _json.foreign, asciiJSON)
 
 
+@checked
 @implementer(IFramework)
 class Django(DjangoSessions):
     """
@@ -145,6 +147,7 @@ class _SignedSessions(DjangoSessions):
         return decodeJSON(plain), moment
 
 
+@checked
 @implementer(IFramework)
 class DjangoDatabase(_SignedSessions):
     """
@@ -205,6 +208,7 @@ class DjangoDatabase(_SignedSessions):
         return encode(how, document.data)
 
 
+@checked
 @implementer(ISignedCookies)
 class DjangoSignedCookies(InBrowser, _SignedSessions):
     """

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.cookies import sign, unsign
 from txsessionsock.interfaces import (
     FOREVER,
@@ -76,6 +77,7 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
     return _byName(data) if who is None else who
 
 
+@checked
 @implementer(IFramework)
 class Express(Prefixed):
     """

@@ -12,6 +12,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -42,6 +43,7 @@ Who is logged in, by the names that applications commonly use.
 """
 
 
+@checked
 @implementer(IFramework)
 class Starsessions(Prefixed):
     """
@@ -132,6 +134,7 @@ def _isTime(value: Any) -> bool:
     return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
 
 
+@checked
 @implementer(ISignedCookies)
 class Starlette(SignedCookies):
     """

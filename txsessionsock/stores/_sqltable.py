@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from txsessionsock._arguments import checked
+
 
 __all__ = [
     "CONNECT_PG_SIMPLE",
@@ -70,6 +72,7 @@ class Deadline(Enum):
     """
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Table:
     """

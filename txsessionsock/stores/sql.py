@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
+from txsessionsock._arguments import AboveZero, Size, checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     KEEP,
@@ -59,6 +60,7 @@ _Stored = TypeVar("_Stored", Stored, Stored | None)
 _SERVERS = ("postgresql", "postgres")
 
 
+@checked
 @implementer(ISharedStore)
 class SQLStore:
     """
@@ -72,9 +74,9 @@ class SQLStore:
         self,
         url: str,
         table: Table,
-        reactor: IReactorTime | None = None,
-        timeout: float = 2.0,
-        connections: int = 4,
+        reactor: Clock | None = None,
+        timeout: AboveZero = 2.0,
+        connections: Size = 4,
     ) -> None:
         """
         @param url: C{sqlite:PATH} or C{postgresql://…}, as libpq has it.
@@ -123,6 +125,7 @@ class SQLStore:
         return self._pool.close()
 
 
+@checked
 @implementer(IWatchableStore)
 class WatchableSQLStore(SQLStore):
     """
@@ -135,9 +138,9 @@ class WatchableSQLStore(SQLStore):
         self,
         url: str,
         table: Table,
-        reactor: IReactorTime | None = None,
-        timeout: float = 2.0,
-        connections: int = 4,
+        reactor: Clock | None = None,
+        timeout: AboveZero = 2.0,
+        connections: Size = 4,
     ) -> None:
         """
         See L{SQLStore.__init__}.
@@ -180,7 +183,8 @@ class WatchableSQLStore(SQLStore):
         return stored
 
 
-def checkTable(url: str, table: Table, timeout: float = 2.0) -> None:
+@checked
+def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> None:
     """
     See whether a table is there, and wait for the answer: before there is a
     reactor that could.
