@@ -31,6 +31,9 @@ L{StoreContract.wait}, which a store that does not answer at once overrides::
     def wait(self, answer):
         return self.reactor.wait(answer)
 
+    def until(self, happened):                  # of a WatchableContract
+        self.reactor.waitUntil(happened)
+
     def advance(self, seconds):
         self.reactor.advance(seconds)
 
@@ -51,8 +54,10 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ._arguments import checked
 from ._buscontract import BusContract
 from ._contract import StoreContract
+from ._kinds import Store, WatchableStore
 from ._watchcontract import WatchableContract
 from .interfaces import (
     TTL,
@@ -137,13 +142,14 @@ class PrivateReactor(SelectReactor):
             reader.connectionLost(Failure(ConnectionAbortedError()))
 
 
+@checked
 @implementer(ISessionStore)
 class UnwatchableStore:
     """
     A store that can do no more than it must.
     """
 
-    def __init__(self, inner: ISessionStore) -> None:
+    def __init__(self, inner: Store) -> None:
         self.inner = inner
 
     def load(self, key: str) -> Deferred[Stored | None]:
@@ -167,6 +173,7 @@ _METHODS = ("load", "create", "replace", "touch", "destroy", "fence")
 _HOLD, _LOSE = "hold", "lose"
 
 
+@checked
 @implementer(IWatchableStore)
 class FlakyStore:
     """
@@ -178,7 +185,7 @@ class FlakyStore:
     @ivar calls: The name of the method and the key of every call.
     """
 
-    def __init__(self, inner: IWatchableStore) -> None:
+    def __init__(self, inner: WatchableStore) -> None:
         self.inner = inner
         self.calls: list[tuple[str, str]] = []
         self._modes: dict[str, StoreFailure | str] = {}
