@@ -23,6 +23,7 @@ test = [
     *redis,
     *tls,
     "hypothesis",
+    "mypy>=1.11",
     "pytest>=8",
     "pytest-twisted>=1.14",
     "selenium>=4.11",
@@ -61,7 +62,6 @@ extras = {
     "dev": [
         *test,
         "build",
-        "mypy>=1.11",
         "mypy-zope>=1.0.7",
         "ruff>=0.9",
         "towncrier>=24.8",

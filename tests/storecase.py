@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._contract import toOverride
+from txsessionsock._kinds import Store
 from txsessionsock.interfaces import ISessionStore, StoreFailure
 from txsessionsock.testing import PrivateReactor, StoreContract
 
@@ -99,7 +100,7 @@ class WaitingContract(_Contract):
     How the contracts wait, in a L{StoreCase}; to be named before them.
     """
 
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
+    def makeOther(self, store: ISessionStore) -> Store:
         return self.makeStore()
 
     def wait(self, answer: Deferred[T]) -> T:

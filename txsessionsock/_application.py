@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -48,7 +48,14 @@ class Application:
     """
 
     messages: Messages = JSON()
-    session = _SessionOf()
+    if TYPE_CHECKING:
+
+        @property
+        def session(self) -> Session | None: ...
+
+    else:
+        # To a type checker this would be an object of that class.
+        session = _SessionOf()
 
     _sessionsock: Wire
 

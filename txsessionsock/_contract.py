@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from ._kinds import Store
 from .interfaces import (
     FOREVER,
     KEEP,
@@ -70,13 +71,13 @@ class StoreContract(_TestCase):
     tolerance = 1.0
     precision = 0.002
 
-    def makeStore(self) -> ISessionStore:
+    def makeStore(self) -> Store:
         """
         A store on a new, empty place.
         """
         raise toOverride(self, "makeStore()", "returns a store on a new, empty place")
 
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
+    def makeOther(self, store: Any) -> Store:
         """
         Another store on the same place, as another process would have it.
         """

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from ._contract import KEY, StoreContract
+from ._kinds import WatchableStore
 from .interfaces import (
     FOREVER,
     KEEP,
@@ -30,8 +31,8 @@ class WatchableContract(StoreContract):
     L{StoreContract} among them.
     """
 
-    store: IWatchableStore
-    other: IWatchableStore
+    store: WatchableStore
+    other: WatchableStore
 
     def setUp(self) -> None:
         super().setUp()

@@ -31,6 +31,7 @@ __all__ = [
     "Carrier",
     "Code",
     "Limits",
+    "SessionClient",
     "SessionSockets",
     "refuseCode",
 ]
@@ -142,6 +143,51 @@ class Application(Protocol):
     def sessionDisconnected(self, session: Session, code: int) -> object:
         """
         C{disconnect}
+        """
+
+
+class SessionClient(Protocol):
+    """
+    A client as listeners get it, and as a L{SessionSocketProtocol
+    <txsessionsock.protocol.SessionSocketProtocol>} is one: for annotations.
+    """
+
+    @property
+    def session(self) -> Session | None:
+        """
+        Its session, once it is there.
+        """
+
+    def send(self, value: Any) -> None:
+        """
+        Send a message, when all that was changed until now is stored.
+        """
+
+    def close(self, code: int = ..., reason: str = ...) -> None:
+        """
+        Disconnect, when what was sent before has gone out.
+        """
+
+    def receive(self) -> Deferred[Any]:
+        """
+        Wait for its next message.
+        """
+
+    @overload
+    def on(self, event: str, listener: _L, /) -> _L: ...
+
+    @overload
+    def on(self, event: str, /) -> Callable[[_L], _L]: ...
+
+    @overload
+    def once(self, event: str, listener: _L, /) -> _L: ...
+
+    @overload
+    def once(self, event: str, /) -> Callable[[_L], _L]: ...
+
+    def off(self, event: str, listener: Listener, /) -> None:
+        """
+        Have a listener called no more.
         """
 
 
