@@ -29,11 +29,10 @@ from txsessionsock.interfaces import (
     IWatchableStore,
 )
 
+from .browser import NODE
 from .npm import installedByNpm
 from .test_examples import ROOT, pythonBlocks
 
-
-NODE = ROOT / "tests" / "node"
 
 TWISTEDS = (
     # IReactorCore.run and putChild, as Twisted itself has them.
