@@ -269,6 +269,20 @@ class SentencesTests(SynchronousTestCase):
             error = self.assertRaises(TypeError, call)
             self.assertNotIn("s3cret", str(error))
 
+    def test_methods(self) -> None:
+        """
+        What is called on a hub: a session in the place of its id, and a reason
+        in the place of a code.
+        """
+        hub = Hub(SessionSocketFactory(self.manager, reactor=self.clock).sockets)
+        wrong: Any
+        for wrong, words in (
+            (lambda: hub.session(self.manager), "sessionID is a str, not a Session"),  # type: ignore[arg-type]  # wrong on purpose
+            (lambda: hub.session("a").close("bye"), "code is a whole number"),  # type: ignore[arg-type]  # wrong on purpose
+            (lambda: hub.session("a").close(4000, None), "reason is a str, not None"),  # type: ignore[arg-type]  # wrong on purpose
+        ):
+            self.refused(wrong, words)
+
     def test_oneStore(self) -> None:
         """
         A store serves one manager, until that has stopped, and so do buses and

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._arguments import checked
 from ._events import Listener, Once, listen, refuseUnknown
 from ._wire import Wire
 from .interfaces import EndReason, InvalidReason, StoreFailure, UndecodableSession
@@ -139,6 +140,7 @@ class Application:
         """
         self._sessionsock.client.send(value)
 
+    @checked
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """
         Disconnect, when what was sent before has gone out.

@@ -86,6 +86,7 @@ class Group:
         _json.decode(payload, False)
         return self._hub.tell(Send(self._label, payload))
 
+    @checked
     def close(
         self, code: int = Code.NORMAL, reason: str = "closed by server"
     ) -> Deferred[Reached]:
@@ -178,6 +179,7 @@ class Hub:
 
     # Groups.
 
+    @checked
     def session(self, sessionID: SessionID) -> Group:
         """
         The clients of a session.
