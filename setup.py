@@ -23,6 +23,7 @@ test = [
     *redis,
     *tls,
     "hypothesis",
+    "mypy>=1.11",
     "pytest>=8",
     "pytest-twisted>=1.14",
     "selenium>=4.11",
@@ -61,7 +62,6 @@ extras = {
     "dev": [
         *test,
         "build",
-        "mypy>=1.11",
         "mypy-zope>=1.0.7",
         "ruff>=0.9",
         "towncrier>=24.8",
@@ -75,6 +75,7 @@ setup(
     long_description=readme.read_text("utf-8") if readme.exists() else "",
     long_description_content_type="text/markdown",
     author="The txsessionsock authors",
+    url="https://pypi.org/project/txsessionsock/",
     license="MIT",
     classifiers=[
         "Development Status :: 3 - Alpha",
@@ -93,7 +94,7 @@ setup(
         "msgspec>=0.18",
         "twisted>=24.7",
         "txredisapi>=1.6,<2",
-        "zope.interface>=6",
+        "zope.interface>=6.4",
     ],
     extras_require=extras,
     package_dir={"": "."},

@@ -34,13 +34,15 @@ PAGE = """<!doctype html>
   body {{ max-width: 34rem; margin: 4rem auto; padding: 0 1.25rem; }}
   input, button {{ font: inherit; padding: .4rem .8rem; }}
 </style>
+<main>
 <h1>You are {user}</h1>
 <form method="post" action="/login">
   <input name="name" aria-label="Your name" placeholder="Your name" required>
   <button>Log in</button>
 </form>
 <form method="post" action="/logout"><p><button>Log out</button></p></form>
-<pre id="log"></pre>
+<pre id="log" role="log"></pre>
+</main>
 <script src="/sessionsock.js"></script>
 <script>
   const log = line => {{ document.getElementById("log").textContent += line + "\\n"; }};

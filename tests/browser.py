@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions
@@ -15,7 +16,33 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 
-__all__ = ["PATIENCE", "chromium", "missing", "until"]
+__all__ = [
+    "NODE",
+    "PATIENCE",
+    "chromium",
+    "findings",
+    "missing",
+    "overflow",
+    "until",
+    "width",
+]
+
+NODE = Path(__file__).parent / "node"
+"""
+Where the packages are that tests run in Node.js or in a browser.
+"""
+
+_AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
+
+_OVERFLOW = """
+    const { scrollWidth, clientWidth } = document.documentElement;
+    const found = scrollWidth === clientWidth && clientWidth <= innerWidth
+      ? [] : [`page: ${[scrollWidth, clientWidth, innerWidth]}`];
+    for (const each of document.querySelectorAll("a, button, input, h1, h2, p, li"))
+      if (each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+        found.push(`${each.tagName} ${each.id}: ${each.textContent}`);
+    return found;
+"""
 
 
 PATIENCE = 15.0
@@ -71,6 +98,47 @@ def chromium(*flags: str) -> Iterator[Chrome]:
             yield driver
         finally:
             driver.quit()
+
+
+def findings(driver: Chrome) -> list[str]:
+    """
+    What axe finds in the page: what people cannot use who do not see it, or
+    have no mouse.
+    """
+    driver.execute_script(_AXE.read_text("utf-8"))
+    found: list[dict[str, Any]] = driver.execute_async_script(
+        "const [done] = arguments;"
+        "axe.run({ resultTypes: ['violations'] }).then(r => done(r.violations))"
+    )
+    return [
+        f"{each['impact']} {each['id']}: {node['html'][:200]}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def width(driver: Chrome, pixels: int, height: int = 844) -> None:
+    """
+    Show a tab as a device would that is so many pixels wide.
+    """
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": pixels,
+            "height": height,
+            "deviceScaleFactor": 1,
+            "mobile": pixels < 500,
+        },
+    )
+
+
+def overflow(driver: Chrome) -> list[str]:
+    """
+    What does not fit: the page, if it has to be scrolled sideways, and texts
+    that are wider than what they are in.
+    """
+    found: list[str] = driver.execute_script(_OVERFLOW)
+    return found
 
 
 def until(driver: Chrome, condition: str, *arguments: object) -> Any:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis.strategies import SearchStrategy
 from zope.interface.verify import verifyObject
 
+from txsessionsock._contract import toOverride
 from txsessionsock.cookies import cookieNamed, setCookie
 from txsessionsock.interfaces import (
     KEEP,
@@ -111,7 +112,8 @@ class FrameworkContract(_Case):
         """
         A framework that is set like a recorded one.
         """
-        raise NotImplementedError
+        task = "returns a framework with the settings of a recorded one"
+        raise toOverride(self, "made(config)", task)
 
     def test_interface(self) -> None:
         """

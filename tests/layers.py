@@ -19,10 +19,12 @@ PACKAGE = "txsessionsock"
 LAYERS: dict[str, int] = {
     "": 0,  # The package itself, which imports nothing.
     "interfaces": 0,
+    "_arguments": 1,
     "_branches": 1,
     "_changes": 1,
     "_foreign": 1,
     "_json": 1,
+    "_kinds": 1,
     "_merge": 1,
     "_origins": 1,
     "_redis.address": 1,

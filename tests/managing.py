@@ -120,12 +120,23 @@ class ManagerCase(SynchronousTestCase):
         """
         Another process.
         """
+        if store is not None and store is vars(self).get("store"):
+            # It serves one.
+            self.freeStore()
         return SessionManager(
             self.newStore() if store is None else store,
             Express(secrets=["keyboard cat"], ttl=self.lifetime),
             self.clock,
             **options,
         )
+
+    def freeStore(self) -> None:
+        """
+        Have the store serve another manager than the one that was made first.
+        """
+        manager = vars(self).get("manager")
+        if manager is not None:
+            self.successResultOf(manager.stop())
 
     def put(self, **data: Any) -> None:
         """

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._contract import toOverride
+from txsessionsock._kinds import Store
 from txsessionsock.interfaces import ISessionStore, StoreFailure
 from txsessionsock.testing import PrivateReactor, StoreContract
 
@@ -49,7 +51,8 @@ class StoreCase(SynchronousTestCase):
         """
         What a failure calls the place of the sessions.
         """
-        raise NotImplementedError
+        task = "returns what a failure calls the place of the sessions"
+        raise toOverride(self, "place()", task)
 
     def outage(self, answer: Deferred[Any], kind: type[StoreFailure]) -> str:
         """
@@ -97,7 +100,7 @@ class WaitingContract(_Contract):
     How the contracts wait, in a L{StoreCase}; to be named before them.
     """
 
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
+    def makeOther(self, store: ISessionStore) -> Store:
         return self.makeStore()
 
     def wait(self, answer: Deferred[T]) -> T:

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.static import Data
 
-from .browser import chromium, missing, until
+from .browser import NODE, chromium, findings, missing, overflow, until, width
+from .npm import installedByNpm
 from .servers import inReactor, reactor, twistd
 from .visitors import Refused, Visitor
 
@@ -30,7 +32,9 @@ pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 
-WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
+ROOT = Path(__file__).parents[1]
+
+WIDTHS = (320, 360, 390, 1280)
 
 
 class Page:
@@ -299,39 +303,107 @@ async def test_elsewhere() -> None:
 @inReactor
 async def test_widths(tmp_path: Path) -> None:
     """
-    The page fits: nothing has to be scrolled sideways, whether on a phone or on
-    a desk, neither in use nor after a logout.
+    The page fits: nothing has to be scrolled sideways, or sticks out, whether on
+    a phone or on a desk, neither in use nor after a logout.
     """
 
     def fits(page: Page, name: str) -> None:
         page.driver.save_screenshot(str(tmp_path / f"{name}.png"))
-        metrics = page.driver.execute_script(
-            "const { scrollWidth, clientWidth } = document.documentElement;"
-            "return [scrollWidth, clientWidth, innerWidth]"
-        )
-        assert metrics[0] == metrics[1] <= metrics[2], f"{name}: {metrics}"
+        assert overflow(page.driver) == [], name
 
     def test(driver: Chrome, url: str) -> None:
-        for name, (width, height) in WIDTHS.items():
+        for pixels in WIDTHS:
             page = Page(driver, url)
-            page.driver.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {
-                    "width": width,
-                    "height": height,
-                    "deviceScaleFactor": 1,
-                    "mobile": name == "phone",
-                },
-            )
-            assert page.driver.execute_script("return innerWidth") == width
+            width(page.driver, pixels)
+            assert page.driver.execute_script("return innerWidth") == pixels
+            fits(page, f"{pixels}-new")
             page.driver.find_element(By.ID, "name").send_keys("W" * 24)
             page.click("#login button")
             page.reads("#who", "W" * 24)
             page.click("#add")
             page.until("Number(document.querySelector('#items').textContent)")
-            fits(page, name)
+            fits(page, str(pixels))
             page.click("#logout")
             page.until("!document.querySelector('#ended').hidden")
-            fits(page, f"{name}-ended")
+            fits(page, f"{pixels}-ended")
+
+    await inBrowser(test)
+
+
+@inReactor
+async def test_focus() -> None:
+    """
+    Where somebody is with the keyboard is not lost: after a login it is at the
+    new name, after a logout, here or elsewhere, at what happened.
+    """
+    focus = "document.activeElement.id === arguments[0]"
+
+    def test(driver: Chrome, url: str) -> None:
+        page, other = Page(driver, url), Page(driver, url)
+        other.driver.find_element(By.ID, "ping").send_keys(Keys.ENTER)
+        page.driver.find_element(By.ID, "name").send_keys("Ada", Keys.ENTER)
+        page.reads("#who", "Ada")
+        page.until("document.querySelector('#login').hidden")
+        page.until(focus, "who")
+        other.reads("#who", "Ada")
+        other.until(focus, "ping")
+        page.driver.find_element(By.ID, "logout").send_keys(Keys.ENTER)
+        for each in page, other:
+            each.until(focus, "ended")
+
+    await inBrowser(test)
+
+
+@inReactor
+async def test_links() -> None:
+    """
+    The page says what it is made with, and links to it.
+    """
+    url = re.search('url="(.*)"', (ROOT / "setup.py").read_text("utf-8"))
+    assert url is not None
+
+    def test(driver: Chrome, address: str) -> None:
+        page = Page(driver, address)
+        links = page.driver.find_elements(By.CSS_SELECTOR, "header a, footer a")
+        to = {link.get_attribute("href") for link in links}
+        assert to > {url[1], "https://twisted.org/"}
+        assert "Twisted" in page.text(".mark")
+
+    await inBrowser(test)
+
+
+@inReactor
+@installedByNpm(NODE)  # type: ignore[untyped-decorator]  # Of pytest.
+async def test_accessible() -> None:
+    """
+    axe finds nothing: on a phone or a desk, by day and by night, as a guest,
+    logged in, and when the session has ended.
+    """
+
+    def test(driver: Chrome, url: str) -> None:
+        for pixels, scheme in (320, "light"), (1280, "light"), (1280, "dark"):
+            page = Page(driver, url)
+            width(page.driver, pixels)
+            page.driver.execute_cdp_cmd(
+                "Emulation.setEmulatedMedia",
+                {
+                    "features": [
+                        {"name": "prefers-color-scheme", "value": scheme},
+                        {"name": "prefers-reduced-motion", "value": "reduce"},
+                    ]
+                },
+            )
+            page.click("#ping")
+            page.reads("#pings", "1")
+            assert findings(page.driver) == [], (pixels, scheme)
+            page.driver.find_element(By.ID, "name").send_keys("Ada")
+            page.click("#login button")
+            page.reads("#who", "Ada")
+            page.until("document.querySelector('#status[data-state=connected]')")
+            assert findings(page.driver) == [], (pixels, scheme, "logged in")
+            page.click("#logout")
+            page.until("!document.querySelector('#ended').hidden")
+            assert findings(page.driver) == [], (pixels, scheme, "ended")
+            page.click("#again")
 
     await inBrowser(test)

@@ -11,7 +11,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from twisted.internet.threads import deferToThread
 
-from .browser import chromium, missing, until
+from .browser import NODE, chromium, findings, missing, until
+from .npm import lacking
 from .redisserver import sharedServer
 from .servers import inReactor
 from .shops import open_
@@ -113,6 +114,9 @@ def _readingCookies(url: str) -> None:
         for tab in first, second:
             tab.shows("#read-only:not([hidden])", "signed cookie")
             tab.shows("#known", "the socket says Ann")
+            if lacking(NODE) is None:
+                assert findings(tab.driver) == []
+        assert first.driver.execute_script("return document.activeElement.id") == "who"
         first.click("[data-good=figs]")
         for tab in first, second:
             tab.shows("#feed [data-by=socket]:first-child", '"basket":{"figs":1}')
@@ -120,6 +124,7 @@ def _readingCookies(url: str) -> None:
         second.click("#logout")
         for tab in first, second:
             tab.shows("#over:not([hidden])", "logged out")
+            assert tab.driver.execute_script("return document.activeElement.id")
         assert _complaints(driver) == []
 
 

@@ -226,6 +226,7 @@ class NotFreshTests(SocketCase):
 
         self.put()
         framework = Express(secrets=["keyboard cat"], identity=identity)
+        self.freeStore()
         self.manager = SessionManager(self.store, framework, self.clock)
         self.serve()
         browser = self.browse()

@@ -20,7 +20,7 @@ from .npm import lacking
 STATIC = Path(txsessionsock.__file__).parent / "static"
 TYPES = (STATIC / "sessionsock.d.ts").read_text("utf-8")
 PAGE = (Path(__file__).parent.parent / "docs" / "browser.md").read_text("utf-8")
-PROJECT = Path(__file__).parent / "typescript"
+PROJECT = Path(__file__).parent / "node"
 
 _MEMBERS = """
 const SessionSocket = require(process.argv[1]);

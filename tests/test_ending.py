@@ -182,8 +182,9 @@ class EndTests(EndingCase):
         Whoever says it later waits for the same end.
         """
         stored: Deferred[None] = Deferred()
-        self.store.close = lambda: stored  # type: ignore[method-assign]  # slow
-        self.manager = SessionManager(self.store, Express(secrets=["x"]), self.clock)
+        store = Store(self.clock)
+        store.close = lambda: stored  # type: ignore[method-assign]  # slow
+        self.manager = SessionManager(store, Express(secrets=["x"]), self.clock)
         ends = [self.manager.end(), self.manager.end()]
         for end in ends:
             self.assertNoResult(end)

@@ -99,6 +99,23 @@ class ListenersTests(SynchronousTestCase):
         listeners.off("smessage", print)
         listeners.off("disconnect", print)
         self.assertEqual(listeners.of("smessage"), (repr,))
+        listeners.off("smessage")
+        self.assertEqual(listeners.of("smessage"), ())
+
+    def test_onceOverlapping(self) -> None:
+        """
+        Who listens once is called once, also if two events came before the
+        first was handled, and may take himself off before.
+        """
+        listeners, heard = Listeners(), list[int]()
+        listeners.once("smessage", heard.append)
+        first, second = listeners.of("smessage"), listeners.of("smessage")
+        for number, (listener,) in enumerate((first, second)):
+            listener(number)
+        self.assertEqual((heard, listeners.of("smessage")), ([0], ()))
+        listeners.once("smessage", heard.append)
+        listeners.off("smessage", heard.append)
+        self.assertEqual(listeners.of("smessage"), ())
 
 
 class EventsTests(SocketCase):
@@ -212,37 +229,109 @@ class EventsTests(SocketCase):
             self.seen[3:], [("listener", "b"), ("own", "b"), ("smessage", "b")]
         )
 
+    def targets(self) -> list[Any]:
+        """
+        All that can be listened to.
+        """
+        return [self.factory, self.factory.sockets, self.browse().server]
+
     def test_decorator(self) -> None:
         """
-        Without a function, C{on} is a decorator that leaves it as it is.
+        Without a function, C{on} and C{once} are decorators that leave it as it
+        is, and so do they with one.
         """
-        for target in self.factory, self.factory.sockets, self.browse().server:
+        for target in self.targets():
+            for add in target.on, target.once:
 
-            @target.on("smessage")  # type: ignore[untyped-decorator]  # Three kinds of targets.
-            def listener(*args: Any) -> str:
-                return "still me"
+                @add("smessage")  # type: ignore[untyped-decorator]  # Three kinds of targets.
+                def listener(*args: Any) -> str:
+                    return "still me"
 
-            self.assertEqual(listener(), "still me")
+                self.assertEqual(listener(), "still me")
+                self.assertIs(add("smessage", listener), listener)
 
-    def test_off(self) -> None:
+    def test_decorated(self) -> None:
         """
-        Who is taken off hears nothing more.
+        Autobahn's own event has the same decorators.
+        """
+        browser = self.browse()
+        heard: list[Any] = []
+        for name in "on", "once":
+
+            @getattr(browser.server, name)("message")  # type: ignore[untyped-decorator]  # As above.
+            def listener(payload: bytes, is_binary: bool, name: str = name) -> None:
+                heard.append((name, payload, is_binary))
+
+            self.assertIsNotNone(listener)
+        for message in "a", "b":
+            browser.send(message)
+            self.wait()
+        self.assertEqual(
+            heard,
+            [("on", b'"a"', False), ("once", b'"a"', False), ("on", b'"b"', False)],
+        )
+        self.assertEqual(self.events("smessage"), ["a", "b"])
+        browser.server.off("message")
+        browser.send("c")
+        self.wait()
+        self.assertEqual(len(heard), 3)
+
+    def test_once(self) -> None:
+        """
+        Who listens once hears the next event, of any client or of one.
         """
         browser = self.browse()
         heard: list[Any] = []
         for target in self.factory, browser.server:
-            target.on("smessage", heard.append)
-            target.off("smessage", heard.append)
-        browser.send("a")
-        self.assertEqual((heard, self.events("smessage")), ([], ["a"]))
+            target.once("smessage", lambda *args: heard.append(args[-2]))
+            target.once("disconnect", heard.append)
+            target.off("disconnect", heard.append)
+        browser.send("a", "b")
+        browser.close()
+        self.assertEqual(heard, ["a", "a"])
+
+    def test_noFunction(self) -> None:
+        """
+        What is no function is refused at once, and so is what is given in the
+        place of the event.
+        """
+        for target in self.targets():
+            for add in target.on, target.once:
+                for wrong in "smessage", 5:
+                    self.assertRaises(TypeError, add, "smessage", wrong)
+                self.assertRaises(ValueError, add, print)
+        with self.assertRaisesRegex(TypeError, "is a function, not a str"):
+            self.browse().server.on("message", "smessage")
+
+    def test_offAll(self) -> None:
+        """
+        C{off()} of a client takes off all its listeners, as Autobahn's does;
+        with an event, all of that event.
+        """
+        heard: list[str] = []
+        for event, left in ("smessage", ["payload"]), (None, []):
+            browser = self.browse()
+            browser.server.on("smessage", lambda message, session: heard.append("m"))
+            browser.server.on("message", lambda p, is_binary: heard.append("payload"))
+            browser.server.off(event)
+            browser.send("a")
+            self.wait()
+            self.assertEqual(heard, left)
+            heard.clear()
 
     def test_unknown(self) -> None:
         """
-        There are no other events.
+        There are no other events, which is said where one is named; Autobahn's is
+        one of single clients.
         """
-        for target in self.factory, self.factory.sockets, self.browse().server:
-            with self.assertRaises(ValueError):
-                target.on("connect", print)
+        for target in self.targets():
+            for name in "on", "once", "off":
+                for event in ("connect", "Message", "", None)[: 4 - (name == "off")]:
+                    method = getattr(target, name)
+                    with self.assertRaisesRegex(ValueError, "there is sconnection"):
+                        method(event, print)
+        for target in self.factory, self.factory.sockets:
+            self.assertRaises(ValueError, target.on, "message", print)
 
     def test_autobahns(self) -> None:
         """

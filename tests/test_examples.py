@@ -18,7 +18,8 @@ import pytest
 from selenium.webdriver import Chrome
 from twisted.trial.unittest import SynchronousTestCase
 
-from .browser import chromium, missing, until
+from .browser import NODE, chromium, findings, missing, overflow, until, width
+from .npm import lacking
 
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +100,26 @@ class ExampleTests(SynchronousTestCase):
         self.driver.get(address)
         self.driver.delete_all_cookies()
         self.driver.get(address)
+
+    @skipIf(lacking(NODE) is not None, lacking(NODE) or "")
+    def test_accessible(self) -> None:
+        """
+        axe finds nothing in the pages of the examples and of the README, and
+        they fit on a phone.
+        """
+        programs = [*self.examples, "served.py"]
+        for name in programs:
+            isExample = name in self.examples
+            path = str(ROOT / "examples" / name) if isExample else name
+            with serving(sys.executable, path, *([LISTEN] if isExample else [])) as url:
+                self.driver.get(url)
+                until(self.driver, "socket.connected")
+                width(self.driver, 320)
+                self.assertEqual((name, findings(self.driver)), (name, []))
+                self.assertEqual((name, overflow(self.driver)), (name, []))
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    examples = tuple(sorted(path.name for path in ROOT.glob("examples/*.py")))
 
     def example(self, name: str) -> None:
         self.serve(sys.executable, str(ROOT / "examples" / name), LISTEN)

@@ -5,6 +5,7 @@ Tests for L{txsessionsock.hub}: whom a group is, and what it does.
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 from twisted.logger import capturedLogs
 
@@ -48,6 +49,21 @@ class GroupTests(HubCase):
         self.assertEqual(self.reached(self.hub.by("user", "ann").send(2)), 1)
         self.assertEqual(self.reached(self.hub.by("user", "42").send(3)), 0)
         self.assertEqual([one.got, other.got], [[1], [2]])
+
+    def test_indexDecorator(self) -> None:
+        """
+        An index may be a decorator, which leaves its function as it is.
+        """
+        self.browse()
+
+        @self.hub.index("all")
+        def everybody(session: Session) -> str:
+            return "yes"
+
+        self.assertEqual(everybody(Mock()), "yes")
+        self.assertEqual(self.reached(self.hub.by("all", "yes").count()), 1)
+        hub: Any = self.hub
+        self.assertRaises(TypeError, hub.index, "other", "user")
 
     def test_byRoom(self) -> None:
         """
@@ -217,6 +233,7 @@ class GroupTests(HubCase):
             self.assertRaises(ValueError, hub.by, "user", value)
         self.assertRaises(ValueError, hub.room, None)
         self.assertRaises(ValueError, hub.index, "user", len)
+        self.assertRaises(ValueError, hub.index, "user")
 
     def test_repr(self) -> None:
         """

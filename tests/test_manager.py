@@ -7,7 +7,6 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.exceptions import DoesNotImplement, Invalid
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
@@ -34,16 +33,16 @@ class MakingTests(SynchronousTestCase):
         There are two kinds of freshness.
         """
         store, framework = MemoryStore(Clock()), Express(secrets=["s"])
-        with self.assertRaisesRegex(ValueError, "strict or tracked"):
+        with self.assertRaisesRegex(ValueError, "'strict' or 'tracked', not 'new'"):
             SessionManager(store, framework, Clock(), freshness="new")  # type: ignore[arg-type]  # wrong on purpose
 
     def test_noStore(self) -> None:
         """
         What is no store is refused at once, and so is what is no framework.
         """
-        with self.assertRaises(DoesNotImplement):
+        with self.assertRaisesRegex(TypeError, "a store, such as RedisStore"):
             SessionManager(object(), Express(secrets=["s"]), Clock())  # type: ignore[arg-type]  # wrong on purpose
-        with self.assertRaises(Invalid):
+        with self.assertRaisesRegex(TypeError, "a framework, such as Express"):
             SessionManager(MemoryStore(Clock()), object(), Clock())  # type: ignore[arg-type]  # wrong on purpose
 
     def test_clock(self) -> None:
@@ -53,6 +52,31 @@ class MakingTests(SynchronousTestCase):
         clock = Clock()
         manager = SessionManager(MemoryStore(clock), Express(secrets=["s"]), clock)
         self.assertIs(manager.reactor, clock)
+
+    def test_decorators(self) -> None:
+        """
+        What takes a function leaves it as it is, and takes nothing else.
+        """
+        manager = SessionManager(MemoryStore(Clock()), Express(secrets=["s"]), Clock())
+
+        @manager.watch
+        def changed(session: object) -> str:
+            return "changed"
+
+        @manager.closeAtEnd
+        def close() -> str:
+            return "closed"
+
+        self.assertEqual((changed(None), close()), ("changed", "closed"))
+        for take in manager.watch, manager.closeAtEnd:
+            with self.assertRaisesRegex(TypeError, "wants a function, not a str"):
+                take("changed")  # type: ignore[type-var]  # wrong on purpose
+
+        async def late(session: object) -> None:
+            pass
+
+        with self.assertRaisesRegex(TypeError, "which does not wait"):
+            manager.watch(late)
 
 
 class OpenTests(ManagerCase):

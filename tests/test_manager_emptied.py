@@ -33,6 +33,8 @@ class EmptiedTests(RepairCase):
 
     def newManager(self, store: Any = None, **options: Any) -> SessionManager:
         framework = Ending(secrets=["keyboard cat"], ttl=self.lifetime)
+        if store is not None:
+            self.freeStore()
         store = self.newStore() if store is None else store
         return SessionManager(store, framework, self.clock, **options)
 

@@ -20,10 +20,10 @@ def test_locks() -> None:
     locks = list(root.glob("tests/e2e/webapps/*/package-lock.json"))
     assert locks
     locks += root.glob("examples/webapps/*/package-lock.json")
-    locks += root.glob("tests/typescript/package-lock.json")
+    locks.append(root / "tests/node/package-lock.json")
     for lock in locks:
         packages = json.loads(lock.read_text("utf-8"))["packages"]
-        assert len(packages) > 50 or "node_modules/typescript" in packages
+        assert len(packages) > 2
         assert not any("resolved" in package for package in packages.values()), lock
 
 

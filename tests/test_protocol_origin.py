@@ -161,10 +161,12 @@ class OriginsTests(SynchronousTestCase):
         Origins are texts, in a list.
         """
         for wrong in "https://a.example", b"https://a.example":
-            with self.assertRaisesRegex(TypeError, "a list of origins, not"):
+            with self.assertRaisesRegex(TypeError, "a list, each in it a str, not"):
                 Origins(wrong)  # type: ignore[arg-type]  # That is the point.
-        with self.assertRaisesRegex(TypeError, "an origin is a text"):
+        with self.assertRaisesRegex(TypeError, "a list, each in it a str, not"):
             Origins([b"https://a.example"])  # type: ignore[list-item]  # As above.
+        with self.assertRaisesRegex(TypeError, "an origin is a text"):
+            Origins(iter([b"https://a.example"]))  # type: ignore[arg-type]  # As above.
 
     def test_sameOrigin(self) -> None:
         """

@@ -149,6 +149,18 @@ class ServiceTests(SynchronousTestCase):
         self.service.startService()
         self.assertTrue(all(each.port is not None for each in self.endpoints))
 
+    def test_listening(self) -> None:
+        """
+        It says where it listens when it does.
+        """
+        seen: list[bool] = []
+        self.service.listening = lambda: seen.append(
+            all(endpoint.port is not None for endpoint in self.endpoints)
+        )
+        self.assertEqual(seen, [])
+        self.start()
+        self.assertEqual(seen, [True])
+
     def test_order(self) -> None:
         """
         It ends in this order: no new connections, sockets closed, sessions
@@ -278,6 +290,7 @@ class ServiceTests(SynchronousTestCase):
         real standard error.
         """
         busy = OSError(98, "Address already in use")
+        self.service.listening = lambda: self.fail("it does not listen")
         said = self.refused(CannotListenError("", 1, busy))
         self.assertEqual(said, "cannot listen on tcp:1: Address already in use")
         self.assertEqual(self.shown.getvalue(), f"twistd sessionsock: {said}\n")

@@ -108,8 +108,9 @@ class MakeTests(TapCase):
         Without options: the demo at port 8080, sessions in memory, each message
         with a fresh session.
         """
+        service = self.make()
         with capturedLogs() as logs:
-            service = self.make()
+            service.listening()
         self.assertEqual([where for where, _ in service._endpoints], ["tcp:8080"])
         self.assertTrue(service._sockets.perMessage)
         self.assertEqual(service._drain, 10)

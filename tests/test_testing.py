@@ -4,17 +4,23 @@ Tests for the test doubles of L{txsessionsock.testing}.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import unittest
 from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 import txsessionsock
+from txsessionsock.bus import LocalBus
 from txsessionsock.interfaces import (
     FOREVER,
+    IBus,
     ISessionStore,
     IWatchableStore,
     StoreTimeout,
@@ -22,12 +28,16 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import (
+    BusContract,
     FlakyStore,
     PrivateReactor,
     StoreContract,
     UnwatchableStore,
     WatchableContract,
 )
+
+
+ROOT = Path(txsessionsock.__file__).parent.parent
 
 
 class UnwatchableStoreContractTests(StoreContract, SynchronousTestCase):
@@ -172,6 +182,88 @@ class FlakyStoreTests(SynchronousTestCase):
         other.touch("k", FOREVER)
         self.store.fence("k")
         self.assertEqual(self.reported, ["k", "k"])
+
+
+class OwnStoreTests(SynchronousTestCase):
+    """
+    Tests for what C{docs/stores.md} shows, and for what a test case is told that
+    leaves something out.
+    """
+
+    def setUp(self) -> None:
+        text = (ROOT / "docs" / "stores.md").read_text("utf-8")
+        store, atOnce, later = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        sys.modules["dictstore"] = module = ModuleType("dictstore")
+        self.addCleanup(sys.modules.pop, "dictstore")
+        exec(store, vars(module))
+        # Where trial makes directories by.
+        self.cases: dict[str, Any] = {"__name__": __name__}
+        for program in atOnce, later:
+            exec(program, self.cases)
+
+    def outcome(self, case: type[unittest.TestCase]) -> unittest.TestResult:
+        """
+        Run a test case.
+        """
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+        return result
+
+    def test_examples(self) -> None:
+        """
+        The examples pass all tests.
+        """
+        for name, count in ("DictStoreTests", 15), ("SQLiteStoreTests", 25):
+            result = self.outcome(self.cases[name])
+            told = "".join(text for _, text in [*result.errors, *result.failures])
+            self.assertEqual(told, "", name)
+            self.assertGreater(result.testsRun, count)
+
+    def test_leftOut(self) -> None:
+        """
+        A test case that lacks something is told what, and where to look.
+        """
+        for case, methods in (
+            ("DictStoreTests", ("makeStore()", "makeOther(store)", "advance(seconds)")),
+            ("SQLiteStoreTests", ("wait(answer)", "advance(seconds)")),
+        ):
+            for method in methods:
+                name = method.partition("(")[0]
+                contract = self.cases[case].__bases__[0]
+                left = {name: getattr(contract, name)}
+                told = self.told(type("OwnTests", (self.cases[case],), left))
+                self.assertIn(f"OwnTests is to override {method}, which ", told)
+                self.assertIn("docs/stores.md", told)
+
+    def test_leftOutBus(self) -> None:
+        """
+        The same for a bus.
+        """
+
+        class Made(BusContract, SynchronousTestCase):
+            def makeBus(self) -> IBus:
+                return LocalBus(Clock())
+
+        class Both(Made):
+            def makeOther(self, bus: IBus) -> IBus:
+                return LocalBus(place=cast(LocalBus, bus))
+
+        class Nothing(BusContract, SynchronousTestCase):
+            pass
+
+        for case, method in (
+            (Nothing, "makeBus()"),
+            (Made, "makeOther(bus)"),
+            (Both, "wait(answer)"),
+        ):
+            self.assertIn(f"{case.__name__} is to override {method}", self.told(case))
+
+    def told(self, case: type[unittest.TestCase]) -> str:
+        """
+        @return: The last words of all errors of a test case.
+        """
+        result = self.outcome(case)
+        return "".join(text for _, text in [*result.errors, *result.failures])
 
 
 class PrivateReactorTests(SynchronousTestCase):

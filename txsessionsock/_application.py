@@ -5,13 +5,16 @@ What an application overrides and calls on a WebSocket with a session.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._arguments import checked
+from ._events import Listener, Once, listen, refuseUnknown
 from ._wire import Wire
 from .interfaces import EndReason, InvalidReason, StoreFailure, UndecodableSession
 from .messages import JSON, Messages
@@ -20,6 +23,8 @@ from .sockets import Code, refuseCode
 
 
 __all__ = ["Application"]
+
+_L = TypeVar("_L", bound=Listener)
 
 _log = Logger()
 
@@ -44,7 +49,14 @@ class Application:
     """
 
     messages: Messages = JSON()
-    session = _SessionOf()
+    if TYPE_CHECKING:
+
+        @property
+        def session(self) -> Session | None: ...
+
+    else:
+        # To a type checker this would be an object of that class.
+        session = _SessionOf()
 
     _sessionsock: Wire
 
@@ -100,6 +112,24 @@ class Application:
             none.
         """
 
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: _L | None = None) -> Any:
+        """
+        Have a function called on the next event of that name, and no more; see
+        C{on}.
+        """
+        # Whose on and off come before this class.
+        protocol: Any = self
+        taken = partial(protocol.off, event)
+        on = partial(protocol.on, event)
+        refuseUnknown(event, "message")
+        return listen(lambda f: on(Once(f, taken)), listener)
+
     def send(self, value: Any) -> None:
         """
         Send a message.  In C{perMessage} mode it goes out when all that was
@@ -110,6 +140,7 @@ class Application:
         """
         self._sessionsock.client.send(value)
 
+    @checked
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """
         Disconnect, when what was sent before has gone out.

@@ -5,12 +5,14 @@ What every bus promises, as tests; published in L{txsessionsock.testing}.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from ._contract import toOverride
+from ._kinds import Bus
 from .interfaces import IBus, StoreUnavailable
 
 
@@ -38,20 +40,20 @@ class BusContract(_TestCase):
     is below up to L{wait}.
     """
 
-    def makeBus(self) -> IBus:
+    def makeBus(self) -> Bus:
         """
         A bus without other nodes.  It takes part when L{IBus.handle} was
         called and L{joined} is done.
         """
-        raise NotImplementedError
+        raise toOverride(self, "makeBus()", "returns a bus without other nodes")
 
-    def makeOther(self, bus: IBus) -> IBus:
+    def makeOther(self, bus: Any) -> Bus:
         """
         Another node of the same.
         """
-        raise NotImplementedError
+        raise toOverride(self, "makeOther(bus)", "returns another node of that bus")
 
-    def joined(self, bus: IBus) -> None:
+    def joined(self, bus: Any) -> None:
         """
         Wait until a bus takes part.
         """
@@ -64,7 +66,9 @@ class BusContract(_TestCase):
         """
         results: list[T | Failure] = []
         answer.addBoth(results.append)
-        self.assertTrue(results, "no answer yet: override wait()")
+        if not results:
+            task = "waits for an answer that does not come at once"
+            raise toOverride(self, "wait(answer)", task)
         if isinstance(results[0], Failure):
             results[0].raiseException()
         assert not isinstance(results[0], Failure)
@@ -75,7 +79,7 @@ class BusContract(_TestCase):
         self.got: dict[str, list[bytes]] = {}
         self.one = self._handled(self.makeBus())
 
-    def _handled(self, bus: IBus) -> IBus:
+    def _handled(self, bus: Bus) -> Bus:
         """
         Have a bus keep what it gets in C{got}, and answer with what it got.
         """
@@ -91,7 +95,7 @@ class BusContract(_TestCase):
         self.joined(bus)
         return bus
 
-    def _another(self) -> IBus:
+    def _another(self) -> Bus:
         return self._handled(self.makeOther(self.one))
 
     def test_interface(self) -> None:

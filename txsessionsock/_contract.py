@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from ._kinds import Store
 from .interfaces import (
     FOREVER,
     KEEP,
@@ -32,13 +33,23 @@ else:
     _TestCase = object
 
 
-__all__ = ["KEY", "StoreContract"]
+__all__ = ["KEY", "StoreContract", "toOverride"]
 
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
 KEY = "sess:key"
+
+
+def toOverride(case: object, method: str, task: str) -> NotImplementedError:
+    """
+    @return: What to raise where a test case leaves out what it has to have.
+    """
+    return NotImplementedError(
+        f"{type(case).__name__} is to override {method}, which {task}; docs/stores.md"
+        " and txsessionsock.testing have examples"
+    )
 
 
 class StoreContract(_TestCase):
@@ -60,17 +71,18 @@ class StoreContract(_TestCase):
     tolerance = 1.0
     precision = 0.002
 
-    def makeStore(self) -> ISessionStore:
+    def makeStore(self) -> Store:
         """
         A store on a new, empty place.
         """
-        raise NotImplementedError
+        raise toOverride(self, "makeStore()", "returns a store on a new, empty place")
 
-    def makeOther(self, store: ISessionStore) -> ISessionStore:
+    def makeOther(self, store: Any) -> Store:
         """
         Another store on the same place, as another process would have it.
         """
-        raise NotImplementedError
+        task = "returns another store on the same place"
+        raise toOverride(self, "makeOther(store)", task)
 
     def wait(self, answer: Deferred[T]) -> T:
         """
@@ -80,16 +92,20 @@ class StoreContract(_TestCase):
         """
         results: list[T | Failure] = []
         answer.addBoth(results.append)
-        self.assertTrue(results, "no answer yet: override wait()")
+        if not results:
+            task = "waits for an answer that does not come at once"
+            raise toOverride(self, "wait(answer)", task)
         if isinstance(results[0], Failure):
             results[0].raiseException()
         return results[0]
 
     def advance(self, seconds: float) -> None:
         """
-        Let time pass.
+        Let time pass for the store: put forward the clock that it was given, or
+        wait where that of a server counts, with a small L{lifetime}.
         """
-        raise NotImplementedError
+        task = f"lets {seconds:g} seconds pass for the store"
+        raise toOverride(self, "advance(seconds)", task)
 
     def now(self) -> float:
         """

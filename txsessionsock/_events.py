@@ -6,6 +6,7 @@ Who listens to which event, and calling them one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
@@ -14,7 +15,15 @@ from twisted.python.failure import Failure
 from ._waiting import waitable
 
 
-__all__ = ["METHODS", "Listener", "Listeners", "inOrder"]
+__all__ = [
+    "METHODS",
+    "Listener",
+    "Listeners",
+    "Once",
+    "inOrder",
+    "listen",
+    "refuseUnknown",
+]
 
 METHODS = {
     "sconnection": "sessionConnected",
@@ -32,6 +41,64 @@ What can be listened to, and the method that is called after the listeners.
 Listener = Callable[..., object]
 
 _L = TypeVar("_L", bound=Listener)
+
+
+class Once:
+    """
+    A listener that is called once.  It equals the function that it calls, so
+    that whoever gave that can take it off.
+    """
+
+    def __init__(self, listener: Listener, taken: Callable[[Listener], object]) -> None:
+        """
+        @param taken: Is called with this when it is to be called no more.
+        """
+        self._listener = listener
+        self._taken = taken
+        self._isCalled = False
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._listener == other
+
+    def __hash__(self) -> int:
+        return hash(self._listener)
+
+    def __call__(self, *args: Any, **more: Any) -> object:
+        # Two events may have come before the first was handled.
+        if self._isCalled:
+            return None
+        self._isCalled = True
+        self._taken(self)
+        return self._listener(*args, **more)
+
+
+def listen(add: Callable[[Listener], object], listener: Listener | None) -> Any:
+    """
+    Add a function that is given, or else the one that is decorated.
+
+    @return: That function, or a decorator that leaves it as it is.
+
+    @raise TypeError: It cannot be called.
+    """
+
+    def register(listener: Listener) -> Listener:
+        if not callable(listener):
+            kind = type(listener).__name__
+            raise TypeError(f"who listens to an event is a function, not a {kind}")
+        add(listener)
+        return listener
+
+    return register if listener is None else register(listener)
+
+
+def refuseUnknown(event: object, *more: str) -> None:
+    """
+    @param more: Events that there are beside L{METHODS}.
+
+    @raise ValueError: There is no such event.
+    """
+    if event not in (known := (*METHODS, *more)):
+        raise ValueError(f"no such event: {event!r}; there is {', '.join(known)}")
 
 
 class Listeners:
@@ -54,23 +121,41 @@ class Listeners:
         a decorator.
 
         @raise ValueError: There is no such event.
-        """
-        if event not in METHODS:
-            raise ValueError(f"no such event: {event!r}; there is {', '.join(METHODS)}")
 
-        def register(listener: _L) -> _L:
-            self._listeners[event] = (*self.of(event), listener)
-            return listener
-
-        return register if listener is None else register(listener)
-
-    def off(self, event: str, listener: Listener) -> None:
+        @raise TypeError: That is no function.
         """
-        Have it called no more.
+        refuseUnknown(event)
+        return listen(partial(self._add, event), listener)
+
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: _L | None = None) -> Any:
         """
+        The same for the next event of that name only.
+        """
+        refuseUnknown(event)
+        taken = partial(self.off, event)
+        return listen(lambda f: self._add(event, Once(f, taken)), listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """
+        Have a function called no more; none of that event unless one is given.
+
+        @raise ValueError: There is no such event.
+        """
+        refuseUnknown(event)
         self._listeners[event] = tuple(
-            other for other in self.of(event) if other != listener
+            other
+            for other in self.of(event)
+            if listener is not None and other != listener
         )
+
+    def _add(self, event: str, listener: Listener) -> None:
+        self._listeners[event] = (*self.of(event), listener)
 
     def of(self, event: str) -> tuple[Listener, ...]:
         """

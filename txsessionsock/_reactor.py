@@ -8,17 +8,19 @@ from typing import cast
 
 from twisted.internet.interfaces import IReactorTime
 
+from ._kinds import Clock
+
 
 __all__ = ["clockOf"]
 
 
-def clockOf(reactor: IReactorTime | None) -> IReactorTime:
+def clockOf(reactor: Clock | None) -> IReactorTime:
     """
     @return: The reactor that was given, or else the global one, which this
         installs if nobody did.
     """
     if reactor is not None:
-        return reactor
+        return cast(IReactorTime, reactor)
     # As an import of this package may not do.
     from twisted.internet import reactor as globalReactor  # noqa: PLC0415 - installs it
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from ._events import METHODS, Listener
+from ._events import METHODS, Listener, listen, refuseUnknown
 from ._waiting import refuseToWait, waitable
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
@@ -25,6 +26,13 @@ from .sockets import Code, refuseCode
 __all__ = ["Sessioned"]
 
 _log = Logger()
+
+_L = TypeVar("_L", bound=Listener)
+
+_AUTOBAHNS = "message"
+"""
+The one event that Autobahn itself has.
+"""
 
 _NO_STATUS = 1005
 """
@@ -65,7 +73,13 @@ class Sessioned(WebSocketServerProtocol):
             )
         vars(self)["factory"] = factory
 
-    def on(self, event: str, listener: Listener | None = None) -> Any:
+    @overload
+    def on(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def on(self, event: str) -> Callable[[_L], _L]: ...
+
+    def on(self, event: str, listener: _L | None = None) -> Any:
         """
         Have a function called on each event of this client: C{"smessage"}
         with the message and the session, C{"disconnect"} with the session and
@@ -73,20 +87,34 @@ class Sessioned(WebSocketServerProtocol):
         event C{"message"} is still there.
 
         @raise ValueError: There is no such event.
+
+        @raise TypeError: That is no function.
         """
-        if event == "message":
-            return super().on(event, listener)
+        if event == _AUTOBAHNS:
+            return listen(partial(super().on, event), listener)
+        refuseUnknown(event, _AUTOBAHNS)
         listeners: Any = self._sessionsock.client.handlers.listeners
         return listeners.on(event, listener)
 
     def off(self, event: str | None = None, handler: Listener | None = None) -> None:
         """
-        Have it called no more.
+        Have a function called no more; without one, none of that event, and
+        without an event, none at all.
+
+        @raise ValueError: There is no such event.
         """
-        if event in METHODS and handler is not None:
-            self._sessionsock.client.handlers.listeners.off(event, handler)
-        else:
+        if event == _AUTOBAHNS:
             super().off(event, handler)
+            return
+        listeners = self._sessionsock.client.handlers.listeners
+        if event is not None:
+            refuseUnknown(event, _AUTOBAHNS)
+            listeners.off(event, handler)
+            return
+        # Autobahn's refuses a handler without an event.
+        super().off(None, handler)
+        for each in METHODS:
+            listeners.off(each)
 
     def sendMessage(
         self,

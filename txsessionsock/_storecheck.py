@@ -5,6 +5,8 @@ Refusing, at once, a store that cannot be asked as it will be.
 
 from __future__ import annotations
 
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
 from zope.interface import Invalid
 from zope.interface.exceptions import DoesNotImplement
 from zope.interface.verify import verifyObject
@@ -12,7 +14,12 @@ from zope.interface.verify import verifyObject
 from .interfaces import ISessionStore, IWatchableStore
 
 
-__all__ = ["checkStore"]
+__all__ = ["checkStore", "takeStore"]
+
+_owners: WeakKeyDictionary[object, ReferenceType[object]] = WeakKeyDictionary()
+"""
+Whom each store object serves.
+"""
 
 
 def checkStore(store: object) -> None:
@@ -37,3 +44,26 @@ def checkStore(store: object) -> None:
             " old ends a session only if exactly these bytes are stored;"
             f" StoreContract in txsessionsock.testing tests that.  {error}"
         ) from None
+
+
+def takeStore(store: object, owner: object) -> None:
+    """
+    Note whom a store serves: it tells nobody of what was done through itself,
+    so that of two who share one, neither would hear of the other's changes.
+
+    @param owner: Who is done with it when its C{isStopping} is true.
+
+    @raise ValueError: It serves somebody else.
+    """
+    try:
+        taken = _owners.get(store, lambda: None)()
+        if taken is not None and not getattr(taken, "isStopping", False):
+            name = type(store).__name__
+            raise ValueError(
+                f"this {name} serves a {type(taken).__name__} already: give each one a"
+                f" {name} of its own, which may be on the same place"
+            )
+        _owners[store] = ref(owner)
+    except TypeError:
+        # Nobody can note anything of it.
+        return

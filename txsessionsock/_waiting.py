@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 
-__all__ = ["refuseAsync", "refuseToWait", "waitable"]
+__all__ = ["refuseAsync", "refuseNoFunction", "refuseToWait", "waitable"]
 
 _ORDINARY = "{} wants an ordinary function, which does not wait"
 
@@ -81,7 +81,18 @@ def refuseToWait(result: object, what: str) -> None:
 def refuseAsync(function: object, what: str) -> None:
     """
     The same before it is called, where that can be seen.
+
+    @raise TypeError: So it is, or this is no function at all.
     """
+    refuseNoFunction(function, what)
     kinds = isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
     if any(isKind(function) for isKind in kinds):
         raise TypeError(_ORDINARY.format(what))
+
+
+def refuseNoFunction(function: object, what: str) -> None:
+    """
+    @raise TypeError: This cannot be called.
+    """
+    if not callable(function):
+        raise TypeError(f"{what} wants a function, not a {type(function).__name__}")

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from ._contract import KEY, StoreContract
+from ._kinds import WatchableStore
 from .interfaces import (
     FOREVER,
     KEEP,
@@ -30,8 +31,8 @@ class WatchableContract(StoreContract):
     L{StoreContract} among them.
     """
 
-    store: IWatchableStore
-    other: IWatchableStore
+    store: WatchableStore
+    other: WatchableStore
 
     def setUp(self) -> None:
         super().setUp()
@@ -65,13 +66,14 @@ class WatchableContract(StoreContract):
 
     def until(self, happened: Callable[[], bool]) -> None:
         """
-        Let time pass, ten seconds at most, until something has happened.
+        Let time pass, ten seconds at most, until something has happened.  To be
+        overridden where L{wait} is.
         """
         for _ in range(1000):
             if happened():
                 return
             self.advance(0.01)
-        self.fail("it did not happen")
+        self.fail("it did not happen: override until(happened) where wait() is")
 
     def test_watchableInterface(self) -> None:
         """

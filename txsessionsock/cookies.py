@@ -15,6 +15,7 @@ from http.cookies import SimpleCookie
 from math import ceil
 from typing import Any
 
+from ._arguments import Number, checked
 from .interfaces import CookieAttributes
 
 
@@ -50,6 +51,7 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
 
 
+@checked
 def parseCookies(*headers: str) -> Iterator[tuple[str, str]]:
     """
     Split C{Cookie} headers into names and values, in order.
@@ -74,6 +76,7 @@ def parseCookies(*headers: str) -> Iterator[tuple[str, str]]:
                 yield name.strip(_BLANKS), value
 
 
+@checked
 def cookieNamed(
     headers: str | Iterable[str], name: str, firstWins: bool = True
 ) -> str | None:
@@ -99,6 +102,7 @@ def cookieNamed(
     return found
 
 
+@checked
 def quoted(value: str, charset: str = "latin-1") -> str:
     """
     Write what a cookie cannot hold as L{http.cookies} does: between quotes,
@@ -114,6 +118,7 @@ def quoted(value: str, charset: str = "latin-1") -> str:
     return SimpleCookie().value_encode(value.encode(charset).decode("latin-1"))[1]
 
 
+@checked
 def unquoted(value: str, charset: str = "latin-1") -> str:
     """
     Read what L{quoted} wrote.
@@ -126,6 +131,7 @@ def unquoted(value: str, charset: str = "latin-1") -> str:
     return read.encode("latin-1").decode(charset)
 
 
+@checked
 def isToken(name: str) -> bool:
     """
     Whether a cookie can have that name (RFC 6265, section 4.1.1).
@@ -133,6 +139,7 @@ def isToken(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
+@checked
 def cookieAttributes(name: str, options: Mapping[str, object]) -> CookieAttributes:
     """
     Take what is said of a cookie.
@@ -167,6 +174,7 @@ def cookieAttributes(name: str, options: Mapping[str, object]) -> CookieAttribut
     return attributes
 
 
+@checked
 def storedAttributes(stored: Mapping[str, Any]) -> CookieAttributes:
     """
     Take what C{express-session} keeps of a cookie in its session; what makes
@@ -179,6 +187,7 @@ def storedAttributes(stored: Mapping[str, Any]) -> CookieAttributes:
     return CookieAttributes(**read)
 
 
+@checked
 def whichCookie(attributes: CookieAttributes) -> dict[str, str | bool | None]:
     """
     What tells a cookie from others of its name (RFC 6265bis, section 5.7).
@@ -281,6 +290,7 @@ def _isSecure(name: str, attributes: CookieAttributes, isHTTPS: bool) -> bool:
     return attributes.secure or _needsSecure(name, attributes)
 
 
+@checked
 def whyDropped(
     name: str, attributes: CookieAttributes, *, isHTTPS: bool, host: str
 ) -> tuple[str, str] | None:
@@ -321,12 +331,13 @@ def _isLoopback(host: str) -> bool:
     return f".{name}".endswith(".localhost") or name == "::1" or name[:4] == "127."
 
 
+@checked
 def setCookie(
     name: str,
     value: str,
     attributes: CookieAttributes = CookieAttributes(),  # noqa: B008 - it is frozen
     *,
-    maxAge: float | None,
+    maxAge: Number | None,
     isHTTPS: bool,
 ) -> bytes:
     """
@@ -371,6 +382,7 @@ def _signature(value: bytes, secret: str | bytes) -> bytes:
     return b64encode(digest).rstrip(b"=")
 
 
+@checked
 def sign(value: str, secret: str | bytes) -> str:
     """
     Append a signature to a value, after a dot.
@@ -378,6 +390,7 @@ def sign(value: str, secret: str | bytes) -> str:
     return f"{value}.{_signature(value.encode('utf-8'), secret).decode('ascii')}"
 
 
+@checked
 def unsign(signed: str, secrets: Sequence[str | bytes]) -> str | None:
     """
     Verify what L{sign} made.

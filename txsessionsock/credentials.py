@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from . import _json
+from ._arguments import checked
 from ._origins import Origin, listedOrigin, namesPort, parseOrigin, shownOrigin
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
@@ -28,6 +29,7 @@ _PLAIN_SESSION_ID = re.compile(
 )
 
 
+@checked
 @dataclass(frozen=True)
 class Handshake:
     """
@@ -49,16 +51,7 @@ class Handshake:
         return values[-1].rpartition(",")[2].strip() if values else None
 
 
-def _refuseText(name: str, flag: object) -> None:
-    """
-    Text such as C{"no"}, from the environment or a file, would be true.
-
-    @raise TypeError: It is neither L{True} nor L{False}.
-    """
-    if not isinstance(flag, bool):
-        raise TypeError(f"{name} is True or False, not {flag!r}")
-
-
+@checked
 class Origins:
     """
     The web sites whose pages may connect: the one that the handshake itself
@@ -81,9 +74,6 @@ class Origins:
         @raise TypeError: One of them is no text, or C{allowed} is one;
             C{trustProxy} is neither L{True} nor L{False}.
         """
-        _refuseText("trustProxy", trustProxy)
-        if isinstance(allowed, (str, bytes)):
-            raise TypeError(f"origins is a list of origins, not {allowed!r}")
         self._trustProxy = trustProxy
         self._allowed = {listedOrigin(origin) for origin in allowed}
 
@@ -225,6 +215,7 @@ class Cookie:
         return None
 
 
+@checked
 class InBand:
     """
     The first message: C{{"__sid": value, "connect": 1}}, as the Node library
@@ -241,7 +232,6 @@ class InBand:
 
         @raise TypeError: It is neither L{True} nor L{False}.
         """
-        _refuseText("allowUnsigned", allowUnsigned)
         self._allowUnsigned = allowUnsigned
 
     def inHandshake(

@@ -21,6 +21,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
+from ._arguments import checked
 from .manager import SessionManager
 from .protocol import SessionSocketFactory, SessionSocketProtocol
 from .session import Session
@@ -167,6 +168,7 @@ async def _logout(request: Request, tab: str) -> None:
     await sessionOf(request).destroy()
 
 
+@checked
 def demo(
     manager: SessionManager, *, origins: Iterable[str] = (), trustProxy: bool = False
 ) -> tuple[Resource, SessionSocketFactory]:

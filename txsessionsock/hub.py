@@ -13,12 +13,15 @@ Clients by session, index and room, on every node::
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ._arguments import checked
 from ._commands import Close, Command, Count, Send, decode, encode, number
+from ._kinds import Bus
 from ._members import (
     Label,
     Members,
@@ -29,7 +32,7 @@ from ._members import (
 )
 from ._waiting import refuseAsync, refuseToWait
 from .bus import LocalBus
-from .interfaces import IBus, SessionID
+from .interfaces import SessionID
 from .messages import JSON
 from .session import Session
 from .sockets import Code, SessionSockets, refuseCode
@@ -47,6 +50,8 @@ answer in time.
 """
 
 _json = JSON()
+
+_Index = TypeVar("_Index", bound=Callable[[Session], object])
 
 
 class Group:
@@ -81,6 +86,7 @@ class Group:
         _json.decode(payload, False)
         return self._hub.tell(Send(self._label, payload))
 
+    @checked
     def close(
         self, code: int = Code.NORMAL, reason: str = "closed by server"
     ) -> Deferred[Reached]:
@@ -129,6 +135,7 @@ class Room(Group):
         return self._hub.leave(client, self._label)
 
 
+@checked
 class Hub:
     """
     Finds the clients of one server, and through a bus those of others.
@@ -138,13 +145,17 @@ class Hub:
 
     _log = Logger()
 
-    def __init__(self, sockets: SessionSockets, bus: IBus | None = None) -> None:
+    def __init__(self, sockets: SessionSockets, bus: Bus | None = None) -> None:
         """
         @param sockets: Its C{hub} is this from now on.
 
         @param bus: How to reach other nodes; unless given, there are none.
             It belongs to the hub.
+
+        @raise ValueError: These sockets, or that bus, have a hub already.
         """
+        if sockets.hasHub:
+            raise ValueError("these sockets have a hub already: it is sockets.hub")
         self.sockets = sockets
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
         self._members = Members()
@@ -168,16 +179,23 @@ class Hub:
 
     # Groups.
 
+    @checked
     def session(self, sessionID: SessionID) -> Group:
         """
         The clients of a session.
         """
         return Group(self, sessionLabel(sessionID))
 
-    def index(self, name: str, f: Callable[[Session], object]) -> None:
+    @overload
+    def index(self, name: str, f: _Index) -> _Index: ...
+
+    @overload
+    def index(self, name: str) -> Callable[[_Index], _Index]: ...
+
+    def index(self, name: str, f: Any = None) -> Any:
         """
         Have clients be found by something in their sessions.  All nodes need
-        the same indexes.
+        the same indexes.  Without a function, a decorator.
 
         @param f: Says what a session is to be found by: a L{str} or an
             L{int}, or L{None} for nothing.  It is called when a client comes,
@@ -186,14 +204,17 @@ class Hub:
 
         @raise ValueError: There is an index of that name.
 
-        @raise TypeError: It would have to be waited for.
+        @raise TypeError: It would have to be waited for, or is no function.
         """
         if name in self._indexes:
             raise ValueError(f"there is an index {name!r} already")
+        if f is None:
+            return partial(self.index, name)
         refuseAsync(f, f"index {name!r}")
         self._indexes[name] = f
         for client in self._byFace.values():
             self._index(client, name)
+        return f
 
     def by(self, name: str, value: str | int) -> Group:
         """

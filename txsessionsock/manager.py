@@ -12,21 +12,25 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from math import inf
 from secrets import token_urlsafe
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ._arguments import AboveZero, checked
 from ._backend import Backend
 from ._doubts import Doubts
 from ._ending import Ending, Guest
+from ._kinds import Clock, Framework, Store
 from ._live import Live
 from ._moving import move
 from ._reactor import clockOf
 from ._settings import Settings
+from ._storecheck import takeStore
 from ._versions import Memory
+from ._waiting import refuseAsync, refuseNoFunction
 from .interfaces import (
     CookieAttributes,
     IFramework,
@@ -44,9 +48,13 @@ __all__ = ["Freshness", "SessionManager"]
 
 Freshness = Literal["strict", "tracked"]
 
+_Watcher = TypeVar("_Watcher", bound=Callable[[Session], object])
+_Close = TypeVar("_Close", bound=Callable[[], object])
+
 _LONGEST_WINDOW = 60.0
 
 
+@checked
 class SessionManager:
     """
     One live L{Session} for each id that this process uses.
@@ -60,13 +68,13 @@ class SessionManager:
 
     def __init__(
         self,
-        store: ISessionStore,
-        framework: IFramework,
-        reactor: IReactorTime | None = None,
+        store: Store,
+        framework: Framework,
+        reactor: Clock | None = None,
         *,
         freshness: Freshness = "strict",
         saveInterval: float = 1.0,
-        storeTimeout: float = 2.0,
+        storeTimeout: AboveZero = 2.0,
         recheckInterval: float = 10.0,
         unsavedLimit: int = 64 * 1024 * 1024,
         repair: bool | None = None,
@@ -106,13 +114,19 @@ class SessionManager:
 
         @param unsavedLimit: How many bytes of sessions to keep that could not
             be stored and that nobody holds any more.
+
+        @raise TypeError: One of these is of another kind.
+
+        @raise ValueError: A number is out of range, or the store serves another
+            manager.
         """
-        if freshness not in ("strict", "tracked"):
-            raise ValueError(f"freshness is strict or tracked, not {freshness!r}")
         if not 0 <= repairWindow <= _LONGEST_WINDOW:
             raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
-        self.framework = framework
-        self._backend = Backend(store, framework, clockOf(reactor), storeTimeout)
+        # What it provides was checked.
+        self.framework = cast(IFramework, framework)
+        kept = cast(ISessionStore, store)
+        clock = clockOf(reactor)
+        self._backend = Backend(kept, self.framework, clock, storeTimeout)
         repairs = self._backend.isShared if repair is None else repair
         self._settings = Settings(
             isTracked=freshness == "tracked",
@@ -131,6 +145,7 @@ class SessionManager:
             lost=self._lost,
             isNews=self.isNews,
         )
+        takeStore(store, self)
         self._isStopping = False
         self._isOver = False
         self._warnings: set[str] = set()
@@ -139,7 +154,7 @@ class SessionManager:
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
         self._watchers: list[Callable[[Session], object]] = []
-        self.doubts = Doubts(store, framework)
+        self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
@@ -258,12 +273,16 @@ class SessionManager:
         if not live.isClosed:
             live.close()
 
-    def watch(self, changed: Callable[[Session], object]) -> None:
+    def watch(self, changed: _Watcher) -> _Watcher:
         """
         Have a function called with each session that changes, whoever
-        changed it; its own process's handlers included.
+        changed it; its own process's handlers included.  Also a decorator.
+
+        @raise TypeError: That is no function, or would have to be waited for.
         """
+        refuseAsync(changed, "watch()")
         self._watchers.append(changed)
+        return changed
 
     def cookieLifetime(self, session: Session) -> float | None:
         """
@@ -290,13 +309,18 @@ class SessionManager:
         """
         self._ending.join(guest)
 
-    def closeAtEnd(self, close: Callable[[], object]) -> None:
+    def closeAtEnd(self, close: _Close) -> _Close:
         """
-        Have something closed when all is stored, before the process ends.
+        Have something closed when all is stored, before the process ends.  Also
+        a decorator.
 
         @param close: May return a L{Deferred}.
+
+        @raise TypeError: That is no function.
         """
+        refuseNoFunction(close, "closeAtEnd()")
         self._ending.close(close)
+        return close
 
     def endWith(self, reactor: Any, *listening: Any, drain: float = 10.0) -> None:
         """

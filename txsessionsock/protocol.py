@@ -15,14 +15,15 @@ Or have L{enable} do it for the Autobahn factory that you have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IReactorTime
 
 from ._application import Application
+from ._arguments import checked
 from ._events import Listener
 from ._factory import SessionedFactory, equip
+from ._kinds import Clock
 from ._sessioned import Sessioned
 from ._wire import Equipment
 from .credentials import Credential, Origins
@@ -33,6 +34,8 @@ from .sockets import Limits, SessionSockets
 
 
 __all__ = ["SessionSocketFactory", "SessionSocketProtocol", "enable"]
+
+_L = TypeVar("_L", bound=Listener)
 
 
 class SessionSocketProtocol(Sessioned, Application):
@@ -54,6 +57,7 @@ class SessionSocketProtocol(Sessioned, Application):
     indexes: ClassVar[Mapping[str, Callable[[Session], object]]] = {}
 
 
+@checked
 class SessionSocketFactory(WebSocketServerFactory):
     """
     Builds one L{SessionSocketProtocol} for each connection.
@@ -75,7 +79,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
         url: str | None = None,
-        reactor: IReactorTime | None = None,
+        reactor: Clock | None = None,
     ) -> None:
         """
         @param manager: Where sessions come from.
@@ -106,19 +110,38 @@ class SessionSocketFactory(WebSocketServerFactory):
         )
         equip(self, Equipment(self.sockets, Origins(origins, trustProxy=trustProxy)))
 
+    @overload
+    def on(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def on(self, event: str) -> Callable[[_L], _L]: ...
+
     def on(self, event: str, listener: Any = None) -> Any:
         """
         See L{SessionSockets.on}.
         """
         return self.sockets.on(event, listener)
 
-    def off(self, event: str, listener: Listener) -> None:
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """
+        See L{SessionSockets.once}.
+        """
+        return self.sockets.once(event, listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
         """
         See L{SessionSockets.off}.
         """
         self.sockets.off(event, listener)
 
 
+@checked
 def enable(
     factory: WebSocketServerFactory,
     manager: SessionManager,
@@ -153,11 +176,6 @@ def enable(
     @raise TypeError: It is no such factory, or its C{protocol} cannot have a
         session.
     """
-    if not isinstance(factory, WebSocketServerFactory):
-        raise TypeError(
-            "enable(factory, manager) takes a WebSocketServerFactory of"
-            f" autobahn.twisted, not {factory!r}"
-        )
     if isinstance(factory, SessionedFactory):
         raise ValueError(f"{factory!r} has sessions already")
     sockets = SessionSockets(

@@ -5,7 +5,7 @@ The server that C{twistd sessionsock} runs, as a service.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from signal import SIGHUP
 from typing import Any
 
@@ -45,7 +45,11 @@ class SessionSockService(Service):
     """
     Serves a site with session sockets in it, and ends well: on C{SIGTERM} it
     closes every socket with 1001 and stores every session.
+
+    @ivar listening: Called when it listens.
     """
+
+    listening: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class SessionSockService(Service):
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
+        self.listening()
 
     def startService(self) -> None:
         if not self._isPrepared:

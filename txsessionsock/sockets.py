@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from ._arguments import AboveZero, Size, checked
 from ._events import Listener, Listeners
 from .credentials import Cookie, Credential
 from .interfaces import EndReason, IFramework, InvalidReason, SessionError
@@ -30,6 +31,7 @@ __all__ = [
     "Carrier",
     "Code",
     "Limits",
+    "SessionClient",
     "SessionSockets",
     "refuseCode",
 ]
@@ -61,6 +63,7 @@ class Code(IntEnum):
     TOO_MANY_SOCKETS = 4429
 
 
+@checked
 def refuseCode(code: int) -> None:
     """
     @raise ValueError: It is no close code that can be sent.
@@ -149,6 +152,52 @@ class Application(Protocol):
         """
 
 
+class SessionClient(Protocol):
+    """
+    A client as listeners get it, and as a L{SessionSocketProtocol
+    <txsessionsock.protocol.SessionSocketProtocol>} is one: for annotations.
+    """
+
+    @property
+    def session(self) -> Session | None:
+        """
+        Its session, once it is there.
+        """
+
+    def send(self, value: Any) -> None:
+        """
+        Send a message, when all that was changed until now is stored.
+        """
+
+    def close(self, code: int = ..., reason: str = ...) -> None:
+        """
+        Disconnect, when what was sent before has gone out.
+        """
+
+    def receive(self) -> Deferred[Any]:
+        """
+        Wait for its next message.
+        """
+
+    @overload
+    def on(self, event: str, listener: _L, /) -> _L: ...
+
+    @overload
+    def on(self, event: str, /) -> Callable[[_L], _L]: ...
+
+    @overload
+    def once(self, event: str, listener: _L, /) -> _L: ...
+
+    @overload
+    def once(self, event: str, /) -> Callable[[_L], _L]: ...
+
+    def off(self, event: str, listener: Listener, /) -> None:
+        """
+        Have a listener called no more.
+        """
+
+
+@checked
 @dataclass(frozen=True)
 class Limits:
     """
@@ -173,18 +222,19 @@ class Limits:
         long, C{unsentTimeout}, it may be more.
     """
 
-    messageSize: int = 1024 * 1024
-    waitingMessages: int = 64
-    waitingBytes: int = 1024 * 1024
-    handshakeTimeout: float = 10.0
-    closeTimeout: float = 3.0
+    messageSize: Size = 1024 * 1024
+    waitingMessages: Size = 64
+    waitingBytes: Size = 1024 * 1024
+    handshakeTimeout: AboveZero = 10.0
+    closeTimeout: AboveZero = 3.0
     pingInterval: float = 25.0
-    pingTimeout: float = 20.0
-    socketsPerSession: int = 100
-    unsentBytes: int = 1024 * 1024
-    unsentTimeout: float = 10.0
+    pingTimeout: AboveZero = 20.0
+    socketsPerSession: Size = 100
+    unsentBytes: Size = 1024 * 1024
+    unsentTimeout: AboveZero = 10.0
 
 
+@checked
 class SessionSockets:
     """
     The clients of one server.
@@ -252,6 +302,13 @@ class SessionSockets:
         self._hub = hub
 
     @property
+    def hasHub(self) -> bool:
+        """
+        Whether a L{Hub} was made for these.
+        """
+        return self._hub is not None
+
+    @property
     def framework(self) -> IFramework:
         """
         Whose sessions these are.
@@ -270,12 +327,28 @@ class SessionSockets:
         Without a function, a decorator.
 
         @raise ValueError: There is no such event.
+
+        @raise TypeError: That is no function.
         """
         return self.listeners.on(event, listener)
 
-    def off(self, event: str, listener: Listener) -> None:
+    @overload
+    def once(self, event: str, listener: _L) -> _L: ...
+
+    @overload
+    def once(self, event: str) -> Callable[[_L], _L]: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
         """
-        Have it called no more.
+        The same for the next event of that name only, whichever client's.
+        """
+        return self.listeners.once(event, listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """
+        Have a function called no more; none of that event unless one is given.
+
+        @raise ValueError: There is no such event.
         """
         self.listeners.off(event, listener)
 

@@ -65,7 +65,8 @@ def makeService(options: Options) -> SessionSockService | Workers:
         parts = _withHub(parts, options, reactor)
         service = SessionSockService(**parts, reactor=reactor)
     if not options["listen"] and not options["protocol"]:
-        _log.info("the demo is at http://localhost:8080/")
+        said = "the demo is at http://localhost:8080/"
+        service.listening = lambda: _log.info(said)
     return service
 
 

@@ -6,10 +6,17 @@ A store has all that this library expects of it when these pass::
 
     class MyStoreTests(WatchableContract, SynchronousTestCase):
         def makeStore(self):
-            return MyStore(...)
+            self.clock = Clock()
+            return MyStore(..., self.clock)
 
         def makeOther(self, store):
-            return MyStore(...)     # on the same place, as in another process
+            return MyStore(..., self.clock)     # same place, as another process has it
+
+        def advance(self, seconds):
+            self.clock.advance(seconds)         # or wait, if a server has the clock
+
+        def now(self):
+            return self.clock.seconds()
 
 They run under trial and under pytest.  A C{TestCase} whose methods are
 coroutines would not: it runs the global reactor, which cannot be run again in
@@ -24,11 +31,16 @@ L{StoreContract.wait}, which a store that does not answer at once overrides::
     def wait(self, answer):
         return self.reactor.wait(answer)
 
+    def until(self, happened):                  # of a WatchableContract
+        self.reactor.waitUntil(happened)
+
     def advance(self, seconds):
         self.reactor.advance(seconds)
 
     def now(self):
         return self.reactor.seconds()
+
+C{docs/stores.md} has both in whole.
 """
 
 from __future__ import annotations
@@ -42,8 +54,10 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ._arguments import checked
 from ._buscontract import BusContract
 from ._contract import StoreContract
+from ._kinds import Store, WatchableStore
 from ._watchcontract import WatchableContract
 from .interfaces import (
     TTL,
@@ -128,13 +142,14 @@ class PrivateReactor(SelectReactor):
             reader.connectionLost(Failure(ConnectionAbortedError()))
 
 
+@checked
 @implementer(ISessionStore)
 class UnwatchableStore:
     """
     A store that can do no more than it must.
     """
 
-    def __init__(self, inner: ISessionStore) -> None:
+    def __init__(self, inner: Store) -> None:
         self.inner = inner
 
     def load(self, key: str) -> Deferred[Stored | None]:
@@ -158,6 +173,7 @@ _METHODS = ("load", "create", "replace", "touch", "destroy", "fence")
 _HOLD, _LOSE = "hold", "lose"
 
 
+@checked
 @implementer(IWatchableStore)
 class FlakyStore:
     """
@@ -169,7 +185,7 @@ class FlakyStore:
     @ivar calls: The name of the method and the key of every call.
     """
 
-    def __init__(self, inner: IWatchableStore) -> None:
+    def __init__(self, inner: WatchableStore) -> None:
         self.inner = inner
         self.calls: list[tuple[str, str]] = []
         self._modes: dict[str, SessionError | str] = {}

@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import CancelledError, Deferred
@@ -41,6 +41,7 @@ from twisted.web.resource import (
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import Interface, implementer
 
+from ._arguments import checked
 from ._factory import SessionedFactory
 from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
@@ -72,6 +73,15 @@ do every second.
 """
 _PORT = re.compile(r":\d*\Z")
 
+_Child: Any = cast(Any, object)
+"""
+To type checkers without a plugin no class provides L{IResource}, which is what
+C{putChild} takes.
+"""
+
+_Pages = Annotated[IResource | Resource, IResource]
+_Request = Annotated[IRequest | Request, IRequest]
+
 
 class _IPageSession(Interface):
     """
@@ -79,7 +89,8 @@ class _IPageSession(Interface):
     """
 
 
-def sessionOf(request: IRequest) -> PageSession:
+@checked
+def sessionOf(request: _Request) -> PageSession:
     """
     The session of a request, live.  HEAD and OPTIONS begin none: what they put
     into a new one is forgotten.
@@ -117,8 +128,9 @@ def _isHandshake(request: Request) -> bool:
     return b"websocket" in [word.strip().lower() for word in upgrade.split(b",")]
 
 
+@checked
 @implementer(IResource)
-class SessionedResource:
+class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
     """
     A tree of resources whose pages have sessions.
 
@@ -132,7 +144,7 @@ class SessionedResource:
     _log = Logger()
 
     def __init__(
-        self, resource: IResource, manager: SessionManager, *, trustProxy: bool = False
+        self, resource: _Pages, manager: SessionManager, *, trustProxy: bool = False
     ) -> None:
         """
         @param resource: The root of the tree.
@@ -293,7 +305,7 @@ class SessionedResource:
 
 
 @implementer(IResource)
-class SessionSocketResource:
+class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
     """
     A WebSocket at a place in a site.
 
@@ -382,7 +394,8 @@ class _Builder:
         return protocol
 
 
-class ClientScript(Resource):
+@checked
+class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
     """
     The script C{sessionsock.js} for browsers.  It is the same for everyone.
     """

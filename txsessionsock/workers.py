@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
@@ -74,8 +74,11 @@ class Workers(Service):
     The parent of worker processes.
 
     @ivar hasServed: Whether any was ever ready.
+
+    @ivar listening: Called when it listens.
     """
 
+    listening: Callable[[], object] = staticmethod(lambda: None)
     hasServed = False
 
     def __init__(
@@ -125,6 +128,7 @@ class Workers(Service):
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
+        self.listening()
 
     def startService(self) -> None:
         if not self._isPrepared:

@@ -13,6 +13,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import IBus, StoreUnavailable
 
@@ -23,6 +25,7 @@ from .requests import Answers
 __all__ = ["LocalBus"]
 
 
+@checked
 @implementer(IBus)
 class LocalBus:
     """
@@ -32,7 +35,7 @@ class LocalBus:
     """
 
     def __init__(
-        self, reactor: IReactorTime | None = None, place: LocalBus | None = None
+        self, reactor: Clock | None = None, place: LocalBus | None = None
     ) -> None:
         """
         @param reactor: The clock; the global reactor unless said otherwise,

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock._arguments import AboveZero, Size, checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import BusFull, IBus, StoreFailure, StoreUnavailable
 
@@ -40,6 +42,7 @@ After how many seconds to try again to take part.
 """
 
 
+@checked
 @implementer(IBus)
 class RedisBus:
     """
@@ -57,14 +60,14 @@ class RedisBus:
     def __init__(
         self,
         url: str,
-        reactor: IReactorTime | None = None,
+        reactor: Clock | None = None,
         *,
         prefix: str = "sessionsock:",
-        timeout: float = 2.0,
-        lifetime: float = 15.0,
-        waiting: int = 10_000,
-        waitingBytes: int = 16 * 1024 * 1024,
-        commandSize: int = COMMAND_SIZE,
+        timeout: AboveZero = 2.0,
+        lifetime: AboveZero = 15.0,
+        waiting: Size = 10_000,
+        waitingBytes: Size = 16 * 1024 * 1024,
+        commandSize: Size = COMMAND_SIZE,
     ) -> None:
         """
         @param url: Where the Redis is, as for

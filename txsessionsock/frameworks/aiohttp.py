@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -37,6 +38,7 @@ C{aiohttp-security}, else C{user_id}, C{user} or C{username}.
 """
 
 
+@checked
 @implementer(IFramework)
 class Aiohttp(Sessions):
     """

@@ -11,6 +11,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     Document,
     IFramework,
@@ -35,6 +36,7 @@ __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 _JSON = Encoding("JSON", _json.PYTHON.find, asciiJSON)
 
 
+@checked
 @implementer(IFramework)
 class Django(DjangoSessions):
     """
@@ -153,6 +155,7 @@ class _SignedSessions(DjangoSessions):
         return decodeJSON(plain), moment
 
 
+@checked
 @implementer(IFramework)
 class DjangoDatabase(_SignedSessions):
     """
@@ -223,6 +226,7 @@ class DjangoDatabase(_SignedSessions):
         return encode(how, document.data)
 
 
+@checked
 @implementer(ISignedCookies)
 class DjangoSignedCookies(InBrowser, _SignedSessions):
     """

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.cookies import MAX_COOKIE, sign, storedAttributes, unsign
 from txsessionsock.interfaces import (
     FOREVER,
@@ -83,6 +84,7 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
     return _byName(data) if who is None else who
 
 
+@checked
 @implementer(IFramework)
 class Express(Prefixed):
     """

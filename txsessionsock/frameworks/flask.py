@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -59,6 +60,7 @@ C{Flask-Login}, else C{user_id}, C{user} or C{username}.
 """
 
 
+@checked
 @implementer(IFramework)
 class FlaskSession(Prefixed):
     """
@@ -124,8 +126,6 @@ class FlaskSession(Prefixed):
             L{whoIsLoggedIn} unless given.
         """
         super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
-        if format not in _ENCODINGS:
-            raise ValueError(f"format is 'msgpack' or 'json', not {format!r}")
         self._lifetime = lifetime
         self._encoding = PICKLE if pickled else _ENCODINGS[format]
         self.same = same if pickled else _SAME[format]
@@ -264,6 +264,7 @@ How pickles of dictionaries begin, and those that call something.
 """
 
 
+@checked
 @implementer(ISignedCookies)
 class Flask(SignedCookies):
     """

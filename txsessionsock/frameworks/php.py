@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.cookies import MAX_COOKIE
 from txsessionsock.interfaces import (
     TTL,
@@ -48,13 +49,13 @@ _TOKEN = re.compile(
     rb"N;|b:[01];|i:[+-]?[0-9]{1,19};|d:(?:" + _NUMBER + rb");"
     rb'|s:(?P<length>[0-9]{1,10}):"|a:[0-9]{1,10}:(?P<begin>\{)|(?P<end>\})'
 )
-_HANDLERS = ("php", "php_serialize")
 _PLAIN = range(-4, 17)
 """
 The powers of ten of numbers that PHP writes without an exponent.
 """
 
 
+@checked
 @implementer(IFramework)
 class PHP(Prefixed):
     """
@@ -109,8 +110,6 @@ class PHP(Prefixed):
             command = 'pip install "txsessionsock[php]"'
             message = f"the sessions of PHP need phpserialize: {command}"
             raise ImportError(message) from None
-        if handler not in _HANDLERS:
-            raise ValueError(f"handler is one of {', '.join(_HANDLERS)}")
         super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._php = phpserialize
         self._isSplit = handler == "php"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -50,6 +51,7 @@ Who is logged in, by the names that applications commonly use.
 """
 
 
+@checked
 @implementer(IFramework)
 class Starsessions(Prefixed):
     """
@@ -161,6 +163,7 @@ def _asText(secret: object) -> object:
     return str(secret) if isText and secret else secret
 
 
+@checked
 @implementer(ISignedCookies)
 class Starlette(SignedCookies):
     """

@@ -53,6 +53,8 @@ function show(changed) {
   document.documentElement.style.setProperty("--hue", hue);
   $("pings").textContent = pings;
   $("items").textContent = Object.values(basket).reduce((sum, n) => sum + n, 0);
+  // Who is in there would have the focus nowhere when it is hidden.
+  if (user && $("login").contains(document.activeElement)) $("who").focus();
   $("login").hidden = Boolean(user);
   $("logout").textContent = user ? "Log out" : "End session";
   $("view").replaceChildren(...rows(session, changed));

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from zoneinfo import ZoneInfo
 
+from txsessionsock._arguments import checked
+
 
 __all__ = [
     "CONNECT_PG_SIMPLE",
@@ -71,6 +73,7 @@ class Deadline(Enum):
     """
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Table:
     """

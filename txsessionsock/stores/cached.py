@@ -17,15 +17,16 @@ from contextlib import suppress
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import alsoProvides, implementer
 
+from txsessionsock._arguments import checked
+from txsessionsock._kinds import Clock, Store
 from txsessionsock._reactor import clockOf
 from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
     TTL,
-    ISessionStore,
     ISharedStore,
     IWatchableStore,
     NoSuchSession,
@@ -63,6 +64,7 @@ _NOTHING_DONE = (
 )
 
 
+@checked
 @implementer(ISharedStore)
 class CachedStore:
     """
@@ -81,10 +83,10 @@ class CachedStore:
 
     def __init__(
         self,
-        sessions: ISessionStore,
-        cache: ISessionStore,
+        sessions: Store,
+        cache: Store,
         cacheKey: Callable[[str], str],
-        reactor: IReactorTime | None = None,
+        reactor: Clock | None = None,
     ) -> None:
         """
         @param sessions: Where the sessions are.
@@ -96,9 +98,13 @@ class CachedStore:
         @param reactor: The global reactor unless said otherwise.
 
         @raise TypeError: One of the stores lacks something that stores have.
+
+        @raise ValueError: Both are the same.
         """
         checkStore(sessions)
         checkStore(cache)
+        if sessions is cache:
+            raise ValueError("the sessions and their copies are in two stores")
         self._sessions, self._cache = sessions, cache
         self._cacheKey = cacheKey
         self._reactor = clockOf(reactor)

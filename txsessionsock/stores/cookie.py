@@ -6,9 +6,10 @@ Sessions in the browser: each is the cookie that its id is.
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
+from txsessionsock._kinds import Clock, CookieFramework
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     TTL,
@@ -23,6 +24,7 @@ from txsessionsock.interfaces import (
 __all__ = ["CookieStore"]
 
 
+@checked
 @implementer(ISessionStore)
 class CookieStore:
     """
@@ -31,7 +33,7 @@ class CookieStore:
     """
 
     def __init__(
-        self, framework: ISignedCookies, reactor: IReactorTime | None = None
+        self, framework: CookieFramework, reactor: Clock | None = None
     ) -> None:
         """
         @param framework: What verifies the cookies; the same one as the

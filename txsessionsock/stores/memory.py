@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     TTL,
@@ -27,6 +29,7 @@ from ._shared import Changed, Watchers, deadline, newDeadline
 __all__ = ["MemoryStore"]
 
 
+@checked
 @implementer(IWatchableStore)
 class MemoryStore:
     """
@@ -38,7 +41,7 @@ class MemoryStore:
     """
 
     def __init__(
-        self, reactor: IReactorTime | None = None, place: MemoryStore | None = None
+        self, reactor: Clock | None = None, place: MemoryStore | None = None
     ) -> None:
         """
         @param reactor: The clock; the global reactor unless said otherwise,

@@ -12,11 +12,12 @@ from hashlib import sha1
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList, fail
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock._arguments import AboveZero, checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock._redis.address import RedisAddress
 from txsessionsock._redis.link import Call, Link
@@ -115,6 +116,7 @@ return 1
 """)
 
 
+@checked
 @implementer(IWatchableStore, ISharedStore)
 class RedisStore:
     """
@@ -130,10 +132,10 @@ class RedisStore:
     def __init__(
         self,
         url: str,
-        reactor: IReactorTime | None = None,
+        reactor: Clock | None = None,
         *,
         prefix: str = "",
-        timeout: float = 2.0,
+        timeout: AboveZero = 2.0,
     ) -> None:
         """
         @param url: C{redis://user:password@host:port/database},

@@ -15,10 +15,11 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.reflect import namedModule
 from zope.interface import implementer
 
+from txsessionsock._arguments import AboveZero, Size, checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     KEEP,
@@ -60,6 +61,7 @@ _Stored = TypeVar("_Stored", Stored, Stored | None)
 _SERVERS = ("postgresql", "postgres")
 
 
+@checked
 @implementer(ISharedStore)
 class SQLStore:
     """
@@ -73,9 +75,9 @@ class SQLStore:
         self,
         url: str,
         table: Table,
-        reactor: IReactorTime | None = None,
-        timeout: float = 2.0,
-        connections: int = 4,
+        reactor: Clock | None = None,
+        timeout: AboveZero = 2.0,
+        connections: Size = 4,
     ) -> None:
         """
         @param url: C{sqlite:PATH} or C{postgresql://…}, as libpq has it.
@@ -124,6 +126,7 @@ class SQLStore:
         return self._pool.close()
 
 
+@checked
 @implementer(IWatchableStore)
 class WatchableSQLStore(SQLStore):
     """
@@ -136,9 +139,9 @@ class WatchableSQLStore(SQLStore):
         self,
         url: str,
         table: Table,
-        reactor: IReactorTime | None = None,
-        timeout: float = 2.0,
-        connections: int = 4,
+        reactor: Clock | None = None,
+        timeout: AboveZero = 2.0,
+        connections: Size = 4,
     ) -> None:
         """
         See L{SQLStore.__init__}.
@@ -181,7 +184,8 @@ class WatchableSQLStore(SQLStore):
         return stored
 
 
-def checkTable(url: str, table: Table, timeout: float = 2.0) -> list[Stored]:
+@checked
+def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> list[Stored]:
     """
     See whether a table is there, and wait for the answer: before there is a
     reactor that could.

@@ -12,12 +12,14 @@ from threading import Lock, Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from txsessionsock._arguments import AboveZero, checked
+from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
     TTL,
@@ -47,6 +49,7 @@ How many seconds pass between two sweeps.
 """
 
 
+@checked
 @implementer(IWatchableStore)
 class SQLiteStore:
     """
@@ -60,8 +63,8 @@ class SQLiteStore:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        reactor: IReactorTime | None = None,
-        timeout: float = 2.0,
+        reactor: Clock | None = None,
+        timeout: AboveZero = 2.0,
         powerSafe: bool = False,
     ) -> None:
         """

@@ -30,6 +30,8 @@ const shop = {
     $("who").textContent = this.user || "A visitor";
     $("face").textContent = (this.user || "?").slice(0, 1).toUpperCase();
     $("standing").textContent = this.user ? "logged in" : "not logged in";
+    // Who is in what is hidden now would have the focus nowhere.
+    if ($(this.user ? "login" : "logout").contains(document.activeElement)) $("who").focus();
     $("login").hidden = Boolean(this.user);
     $("logout").hidden = !this.user;
     $("hint").hidden = Boolean(this.user);
