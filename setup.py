@@ -91,6 +91,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "autobahn>=26.7.1",
+        "idna>=3.3",
         "msgspec>=0.18",
         "twisted>=24.7",
         "txredisapi>=1.6,<2",

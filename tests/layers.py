@@ -119,6 +119,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "klein": ("klein",),
     "socketio": ("socketio", "socketio.*"),
     "engineio": ("socketio", "socketio.*"),
+    "idna": ("_origins",),
     "itsdangerous": ("frameworks.*",),
     "phpserialize": ("frameworks.php",),
     "msgspec": ("1", "2", "3", "4", "5"),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from encodings import idna
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from stringprep import in_table_a1
 from urllib.parse import SplitResult, urlsplit
+
+import idna
 
 
 __all__ = ["Origin", "listedOrigin", "namesPort", "parseOrigin", "shownOrigin"]
@@ -27,12 +27,6 @@ _RIGHT = "right is scheme, host and perhaps port, like https://example.com:8443"
 _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 
 _NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)\.?")
-
-_DEVIATIONS = frozenset("ßẞς\u200c\u200d")
-"""
-What browsers write otherwise in punycode (UTS 46, nontransitional processing) than
-Python (RFC 3490).
-"""
 
 
 def parseOrigin(text: str) -> Origin | None:
@@ -133,13 +127,14 @@ def _problems(text: str) -> Iterator[str]:
 
 def _inPunycode(host: str) -> str:
     """
-    @return: A host as browsers send it; as it is, if that is not known for sure.
+    @return: A host as browsers send it (UTS 46, nontransitional processing); as
+        it is, if it is none by RFC 5891, which allows less than they do.
     """
-    if host.isascii() or any(c in _DEVIATIONS or in_table_a1(c) for c in host):
+    if host.isascii():
         return host
     try:
-        return idna.Codec().encode(host)[0].decode("ascii")
-    except UnicodeError:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return host
 
 
