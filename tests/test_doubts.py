@@ -104,6 +104,8 @@ class StoreTests(DoubtsCase):
         manager = SessionManager(store, framework, self.clock)
         with capturedLogs() as logs:
             manager.doubts.refused("unknown")
+        # Others get this store.
+        self.successResultOf(manager.stop())
         (line,) = map(formatEvent, logs)
         return str(line)
 

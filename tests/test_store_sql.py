@@ -255,7 +255,7 @@ class KeepingTests(_Fixture):
         """
         for wrong in "Europe/Berlin", UTC, None:
             changes: dict[str, Any] = {"deadline": wrong}
-            with self.assertRaisesRegex(ValueError, "a Deadline or a ZoneInfo, not"):
+            with self.assertRaisesRegex(TypeError, "a Deadline or a ZoneInfo, not"):
                 replace(DJANGO, **changes)
 
     def test_noDate(self) -> None:

@@ -102,6 +102,7 @@ class CookieCase(WebTestCase):
         """
         world = self.world
         world.framework = framework  # type: ignore[assignment]  # Any will do.
+        self.successResultOf(world.manager.stop())
         world.manager = SessionManager(world.store, framework, world.clock)
 
     def express(self, cookie: dict[str, Any], **data: Any) -> str:

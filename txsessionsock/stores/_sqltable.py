@@ -106,11 +106,6 @@ class Table:
     schema: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.deadline, (Deadline, ZoneInfo)):
-            raise ValueError(
-                "deadline is a Deadline or a ZoneInfo, not"
-                f" {type(self.deadline).__name__}"
-            )
         for name in self.key, self.value, self.expires, self.name, self.schema:
             quoted("ok" if name is None else name)
 
