@@ -14,7 +14,7 @@ here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
 php = ["phpserialize>=1.3"]
-postgresql = ["psycopg[binary]>=3"]
+postgresql = ["psycopg[binary]>=3.1"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=21", "service-identity>=18.1"]
 test = [
@@ -110,7 +110,7 @@ setup(
     package_data={
         "txsessionsock": [
             "py.typed",
-            *(f"**/*.{suffix}" for suffix in ("css", "html", "js", "sql", "svg")),
+            *(f"**/*.{suffix}" for suffix in ("css", "html", "js", "sql", "svg", "ts")),
         ],
     },
     include_package_data=False,

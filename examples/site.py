@@ -47,8 +47,16 @@ PAGE = """<!doctype html>
 <script>
   const log = line => {{ document.getElementById("log").textContent += line + "\\n"; }};
   const socket = new SessionSocket("/ws");
-  socket.on("message", log);
+  let greeted = false;
+  socket.on("message", line => {{ greeted = true; log(line); }});
   socket.on("disconnect", ({{ code, reason }}) => log(`closed: ${{code}} ${{reason}}`));
+  // Who this page was made for is gone.
+  socket.on("identity", () => location.reload());
+  // Without cookies there is no session after that, either.
+  socket.on("sinvalid", reason => {{
+    if (greeted) location.reload();
+    else log(`no session: ${{reason}}`);
+  }});
 </script>
 </html>
 """

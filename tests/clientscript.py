@@ -35,7 +35,8 @@ window.online = (value) => {
 window.begin = (name, options) => {
   const events = (window.events = []);
   window.socket = new SessionSocket(name, options);
-  for (const event of ["connect", "message", "disconnect", "sinvalid", "reconnecting"])
+  const names = "connect message disconnect sinvalid reconnecting identity";
+  for (const event of names.split(" "))
     socket.on(event, (...details) => events.push([event, details[0], now()]));
 };
 """
@@ -98,7 +99,7 @@ class ClientScriptCase(SynchronousTestCase):
     def js(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def send(self, *values: object) -> list[bool]:
+    def send(self, *values: object) -> list[str | bool]:
         return [self.js("return socket.send(arguments[0])", value) for value in values]
 
     def events(self, *names: str) -> list[Any]:

@@ -46,7 +46,7 @@ KINDS = {
     "brief": Express(SECRET, ttl=300),
     "aging": Express(SECRET, maxAge=600),
     "shop": Express(
-        SECRET,
+        bytes.fromhex("fffe0a80" * 8),
         cookieName="shop.sid",
         prefix="shop:",
         maxAge=600,

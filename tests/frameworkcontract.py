@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import given
@@ -13,19 +14,26 @@ from hypothesis.strategies import SearchStrategy
 from zope.interface.verify import verifyObject
 
 from txsessionsock._contract import toOverride
+from txsessionsock.cookies import cookieNamed, setCookie
 from txsessionsock.interfaces import (
     KEEP,
     Document,
     IFramework,
     InvalidCredential,
     ISignedCookies,
+    NoSuchSession,
+    SessionID,
+    UndecodableSession,
     UnencodableSession,
 )
 
+from .managing import framesLeftBy
 from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase
 
 
 __all__ = [
+    "BYTES",
+    "BYTES_TIME",
     "FrameworkContract",
     "InBrowserContract",
     "SecretsContract",
@@ -39,6 +47,13 @@ else:
     # As a test case of its own it would be run wherever it is imported.
     _Case = object
 
+
+BYTES = bytes.fromhex("fffe00808182c3a9d09f0a0de282acff" * 2)
+"""
+A secret that is no text, with a newline in it.
+"""
+
+BYTES_TIME = 1_763_800_000
 
 # What is given to these tests is given to a function of each class: Hypothesis
 # refuses a method that several classes share.
@@ -70,6 +85,8 @@ class FrameworkContract(_Case):
 
     @cvar malformed: Cookies that are no ids.
 
+    @cvar forged: Cookies that are none of ours.
+
     @cvar cookies: Cookies that might be.
 
     @cvar undecodable: What may be stored and is no session.
@@ -86,6 +103,7 @@ class FrameworkContract(_Case):
     secrets: Sequence[str] = ()
     identities: Sequence[tuple[dict[str, Any], object]]
     malformed: Sequence[str]
+    forged: Sequence[str] = ("s:abc.def", "abc.def.ghi", "abc:1xVBlY:def")
     cookies: SearchStrategy[str] = COOKIES
     undecodable: Sequence[bytes]
     junk: SearchStrategy[bytes]
@@ -156,6 +174,23 @@ class FrameworkContract(_Case):
             self.assertEqual(error.reason, "malformed", cookie)
             self.assertIsNone(error.__context__)
 
+    def test_noCycles(self) -> None:
+        """
+        What is refused is in no cycle with the frames that refused it, which
+        would keep what their callers have, such as a connection.
+        """
+
+        def refuseAll() -> None:
+            for framework in self.framework, *self.alike:
+                for cookie in *self.malformed, *self.forged:
+                    with suppress(InvalidCredential):
+                        framework.sessionID(cookie, NOW)
+                for raw in self.undecodable:
+                    with suppress(UndecodableSession, NoSuchSession):
+                        framework.loads(raw, NOW)
+
+        self.assertEqual([*map(str, framesLeftBy(refuseAll))], [])
+
     def test_anyCookie(self) -> None:
         """
         Whatever is in a cookie, it is an id or refused.
@@ -195,12 +230,16 @@ class StoringContract(FrameworkContract):
 
     @cvar ids: What its new ids look like.
 
+    @cvar chosen: Ids that an application may choose, by the value of the
+        cookie that the real one makes of them.
+
     @cvar sessions: What it can store.
 
     @cvar envelope: What it stores beside that.
     """
 
     ids: str
+    chosen: ClassVar[dict[str, str]]
     sessions: SearchStrategy[dict[str, Any]] = SESSIONS
     envelope: ClassVar[dict[str, Any]] = {}
 
@@ -216,6 +255,20 @@ class StoringContract(FrameworkContract):
                 self.assertRegex(sessionID, rf"\A{self.ids}\Z")
                 cookie = framework.cookieValue(sessionID)
                 self.assertEqual(framework.sessionID(cookie, NOW), sessionID)
+
+    def test_chosenID(self) -> None:
+        """
+        Ids that the application chooses are taken, and come back the same from
+        a browser that got the cookie from us.
+        """
+        for cookie, sessionID in self.chosen.items():
+            self.assertEqual(self.framework.sessionID(cookie, NOW), sessionID)
+        for sessionID in [*self.chosen.values(), "x" * 2000]:
+            value = self.framework.cookieValue(SessionID(sessionID))
+            header = setCookie("n", value, maxAge=None, isHTTPS=False).decode()
+            sent = cookieNamed(header.partition(";")[0], "n")
+            assert sent is not None
+            self.assertEqual(self.framework.sessionID(sent, NOW), sessionID)
 
     def test_roundTrip(self) -> None:
         """
@@ -292,22 +345,45 @@ class SecretsContract(_Case):
 
     @cvar make: Makes a framework by the option C{secrets}.
 
-    @cvar noSecrets: What is no secret to it alone; texts are C{s3cret} there.
+    @cvar byBytes: What the real one signed with L{BYTES} for its secret, at
+        L{BYTES_TIME}.
     """
 
     make: ClassVar[staticmethod[..., IFramework]]
-    noSecrets: Sequence[object] = ()
+    byBytes: str
 
     def test_noSecrets(self) -> None:
         """
         What can be no secret is refused at once, and not shown.
         """
         for bad in (
-            *("", [], ["s3cret", ""], [5], ["s3cret", None]),
-            *("s3cret\udcff", ["s3cret", "\ud800"], *self.noSecrets),
+            *("", [], ["s3cret", ""], [5], ["s3cret", None], 5, {"s3cret"}),
+            *("s3cret\udcff", ["s3cret", "\ud800"], b"", [b"s3cret", b""]),
+            *(bytearray(b"s3cret"), {"s3cret": "s3cret"}),
         ):
             error = self.assertRaises(ValueError, self.make, secrets=bad)
             self.assertNotIn("s3cret", str(error))
+
+    def opened(self, framework: IFramework, value: str) -> object:
+        """
+        Verify what L{byBytes} is.
+
+        @raise InvalidCredential: It is signed with another secret.
+        """
+        return framework.sessionID(value, BYTES_TIME)
+
+    def test_bytes(self) -> None:
+        """
+        Secrets may be any bytes, alone and beside others, as the real one has
+        them.
+        """
+        for secrets in BYTES, [BYTES], ["text", BYTES], (b"\xff", BYTES, "old"):
+            framework = self.make(secrets=secrets)
+            self.assertTrue(self.opened(framework, self.byBytes))
+        for others in BYTES[:-1], ["text", b"\xff"], BYTES.hex():
+            framework = self.make(secrets=others)
+            with self.assertRaises((InvalidCredential, UndecodableSession)):
+                self.opened(framework, self.byBytes)
 
 
 class InBrowserContract(FrameworkContract):

@@ -140,7 +140,8 @@ class Connection:
         """
         Ask for a page.
         """
-        lines = [f"{method} {path} HTTP/1.1", "Host: example.com"]
+        host = headers.pop("Host", "example.com")
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
         if cookie is not None:
             lines.append(f"Cookie: {cookie}")
         lines += [f"{name.replace('_', '-')}: {v}" for name, v in headers.items()]

@@ -4,21 +4,23 @@ What the tests of stores in PostgreSQL have in common.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from txsessionsock.interfaces import StoreFailure
+from txsessionsock.interfaces import StoreFailure, StoreUnavailable
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
     SQLStore,
     Table,
+    WatchableSQLStore,
 )
 
-from .postgresserver import PASSWORD, sharedServer
+from .postgresserver import PASSWORD, PostgreSQLServer, sharedServer
 from .storecase import StoreCase
 
 
@@ -58,25 +60,36 @@ class PostgreSQLCase(StoreCase):
     changes: tuple[str, ...] = ()
 
     def setUp(self) -> None:
-        self.server = sharedServer()
+        self.server = self.findServer()
         self.database = self.server.newDatabase()
         self.execute(SCHEMAS[self.table])
         for change in self.changes:
             self.execute(change)
         super().setUp()
 
+    def findServer(self) -> PostgreSQLServer:
+        """
+        A server that runs.
+        """
+        return sharedServer()
+
     def open(self, timeout: float = 2.0, connections: int = 4) -> SQLStore:
         """
         A store, as one more process would have it.
         """
-        url = self.server.url(self.database)
         return self.closing(
-            SQLStore(url, self.table, self.reactor, timeout, connections)
+            SQLStore(self.url(), self.table, self.reactor, timeout, connections)
         )
+
+    def url(self) -> str:
+        """
+        Where the store finds the database.
+        """
+        return self.server.url(self.database)
 
     def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """
-        Be the web application.
+        Be the web application, which is connected to the server itself.
         """
         return self.server.execute(sql, *values, database=self.database)
 
@@ -125,3 +138,18 @@ class PostgreSQLCase(StoreCase):
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         return [pid for (pid,) in rows]
+
+    def recovered(self, store: WatchableSQLStore) -> None:
+        """
+        Wait until it sees changes again.
+        """
+
+        def listens() -> bool:
+            if store._listener._again is not None:
+                self.reactor.advance(10.0)
+            with suppress(StoreUnavailable):
+                self.reactor.wait(store.fence("k"))
+                return True
+            return False
+
+        self.reactor.waitUntil(listens, 20.0)

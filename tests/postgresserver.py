@@ -21,7 +21,14 @@ import pytest
 from .redisprocess import eventually, freePort
 
 
-__all__ = ["PASSWORD", "PostgreSQLServer", "sharedServer"]
+__all__ = [
+    "PASSWORD",
+    "USER",
+    "PostgreSQLServer",
+    "Program",
+    "psycopg",
+    "sharedServer",
+]
 
 
 psycopg: Any = pytest.importorskip(
@@ -30,7 +37,7 @@ psycopg: Any = pytest.importorskip(
 
 PASSWORD = "geheim+1"
 
-_USER = "web"
+USER = "web"
 
 _SETTINGS = {
     "fsync": "off",
@@ -85,56 +92,51 @@ def _unprivileged() -> dict[str, Any]:
     pytest.skip("PostgreSQL does not run as root, and there is nobody else")
 
 
-class PostgreSQLServer:
+class Program:
     """
-    A server that does not survive this process.
+    Something that listens on a port, as somebody who is not root, and does not
+    survive this process.
 
     @ivar port: Where it listens, whenever it runs.
+
+    @ivar directory: Its own, with what it writes in C{log}.
+
+    @cvar farewell: What has it end all connections and leave.
     """
+
+    farewell = signal.SIGINT
 
     def __init__(self) -> None:
         self.port = freePort()
-        self._names = count()
-        self._programs = _programs()
         self._user = _unprivileged()
         self.directory = Path(mkdtemp(prefix="postgresql-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
-        if self._user:
-            os.chown(self.directory, self._user["user"], self._user["group"])
-        password = self.directory / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        subprocess.run(
-            [
-                str(self._programs / "initdb"),
-                *("-D", f"{self.directory}/data", "-U", _USER, "-E", "UTF8"),
-                *("-A", "scram-sha-256", "--locale=C", "--no-sync"),
-                f"--pwfile={password}",
-            ],
-            cwd=self.directory,
-            check=True,
-            capture_output=True,
-            **self._user,
-        )
+        self._own(self.directory)
 
-    def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
+    def _own(self, path: Path) -> None:
+        if self._user:
+            os.chown(path, self._user["user"], self._user["group"])
+
+    def command(self) -> list[str]:
         """
-        Where a database is.
+        What runs it.
         """
-        return f"postgresql://{_USER}:{password}@127.0.0.1:{self.port}/{database}"
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """
+        Whether it can be used.
+        """
+        raise NotImplementedError
 
     def start(self) -> None:
         """
         Run, and wait until it answers.
         """
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         with (self.directory / "log").open("ab") as log:
             self._process = process = subprocess.Popen(
-                [
-                    str(self._programs / "postgres"),
-                    *("-D", f"{self.directory}/data", f"-p{self.port}", *options),
-                ],
+                self.command(),
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -152,6 +154,76 @@ class PostgreSQLServer:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.directory / "log").read_text()
+        return self.answers()
+
+    def stop(self) -> None:
+        """
+        Have it end all connections and leave.
+        """
+        assert self._process is not None
+        self._process.send_signal(self.farewell)
+        self._ended()
+
+    def _ended(self) -> None:
+        assert self._process is not None and self._watchdog is not None
+        self._process.wait()
+        self._watchdog.communicate(b"\n")
+        self._process = self._watchdog = None
+
+    def close(self) -> None:
+        """
+        Leave nothing behind.
+        """
+        if self._process is not None:
+            self.stop()
+        shutil.rmtree(self.directory)
+
+
+class PostgreSQLServer(Program):
+    """
+    A server.
+    """
+
+    def __init__(self, primary: PostgreSQLServer | None = None) -> None:
+        """
+        @param primary: Whose standby to be.
+        """
+        super().__init__()
+        self._names = count()
+        self._programs = _programs()
+        data = f"{self.directory}/data"
+        password = self.directory / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        make = [
+            *("initdb", "-D", data, "-U", USER, "-E", "UTF8", "-A", "scram-sha-256"),
+            *("--locale=C", "--no-sync", f"--pwfile={password}"),
+        ]
+        if primary is not None:
+            make = ["pg_basebackup", "-D", data, "-R", "-N", "-c", "fast"]
+            make += ["-d", primary.url()]
+        subprocess.run(
+            [str(self._programs / make[0]), *make[1:]],
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+            **self._user,
+        )
+
+    def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
+        """
+        Where a database is.
+        """
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def command(self) -> list[str]:
+        return [
+            str(self._programs / "postgres"),
+            *("-D", f"{self.directory}/data", f"-p{self.port}"),
+            *(f"-c{name}={value}" for name, value in _SETTINGS.items()),
+        ]
+
+    def answers(self) -> bool:
         try:
             self.execute("SELECT 1")
         except psycopg.OperationalError:
@@ -178,14 +250,6 @@ class PostgreSQLServer:
         self.execute(f"CREATE DATABASE {name}")
         return name
 
-    def stop(self) -> None:
-        """
-        Have it end all connections and leave.
-        """
-        assert self._process is not None
-        self._process.send_signal(signal.SIGINT)
-        self._ended()
-
     def pause(self) -> None:
         """
         Make all of it hang; its connections stay.
@@ -206,12 +270,6 @@ class PostgreSQLServer:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
         return [pid, *map(int, children.split())]
 
-    def _ended(self) -> None:
-        assert self._process is not None and self._watchdog is not None
-        self._process.wait()
-        self._watchdog.communicate(b"\n")
-        self._process = self._watchdog = None
-
     def close(self) -> None:
         """
         Leave nothing behind.
@@ -220,7 +278,7 @@ class PostgreSQLServer:
             self.resume()
             self._process.send_signal(signal.SIGQUIT)
             self._ended()
-        shutil.rmtree(self.directory)
+        super().close()
 
 
 def sharedServer() -> PostgreSQLServer:

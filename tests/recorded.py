@@ -67,7 +67,6 @@ DIGITS = b"9" * 5000
 Case = tuple[IFramework, dict[str, Any]]
 
 _REASONS = {
-    "bad_characters": "malformed",
     "empty": "malformed",
     "expired": "expired",
     "no_signature": "malformed",

@@ -29,12 +29,12 @@ _INNER = ("get", "set", "pttl", "pexpire", "persist", "del")
 What only scripts do, and a C{SET} of our own.
 """
 
-_OTHERS = ("config", "info", "hello", "auth", "select", "client")
+_OTHERS = ("config", "info", "auth", "select", "client")
 """
 What is sent by others, once a connection, or every few seconds.
 """
 
-_BEAT = ("ping", "sadd", "smembers")
+_BEAT = ("hello", "sadd", "smembers")
 """
 What a node sends every five seconds without any message: that it is there, and
 a probe on each of its connections.

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
+from math import inf, nan
 from typing import Any
 from uuid import UUID
 
@@ -59,7 +60,7 @@ _FLOATS = (
     *(0.0, -0.0, 1.0, 10.0, -1.0, 0.1, 0.1 + 0.2, 1 / 3, 4.35, 123456789.125),
     *(1e15, 1e16, 1e17, 1e20, 1e21, 1e22, 1e23, 1.5e300, 1.7976931348623157e308),
     *(1e-4, 1e-5, 1e-6, 1e-7, 2.2250738585072014e-308, 5e-324, 1.5e-10),
-    *(2.0**53, 2.0**60, 2.0**63, -(2.0**63), 2.0**64),
+    *(2.0**53, 2.0**60, 2.0**63, -(2.0**63), 2.0**64, nan, inf, -inf),
 )
 _GROUPS: tuple[Any, ...] = (
     *([], [[]], [{}], {}, {"a": {}}, {"a": []}, (), (1, 2), [(1, (2.0,))], [None, 1.0]),
@@ -78,7 +79,11 @@ _TYPES = (
     *(b"", b"\xff\0", {1: "a"}, {1: "a", "1": "b"}, {-1: [b"a"]}, *_AWARE),
     *(_AWARE[0].replace(tzinfo=None), date(2026, 7, 1), time(12, 30)),
     *(timedelta(days=-1, microseconds=1), Decimal("1.50"), UUID(int=5)),
-    *({1, "a"}, frozenset({2.5}), {None: 1, True: 2, 2.5: 3}),
+    *({1, "a"}, frozenset({2.5}), {None: 1, True: 2, 2.5: 3}, {b"k\xff": 1, (): 2}),
+    *({(1, 2): "a", ("b", (b"", None, -0.0)): [inf]}, {_AWARE[0]: 1, (_AWARE[1],): 2}),
+    *({inf: nan, -inf: {(True,): -inf}}, {date(2026, 7, 1): 1, UUID(int=5): 2}),
+    *({Decimal("1.50"): 1, frozenset({1, ("a",)}): 2}, {frozenset({(1,)})}),
+    *(Decimal("NaN"), Decimal("sNaN"), Decimal("-Infinity")),
 )
 _NAMES = (
     *("", " ", "!a", "0", "-5", "01", "a|b", "é", "\U0001f600", "\ud800", "a\0", "\0a"),

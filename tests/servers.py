@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,6 +185,7 @@ class Twistd(ProcessProtocol, Conditions):
 @asynccontextmanager
 async def twistd(
     *options: str,
+    before: Sequence[str] = (),
     listen: int = 1,
     cwd: str | Path = "/",
     environment: Mapping[str, str] | None = None,
@@ -195,6 +196,8 @@ async def twistd(
     """
     Run a server until the end of the block.
 
+    @param before: Options of C{twistd} itself.
+
     @param listen: On how many ports.  With 0, it need not come that far.
 
     @param inFront: Whether not to make a daemon of itself.
@@ -203,7 +206,7 @@ async def twistd(
     """
     ports = ["--listen=tcp:0:interface=127.0.0.1"] * listen
     front = ["-n"] if inFront else []
-    command = [_TWISTD, *front, f"--pidfile={pidfile}"]
+    command = [_TWISTD, *front, f"--pidfile={pidfile}", *before]
     command += ["sessionsock", *ports, *options]
     given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
     more = given if environment is None else environment

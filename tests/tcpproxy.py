@@ -26,7 +26,8 @@ class Proxy(Conditions):
     """
     Stands before a server on 127.0.0.1, in the global reactor.
 
-    @ivar port: Where it listens, also after L{refuse} and L{heal}.
+    @ivar port: Where it listens, also after L{refuse} and L{heal}; on
+        C{interface}.
 
     @ivar accepted: How many connections there ever were.
 
@@ -40,6 +41,7 @@ class Proxy(Conditions):
         super().__init__()
         self.target = target
         self.port = 0
+        self.interface = "127.0.0.1"
         self.accepted = 0
         self.asked = 0
         self.latency = 0.0
@@ -71,7 +73,7 @@ class Proxy(Conditions):
         """
         Begin, or begin again on the same port.
         """
-        endpoint = TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1")
+        endpoint = TCP4ServerEndpoint(reactor, self.port, interface=self.interface)
         self._listening = await endpoint.listen(_Ends(self, True))
         host: Any = self._listening.getHost()
         self.port = host.port
@@ -115,6 +117,14 @@ class Proxy(Conditions):
         for end in self._ends:
             end.isSilent = False
             end.flush()
+
+    def reset(self) -> None:
+        """
+        Reset the connections that were held before L{heal}.
+        """
+        for end in self._ends:
+            if end.isSilent and end.isOpen:
+                end.transport.abortConnection()
 
     @property
     def reached(self) -> int:

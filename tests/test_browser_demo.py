@@ -244,6 +244,28 @@ async def test_logout() -> None:
 
 
 @inReactor
+async def test_logoutElsewhere() -> None:
+    """
+    A tab that comes back only when another one has the session of the next guest
+    does not go on as if it were its own.
+    """
+
+    def test(driver: Chrome, url: str) -> None:
+        page, other = Page(driver, url), Page(driver, url)
+        late = "Math.random = () => 0.999; const { _options: o } = socket;"
+        other.driver.execute_script(f"{late} o.minDelay = o.maxDelay = 2000")
+        page.click("#logout")
+        page.until("!document.querySelector('#ended').hidden")
+        page.driver.refresh()
+        page.until("document.querySelector('#status[data-state=connected]')")
+        other.until("!document.querySelector('#ended').hidden")
+        assert other.text("#ended-title") == "You are logged out."
+        other.until("!socket.connected")
+
+    await inBrowser(test)
+
+
+@inReactor
 async def test_elsewhere() -> None:
     """
     A page of another origin cannot connect, although the browser sends the
@@ -272,7 +294,7 @@ async def test_elsewhere() -> None:
 
     async with elsewhere() as foreign, twistd() as server:
         await deferToThread(run, test, server.port)
-        refusals = re.findall("refused a page of .*'(http.*?)'", server.log)
+        refusals = re.findall("refused a page of '(http.*?)'", server.log)
         assert refusals == [foreign.rstrip("/")]
         with pytest.raises(Refused, match="403"):
             await Visitor(server.port).connect(origin=foreign.rstrip("/"))

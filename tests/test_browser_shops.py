@@ -67,6 +67,37 @@ def _sharing(url: str) -> None:
         assert _complaints(driver) == []
 
 
+@pytest.mark.redis
+@inReactor
+async def test_somebodyElse(tmp_path: Path) -> None:
+    """
+    A tab without a network hears nothing of a logout.  When it is back it shows
+    who is logged in by then.
+    """
+    redis = sharedServer()
+    async with open_("flask-session", tmp_path, REDIS_URL=redis.url) as shop:
+        await deferToThread(_somebodyElse, shop.url)
+
+
+def _somebodyElse(url: str) -> None:
+    away = """
+        Object.assign(socket._options, { minDelay: 60000, maxDelay: 60000 });
+        Math.random = () => 0.99;
+        socket._abandon(socket._visit, 1006, "");
+    """
+    back = "socket._options.minDelay = 1; dispatchEvent(new Event('online'));"
+    with chromium() as driver:
+        first, second = _loggedIn(driver, url), _Tab(driver, url)
+        second.shows("#known", "the socket says Ann")
+        second.driver.execute_script(away)
+        first.click("#logout")
+        first.shows("#over-text", "Every other tab")
+        _loggedIn(driver, url, "Bob")
+        second.shows("#who", "Ann")
+        second.driver.execute_script(back)
+        second.shows("#who", "Bob")
+
+
 @inReactor
 async def test_cookies(tmp_path: Path) -> None:
     """
@@ -97,12 +128,12 @@ def _readingCookies(url: str) -> None:
         assert _complaints(driver) == []
 
 
-def _loggedIn(driver: Chrome, url: str) -> _Tab:
+def _loggedIn(driver: Chrome, url: str, name: str = "Ann") -> _Tab:
     tab = _Tab(driver, url)
     tab.shows("#shelf", "figs")
-    tab.driver.find_element(By.ID, "name").send_keys("Ann")
+    tab.driver.find_element(By.ID, "name").send_keys(name)
     tab.click("#login button")
-    tab.shows("#known", "the socket says Ann")
+    tab.shows("#known", f"the socket says {name}")
     return tab
 
 

@@ -4,6 +4,8 @@ Tests for L{txsessionsock._changes}.
 
 from __future__ import annotations
 
+from datetime import date
+from threading import Lock
 from typing import Any
 
 from hypothesis import given
@@ -18,9 +20,17 @@ def changed(copy: WorkingCopy) -> list[str]:
     """
     Look for changes where all can be copied.
     """
-    keys, uncopied = copy.collect()
-    assert not uncopied
+    keys, found = copy.collect()
+    assert not found
     return list(keys)
+
+
+def uncopied(copy: WorkingCopy) -> tuple[list[str], list[str]]:
+    """
+    Look for changes, and for what cannot be copied.
+    """
+    keys, found = copy.collect()
+    return list(keys), list(found)
 
 
 class CollectTests(SynchronousTestCase):
@@ -41,7 +51,7 @@ class CollectTests(SynchronousTestCase):
 
         copy = WorkingCopy({"a": Touchy("x"), "b": 1})
         copy.get("b")
-        self.assertEqual((copy.collect(), copy.number), (((), ()), 0))
+        self.assertEqual((copy.collect(), copy.number), (((), {}), 0))
 
     def test_kinds(self) -> None:
         """
@@ -141,7 +151,7 @@ class CollectTests(SynchronousTestCase):
         copy = WorkingCopy({"a": 1})
         copy.assign("a", object())
         copy.assign("b", [object()])
-        self.assertEqual(copy.collect(), ([], ["a", "b"]))
+        self.assertEqual(uncopied(copy), ([], ["a", "b"]))
         self.assertEqual(copy.data, {"a": 1})
         self.assertEqual(changed(copy), [])
 
@@ -157,9 +167,26 @@ class CollectTests(SynchronousTestCase):
         copy.assign("b", {"deep": cycle})
         copy.get("c").append(cycle)
         copy.assign("d", 1)
-        self.assertEqual(copy.collect(), (["d"], ["a", "b", "c"]))
+        self.assertEqual(uncopied(copy), (["d"], ["a", "b", "c"]))
         self.assertEqual((copy.data, copy.number), ({"a": 1, "c": [1], "d": 1}, 1))
-        self.assertEqual(copy.collect(), ([], []))
+        self.assertEqual(uncopied(copy), ([], []))
+
+    def test_namesUncopied(self) -> None:
+        """
+        What cannot be copied is named with its place and type.
+        """
+        copy = WorkingCopy({})
+        loop: list[Any] = []
+        loop.append(loop)
+        for value, words in [
+            ([1, {"x": (Lock(),)}], "session['a'][1]['x'][0]: lock (store plain"),
+            ({"x": {1, date(2000, 1, 1)}, "y": iter("a").__next__}, "['y']: method-wr"),
+            ({"x": {object()}}, "session['a']['x']: set (store a list)"),
+            ({"x": loop}, "session['a']: nested too deeply, or contains itself"),
+        ]:
+            copy.assign("a", value)
+            (found,) = copy.collect()[1].values()
+            self.assertIn(words, found.told("session", "store"))
 
     def test_afterUncopied(self) -> None:
         """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import capturedLogs, formatEvent
+
 from txsessionsock.interfaces import FOREVER
 from txsessionsock.session import Session
 
@@ -91,3 +93,60 @@ class KeepMeLoggedInPerConnectionTests(KeepMeLoggedInTests):
     """
 
     perMessage = False
+
+
+class OutlivedTests(SocketCase):
+    """
+    Messages keep a session, and not the cookie of its browser.
+    """
+
+    def warnings(self, ttl: int | None, *, visits: int = 14) -> list[str]:
+        """
+        Send messages, one every 10 s, over two sockets.
+
+        @param ttl: For how many seconds the browser keeps the cookie.
+
+        @return: What is logged, each with the time.
+        """
+        self.putRaw(lasting(ttl) if ttl else raw(n=1), 60)
+        self.serve()
+        browsers = self.browse(), self.browse()
+        begun, said = self.clock.seconds(), []
+        for _ in range(visits):
+            self.clock.advance(10)
+            with capturedLogs() as events:
+                for browser in browsers:
+                    browser.send("a")
+            now = self.clock.seconds() - begun
+            said += [f"{now:.0f}: {formatEvent(event)}" for event in events]
+        for browser in browsers:
+            session = browser.server.session
+            assert isinstance(session, Session)
+            self.assertIsNone(session.keeper.reason)
+        return said
+
+    def test_outlived(self) -> None:
+        """
+        It is said once when the first message comes after the end of the
+        cookie.
+        """
+        (line,) = self.warnings(60)
+        self.assertIn("70: session ", line)
+        self.assertIn("was to keep the cookie for 60 s", line)
+
+    def test_not(self) -> None:
+        """
+        Nothing is said while the browser has the cookie, also where it keeps it
+        until it is closed.
+        """
+        self.assertEqual(self.warnings(60, visits=6), [])
+        self.setUp()
+        self.assertEqual(self.warnings(None), [])
+
+
+class OutlivedPerMessageTests(OutlivedTests):
+    """
+    The same per message.
+    """
+
+    perMessage = True

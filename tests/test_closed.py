@@ -378,12 +378,12 @@ class OptionsTests(ClosedCase):
         that are listed may still connect.
         """
         factory = self.plain(Echo)
-        enable(factory, self.manager, origins=["file://page"])
+        enable(factory, self.manager, origins=["capacitor://page"])
         before = {name: getattr(factory, name) for name in Echo.CONFIG_ATTRS}
         factory.setProtocolOptions(autoPingInterval=7)
         after = {name: getattr(factory, name) for name in Echo.CONFIG_ATTRS}
         self.assertEqual(after, {**before, "autoPingInterval": 7})
-        for origin, status in ("file://page", 101), ("file://other", 403):
+        for origin, status in ("capacitor://page", 101), ("capacitor://other", 403):
             self.assertEqual(
                 shake(factory, f"Host: {HOST}", f"Origin: {origin}"), status
             )

@@ -5,12 +5,26 @@ Tests for L{txsessionsock.cookies}.
 from __future__ import annotations
 
 from http.cookies import SimpleCookie
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.cookies import cookieNamed, parseCookies, setCookie, sign, unsign
+from txsessionsock.cookies import (
+    cookieAttributes,
+    cookieNamed,
+    parseCookies,
+    quoted,
+    setCookie,
+    sign,
+    storedAttributes,
+    unquoted,
+    unsign,
+    whichCookie,
+    whyDropped,
+)
+from txsessionsock.interfaces import CookieAttributes
 
 
 # What npm's cookie-signature makes of "hello" and "tobiiscool", from its own tests.
@@ -150,37 +164,67 @@ class SetCookieTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        A cookie is out of reach for scripts and other sites unless told
-        otherwise.
+        A cookie is out of reach for scripts and other sites, and under https
+        for eavesdroppers, unless told otherwise.
         """
+        plain = b"sid=s%3Aa; Path=/; HttpOnly; SameSite=Lax"
+        for isHTTPS, header in [
+            (False, plain),
+            (True, plain.replace(b"HttpOnly", b"Secure; HttpOnly")),
+        ]:
+            self.assertEqual(
+                setCookie("sid", "s%3Aa", maxAge=None, isHTTPS=isHTTPS), header
+            )
+
+    def test_attributes(self) -> None:
+        """
+        Each attribute is sent, or none of them.
+        """
+        attributes = CookieAttributes(
+            domain="example.com",
+            path="/x",
+            secure=True,
+            httpOnly=True,
+            sameSite="None",
+            partitioned=True,
+            priority="High",
+        )
         self.assertEqual(
-            setCookie("sid", "s%3Aa", maxAge=None, secure=False),
-            b"sid=s%3Aa; Path=/; HttpOnly; SameSite=Lax",
+            setCookie("a", "", attributes, maxAge=59.2, isHTTPS=False),
+            b"a=; Domain=example.com; Path=/x; Max-Age=60; Secure; HttpOnly;"
+            b" SameSite=None; Partitioned; Priority=High",
+        )
+        nothing = CookieAttributes(
+            path=None, secure=False, httpOnly=False, sameSite=None
+        )
+        self.assertEqual(
+            setCookie("a", "b", nothing, maxAge=None, isHTTPS=True), b"a=b"
         )
 
-    def test_options(self) -> None:
+    def test_secure(self) -> None:
         """
-        Each option has its attribute.
+        What browsers keep only if it is C{Secure} is that, also where nobody
+        told us of https.
         """
-        self.assertEqual(
-            setCookie(
-                "a",
-                "",
-                maxAge=59.2,
-                secure=True,
-                path="/x",
-                httpOnly=False,
-                sameSite="None",
-            ),
-            b"a=; Path=/x; Max-Age=60; Secure; SameSite=None",
-        )
+        insecure = CookieAttributes(secure=False)
+        for name, attributes in [
+            ("__Host-a", CookieAttributes()),
+            ("__secure-a", insecure),
+            ("a", CookieAttributes(secure=True)),
+            ("a", CookieAttributes(sameSite="None")),
+            ("a", CookieAttributes(secure=False, partitioned=True)),
+        ]:
+            header = setCookie(name, "b", attributes, maxAge=None, isHTTPS=False)
+            self.assertIn(b"; Secure", header)
+        header = setCookie("a", "b", insecure, maxAge=None, isHTTPS=True)
+        self.assertNotIn(b"Secure", header)
 
     def test_dropped(self) -> None:
         """
         A lifetime that is over is sent as 0, at which browsers drop a cookie.
         """
         for over in 0, -5:
-            header = setCookie("a", "", maxAge=over, secure=False)
+            header = setCookie("a", "", maxAge=over, isHTTPS=False)
             self.assertIn(b"; Max-Age=0;", header)
 
     def test_injection(self) -> None:
@@ -188,25 +232,44 @@ class SetCookieTests(SynchronousTestCase):
         No argument adds a header, another cookie or an attribute.
         """
 
-        def plant(name: str = "n", value: str = "v", path: str = "/") -> bytes:
-            return setCookie(name, value, maxAge=None, secure=True, path=path)
+        def plant(name: str = "n", value: str = "v", **attributes: Any) -> bytes:
+            return setCookie(
+                name, value, CookieAttributes(**attributes), maxAge=None, isHTTPS=True
+            )
 
         for bad in "a\r\nX: y", "a\n", "a;b", "a\x00", "a\x7f", "ä", "a\ud800":
-            for arguments in ({"name": bad}, {"value": bad}, {"path": f"/{bad}"}):
+            for arguments in (
+                {"name": bad},
+                {"value": bad},
+                {"path": f"/{bad}"},
+                {"domain": bad},
+                {"sameSite": bad},
+                {"priority": bad},
+            ):
                 with self.assertRaises(ValueError, msg=repr(arguments)):
                     plant(**arguments)
-        for name, value in ("", "v"), ("a b", "v"), ("a=b", "v"), ("a", 'b"'):
+        for name, value in (
+            *(("", "v"), ("a b", "v"), ("a=b", "v"), ("a", 'b"'), ("a", '"b')),
+            *(("a", '"b";"'), ("a", '"b"c"'), ("a", '"b\\"'), ("a", '"\\;"')),
+        ):
             with self.assertRaises(ValueError):
-                setCookie(name, value, maxAge=None, secure=True)
+                plant(name, value)
 
-    def test_refusedByBrowsers(self) -> None:
+    @given(st.text(st.characters(max_codepoint=255)), st.text())
+    def test_quoted(self, value: str, other: str) -> None:
         """
-        A cookie that browsers would drop silently is an error here.
+        What a cookie cannot hold can be quoted, as L{http.cookies} would.
         """
-        with self.assertRaises(ValueError):
-            setCookie("a", "b", maxAge=None, secure=False, sameSite="None")
-        with self.assertRaises(ValueError):
-            setCookie("a", "b", maxAge=None, secure=True, path="x")
+        header = setCookie("n", quoted(value), maxAge=None, isHTTPS=False).decode()
+        sent = header.partition(";")[0]
+        found = cookieNamed(sent, "n")
+        assert found is not None
+        self.assertEqual(unquoted(found), value)
+        self.assertEqual(SimpleCookie(sent)["n"].value, value)
+        sent = f"n={quoted(other, 'utf-8')}"
+        found = cookieNamed(sent, "n")
+        assert found is not None
+        self.assertEqual(unquoted(found, "utf-8"), other)
 
     @given(st.text(), st.text())
     def test_inverse(self, name: str, value: str) -> None:
@@ -214,8 +277,162 @@ class SetCookieTests(SynchronousTestCase):
         What is not refused is one header line, and reads back as it was.
         """
         try:
-            header = setCookie(name, value, maxAge=None, secure=False)
+            header = setCookie(name, value, maxAge=None, isHTTPS=False)
         except ValueError:
             return
         cookie = header.decode("ascii").partition(";")[0]
         self.assertEqual(list(parseCookies(cookie)), [(name, value)])
+
+
+class AttributesTests(SynchronousTestCase):
+    """
+    Tests for L{cookieAttributes}, L{storedAttributes} and L{whichCookie}.
+    """
+
+    def test_words(self) -> None:
+        """
+        Frameworks have several words for the same.
+        """
+        cases: list[tuple[dict[str, Any], CookieAttributes]] = [
+            ({"sameSite": "strict"}, CookieAttributes(sameSite="Strict")),
+            ({"sameSite": True}, CookieAttributes(sameSite="Strict")),
+            ({"sameSite": "NONE"}, CookieAttributes(sameSite="None")),
+            ({"sameSite": False}, CookieAttributes(sameSite=None)),
+            ({"sameSite": None}, CookieAttributes(sameSite=None)),
+            ({"priority": "high"}, CookieAttributes(priority="High")),
+            ({"secure": "auto"}, CookieAttributes()),
+            ({"secure": None}, CookieAttributes()),
+            ({"domain": ".Example.com"}, CookieAttributes(domain=".Example.com")),
+            ({"domain": ""}, CookieAttributes()),
+            (
+                {"path": "/shop", "httpOnly": False},
+                CookieAttributes(None, "/shop", None, False),
+            ),
+            ({"path": ""}, CookieAttributes(path=None)),
+            ({}, CookieAttributes()),
+        ]
+        for options, attributes in cases:
+            self.assertEqual(cookieAttributes("sid", options), attributes, options)
+            self.assertEqual(storedAttributes(options), attributes, options)
+
+    def test_refused(self) -> None:
+        """
+        What is no value for an option, or makes a cookie that browsers drop,
+        is refused with a sentence that says what is right.
+        """
+        cases: list[tuple[str, dict[str, Any], str]] = [
+            ("sid", {"samesite": "lax"}, "no 'samesite' here; it has domain, path,"),
+            ("sid", {"sameSite": "auto"}, "sameSite is Strict, Lax, None, not 'auto'"),
+            ("sid", {"secure": "yes"}, "secure is True or False, not 'yes'"),
+            ("sid", {"httpOnly": 1}, "httpOnly is True or False, not 1"),
+            ("sid", {"partitioned": None}, "partitioned is True or False"),
+            ("sid", {"priority": True}, "priority is Low, Medium, High, not True"),
+            ("sid", {"domain": "bücher.example"}, "xn--"),
+            ("sid", {"domain": "a;b"}, "a host such as example.com"),
+            ("sid", {"domain": "example.com:80"}, "a host such as example.com"),
+            ("sid", {"path": "shop"}, "path begins with /"),
+            ("sid", {"path": "/a;b"}, "has no ;"),
+            ("sid", {"sameSite": "none", "secure": False}, "browsers drop it"),
+            ("sid", {"partitioned": True, "secure": False}, "browsers drop it"),
+            ("__Secure-sid", {"secure": False}, "browsers drop it"),
+            ("__Host-sid", {"domain": "example.com"}, "no domain, and the path /"),
+            ("__HOST-sid", {"path": "/shop"}, "no domain, and the path /"),
+        ]
+        for name, options, said in cases:
+            with self.assertRaises(ValueError) as caught:
+                cookieAttributes(name, options)
+            self.assertIn(said, str(caught.exception))
+
+    def test_stored(self) -> None:
+        """
+        Of what is stored, everything counts that makes sense; what does not is
+        as if it were not there, and there is nothing to fail at.
+        """
+        self.assertEqual(
+            storedAttributes(
+                {
+                    **{"originalMaxAge": None, "expires": None, "more": 1},
+                    **{"domain": "a; Domain=b", "path": 7, "secure": "yes"},
+                    **{"httpOnly": 0, "sameSite": "strict", "priority": ["high"]},
+                }
+            ),
+            CookieAttributes(sameSite="Strict"),
+        )
+
+    def test_which(self) -> None:
+        """
+        Cookies of one name differ by domain, path and partition.
+        """
+        which = whichCookie(CookieAttributes(domain=".Example.com", secure=True))
+        self.assertEqual(which, whichCookie(CookieAttributes(domain="example.com")))
+        for other in (
+            CookieAttributes(),
+            CookieAttributes(domain="www.example.com"),
+            CookieAttributes(domain="example.com", path="/x"),
+            CookieAttributes(domain="example.com", partitioned=True),
+        ):
+            self.assertNotEqual(which, whichCookie(other))
+
+
+class DroppedTests(SynchronousTestCase):
+    """
+    Tests for L{whyDropped}.
+    """
+
+    def why(
+        self,
+        name: str = "sid",
+        host: str = "www.example.com",
+        isHTTPS: bool = False,
+        **attributes: Any,
+    ) -> str | None:
+        """
+        The attribute at fault.
+        """
+        asked = CookieAttributes(**attributes)
+        found = whyDropped(name, asked, isHTTPS=isHTTPS, host=host)
+        return None if found is None else found[0]
+
+    def test_secure(self) -> None:
+        """
+        Over http, a browser keeps no cookie that is C{Secure}, or would have to
+        be; but it trusts its own machine.
+        """
+        cases: list[tuple[str, dict[str, Any]]] = [
+            ("__Host-sid", {}),
+            ("__Secure-sid", {}),
+            ("sid", {"secure": True}),
+            ("sid", {"sameSite": "None"}),
+            ("sid", {"partitioned": True}),
+        ]
+        for name, attributes in cases:
+            self.assertEqual(self.why(name, **attributes), "secure")
+            self.assertEqual(self.why(name, "", **attributes), "secure")
+            self.assertEqual(
+                self.why(name, "localhost.example", **attributes), "secure"
+            )
+            self.assertIsNone(self.why(name, isHTTPS=True, **attributes))
+            for own in "localhost", "shop.localhost", "127.0.0.1", "::1":
+                self.assertIsNone(self.why(name, own, **attributes))
+        self.assertIsNone(self.why())
+        self.assertIsNone(self.why(secure=False))
+
+    def test_domain(self) -> None:
+        """
+        A page can set a cookie for its own host and for what is above it.
+        """
+        for domain in "example.com", ".example.com", "WWW.example.com":
+            self.assertIsNone(self.why(domain=domain))
+            self.assertIsNone(self.why(host="", domain=domain))
+        for domain in "shop.example.com", "ample.com", "example.org":
+            self.assertEqual(self.why(domain=domain), "domain")
+
+    def test_prefix(self) -> None:
+        """
+        What is stored may not fit the name.
+        """
+        self.assertEqual(
+            self.why("__Host-sid", isHTTPS=True, domain="example.com"), "prefix"
+        )
+        self.assertEqual(self.why("__Host-sid", isHTTPS=True, path="/x"), "prefix")
+        self.assertIsNone(self.why("__Secure-sid", isHTTPS=True, path="/x"))

@@ -13,6 +13,7 @@ from txsessionsock.interfaces import InvalidCredential
 from txsessionsock.messages import Raw
 from txsessionsock.sockets import Limits
 
+from .managing import raw
 from .wires import Recording, SocketCase
 
 
@@ -213,6 +214,16 @@ class InBandTests(SocketCase):
             self.browse(cookie=None).send(self.hello(signed=signed))
         self.assertEqual(len(self.events("sconnection")), 2)
 
+    def test_chosen(self) -> None:
+        """
+        It may be any that an application chooses.
+        """
+        self.serveInBand(allowUnsigned=True)
+        for own in "user:1/é 100%", "s", "x" * 4096:
+            self.successResultOf(self.place.create(f"sess:{own}", raw(), 60))
+            self.browse(cookie=None).send(self.hello(own, signed=False))
+        self.assertEqual(len(self.events("sconnection")), 3)
+
     def test_forged(self) -> None:
         """
         A signature that is there must be right, also where none is needed.
@@ -244,7 +255,10 @@ class InBandTests(SocketCase):
             ({"__sid": "x", "connect": 0}, "malformed"),
             ({"__sid": 1, "connect": 1}, "malformed"),
             ({"__sid": {"a": 1}, "connect": 1}, "malformed"),
-            ({"__sid": "../x" * 999, "connect": 1}, "malformed"),
+            ({"__sid": "../x" * 1999, "connect": 1}, "malformed"),
+            ({"__sid": "", "connect": 1}, "malformed"),
+            ({"__sid": "a\nb", "connect": 1}, "bad-signature"),
+            ({"__sid": "\ud800", "connect": 1}, "bad-signature"),
             ({"connect": 1}, "missing"),
             ("__sid", "missing"),
             (["__sid"], "missing"),

@@ -55,11 +55,26 @@ from .recorded import (
 
 
 SECRET = "django-test-secret-0123456789abcdefghijklmnop"
+KEY = SECRET.encode()
 SALT = "django.contrib.sessions.SessionStore"
 COOKIE_SALT = "django.contrib.sessions.backends.signed_cookies"
 WEEKS = 1209600
 LOGIN = {"_auth_user_id": "1", "_auth_user_backend": "b", "_auth_user_hash": "h"}
-BAD_IDS = ("", "1234567", "a" * 257, "a b c d e f", "abcdefgh;", "ééééééééé")
+BAD_IDS = (
+    "",
+    "1234567",
+    "\\101234567",
+    "a" * 4097,
+    "abcdefgh\n",
+    "\\001bcdefgh",
+    "é" * 9,
+)
+CHOSEN = {
+    "user:123": "user:123",
+    r"us\351r 123": "usér 123",
+    r"a\054b\073cdef": "a,b;cdef",
+    r"q\"\\z/b=c": 'q"\\z/b=c',
+}
 
 
 def packed(raw: bytes) -> str:
@@ -74,7 +89,7 @@ def encoded(payload: str, salt: str = SALT) -> bytes:
     Something that is signed, whatever it is.
     """
     timed = f"{payload}:1xVBlY"
-    return f"{timed}:{_signature(timed, SECRET, salt)}".encode()
+    return f"{timed}:{_signature(timed, KEY, salt)}".encode()
 
 
 NOT_SESSIONS = (
@@ -83,7 +98,7 @@ NOT_SESSIONS = (
     *map(
         packed,
         (
-            *(b'{"s3cret"', b'["s3cret"]', b"null", b'{"s3cret":NaN}'),
+            *(b'{"s3cret"', b'["s3cret"]', b"null", b'{"s3cret":nan}'),
             *(b'{"a":' + NESTED + b"}", b'{"s3cret":' + DIGITS + b"}"),
         ),
     ),
@@ -125,7 +140,7 @@ class DjangoTests(OfDjango, StoringContract, RecordedCase):
         b"s3cret",
         b"5",
         b'["s3cret"]',
-        b'{"s3cret":NaN}',
+        b'{"s3cret":nan}',
         b'{"s3cret":' + DIGITS + b"}",
         b'{"a":' + DEEP,
         b'{"a":' + NESTED + b"}",
@@ -136,6 +151,7 @@ class DjangoTests(OfDjango, StoringContract, RecordedCase):
         | JUNK.map(lambda value: {"_session_expiry": value, "_auth_user_id": value})
     ).map(asJSON)
     ids = "[0-9a-z]{32}"
+    chosen = CHOSEN
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return Django(cookieName=config["cookie_name"], cookieAge=config["cookie_age"])
@@ -168,12 +184,10 @@ class DjangoTests(OfDjango, StoringContract, RecordedCase):
         self.assertEqual(document, Document({}, {}))
         self.assertEqual(self.framework.dumps(document, NOW), b"{}")
 
-    def test_ids(self) -> None:
+    def test_timeZone(self) -> None:
         """
-        An id is what can be one; a time zone is what is one.
+        A time zone is what is one.
         """
-        for good in "12345678", "a" * 256, "(own)+id!":
-            self.assertEqual(self.framework.sessionID(good, NOW), good)
         self.assertRaises(ValueError, Django, timeZone="Nowhere/Land")
 
     def test_pickle(self) -> None:
@@ -208,14 +222,14 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
         b"",
         b'{"s3cret": 1}',
         pickle.dumps(["s3cret"]),
-        pickle.dumps({1: "s3cret"}),
         pickle.dumps({"a": print}),
-        pickle.dumps({"a": float("nan")}),
+        pickle.dumps({"a": {bytearray: "s3cret"}}),
         pickle.dumps({"a": 10**5000}),
         pickle.dumps({"a": ["s3cret"] * 10**5}),
     )
     junk = st.binary() | (JUNK | JUNK.map(lambda value: {"a": value})).map(pickle.dumps)
     ids = "[0-9a-z]{32}"
+    chosen = CHOSEN
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return Django(
@@ -257,7 +271,6 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
             (b'{"s3cret": 1}', "no pickle; say pickled=False"),
             (b"\x80\x04s3cret", "not read: no pickle"),
             (pickle.dumps(["s3cret"]), "no dictionary"),
-            (pickle.dumps({1: "s3cret"}), "key that is no text"),
             (pickle.dumps({"a": print}), "plain values"),
             (pickle.dumps({"a": [WEEKS] * 10**5}), "too much"),
         ]:
@@ -267,13 +280,13 @@ class PickledDjangoTests(OfDjango, StoringContract, RecordedCase):
         """
         What cannot be stored is refused by its keys, all of them.
         """
-        bad: dict[Any, Any] = {"a": date(2000, 1, 1), "s": print, 5: 1}
+        bad: dict[Any, Any] = {"a": date(2000, 1, 1), "s": print, print: 1, 5: 1}
         bad |= {"n": 10**5000, "l": [], "b": bytearray(b"s3cret")}
         bad["l"].append(bad["l"])
         error = self.assertRaises(
             UnencodableSession, self.framework.dumps, Document(bad, {}), NOW
         )
-        self.assertEqual(error.keys, ("s", 5, "n", "l", "b"))
+        self.assertEqual(error.keys, ("s", print, "n", "l", "b"))
         large = {"a": "s3cret" * 100_000, "b": "s3cret" * 100_000}
         error = self.assertRaises(
             UnencodableSession, self.framework.dumps, Document(large, {}), NOW
@@ -376,7 +389,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
     recordings = (("django_db", 6), ("django_cached_db", 7))
     shown = "<DjangoDatabase cookieName='sessionid'>"
     secrets = (SECRET, "another")
-    noSecrets = (b"s3cret", ["fine", b"s3cret"])
+    byBytes = "eyJuIjoxfQ:1vMix6:6dq80MPj6qBt650GsDiICgIfBeVncEdaiFAXwR16ohs"
     undecodable = (
         b"",
         b"s3cret",
@@ -385,7 +398,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         "é:b:c".encode(),
         encoded("e30") + b"=",
         encoded("e30").replace(b":", b";"),
-        signed({"s3cret": 1}, SECRET, COOKIE_SALT, NOW),
+        signed({"s3cret": 1}, KEY, COOKIE_SALT, NOW),
         *map(encoded, NOT_SESSIONS),
     )
     junk = (
@@ -396,6 +409,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         | JUNK.map(lambda value: encoded(packed(asJSON({"a": value}))))
     )
     ids = "[0-9a-z]{32}"
+    chosen = CHOSEN
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return DjangoDatabase(
@@ -424,6 +438,9 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         self.assertEqual(count, 6)
         other = DjangoDatabase(SECRET, keyPrefix="p", version=2)
         self.assertTrue(other.cacheKey("k").startswith("p:2:django."))
+
+    def opened(self, framework: IFramework, value: str) -> object:
+        return framework.loads(value.encode("ascii"), NOW)
 
     def test_resigned(self) -> None:
         """
@@ -457,7 +474,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         self.assertLess(len(raw), 300)
         self.assertTrue(raw.startswith(b"."))
         self.assertEqual(self.framework.loads(raw, NOW).data, data)
-        bomb = signed({"a": "x" * (17 * 1024 * 1024)}, SECRET, SALT, NOW)
+        bomb = signed({"a": "x" * (17 * 1024 * 1024)}, KEY, SALT, NOW)
         self.assertUndecodable(self.framework, bomb, "too large")
 
     def test_rotated(self) -> None:
@@ -479,7 +496,7 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
         error = self.assertRaises(
             UnencodableSession,
             self.framework.dumps,
-            Document({"a": 1, "b": {1}, "c": float("nan")}, {}),
+            Document({"a": 1, "b": {1}, "c": [b""], "d": float("nan")}, {}),
             NOW,
         )
         self.assertEqual(error.keys, ("b", "c"))
@@ -508,8 +525,8 @@ class DjangoSignedCookiesTests(
     recordings = (("django_signed_cookies", 4),)
     shown = "<DjangoSignedCookies cookieName='sessionid'>"
     secrets = (SECRET,)
-    noSecrets = (b"s3cret",)
-    cookie = signed({"n": 1}, SECRET, COOKIE_SALT, NOW).decode()
+    byBytes = "eyJuIjoxfQ:1vMix6:r-GKamDw5inkHqkztQBszi29RCUUIhpYeGc5yNprOPg"
+    cookie = signed({"n": 1}, KEY, COOKIE_SALT, NOW).decode()
     signed = int(NOW)
     malformed = (
         *("", "a", "a:b", "a:b:c;", f"é{cookie}", f"{cookie}\n", "\ud800"),
@@ -530,6 +547,15 @@ class DjangoSignedCookiesTests(
         | JUNK.map(lambda value: {"_session_expiry": value})
     ).map(lambda value: encoded(packed(asJSON(value)), COOKIE_SALT))
 
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = signed(
+            {"a": [float("nan"), float("inf")]}, SECRET.encode(), COOKIE_SALT, NOW
+        )
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
+
     def made(self, config: dict[str, Any]) -> IFramework:
         return DjangoSignedCookies(
             config["secrets"],
@@ -543,7 +569,7 @@ class DjangoSignedCookiesTests(
         said more.
         """
         for expiry, age in (10, 11), (1000, 101):
-            raw = signed({"_session_expiry": expiry}, SECRET, COOKIE_SALT, NOW)
+            raw = signed({"_session_expiry": expiry}, KEY, COOKIE_SALT, NOW)
             end = self.framework.deadline(SessionID(raw.decode()))
             self.assertEqual(end, int(NOW) + age)
 
@@ -551,6 +577,6 @@ class DjangoSignedCookiesTests(
         """
         What others signed, or what we did as something else, is told apart.
         """
-        for secret, salt in (SECRET, SALT), ("other", COOKIE_SALT):
+        for secret, salt in (KEY, SALT), (b"other", COOKIE_SALT):
             cookie = signed({}, secret, salt, NOW).decode()
             self.assertInvalid(cookie, NOW, "bad-signature")

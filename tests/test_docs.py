@@ -5,6 +5,7 @@ The README and the pages in C{docs}: what they name is there.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._twistd.framework import frameworkFor
+from txsessionsock.sockets import Limits
 from txsessionsock.tap import Options
 
 
@@ -25,7 +28,9 @@ FRAMEWORKS = ("aiohttp", "django", "express", "flask", "php", "starlette")
 PAGES = [page for page in DOCS if page.stem in FRAMEWORKS]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"^ +twistd -n (sessionsock(?:.*\\\n)*.*)$", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^ +twistd -n --pidfile= (sessionsock(?:.*\\\n)*.*)$", re.MULTILINE
+)
 _PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"`([a-z]+(?:[A-Z][A-Za-z]*)?|--[a-z-]+)`")
 
@@ -107,6 +112,32 @@ class DocsTests(SynchronousTestCase):
                     chosen["cookie"],
                     ["secret"],
                 )
+
+    def test_noPIDFile(self) -> None:
+        """
+        No command line leaves a PID file, which keeps the next one in a container
+        from starting.
+        """
+        texts = [page.read_text("utf-8") for page in (README, *DOCS)]
+        lines = "\n".join(texts).splitlines()
+        commands = [line for line in lines if line.lstrip().startswith("twistd ")]
+        self.assertGreater(len(commands), 10)
+        for line in commands:
+            self.assertIn("--pidfile= ", line)
+
+    def test_image(self) -> None:
+        """
+        What the image runs can be run like that, and ends before it is killed.
+        """
+        text = (ROOT / "docs" / "containers.md").read_text("utf-8")
+        (line,) = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
+        twistd = ServerOptions()
+        twistd.parseOptions(json.loads(line)[1:])
+        self.assertEqual((twistd["nodaemon"], twistd["pidfile"]), (1, ""))
+        (killed,) = re.findall(r"--stop-timeout (\d+)", text)
+        self.assertLess(twistd.subOptions["drain"], int(killed))
+        (interval,) = re.findall(r"(\d+) s \(`Limits.pingInterval`\)", text)
+        self.assertEqual(Limits().pingInterval, int(interval))
 
     def test_programs(self) -> None:
         """

@@ -9,7 +9,14 @@ import pytest
 from txsessionsock.frameworks.aiohttp import Aiohttp
 
 from .servers import inReactor
-from .webapplications import changesID, installed, running, sharesSessions
+from .webapplications import (
+    WIDE,
+    changesID,
+    installed,
+    running,
+    setsOneCookie,
+    sharesSessions,
+)
 
 
 pytestmark = [
@@ -31,3 +38,12 @@ async def test_shared(kind: str) -> None:
     async with running("aiohttpapp", kind, framework) as scene:
         await sharesSessions(scene)
         await changesID(scene)
+
+
+@inReactor
+async def test_oneCookie() -> None:
+    """
+    Our pages set the same cookie.
+    """
+    async with running("aiohttpapp", "wide", Aiohttp(maxAge=600, cookie=WIDE)) as scene:
+        await setsOneCookie(scene)

@@ -19,7 +19,14 @@ from txsessionsock.interfaces import Document
 
 from .recorded import SESSIONS
 from .servers import SECRET, inReactor
-from .webapplications import installed, readsCookies, running, sharesSessions
+from .webapplications import (
+    WIDE,
+    installed,
+    readsCookies,
+    running,
+    setsOneCookie,
+    sharesSessions,
+)
 
 
 pytestmark = [
@@ -87,3 +94,12 @@ def test_signing(data: dict[str, Any]) -> None:
             assert repr(signer.unsign_object(raw.decode())) == repr(data)
         text = signer.sign_object(data, compress=True)
         assert repr(framework.loads(text.encode(), 0.0).data) == repr(data)
+
+
+@inReactor
+async def test_oneCookie() -> None:
+    """
+    Our pages set the same cookie.
+    """
+    async with running("djangoapp", "wide", Django(cookie=WIDE)) as scene:
+        await setsOneCookie(scene)

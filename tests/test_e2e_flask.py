@@ -16,7 +16,15 @@ from txsessionsock.frameworks.flask import Flask, FlaskSession
 from .recorded import VALUES
 from .servers import SECRET, inReactor
 from .signedcookies import SIGNED, flaskCookie, flaskPayload
-from .webapplications import changesID, installed, readsCookies, running, sharesSessions
+from .webapplications import (
+    WIDE,
+    changesID,
+    installed,
+    readsCookies,
+    running,
+    setsOneCookie,
+    sharesSessions,
+)
 
 
 pytestmark = [
@@ -74,3 +82,12 @@ def test_tags(data: dict[str, Any]) -> None:
     value = flaskCookie(flaskPayload(serializer.dumps(data).encode()), SECRET)
     again = Flask(SECRET).loads(value.encode(), SIGNED)
     assert repr(again.data) == repr(data)
+
+
+@inReactor
+async def test_oneCookie() -> None:
+    """
+    Our pages set the same cookie.
+    """
+    async with running("flaskapp", "wide", FlaskSession(cookie=WIDE)) as scene:
+        await setsOneCookie(scene)

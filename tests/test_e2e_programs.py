@@ -261,6 +261,8 @@ async def test_givenUp(tmp_path: Path) -> None:
         assert await server.ends(5) == 0
     said = r"gave up waiting for clients to leave after 0\.\d+ s, with 1 sockets left"
     assert re.search(said, server.log), server.log
+    said = r"longer: \S+ has been at work on smessage for \d\.\d s, with the session"
+    assert re.search(said, server.log), server.log
     assert await stored(tmp_path, visitor) == {"visits": 1, "count": 1}
 
 

@@ -9,7 +9,15 @@ import pytest
 from txsessionsock.frameworks.starlette import Starlette, Starsessions
 
 from .servers import SECRET, inReactor
-from .webapplications import changesID, installed, readsCookies, running, sharesSessions
+from .webapplications import (
+    WIDE,
+    changesID,
+    installed,
+    readsCookies,
+    running,
+    setsOneCookie,
+    sharesSessions,
+)
 
 
 pytestmark = [
@@ -40,3 +48,14 @@ async def test_cookie() -> None:
     """
     async with running("starletteapp", "cookie", Starlette(SECRET)) as scene:
         await readsCookies(scene)
+
+
+@inReactor
+async def test_oneCookie() -> None:
+    """
+    Our pages set the same cookie.
+    """
+    async with running(
+        "starletteapp", "wide", Starsessions(lifetime=600, cookie=WIDE)
+    ) as scene:
+        await setsOneCookie(scene)

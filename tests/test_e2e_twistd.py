@@ -118,6 +118,14 @@ async def test_pages(tmp_path: Path) -> None:
         assert b"class SessionSocket" in script.body
         with pytest.raises(Refused):
             await other.connect("/ws")
+    async with twistd(*DESK, "--socket-path", "deep/down/ws") as server:
+        visitor = Visitor(server.port)
+        await visitor.post("/deep/add?n")
+        assert await (await visitor.connect("/deep/down/ws")).ask(["get", "n"]) == 1
+        for path in "/deep/down", "/deep/ws", "/ws", "/deep/down/w":
+            assert (await visitor.get(path)).value == {"n": 1}
+            with pytest.raises(Refused):
+                await visitor.connect(path)
 
 
 @inReactor
@@ -156,6 +164,8 @@ async def test_wsgi() -> None:
         assert (await visitor.get("/a/b")).body == b"wsgi at /a/b"
         assert (await visitor.get("/")).body == b"wsgi at /"
         assert b"class SessionSocket" in (await visitor.get("/sessionsock.js")).body
+        types = await visitor.get("/sessionsock.d.ts")
+        assert b"declare class SessionSocket" in types.body
         socket = await visitor.connect()
         assert await socket.closes() == (4401, "session-missing")
 

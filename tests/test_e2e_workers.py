@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import sysconfig
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -21,14 +22,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import (
-    Certificate,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from .certificates import Certificates
@@ -40,11 +35,12 @@ from .servers import (
     Conditions,
     Twistd,
     inReactor,
+    program,
     reactor,
     twistd,
 )
 from .test_e2e_stopping import opened, stored
-from .visitors import Refused, Socket, Visitor
+from .visitors import Refused, Socket, Trusting, Visitor
 
 
 pytestmark = pytest.mark.e2e
@@ -529,16 +525,6 @@ async def test_second(tmp_path: Path) -> None:
         assert len(await manned(await visitorOf(server), 20)) == 2
 
 
-@implementer(IPolicyForHTTPS)
-class _Trusting:
-    def __init__(self, certificates: Certificates) -> None:
-        authority = Certificate.loadPEM(certificates.authority.read_bytes())
-        self._root = trustRootFromCertificates([authority])
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
-        return optionsForClientTLS("localhost", trustRoot=self._root)
-
-
 @inReactor
 async def test_endpoints(tmp_path: Path) -> None:
     """
@@ -559,7 +545,7 @@ async def test_endpoints(tmp_path: Path) -> None:
         _, six, ssl, tls = server.ports
         with socket.create_connection(("::1", six)):
             pass
-        agent: Any = Agent(reactor, _Trusting(made))
+        agent: Any = Agent(reactor, Trusting(made))
         for address in f"[::1]:{six}", f"s127.0.0.1:{ssl}", f"s127.0.0.1:{tls}":
             scheme, host = "https" * (address[0] == "s") or "http", address.lstrip("s")
             urls = [f"{scheme}://{host}/session".encode()] * 12
@@ -568,6 +554,45 @@ async def test_endpoints(tmp_path: Path) -> None:
             assert processes == {str(pid) for pid in readied(server)}, address
         server.signal("TERM")
         assert await server.ends() == 0
+
+
+@inReactor
+async def test_circumstances(tmp_path: Path) -> None:
+    """
+    What was said to C{twistd} itself counts for workers as it does for one
+    process: the reactor, the directory, and the umask.
+    """
+    (tmp_path / "var").mkdir()
+    before = ["--reactor=asyncio", "--rundir=var", "--umask=027"]
+    pages = ("--protocol=desk.Desk", "--class=mirror.Mirror")
+    store = f"--store=sqlite:{tmp_path}/sessions.db"
+    for workers in 1, 2:
+        options = (*pages, store, f"--workers={workers}")
+        async with twistd(*options, before=before, cwd=tmp_path) as server:
+            page = await Visitor(server.port).get("/")
+            seen = ["AsyncioSelectorReactor", str(tmp_path / "var"), 0o027]
+            assert page.value == seen, workers
+            if workers > 1:
+                server.signal("TERM")
+                assert await server.ends() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@inReactor
+async def test_twist(workers: int, tmp_path: Path) -> None:
+    """
+    It serves by C{twist} too, which sheds no privileges, with its reactor.
+    """
+    command = (
+        *(str(Path(sysconfig.get_path("scripts")) / "twist"), "--log-format=text"),
+        *("--reactor=select", "sessionsock", f"--workers={workers}"),
+        *("--protocol=desk.Desk", "--class=mirror.Mirror"),
+        *(f"--store=sqlite:{tmp_path}/x.db", "--listen=tcp:0:interface=127.0.0.1"),
+    )
+    given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
+    async with program(*command, cwd=tmp_path, environment=given) as server:
+        page = await Visitor(server.port).get("/")
+        assert page.value[:2] == ["SelectReactor", str(tmp_path)]
 
 
 @inReactor

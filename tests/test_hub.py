@@ -141,6 +141,10 @@ class GroupTests(HubCase):
         for value in object(), {"a": object()}, deep, "x" * (3 << 20):
             with self.assertRaises(ValueError):
                 self.hub.session(SID).send(value)
+        for bad, kind in (float("nan"), "float that"), (b"", "bytes"), ({1}, "set"):
+            for group in self.hub.session(SID), self.hub.room("news"):
+                with self.assertRaisesRegex(ValueError, rf"\['a'\]\[0\]: {kind}"):
+                    group.send({"a": [bad]})
         self.wait()
         self.assertEqual(browser.got, [])
 

@@ -155,6 +155,23 @@ class RegenerateTests(EndCase):
         self.assertEqual(dict(new), expected)
         self.assertIsNone(self.stored())
 
+    def test_envelope(self) -> None:
+        """
+        What the framework keeps beside the data is in the new session as others
+        left it: if they change nothing else meanwhile, too.
+        """
+        self.store.hold("create")
+        regenerated = self.manager.regenerate(self.session, self.holder)
+        self.putRaw(b'{"cookie":{"originalMaxAge":9,"domain":"a.b"},"n":0}')
+        self.store.release()
+        new, _ = self.successResultOf(regenerated)
+        current = self.successResultOf(self.place.load(f"sess:{new.id}"))
+        assert current is not None
+        cookie = json.loads(current.raw)["cookie"]
+        self.assertEqual((cookie["originalMaxAge"], cookie["domain"]), (9, "a.b"))
+        self.assertEqual(self.manager.cookieAttributes(new).domain, "a.b")
+        self.assertIsNone(self.stored())
+
     def test_anywhere(self) -> None:
         """
         Wherever an increment or an update of another node comes in between, it

@@ -315,7 +315,7 @@ class UnencodableTests(SaveCase):
         self.session["n"] = cycle
         self.session["a"] = 1
         error = self.failureResultOf(self.session.save(), UnencodableSession).value
-        self.assertIn("'n'", str(error))
+        self.assertIn("stored: session['n']: nested too deeply, or con", str(error))
         self.assertEqual((self.stored(), dict(self.session)), ({"n": 0, "a": 1},) * 2)
 
     def test_inBackground(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from copy import deepcopy
+from decimal import Decimal
 from math import nan
 from typing import Any
 
@@ -78,6 +79,23 @@ class SameTests(SynchronousTestCase):
         self.assertTrue(same(nan, float("nan")))
         self.assertFalse(same(nan, 1.0))
         self.assertFalse(same(1.0, nan))
+        quiet, signaling = Decimal("NaN"), Decimal("sNaN")
+        for one, other in (quiet, Decimal("NaN")), (signaling, Decimal("sNaN")):
+            self.assertTrue(same(one, other))
+            self.assertTrue(same({"a": [one]}, {"a": [other]}))
+            for number in Decimal(1), nan, quiet if one is signaling else signaling:
+                self.assertFalse(same(one, number))
+                self.assertFalse(same(number, one))
+
+    def test_keys(self) -> None:
+        """
+        Keys that are equal and of several types are several.
+        """
+        for one, other in [(1, True), (1.0, 1), ((1, (0,)), (1, (False,)))]:
+            self.assertFalse(same({one: "a"}, {other: "a"}))
+            self.assertFalse(same([{one}], [{other}]))
+            self.assertFalse(same(frozenset({one}), frozenset({other})))
+            self.assertTrue(same({one: "a", None: 1}, {None: 1, one: "a"}))
 
     def test_different(self) -> None:
         """

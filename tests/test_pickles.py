@@ -26,7 +26,7 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(allow_nan=False)
     | st.text(st.characters())
     | st.just("lone \ud800 surrogate")
     | st.binary()
@@ -40,17 +40,24 @@ OTHERS = (
     | st.times(timezones=ZONES)
     | st.timedeltas()
     | ZONES
-    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.decimals(allow_nan=False)
     | st.uuids()
+)
+KEYS = st.recursive(
+    SCALARS | OTHERS,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3)
+    ),
+    max_leaves=4,
 )
 PLAIN = st.recursive(
     SCALARS | OTHERS,
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)
-        | st.dictionaries(SCALARS, inner, max_size=3)
-        | st.sets(SCALARS, max_size=3)
-        | st.frozensets(SCALARS, max_size=3)
+        | st.dictionaries(KEYS, inner, max_size=3)
+        | st.sets(KEYS, max_size=3)
+        | st.frozensets(KEYS, max_size=3)
     ),
     max_leaves=12,
 )
@@ -118,7 +125,7 @@ class PicklesTests(SynchronousTestCase):
         again = _pickles.loads(pickle.dumps(value, protocol))
         self.assertEqual(again, value)
         self.assertEqual(type(again), type(value))
-        self.assertIsNone(_pickles.foreign(value))
+        self.assertIsNone(_pickles.find(value))
         self.assertEqual(pickle.loads(_pickles.dumps(value)), value)
         self.assertEqual(_pickles.loads(_pickles.dumps(value)), value)
 
@@ -175,8 +182,6 @@ class PicklesTests(SynchronousTestCase):
             (timezone, (timedelta(days=9),)),
             (timedelta, (10**30, 0, 0)),
             (Decimal, ("s3cret",)),
-            (Decimal, ("NaN",)),
-            (Decimal, ("Infinity",)),
             (Decimal, ()),
             (Decimal, (5,)),
             (timedelta, (1.5,)),
@@ -222,19 +227,18 @@ class PicklesTests(SynchronousTestCase):
             (Fraction(1, 2), "Fraction"),
             (bytearray(b"s3cret"), "bytearray"),
             (1j, "complex"),
-            (float("nan"), "float that is not finite"),
             (10**5000, "int of thousands of digits"),
-            (Decimal("NaN"), "Decimal that is not finite"),
             (datetime(2020, 1, 1, tzinfo=ZoneInfo("UTC")), "datetime with a"),
-            ({(1, 2): 3}, "tuple as a key"),
-            ({frozenset()}, "frozenset as a key"),
-            ({date(2020, 1, 1): 1}, "date as a key"),
-            ({float("inf")}, "float that is not finite"),
+            ({(1, Colour.RED): 3}, "Colour as a key"),
+            ({Fraction(1, 2)}, "Fraction as a key"),
+            ({frozenset({datetime(2020, 1, 1, tzinfo=ZoneInfo("UTC"))})}, "rules as a"),
         ]:
             for nested in value, [value], {"a": (value,)}:
-                self.assertIn(kind, str(_pickles.foreign(nested)))
+                found = _pickles.find(nested)
+                assert found is not None
+                self.assertIn(kind, found.what)
                 self.assertRefused(pickle.dumps(nested, 4))
-        self.assertRaises(RecursionError, _pickles.foreign, loop)
+        self.assertRaises(RecursionError, _pickles.find, loop)
         self.assertIn("deep", self.assertRefused(pickle.dumps(loop, 4)))
 
     def test_deep(self) -> None:
@@ -274,7 +278,10 @@ class PicklesTests(SynchronousTestCase):
         idle = start + b"N" + b"\x94" * 250_000 + b"."
         self.assertEqual(self.assertRefused(idle), "too much")
         isKey = start + b"}" + b"".join(tuples) + b"Ns."
-        self.assertIn("key", self.assertRefused(isKey))
+        self.assertIn("deep", self.assertRefused(isKey))
+        wide = b"((" + b"N" * 400 + b"t\x94" + b"h\0" * 399 + b"t"
+        for isKey in (b"}" + wide + b"Ns.", b"\x8f(" + wide + b"\x90."):
+            self.assertEqual(self.assertRefused(start + isKey), "too much")
         self.assertIn("large", self.assertRefused(b"N" * (_pickles.MAX_SIZE + 1)))
         self.assertRaises(ValueError, _pickles.dumps, b"x" * _pickles.MAX_SIZE)
 
@@ -345,5 +352,5 @@ class PicklesTests(SynchronousTestCase):
         except ValueError as error:
             self.assertIs(type(error), ValueError)
             return
-        self.assertIsNone(_pickles.foreign(value))
+        self.assertIsNone(_pickles.find(value))
         self.assertEqual(_pickles.loads(_pickles.dumps(value)), value)

@@ -31,6 +31,9 @@ class SendingTests(SocketCase):
         for bad in object(), [object()], "\ud800".encode:
             with self.assertRaises(ValueError):
                 server.send(bad)
+        for value, kind in (float("inf"), "float that"), (b"", "bytes"), ({1}, "set"):
+            with self.assertRaisesRegex(ValueError, rf"message\['a'\]: {kind}"):
+                server.send({"a": value})
         with self.assertRaises(TypeError):
             server.sendMessage("text")
         server._sessionsock.messages = Raw()

@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._seldom import Seldom
 from txsessionsock.credentials import Handshake, Origins
 from txsessionsock.protocol import enable
 
@@ -108,11 +110,83 @@ class OriginsTests(SynchronousTestCase):
 
     def test_noOrigin(self) -> None:
         """
-        What cannot be an origin cannot be listed.
+        What no browser ever sends cannot be listed: that is said, with what is
+        right.
         """
-        for origin in "*", "null", "app.example", "wss://app.example", "http://a/b":
-            with self.assertRaisesRegex(ValueError, "not an origin"):
+        for origin, right in (
+            ("*", "list each origin"),
+            ("https://*.example.com", "list each origin"),
+            ("http://localhost:*", "list each origin"),
+            ("https://.example.com:81", "like https://app.example.com:81"),
+            ("null", "local files"),
+            ("file://host", "serve them by http:"),
+            ("https://a.example,https://b.example", "each by itself"),
+            ("https://a.example https://b.example", "each by itself"),
+            ("https://a.example,b.example", "each by itself"),
+            ("", "right is scheme, host"),
+            ("app.example", "right is scheme, host"),
+            ("localhost:3000", "right is scheme, host"),
+            ("//app.example", "right is scheme, host"),
+            ("https://", "right is scheme, host"),
+            ("https://app.example:x", "right is scheme, host"),
+            ("https://app.example:65536", "right is scheme, host"),
+            ("https://[::1", "right is scheme, host"),
+            ("https://[::x]", "right is scheme, host"),
+            ("https://app.example:0", "port 0"),
+            ("https://me@app.example", "no user name"),
+            ("wss://app.example:81", "like https://app.example:81"),
+            ("ws://app.example", "like http://app.example"),
+            ("https://app.example/path", "right is https://app.example"),
+            ("https://app.example/?q", "right is https://app.example"),
+            ("https://app.example#top", "right is https://app.example"),
+            ("https://app..example", "no host"),
+            ("https://app%2eexample", "no host"),
+            (f"https://{'a' * 64}.example", "no host"),
+            ("http://127.1:3000", "four numbers"),
+            ("http://0x7f000001", "four numbers"),
+            ("http://127.0.0.01", "four numbers"),
+            ("http://[fe80::1%25eth0]", "zone"),
+            ("https://straße.example", "in punycode"),
+            ("https://STRA\u1e9eE.example", "in punycode"),
+            ("https://\u10a0\U0001f600.example", "in punycode"),
+        ):
+            with self.assertRaises(ValueError, msg=origin) as raised:
                 Origins([origin])
+            said = str(raised.exception)
+            self.assertIn(f"not an origin: {origin!r}; ", said)
+            self.assertIn(right, said)
+
+    def test_notText(self) -> None:
+        """
+        Origins are texts, in a list.
+        """
+        wrong: Any
+        for wrong in "https://a.example", b"https://a.example", [b"https://a.example"]:
+            with self.assertRaisesRegex(
+                TypeError, "allowed is a list, each in it a str"
+            ):
+                Origins(wrong)
+
+    def test_sameOrigin(self) -> None:
+        """
+        What is listed may be written in many ways; a browser has one.
+        """
+        for listed, sent in (
+            ("HTTPS://App.Example:443/", "https://app.example"),
+            (" https://app.example: ", "https://app.example"),
+            ("https://app.example?", "https://app.example"),
+            ("https://app.example.", "https://app.example."),
+            ("http://my_host:8080", "http://my_host:8080"),
+            ("http://127.0.0.1:80", "http://127.0.0.1"),
+            ("http://[0:0::0:1]:3000", "http://[::1]:3000"),
+            ("https://MÜNCHEN.example", "https://xn--mnchen-3ya.example"),
+            ("https://日本語。example:81", "https://xn--wgv71a119e.example:81"),
+            ("https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"),
+            ("https://xn--strae-oqa.example", "https://xn--strae-oqa.example"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ):
+            self.assertTrue(self.permits(sent, "host", listed), listed)
+            self.assertFalse(self.permits(f"{sent}x", "host", listed), listed)
 
     def test_proxy(self) -> None:
         """
@@ -147,6 +221,111 @@ class OriginsTests(SynchronousTestCase):
                     "https://app.example", isSecure=True, trustProxy=True, more=more
                 )
             )
+
+
+class RefusalTests(SynchronousTestCase):
+    """
+    L{Origins.refusal}
+    """
+
+    def refusal(self, origin: str, trustProxy: bool = False, **headers: str) -> str:
+        given = {name.replace("_", "-"): [value] for name, value in headers.items()}
+        handshake = Handshake({**given, "origin": [origin]}, False)
+        refusal = Origins(trustProxy=trustProxy).refusal(handshake)
+        assert refusal is not None
+        return refusal
+
+    def test_compared(self) -> None:
+        """
+        It says with what the page's origin was compared, and where that came
+        from.
+        """
+        self.assertEqual(
+            self.refusal("http://localhost:5173", host="localhost:8080"),
+            "refused a page of 'http://localhost:5173', which is not listed in origins"
+            " (--origin): this server is 'http://localhost:8080' (Host:"
+            " 'localhost:8080', without TLS)",
+        )
+        self.assertEqual(
+            self.refusal("null", x_forwarded_host="a.example", trustProxy=True),
+            "refused a page of 'null', which is not listed in origins (--origin): this"
+            " server is 'http://a.example' "
+            "(X-Forwarded-Host: 'a.example', without TLS)",
+        )
+        self.assertIn("is 'unknown' (Host: '',", self.refusal("http://a.example"))
+        for origin in "http://\x1b\n" + "a" * 5000, "http://" + "b" * 5000 + ":81":
+            long = self.refusal(origin, host="\x1b" + "b" * 5000)
+            self.assertLess(len(long), 1500)
+            self.assertTrue(long.isprintable())
+
+    def test_hints(self) -> None:
+        """
+        It says what a proxy has probably done, and what is right: a sentence for
+        each mistake, and none for what is none.
+        """
+        port = "if a proxy drops the port, right is"
+        tls = "where a proxy ends TLS, right is X-Forwarded-Proto: https"
+        flag = "count only with trustProxy=True (--trust-proxy)"
+        name = "a proxy has changed the name"
+        web, tcp = "https://a.example", "http://a.example:81"
+        for origin, trustProxy, headers, said in (
+            (tcp, False, {"host": "a.example"}, [f"{port} Host: 'a.example:81'"]),
+            (web, False, {"host": "a.example"}, [f"{tls} and trustProxy=True"]),
+            (web, True, {"host": "a.example"}, [tls]),
+            (f"{web}:81", False, {"host": "a.example"}, [tls, port]),
+            (f"{web}:81", False, {"host": "a.example:81"}, [tls]),
+            (web, False, {"host": "backend:80"}, [name]),
+            (tcp, False, {"host": "a.example:82"}, []),
+            ("null", False, {"host": "a.example"}, []),
+            (
+                *(web, False, {"host": "in", "x_forwarded_proto": "https"}),
+                [f"X-Forwarded-Proto of a proxy {flag}"],
+            ),
+            (
+                *(web, False, {"x_forwarded_proto": "x", "x_forwarded_host": "x"}),
+                [f"X-Forwarded-Proto and X-Forwarded-Host of a proxy {flag}"],
+            ),
+            (
+                *(tcp, True, {"host": "in", "x_forwarded_host": "a.example"}),
+                [f"{port} X-Forwarded-Host: 'a.example:81'"],
+            ),
+        ):
+            refusal = self.refusal(origin, trustProxy=trustProxy, **headers)
+            for hint in port, tls, flag, name:
+                isSaid = any(hint in each for each in said)
+                self.assertEqual(hint in refusal, isSaid, (refusal, hint))
+            for each in said:
+                self.assertIn(each, refusal)
+        trusted = self.refusal(web, host="a.example", trustProxy=True)
+        self.assertNotIn("trustProxy", trusted)
+
+
+class SeldomTests(SynchronousTestCase):
+    """
+    L{Seldom}
+    """
+
+    def test_take(self) -> None:
+        """
+        Each line is logged once in a minute, ten in all, and the next one says
+        how many were left out.
+        """
+        seldom = Seldom()
+        self.assertEqual(seldom.take("a", 1e9), "a")
+        self.assertIsNone(seldom.take("a", 1e9 + 59))
+        self.assertEqual(seldom.take("b", 1e9 + 59), "b (and 1 such lines left out)")
+        lines = [seldom.take(str(n), 1e9 + 59) for n in range(20)]
+        self.assertEqual(lines, [*map(str, range(8)), *[None] * 12])
+        self.assertEqual(seldom.take("a", 1e9 + 60), "a (and 12 such lines left out)")
+        self.assertEqual(seldom.take("c", 1e9 + 60), "c")
+
+    def test_clockSetBack(self) -> None:
+        """
+        A clock that is set back silences nobody for long.
+        """
+        seldom = Seldom()
+        seldom.take("a", 1e9)
+        self.assertIsNotNone(seldom.take("a", 1e9 - 3600))
 
 
 class RefusingTests(SocketCase):
@@ -211,3 +390,18 @@ class RefusingTests(SocketCase):
             self.assertEqual(
                 shake(factory, f"Host: {host}", f"Origin: {origin}"), status
             )
+
+    def test_logged(self) -> None:
+        """
+        The log says once why a page is refused, however often it comes back.
+        """
+        self.serve()
+        headers = "Host: a.example", "Origin: https://a.example"
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.assertEqual(shake(self.factory, *headers), 403)
+            self.clock.advance(60)
+            self.assertEqual(shake(self.factory, *headers), 403)
+        first, second = [line for line in map(formatEvent, logs) if "refused" in line]
+        self.assertIn("this server is 'http://a.example' (Host: 'a.example',", first)
+        self.assertEqual(second, f"{first} (and 2 such lines left out)")

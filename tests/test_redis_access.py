@@ -29,7 +29,7 @@ from .servers import reactor
 pytestmark = pytest.mark.redis
 
 NEEDED = [
-    *("ping", "select", "client|tracking", "client|trackinginfo", "evalsha", "eval"),
+    *("select", "client|tracking", "client|trackinginfo", "evalsha", "eval"),
     *("get", "set", "del", "pttl", "pexpire", "persist"),
 ]
 """

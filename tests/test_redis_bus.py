@@ -116,7 +116,7 @@ async def test_permissions() -> None:
     """
     It needs no more than the README says.
     """
-    commands = "+hello +select +ping +publish +subscribe +set +del +pttl"
+    commands = "+select +publish +subscribe +set +del +pttl"
     user = "user bus on >pass resetkeys ~sessionsock:* resetchannels &sessionsock:*"
     with RedisServer(f"{user} -@all {commands} +sadd +srem +smembers") as server:
         url = server.url.replace("//", "//bus:pass@")

@@ -68,22 +68,22 @@ async def test_tracked() -> None:
 @inReactor
 async def test_strict() -> None:
     """
-    Each message is a PING, which messages share that wait together, whatever
+    Each message is a C{HELLO}, which messages share that wait together, whatever
     session they are of; and each change is one script.
     """
 
     async def body(load: Load) -> None:
-        assert await load("get") == {"ping": 1}
-        assert await load("add") == {"ping": 1, "evalsha": 1}
+        assert await load("get") == {"hello": 1}
+        assert await load("add") == {"hello": 1, "evalsha": 1}
         for way in (
             {"inFlight": 16},
             {"sockets": 16, "shared": True},
             {"sockets": 16},
         ):
             commands = await load("get", **way)
-            assert list(commands) == ["ping"] and commands["ping"] < 0.5
+            assert list(commands) == ["hello"] and commands["hello"] < 0.5
         commands = await load("add", sockets=16)
-        assert commands["evalsha"] == 1 and commands["ping"] < 0.6
+        assert commands["evalsha"] == 1 and commands["hello"] < 0.6
 
     await measured("strict", body)
 
@@ -97,7 +97,7 @@ async def test_together() -> None:
 
     async def body(load: Load) -> None:
         commands = await load("add", inFlight=16)
-        assert set(commands) == {"ping", "evalsha"}
+        assert set(commands) == {"hello", "evalsha"}
         assert sum(commands.values()) < 0.3
 
     await measured("strict", body)

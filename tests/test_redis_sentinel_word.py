@@ -143,7 +143,7 @@ async def test_replica() -> None:
             fakeSentinels(replica.port) as all_,
             storing(urlOf(all_)) as store,
         ):
-            with pytest.raises(StoreUnavailable, match="no master, but slave"):
+            with pytest.raises(StoreUnavailable, match="it is a replica"):
                 await store.load("k")
             all_[0].master = master.port
             await eventuallyCreated(store)

@@ -154,6 +154,13 @@ class ServiceTests(SynchronousTestCase):
         self.start()
         self.assertEqual(seen, [True])
 
+    def test_withoutPrivileges(self) -> None:
+        """
+        It listens also where the runner, such as C{twist}, has none to shed.
+        """
+        self.service.startService()
+        self.assertTrue(all(each.port is not None for each in self.endpoints))
+
     def test_order(self) -> None:
         """
         It ends in this order: no new connections, sockets closed, sessions

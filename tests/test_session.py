@@ -85,7 +85,7 @@ class SessionTests(SynchronousTestCase):
         ):
             self.setUp()
             reach(self.session)["c"].append(1)
-            self.assertEqual(self.copy.collect(), (["b"], []))
+            self.assertEqual(self.copy.collect(), (["b"], {}))
 
     def test_inPlaceOperators(self) -> None:
         """
@@ -93,7 +93,7 @@ class SessionTests(SynchronousTestCase):
         """
         self.session["a"] += 1
         self.session["b"] |= {"d": 1}
-        self.assertEqual(self.copy.collect(), (["a", "b"], []))
+        self.assertEqual(self.copy.collect(), (["a", "b"], {}))
         self.assertEqual(self.copy.collected, {"a": 2, "b": {"c": [], "d": 1}})
 
     def test_increment(self) -> None:

@@ -38,7 +38,6 @@ class OfSignedCookies(SecretsContract, InBrowserContract):
     """
 
     secrets = (SECRET,)
-    noSecrets = (b"", [b""])
     signed = SIGNED
     cookies = COOKIES | st.tuples(COOKIES, COOKIES, COOKIES).map(".".join)
 
@@ -87,7 +86,7 @@ FLASK_PAYLOADS = (
             b'{"a":{" di":5}}',
             b'{"a":{" di":{"x":1,"y":2}}}',
             b'{"a":{" di":{}}}',
-            b'{"s3cret":NaN}',
+            b'{"s3cret":nan}',
             b'{"s3cret":' + DIGITS + b"}",
             b'{"a":' + DEEP,
             b'{"a":' + NESTED + b"}",
@@ -115,6 +114,7 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         ({"_fresh": True}, None),
     )
     cookie = flaskCookie(flaskPayload(b'{"n":1}'))
+    byBytes = "eyJuIjoxfQ.aSFzwA.uAHNxgUiDD2JlkIVtvFIPs6WNUE"
     malformed = ("", "x.y", "x.y.z ", "x" * 8193)
     undecodable = (
         b"\xff.\xff.\xff",
@@ -146,6 +146,15 @@ class FlaskTests(OfSignedCookies, RecordedCase):
         """
         raw = flaskCookie(flaskPayload(text)).encode("ascii")
         return self.framework.loads(raw, SIGNED).data
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        text = b'{"a":{" t":[NaN,Infinity]},"b":-Infinity}'
+        raw = flaskCookie(flaskPayload(text)).encode()
+        data = self.framework.loads(raw, NOW).data
+        self.assertEqual(repr(data), "{'a': (nan, inf), 'b': -inf}")
 
     def test_tags(self) -> None:
         """
@@ -215,6 +224,7 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         ({"_user_id": 1}, None),
     )
     cookie = starletteCookie(b'{"n":1}')
+    byBytes = "eyJuIjogMX0=.aSFzwA.O0_OOXUulcdh8ANRW9iY-JNYoSQ"
     malformed = ("", "x.y", "x.y.z ", "x" * 8193)
     undecodable = (
         b"s3cret.x.y",
@@ -222,7 +232,7 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         *(
             starletteCookie(text).encode("ascii")
             for text in (
-                *(b"", b"s3cret", b"[]", b"null", b'{"s3cret":NaN}'),
+                *(b"", b"s3cret", b"[]", b"null", b'{"s3cret":nan}'),
                 *(b'{"s3cret":"\xff"}', b'{"s3cret":' + DIGITS + b"}"),
                 *(b'{"a":' + DEEP, b'{"a":' + NESTED + b"}"),
             )
@@ -233,6 +243,23 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         | JUNK.map(lambda value: b64encode(asJSON(value)))
         | JUNK.map(lambda value: b64encode(asJSON({"a": value})))
     ).map(Signer(SECRET).sign)
+
+    def test_asText(self) -> None:
+        """
+        Starlette signs with the text that C{str} makes of its secret.
+        """
+
+        class Secret:  # As Starlette has it.
+            def __bool__(self) -> bool:
+                return True
+
+            def __str__(self) -> str:
+                return SECRET
+
+        for framework in Starlette(Secret()), Starlette(["new", Secret()]):
+            framework.sessionID(self.cookie, SIGNED)
+        with self.assertRaises(InvalidCredential):
+            Starlette(SECRET.encode()).sessionID(self.cookie, SIGNED)
 
     def made(self, config: dict[str, Any]) -> IFramework:
         return Starlette(
@@ -248,6 +275,13 @@ class StarletteTests(OfSignedCookies, RecordedCase):
         with patch.dict(sys.modules, {"itsdangerous": None}):
             error = self.assertRaises(ImportError, Starlette, SECRET)
         self.assertIn('pip install "txsessionsock[starlette]"', str(error))
+
+    def test_notFinite(self) -> None:
+        """
+        Numbers that JSON has not are what Python reads.
+        """
+        raw = starletteCookie(b'{"a":[NaN,Infinity]}').encode()
+        self.assertEqual(repr(self.framework.loads(raw, NOW).data), "{'a': [nan, inf]}")
 
     def test_ageless(self) -> None:
         """

@@ -25,6 +25,7 @@ from txsessionsock.interfaces import (
     StoreError,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 from txsessionsock.manager import SessionManager
 from txsessionsock.stores.cached import CachedStore
@@ -325,6 +326,24 @@ class CopyTests(_Case, SynchronousTestCase):
         self.successResultOf(self.store.load("k"))
         self.assertFalse(self.hasCopy())
 
+    def test_doubtUndecodable(self) -> None:
+        """
+        That a session cannot be read is an answer: what may have been changed
+        is known to be done, or not.
+        """
+        self.flaky.lose("replace")
+        self.failureResultOf(self.replace(), StoreTimeout)
+        self.flaky.fail(UndecodableSession(), "load")
+        self.copy()
+        self.failureResultOf(self.store.load("k"), UndecodableSession)
+        self.assertFalse(self.hasCopy())
+        self.failureResultOf(self.replace(), StoreTimeout)
+        for delay in 0.05, 0.25, 1.0:
+            self.copy()
+            self.clock.advance(delay)
+            self.assertFalse(self.hasCopy())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_doubtForLong(self) -> None:
         """
         As long as it is unknown whether the session was changed, deleting the
@@ -375,7 +394,7 @@ class CopyTests(_Case, SynchronousTestCase):
         """
         What is known to have changed nothing leaves nothing to delete.
         """
-        for error in StoreUnavailable("down"), StoreError("no"):
+        for error in StoreUnavailable("down"), StoreError("no"), UndecodableSession():
             self.flaky.fail(error, "replace")
             self.failureResultOf(self.replace(), type(error))
         self.flaky.heal()

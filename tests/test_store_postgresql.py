@@ -6,21 +6,29 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from contextlib import suppress as suppressing
+from dataclasses import replace
 from time import monotonic, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from twisted.internet.task import deferLater
 
+from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     NoSuchSession,
     SessionConflict,
+    SessionID,
     StoreError,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UnencodableSession,
 )
+from txsessionsock.manager import SessionManager
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
     DJANGO,
@@ -29,6 +37,7 @@ from txsessionsock.stores.sql import (
     Table,
 )
 
+from .managing import Recorder
 from .postgresqlcase import SCHEMAS, PostgreSQLCase
 from .postgresserver import psycopg
 
@@ -80,6 +89,35 @@ class DeadlineTests(PostgreSQLCase):
         """
         self.become(FLASK_SESSION)
         self.assertSame("expiry > now() AT TIME ZONE 'UTC'")
+
+    def test_zone(self) -> None:
+        """
+        In a zone that the table is said to be in, where the application's
+        connection has it and ours would not; a column that has zones means
+        the same as ever.
+        """
+        server, zone = "America/Caracas", "Asia/Tokyo"
+        for table, expires in (DJANGO, "expire_date"), (CONNECT_PG_SIMPLE, "expire"):
+            isAware = table is DJANGO
+            if not isAware:
+                self.become(table)
+            moment = "now()" if isAware else f"(now() AT TIME ZONE '{zone}')"
+            zoned = replace(table, deadline=ZoneInfo(zone))
+            self.table = zoned
+            store = self.open()
+            self.table = table
+            self.insert("{}")
+            self.execute(
+                f"UPDATE {table.path} SET {expires} = {moment} + interval '1 hour'"
+            )
+            stored = self.reactor.wait(store.load("k"))
+            assert stored is not None and stored.expires is not None
+            self.assertLess(abs(stored.expires - time() - 3600), 5.0)
+            self.reactor.wait(store.touch("k", 30.0))
+            alive = f"SELECT count(*) FROM {table.path} WHERE {expires} BETWEEN"
+            within = f"{alive} {moment} AND {moment} + interval '31 seconds'"
+            self.assertEqual(self.execute(within), [(1,)])
+        self.assertEqual(self.execute("SHOW TimeZone"), [(server,)])
 
     def become(self, table: Table) -> None:
         """
@@ -135,13 +173,90 @@ class ValueTests(PostgreSQLCase):
                 store.replace("k", b"{}", raw, KEEP),
                 store.create("other", raw, 60.0),
             ):
-                self.assertNotIn("geheim", self.outage(answer, StoreError))
+                self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
         for key in "geheim\0", "geheim\ud800":
-            self.assertNotIn("geheim", self.outage(store.load(key), StoreError))
+            self.assertNotIn("geheim", self.outage(store.load(key), StoreRefusal))
         self.execute("ALTER TABLE session ALTER sid TYPE varchar(9)")
         answer = store.create("geheim-1234", b"{}", 60.0)
-        self.assertNotIn("geheim", self.outage(answer, StoreError))
+        self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
         self.assertEqual(self.rows(), ["{}"])
+
+    def test_characters(self) -> None:
+        """
+        C{json} takes all that JSON has, C{jsonb} Unicode's characters without
+        the first.
+        """
+        raws = b'{"a":"\\u0000"}', b'{"a":"\\ud83d"}', b'{"\\u0000":1}'
+        store = self.open()
+        for raw in raws:
+            self.insert("{}", raw.hex())
+            self.reactor.wait(store.replace(raw.hex(), b"{}", raw, KEEP))
+        self.execute("DELETE FROM session")
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        for raw in raws:
+            self.insert("{}", raw.hex())
+            answer = store.replace(raw.hex(), b"{}", raw, KEEP)
+            self.outage(answer, StoreRefusal)
+            self.outage(store.create("other", raw, 60.0), StoreRefusal)
+        self.assertEqual(self.rows(), ["{}"] * len(raws))
+
+    def test_refused(self) -> None:
+        """
+        What a column is too short for, and what the table's conditions do not
+        allow, is refused; what no value can help is an error.
+        """
+        self.insert("{}")
+        store = self.open()
+        for change, revert in (
+            ("TYPE varchar(12)", "TYPE json USING sess::json"),
+            ("TYPE json, ADD CHECK (length(sess::text) < 12)", "TYPE json"),
+        ):
+            self.execute(f"ALTER TABLE session ALTER sess {change}")
+            answer = store.replace("k", b"{}", b'{"a":"long enough"}', KEEP)
+            self.outage(answer, StoreRefusal)
+            self.execute(f"ALTER TABLE session ALTER sess {revert}")
+        self.execute("ALTER TABLE session ADD more int NOT NULL DEFAULT 1")
+        self.execute("ALTER TABLE session ALTER more DROP DEFAULT")
+        self.outage(store.create("other", b"{}", 60.0), StoreError)
+
+    def test_encoding(self) -> None:
+        """
+        What the database has no characters for is refused.
+        """
+        name = f"{self.database}_latin"
+        create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING"
+        self.server.execute(f"{create} 'LATIN1' LOCALE 'C'", database="postgres")
+        self.database = name
+        self.execute(SCHEMAS[self.table])
+        store = self.open()
+        self.assertTrue(self.reactor.wait(store.create("k", '"é"'.encode(), 60.0)))
+        answer = store.replace("k", '"é"'.encode(), '"€"'.encode(), KEEP)
+        self.outage(answer, StoreRefusal)
+        self.assertEqual(self.rows(), ['"é"'])
+
+    def test_session(self) -> None:
+        """
+        A session that is given such a text goes on without it.
+        """
+        self.execute("ALTER TABLE session ALTER sess TYPE jsonb")
+        self.insert('{"cookie": {"originalMaxAge": null}, "n": 1}')
+        framework = Express("s3cret", prefix="")
+        manager = SessionManager(self.open(), framework, self.reactor, repair=False)
+        holder = Recorder()
+        session = self.reactor.wait(manager.open(SessionID("k"), holder))
+        session["text"], session["n"] = ["a\0b"], 2
+        with self.assertRaises(UnencodableSession) as caught:
+            self.reactor.wait(session.save())
+        self.assertIn("session['text'][0]: str with U+0000", str(caught.exception))
+        session["text"] = "a\ud83d"
+        with self.assertRaises(UnencodableSession) as caught:
+            self.reactor.wait(session.save())
+        self.assertIn("session['text']: str with half a su", str(caught.exception))
+        session.increment("n")
+        self.reactor.wait(session.save())
+        self.assertEqual(dict(session), {"n": 3})
+        self.reactor.wait(manager.release(session, holder))
+        self.reactor.wait(manager.end())
 
     def test_oldUnfit(self) -> None:
         """
@@ -183,6 +298,16 @@ class OutageTests(PostgreSQLCase):
             with self.assertRaises(ValueError) as caught:
                 SQLStore(url, DJANGO, self.reactor)
             self.assertNotIn("geheim", str(caught.exception))
+
+    def test_standbyWanted(self) -> None:
+        """
+        A URL that asks for a server which takes no writes is refused at once,
+        and says for what to ask.
+        """
+        for kind in "read-only", "standby", "prefer-standby":
+            url = f"{self.server.url()}?target_session_attrs={kind}"
+            with self.assertRaisesRegex(ValueError, "must be read-write"):
+                SQLStore(url, DJANGO, self.reactor)
 
     def test_locked(self) -> None:
         """
@@ -277,6 +402,22 @@ class OutageTests(PostgreSQLCase):
         assert stored is not None
         self.assertNotIn(pid, self.backends())
         self.assertEqual(self.rows(), [stored.raw.decode()])
+
+    def test_descriptorOfOthers(self) -> None:
+        """
+        When a call is given up just as its connection is lost, the descriptor
+        may be another connection's by now: that one is left alone.
+        """
+        store = self.open()
+        database = store._database
+        with psycopg.connect(self.url()) as connection:
+            database.opened(connection)
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                self.patch(connection, "fileno", ours.fileno)
+                database.abort(connection, writes=False)
+                theirs.sendall(b"hello")
+                self.assertEqual(ours.recv(9), b"hello")
 
     def test_closes(self) -> None:
         """

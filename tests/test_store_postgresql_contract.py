@@ -128,5 +128,4 @@ class WatchableContractTests(WaitingContract, WatchableContract, PostgreSQLCase)
     )
 
     def makeStore(self) -> WatchableSQLStore:
-        url = self.server.url(self.database)
-        return self.closing(WatchableSQLStore(url, self.table, self.reactor))
+        return self.closing(WatchableSQLStore(self.url(), self.table, self.reactor))

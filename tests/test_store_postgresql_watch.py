@@ -5,7 +5,6 @@ tells of changes; and a manager over such a store.
 
 from __future__ import annotations
 
-from contextlib import suppress as suppressing
 from time import monotonic
 from typing import Any
 
@@ -40,8 +39,9 @@ class ListenerTests(PostgreSQLCase):
         """
         A store that watches one session.
         """
-        url = self.server.url(self.database)
-        store = self.closing(WatchableSQLStore(url, DJANGO, self.reactor, timeout))
+        store = self.closing(
+            WatchableSQLStore(self.url(), DJANGO, self.reactor, timeout)
+        )
         self.reported: list[str] = []
         store.watch("k", self.reported.append)
         return store
@@ -53,20 +53,6 @@ class ListenerTests(PostgreSQLCase):
         self.reactor.wait(store.fence("k"))
         reported, self.reported[:] = list(self.reported), []
         return reported
-
-    def recovered(self, store: WatchableSQLStore) -> None:
-        """
-        Wait until it sees changes again.
-        """
-
-        def listens() -> bool:
-            self.reactor.advance(10.0)
-            with suppressing(StoreUnavailable):
-                self.reactor.wait(store.fence("k"))
-                return True
-            return False
-
-        self.reactor.waitUntil(listens, 20.0)
 
     def test_application(self) -> None:
         """
@@ -200,8 +186,7 @@ class ManagerTests(PostgreSQLCase):
         What the application changes is seen, what the socket changes is
         stored, both are kept, and a logout is final.
         """
-        url = self.server.url(self.database)
-        store = self.closing(kind(url, self.table, self.reactor))
+        store = self.closing(kind(self.url(), self.table, self.reactor))
         manager = SessionManager(store, Express("s", prefix=""), self.reactor)
         self.addCleanup(lambda: self.reactor.wait(manager.stop(0)))
         self.insert('{"cookie": {"originalMaxAge": null}, "n": 1}')

@@ -10,10 +10,11 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from threading import Event
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
@@ -26,8 +27,10 @@ from txsessionsock.interfaces import (
     NoSuchSession,
     Stored,
     StoreError,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -219,13 +222,57 @@ class KeepingTests(_Fixture):
         self.reactor.wait(store.touch("k", FOREVER))
         self.assertIsNone(self.reactor.wait(store.touch("k", KEEP)))
 
+    def test_zone(self) -> None:
+        """
+        Where the application writes times of a zone, so does the store,
+        whichever this process is in; also in summer.
+        """
+        for name, text, summer in (
+            ("America/New_York", "2100-01-01 22:04:05", "2100-07-01 08:00:00.000000"),
+            ("Asia/Kolkata", "2100-01-02 08:34:05", "2100-07-01 17:30:00.000000"),
+        ):
+            store = self.open(table=replace(DJANGO, deadline=ZoneInfo(name)))
+            self.insert(text)
+            stored = self.reactor.wait(store.load("k"))
+            assert stored is not None
+            self.assertEqual(stored.expires, 4102542245.0)
+            noon = datetime(2100, 7, 1, 12, tzinfo=UTC).timestamp()
+            end = self.reactor.wait(store.touch("k", noon - self.reactor.seconds()))
+            assert end is not None
+            self.assertLess(abs(end - noon), 1.0)
+            self.assertEqual(self.row()[1][:14], summer[:14])
+            self.reactor.wait(store.touch("k", FOREVER))
+            self.assertIsNone(self.reactor.wait(store.touch("k", KEEP)))
+            for seconds, isThere in (-60, False), (60, True):
+                then = datetime.fromtimestamp(time.time() + seconds, ZoneInfo(name))
+                self.insert(then.replace(tzinfo=None).isoformat(" "))
+                found = self.reactor.wait(store.load("k"))
+                self.assertIs(found is not None, isThere)
+
+    def test_noZone(self) -> None:
+        """
+        A deadline that is none is refused where it is given.
+        """
+        for wrong in "Europe/Berlin", UTC, None:
+            changes: dict[str, Any] = {"deadline": wrong}
+            with self.assertRaisesRegex(TypeError, "a Deadline or a ZoneInfo, not"):
+                replace(DJANGO, **changes)
+
     def test_noDate(self) -> None:
         """
-        What is no date is an error, not the end of a session.
+        What is no date is a session that cannot be read: neither the end of
+        it nor an outage.
         """
         store = self.open()
         self.insert("when it suits")
-        self.assertIn("expire_date", self.outage(store.load("k"), StoreError))
+        answers: list[Deferred[Any]] = [
+            store.load("k"),
+            store.replace("k", b"", b"x", KEEP),
+        ]
+        for answer in answers:
+            with self.assertRaisesRegex(UndecodableSession, "expire_date of what is"):
+                self.reactor.wait(answer)
+        self.assertTrue(self.reactor.wait(store.destroy("k")))
 
     def test_wrongColumn(self) -> None:
         """
@@ -253,7 +300,36 @@ class KeepingTests(_Fixture):
         A key that SQLite cannot hold is refused, and not shown.
         """
         answer = self.open().load("geheim\ud800")
-        self.assertNotIn("geheim", self.outage(answer, StoreError))
+        self.assertNotIn("geheim", self.outage(answer, StoreRefusal))
+
+
+class ConstraintTests(_Fixture):
+    """
+    Tests for a table with conditions of the application's.
+    """
+
+    def test_check(self) -> None:
+        """
+        What the table does not take is refused, which is no time-out: nothing
+        was stored.
+        """
+        self.execute("DROP TABLE django_session")
+        schema = SCHEMAS[DJANGO]
+        checked = schema.replace(
+            "session_data text", "session_data text CHECK (length(session_data) < 9)"
+        )
+        self.assertNotEqual(schema, checked)
+        self.execute(checked)
+        store = self.open()
+        self.assertTrue(self.reactor.wait(store.create("k", b"short", 60.0)))
+        for answer in (
+            store.replace("k", b"short", b"x" * 10, KEEP),
+            store.create("other", b"x" * 10, 60.0),
+        ):
+            self.assertIn("CHECK", self.outage(answer, StoreRefusal))
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertEqual(stored.raw, b"short")
 
 
 class NullableTests(_Fixture):

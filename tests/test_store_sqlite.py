@@ -19,10 +19,13 @@ from txsessionsock.interfaces import (
     KEEP,
     ISessionStore,
     IWatchableStore,
+    Stored,
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 from txsessionsock.stores._sqlitefile import SessionFile
 from txsessionsock.stores.sqlite import POLL_INTERVAL, SQLiteStore, _Batch
@@ -84,6 +87,27 @@ class FileTests(_Fixture):
     """
     Tests for the file of an L{SQLiteStore}.
     """
+
+    def test_foreign(self) -> None:
+        """
+        What somebody else wrote into the file is a session that cannot be
+        read, and others can.
+        """
+        store = self.open()
+        for key in "text", "date", "k":
+            self.reactor.wait(store.create(key, b"1", FOREVER))
+        self.execute("UPDATE sessions SET raw = '1' WHERE key = 'text'")
+        self.execute("UPDATE sessions SET expires = 'soon' WHERE key = 'date'")
+        for key in "text", "date":
+            answers: list[Deferred[Any]] = [
+                store.load(key),
+                store.replace(key, b"1", b"2", KEEP),
+            ]
+            for answer in answers:
+                with self.assertRaisesRegex(UndecodableSession, "by this library"):
+                    self.reactor.wait(answer)
+            self.assertTrue(self.reactor.wait(store.destroy(key)))
+        self.assertEqual(self.reactor.wait(store.load("k")), Stored(b"1", None))
 
     def test_memoryRefused(self) -> None:
         """
@@ -327,7 +351,7 @@ class FileTests(_Fixture):
         bad = store.create("secret\ud800", b"", FOREVER)
         also = store.create("also", b"", FOREVER)
         event.set()
-        text = self.outage(bad, StoreError)
+        text = self.outage(bad, StoreRefusal)
         self.assertNotIn("secret", text)
         self.assertEqual(
             (self.reactor.wait(good), self.reactor.wait(also)), (True, True)

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.application import app
+from twisted.internet.defer import setDebugging
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.python import failure
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock._twistd.inherited import argumentsLike
 from txsessionsock.service import SessionSockService
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -20,7 +28,7 @@ from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.tap import Options, makeService
 from txsessionsock.workers import Workers
 
-from .servers import MODULES
+from .servers import MODULES, reactor
 
 
 def desk(name: str) -> list[str]:
@@ -145,38 +153,6 @@ class MakeTests(TapCase):
         """
         self.assertEqual(self.framework().cookieName, "connect.sid")
         self.assertEqual(self.framework("--cookie", "sid").cookieName, "sid")
-
-    def test_secrets(self) -> None:
-        """
-        Of several lines, the first signs and all verify.  The file goes before
-        the environment variable.
-        """
-        name = self.write("secrets", "new\n\n  old  \n")
-        both = self.framework("--secret-file", name)
-        for secret, signs in ("new", True), ("old", False):
-            os.environ["SESSIONSOCK_SECRET"] = secret
-            one = self.framework()
-            value = one.cookieValue("some id")
-            one = self.framework()
-            value = one.cookieValue("some-id")
-            self.assertEqual(both.sessionID(value, 0), "some-id")
-            self.assertEqual(both.cookieValue("some-id") == value, signs)
-
-    def test_noSecret(self) -> None:
-        """
-        Without a secret one is made, another each time, with a warning that
-        does not show it.
-        """
-        del os.environ["SESSIONSOCK_SECRET"]
-        values = set()
-        for _ in range(2):
-            with capturedLogs() as logs:
-                values.add(self.framework("--listen=tcp:1").cookieValue("some-id"))
-            (event,) = logs
-            self.assertEqual(event["log_level"], LogLevel.warn)
-            self.assertIn("sessions will not survive it", event["log_format"])
-            self.assertEqual(event["variable"], "SESSIONSOCK_SECRET")
-        self.assertEqual(len(values), 2)
 
     def test_cwd(self) -> None:
         """
@@ -362,6 +338,152 @@ class WorkersTests(TapCase):
                 self.assertIn(why, self.refused(*options))
 
 
+class InheritedTests(TapCase):
+    """
+    What was said to C{twistd} itself counts for workers too.
+    """
+
+    def made(self, *before: str) -> Workers:
+        """
+        Make what C{twistd} would that was told something.
+        """
+        twistd = ServerOptions()
+        command = ["--workers=2", "--store=sqlite:x.db", "--listen=tcp:1"]
+        twistd.parseOptions([*before, "sessionsock", *command])
+        service = makeService(twistd.subOptions)
+        assert isinstance(service, Workers)
+        return service
+
+    def test_reactor(self) -> None:
+        """
+        They have the reactor that it has, whoever installed it; one that has no
+        name is refused, unless its name was said.
+        """
+        installed: list[str] = []
+        self.patch(app, "installReactor", installed.append)
+        twistd = ServerOptions()
+        for option in ["--reactor=asyncio"], ["-r", "asyncio"], ["--rea", "asyncio"]:
+            line = self.made(*option)._command.line
+            self.assertLess(line.index("--reactor=asyncio"), line.index("sessionsock"))
+            twistd.parseOptions(line[line.index("--reactor=asyncio") :])
+            self.assertEqual(twistd["reactor"], "asyncio")
+        self.assertEqual(installed, ["asyncio"] * 6)
+        own = type(reactor).__module__.rpartition(".")[2].removesuffix("reactor")
+        self.assertIn(f"--reactor={own}", self.made()._command.line)
+        for said in {"reactor": object(), "reactorName": "poll"}, {"reactor": "poll"}:
+            self.assertIn("--reactor=poll", argumentsLike(said, Clock()))
+        other = SelectReactor.__new__(SelectReactor)
+        self.assertEqual(argumentsLike({}, other), ["--reactor=select"])
+        with self.assertRaisesRegex(SystemExit, "use twisted.*Clock; right is twistd"):
+            argumentsLike({}, Clock())
+
+    def test_directory(self) -> None:
+        """
+        They go into the directory that it goes into, after they have read what
+        they serve, as it does.
+        """
+        os.mkdir("var")
+        command = self.made("--rundir=var")._command
+        self.assertIn(f"--rundir={os.path.abspath('var')}", command.line)
+        self.assertEqual(command.directory, os.getcwd())
+
+    def test_impossible(self) -> None:
+        """
+        What is for one process is refused.
+        """
+        trace = sys.gettrace()
+        self.addCleanup(setDebugging, False)
+        self.patch(failure, "startDebugMode", lambda: None)
+        for option in "--profile=file", "--debug", "--chroot=/", "--spew":
+            try:
+                with self.assertRaises(SystemExit) as raised:
+                    self.made(option)
+            finally:
+                sys.settrace(trace)
+                threading.settrace(trace)
+            said = str(raised.exception.code)
+            self.assertIn(f"twistd's {option.partition('=')[0]} ", said)
+            self.assertIn("right is --workers 1", said)
+
+
+class FilesTests(TapCase):
+    """
+    The files that C{twistd} itself writes.
+    """
+
+    def asked(self, *before: str) -> None:
+        """
+        Have the command line read.
+        """
+        ServerOptions().parseOptions([*before, "sessionsock"])
+
+    def problem(self, *before: str) -> str:
+        """
+        @return: Why it cannot go on.
+        """
+        with self.assertRaises(SystemExit) as raised:
+            self.asked(*before)
+        return str(raised.exception.code)
+
+    def test_ownPID(self) -> None:
+        """
+        A PID file that names this very process was left by another one, and is
+        removed; any other is left to C{twistd}.
+        """
+        for name, before in ("twistd.pid", ["-n"]), ("own", ["--pidfile=own"]):
+            self.write(name, str(os.getpid()))
+            with capturedLogs() as logs:
+                self.asked(*before)
+            self.assertFalse(Path(name).exists())
+            (line,) = map(formatEvent, logs)
+            self.assertIn(f"removed {name}: it named this very process", str(line))
+        for content in str(os.getppid()), "nonsense", "":
+            self.write("twistd.pid", content)
+            self.asked("-n")
+            self.assertEqual(Path("twistd.pid").read_text(), content)
+        self.write("twistd.pid", str(os.getpid()))
+        self.asked("--pidfile=")
+        self.parsed()
+        self.assertTrue(Path("twistd.pid").exists())
+
+    def test_notThere(self) -> None:
+        """
+        Where they cannot be, that is said, with what is right.
+        """
+        os.mkdir("directory")
+        for before, said in (
+            (["-n", "--pidfile=no/such"], "PID file no/such: there is no directory no"),
+            (["--pidfile=directory"], "PID file directory: that is no file"),
+            (["--logfile=no/such"], "log no/such: there is no directory no"),
+            (["--logfile=directory"], "log directory: that is no file"),
+        ):
+            self.assertIn(said, self.problem(*before))
+        for before in ["-n", "-l-"], ["--syslog"], ["--logger=os.getcwd"]:
+            self.asked(*before)
+
+    def test_notWritable(self) -> None:
+        """
+        The same in a directory that cannot be written to.
+        """
+        self.write("twistd.pid", "1")
+        os.mkdir("closed")
+        os.chmod("twistd.pid", 0o444)
+        os.chmod("closed", 0o555)
+        if not os.geteuid():
+            self.addCleanup(os.seteuid, 0)
+            os.seteuid(65534)
+        self.assertIn("PID file twistd.pid: it cannot be written", self.problem("-n"))
+        self.assertIn("--pidfile= for none", self.problem("-n", "--pidfile=closed/x"))
+        said = self.problem("--pidfile=", "--logfile=closed/log")
+        self.assertIn("log closed/log: it cannot be written; right is twistd -n", said)
+        self.asked("-n", "--pidfile=")
+        os.chdir("closed")
+        for place in "sqlite:x.db", "sqlite:./x.db":
+            self.assertIn(
+                f"{place}: it cannot be written", self.refused("--store", place)
+            )
+
+
 class RefusalTests(TapCase):
     """
     What is wrong is said in one line.
@@ -418,20 +540,6 @@ class RefusalTests(TapCase):
         for place in name, "directory":
             with self.subTest(place):
                 self.assertIn("--store", self.refused("--store", f"sqlite:{place}"))
-
-    def test_secretFile(self) -> None:
-        """
-        There is none, it is empty, or not readable; nothing of it is shown.
-        """
-        empty = self.write("empty", " \n\n")
-        Path("binary").write_bytes(b"secret \xff")
-        for name in "missing", empty, "binary", ".":
-            with self.subTest(name):
-                said = self.refused("--secret-file", name)
-                self.assertIn(f"--secret-file {name}", said)
-                self.assertNotIn("secret \\", said)
-        os.environ["SESSIONSOCK_SECRET"] = ""
-        self.assertIn("SESSIONSOCK_SECRET holds no secret", self.refused())
 
     def test_names(self) -> None:
         """
@@ -496,12 +604,12 @@ class RefusalTests(TapCase):
     def test_combinations(self) -> None:
         """
         Pages without sockets are nothing for this command; there is one kind
-        of pages; the sockets have one name.
+        of pages; the sockets have a name.
         """
         self.assertIn("needs --protocol", self.refused("--path", "."))
         both = self.refused(*desk("Desk"), "--path", ".", "--wsgi", "desk.application")
         self.assertIn("--path and --wsgi", both)
-        for path in "", "/", "a/b":
+        for path in "", "/", "a//b":
             self.assertIn(
                 "--socket-path", self.refused(*desk("Desk"), "--socket-path", path)
             )

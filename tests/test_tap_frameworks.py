@@ -5,6 +5,7 @@ Tests for C{--framework} and C{--framework-option}.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 
@@ -12,7 +13,7 @@ from txsessionsock._twistd.framework import NAMES
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.flask import Flask, FlaskSession
 from txsessionsock.frameworks.php import PHP
-from txsessionsock.interfaces import InvalidCredential
+from txsessionsock.interfaces import CookieAttributes, InvalidCredential
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.sql import FLASK_SESSION
 
@@ -62,6 +63,34 @@ class FrameworkTests(ShopCase):
             "--framework=aiohttp", "--framework-option=maxAge=none"
         )._manager.framework
         self.assertIsInstance(framework, Aiohttp)
+
+    def test_cookie(self) -> None:
+        """
+        What the web application sets on its cookie is said by name, with every
+        framework whose cookies we set; empty text is for no such attribute.
+        """
+        said: dict[str, tuple[str, Any]] = {
+            "domain": ("example.com", "example.com"),
+            "path": ("/shop", "/shop"),
+            "secure": ("yes", True),
+            "httpOnly": ("no", False),
+            "sameSite": ("none", "None"),
+            "partitioned": ("yes", True),
+            "priority": ("high", "High"),
+        }
+        given = [
+            f"--framework-option=cookie.{n}={text}" for n, (text, _) in said.items()
+        ]
+        expected = CookieAttributes(**{n: value for n, (_, value) in said.items()})
+        secret = self.secretFile()
+        for name in "express", "django", "flask-session", "starsessions", "aiohttp":
+            options = (f"--framework={name}", secret)
+            manager = self.make(*options, *given)._manager
+            self.assertEqual(manager.cookieAttributes(), expected, name)
+            plain = self.make(*options, "--framework-option=cookie.sameSite=")._manager
+            self.assertEqual(
+                plain.cookieAttributes(), CookieAttributes(sameSite=None), name
+            )
 
     def test_signed(self) -> None:
         """
@@ -122,35 +151,22 @@ class FrameworkTests(ShopCase):
         self.assertIn("--table NAME", self.refused("--framework=flask-session", theirs))
         self.assertNotIn("--table", self.refused("--framework=php", theirs))
 
-    def test_refused(self) -> None:
+    def test_nothingBegins(self) -> None:
         """
-        Why sockets have no session is said once for each reason, without what
-        they sent, until the first socket has one.
+        Where no page begins sessions, memory has none: that is said at once.
         """
-        own = "--store=sqlite:own.db"
-        for options, reason, words in (
-            (["--framework=php", own], "missing", "'PHPSESSID'; if the page"),
-            (["--framework=php", own], "malformed", "none of php"),
-            (["--framework=php", own], "unknown", "would be PHPREDIS_SESSION:…"),
-            (["--framework=flask-session", own], "unknown", "(signed=yes)"),
-            (["--framework=express", own], "bad-signature", "by our secret"),
-            (["--framework=flask"], "bad-signature", "--secret-file"),
+        words = "nothing begins a session in memory:"
+        for options, isSaid in (
+            (desk("Desk"), True),
+            ([*desk("Desk"), "--path=."], True),
+            ([*desk("Desk"), "--class=desk.Pages"], False),
+            ([*desk("Desk"), "--store=sqlite:own.db"], False),
+            ([], False),
         ):
-            with self.subTest(options=options, reason=reason):
-                sockets = self.make(*options, *desk("Desk"))._sockets
-                (refused,) = sockets.listeners.of("sinvalid")
-                (connected,) = sockets.listeners.of("sconnection")
-                with capturedLogs() as logs:
-                    refused(None, reason)
-                    refused(None, reason)
-                    refused(None, "timeout")
-                self.assertEqual(len(logs), 1)
-                self.assertIn(words, formatEvent(logs[0]))
-                connected(None, None)
-                self.assertEqual(sockets.listeners.of("sinvalid"), ())
-                self.assertEqual(sockets.listeners.of("sconnection"), ())
-        sockets = self.make("--framework=express", *desk("Desk"))._sockets
-        self.assertEqual(sockets.listeners.of("sinvalid"), ())
+            with capturedLogs() as logs:
+                self.make(*options)
+            said = [str(formatEvent(log)) for log in logs]
+            self.assertEqual(any(words in line for line in said), isSaid, options)
 
     def test_wrong(self) -> None:
         """
@@ -169,5 +185,19 @@ class FrameworkTests(ShopCase):
             (["--framework=php", "--framework-option=handler=igbinary"], "handler"),
             (["--framework=starsessions", "--framework-option=rolling=x"], "yes or no"),
             (["--framework=flask-session", "--framework-option=x=1"], "signed"),
+            (["--framework=php", "--framework-option=x=1"], "cookie.sameSite"),
+            (["--framework=php", "--framework-option=cookie=x"], "cookie.domain"),
+            (["--framework=php", "--framework-option=cookie.secure=x"], "yes or no"),
+            (["--framework=php", "--framework-option=cookie.sameSite=x"], "Strict, L"),
+            (["--framework=php", "--framework-option=cookie.domain=a:1"], "xn--"),
+            (["--framework=php", "--framework-option=cookie.path=x"], "begins with /"),
+            (
+                [
+                    *("--framework=php", "--cookie=__Host-sid"),
+                    "--framework-option=cookie.domain=example.com",
+                ],
+                "--framework php: a cookie whose name begins with __Host- has no",
+            ),
+            (["--framework=flask", "--framework-option=cookie.path=/x"], "salt"),
         ):
             self.assertIn(said, self.refused(*options))

@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from twisted.logger import capturedLogs, formatEvent
 
 from txsessionsock.bus import RedisBus
-from txsessionsock.interfaces import ISharedStore, IWatchableStore
+from txsessionsock.frameworks.django import DjangoDatabase
+from txsessionsock.interfaces import Document, ISharedStore, IWatchableStore
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -96,6 +100,68 @@ class TableTests(ShopCase):
         self.assertIsInstance(store, SQLStore)
         self.assertEqual(self.table(store), DJANGO)
         self.assertTrue(ISharedStore.providedBy(store))
+
+    def test_zone(self) -> None:
+        """
+        With a C{TIME_ZONE} of Django's, that is the zone of deadlines in its
+        table; for others it can be said.
+        """
+        options = ("--framework=django-db", self.shop())
+        zoned = (*options, "--framework-option=timeZone=America/New_York")
+        newYork = replace(DJANGO, deadline=ZoneInfo("America/New_York"))
+        self.assertEqual(self.table(self.store(*zoned)), newYork)
+        tokyo = replace(DJANGO, deadline=ZoneInfo("Asia/Tokyo"))
+        for given in options, zoned:
+            store = self.store(*given, "--table-zone=Asia/Tokyo")
+            self.assertEqual(self.table(store), tokyo)
+        usual = self.store(*options, "--framework-option=timeZone=UTC")
+        self.assertEqual(self.table(usual), DJANGO)
+
+    def test_wrongZone(self) -> None:
+        """
+        Whether deadlines are in another zone is found out from what is stored,
+        and told, with what is right.
+        """
+        shop = self.shop()
+        framework = DjangoDatabase("for tests")
+        now = time.time()
+
+        def put(key: str, late: float, data: dict[str, Any]) -> None:
+            raw = framework.dumps(Document(data, {}), now).decode()
+            age = framework.lifetime(Document(data, {}), now)
+            assert isinstance(age, (int, float))
+            end = datetime.fromtimestamp(int(now) + age + late, UTC)
+            text = end.replace(tzinfo=None).isoformat(" ")
+            with closing(sqlite3.connect(shop.partition("sqlite:")[2])) as file, file:
+                file.execute(
+                    "REPLACE INTO django_session VALUES (?, ?, ?)", (key, raw, text)
+                )
+
+        def said(*options: str) -> list[str]:
+            with capturedLogs() as logs:
+                self.store("--framework=django-db", shop, *options)
+            lines = [formatEvent(log) or "" for log in logs]
+            return [line for line in lines if "hours off" in line]
+
+        newYork = ZoneInfo("America/New_York")
+        offset = datetime.fromtimestamp(now + 1209600, newYork).utcoffset()
+        assert offset is not None
+        late = offset.total_seconds()
+        self.assertEqual(said(), [])
+        put("a", late + 0.3, {"a": 1})
+        (line,) = said()
+        self.assertIn(f"django_session are {late / 3600:+g} hours off", line)
+        self.assertIn("timeZone=TIME_ZONE", line)
+        self.assertEqual(said("--framework-option=timeZone=America/New_York"), [])
+        self.assertEqual(said("--table-zone=America/New_York"), [])
+        # Whatever else may have moved them, is no zone.
+        for late, data in (0.3, {"_session_expiry": 100}), (-86400, {}), (-1000, {}):
+            put("a", late, data)
+            self.assertEqual(said(), [], (late, data))
+        put("a", -18000, {"_session_expiry": 3600})
+        self.assertEqual(len(said()), 1)
+        put("b", 0.1, {})
+        self.assertEqual(said(), [])
 
     def test_named(self) -> None:
         """
@@ -211,6 +277,8 @@ class RefusalTests(ShopCase):
             (["--framework=django", postgresql], "django-db, django-cached-db"),
             (["--framework=php", shop, "--table=x"], "php has no sessions in a table"),
             (["--framework=express", shop, "--table=session"], "needs --store postg"),
+            (["--framework=django-db", shop, "--table-zone=Mars"], "Europe/Berlin"),
+            (["--framework=django", redis, "--table-zone=UTC"], "--table-zone is for"),
             (["--framework=flask-session", "--table=x"], "--table x needs --store"),
             ([cached, shop], "needs --cache"),
             ([cached, shop, "--cache=hush"], "--cache is redis://HOST"),

@@ -4,7 +4,10 @@ Tests for L{txsessionsock._twistd.visits}, on a clock and wires that are not the
 
 from __future__ import annotations
 
+import gc
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.defer import Deferred
@@ -16,10 +19,15 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from txsessionsock._twistd.visits import IDLE, VisitedSite
-from txsessionsock.credentials import InBand
+from txsessionsock.credentials import Cookie, Credential, InBand
+from txsessionsock.frameworks.django import DjangoSignedCookies
 from txsessionsock.frameworks.express import Express
+from txsessionsock.frameworks.flask import Flask
+from txsessionsock.frameworks.starlette import Starlette
+from txsessionsock.interfaces import IFramework, ISessionStore, SessionID
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import enable
+from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.web import SessionSocketResource
 
@@ -44,29 +52,27 @@ class _Protocol(WebSocketServerProtocol):
         return self.welcome
 
 
-class VisitTests(SynchronousTestCase):
+class _VisitCase(SynchronousTestCase):
     """
-    L{VisitedSite}, with a page that is slow and a socket.
+    Connections to a L{VisitedSite}.
     """
+
+    site: VisitedSite
 
     def setUp(self) -> None:
         self.clock = Clock()
+
+    def resource(
+        self, framework: IFramework, store: ISessionStore, *credentials: Credential
+    ) -> SessionSocketResource:
+        """
+        Where sockets are.
+        """
         factory = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = _Protocol
-        manager = SessionManager(
-            MemoryStore(self.clock), Express(secrets=["x"]), self.clock
-        )
-        enable(factory, manager, credentials=[InBand()])
-        self.requests: list[Request] = []
-        root = Resource()
-        root.putChild(b"ws", SessionSocketResource(factory))
-        root.putChild(b"fast", View(lambda request: b"done"))
-        root.putChild(b"slow", View(self.slow))
-        self.site = VisitedSite(root, self.clock)
-
-    def slow(self, request: Request) -> int:
-        self.requests.append(request)
-        return NOT_DONE_YET
+        manager = SessionManager(store, framework, self.clock)
+        enable(factory, manager, credentials=credentials)
+        return SessionSocketResource(factory)
 
     def connect(self, *data: bytes) -> Wire:
         """
@@ -102,6 +108,31 @@ class VisitTests(SynchronousTestCase):
             self.clock.advance(0.1)
             for wire in wires:
                 self.settle(wire)
+
+
+class VisitTests(_VisitCase):
+    """
+    L{VisitedSite}, with a page that is slow and a socket.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.requests: list[Request] = []
+        root = Resource()
+        sockets = self.resource(Express("x"), MemoryStore(self.clock), InBand())
+        root.putChild(b"ws", sockets)
+        root.putChild(b"fast", View(lambda request: b"done"))
+        root.putChild(b"slow", View(self.slow))
+        root.putChild(b"late", View(partial(self.late, sockets)))
+        self.site = VisitedSite(root, self.clock)
+
+    def slow(self, request: Request) -> int:
+        self.requests.append(request)
+        return NOT_DONE_YET
+
+    def late(self, sockets: SessionSocketResource, request: Request) -> int:
+        self.clock.callLater(5, sockets.render, request)
+        return NOT_DONE_YET
 
     def test_nobody(self) -> None:
         """
@@ -197,3 +228,78 @@ class VisitTests(SynchronousTestCase):
         self.settle(wire)
         self.advance(0.1)
         self.successResultOf(emptied)
+
+    def test_late(self) -> None:
+        """
+        A page may take its time until it makes a socket of a connection.
+        """
+        self.patch(_Protocol, "welcome", Deferred())
+        wire = self.connect(HANDSHAKE.replace(b"/ws", b"/late"))
+        emptied = self.site.goAway()
+        self.advance(6, wire)
+        self.assertNoResult(emptied)
+        self.assertFalse(wire.disconnecting)
+        assert _Protocol.welcome is not None
+        _Protocol.welcome.callback(None)
+        self.advance(0.1, wire)
+        self.successResultOf(emptied)
+
+    def test_keptAlive(self) -> None:
+        """
+        A socket is not a visit any more, though somebody refers to what it was.
+        """
+        wire = self.connect(HANDSHAKE[:40])
+        visit = wire.protocol
+        self.say(wire, HANDSHAKE[40:])
+        self.assertIsNot(wire.protocol, visit)
+        self.assertEqual(len(self.site), 0)
+        self.successResultOf(self.site.goAway())
+
+
+class RefusedTests(_VisitCase):
+    """
+    Sockets that are refused.
+    """
+
+    def assertGone(
+        self, framework: IFramework, store: ISessionStore, cookie: str
+    ) -> None:
+        """
+        Nothing of a connection is kept when it is lost, also before the
+        garbage collector was there.
+        """
+        self.site = VisitedSite(Resource(), self.clock)
+        self.site.resource.putChild(b"ws", self.resource(framework, store, Cookie()))
+        header = f"Cookie: {framework.cookieName}={cookie}\r\n\r\n".encode()
+        gc.disable()
+        try:
+            wire = self.connect()
+            visit = ref(wire.protocol)
+            self.say(wire, HANDSHAKE[:-2] + header)
+            self.assertIn(b"\r\n\r\n\x88", wire.value())  # It is closed.
+            protocol, wire.protocol = wire.protocol, None
+            protocol.connectionLost(Failure(ConnectionDone()))
+            self.assertIsNone(visit())
+        finally:
+            gc.enable()
+
+    def test_badSignature(self) -> None:
+        """
+        By their cookies.
+        """
+        for framework in Flask("x"), Starlette("x"), DjangoSignedCookies("x"):
+            store = CookieStore(framework, self.clock)
+            for cookie in "abc.def.ghi", "abc:1xVBlY:def", "":
+                with self.subTest(framework=framework, cookie=cookie):
+                    self.assertGone(framework, store, cookie)
+
+    def test_store(self) -> None:
+        """
+        Because of what is stored.
+        """
+        framework, store = Express("x"), MemoryStore(self.clock)
+        sessionID = SessionID("a")
+        cookie = framework.cookieValue(sessionID)
+        self.assertGone(framework, store, cookie)
+        store.create(framework.key(sessionID), b"junk", 60)
+        self.assertGone(framework, store, cookie)

@@ -5,9 +5,12 @@ pages.
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import Deferred
 from twisted.web.pages import notFound
 from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
-from twisted.web.server import GzipEncoderFactory, Request
+from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request
 from zope.interface.verify import verifyObject
 
 from txsessionsock.interfaces import (
@@ -26,6 +29,7 @@ from txsessionsock.web import (
 from .pages import (
     View,
     WebTestCase,
+    World,
     put,
     read,
 )
@@ -276,10 +280,63 @@ class TreeTests(WebTestCase):
             (answer,) = browser.answers()
             self.assertEqual((answer.code, answer.body), (200, b""))
             self.assertEqual(answer.headers["content-length"], ["6"])
-            self.assertIsNotNone(answer.cookie())
         browser = self.serve(OnlyGet())
         browser.send(method="POST")
         self.assertEqual(browser.answers()[0].code, 405)
+
+    def test_asking(self) -> None:
+        """
+        HEAD and OPTIONS, which health checks send, begin no session, whatever the
+        page does; in one that there is, what they change is stored.
+        """
+
+        def login(request: Request) -> Any:
+            session = sessionOf(request)
+
+            async def answer() -> None:
+                session["early"] = 1
+                await session.save()
+                await session.regenerate()
+                await session.update(lambda data: data.update(late=1))
+                request.finish()
+
+            answering = Deferred.fromCoroutine(answer())
+            answering.addErrback(request.processingFailed)
+            return NOT_DONE_YET
+
+        for method in "HEAD", "OPTIONS":
+            for page in put, login:
+                browser = self.serve(page)
+                browser.send(method=method)
+                (answer,) = browser.answers()
+                self.assertEqual(answer.code, 200)
+                self.assertIsNone(answer.cookie())
+                self.world.clock.advance(5)
+                self.assertEqual(self.world.manager._lives, {})
+                self.assertEqual(self.world.manager._new, {})
+                self.assertEqual(self.world.inner._place._sessions, {})
+            cookie, sessionID = self.login()
+            browser = self.serve(put)
+            browser.send(method=method, cookie=cookie)
+            self.assertEqual(self.stored(sessionID), {"n": 2})
+            self.successResultOf(self.world.manager.stop())
+            self.world = World()
+
+    def test_askedAndGone(self) -> None:
+        """
+        The same where the client does not wait for the answer.
+        """
+
+        def page(request: Request) -> Any:
+            put(request)
+            return NOT_DONE_YET
+
+        browser = self.serve(page)
+        browser.send(method="HEAD")
+        browser.leave()
+        self.world.clock.advance(5)
+        self.assertEqual(self.world.store.calls, [])
+        self.assertEqual(self.world.manager._new, {})
 
     def test_pipelining(self) -> None:
         """
@@ -362,6 +419,16 @@ class ClientScriptTests(WebTestCase):
         again.send(If_None_Match=tag)
         (same,) = again.answers()
         self.assertEqual((same.code, same.body), (304, b""))
+
+    def test_types(self) -> None:
+        """
+        Its types are served alike.
+        """
+        browser = self.world.connect(ClientScript(types=True))
+        browser.send()
+        (whole,) = browser.answers()
+        self.assertEqual(whole.headers["content-type"], ["text/plain; charset=utf-8"])
+        self.assertIn(b"declare class SessionSocket", whole.body)
 
     def test_head(self) -> None:
         """

@@ -24,6 +24,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http_headers import Headers
@@ -184,6 +185,21 @@ class SocketResourceTests(WebTestCase):
             self.assertEqual(
                 answer.headers["content-type"], ["text/plain; charset=utf-8"]
             )
+
+    def test_noUpgrade(self) -> None:
+        """
+        A handshake that a proxy has spoiled is in the log, once; others that are
+        none are not.
+        """
+        browser = self.connect()
+        with capturedLogs() as logs:
+            browser.send("/ws")
+            browser.send("/ws", Sec_WebSocket_Key="x")
+            browser.send("/ws", Sec_WebSocket_Key="x", Upgrade="h2c")
+        said = [str(formatEvent(log)) for log in logs]
+        self.assertEqual([answer.code for answer in browser.answers()], [426] * 3)
+        said = [line for line in said if "without Upgrade: websocket, which" in line]
+        self.assertEqual(len(said), 1)
 
     def test_http2(self) -> None:
         """

@@ -12,16 +12,24 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import (
+    Certificate,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
 
+from .certificates import Certificates
 from .servers import PATIENCE, Conditions, reactor
 
 
-__all__ = ["Answer", "Refused", "Socket", "Visitor"]
+__all__ = ["Answer", "Refused", "Socket", "Trusting", "Visitor"]
 
 _PATIENT = {
     "openHandshakeTimeout": PATIENCE,
@@ -144,15 +152,44 @@ class Socket(WebSocketClientProtocol):
         self.conditions.happened()
 
 
+@implementer(IPolicyForHTTPS)
+class Trusting:
+    """
+    Trusts the server of some certificates.
+    """
+
+    def __init__(self, certificates: Certificates) -> None:
+        authority = Certificate.loadPEM(certificates.authority.read_bytes())
+        self._root = trustRootFromCertificates([authority])
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
+        return optionsForClientTLS("localhost", trustRoot=self._root)
+
+
 class Visitor:
     """
     Has cookies, makes requests and opens sockets.
 
     @ivar cookies: By name, as they stand in the header.
+
+    @ivar site: Where it goes.
     """
 
-    def __init__(self, port: int, cookie: str = "", name: str = "connect.sid") -> None:
+    def __init__(
+        self,
+        port: int,
+        cookie: str = "",
+        name: str = "connect.sid",
+        *,
+        trusting: Trusting | None = None,
+    ) -> None:
+        """
+        @param trusting: For TLS.
+        """
         self.port = port
+        self._trusting = trusting
+        scheme = "http" if trusting is None else "https"
+        self.site = f"{scheme}://127.0.0.1:{port}"
         self.cookies = {name: cookie} if cookie else {}
         self.setCookies: list[str] = []
 
@@ -187,10 +224,11 @@ class Visitor:
             headers.addRawHeader(name.replace("_", "-"), value)
         if self.cookies:
             headers.addRawHeader("cookie", self.cookie)
-        agent: Any = Agent(reactor, connectTimeout=PATIENCE)
+        policy = {} if self._trusting is None else {"contextFactory": self._trusting}
+        agent: Any = Agent(reactor, connectTimeout=PATIENCE, **policy)
         answer = await agent.request(
             method,
-            f"http://127.0.0.1:{self.port}{path}".encode(),
+            f"{self.site}{path}".encode(),
             headers,
             FileBodyProducer(BytesIO(body)) if body else None,
         ).addTimeout(PATIENCE, reactor)
@@ -224,14 +262,17 @@ class Visitor:
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
             more["Cookie"] = self.cookie
-        url = f"ws://127.0.0.1:{self.port}{path}"
+        url = f"{self.site}{path}".replace("http", "ws", 1)
         factory = WebSocketClientFactory(
             url, origin=origin, headers=more, reactor=reactor
         )
         factory.setProtocolOptions(**_PATIENT)
         factory.protocol = Socket
         factory.noisy = False
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+        endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+        if self._trusting is not None:
+            creator = self._trusting.creatorForNetloc(b"", self.port)
+            endpoint = wrapClientTLS(creator, endpoint)
         socket: Any = await endpoint.connect(factory)
         await socket.until(lambda: socket.isOpen or socket.closed)
         if not socket.isOpen:

@@ -31,7 +31,20 @@ from .servers import Conditions, reactor, site
 from .visitors import Refused, Socket, Visitor
 
 
-__all__ = ["Scene", "installed", "readsCookies", "running", "sharesSessions"]
+__all__ = [
+    "WIDE",
+    "Scene",
+    "installed",
+    "readsCookies",
+    "running",
+    "setsOneCookie",
+    "sharesSessions",
+]
+
+WIDE = {"domain": "example.com", "secure": True, "sameSite": "strict"}
+"""
+What applications of the kind C{wide} set on their cookie.
+"""
 
 _PROGRAMS = Path(__file__).parent / "e2e" / "webapps"
 
@@ -233,6 +246,34 @@ async def isRefused(scene: Scene) -> bool:
     except Refused:
         return True
     return (await socket.closes())[0] == 4401
+
+
+async def setsOneCookie(scene: Scene) -> None:
+    """
+    Go on in our pages with a session of the application: they set the cookie
+    that it set, and drop it.
+    """
+    pages, ours = scene.pages, Visitor(scene.port)
+    await pages.post("/add?n")
+    theirs, lasts = _attributes(pages)
+    assert {"domain=example.com", "secure", "samesite=strict"} < theirs
+    ours.cookies = pages.cookies
+    await ours.post("/login?ann")
+    assert _attributes(ours) == (theirs, lasts)
+    assert (await pages.get("/session")).value["n"] == 1
+    await ours.post("/logout")
+    assert _attributes(ours) == (theirs, True)
+    assert ours.cookies == {}
+
+
+def _attributes(visitor: Visitor) -> tuple[set[str], bool]:
+    """
+    @return: What was set on the only cookie, and whether it has a lifetime.
+    """
+    (line,) = visitor.setCookies
+    said = {part.strip().lower() for part in line.split(";")[1:]}
+    lifetime = {part for part in said if part.startswith(("max-age=", "expires="))}
+    return said - lifetime, bool(lifetime)
 
 
 async def readsCookies(

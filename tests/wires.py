@@ -65,10 +65,17 @@ class _Client(WebSocketClientProtocol):
     browser: Browser
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self.browser.got.append(payload if isBinary else json.loads(payload))
+        self.browser.got.append(payload if isBinary else _read(payload))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.browser.closed = (code, reason)
+
+
+def _read(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.decode()
 
 
 class Browser:
@@ -217,16 +224,19 @@ class SocketCase(ManagerCase):
         factory: Any = None,
         cookie: str | None = "",
         origin: str | None = None,
+        query: str = "",
         **options: Any,
     ) -> Browser:
         """
         Connect.
 
         @param cookie: The cookie header; that of L{SID} unless given.
+
+        @param query: What stands after a C{?} in the address.
         """
         headers = {} if cookie is None else {"cookie": cookie or self.cookie()}
         client = WebSocketClientFactory(
-            f"ws://{HOST}",
+            f"ws://{HOST}/?{query}" if query else f"ws://{HOST}",
             origin=origin,
             headers=headers,
             reactor=self.clock,

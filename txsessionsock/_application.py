@@ -96,9 +96,9 @@ class Application:
         if self._sessionsock.client.handlers.hear("serror"):
             return None
         if failure.check(StoreFailure):
-            _log.error("the session store failed: {why}", why=failure.value)
+            _log.error("the session store failed: {why}", why=failure.getErrorMessage())
         elif failure.check(UndecodableSession):
-            _log.error("a session cannot be read: {why}", why=failure.value)
+            _log.error("a session cannot be read: {why}", why=failure.getErrorMessage())
         else:
             _log.failure("a session socket failed", failure)
         return None

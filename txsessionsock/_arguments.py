@@ -131,14 +131,6 @@ Number = Annotated[
 One that may be negative.
 """
 
-_SECRETS = Kind(
-    "one secret, or a list of them",
-    lambda value: value is None or isinstance(value, (str, bytes, Iterable)),
-)
-"""
-Which these are has a check of its own, that shows nothing of them.
-"""
-
 AboveZero = Annotated[
     float,
     Kind(
@@ -190,6 +182,7 @@ def _checking(function: Callable[..., Any], name: str) -> Any:
     ]
     names = [*positional, *variable] if variable else positional
     kinds: dict[str, Kind] = {}
+    isConstructor = function.__name__ == "__init__"
 
     @wraps(function)
     def checking(*args: Any, **named: Any) -> Any:
@@ -197,7 +190,9 @@ def _checking(function: Callable[..., Any], name: str) -> Any:
         if not kinds:
             hints = get_type_hints(function, include_extras=True)
             kinds.update({each: kindOf(hint) for each, hint in hints.items()})
-            kinds.update({each: _SECRETS for each in kinds if each == "secrets"})
+            if isConstructor:
+                # Those have a check of their own, which shows nothing of them.
+                kinds.pop("secrets", None)
         given = zip(
             chain(names, repeat(names[-1] if variable else "")), args, strict=False
         )

@@ -10,10 +10,11 @@ are never changed in place, so they can share their values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._foreign import Foreign, Notation, ofType
 from ._merge import (
     MISSING,
     Same,
@@ -30,7 +31,7 @@ from .interfaces import IncrementError, SessionReadOnly
 
 __all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
 
-_NOTHING: tuple[Sequence[str], Sequence[str]] = ((), ())
+_NOTHING: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
 
 
 @dataclass
@@ -133,18 +134,18 @@ class WorkingCopy:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
 
-    def collect(self) -> tuple[Sequence[str], Sequence[str]]:
+    def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
         """
         Look for changes made since the last time.
 
         @return: The keys that have another value than then, and those with
             values that cannot even be copied, such as a list that contains
-            itself or something that is equal to nothing else; these have the
-            values they had then.
+            itself or something that is equal to nothing else, with what it is;
+            these have the values they had then.
         """
         if not self._suspects:
             return _NOTHING
-        changed, uncopied = [], []
+        changed, uncopied = [], {}
         for key in list(self._suspects):
             value = self.data.get(key, MISSING)
             before = self._seen.get(key, MISSING)
@@ -165,7 +166,7 @@ class WorkingCopy:
                 else:
                     self._marks[key] = mark
             except Exception:
-                uncopied.append(key)
+                uncopied[key] = _uncopied(key, value)
                 self._put(key, before)
         self._assigned.clear()
         self._counted.clear()
@@ -379,6 +380,24 @@ class WorkingCopy:
         for key, value in self._seen.items():
             if not same(self.data.get(key, MISSING), value):
                 self.data[key] = detached(value)
+
+
+def _isCopied(value: object) -> Foreign | None:
+    try:
+        return None if same(value, detached(value)) else ofType(value)
+    except Exception:
+        return ofType(value)
+
+
+_COPIED = Notation({}, plain=(bytes, float, int, str), other=_isCopied)
+
+
+def _uncopied(key: str, value: object) -> Foreign:
+    try:
+        found = _COPIED.find(value)
+    except RecursionError:
+        found = None
+    return (found or Foreign("nested too deeply, or contains itself")).within(key)
 
 
 class FrozenCopy(WorkingCopy):

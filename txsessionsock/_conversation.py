@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -17,7 +18,7 @@ from ._backend import isFired
 from ._handlers import Handlers
 from ._inbox import Inbox, Waiting
 from .interfaces import ClientGone, NoSuchSession, SessionError, SessionReplaced
-from .session import Holder, Session
+from .session import Holder, Session, shortHash
 
 
 __all__ = ["Conversation"]
@@ -42,6 +43,7 @@ class Conversation:
         holder: Holder,
         inbox: Inbox,
         handlers: Handlers,
+        clock: IReactorTime,
         *,
         isPerMessage: bool,
         raised: Callable[[Failure], None],
@@ -63,6 +65,8 @@ class Conversation:
         self._holder = holder
         self._inbox = inbox
         self._handlers = handlers
+        self._clock = clock
+        self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
         self._raised = raised
         self._failed = failed
@@ -217,6 +221,7 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
+        self._awaited = event, self._clock.seconds()
         self._keeper.goesOn(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
@@ -229,13 +234,26 @@ class Conversation:
             )
         finally:
             self._isLeaving = False
-            self.source = None
+            self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
         postponed, self._postponed = self._postponed, []
         for problem, stored in postponed:
             self._failed(problem, number > stored)
         if failure is not None:
             self._raised(failure)
+
+    def awaited(self) -> str | None:
+        """
+        Which handler has begun and not ended, if one has.
+        """
+        if self._awaited is None:
+            return None
+        event, began = self._awaited
+        return (
+            f"{self._handlers.current} has been at work on {event} for"
+            f" {self._clock.seconds() - began:.1f} s, with the session"
+            f" {shortHash(self.session.id)}"
+        )
 
     def hasUnsaved(self, stored: int) -> bool:
         """

@@ -41,6 +41,11 @@ _GUARDING = 0.95
 For which share of that sessions are guarded that are stored.
 """
 
+_NAMED = 10
+"""
+How many handlers that do not end are named.
+"""
+
 _log = Logger()
 
 
@@ -64,6 +69,11 @@ class Guest(Protocol):
         Have them leave, and those who still come.
 
         @return: A L{Deferred} that fires when all are gone.
+        """
+
+    def awaited(self) -> Iterable[str]:
+        """
+        What of the application they wait for.
         """
 
 
@@ -169,13 +179,14 @@ class Ending:
         def left(share: float) -> float:
             return max(began + share * drain - self._clock.seconds(), 0.0)
 
-        async def until(share: float, work: Deferred[Any], what: str) -> None:
-            await self._within(left(share), work, what)
+        async def until(share: float, work: Deferred[Any], what: str) -> bool:
+            return await self._within(left(share), work, what)
 
         # All hear of it at once: who comes from now on is refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
-        await until(_LEAVING, leaving, "waiting for clients to leave")
+        if not await until(_LEAVING, leaving, "waiting for clients to leave"):
+            self._tellAwaited()
         storing = maybeDeferred(self._storeAll, _GUARDING * left(_STORING))
         await until(_STORING, storing, "storing sessions")
         closing = [maybeDeferred(close) for close in self._closes]
@@ -189,9 +200,18 @@ class Ending:
             if not any(len(guest) for guest in self._guests):
                 break
 
-    async def _within(self, seconds: float, work: Deferred[Any], what: str) -> None:
+    def _tellAwaited(self) -> None:
+        awaited = [each for guest in list(self._guests) for each in guest.awaited()]
+        for each in awaited[:_NAMED]:
+            _log.warn("not waited for any longer: {what}", what=each)
+        if len(awaited) > _NAMED:
+            _log.warn("… and {count} more", count=len(awaited) - _NAMED)
+
+    async def _within(self, seconds: float, work: Deferred[Any], what: str) -> bool:
         """
         Wait for something, but not for longer than that.
+
+        @return: Whether it was done.
         """
 
         def ended(result: object) -> None:
@@ -202,6 +222,7 @@ class Ending:
         work.addBoth(ended).addBoth(waiting.callback)
         try:
             await waiting.addTimeout(seconds, self._clock)
+            return True
         except TimeoutError:
             there = [f"{len(each)} {each.kind}" for each in self._guests if len(each)]
             _log.warn(
@@ -210,6 +231,7 @@ class Ending:
                 seconds=seconds,
                 left=" and ".join(sorted(there)) or "no clients",
             )
+            return False
 
 
 def _all(works: Iterable[Deferred[Any]]) -> Deferred[Any]:

@@ -5,6 +5,7 @@ Calling what an application does about the events of one client.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ class Handlers:
         self._shared = sockets.listeners
         self._application = application
         self.face = face
+        self._current: object = None
 
     def hear(self, event: str) -> bool:
         """
@@ -52,16 +54,44 @@ class Handlers:
 
         @raise Exception: What the first of them raises, if it is at once.
         """
-        method = partial(getattr(self._application, METHODS[event]), *args)
         if not self.hear(event):
-            return inOrder((method,))
-        return inOrder(
-            [
-                *(partial(f, self.face, *args) for f in self._shared.of(event)),
-                *(partial(f, *args) for f in self.listeners.of(event)),
-                method,
-            ]
-        )
+            self._current = type(self.face)
+            return inOrder((partial(self._method(event), *args),))
+        return inOrder(self._noted(event, args))
+
+    def _noted(self, event: str, args: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
+        """
+        Give them away one after the other, and know which was the last.
+        """
+        for handler, call in self._calls(event, args):
+            self._current = handler
+            yield call
+
+    def _calls(
+        self, event: str, args: tuple[Any, ...]
+    ) -> list[tuple[object, Callable[[], Any]]]:
+        shared, own = self._shared.of(event), self.listeners.of(event)
+        return [
+            *((f, partial(f, self.face, *args)) for f in shared),
+            *((f, partial(f, *args)) for f in own),
+            (type(self.face), partial(self._method(event), *args)),
+        ]
+
+    def _method(self, event: str) -> Callable[..., object]:
+        method: Callable[..., object] = getattr(self._application, METHODS[event])
+        return method
+
+    @property
+    def current(self) -> str:
+        """
+        Where the last that was L{called<call>} is written: the name of a
+        listener, or of the class with the method.
+        """
+        current = self._current
+        while isinstance(current, partial):
+            current = current.func
+        name = getattr(current, "__qualname__", type(current).__qualname__)
+        return f"{current.__module__}.{name}"
 
     def notify(self, event: str, *args: Any) -> Deferred[None]:
         """
@@ -70,6 +100,7 @@ class Handlers:
         @return: A L{Deferred} that fails as the first of them does that fails.
         """
         try:
-            return self.call(event, *args) or succeed(None)
+            calls = (call for _, call in self._calls(event, args))
+            return inOrder(calls) or succeed(None)
         except Exception:
             return fail()

@@ -26,6 +26,7 @@ from .interfaces import (
     StoreFailure,
     UndecodableSession,
 )
+from .session import explained
 
 
 __all__ = ["ENDING", "HeldChannel", "Refusal", "isHTTP2"]
@@ -73,7 +74,7 @@ class Refusal:
         elif self is _OUTAGE:
             log.error(
                 "a page was not sent, because the session store failed: {why}",
-                why=type(failure.value).__name__,
+                why=explained(failure.value),
             )
 
     def headers(self) -> Iterable[tuple[bytes, bytes]]:

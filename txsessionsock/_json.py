@@ -8,47 +8,70 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, Final
 
 import msgspec
 
+from ._foreign import DEPTH, Check, Foreign, Notation, isShort
 
-__all__ = ["dumps", "foreign", "loads"]
+
+__all__ = ["CHECKS", "MESSAGES", "PYTHON", "STRICT", "dumps", "loads"]
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_SCALARS = frozenset({str, int, bool, NoneType})
 _TOO_DEEP = "nested too deeply"
-_DEPTH = 100
+_NULL = b"null"
+
+
+def _isFinite(value: float) -> Foreign | None:
+    if isfinite(value):
+        return None
+    return Foreign("float that is not finite", "None or a str")
+
+
+CHECKS: Final[dict[type, Check]] = {int: isShort, float: _isFinite}
+
+STRICT: Final = Notation(CHECKS, plain={int, str})
 """
-How deeply values may be nested; merging, copying and encoding them must not
-come near the recursion limit.
+What JSON has (RFC 8259).
+"""
+
+PYTHON: Final = Notation({int: isShort}, plain={float, int, str})
+"""
+What Python's C{json} reads and writes: C{NaN}, C{Infinity} and C{-Infinity}, too.
+"""
+
+MESSAGES: Final = Notation(CHECKS, plain={int, str}, isExact=False)
+"""
+What can be sent as JSON: nobody expects to have the very type back.
 """
 
 
-def loads(raw: bytes) -> Any:
+def loads(raw: bytes, notation: Notation = STRICT) -> Any:
     """
     Decode UTF-8 and JSON.
+
+    @param notation: L{STRICT}, or L{PYTHON} to read what Python's C{json} does.
 
     @raise ValueError: It is not that.  Neither its message nor what it holds
         on to shows any of C{raw}.
     """
     try:
         value = _decode(raw)
-        if raw.count(b"[") + raw.count(b"{") > _DEPTH:
-            foreign(value)
+        if raw.count(b"[") + raw.count(b"{") > DEPTH:
+            notation.find(value)
         return value
     except RecursionError:
         problem = _TOO_DEEP
     except ValueError:
         try:
-            value = json.loads(
-                raw.decode("utf-8"), parse_constant=_notANumber, parse_float=_finite
-            )
-            foreign(value)
-            return value
+            value = json.loads(raw.decode("utf-8"))
+            # Also where Python makes them of numbers that are too large.
+            found = notation.find(value)
+            if found is None:
+                return value
+            problem = "not JSON"
         except RecursionError:
             problem = _TOO_DEEP
         except UnicodeDecodeError:
@@ -59,67 +82,29 @@ def loads(raw: bytes) -> Any:
     raise ValueError(problem)
 
 
-def _notANumber(_: str) -> NoReturn:
-    raise ValueError
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError
-    return value
-
-
-def dumps(value: object) -> bytes:
+def dumps(value: object, notation: Notation = STRICT) -> bytes:
     """
-    Encode as compact JSON.  What L{foreign} complains about, this may encode
-    as something else.
+    Encode as compact JSON.  What a notation does not have, this may encode as
+    something else.
+
+    @param notation: L{STRICT}, or L{PYTHON} to write what that has.
 
     @raise ValueError: It cannot be encoded.
     """
+    isPython = notation is PYTHON
     try:
-        return _encode(value)
+        raw = _encode(value)
+        # Which is what msgspec makes of NaN, too.
+        if not isPython or _NULL not in raw or STRICT.find(value) is None:
+            return raw
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except (TypeError, ValueError):
+        pass
+    try:
+        return json.dumps(value, allow_nan=isPython, separators=(",", ":")).encode()
     except RecursionError:
         problem = _TOO_DEEP
     except (TypeError, ValueError):
-        try:
-            return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-        except RecursionError:
-            problem = _TOO_DEEP
-        except (TypeError, ValueError):
-            problem = "not representable as JSON"
+        problem = "not representable as JSON"
     raise ValueError(problem)
-
-
-def foreign(value: Any, depth: int = _DEPTH) -> str | None:
-    """
-    Find something that would not be the same after a way through JSON, be it
-    refused (a L{set}) or quietly made something else (a L{datetime.datetime},
-    C{nan}, a number as a key).  Tuples, which come back as lists, are let
-    pass.
-
-    @return: What it is, in words that do not show its value; L{None} if there
-        is no such thing.
-
-    @raise RecursionError: It is nested too deeply, or contains itself.
-    """
-    kind = type(value)
-    if kind in _SCALARS:
-        return None
-    if kind is float:
-        return None if isfinite(value) else "float that is not finite"
-    if kind is dict:
-        for key in value:
-            if type(key) is not str:
-                return f"{type(key).__qualname__} as a key"
-        value = value.values()
-    elif kind is not list and kind is not tuple:
-        return kind.__qualname__
-    if not depth:
-        raise RecursionError
-    for item in value:
-        if type(item) not in _SCALARS:
-            found = foreign(item, depth - 1)
-            if found is not None:
-                return found
-    return None

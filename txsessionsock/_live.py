@@ -262,6 +262,9 @@ class Live:
 
     # What the session offers.
 
+    def identity(self) -> object:
+        return self.backend.framework.identity(self.record.copy.data)
+
     def save(self) -> Deferred[None]:
         return self.asking.inTime(self.saving.now())
 

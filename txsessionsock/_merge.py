@@ -8,8 +8,9 @@ without replacing dictionaries and lists that somebody holds.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
+from decimal import Decimal
 from enum import Enum
 from math import isnan
 from typing import Any, Final, TypeGuard
@@ -27,6 +28,7 @@ MISSING: Final = _Missing.MISSING
 The value of a key that is not there.
 """
 
+_TEXTS: Final = frozenset({str})
 _ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None), _Missing})
 
 
@@ -40,14 +42,44 @@ def same(one: object, other: object) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return len(one) == len(other) and all(
-            key in other and same(value, other[key]) for key, value in one.items()
+        return (
+            len(one) == len(other)
+            and all(
+                key in other and same(value, other[key]) for key, value in one.items()
+            )
+            and areAlike(one, other)
         )
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float) and isinstance(other, float) and isnan(one):
-        return isnan(other)  # Or it would be a change for ever.
-    return one == other
+    return areEqual(one, other)
+
+
+def areEqual(one: Any, other: Any) -> bool:
+    """
+    Whether two values of one type are equal, where NaN equals NaN, or it would
+    be a change for ever.
+    """
+    if isinstance(one, float) and isnan(one):
+        return isnan(other)
+    if isinstance(one, (frozenset, set)) and not areAlike(one, other):
+        return False
+    if isinstance(one, Decimal) and (one.is_nan() or other.is_nan()):
+        return bool(one.as_tuple() == other.as_tuple())
+    return bool(one == other)
+
+
+def areAlike(some: Collection[Any], others: Collection[Any]) -> bool:
+    """
+    Whether equal keys are of equal types: C{1}, C{1.0} and C{True} are three.
+    """
+    if _TEXTS.issuperset(map(type, some)):
+        return True
+    return set(map(_typed, some)) == set(map(_typed, others))
+
+
+def _typed(key: Any) -> tuple[type, Any]:
+    kind = type(key)
+    return kind, tuple(map(_typed, key)) if kind is tuple else key
 
 
 def detached(value: Any) -> Any:

@@ -154,7 +154,8 @@ async def _isEnded(live: Live, copied: Stored) -> bool:
 def _copy(live: Live, other: Live) -> None:
     """
     What is not stored by now is not copied: who changed it is told that the
-    session is gone.
+    session is gone.  What the framework keeps beside the data is copied, too:
+    the cookie of Express, when a session of starsessions began.
 
     The new session begins without the stamps of the old one.  They tell which
     copies of I{that} session lack something; whoever has a copy of the new one
@@ -165,7 +166,10 @@ def _copy(live: Live, other: Live) -> None:
     data = detached(live.record.copy.stored)
     for key in [key for key in other.session if key not in data]:
         del other.session[key]
-    other.session.update(data)
+    for key, value in data.items():
+        # Of whatever type the key is.
+        other.record.copy.assign(key, value)
+    other.record.adopt(live.record)
     other.record.isWanted = not live.isNew
 
 

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .cookies import setCookie
+from .cookies import setCookie, whyDropped
 from .interfaces import (
+    CookieAttributes,
     EndReason,
     IncrementError,
     NoSuchSession,
@@ -23,7 +24,7 @@ from .interfaces import (
     UnencodableSession,
 )
 from .manager import SessionManager
-from .session import Session, shortHash
+from .session import Session, explained, shortHash
 
 
 __all__ = ["Page", "PageHolder", "PageSession"]
@@ -115,6 +116,8 @@ class Page:
         sentID: SessionID | None,
         hasCookie: bool,
         isSecure: bool,
+        isFleeting: bool,
+        host: str,
         gone: Callable[[], None],
     ) -> None:
         """
@@ -125,6 +128,9 @@ class Page:
 
         @param isSecure: Whether the browser talks https.
 
+        @param isFleeting: Whether the session, which is new, ends with the page.
+        @param host: The host that it talks to, without port.
+
         @param gone: Called when the answer is out, or the client left.
         """
         self.manager = manager
@@ -133,12 +139,15 @@ class Page:
         self._sentID = sentID
         self._hasCookie = hasCookie
         self._isSecure = isSecure
+        self._isFleeting = isFleeting
+        self._host = host
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
         self._isInside = False
         self._isModified = False
-        self._isLoggedOut = False
+        # What the browser was told of the cookie that is to go.
+        self._loggedOut: CookieAttributes | None = None
         self._isGone = False
 
     def begin(self) -> PageSession:
@@ -206,11 +215,12 @@ class Page:
         End the session, and give the page a new one if it is not too late.
         """
         async with self._turn:
-            await self._session.destroy()
+            ended = self._session
+            await ended.destroy()
             if not (self.hasBegun or self._isGone):
                 holder = PageHolder()
-                self._become(self.manager.create(holder), holder)
-                self._isLoggedOut = True
+                self._become(self.manager.create(holder, ended), holder)
+                self._loggedOut = self.manager.cookieAttributes(ended)
 
     def _become(self, session: Session, holder: PageHolder) -> None:
         self._session, self._holder = session, holder
@@ -237,6 +247,8 @@ class Page:
         @raise SessionError: It cannot be.
         """
         async with self._turn:
+            if self._isFleeting:
+                return
             try:
                 await self._session.save()
             except (NoSuchSession, SessionReplaced, UnencodableSession):
@@ -252,23 +264,37 @@ class Page:
         The C{Set-Cookie} header that the answer must have.
         """
         session = self._session
+        if self._isFleeting:
+            return None
         isStored = not session.isNew and session.keeper.reason is None
         if isStored:
             maxAge = self.manager.cookieLifetime(session)
+            framework = self.manager.framework
             # As in Express: a cookie that has a lifetime is renewed with each
             # change, one that has none lives as long as the browser.
             if session.id != self._sentID or (
-                maxAge is not None and self._hasChanged()
+                maxAge is not None and (framework.rolling or self._hasChanged())
             ):
-                value = self.manager.framework.cookieValue(session.id)
-                return self._setCookie(value, maxAge)
-        elif self._isLoggedOut and self._hasCookie:
-            return self._setCookie("", 0)
+                value = framework.cookieValue(session.id)
+                attributes = self.manager.cookieAttributes(session)
+                return self._setCookie(value, attributes, maxAge)
+        elif self._loggedOut is not None and self._hasCookie:
+            return self._setCookie("", self._loggedOut, 0)
         return None
 
-    def _setCookie(self, value: str, maxAge: float | None) -> bytes:
-        name = self.manager.framework.cookieName
-        return setCookie(name, value, maxAge=maxAge, secure=self._isSecure)
+    def _setCookie(
+        self, value: str, attributes: CookieAttributes, maxAge: float | None
+    ) -> bytes:
+        name, isHTTPS = self.manager.framework.cookieName, self._isSecure
+        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=self._host)
+        if problem is not None and self.manager.isNews(f"cookie {problem[0]}"):
+            self._log.error(
+                "browsers drop the session cookie {name} that a page sets, so nobody"
+                " stays logged in: {why}.",
+                name=name,
+                why=problem[1],
+            )
+        return setCookie(name, value, attributes, maxAge=maxAge, isHTTPS=isHTTPS)
 
     # How it ends.
 
@@ -299,7 +325,8 @@ class Page:
             tell()
 
     def _lookAfter(self) -> None:
-        if self._holder.isOver or self._given() is None:
+        isNeeded = not (self._isFleeting or self._holder.isOver)
+        if not isNeeded or self._given() is None:
             self._release()
         else:
             # What cannot be stored now is tried again by the manager.
@@ -307,6 +334,9 @@ class Page:
             self.manager.reactor.callLater(_LOOK_AGAIN, self._lookAfter)
 
     def _release(self) -> None:
+        if self._isFleeting:
+            # Without a word to the store, unless the page itself has saved it.
+            self._session.destroy().addErrback(self._notSaved)
         released = self.manager.release(self._session, self._holder)
         released.addErrback(self._notSaved)
 
@@ -315,5 +345,5 @@ class Page:
             self._log.error(
                 "what a page did to session {session} is not stored: {why}",
                 session=shortHash(self._session.id),
-                why=type(failure.value).__name__,
+                why=explained(failure.value),
             )

@@ -8,7 +8,7 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from ._attempt import Attempt, Change
 from ._changes import FrozenCopy, WorkingCopy
+from ._foreign import CHARACTERS
 from ._merge import MISSING, detached, merge, same
 from ._versions import shared
 from ._waiting import refuseToWait
@@ -29,6 +30,7 @@ from .interfaces import (
     SessionError,
     SessionReplaced,
     Stored,
+    StoreRefusal,
     StoreTimeout,
     UnencodableSession,
 )
@@ -59,6 +61,9 @@ class Record:
 
     @ivar problem: Why a change was given up, until somebody was told.
 
+    @ivar refusal: With what the store refused the last attempt: then values are
+        looked at that stores refuse.
+
     @ivar reverted: The keys that have their stored values again, because
         what they had could not be stored, until somebody was told.
 
@@ -68,13 +73,14 @@ class Record:
     @ivar isWanted: Whether the session is to be stored even if nothing was
         put into it.
 
-    @ivar isRepairing: Whether somebody overwrote something, which is to be
-        stored again.
+    @ivar isRepairing: Whether the session is to be stored though nothing was
+        changed: somebody overwrote something, or its envelope is another one.
     """
 
     stored: Stored | None = None
     number = 0
     problem: SessionError | None = None
+    refusal: StoreRefusal | None = None
     size = 0
     isWanted = False
 
@@ -120,6 +126,16 @@ class Record:
         """
         return Document(self.copy.data, self._envelope)
 
+    def adopt(self, other: Record) -> None:
+        """
+        Go on with what the framework keeps beside the data of another session.
+        """
+        if self._envelope != other._envelope:
+            self._envelope = other._envelope
+            if self.stored is not None:
+                self.isRepairing = True
+                self.copy.number += 1
+
     @property
     def unsaved(self) -> bool:
         """
@@ -146,8 +162,9 @@ class Record:
         """
         changed, uncopied = self.copy.collect()
         if uncopied:
-            names = ", ".join(map(repr, uncopied))
-            self.problem = UnencodableSession(f"cannot store {names}", tuple(uncopied))
+            places = "; ".join(f.told("session", "store") for f in uncopied.values())
+            problem = f"cannot be stored: {places}"
+            self.problem = UnencodableSession(problem, tuple(uncopied))
         return changed
 
     # What is stored.
@@ -399,7 +416,7 @@ class Record:
                 refuseToWait(result, "update()")
                 data = shared(detached(trial), before, same)
                 if now is not None:
-                    self._framework.dumps(Document(data, self._envelope), now)
+                    self._dumps(data, now)
             except Exception:
                 made.failed.append((change, Failure()))
             else:
@@ -418,7 +435,7 @@ class Record:
         trial: dict[str, Any] = detached(data)
         refuseToWait(f(trial), "update()")
         after = shared(detached(trial), data, same)
-        self._framework.dumps(Document(after, self._envelope), now)
+        self._dumps(after, now)
         return after
 
     def _attempt(self, made: _Made, now: float) -> Attempt | None:
@@ -435,13 +452,30 @@ class Record:
         number = self.journal.begin()
         stamps = self.journal.stamps(number, now, isRepair=not isChanged)
         stamped = {**data, STAMP: stampList(stamps)} if stamps else data
-        new = self._framework.dumps(Document(stamped, self._envelope), now)
+        new = self._dumps(stamped, now)
         ttl = self._framework.lifetime(Document(data, self._envelope), now)
         self.size = len(new)
         flight = self.copy.begin(made.data)
         return Attempt(
             old, new, ttl, flight, made.results, number, now, stamps, made.functions
         )
+
+    def _dumps(self, data: dict[str, Any], now: float) -> bytes:
+        """
+        @raise UnencodableSession: It cannot be stored.
+        """
+        if self.refusal is not None:
+            stored = self.copy.stored
+            found = {
+                key: problem
+                for key, value in data.items()
+                if not same(value, stored.get(key, MISSING))
+                and (problem := CHARACTERS.find({key: value})) is not None
+            }
+            if found:
+                places = [each.told("session", "store") for each in found.values()]
+                raise _refused(self.refusal, places, found)
+        return self._framework.dumps(Document(data, self._envelope), now)
 
     def _revert(self, now: float) -> None:
         """
@@ -450,7 +484,7 @@ class Record:
         for everything in (False, True):
             data = self.copy.collected
             try:
-                self._framework.dumps(Document(data, self._envelope), now)
+                self._dumps(data, now)
             except UnencodableSession as error:
                 keys = list(data) if everything else error.keys
                 self.reverted += self.copy.revert(keys)
@@ -516,6 +550,33 @@ class Record:
         """
         self.copy.back(attempt.flight)
 
+    def refusedBy(self, error: StoreRefusal, attempt: Attempt) -> None:
+        """
+        The store takes no such value.  If that happens once more although
+        nothing is found in it that stores refuse, all is given up that was
+        changed.
+
+        @raise StoreRefusal: Nothing was.
+        """
+        self.refused(attempt)
+        if self.refusal is None:
+            self.refusal = error
+            return
+        stored, data = self.copy.stored, attempt.flight.data
+        keys = [
+            key
+            for key in dict.fromkeys((*data, *stored))
+            if not same(data.get(key, MISSING), stored.get(key, MISSING))
+        ]
+        if not keys:
+            raise error
+        problem = _refused(error, [f"session[{key!r}]" for key in keys], keys)
+        attempt.fail(problem)
+        reverted = self.copy.revert(keys)
+        if reverted:
+            self.reverted += reverted
+            self.problem = self.problem or problem
+
     def timedOut(self, attempt: Attempt, error: StoreTimeout) -> None:
         """
         Nobody knows what became of an attempt.  What is stored tells, or the
@@ -540,6 +601,14 @@ class _Made:
     results: list[tuple[Change, Any]] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     failed: list[tuple[Change, Failure]] = field(default_factory=list)
+
+
+def _refused(
+    error: StoreRefusal, places: Iterable[str], keys: Iterable[str]
+) -> UnencodableSession:
+    return UnencodableSession(
+        f"the store refuses {'; '.join(places)}: {error}", tuple(keys)
+    )
 
 
 def _isIdentical(one: dict[str, Any], other: dict[str, Any]) -> bool:

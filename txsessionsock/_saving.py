@@ -25,7 +25,9 @@ from .interfaces import (
     SessionReplaced,
     Stored,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
+    UndecodableSession,
 )
 
 
@@ -223,6 +225,7 @@ class Saving:
     async def _store(self) -> None:
         live = self._live
         tries = 0
+        live.record.refusal = None
         if live.isClosed and live.reason is None and not self.isBusy:
             # Nobody holds it any more, since all that was to be stored is.
             return
@@ -275,6 +278,9 @@ class Saving:
         except NoSuchSession:
             live.endGone()
             raise
+        except StoreRefusal as error:
+            live.record.refusedBy(error, attempt)
+            return False
         except StoreTimeout as error:
             live.record.timedOut(attempt, error)
             await self._findOut(error)
@@ -283,7 +289,7 @@ class Saving:
                     raise
                 await self._backend.sleep(backOff(tries))
             return False
-        except StoreFailure:
+        except (StoreFailure, UndecodableSession):
             live.record.refused(attempt)
             raise
         self._succeed(attempt, stored)

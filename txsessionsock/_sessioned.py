@@ -53,6 +53,8 @@ class Sessioned(WebSocketServerProtocol):
     transport: Any
     peer: Any
     autoPingTimeout: float
+    websocket_protocols: list[str]
+    websocket_protocol_in_use: str | None
     _transport_details: Any
 
     _sessionsock: Wire
@@ -166,16 +168,16 @@ class Sessioned(WebSocketServerProtocol):
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
         handshake = self._handshakeIn(self.data)
-        origins = self._sessionsock.equipment.origins
-        if handshake is None or origins.permits(handshake):
+        equipment = self._sessionsock.equipment
+        why = None if handshake is None else equipment.origins.refusal(handshake)
+        if why is None:
             onConnect = self.onConnect
             with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
                 super().processHandshake()
             return
-        _log.warn(
-            "refused a page of {origins!r}; it is not listed in origins (--origin)",
-            origins=handshake.headers["origin"],
-        )
+        line = equipment.refusals.take(why, self.factory.reactor.seconds())
+        if line is not None:
+            _log.warn("{line}", line=line)
         self.failHandshake("origin not allowed", 403)
 
     def _handshakeIn(self, data: bytes) -> Handshake | None:
@@ -190,6 +192,13 @@ class Sessioned(WebSocketServerProtocol):
         # after sconnection.
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
+        if self.websocket_protocols and self.websocket_protocol_in_use is None:
+            _log.warn(
+                "a client offered the subprotocols {offered!r} and none was chosen, so"
+                " browsers drop the connection; onConnect(request) returns the one to"
+                " speak",
+                offered=self.websocket_protocols,
+            )
         handshake = self._handshakeIn(self.http_request_data)
         assert handshake is not None
         self._guard(self._sessionsock.begin, handshake)
@@ -212,10 +221,12 @@ class Sessioned(WebSocketServerProtocol):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._guard(self._decoded, payload, isBinary)
+        self._guard(self._received, payload, isBinary)
 
-    def _decoded(self, payload: bytes, isBinary: bool) -> None:
+    def _received(self, payload: bytes, isBinary: bool) -> None:
         wire = self._sessionsock
+        if wire.isAside(payload, isBinary):
+            return
         try:
             message = wire.messages.decode(payload, isBinary)
             refuseToWait(message, "decode()")

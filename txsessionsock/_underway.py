@@ -5,8 +5,7 @@ Pages that are under way: a server that ends waits until their answers are out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -33,7 +32,7 @@ class UnderWay:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._visits: set[object] = set()
+        self._visits: dict[object, tuple[str, float]] = {}
         self._channels: WeakSet[Any] = WeakSet()
 
     def __len__(self) -> int:
@@ -50,11 +49,20 @@ class UnderWay:
             for it.  It does not keep the request alive.
         """
         visit = object()
-        self._visits.add(visit)
+        # Not what follows the path, which may be a secret.
+        path = request.path.decode("ascii", "backslashreplace")
+        method = request.method.decode("ascii", "backslashreplace")
+        address = getattr(request.getClientAddress(), "host", "somebody")
+        page = f"{method} {path}, for {address}"
+        self._visits[visit] = page, self._clock.seconds()
         # The transport of HTTP/2 is of many streams, and theirs to close.
         if not isHTTP2(request):
             self._channels.add(request.channel)
-        return partial(self._visits.discard, visit)
+
+        def over() -> None:
+            self._visits.pop(visit, None)
+
+        return over
 
     def goAway(self) -> Deferred[None]:
         """
@@ -71,6 +79,14 @@ class UnderWay:
         looking = LoopingCall(look)
         looking.clock = self._clock
         return looking.start(_INTERVAL).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterator[str]:
+        """
+        Which pages have begun and not ended.
+        """
+        for page, began in self._visits.values():
+            seconds = self._clock.seconds() - began
+            yield f"the page of {page}, has been at work for {seconds:.1f} s"
 
     def _closeIdle(self) -> None:
         # An answer that was written may still be on its way to the client:

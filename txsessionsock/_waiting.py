@@ -58,6 +58,10 @@ def _checked(steps: _Steps) -> Generator[Any, Any, Any]:
         try:
             value = yield waitable(waited)
             resume = steps.send
+        except GeneratorExit:
+            # Nobody waits for it any more.  It may have been collected before.
+            steps.close()
+            raise
         except BaseException as error:
             resume, value = steps.throw, error
 

@@ -7,7 +7,7 @@ application with Autobahn's own methods, and the request of the handshake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,10 @@ from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from ._aside import BUSY_INTERVAL, Aside
 from ._events import inOrder
 from ._outflow import Outflow
+from ._seldom import Seldom
 from .client import Client
 from .credentials import Handshake, Origins
 from .messages import Messages
@@ -39,11 +41,14 @@ class Equipment:
     What makes sessions of a factory's connections.
 
     @ivar messages: What messages are; L{None} if the protocol says.
+
+    @ivar refusals: The lines of the log about pages that may not connect.
     """
 
     sockets: SessionSockets
     origins: Origins
     messages: Messages | None = None
+    refusals: Seldom = field(default_factory=Seldom)
 
 
 class Timer:
@@ -71,9 +76,13 @@ class Wire:
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
 
     @ivar isPaused: Whether nothing is received for now.
+
+    @ivar aside: What is said beside messages; L{None} if the client did not
+        ask for it.
     """
 
     handshake: Handshake | None = None
+    aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)
     isPaused = False
 
@@ -98,6 +107,7 @@ class Wire:
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
+        self._busy: IDelayedCall | None = None
         self.client = Client(
             equipment.sockets, self, _applicationOf(protocol, self), protocol
         )
@@ -113,7 +123,25 @@ class Wire:
             partial(self._protocol.dropConnection, abort=True),
         )
         self.handshake = handshake
+        self.aside = Aside.askedFor(self._protocol.http_request_params)
+        if self.aside is not None:
+            self.write((self.aside.ready(), False))
         self.client.start(handshake, self._reactor.seconds() - self.connectedAt)
+
+    def isAside(self, payload: bytes, isBinary: bool) -> bool:
+        """
+        Answer what the client says beside its messages, whatever state its
+        session is in: that is no activity, and takes no turn.
+
+        @return: Whether that was it.
+        """
+        aside = self.aside
+        if aside is None or not aside.takes(payload, isBinary):
+            return False
+        answer = aside.answer(payload)
+        if answer is not None:
+            self.write((answer, False))
+        return True
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
@@ -145,6 +173,7 @@ class Wire:
         The connection is about to be cut; a transport with a producer would
         wait for it.
         """
+        self._rest()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
             outflow.end()
@@ -186,12 +215,34 @@ class Wire:
                 code=int(code), reasonUtf8=encode_truncate(text, _REASON_SIZE) or None
             )
 
+    def whose(self, session: Session) -> tuple[Any, ...] | None:
+        if self.aside is None:
+            return None
+        # Where the session is in the cookie, each change gives it a new id.
+        isInCookie = self.equipment.sockets.framework.readOnly
+        sessionID = None if isInCookie else session.id
+        said = self.aside.whose(sessionID, session.keeper.identity())
+        return None if said is None else (said, False)
+
     def pause(self) -> None:
         self.isPaused = True
         self._protocol.transport.pauseProducing()
+        self._sayBusy()
+
+    def _sayBusy(self) -> None:
+        # A ping may wait in the socket that we do not read.
+        if self.aside is not None:
+            self.write((self.aside.busy(), False))
+            self._busy = self._reactor.callLater(BUSY_INTERVAL, self._sayBusy)
+
+    def _rest(self) -> None:
+        busy, self._busy = self._busy, None
+        if busy is not None:
+            busy.cancel()
 
     def resume(self) -> None:
         self.isPaused = False
+        self._rest()
         if self._protocol.state != self._protocol.STATE_CLOSED:
             self._protocol.transport.resumeProducing()
 

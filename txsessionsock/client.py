@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from math import inf
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
@@ -32,7 +34,7 @@ from .interfaces import (
     TooManySockets,
     UndecodableSession,
 )
-from .session import Session
+from .session import Session, explained, shortHash
 from .sockets import Application, Carrier, Code, SessionSockets
 
 
@@ -95,7 +97,9 @@ class Client:
         self._conversation: Conversation | None = None
         self._stored = 0
         self._isInOutage = False
-        self._reported: BaseException | None = None
+        self._hasCookie = False
+        # When the browser drops the cookie, unless a page has renewed it.
+        self._cookieEnds = inf
 
     @property
     def session(self) -> Session | None:
@@ -110,6 +114,14 @@ class Client:
         Whether what is sent now may still arrive.
         """
         return self._outbox.isOpen and not self._isOver
+
+    def awaited(self) -> str | None:
+        """
+        Which handler has begun and not ended, if one has.
+        """
+        awaited = None if self._conversation is None else self._conversation.awaited()
+        peer = getattr(self.handlers.face, "peer", "somebody")
+        return awaited and f"{awaited}, of the client {peer}"
 
     @property
     def source(self) -> Any:
@@ -127,6 +139,7 @@ class Client:
         @param elapsed: How many seconds that took.
         """
         self._sockets.add(self)
+        self._hasCookie = "cookie" in handshake.headers
         if self._outbox.isOpen:
             self._naming.begin(handshake, elapsed)
 
@@ -141,17 +154,24 @@ class Client:
 
     def _opened(self, session: Session) -> None:
         self._state = _State.OPEN
+        manager = self._sockets.manager
+        manager.doubts.found()
+        lifetime = manager.cookieLifetime(session) if self._hasCookie else None
+        if lifetime is not None:
+            self._cookieEnds = manager.reactor.seconds() + lifetime
         self._conversation = Conversation(
             session,
             self,
             self._inbox,
             self.handlers,
+            self._sockets.manager.reactor,
             isPerMessage=self._sockets.perMessage,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
         )
         self._sockets.opened(self)
+        self._tellWhose()
         self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
@@ -166,6 +186,7 @@ class Client:
 
     def _invalid(self, reason: InvalidReason) -> None:
         self._state = _State.REFUSED
+        self._sockets.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
         code = Code.NO_CREDENTIAL_IN_TIME if late else Code.SESSION_OVER
@@ -194,6 +215,21 @@ class Client:
             self._inbox.append(Waiting(message, size, source, 0))
         else:
             self._conversation.received(message, size, source)
+            if self._sockets.manager.reactor.seconds() > self._cookieEnds:
+                self._outlivesCookie()
+
+    def _outlivesCookie(self) -> None:
+        session, manager = self.session, self._sockets.manager
+        if session is not None and not self._isOver and manager.isNews("outlived"):
+            self._log.warn(
+                "session {session} lives, and the browser of its socket was to keep"
+                " the cookie for {lifetime:.0f} s. Messages put off the end of a"
+                " session, but not that of its cookie: unless an answer to a request"
+                " has, the next request has no session. Have pages make a request"
+                " now and then whose answer renews the cookie.",
+                session=shortHash(session.id),
+                lifetime=manager.cookieLifetime(session) or 0,
+            )
 
     def receive(self) -> Deferred[Any]:
         """
@@ -240,13 +276,29 @@ class Client:
 
     def changed(self, keys: Sequence[str]) -> None:
         if self._conversation is not None and self._outbox.isOpen:
+            self._tellWhose()
             self._conversation.changed(keys)
+
+    def _tellWhose(self) -> None:
+        """
+        The client hears first whose session it is, and then what is in it.
+        """
+        session = self.session
+        if session is None or not self.isOpen:
+            return
+        try:
+            frame = self._carrier.whose(session)
+            if frame is not None:
+                self._outbox.send(frame)
+        except Exception:
+            self._broken(Failure())
 
     def stored(self, number: int) -> None:
         self._stored = number
         self._isInOutage = False
         try:
             self._outbox.stored(number)
+            self._tellWhose()
         except Exception:
             # Nobody else may miss that it is stored because of this client.
             self._broken(Failure())
@@ -308,9 +360,12 @@ class Client:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
     def _report(self, failure: Failure) -> None:
-        # A handler that waited for a write fails with what the write did.
-        if failure.value is not self._reported:
-            self._reported = failure.value
+        # A handler that waited for a write fails with what the write did.  Who
+        # was told of an error is kept there: its frames have all that their
+        # callers have, which is not to live as long as a client.
+        told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
+        if self not in told:
+            told.add(self)
             self._notify("serror", failure)
 
     def _notify(self, event: str, *args: Any) -> Deferred[None]:
@@ -397,7 +452,7 @@ class Client:
             self._log.warn(
                 "{session} was not stored when its socket closed: {why}",
                 session=self.session,
-                why=type(failure.value).__name__,
+                why=explained(failure.value),
             )
 
         def released(result: Any) -> Any:

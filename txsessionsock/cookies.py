@@ -9,20 +9,46 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from http.cookies import SimpleCookie
 from math import ceil
-from typing import Literal
+from typing import Any
 
 from ._arguments import Number, checked
+from .interfaces import CookieAttributes
 
 
-__all__ = ["cookieNamed", "isToken", "parseCookies", "setCookie", "sign", "unsign"]
+__all__ = [
+    "MAX_COOKIE",
+    "cookieAttributes",
+    "cookieNamed",
+    "isToken",
+    "parseCookies",
+    "quoted",
+    "setCookie",
+    "sign",
+    "storedAttributes",
+    "unquoted",
+    "unsign",
+    "whichCookie",
+    "whyDropped",
+]
+
+
+MAX_COOKIE = 4096
+"""
+How many bytes of a cookie browsers keep (RFC 6265, section 6.1).
+"""
 
 
 _BLANKS = " \t"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_PLAIN = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_COOKIE_VALUE = re.compile(_PLAIN.pattern + r'|"(?:[ !#-+\--:<-\[\]-~]|\\[!-:<-~])*"')
 _ATTRIBUTE_VALUE = re.compile(r"[ -:<-~]*")
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
 
 
 @checked
@@ -77,6 +103,35 @@ def cookieNamed(
 
 
 @checked
+def quoted(value: str, charset: str = "latin-1") -> str:
+    """
+    Write what a cookie cannot hold as L{http.cookies} does: between quotes,
+    and bytes as three digits behind a backslash.
+
+    @param charset: In which bytes are characters: Werkzeug has C{"utf-8"},
+        Django, Starlette and aiohttp C{"latin-1"}.
+
+    @raise ValueError: It has characters that this charset has not.
+    """
+    if _PLAIN.fullmatch(value):
+        return value
+    return SimpleCookie().value_encode(value.encode(charset).decode("latin-1"))[1]
+
+
+@checked
+def unquoted(value: str, charset: str = "latin-1") -> str:
+    """
+    Read what L{quoted} wrote.
+
+    @param value: What was between the quotes, if there were any.
+
+    @raise ValueError: Nobody writes that.
+    """
+    read = SimpleCookie().value_decode(f'"{value}"')[0] if "\\" in value else value
+    return read.encode("latin-1").decode(charset)
+
+
+@checked
 def isToken(name: str) -> bool:
     """
     Whether a cookie can have that name (RFC 6265, section 4.1.1).
@@ -85,15 +140,205 @@ def isToken(name: str) -> bool:
 
 
 @checked
+def cookieAttributes(name: str, options: Mapping[str, object]) -> CookieAttributes:
+    """
+    Take what is said of a cookie.
+
+    @param name: The cookie's name.
+
+    @param options: By the names of L{CookieAttributes}, which are those of
+        C{express-session}; a value that is L{None}, false or empty stands for
+        no such attribute.
+
+    @raise ValueError: There is no such option, that is no value for it, or no
+        browser would keep such a cookie; with a sentence that says what is
+        right.
+    """
+    read: dict[str, Any] = {}
+    for option, value in options.items():
+        if option not in _READERS:
+            right = ", ".join(_READERS)
+            raise ValueError(f"cookie has no {option!r} here; it has {right}")
+        read[option] = _READERS[option](value)
+    attributes = CookieAttributes(**read)
+    if attributes.secure is False and _needsSecure(name, attributes):
+        raise ValueError(
+            "a cookie is secure if its name begins with __Host- or __Secure-, if it"
+            " is partitioned, or if sameSite is none: browsers drop it otherwise"
+        )
+    if _isHostOnly(name) and (attributes.domain or attributes.path != "/"):
+        raise ValueError(
+            "a cookie whose name begins with __Host- has no domain, and the path /:"
+            " browsers drop it otherwise"
+        )
+    return attributes
+
+
+@checked
+def storedAttributes(stored: Mapping[str, Any]) -> CookieAttributes:
+    """
+    Take what C{express-session} keeps of a cookie in its session; what makes
+    no sense there is left out.
+    """
+    read: dict[str, Any] = {}
+    for option in _READERS.keys() & stored.keys():
+        with suppress(ValueError):
+            read[option] = _READERS[option](stored[option])
+    return CookieAttributes(**read)
+
+
+@checked
+def whichCookie(attributes: CookieAttributes) -> dict[str, str | bool | None]:
+    """
+    What tells a cookie from others of its name (RFC 6265bis, section 5.7).
+    """
+    return {
+        "domain": _host(attributes),
+        "path": attributes.path,
+        "partitioned": attributes.partitioned,
+    }
+
+
+def _host(attributes: CookieAttributes) -> str | None:
+    # Browsers ignore a dot in front.
+    domain = attributes.domain
+    return None if domain is None else domain.lower().removeprefix(".")
+
+
+def _flag(name: str) -> Callable[[object], bool]:
+    def flag(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"cookie: {name} is True or False, not {value!r}")
+        return value
+
+    return flag
+
+
+def _secure(value: object) -> bool | None:
+    if value is None or value == "auto":
+        return None
+    return _flag("secure")(value)
+
+
+def _word(name: str, *words: str) -> Callable[[object], str | None]:
+    def word(value: object) -> str | None:
+        if value is None or value is False or value == "":
+            return None
+        found = value.capitalize() if isinstance(value, str) else None
+        if found not in words:
+            raise ValueError(f"cookie: {name} is {', '.join(words)}, not {value!r}")
+        return found
+
+    return word
+
+
+def _sameSite(value: object) -> str | None:
+    word = _word("sameSite", "Strict", "Lax", "None")
+    return word("Strict" if value is True else value)
+
+
+def _domain(value: object) -> str | None:
+    if value is None or value is False or value == "":
+        return None
+    if not isinstance(value, str) or not _DOMAIN.fullmatch(value):
+        raise ValueError(
+            f"cookie: domain is a host such as example.com (xn--..., where it is not"
+            f" ASCII), not {value!r}"
+        )
+    return value
+
+
+def _path(value: object) -> str | None:
+    if value is None or value is False or value == "":
+        return None
+    isPath = isinstance(value, str) and value.startswith("/")
+    if not isPath or not _ATTRIBUTE_VALUE.fullmatch(str(value)):
+        raise ValueError(f"cookie: path begins with / and has no ;, not {value!r}")
+    return str(value)
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "domain": _domain,
+    "path": _path,
+    "secure": _secure,
+    "httpOnly": _flag("httpOnly"),
+    "sameSite": _sameSite,
+    "partitioned": _flag("partitioned"),
+    "priority": _word("priority", "Low", "Medium", "High"),
+}
+
+
+def _isHostOnly(name: str) -> bool:
+    # Browsers do not mind the case (RFC 6265bis, section 5.7).
+    return name.lower().startswith("__host-")
+
+
+def _needsSecure(name: str, attributes: CookieAttributes) -> bool:
+    """
+    Whether browsers drop such a cookie unless it is C{Secure}.
+    """
+    isPrefixed = _isHostOnly(name) or name.lower().startswith("__secure-")
+    return isPrefixed or attributes.partitioned or attributes.sameSite == "None"
+
+
+def _isSecure(name: str, attributes: CookieAttributes, isHTTPS: bool) -> bool:
+    """
+    Whether a cookie is to be C{Secure}.
+    """
+    if attributes.secure is None:
+        return isHTTPS or _needsSecure(name, attributes)
+    return attributes.secure or _needsSecure(name, attributes)
+
+
+@checked
+def whyDropped(
+    name: str, attributes: CookieAttributes, *, isHTTPS: bool, host: str
+) -> tuple[str, str] | None:
+    """
+    Find out why a browser does not keep a cookie (RFC 6265bis, section 5.7).
+
+    @param isHTTPS: Whether the browser talks https.
+
+    @param host: The host that it talks to, without port; empty if nobody
+        knows.
+
+    @return: The attribute at fault, and a sentence; L{None} if it keeps it.
+    """
+    domain = _host(attributes)
+    if _isHostOnly(name) and (domain or attributes.path != "/"):
+        return "prefix", (
+            "its name begins with __Host-, and it has a Domain, or a Path that is not /"
+        )
+    if domain and host and not f".{host.lower()}".endswith(f".{domain}"):
+        return "domain", (
+            f"its Domain is {domain}, and the page came from {host!r}; if that is not"
+            " what the browser asked for, have the proxy pass on Host"
+        )
+    if _isSecure(name, attributes, isHTTPS) and not (isHTTPS or _isLoopback(host)):
+        return "secure", (
+            "it has to be Secure, and the page came by http; if a proxy made that of"
+            " https, say trustProxy=True (twistd: --trust-proxy), and have the proxy"
+            " set X-Forwarded-Proto"
+        )
+    return None
+
+
+def _isLoopback(host: str) -> bool:
+    """
+    Whether browsers trust a host as they trust https.
+    """
+    name = host.lower()
+    return f".{name}".endswith(".localhost") or name == "::1" or name[:4] == "127."
+
+
+@checked
 def setCookie(
     name: str,
     value: str,
+    attributes: CookieAttributes = CookieAttributes(),  # noqa: B008 - it is frozen
     *,
     maxAge: Number | None,
-    secure: bool,
-    path: str = "/",
-    httpOnly: bool = True,
-    sameSite: Literal["Strict", "Lax", "None"] = "Lax",
+    isHTTPS: bool,
 ) -> bytes:
     """
     Build the value of a C{Set-Cookie} header.
@@ -103,37 +348,42 @@ def setCookie(
     @param maxAge: For how many seconds the browser shall keep the cookie;
         L{None} until it is closed, 0 to make the browser drop it now.
 
-    @raise ValueError: Something holds a character that does not belong there,
-        or a browser would not take such a cookie.
+    @param isHTTPS: Whether the browser talks https.
+
+    @raise ValueError: Something holds a character that does not belong there.
     """
     if not isToken(name):
         raise ValueError("not the name of a cookie")
     if not _COOKIE_VALUE.fullmatch(value):
         raise ValueError("the cookie's value needs encoding")
-    if not path.startswith("/") or not _ATTRIBUTE_VALUE.fullmatch(path):
-        raise ValueError("not a path for a cookie")
-    if sameSite not in ("Strict", "Lax", "None"):
-        raise ValueError("sameSite is Strict, Lax or None")
-    if sameSite == "None" and not secure:
-        raise ValueError("SameSite=None is for secure cookies only")
-    parts = [f"{name}={value}", f"Path={path}"]
+    parts = [f"{name}={value}"]
+    if attributes.domain is not None:
+        parts.append(f"Domain={_domain(attributes.domain)}")
+    if attributes.path is not None:
+        parts.append(f"Path={_path(attributes.path)}")
     if maxAge is not None:
         parts.append(f"Max-Age={max(0, ceil(maxAge))}")
-    if secure:
+    if _isSecure(name, attributes, isHTTPS):
         parts.append("Secure")
-    if httpOnly:
+    if attributes.httpOnly:
         parts.append("HttpOnly")
-    parts.append(f"SameSite={sameSite}")
+    if attributes.sameSite is not None:
+        parts.append(f"SameSite={_sameSite(attributes.sameSite)}")
+    if attributes.partitioned:
+        parts.append("Partitioned")
+    if attributes.priority is not None:
+        parts.append(f"Priority={_READERS['priority'](attributes.priority)}")
     return "; ".join(parts).encode("ascii")
 
 
-def _signature(value: bytes, secret: str) -> bytes:
-    digest = hmac.digest(secret.encode("utf-8"), value, "sha256")
+def _signature(value: bytes, secret: str | bytes) -> bytes:
+    key = secret.encode("utf-8") if isinstance(secret, str) else secret
+    digest = hmac.digest(key, value, "sha256")
     return b64encode(digest).rstrip(b"=")
 
 
 @checked
-def sign(value: str, secret: str) -> str:
+def sign(value: str, secret: str | bytes) -> str:
     """
     Append a signature to a value, after a dot.
     """
@@ -141,7 +391,7 @@ def sign(value: str, secret: str) -> str:
 
 
 @checked
-def unsign(signed: str, secrets: Sequence[str]) -> str | None:
+def unsign(signed: str, secrets: Sequence[str | bytes]) -> str | None:
     """
     Verify what L{sign} made.
 

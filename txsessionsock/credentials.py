@@ -9,19 +9,24 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from . import _json
 from ._arguments import checked
+from ._origins import Origin, listedOrigin, namesPort, parseOrigin, shownOrigin
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
 
 
 __all__ = ["Cookie", "Credential", "Handshake", "InBand", "Origins"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_FORWARDED = ("X-Forwarded-Proto", "X-Forwarded-Host")
 
-_PLAIN_SESSION_ID = re.compile(r"[A-Za-z0-9_,.~-]{1,256}")
+_LONGEST_SHOWN = 200
+
+# What begins like a signed value of Express has to be one.
+_PLAIN_SESSION_ID = re.compile(
+    r"(?!s(?::|%3A))[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,4096}", re.IGNORECASE
+)
 
 
 @checked
@@ -46,30 +51,6 @@ class Handshake:
         return values[-1].rpartition(",")[2].strip() if values else None
 
 
-_Origin = tuple[str, str, int | None]
-
-
-def _parseOrigin(origin: str) -> _Origin | None:
-    """
-    @return: Scheme, host and port, or L{None} if this is no origin.
-    """
-    try:
-        parts = urlsplit(origin.strip())
-        port = parts.port
-    except ValueError:
-        return None
-    if not (parts.scheme and parts.hostname) or "@" in parts.netloc:
-        return None
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        return None
-    if parts.scheme in ("ws", "wss"):
-        # A socket's address: no page comes from there.
-        return None
-    if port is None:
-        port = _DEFAULT_PORTS.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
-
-
 @checked
 class Origins:
     """
@@ -82,40 +63,77 @@ class Origins:
         self, allowed: Iterable[str] = (), *, trustProxy: bool = False
     ) -> None:
         """
-        @param allowed: Further sites, such as C{"https://example.com"}.
+        @param allowed: Further sites, such as C{"https://example.com"}.  A host
+            may be in any language; there are no patterns.
 
         @param trustProxy: Whether there is a proxy in front that sets
             C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
 
         @raise ValueError: One of them is no origin.
 
-        @raise TypeError: C{trustProxy} is neither L{True} nor L{False}.
+        @raise TypeError: One of them is no text, or C{allowed} is one;
+            C{trustProxy} is neither L{True} nor L{False}.
         """
         self._trustProxy = trustProxy
-        self._allowed: set[_Origin] = set()
-        for origin in allowed:
-            parsed = _parseOrigin(origin)
-            if parsed is None:
-                raise ValueError(
-                    f"not an origin: {origin!r}; right is scheme, host and "
-                    "perhaps port, like https://example.com:8443"
-                )
-            self._allowed.add(parsed)
+        self._allowed = {listedOrigin(origin) for origin in allowed}
 
     def permits(self, handshake: Handshake) -> bool:
         """
-        Whether a handshake may go on (RFC 6455, section 10.2).  One without
+        Whether a handshake may go on; see L{refusal}.
+        """
+        return self.refusal(handshake) is None
+
+    def refusal(self, handshake: Handshake) -> str | None:
+        """
+        Why a handshake may not go on (RFC 6455, section 10.2).  One without
         an C{Origin} header does not come from a browser.
+
+        @return: The reason, with what the page's origin was compared with;
+            L{None} if it may go on.
         """
         origins = handshake.headers.get("origin", ())
         if not origins:
-            return True
-        parsed = _parseOrigin(origins[0])
+            return None
+        sent = origins[0] if len(origins) == 1 else ", ".join(origins)
+        page = parseOrigin(sent) if len(origins) == 1 else None
+        own = self._own(handshake)
+        if page is not None and (page in self._allowed or page == own):
+            return None
+        name, host = self._host(handshake)
+        us = "unknown" if own is None else shownOrigin(own)
+        how = "with" if self.isSecure(handshake) else "without"
         return (
-            len(origins) == 1
-            and parsed is not None
-            and (parsed in self._allowed or parsed == self._own(handshake))
+            f"refused a page of {_short(sent)}, which is not listed in origins"
+            f" (--origin): this server is {_short(us)} ({name}: {_short(host)},"
+            f" {how} TLS){self._hint(handshake, page, own)}"
         )
+
+    def _hint(
+        self, handshake: Handshake, page: Origin | None, own: Origin | None
+    ) -> str:
+        """
+        What a proxy has probably done.
+        """
+        if page is None:
+            return ""
+        told = [name for name in _FORWARDED if handshake.last(name.lower())]
+        if told and not self._trustProxy:
+            return (
+                f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
+                " (--trust-proxy)"
+            )
+        if own is None or page[1] != own[1]:
+            return "; if browsers call it otherwise, a proxy has changed the name"
+        hints = ""
+        if page[0] == "https" and own[0] == "http":
+            right = "" if self._trustProxy else " and trustProxy=True (--trust-proxy)"
+            hints = (
+                f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
+            )
+        if namesPort(page) and not namesPort(own):
+            name, where = self._host(handshake)[0], shownOrigin(page).partition("//")[2]
+            hints += f"; if a proxy drops the port, right is {name}: {_short(where)}"
+        return hints
 
     def isSecure(self, handshake: Handshake) -> bool:
         """
@@ -126,10 +144,26 @@ class Origins:
             return handshake.isSecure
         return scheme.lower() in ("https", "wss")
 
-    def _own(self, handshake: Handshake) -> _Origin | None:
+    def _host(self, handshake: Handshake) -> tuple[str, str]:
+        """
+        @return: What the browser connected to, after the name of the header that
+            says so.
+        """
         host = handshake.last("x-forwarded-host") if self._trustProxy else None
+        if host:
+            return "X-Forwarded-Host", host
+        return "Host", handshake.last("host") or ""
+
+    def _own(self, handshake: Handshake) -> Origin | None:
         scheme = "https" if self.isSecure(handshake) else "http"
-        return _parseOrigin(f"{scheme}://{host or handshake.last('host') or ''}")
+        return parseOrigin(f"{scheme}://{self._host(handshake)[1]}")
+
+
+def _short(text: str) -> str:
+    """
+    @return: What a client sent, fit for a line of the log.
+    """
+    return repr(text[:_LONGEST_SHOWN])
 
 
 class Credential(Protocol):

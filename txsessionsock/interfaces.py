@@ -24,6 +24,7 @@ __all__ = [
     "AtLeast",
     "BusFull",
     "ClientGone",
+    "CookieAttributes",
     "Document",
     "EndReason",
     "IBus",
@@ -44,6 +45,7 @@ __all__ = [
     "SessionReplaced",
     "StoreError",
     "StoreFailure",
+    "StoreRefusal",
     "StoreTimeout",
     "StoreUnavailable",
     "Stored",
@@ -171,7 +173,9 @@ class UndecodableSession(SessionError):
 
 class UnencodableSession(SessionError):
     """
-    Something was put into a session that its framework cannot store.
+    Something was put into a session that its framework, or its store, cannot
+    store.  The message says where in the session it is, of which type, and what
+    can be stored instead; it never shows the value.
 
     @ivar keys: Under which keys; they have their stored values again.
     """
@@ -235,6 +239,14 @@ class StoreError(StoreFailure):
     """
 
 
+class StoreRefusal(StoreError):
+    """
+    The store takes no such value, whoever gives it, and stored nothing: in
+    PostgreSQL's C{jsonb}, text with U+0000.  Who changed a session so is told
+    L{UnencodableSession}.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
@@ -270,10 +282,12 @@ class ISessionStore(Interface):
     A place where sessions are kept: bytes by key.
 
     Every method returns a L{Deferred} that, beside what its docstring says,
-    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.  What
-    failed with L{StoreTimeout} is done, if at all, before anything is answered
-    that was asked later: else nobody could find out.  A store keeps no copies
-    of its own.
+    may fail with L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}, and
+    with L{UndecodableSession} if what is stored is nothing that a session can
+    be read from, such as a value of another type under its key; C{create} and
+    C{replace} also with L{StoreRefusal}.  What failed with L{StoreTimeout} is
+    done, if at all, before anything is answered that was asked later: else
+    nobody could find out.  A store keeps no copies of its own.
     """
 
     def load(key: str) -> Deferred[Stored | None]:
@@ -364,6 +378,42 @@ class ISharedStore(ISessionStore):
     """
 
 
+@dataclass(frozen=True)
+class CookieAttributes:
+    """
+    What a browser is told of a session cookie, beside its name, its value and
+    its lifetime (RFC 6265bis, section 4.1.2; C{Partitioned} is of CHIPS,
+    C{Priority} of Chromium).
+
+    @ivar domain: The host to which the cookie is sent, and to those below it;
+        L{None} for the host that sets it alone.
+
+    @ivar path: To which paths it is sent; L{None} for those beside the page
+        that sets it.
+
+    @ivar secure: Whether it is sent over https only; L{None}: if it is set
+        over https.
+
+    @ivar httpOnly: Whether it is kept from scripts.
+
+    @ivar sameSite: Whether it is sent with requests from other sites; L{None}
+        to say nothing of that.
+
+    @ivar partitioned: Whether it is another one within each other site.
+
+    @ivar priority: Which of too many cookies are dropped first; L{None} to say
+        nothing of that.
+    """
+
+    domain: str | None = None
+    path: str | None = "/"
+    secure: bool | None = None
+    httpOnly: bool = True
+    sameSite: Literal["Strict", "Lax", "None"] | None = "Lax"
+    partitioned: bool = False
+    priority: Literal["Low", "Medium", "High"] | None = None
+
+
 class IFramework(Interface):
     """
     How one web framework keeps its sessions: cookie, key, encoding, lifetime.
@@ -378,6 +428,10 @@ class IFramework(Interface):
     )
     readOnly: bool = Attribute(
         "Whether sessions live in the browser, where no socket can change them."
+    )
+    rolling: bool = Attribute(
+        "Whether every answer renews a cookie that has a lifetime, and not only"
+        " one after a change."
     )
 
     def sessionID(cookieValue: str, now: float) -> SessionID:
@@ -400,14 +454,24 @@ class IFramework(Interface):
         it is closed.
         """
 
+    def cookieAttributes(document: Document) -> CookieAttributes:
+        """
+        What else the browser is told of the cookie: what the web application
+        tells it.  A cookie with another domain, path or partition is another
+        cookie.
+        """
+
     def newSessionID() -> SessionID:
         """
         An id that nobody can guess.
         """
 
-    def newDocument(now: float) -> Document:
+    def newDocument(now: float, like: Document | None = None) -> Document:
         """
         An empty session, as the framework would begin one.
+
+        @param like: The session in whose place it comes: its cookie has the
+            same attributes.
         """
 
     def key(sessionID: SessionID) -> str:

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from ._arguments import AboveZero, checked
 from ._backend import Backend
+from ._doubts import Doubts
 from ._ending import Ending, Guest
 from ._kinds import Clock, Framework, Store
 from ._live import Live
@@ -31,6 +32,7 @@ from ._storecheck import takeStore
 from ._versions import Memory
 from ._waiting import refuseAsync, refuseNoFunction
 from .interfaces import (
+    CookieAttributes,
     IFramework,
     ISessionStore,
     NoSuchSession,
@@ -39,7 +41,7 @@ from .interfaces import (
     SessionReplaced,
     TooManySockets,
 )
-from .session import Holder, Session, shortHash
+from .session import Holder, Session, explained, shortHash
 
 
 __all__ = ["Freshness", "SessionManager"]
@@ -58,6 +60,8 @@ class SessionManager:
     One live L{Session} for each id that this process uses.
 
     @ivar framework: What the bytes mean.
+
+    @ivar doubts: Says what is probably wrong, while sockets find no session.
     """
 
     _log = Logger()
@@ -139,7 +143,7 @@ class SessionManager:
             gone=self._gone,
             keeps=self._keeps,
             lost=self._lost,
-            isNews=self._isNews,
+            isNews=self.isNews,
         )
         takeStore(store, self)
         self._isStopping = False
@@ -150,6 +154,7 @@ class SessionManager:
         self._unsaved: dict[Live, int] = {}
         self._unsavedLimit = unsavedLimit
         self._watchers: list[Callable[[Session], object]] = []
+        self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
@@ -194,17 +199,21 @@ class SessionManager:
 
         return live.open(holder).addErrback(ended)
 
-    def create(self, holder: Holder) -> Session:
+    def create(self, holder: Holder, like: Session | None = None) -> Session:
         """
         Begin a session.  It is not stored until something is put into it.
+
+        @param like: The one in whose place it comes; its cookie has the same
+            attributes.
         """
-        live = self._begin()
+        live = self._begin(None if like is None else self._live(like))
         live.audience.add(holder)
         return live.session
 
-    def _begin(self) -> Live:
+    def _begin(self, like: Live | None = None) -> Live:
         live = Live(self._backend, self._settings, self.framework.newSessionID())
-        live.begin(self.framework.newDocument(self._backend.now()))
+        before = None if like is None else like.record.document
+        live.begin(self.framework.newDocument(self._backend.now(), before))
         self._new[live] = None
         return live
 
@@ -259,7 +268,7 @@ class SessionManager:
             # Nobody will ever know its id.
             self._log.warn(
                 "an abandoned session stays until it expires: {why}",
-                why=type(error).__name__,
+                why=explained(error),
             )
         if not live.isClosed:
             live.close()
@@ -282,6 +291,17 @@ class SessionManager:
         """
         document = self._live(session).record.document
         return self.framework.cookieLifetime(document, self._backend.now())
+
+    def cookieAttributes(self, session: Session | None = None) -> CookieAttributes:
+        """
+        What else a browser is told of the cookie of a session, or of one that
+        begins here in no other's place.
+        """
+        if session is not None:
+            document = self._live(session).record.document
+        else:
+            document = self.framework.newDocument(self._backend.now())
+        return self.framework.cookieAttributes(document)
 
     def join(self, guest: Guest) -> None:
         """
@@ -388,7 +408,7 @@ class SessionManager:
             "session {session}, {size} bytes, was not stored: {why}",
             session=shortHash(live.id),
             size=live.record.size,
-            why=type(failure.value).__name__,
+            why=explained(failure.value),
         )
 
     def _live(self, session: Session) -> Live:
@@ -419,7 +439,12 @@ class SessionManager:
         self._lost(live)
         return False
 
-    def _isNews(self, warning: str) -> bool:
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether this is asked for the first time.
+
+        @param warning: What to say once.
+        """
         isNews = warning not in self._warnings
         self._warnings.add(warning)
         return isNews

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from . import _json
+from ._foreign import Foreign
 
 
 __all__ = ["JSON", "Messages", "Raw"]
@@ -29,20 +30,31 @@ class Messages(Protocol):
         """
         @return: The payload, and whether it is binary.
 
-        @raise ValueError: It cannot be such a message.
+        @raise ValueError: It cannot be such a message; the message says
+            what is in the way, and where in the value it is.
         """
 
 
 class JSON:
     """
-    Values as JSON, in text messages; in binary ones it is understood too.
+    Values as JSON, in text messages; in binary ones it is understood too.  What
+    JSON has not (NaN, bytes, sets, datetimes, keys that are no text) is refused.
     """
 
     def decode(self, payload: bytes, isBinary: bool) -> Any:
         return _json.loads(payload)
 
     def encode(self, value: Any) -> tuple[bytes, bool]:
-        return _json.dumps(value), False
+        try:
+            found = _json.MESSAGES.find(value)
+            if found is None:
+                return _json.dumps(value), False
+        except RecursionError:
+            found = Foreign("nested too deeply, or contains itself")
+        except ValueError as error:
+            found = _json.MESSAGES.find(value, isThorough=True)
+            found = found or Foreign(str(error))
+        raise ValueError(f"no JSON: {found.told('message', 'send')}")
 
 
 class Raw:

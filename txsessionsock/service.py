@@ -73,6 +73,7 @@ class SessionSockService(Service):
         self._sockets = sockets
         self._drain = drain
         self._reactor = reactor
+        self._isPrepared = False
         self._ports: list[IListeningPort] = []
         self._manager.join(site)
 
@@ -87,6 +88,7 @@ class SessionSockService(Service):
         @raise CannotStart: It is not possible.
         """
         super().privilegedStartService()
+        self._isPrepared = True
         try:
             self._ports = listen(self._endpoints, self._site)
         except CannotListen as error:
@@ -95,6 +97,9 @@ class SessionSockService(Service):
         self.listening()
 
     def startService(self) -> None:
+        if not self._isPrepared:
+            # Runners such as twist shed no privileges.
+            self.privilegedStartService()
         super().startService()
         if self._reactor is not None:
             # It would end this process at once, with no session stored.

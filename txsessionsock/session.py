@@ -26,7 +26,7 @@ from ._changes import WorkingCopy
 from .interfaces import EndReason, SessionError, SessionID
 
 
-__all__ = ["Holder", "Keeper", "Session", "shortHash"]
+__all__ = ["Holder", "Keeper", "Session", "explained", "shortHash"]
 
 _T = TypeVar("_T")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -37,6 +37,16 @@ def shortHash(secret: str) -> str:
     What may be shown of a secret, to tell it from others in a log.
     """
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def explained(error: BaseException | None) -> str:
+    """
+    What may be shown of an error in a log: its kind, and what it says if it is
+    one of ours.  Any other may quote what is in a session.
+    """
+    kind = type(error).__name__
+    text = str(error) if isinstance(error, SessionError) else ""
+    return f"{kind}: {text}" if text else kind
 
 
 class Keeper(Protocol):
@@ -72,6 +82,11 @@ class Keeper(Protocol):
     def reason(self) -> EndReason | None:
         """
         Why the session ended, even if not all who hold it were told yet.
+        """
+
+    def identity(self) -> object:
+        """
+        Who is logged in, as the framework has it; L{None} for nobody.
         """
 
     def save(self) -> Deferred[None]:
@@ -215,7 +230,7 @@ class Session(MutableMapping[str, Any]):
         return self._copy.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        _refuseNonString(key)
+        self._checkKey(key)
         self._copy.assign(key, value)
         if not self.keeper.isHandling:
             self.keeper.changing()
@@ -233,6 +248,11 @@ class Session(MutableMapping[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._copy.data
+
+    def _checkKey(self, key: object) -> None:
+        # An application that pickles may have others in its sessions.
+        if not isinstance(key, str) and key not in self._copy.data:
+            raise TypeError(f"a session's keys are str, not {type(key).__name__}")
 
     def items(self) -> ItemsView[str, Any]:
         return _Items(self)
@@ -272,7 +292,7 @@ class Session(MutableMapping[str, Any]):
 
         @raise IncrementError: The key holds no number.
         """
-        _refuseNonString(key)
+        self._checkKey(key)
         value = self._copy.increment(key, by)
         if not self.keeper.isHandling:
             self.keeper.changing()
@@ -381,8 +401,3 @@ class _Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(super().__iter__()))
-
-
-def _refuseNonString(key: object) -> None:
-    if not isinstance(key, str):
-        raise TypeError(f"a session's keys are str, not {type(key).__name__}")

@@ -89,6 +89,12 @@ class Carrier(Protocol):
         Send what was encoded.
         """
 
+    def whose(self, session: Session) -> Any:
+        """
+        @return: What tells the client whose session it has, for L{write};
+            L{None} if it did not ask, or knows.
+        """
+
     def close(self, code: int, reason: str) -> None:
         """
         Say why, and disconnect.
@@ -393,6 +399,15 @@ class SessionSockets:
         gone: Deferred[None] = Deferred()
         self._allGone.append(gone)
         return gone
+
+    def awaited(self) -> Iterator[str]:
+        """
+        Which handlers have begun and not ended.
+        """
+        for client in self:
+            awaited = client.awaited()
+            if awaited is not None:
+                yield awaited
 
     def _sendAway(self, client: Client) -> None:
         client.close(Code.GOING_AWAY, "server going away")

@@ -10,18 +10,19 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Any
 
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
-from ._twistd.doubts import doubtStore, elsewhere, explainRefusals
-from ._twistd.framework import NAMES, frameworkFor, takesSecrets
+from ._twistd.doubts import doubtStore, elsewhere
+from ._twistd.framework import frameworkFor
 from ._twistd.handover import Handover
+from ._twistd.inherited import argumentsLike
 from ._twistd.listening import Adopting, Sharing, endpointAt
 from ._twistd.options import CACHE, SECRET, STORE, Options, refuse
 from ._twistd.place import busAt, isShared, storeAt
+from ._twistd.secret import secretsFor
 from ._twistd.site import joined, rootFor
 from ._twistd.table import isTable, settingsFor, tableStoreAt
 from ._twistd.visits import VisitedSite
@@ -30,7 +31,6 @@ from .interfaces import ISessionStore, ISignedCookies
 from .manager import SessionManager
 from .service import SessionSockService
 from .stores.cookie import CookieStore
-from .stores.memory import MemoryStore
 from .workers import Command, Workers
 
 
@@ -54,14 +54,14 @@ def makeService(options: Options) -> SessionSockService | Workers:
     if handover is not None:
         leaveToParent()
         adopting = Adopting(reactor, handover.sockets)
-        parts = _parts(options, _secrets(options), adopting, reactor)
+        parts = _parts(options, secretsFor(options), adopting, reactor)
         parts = _withHub(parts, options, reactor)
         return WorkerService(**parts, handover=handover, reactor=reactor)
     service: SessionSockService | Workers
     if options["workers"] > 1:
         service = _workers(options, reactor)
     else:
-        parts = _parts(options, _secrets(options), reactor, reactor)
+        parts = _parts(options, secretsFor(options), reactor, reactor)
         parts = _withHub(parts, options, reactor)
         service = SessionSockService(**parts, reactor=reactor)
     if not options["listen"] and not options["protocol"]:
@@ -88,21 +88,23 @@ def _workers(options: Options, reactor: Any) -> Workers:
                 " tcp:, tcp6:, ssl: or tls:, or --workers 1"
             )
     sharing = Sharing(count)
-    secrets = _secrets(options)
+    secrets = secretsFor(options)
     parts = _parts(options, secrets, sharing, reactor)
     environment = {**os.environ, STORE: options["store"]}
     if options["cache"]:
         environment[CACHE] = options["cache"]
     if secrets and not options["secret-file"]:
-        environment[SECRET] = "\n".join(secrets)
-    command = Command(options.asArguments, environment, str(Path.cwd()))
+        # One that is made for this run is text.
+        environment.setdefault(SECRET, str(secrets[0]))
+    before = argumentsLike(options.parent or {}, reactor)
+    command = Command(options.asArguments, environment, str(Path.cwd()), before)
     return Workers(
         count, parts["endpoints"], sharing, command, reactor, drain=options["drain"]
     )
 
 
 def _parts(
-    options: Options, secrets: list[str], listener: Any, reactor: Any
+    options: Options, secrets: list[str | bytes], listener: Any, reactor: Any
 ) -> Mapping[str, Any]:
     """
     Make the parts of a server.
@@ -118,12 +120,12 @@ def _parts(
     elif isTable(options):
         store = tableStoreAt(options, framework, reactor)
     else:
+        if options["table-zone"] is not None:
+            refuse("--table-zone is for sessions in the table of a web application")
         store = storeAt(options["store"], reactor, elsewhere(options))
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
-    if protocol is not None and not isinstance(store, MemoryStore):
-        explainRefusals(sockets, framework, options)
     return {
         "site": VisitedSite(root, reactor),
         "endpoints": [
@@ -156,37 +158,3 @@ def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:
             f"--listen {description}: {error}; right is tcp:8080 or"
             " tcp:8080:interface=127.0.0.1"
         )
-
-
-def _secrets(options: Options) -> list[str]:
-    name = options["framework"]
-    if name not in NAMES:
-        refuse(f"--framework is one of {', '.join(NAMES)}, not {name}")
-    if not takesSecrets(name, options["framework-option"]):
-        return []
-    path = options["secret-file"]
-    if path is not None:
-        try:
-            text = Path(path).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8"
-            refuse(f"--secret-file {path}: {why}")
-        source = f"--secret-file {path}"
-    elif SECRET in os.environ:
-        text, source = os.environ[SECRET], SECRET
-    elif name != "express" or isTable(options):
-        refuse(
-            f"--framework {name} needs the application's secret: right is"
-            f" --secret-file FILE, or the variable {SECRET}"
-        )
-    else:
-        _log.warn(
-            "no secret given: one is made for this run, so sessions will not"
-            " survive it; give one by --secret-file or {variable}",
-            variable=SECRET,
-        )
-        return [token_urlsafe(32)]
-    secrets = [line.strip() for line in text.splitlines() if line.strip()]
-    if not secrets:
-        refuse(f"{source} holds no secret; right is one secret a line")
-    return secrets

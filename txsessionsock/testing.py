@@ -63,8 +63,8 @@ from .interfaces import (
     TTL,
     ISessionStore,
     IWatchableStore,
+    SessionError,
     Stored,
-    StoreFailure,
     StoreTimeout,
 )
 
@@ -188,12 +188,12 @@ class FlakyStore:
     def __init__(self, inner: WatchableStore) -> None:
         self.inner = inner
         self.calls: list[tuple[str, str]] = []
-        self._modes: dict[str, StoreFailure | str] = {}
+        self._modes: dict[str, SessionError | str] = {}
         self._gates: list[Deferred[None]] = []
         self._watchers: dict[object, tuple[str, Callable[[str], None]]] = {}
         self._missed = False
 
-    def fail(self, error: StoreFailure, *methods: str) -> None:
+    def fail(self, error: SessionError, *methods: str) -> None:
         """
         From now on, do nothing and fail with C{error}.  While L{fence} fails,
         no change is reported either.
@@ -267,9 +267,9 @@ class FlakyStore:
 
         return stop
 
-    def _set(self, mode: StoreFailure | str, methods: tuple[str, ...]) -> None:
+    def _set(self, mode: SessionError | str, methods: tuple[str, ...]) -> None:
         self._modes.update(dict.fromkeys(methods or _METHODS, mode))
-        if isinstance(self._modes.get("fence"), StoreFailure):
+        if isinstance(self._modes.get("fence"), SessionError):
             self._missed = True
 
     def _ask(
@@ -277,7 +277,7 @@ class FlakyStore:
     ) -> Deferred[T]:
         self.calls.append((method, key))
         mode = self._modes.get(method)
-        if isinstance(mode, StoreFailure):
+        if isinstance(mode, SessionError):
             return fail(mode)
         answer = ask()
         if mode == _LOSE:

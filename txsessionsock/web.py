@@ -19,6 +19,7 @@ its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -45,7 +46,7 @@ from ._factory import SessionedFactory
 from ._held import ENDING, HeldChannel, Refusal, isHTTP2
 from ._page import Page, PageHolder, PageSession
 from ._underway import UnderWay
-from .cookies import cookieNamed
+from .cookies import cookieNamed, whichCookie
 from .interfaces import (
     InvalidCredential,
     NoSuchSession,
@@ -73,6 +74,12 @@ C{putChild} takes.
 
 _Pages = Annotated[IResource | Resource, IResource]
 _Request = Annotated[IRequest | Request, IRequest]
+_ASKING = (b"HEAD", b"OPTIONS")
+"""
+Methods that ask about a page (RFC 9110, sections 9.3.2 and 9.3.7), as health checks
+do every second.
+"""
+_PORT = re.compile(r":\d*\Z")
 
 
 class _IPageSession(Interface):
@@ -84,7 +91,8 @@ class _IPageSession(Interface):
 @checked
 def sessionOf(request: _Request) -> PageSession:
     """
-    The session of a request, live.
+    The session of a request, live.  HEAD and OPTIONS begin none: what they put
+    into a new one is forgotten.
 
     A new one is not stored, and gets no cookie, until something is put into
     it.  What the page changes is stored before the first byte of its answer
@@ -141,11 +149,12 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
         @param resource: The root of the tree.
 
         @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto}.
+            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
         """
         self._resource = resource
         self._manager = manager
         self._trustProxy = trustProxy
+        self._newCookie = whichCookie(manager.cookieAttributes())
         self._underWay = UnderWay(manager.reactor)
         manager.join(self._underWay)
 
@@ -197,6 +206,8 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
             self._refuse(request, Failure())
             over()
             return
+        if sentID is not None:
+            self._lookAtCookie(session)
         page = Page(
             self._manager,
             session,
@@ -204,6 +215,8 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
             sentID=sentID,
             hasCookie=cookie is not None,
             isSecure=self._isSecure(request),
+            isFleeting=sentID is None and request.method in _ASKING,
+            host=self._host(request),
             gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
@@ -231,13 +244,43 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
                 pass
         return manager.create(holder), None
 
+    def _lookAtCookie(self, session: Session) -> None:
+        """
+        Say so if a session that begins here would have a second cookie, beside
+        that of the web application.
+        """
+        manager, ours = self._manager, self._newCookie
+        theirs = whichCookie(manager.cookieAttributes(session))
+        if theirs != ours and manager.isNews("cookie twice"):
+            self._log.error(
+                "the web application sets the session cookie {name} with {theirs}, and"
+                " sessions that begin here have one with {ours}: a browser then has"
+                " two, and nobody can log in. Give the framework cookie={theirs}"
+                " (twistd: --framework-option cookie.NAME=VALUE).",
+                name=manager.framework.cookieName,
+                theirs=theirs,
+                ours=ours,
+            )
+
     def _isSecure(self, request: Request) -> bool:
-        if self._trustProxy:
-            values = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
-            if values:
-                nearest = values[-1].rpartition(b",")[2]
-                return bool(nearest.strip().lower() == b"https")
-        return bool(request.isSecure())
+        scheme = self._forwarded(request, b"x-forwarded-proto")
+        return bool(request.isSecure()) if scheme is None else scheme == b"https"
+
+    def _host(self, request: Request) -> str:
+        host = self._forwarded(request, b"x-forwarded-host")
+        if host is None:
+            host = request.requestHeaders.getRawHeaders(b"host", [b""])[-1]
+        return _PORT.sub("", host.decode("latin-1")).strip("[]")
+
+    def _forwarded(self, request: Request, name: bytes) -> bytes | None:
+        """
+        What the nearest proxy says in a header.
+        """
+        values = request.requestHeaders.getRawHeaders(name, [])
+        if not (self._trustProxy and values):
+            return None
+        nearest: bytes = values[-1].rpartition(b",")[2]
+        return nearest.strip().lower()
 
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)
@@ -270,6 +313,8 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
     the handshake, the channel left as the transport's producer, and errors
     where an answer would do.
     """
+
+    _log = Logger()
 
     isLeaf = True
 
@@ -305,12 +350,29 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         return WebSocketResource(builder).render(request)
 
     def _tellToUpgrade(self, request: Request) -> bytes:
+        if not _isHandshake(request):
+            self._doubtProxy(request)
         request.setResponseCode(426)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         if not isHTTP2(request):
             request.setHeader(b"Upgrade", b"websocket")
             request.setHeader(b"Connection", b"Upgrade")
         return b"This is a WebSocket; connect to it with HTTP/1.1.\n"
+
+    def _doubtProxy(self, request: Request) -> None:
+        """
+        Say so if a browser has asked to upgrade, and we have not heard of it.
+        """
+        if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
+            return
+        line = self._factory._sessionsock.refusals.take(
+            "a handshake came without Upgrade: websocket, which a proxy has dropped;"
+            " right is to pass on Upgrade and Connection (nginx: proxy_http_version 1.1"
+            " and proxy_set_header)",
+            self._factory.reactor.seconds(),
+        )
+        if line is not None:
+            self._log.warn("{line}", line=line)
 
 
 class _Builder:
@@ -331,6 +393,7 @@ class _Builder:
         return protocol
 
 
+@checked
 class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
     """
     The script C{sessionsock.js} for browsers.  It is the same for everyone.
@@ -338,14 +401,20 @@ class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
 
     isLeaf = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, types: bool = False) -> None:
+        """
+        @param types: Serve its types for TypeScript, C{sessionsock.d.ts},
+            instead.
+        """
         super().__init__()
-        path = Path(__file__).parent / "static" / "sessionsock.js"
-        self._script = path.read_bytes()
+        name = "sessionsock.d.ts" if types else "sessionsock.js"
+        self._script = (Path(__file__).parent / "static" / name).read_bytes()
+        # Browsers take what else TypeScript may be called for a video.
+        self._kind = b"text/plain" if types else b"text/javascript"
         self._tag = b'"%s"' % (sha256(self._script).hexdigest()[:32].encode("ascii"),)
 
     def render_GET(self, request: Request) -> bytes:
-        request.setHeader(b"Content-Type", b"text/javascript; charset=utf-8")
+        request.setHeader(b"Content-Type", self._kind + b"; charset=utf-8")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
         # Asked for each time, and sent only when this library was updated.
         request.setHeader(b"Cache-Control", b"no-cache")

@@ -51,18 +51,21 @@ class Command:
     @ivar environment: All variables, but for what tells a worker from others.
 
     @ivar directory: The current directory.
+
+    @ivar before: Arguments of C{twistd} itself.
     """
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     directory: str
+    before: Sequence[str] = ()
 
     @property
     def line(self) -> list[str]:
         """
         The whole command.
         """
-        twistd = ["-n", "--pidfile=", "-l-", "sessionsock"]
+        twistd = [*self.before, "-n", "--pidfile=", "-l-", "sessionsock"]
         return [sys.executable, "-P", "-c", _TWISTD, *twistd, *self.arguments]
 
 
@@ -106,6 +109,7 @@ class Workers(Service):
             Slot(number, self, reactor, drain=drain, pace=pace)
             for number in range(count)
         ]
+        self._isPrepared = False
         self._isEnding = False
         self._hasFailed = False
         self._isReplacing = False
@@ -118,6 +122,7 @@ class Workers(Service):
         @raise CannotStart: It is not possible.
         """
         super().privilegedStartService()
+        self._isPrepared = True
         try:
             listen(self._endpoints, Factory())
         except CannotListen as error:
@@ -126,6 +131,9 @@ class Workers(Service):
         self.listening()
 
     def startService(self) -> None:
+        if not self._isPrepared:
+            # Runners such as twist shed no privileges.
+            self.privilegedStartService()
         super().startService()
         self._nothing = os.open(os.devnull, os.O_RDONLY)
         # The workers have the end to read from.  It says nothing but that we

@@ -48,7 +48,7 @@ class Echo(WebSocketServerProtocol):
 class Pages(Resource):
     """
     C{GET /session} shows the session, C{POST /add?key} counts in it,
-    C{POST /login?name} and C{POST /logout} do that.
+    C{POST /login?name} and C{POST /logout} do that, in whatever directory.
     """
 
     isLeaf = True
@@ -57,7 +57,7 @@ class Pages(Resource):
         return json.dumps(dict(sessionOf(request))).encode()
 
     def render_POST(self, request: Request) -> Any:
-        verb, _, argument = request.uri.decode().strip("/").partition("?")
+        verb, _, argument = request.uri.decode().rpartition("/")[2].partition("?")
         session = sessionOf(request)
         if verb == "add":
             session.increment(argument)

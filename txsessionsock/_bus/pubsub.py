@@ -109,7 +109,7 @@ class PubSub:
         )
         self._other = Link(
             address,
-            _Listener(self._look, self._look, self._pushed),
+            _Listener(self._look, self._otherDown, self._pushed),
             reactor,
             timeout=timeout,
         )
@@ -181,6 +181,13 @@ class PubSub:
             )
         self._isAsked = False
         self._confirmed.clear()
+        self._look()
+
+    def _otherDown(self) -> None:
+        # Perhaps because its server became a replica.  Who subscribes without
+        # RESP3 cannot ask for that, and may be connected to the same one.
+        if self._hearing.isUp and not self._hearing.hasPushes:
+            self._hearing.drop("")
         self._look()
 
     def _pushed(self, message: list[Any]) -> None:

@@ -5,12 +5,13 @@ A command for Redis, from the question to the answer.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import SessionError, StoreError, StoreFailure
+from txsessionsock.interfaces import SessionError, StoreError
 
 from .way import encode
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from .link import Link
 
 __all__ = ["Call", "said"]
+
+_SCRIPTED = re.compile(
+    r"^ERR Error running script .*: -?(?=[A-Z]+ )| script: \S+, on @\S+$"
+)
+"""
+What a Redis puts around the error of a command that a script runs: 6.2 before
+it, 7 and later behind it.
+"""
 
 
 class Call:
@@ -69,6 +78,15 @@ class Call:
         """
         return False
 
+    def error(self, text: str) -> SessionError:
+        """
+        What C{answer} fails with if the server refused the command for good.
+
+        @param text: What the server said.
+        """
+        assert self.link is not None
+        return StoreError(f"{self.link.address}: {text}")
+
     def callback(self, reply: Any) -> None:
         """
         There is an answer; called by txredisapi.
@@ -89,7 +107,7 @@ class Call:
         if not self.answer.called:
             self.answer.callback(result)
 
-    def fail(self, error: StoreFailure) -> None:
+    def fail(self, error: SessionError) -> None:
         """
         There will be no answer.
         """
@@ -108,5 +126,5 @@ def said(error: object) -> str:
         case Exception() if type(error).__name__ == "VerificationError":
             return "TLS: the certificate is that of another host"
     # A server that does not know a command repeats it, arguments and all.
-    text = str(error).partition(", with args")[0]
+    text = _SCRIPTED.sub("", str(error).partition(", with args")[0])
     return text[:200].strip() or type(error).__name__

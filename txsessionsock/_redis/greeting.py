@@ -15,9 +15,32 @@ from twisted.internet.defer import Deferred, DeferredList
 from txsessionsock.interfaces import StoreError, StoreUnavailable
 
 
-__all__ = ["Greeting", "Skills"]
+__all__ = ["REPLICA", "Greeting", "Skills", "isReplica"]
 
 Ask = Callable[..., Deferred[Any]]
+
+REPLICA = "it is a replica"
+
+
+def _roleIn(reply: Any) -> Any:
+    """
+    @param reply: That to C{HELLO}, which every user may ask, whatever the
+        access control list says.
+
+    @return: C{b"master"}, C{b"replica"}, or L{None} if it does not say.
+    """
+    if isinstance(reply, dict):
+        return reply.get(b"role")
+    pairs = reply if isinstance(reply, list) else []
+    found = zip(pairs[::2], pairs[1::2], strict=False)
+    return next((value for name, value in found if name == b"role"), None)
+
+
+def isReplica(reply: Any) -> bool:
+    """
+    Whether the server that gives this reply to C{HELLO} says that it is one.
+    """
+    return _roleIn(reply) in (b"replica", b"slave")
 
 
 @dataclass(frozen=True)
@@ -47,19 +70,20 @@ class Greeting:
 
         @param tracks: Whether to have tracked what is read.
 
-        @param wantsMaster: Whether only a master will do.
+        @param wantsMaster: Whether only a server will do that says that it is
+            a master; else any that does not say that it is a replica.
         """
         self._name = f"txsessionsock-{token_hex(8)}".encode()
         self._wantsMaster = wantsMaster
         self._number: int | None = None
         self._strays: list[int] = []
-        hello = (b"HELLO", b"3") if speaksThree else (b"CLIENT",)
+        name = b"SETNAME", self._name
+        named = [(b"CLIENT", *name), (b"HELLO",)]
         self._commands: list[tuple[bytes, ...]] = [
             (b"PING",),
-            (*hello, b"SETNAME", self._name),
+            *([(b"HELLO", b"3", *name)] if speaksThree else named),
             (b"CLIENT", b"ID"),
             *([(b"CLIENT", b"TRACKING", b"ON")] if speaksThree and tracks else []),
-            *([(b"ROLE",)] if wantsMaster else []),
         ]
 
     def lost(self, *, isInDoubt: bool) -> None:
@@ -91,10 +115,11 @@ class Greeting:
                 reply.raiseException()
         if replies.get(b"PING", b"PONG") not in (b"PONG", "PONG"):
             raise StoreUnavailable("it does not speak as a Redis does")
-        if self._wantsMaster:
-            role = replies.get(b"ROLE", [b"nothing that it tells us"])[0]
-            if role != b"master":
-                raise StoreUnavailable(f"it is no master, but {role.decode()}")
+        hello = replies.get(b"HELLO 3", replies.get(b"HELLO"))
+        if isReplica(hello):
+            raise StoreUnavailable(REPLICA)
+        if self._wantsMaster and _roleIn(hello) != b"master":
+            raise StoreUnavailable("it does not say that it is a master")
         self._number = replies.get(b"CLIENT ID")
         await self._killStrays(ask)
         hasPushes = b"HELLO 3" in replies

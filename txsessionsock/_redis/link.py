@@ -14,12 +14,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._reactor import clockOf
-from txsessionsock.interfaces import StoreError, StoreTimeout, StoreUnavailable
+from txsessionsock.interfaces import StoreTimeout, StoreUnavailable
 
 from .address import RedisAddress
 from .call import Call, said
 from .connection import Connection, Factory, Refusal, canBePushed
-from .greeting import Greeting
+from .greeting import REPLICA, Greeting, isReplica
 from .way import Way, encode
 
 
@@ -37,9 +37,27 @@ How many calls to fail in one turn of the reactor: whoever asked will do
 something about it.
 """
 
-_NOT_NOW = ("BUSY ", "LOADING", "MASTERDOWN", "NOAUTH")
+_NOT_NOW = ("BUSY", "NOAUTH")
 """
 With what words a Redis says that it does nothing at present.
+"""
+
+_ELSEWHERE = {
+    # It was a master, and is none any more.
+    "READONLY": REPLICA,
+    "MASTERDOWN": REPLICA,
+    # A server that answered before loads what another one has.
+    "LOADING": "",
+    # It may be a master that is cut off, whose place another one took.
+    "NOREPLICAS": "",
+    "CLUSTERDOWN": "",
+    # A cluster of one shard has another master now.
+    "MOVED": "it is not the node of a cluster that has the key",
+}
+"""
+With what words a Redis says that it does nothing, where the address may lead
+to another server by now, which does; and what problem that is, if those words
+do not say it.
 """
 
 
@@ -122,6 +140,10 @@ class Link:
         self._problem = ""
         self._told = ""
         self._isClosed = self._isDone = False
+        # An answer said that another server may be the right one, and no
+        # connection has passed a probe since; and what this one said of that.
+        self._isDoubted = False
+        self._refusal = ""
 
     def send(self, call: Call) -> Deferred[Any]:
         """
@@ -157,6 +179,25 @@ class Link:
             L{StoreUnavailable}, L{StoreTimeout} or L{StoreError}.
         """
         return self.send(Call(*arguments))
+
+    def check(self) -> Deferred[Any]:
+        """
+        See whether the server lives and still is no replica.  Writes are
+        refused by one, but what is read there is old, and what is published
+        there reaches few.
+
+        @return: A L{Deferred} like that of L{ask}.  It fails with
+            L{StoreUnavailable} if the server is a replica; then another
+            connection is made.
+        """
+
+        def answered(reply: Any) -> Any:
+            if isReplica(reply):
+                self.drop(REPLICA)
+                raise self._unavailable(REPLICA)
+            return reply
+
+        return self.ask(b"HELLO").addCallback(answered)
 
     def tell(self, *arguments: bytes) -> None:
         """
@@ -202,6 +243,8 @@ class Link:
     def drop(self, problem: str) -> None:
         """
         Make another connection: this one is of no use.
+
+        @param problem: Why; nothing, if that has been said.
         """
         self._problem = problem
         connection, self._connection = self._connection, None
@@ -226,17 +269,32 @@ class Link:
         The answer is an error.
         """
         text = said(error)
+        word = text.partition(" ")[0]
         if not isinstance(error, Refusal):
             call.fail(self._late())
         elif call.retry(text):
             self._again(call)
-        elif self.address.service is not None and "READONLY" in text:
+        elif word in _ELSEWHERE:
+            # First, or whoever asks again at once would ask this server.
+            self._doubt(_ELSEWHERE[word] or text)
             call.fail(self._unavailable(text))
-            self.drop("it is a replica now")
-        elif text.startswith(_NOT_NOW):
+        elif word in _NOT_NOW:
             call.fail(self._unavailable(text))
         else:
-            call.fail(StoreError(f"{self.address}: {text}"))
+            call.fail(call.error(text))
+
+    def _doubt(self, problem: str) -> None:
+        """
+        Look whether the address leads to another server by now.  It may not:
+        so a connection that was made for that reason is kept until it is
+        probed.
+        """
+        if self._isDoubted and self.isUp:
+            self._refusal = self._problem = problem
+            self._tell()
+        elif self.isUp:
+            self._isDoubted = True
+            self.drop(problem)
 
     def _again(self, call: Call) -> None:
         if self._connection is not None and self.isUp:
@@ -320,11 +378,9 @@ class Link:
             self._isReady(connection)
 
     def _isReady(self, connection: Connection) -> None:
-        if self._told:
-            self._log.info("{address}: connected again", address=self.address)
-        self._told = self._problem = ""
-        self._way.failures = 0
-        self.isUp = True
+        if not self._isDoubted:
+            self._isRight()
+        self.isUp, self._refusal = True, ""
         connection.settle()
         self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
         self._listener.up()
@@ -332,23 +388,43 @@ class Link:
         while self._waiting and connection is self._connection:
             connection.put(self._waiting.popleft(), now)
 
+    def _isRight(self) -> None:
+        """
+        The server is the one to use.
+        """
+        if self._told:
+            self._log.info("{address}: connected again", address=self.address)
+        self._told = self._problem = ""
+        self._way.failures = 0
+        self._isDoubted = False
+
     def _probe(self) -> None:
         """
-        See whether the connection lives, and does what it was told to.
+        See whether the connection lives, does what it was told to, and leads
+        to the right server.
         """
-        probe = [b"CLIENT", b"TRACKINGINFO"] if self.isTracking else [b"PING"]
         self._probing = None
         self._way.check()
+        connection = self._connection
 
         def answered(reply: Any) -> None:
+            if connection is not self._connection or self._probing is not None:
+                return
             flags = reply.get(b"flags", ()) if isinstance(reply, dict) else (b"on",)
             if self.isTracking and b"on" not in flags:
                 self.drop("it stopped to track")
-            elif self.isUp and self._probing is None:
+            elif self._refusal:
+                self.drop(self._refusal)
+            elif self.isUp:
+                if self._isDoubted:
+                    self._isRight()
                 self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
 
         # A server that says no, or not now, lives.
-        self.ask(*probe).addErrback(lambda _: None).addCallback(answered)
+        probe = self.check().addErrback(lambda _: None)
+        if self.isTracking:
+            probe = self.ask(b"CLIENT", b"TRACKINGINFO").addErrback(lambda _: None)
+        probe.addCallback(answered)
 
     def lost(self, connection: Connection, problem: str) -> None:
         """
@@ -381,7 +457,7 @@ class Link:
         self._tell()
 
     def _tell(self) -> None:
-        if self._told != self._problem and not self._isClosed:
+        if self._problem not in ("", self._told) and not self._isClosed:
             self._told = self._problem
             self._log.warn(
                 "{address}: {problem}; trying again",

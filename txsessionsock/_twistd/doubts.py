@@ -1,29 +1,18 @@
 # -*- test-case-name: tests.test_tap_frameworks -*-
 """
-Beside a web application: what is probably wrong, while no socket has found a
-session.
+Beside a web application: whether sessions are where it has them.
 """
 
 from __future__ import annotations
 
-from twisted.logger import Logger, LogLevel
-
-from txsessionsock.interfaces import (
-    IFramework,
-    InvalidReason,
-    ISignedCookies,
-    SessionID,
-)
-from txsessionsock.session import Session
-from txsessionsock.sockets import SessionSockets
+from twisted.logger import Logger
 
 from .options import Options
 
 
-__all__ = ["doubtStore", "explainRefusals"]
+__all__ = ["doubtStore", "elsewhere"]
 
 _TABLES = {"django": "--framework django-db", "flask-session": "--table NAME"}
-_SIGNS = "flask-session"
 
 _log = Logger()
 
@@ -50,42 +39,8 @@ def doubtStore(options: Options) -> None:
             kind=kind,
             more=elsewhere(options),
         )
-
-
-def explainRefusals(
-    sockets: SessionSockets, framework: IFramework, options: Options
-) -> None:
-    """
-    Say once for each reason why sockets have no session, until the first has
-    one: after that, it is what happens to visitors.
-    """
-    name, cookie = options["framework"], f"the cookie {framework.cookieName!r}"
-    reasons: dict[InvalidReason, str] = {
-        "missing": f"a socket came without {cookie}; if the page has it, is it of the"
-        " same host, and is that its name (--cookie)?",
-        "malformed": f"{cookie} of a socket is none of {name}; is that what the"
-        " application is (--framework), and is it the application's (--cookie)?",
-        "bad-signature": f"{cookie} of a socket is not signed by our secret; right"
-        " is the application's (--secret-file)",
-    }
-    if not ISignedCookies.providedBy(framework):
-        key = framework.key(SessionID("…"))
-        isSigned = " or are ids signed there (signed=yes)?" if name == _SIGNS else ""
-        reasons["unknown"] = (
-            f"{cookie} of a socket names a session that is not in the store, where it"
-            f" would be {key}: are --store and --framework-option right?{isSigned}"
+    elif kind == "memory" and options["protocol"] and not options["class"]:
+        _log.warn(
+            "nothing begins a session in memory:, which no other process sees; right"
+            " is the --store of the application, or --class for pages of this one"
         )
-
-    def refused(client: object, reason: InvalidReason) -> None:
-        why = reasons.pop(reason, None)
-        if why is not None:
-            # A visitor may have no session yet.
-            isUsual = reason == "missing"
-            _log.emit(LogLevel.info if isUsual else LogLevel.warn, "{why}", why=why)
-
-    def connected(client: object, session: Session) -> None:
-        sockets.off("sinvalid", refused)
-        sockets.off("sconnection", connected)
-
-    sockets.on("sinvalid", refused)
-    sockets.on("sconnection", connected)

@@ -6,13 +6,14 @@ The web framework that C{--framework} names.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from inspect import Parameter, signature
 from math import inf
 from typing import Any
 
 from twisted.python.reflect import namedAny
 
-from txsessionsock.interfaces import IFramework
+from txsessionsock.interfaces import CookieAttributes, IFramework
 
 from .options import refuse
 
@@ -48,6 +49,16 @@ _SIGNED = "signed"
 The option of frameworks that sign session ids if they are told to.
 """
 
+_COOKIE = "cookie"
+_ABOUT_COOKIES = {
+    f"{_COOKIE}.{field.name}": "bool" if "bool" in str(field.type) else "str"
+    for field in fields(CookieAttributes)
+}
+"""
+The options that say what the web application sets on its session cookie, and
+what they are; empty text is for no such attribute.
+"""
+
 _BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False}
 _BOOLEANS["0"] = False
 
@@ -57,7 +68,11 @@ def takesSecrets(name: str, given: Sequence[str]) -> bool:
     Whether a framework signs something.
 
     @param given: Its options, as C{name=value}.
+
+    @raise SystemExit: There is no such framework; with one line that says so.
     """
+    if name not in NAMES:
+        refuse(f"--framework is one of {', '.join(NAMES)}, not {name}")
     secrets = _parameters(name).get("secrets")
     if secrets is None:
         return False
@@ -65,7 +80,7 @@ def takesSecrets(name: str, given: Sequence[str]) -> bool:
 
 
 def frameworkFor(
-    name: str, given: Sequence[str], cookie: str | None, secrets: Sequence[str]
+    name: str, given: Sequence[str], cookie: str | None, secrets: Sequence[str | bytes]
 ) -> IFramework:
     """
     Make it.
@@ -77,14 +92,16 @@ def frameworkFor(
     @raise SystemExit: It cannot be made; with one line that says why.
     """
     parameters = _parameters(name)
-    hidden = {"secrets", "identity", "cookie"}
+    hidden = {"secrets", "identity", _COOKIE}
     if name == "django-db":
         hidden |= _ABOUT_CACHES
     known = {
-        option: parameter
+        option: str(parameter.annotation)
         for option, parameter in parameters.items()
         if option not in hidden
     }
+    if _COOKIE in parameters:
+        known |= _ABOUT_COOKIES
     values: dict[str, Any] = {"cookieName": cookie} if cookie else {}
     canBeSigned = "secrets" in parameters
     canBeSigned &= not canBeSigned or parameters["secrets"].default is None
@@ -98,13 +115,17 @@ def frameworkFor(
                 f"--framework-option {text}: right is name=value, and for {name}"
                 f" the names are {right}"
             )
-        values[option] = _value(text, str(known[option].annotation), value)
+        made = _value(text, known[option], value)
+        if option in _ABOUT_COOKIES:
+            values.setdefault(_COOKIE, {})[option.partition(".")[2]] = made
+        else:
+            values[option] = made
     if takesSecrets(name, given):
         values["secrets"] = list(secrets)
     try:
         framework: IFramework = _class(name)(**values)
     except (ValueError, TypeError, ImportError) as error:
-        isCookie = bool(cookie) and "cookie" in str(error)
+        isCookie = bool(cookie) and "name of a cookie" in str(error)
         refuse(f"--{'cookie' if isCookie else f'framework {name}'}: {error}")
     return framework
 

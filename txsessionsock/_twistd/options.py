@@ -14,6 +14,8 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
+from .files import prepareFiles
+
 
 __all__ = ["CACHE", "SECRET", "STORE", "Options", "refuse"]
 
@@ -103,6 +105,14 @@ class Options(BaseOptions):
             " the usual name; with flask-session and sqlite:, that there is one.",
         ],
         [
+            "table-zone",
+            None,
+            None,
+            "The time zone of deadlines in that table, where its column has none,"
+            " such as Europe/Berlin. Without it, what the application is known to"
+            " write; for Django, the framework's option timeZone.",
+        ],
+        [
             "cache",
             None,
             None,
@@ -122,7 +132,9 @@ class Options(BaseOptions):
             None,
             None,
             "File with the secret that signs session cookies; with several lines,"
-            f" the first signs and all verify. Else the variable {SECRET}.",
+            " the first signs and all verify. Bytes are hex:... or base64:...; what"
+            " is not UTF-8 is one secret, byte for byte, and without a newline at"
+            f" its end another. Else the variable {SECRET}.",
         ],
         ["cookie", None, None, "The name of the session cookie."],
         [
@@ -200,8 +212,8 @@ class Options(BaseOptions):
 
     def opt_framework_option(self, option: str) -> None:
         """
-        What differs from the framework's defaults, such as prefix=app: (as
-        name=value). May be repeated.
+        What differs from the framework's defaults, such as prefix=app: or
+        cookie.domain=example.com (as name=value). May be repeated.
         """
         self["framework-option"].append(option)
 
@@ -230,6 +242,9 @@ class Options(BaseOptions):
             ]
 
     def postOptions(self) -> None:
+        problem = prepareFiles(self.parent or {})
+        if problem is not None:
+            refuse(problem)
         if self["store"] is None:
             self["store"] = os.environ.get(STORE) or "memory:"
         if self["framework"] == _CACHED:

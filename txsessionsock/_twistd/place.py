@@ -14,6 +14,7 @@ from txsessionsock.stores._sqliteopen import openFile
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.sqlite import SQLiteStore
 
+from .files import whyNotWritable
 from .options import refuse
 
 
@@ -51,9 +52,9 @@ def storeAt(place: str, reactor: Any, hint: str = "") -> ISessionStore:
 
 
 def _sqlite(where: str, reactor: Any, hint: str) -> ISessionStore:
-    directory = Path(where).absolute().parent
-    if not directory.is_dir():
-        refuse(f"--store sqlite:{where}: there is no directory {directory}")
+    problem = whyNotWritable(where)
+    if problem is not None:
+        refuse(f"--store sqlite:{where}: {problem}")
     try:
         store = SQLiteStore(where, reactor)
         if Path(where).exists():

@@ -54,12 +54,13 @@ def rootFor(
     if options["protocol"] is None:
         return *_demo(options, manager), None
     factory = _sockets(options, manager)
-    root = _Root(_pages(options, manager, reactor))
-    path = options["socket-path"].strip("/")
-    if not path or "/" in path:
-        refuse("--socket-path is one name, such as ws")
-    root.putChild(path.encode("utf-8"), SessionSocketResource(factory))
+    path = options["socket-path"].strip("/").encode("utf-8").split(b"/")
+    if not all(path):
+        refuse("--socket-path is a path, such as ws or shop/ws")
+    sockets = SessionSocketResource(factory)
+    root = _Root(_pages(options, manager, reactor), path, sockets)
     root.putChild(b"sessionsock.js", ClientScript())
+    root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
     return root, factory.sockets, factory.protocol
 
 
@@ -144,13 +145,22 @@ class _Root(Resource):
     The sockets and the script, and behind them the pages.
     """
 
-    def __init__(self, pages: Any) -> None:
+    def __init__(
+        self, pages: Any, path: list[bytes], sockets: SessionSocketResource
+    ) -> None:
         super().__init__()
         self._pages = pages
+        self._path = path
+        self._sockets = sockets
 
     def getChild(self, path: bytes, request: Request) -> Any:
+        assert request.prepath is not None and request.postpath is not None
+        rest = len(self._path) - 1
+        if [path, *request.postpath[:rest]] == self._path:
+            request.prepath += request.postpath[:rest]
+            del request.postpath[:rest]
+            return self._sockets
         if not self._pages.isLeaf:
             return self._pages.getChildWithDefault(path, request)
-        assert request.prepath is not None and request.postpath is not None
         request.postpath.insert(0, request.prepath.pop())
         return self._pages

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from twisted.logger import Logger
 
-from txsessionsock.interfaces import ISessionStore, SessionError, StoreUnavailable
+from txsessionsock.frameworks.django import DjangoDatabase
+from txsessionsock.interfaces import (
+    ISessionStore,
+    Lifetime,
+    SessionError,
+    Stored,
+    StoreUnavailable,
+    UndecodableSession,
+)
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.sql import (
     CONNECT_PG_SIMPLE,
@@ -35,6 +44,17 @@ _TABLES = {
     "express": CONNECT_PG_SIMPLE,
     "flask-session": FLASK_SESSION,
 }
+
+_QUARTER = 900
+"""
+What time zones differ by, in seconds; and C{_FARTHEST}, at most, in hours.
+"""
+
+_FARTHEST = 14
+_PUNCTUAL = 5
+"""
+How many seconds may pass between signing a session and storing it.
+"""
 
 _SERVERS = ("postgresql", "postgres")
 
@@ -66,11 +86,13 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> ISessionStor
     """
     @raise SystemExit: There cannot be a store; with one line that says why.
     """
-    table = _table(options)
+    table = _inZone(_table(options), options["table-zone"], framework)
     place, isServer = options["store"], _kind(options) in _SERVERS
     store: SQLStore | CachedStore
     try:
-        _check(place, table, isServer)
+        there = _check(place, table, isServer)
+        if not isServer and isinstance(framework, DjangoDatabase):
+            _doubtZone(there, framework, table)
         if isServer:
             # Without the trigger, it says so, and sessions are read each time.
             store = WatchableSQLStore(place, table, reactor)
@@ -89,17 +111,66 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> ISessionStor
     return store
 
 
-def _check(place: str, table: Table, isServer: bool) -> None:
+def _check(place: str, table: Table, isServer: bool) -> list[Stored]:
     """
     See whether the table is there.  A server may come later; a file is there,
     or it is the wrong one.
+
+    @return: Some of the sessions there.
     """
     try:
-        checkTable(place, table)
+        return checkTable(place, table)
     except StoreUnavailable as error:
         if not isServer:
             raise
         _log.warn("{why}; it will be asked again", why=error)
+        return []
+
+
+def _doubtZone(there: list[Stored], framework: DjangoDatabase, table: Table) -> None:
+    """
+    Say so if sessions end hours earlier or later than they should, counted from
+    when Django signed them: then their deadlines are in another time zone.
+    """
+    quarters = set()
+    for stored in there:
+        try:
+            signed = framework.signedAt(stored.raw)
+            document = framework.loads(stored.raw, signed)
+        except UndecodableSession:
+            return
+        lifetime = framework.lifetime(document, signed)
+        if isinstance(lifetime, Lifetime) or stored.expires is None:
+            return
+        late = stored.expires - signed - lifetime
+        quarters.add(round(late / _QUARTER))
+        if abs(late - round(late / _QUARTER) * _QUARTER) > _PUNCTUAL:
+            return
+    hours = quarters.pop() / 4 if len(quarters) == 1 else 0
+    if 0 < abs(hours) <= _FARTHEST:
+        _log.warn(
+            "the deadlines in {table} are {hours:+g} hours off; if the application"
+            " has USE_TZ = False, right is --framework-option timeZone=TIME_ZONE,"
+            " and else --table-zone",
+            table=table.name,
+            hours=hours,
+        )
+
+
+def _inZone(table: Table, name: str | None, framework: Any) -> Table:
+    """
+    @param name: The zone that C{--table-zone} names.
+    """
+    # That of Django, where it says one, goes for its table too.
+    zone = getattr(framework, "timeZone", None)
+    if name is not None:
+        try:
+            zone = ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            zone = None
+        if zone is None:
+            refuse(f"--table-zone is a name such as Europe/Berlin, not {name!r}")
+    return replace(table, deadline=zone) if isinstance(zone, ZoneInfo) else table
 
 
 def _kind(options: Options) -> str:

@@ -6,6 +6,7 @@ ends waits for them too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -40,33 +41,48 @@ class VisitedSite(Site):
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
         self._clock = reactor
-        # Whoever takes a connection over takes the visit's place, and nobody
-        # else holds it.
-        self._visits: WeakSet[_Visit] = WeakSet()
+        # Whoever takes a connection over may do so unseen, so what counts is
+        # whose it is now.
+        self._transports: WeakSet[Any] = WeakSet()
         self._upgrading: set[WebSocketServerProtocol] = set()
 
     def __len__(self) -> int:
         """
         How many there are.
         """
-        return len(self._visits) + len(self._upgrading)
+        return len(self._visits()) + len(self._upgrading)
+
+    def _visits(self) -> list[_Visit]:
+        for transport in list(self._transports):
+            self.look(transport)
+        return [_owner(transport) for transport in self._transports]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         return _Visit(self, super().buildProtocol(addr))
 
-    def arrived(self, visit: _Visit) -> None:
+    def arrived(self, transport: Any) -> None:
         """
         Somebody connected.
         """
-        self._visits.add(visit)
+        self._transports.add(transport)
 
-    def left(self, visit: _Visit) -> None:
+    def left(self, transport: Any) -> None:
         """
         And is gone.
         """
-        self._visits.discard(visit)
+        self._transports.discard(transport)
 
-    def upgrading(self, protocol: WebSocketServerProtocol) -> None:
+    def look(self, transport: Any) -> None:
+        """
+        See whether somebody took a connection over.
+        """
+        owner = _owner(transport)
+        if not isinstance(owner, _Visit):
+            self.left(transport)
+            if isinstance(owner, WebSocketServerProtocol):
+                self._upgrade(owner)
+
+    def _upgrade(self, protocol: WebSocketServerProtocol) -> None:
         """
         Somebody's handshake is with a socket, which may take its time.
         """
@@ -91,7 +107,7 @@ class VisitedSite(Site):
 
         def look() -> None:
             if self._clock.seconds() - began >= IDLE:
-                for visit in list(self._visits):
+                for visit in self._visits():
                     visit.endIfIdle()
             if not len(self):
                 looking.stop()
@@ -99,6 +115,19 @@ class VisitedSite(Site):
         looking = LoopingCall(look)
         looking.clock = self._clock
         return looking.start(_INTERVAL).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterable[str]:
+        """
+        What these do is said by the resource with the sessions.
+        """
+        return ()
+
+
+def _owner(transport: Any) -> Any:
+    """
+    The protocol that a connection belongs to.
+    """
+    return getattr(transport, "wrappedProtocol", None) or transport.protocol
 
 
 class _Visit(Protocol):
@@ -113,18 +142,15 @@ class _Visit(Protocol):
         self._channel = channel
 
     def connectionMade(self) -> None:
-        self._site.arrived(self)
+        self._site.arrived(self.transport)
         self._channel.makeConnection(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         self._channel.dataReceived(data)
-        transport = self.transport
-        now = getattr(transport, "wrappedProtocol", None) or transport.protocol
-        if isinstance(now, WebSocketServerProtocol):
-            self._site.upgrading(now)
+        self._site.look(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._site.left(self)
+        self._site.left(self.transport)
         self._channel.connectionLost(reason)
 
     def endIfIdle(self) -> None:

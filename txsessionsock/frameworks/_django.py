@@ -5,7 +5,6 @@ What the sessions of all of Django's backends have in common.
 
 from __future__ import annotations
 
-import re
 import string
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
@@ -17,18 +16,16 @@ from txsessionsock.interfaces import (
     KEEP,
     TTL,
     Document,
-    InvalidCredential,
     SessionID,
 )
 
-from ._sessions import Identity, Sessions
+from ._sessions import CookieOptions, Identity, Sessions
 
 
 __all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]
 
 
 TWO_WEEKS = 14 * 86400
-_SESSION_ID = re.compile(r"[!#-+\--:<-\[\]-~]{8,256}")  # What a cookie can hold.
 _IN_NEW_IDS = string.ascii_lowercase + string.digits
 _EXPIRY = "_session_expiry"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +46,11 @@ def whoIsLoggedIn(data: dict[str, Any]) -> object:
 class DjangoSessions(Sessions):
     """
     The cookie and the lifetime of Django's sessions.
+
+    @ivar timeZone: What dates mean that have no time zone.
     """
+
+    shortestID = 8  # As SessionBase of Django 5.2 has it.
 
     def __init__(
         self,
@@ -60,22 +61,13 @@ class DjangoSessions(Sessions):
         saveEveryRequest: bool,
         timeZone: str,
         identity: Identity | None,
+        cookie: CookieOptions | None = None,
     ) -> None:
-        super().__init__(cookieName, identity or whoIsLoggedIn)
+        super().__init__(cookieName, identity or whoIsLoggedIn, cookie)
         self._cookieAge = cookieAge
         self._expireAtBrowserClose = expireAtBrowserClose
-        self._saveEveryRequest = saveEveryRequest
-        self._timeZone = _zone(timeZone)
-
-    def sessionID(self, cookieValue: str, now: float) -> SessionID:
-        """
-        Take the cookie for the id itself, which is not signed.
-
-        @raise InvalidCredential: C{malformed} if it cannot be an id.
-        """
-        if not _SESSION_ID.fullmatch(cookieValue):
-            raise InvalidCredential("malformed")
-        return SessionID(cookieValue)
+        self.rolling = saveEveryRequest
+        self.timeZone = _zone(timeZone)
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         expiry = document.data.get(_EXPIRY)
@@ -89,7 +81,7 @@ class DjangoSessions(Sessions):
         return max(0, int(self._age(document.data, now)))
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
-        return self.lifetime(document, now) if self._saveEveryRequest else KEEP
+        return self.lifetime(document, now) if self.rolling else KEEP
 
     def _age(self, data: dict[str, Any], now: float) -> float:
         """
@@ -104,7 +96,7 @@ class DjangoSessions(Sessions):
                 return self._cookieAge
         if isinstance(expiry, datetime):
             if expiry.tzinfo is None:
-                expiry = expiry.replace(tzinfo=self._timeZone)
+                expiry = expiry.replace(tzinfo=self.timeZone)
             # C{timestamp()} fails at both ends of the calendar.
             seconds: float = (expiry - _EPOCH) / timedelta(seconds=1)
             return seconds - now

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from txsessionsock.interfaces import UndecodableSession, UnencodableSession
 
 from .. import _json
+from .._foreign import Foreign, Notation
 from . import _pickles
 
 
 __all__ = [
     "JSON",
     "PICKLE",
+    "STRICT_JSON",
     "Encoding",
     "decodeJSON",
     "decodePickle",
@@ -25,8 +28,18 @@ __all__ = [
 ]
 
 
-_RESERVED = "the name of what the framework itself keeps in a session"
+_RESERVED = Foreign(
+    "the name of what the framework itself keeps in a session", "it by another name"
+)
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
+
+
+class Find(Protocol):
+    """
+    Finds what cannot be written; see L{Notation.find}.
+    """
+
+    def __call__(self, value: Any, *, isThorough: bool = False) -> Foreign | None: ...
 
 
 @dataclass(frozen=True)
@@ -34,25 +47,19 @@ class Encoding:
     """
     A way to write values as bytes.
 
-    @ivar foreign: Finds what would not come back the same, in words.
+    @ivar find: Finds what would not come back the same.
 
     @ivar dumps: Encodes what is not foreign.
     """
 
     name: str
-    foreign: Callable[[Any], str | None]
+    find: Find
     dumps: Callable[[Any], bytes]
 
 
-def _foreignToPickle(session: Any) -> str | None:
-    for key in session:
-        if type(key) is not str:
-            return f"{type(key).__qualname__} as a key"
-    return _pickles.foreign(session)
-
-
-JSON = Encoding("JSON", _json.foreign, _json.dumps)
-PICKLE = Encoding("pickle", _foreignToPickle, _pickles.dumps)
+STRICT_JSON = Encoding("JSON", _json.STRICT.find, _json.dumps)
+JSON = Encoding("JSON", _json.PYTHON.find, partial(_json.dumps, notation=_json.PYTHON))
+PICKLE = Encoding("pickle", _pickles.find, _pickles.dumps)
 
 
 def encode(
@@ -74,44 +81,50 @@ def encode(
     """
     try:
         session = within(data)
-        if reserved.isdisjoint(data) and how.foreign(session) is None:
+        if reserved.isdisjoint(data) and how.find(session) is None:
             return how.dumps(session)
     except _REFUSALS:
         pass
-    problems: dict[str, str] = {}
+    problems: dict[str, Foreign] = {}
     for key, value in data.items():
-        if type(key) is not str:
-            problems[key] = f"{type(key).__qualname__} as a key"
-        elif key in reserved:
-            problems[key] = f"{key!r}: {_RESERVED}"
-        elif (problem := _problem(how, within({key: value}))) is not None:
-            problems[key] = f"{key!r}: {problem}"
-    listed = "; ".join(problems.values()) or "too much altogether"
+        if key in reserved:
+            problems[key] = _RESERVED.within(key)
+        elif (problem := _problem(how, key, value, within)) is not None:
+            problems[key] = problem
+    listed = "; ".join(found.told("session", "store") for found in problems.values())
     keys = tuple(problems or data)
-    raise UnencodableSession(f"cannot be stored as {how.name}: {listed}", keys)
+    raise UnencodableSession(
+        f"cannot be stored as {how.name}: {listed or 'too much altogether'}", keys
+    )
 
 
-def _problem(how: Encoding, value: object) -> str | None:
+def _problem(
+    how: Encoding, key: str, value: object, within: Callable[[dict[str, Any]], object]
+) -> Foreign | None:
     try:
-        found = how.foreign(value)
+        found = how.find({key: value}, isThorough=True)
         if found is None:
-            how.dumps(value)
+            session = within({key: value})
+            how.find(session)
+            how.dumps(session)
     except RecursionError:
-        return "nested too deeply, or contains itself"
+        return Foreign("nested too deeply, or contains itself").within(key)
     except _REFUSALS:
-        return f"not representable as {how.name}"
+        return Foreign(f"not representable as {how.name}").within(key)
     return found
 
 
-def decodeJSON(raw: bytes) -> dict[str, Any]:
+def decodeJSON(raw: bytes, notation: Notation = _json.PYTHON) -> dict[str, Any]:
     """
     Decode a JSON object.
+
+    @param notation: Who writes it: L{_json.PYTHON}, or others, L{_json.STRICT}.
 
     @raise UndecodableSession: It is none.
     """
     problem = None
     try:
-        value = _json.loads(raw)
+        value = _json.loads(raw, notation)
     except ValueError as error:
         problem = str(error)
     # Out here, what quotes the bytes is not this one's context.
@@ -141,6 +154,4 @@ def decodePickle(raw: bytes) -> dict[str, Any]:
         raise UndecodableSession(f"the stored pickle is not read: {problem}")
     if type(data) is not dict:
         raise UndecodableSession("the stored session is no dictionary")
-    if not all(type(key) is str for key in data):
-        raise UndecodableSession("the stored session has a key that is no text")
     return data

@@ -4,7 +4,7 @@ Pickles of plain values, read without ever calling what they name.
 
 This is no subclass of L{pickle.Unpickler}.  One that refuses all classes would
 still allocate as many places as a pickle says it needs (16 GiB for six bytes),
-and hash a tuple that is a key, which takes for ever if it is made of one and
+and hash any tuple that is a key, which takes for ever if it is made of one and
 the same tuple twice, forty times over, and the whole process if it is nested
 deeply enough.
 """
@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from math import isfinite
+from math import isnan, nan
 from pickletools import genops
 from types import NoneType
 from typing import Any, Final
 from uuid import UUID, SafeUUID
 
+from .._foreign import DEPTH, Foreign, isShort, ofType
 
-__all__ = ["MAX_SIZE", "dumps", "foreign", "loads"]
+
+__all__ = ["MAX_SIZE", "dumps", "find", "loads"]
 
 
 MAX_SIZE: Final = 1024 * 1024
@@ -30,10 +33,9 @@ MAX_SIZE: Final = 1024 * 1024
 How many bytes a pickle may have.
 """
 
-_DEPTH = 100
 _MOST_VALUES = 100_000
 _MOST_CHARACTERS = 4 * MAX_SIZE
-_MOST_BITS = 14_000  # Python does not print longer numbers.
+_KEY_DEPTH = 20
 _PROTOCOL = 4
 _MADE: dict[type, tuple[type, ...]] = {
     date: (bytes,),
@@ -72,7 +74,8 @@ def loads(raw: bytes) -> Any:
         problem = str(error) if type(error) is _Refused else "no pickle"
     if problem is None:
         try:
-            problem = foreign(value)
+            found = find(value)
+            problem = None if found is None else found.what
         except RecursionError:
             problem = "nested too deeply"
     if problem is not None:
@@ -82,7 +85,7 @@ def loads(raw: bytes) -> Any:
 
 def dumps(value: object) -> bytes:
     """
-    Write a pickle of values in which L{foreign} finds nothing.
+    Write a pickle of values in which L{find} finds nothing.
 
     @raise ValueError: It is too large to be read again.
     """
@@ -92,18 +95,19 @@ def dumps(value: object) -> bytes:
     return raw
 
 
-def foreign(value: object) -> str | None:
+def find(value: object, *, isThorough: bool = False) -> Foreign | None:
     """
     Find something that a pickle is not to hold, so that all it holds is of
     the types that handlers expect, and does not grow beyond measure when it
     is copied, because it holds one and the same list many times.
 
-    @return: What it is, in words that do not show its value; L{None} if there
-        is no such thing.
+    @param isThorough: As for other encodings; this always is.
+
+    @return: L{None} if there is no such thing.
 
     @raise RecursionError: It is nested too deeply, or contains itself.
     """
-    return _Look().at(value, _DEPTH)
+    return _Look().at(value, DEPTH)
 
 
 class _Refused(ValueError):
@@ -120,65 +124,75 @@ class _Look:
     values = 0
     characters = 0
 
-    def at(self, value: Any, depth: int) -> str | None:
+    def at(self, value: Any, depth: int) -> Foreign | None:
         kind = type(value)
         self.values += 1
         if self.values > _MOST_VALUES or self.characters > _MOST_CHARACTERS:
-            return "too much"
-        if kind in _SCALARS:
-            return self._atScalar(value)
-        if kind in _GROUPS:
-            return self._atGroup(value, depth)
-        return _atOther(value) if kind in _OTHERS else kind.__qualname__
-
-    def _atGroup(self, value: Any, depth: int) -> str | None:
-        if not depth:
-            raise RecursionError
-        if type(value) not in (list, tuple):
-            for key in value:
-                found = _notHashed(key) or self._atScalar(key)
-                if found is not None:
-                    return found
-            self.values += len(value)
-        for item in value.values() if type(value) is dict else value:
-            found = self.at(item, depth - 1)
-            if found is not None:
-                return found
-        return None
-
-    def _atScalar(self, value: Any) -> str | None:
-        kind = type(value)
+            return Foreign("too much", "less")
         if kind in _TEXTS:
             self.characters += len(value)
-        elif kind is int and value.bit_length() > _MOST_BITS:
-            return "int of thousands of digits"
-        elif kind is float and not isfinite(value):
-            return "float that is not finite"
+            return None
+        if kind in _SCALARS:
+            return isShort(value) if kind is int else None
+        if kind in _GROUPS:
+            return self._atGroup(value, depth)
+        return _atOther(value) if kind in _OTHERS else ofType(value)
+
+    def _atGroup(self, value: Any, depth: int) -> Foreign | None:
+        if not depth:
+            raise RecursionError
+        kind = type(value)
+        if kind is not list and kind is not tuple:
+            for key in value:
+                found = self.at(key, depth - 1)
+                if found is not None:
+                    return replace(found, what=f"{found.what} as a key", path=())
+        if kind is set or kind is frozenset:
+            return None
+        for place, item in value.items() if kind is dict else enumerate(value):
+            found = self.at(item, depth - 1)
+            if found is not None:
+                return found.within(place)
         return None
 
 
-def _notHashed(key: object) -> str | None:
-    kind = type(key)
-    return None if kind in _SCALARS else f"{kind.__qualname__} as a key"
+class _Keys:
+    """
+    A look at all keys of a pickle, each before it is hashed: that would take
+    for ever with a tuple that is made of one and the same tuple twice, forty
+    times over.
+    """
+
+    values = 0
+
+    def check(self, key: Any, depth: int = _KEY_DEPTH) -> None:
+        """
+        @raise _Refused: It is not to be hashed.
+        """
+        kind = type(key)
+        self.values += 1
+        if self.values > _MOST_VALUES:
+            raise _Refused("too much")
+        if kind in _SCALARS or kind in _OTHERS:
+            return
+        if kind is not tuple and kind is not frozenset:
+            raise _Refused(f"{kind.__qualname__} as a key")
+        if not depth:
+            raise _Refused("nested too deeply")
+        for item in key:
+            self.check(item, depth - 1)
 
 
-def _checkHashed(key: object) -> None:
-    problem = _notHashed(key)
-    if problem is not None:
-        raise _Refused(problem)
-
-
-def _atOther(value: Any) -> str | None:
+def _atOther(value: Any) -> Foreign | None:
     """
     What is wrong with one of the values that have a class.
     """
     if isinstance(value, (datetime, time)):
         if type(value.tzinfo) not in (NoneType, timezone):
-            return f"{type(value).__qualname__} with a time zone that has rules"
-    elif isinstance(value, Decimal) and not value.is_finite():
-        return "Decimal that is not finite"
+            what = f"{type(value).__qualname__} with a time zone that has rules"
+            return Foreign(what, "it in datetime.UTC")
     elif isinstance(value, UUID) and not hasattr(value, "int"):
-        return "UUID without a number"
+        return Foreign("UUID without a number")
     return None
 
 
@@ -190,6 +204,7 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._keys = _Keys()
 
     def run(self, raw: bytes) -> Any:
         """
@@ -249,19 +264,19 @@ class _Machine:
     def setItems(self, items: list[Any]) -> None:
         target = self.top(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            _checkHashed(key)
+            self._keys.check(key)
             target[key] = value
 
     def addItems(self, items: list[Any]) -> None:
         target = self.top(set)
         for item in items:
-            _checkHashed(item)
+            self._keys.check(item)
             target.add(item)
 
     def frozen(self) -> None:
         items = self.sinceMark()
         for item in items:
-            _checkHashed(item)
+            self._keys.check(item)
         self.stack.append(frozenset(items))
 
     def pushClass(self, name: tuple[Any, ...]) -> None:
@@ -302,12 +317,16 @@ class _Machine:
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": _MARK}
 _LITERALS = frozenset(
     {
-        *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+        *("BININT", "BININT1", "BININT2", "LONG1", "LONG4"),
         *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
         *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
     }
 )
 _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
+    # One NaN for all, so that a key is equal to itself.
+    "BINFLOAT": lambda machine, number: machine.stack.append(
+        nan if isnan(number) else number
+    ),
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
     "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
     "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),

@@ -6,18 +6,19 @@ they are equal, in value and type, once the framework has written and read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
-from math import isfinite, isnan
+from math import isfinite
 from types import NoneType
 from typing import Any
+
+from .._merge import areAlike, areEqual
 
 
 __all__ = ["same", "sameInJSON", "sameInJavaScript", "sameInMsgpack", "sameInPHP"]
 
 
 _ATOMS = frozenset({bool, bytes, float, int, str, NoneType})
-_TEXTS = frozenset({str})
 
 
 def _comparing(readBack: Callable[[Any], Any]) -> Callable[[object, object], bool]:
@@ -42,14 +43,14 @@ def _comparing(readBack: Callable[[Any], Any]) -> Callable[[object, object], boo
             return compareDicts(one, other)
         if kind is list or kind is tuple:
             return len(one) == len(other) and all(map(compare, one, other))
-        return _areEqual(one, other)
+        return areEqual(one, other)
 
     def compareDicts(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
         if one.keys() != other.keys():
             one, other = keysOf(one), keysOf(other)
             if one.keys() != other.keys():
                 return False
-        return _areAlike(one, other) and all(
+        return areAlike(one, other) and all(
             compare(item, other[key]) for key, item in one.items()
         )
 
@@ -60,23 +61,6 @@ def _comparing(readBack: Callable[[Any], Any]) -> Callable[[object, object], boo
         }
 
     return compare
-
-
-def _areEqual(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isnan(one):
-        return isnan(other)  # Or it would be a change for ever.
-    if isinstance(one, (frozenset, set)) and not _areAlike(one, other):
-        return False
-    return bool(one == other)
-
-
-def _areAlike(some: Collection[Any], others: Collection[Any]) -> bool:
-    """
-    Whether equal keys are of equal types: C{1}, C{1.0} and C{True} are three.
-    """
-    return _TEXTS.issuperset(map(type, some)) or (
-        {(type(key), key) for key in some} == {(type(key), key) for key in others}
-    )
 
 
 def _inJSON(value: Any) -> Any:

@@ -7,15 +7,23 @@ those whose sessions are in the browser.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
-from typing import Any, TypeVar
+from typing import Any
 
 from txsessionsock._waiting import refuseAsync, refuseToWait
-from txsessionsock.cookies import isToken
+from txsessionsock.cookies import (
+    MAX_COOKIE,
+    cookieAttributes,
+    isToken,
+    quoted,
+    unquoted,
+)
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
+    CookieAttributes,
     Document,
     InvalidCredential,
     SessionID,
@@ -26,9 +34,11 @@ from ._same import same
 
 
 __all__ = [
+    "CookieOptions",
     "Identity",
     "InBrowser",
     "Prefixed",
+    "Secrets",
     "Sessions",
     "loggedInBy",
     "secretsFrom",
@@ -40,10 +50,28 @@ Identity = Callable[[dict[str, Any]], object]
 Tells from a session's data who is logged in; L{None} is nobody.
 """
 
-_Secret = TypeVar("_Secret", bound=str | bytes)
+CookieOptions = Mapping[str, object]
+"""
+What a web application sets on its session cookie: C{domain}, C{path},
+C{secure}, C{httpOnly}, C{sameSite}, C{partitioned} and C{priority}.
+"""
 
-_SESSION_ID = re.compile(r"[!-~]{1,256}")
-_MAX_COOKIE = 8192
+Secrets = str | bytes | Sequence[str | bytes]
+"""
+One secret, or several: the first signs, all verify.  Text is what it is in
+UTF-8.
+"""
+
+_OF_PEOPLE = (
+    *("id", "_id", "ID", "uid", "uuid", "pk", "sub", "oid"),
+    *("user_id", "userId", "userid", "username", "userName", "login", "email"),
+)
+"""
+What names one person among all, in databases and in the claims of OpenID
+Connect.
+"""
+_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_MAX_SIGNED = 8192
 _SKEW = 60
 """
 By how many seconds the clock of the web application may be ahead of ours.
@@ -53,67 +81,100 @@ By how many seconds the clock of the web application may be ahead of ours.
 def loggedInBy(*names: str) -> Identity:
     """
     Make a function that tells who is logged in: the first of these keys that
-    has a value.  Where that is an object, its C{id}.
+    has a value.  Where that is an object, the first of its keys that names
+    somebody: C{id}, C{_id} and the like; if it has none of these, all texts and
+    integers in it, or else all of it.
 
-    @return: A function whose result is L{None} for nobody; false and the
-        empty string are nobody too.
+    @return: A function whose result is L{None} for nobody; false, the empty
+        string and an empty object or list are nobody too.
     """
 
     def identity(data: dict[str, Any]) -> object:
-        for name in names:
-            user = data.get(name)
-            who = user.get("id") if isinstance(user, dict) else user
-            if who is not None and who is not False and who != "":
-                return who
-        return None
+        people = (_personIn(data.get(name)) for name in names)
+        return next(filter(_isSomebody, people), None)
 
     return identity
 
 
+def _personIn(user: object) -> object:
+    if not isinstance(user, dict):
+        return user
+    claims = user.get("userinfo")  # Where Authlib keeps them beside the tokens.
+    if isinstance(claims, dict):
+        user = claims
+    known = [user[name] for name in _OF_PEOPLE if name in user]
+    if known:
+        return next(filter(_isSomebody, known), None)
+    # What else applications keep there, such as a basket, changes.
+    simple = {key: item for key, item in user.items() if type(item) in (int, str)}
+    return simple or user
+
+
+def _isSomebody(who: object) -> bool:
+    return who is not None and who is not False and who not in ("", {}, [])
+
+
 def secretsFrom(
-    secrets: _Secret | Sequence[_Secret], *kinds: type[str] | type[bytes]
-) -> tuple[_Secret, ...]:
+    secrets: object, read: Callable[[object], object] = lambda secret: secret
+) -> tuple[bytes, ...]:
     """
     Take one secret, or several.
 
-    @param kinds: What they may be.
+    @param read: What the framework makes of a secret before it signs: L{str}
+        or L{bytes}, or what is refused.
 
     @raise ValueError: These are none; it does not show them.
     """
-    known: tuple[Any, ...]
-    known = (secrets,) if isinstance(secrets, (str, bytes)) else tuple(secrets)
-    if not known or not all(
-        isinstance(secret, kinds) and _isUsable(secret) for secret in known
-    ):
-        one = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"secrets is one {one} or several, of UTF-8, none empty")
-    return known
+    given: Sequence[object] = [secrets]
+    if isinstance(secrets, Sequence) and not isinstance(secrets, (str, bytes)):
+        given = secrets
+    known = [_inBytes(read(secret)) for secret in given]
+    if not known or not all(known):
+        raise ValueError(
+            "secrets is one str or bytes, or a list of several; no text with half"
+            " a character in it, and none is empty"
+        )
+    return tuple(known)
 
 
-def _isUsable(secret: str | bytes) -> bool:
+def _inBytes(secret: object) -> bytes:
+    """
+    @return: Nothing, if it is no secret.
+    """
+    if not isinstance(secret, str):
+        return secret if isinstance(secret, bytes) else b""
     try:
-        return bool(secret if isinstance(secret, bytes) else secret.encode())
+        return secret.encode()
     except UnicodeEncodeError:
-        # What was not UTF-8 in an environment variable has surrogates for it.
-        return False
+        return b""
 
 
 class Sessions:
     """
     A framework whose cookie is the session's id, unless a subclass says
     otherwise.
+
+    @cvar shortestID: How many characters an id has at least.
+
+    @cvar charset: In which bytes its cookies quote what they cannot hold.
     """
 
+    shortestID = 1
+    charset = "latin-1"
     firstCookieWins = False
     readOnly = False
+    rolling = False
     same = staticmethod(same)
 
-    def __init__(self, cookieName: str, identity: Identity) -> None:
+    def __init__(
+        self, cookieName: str, identity: Identity, cookie: CookieOptions | None = None
+    ) -> None:
         if not isToken(cookieName):
             raise ValueError(f"{cookieName!r} cannot be the name of a cookie")
         refuseAsync(identity, "identity")
         self.cookieName = cookieName
         self._identity = identity
+        self._attributes = cookieAttributes(cookieName, cookie or {})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} cookieName={self.cookieName!r}>"
@@ -121,19 +182,27 @@ class Sessions:
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
         Take the cookie for the id itself, which is not signed: whether there
-        is such a session, only the store knows.
+        is such a session, only the store knows.  Applications may choose ids
+        as they like.
 
-        @raise InvalidCredential: It is C{malformed}: nothing anybody would
-            have made as an id.
+        @raise InvalidCredential: It is C{malformed}: too short, longer than a
+            cookie can be, or with control characters in it.
         """
-        if not _SESSION_ID.fullmatch(cookieValue):
+        sessionID = ""
+        if cookieValue.isascii() and len(cookieValue) <= MAX_COOKIE:
+            with suppress(ValueError):
+                sessionID = unquoted(cookieValue, self.charset)
+        if len(sessionID) < self.shortestID or _CONTROLS.search(sessionID):
             raise InvalidCredential("malformed")
-        return SessionID(cookieValue)
+        return SessionID(sessionID)
 
     def cookieValue(self, sessionID: SessionID) -> str:
-        return sessionID
+        return quoted(sessionID, self.charset)
 
-    def newDocument(self, now: float) -> Document:
+    def cookieAttributes(self, document: Document) -> CookieAttributes:
+        return self._attributes
+
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, {})
 
     def identity(self, data: dict[str, Any]) -> object:
@@ -150,8 +219,14 @@ class Prefixed(Sessions):
     A framework whose keys in the store are ids behind a prefix.
     """
 
-    def __init__(self, cookieName: str, prefix: str, identity: Identity) -> None:
-        super().__init__(cookieName, identity)
+    def __init__(
+        self,
+        cookieName: str,
+        prefix: str,
+        identity: Identity,
+        cookie: CookieOptions | None = None,
+    ) -> None:
+        super().__init__(cookieName, identity, cookie)
         self._prefix = prefix
 
     def __repr__(self) -> str:
@@ -178,7 +253,7 @@ class InBrowser(Sessions):
             holds no session, C{bad-signature} if it is not by any of our
             secrets, C{expired} if that was too long ago.
         """
-        if len(cookieValue) > _MAX_COOKIE:
+        if len(cookieValue) > _MAX_SIGNED:
             raise InvalidCredential("malformed")
         signed, end = self._times(cookieValue)
         if signed > now + _SKEW or now >= end:

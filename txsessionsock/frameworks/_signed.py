@@ -20,32 +20,27 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._sessions import Identity, InBrowser, secretsFrom
+from ._sessions import Identity, InBrowser
 
 
 if TYPE_CHECKING:
     from itsdangerous import Signer, TimestampSigner
 
-__all__ = ["Secrets", "SignedCookies", "signer"]
+__all__ = ["SignedCookies", "signer"]
 
-
-Secrets = str | bytes | Sequence[str | bytes]
-"""
-One secret, or several: the first signs, all verify.
-"""
 
 _SIGNED = re.compile(r"[!-~]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
-def signer(extra: str, isTimed: bool, secrets: Secrets, **options: Any) -> Any:
+def signer(extra: str, isTimed: bool, secrets: Sequence[bytes], **options: Any) -> Any:
     """
     Make a signer of C{itsdangerous}.
 
     @param extra: What to install to have it.
 
-    @raise ImportError: It is not installed.
+    @param secrets: The first signs, all verify.
 
-    @raise ValueError: These are no secrets.
+    @raise ImportError: It is not installed.
     """
     try:
         # As nobody else needs it.
@@ -54,12 +49,11 @@ def signer(extra: str, isTimed: bool, secrets: Secrets, **options: Any) -> Any:
         command = f'pip install "txsessionsock[{extra}]"'
         message = f"signed cookies need itsdangerous: {command}"
         raise ImportError(message) from None
-    known: Any = secretsFrom(secrets, str, bytes)
     kind: type[Signer] = (
         itsdangerous.TimestampSigner if isTimed else itsdangerous.Signer
     )
     # There the newest comes last.
-    return kind(known[::-1], **options)
+    return kind(secrets[::-1], **options)
 
 
 class SignedCookies(InBrowser):
@@ -100,8 +94,14 @@ class SignedCookies(InBrowser):
         """
         from itsdangerous import BadSignature  # noqa: PLC0415 - an extra
 
+        raw = value.encode() if isinstance(value, str) else value
+        before, _, signature = raw.rpartition(b".")
+        # C{unsign} keeps its error of a wrong signature in a cycle with its
+        # frame, and so all that the callers have, such as a connection.
+        if not self._signer.verify_signature(before, signature):
+            return None
         try:
-            payload, signed = self._signer.unsign(value, return_timestamp=True)
+            payload, signed = self._signer.unsign(raw, return_timestamp=True)
             return payload, signed.timestamp()
         except (BadSignature, OSError, OverflowError, ValueError):
             # The latter three are times that no date expresses.

@@ -39,10 +39,10 @@ def asciiJSON(value: object) -> bytes:
     @raise ValueError: It cannot be encoded.  (Others that the encoder raises
         are L{TypeError} and L{RecursionError}.)
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def signed(value: object, secret: str, salt: str, now: float) -> bytes:
+def signed(value: object, secret: bytes, salt: str, now: float) -> bytes:
     """
     Sign what JSON can hold.
 
@@ -56,7 +56,7 @@ def signed(value: object, secret: str, salt: str, now: float) -> bytes:
     return f"{timed}:{_signature(timed, secret, salt)}".encode("ascii")
 
 
-def unsigned(raw: bytes, secrets: Sequence[str], salt: str) -> tuple[bytes, int]:
+def unsigned(raw: bytes, secrets: Sequence[bytes], salt: str) -> tuple[bytes, int]:
     """
     Verify and unpack what L{signed} made.
 
@@ -96,8 +96,8 @@ def _unpacked(payload: str) -> bytes:
     return plain
 
 
-def _signature(value: str, secret: str, salt: str) -> str:
-    key = sha256(f"{salt}signer{secret}".encode()).digest()
+def _signature(value: str, secret: bytes, salt: str) -> str:
+    key = sha256(f"{salt}signer".encode() + secret).digest()
     return _base64(hmac.digest(key, value.encode("ascii"), "sha256"))
 
 

@@ -25,7 +25,7 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJSON
-from ._sessions import Identity, Sessions, loggedInBy
+from ._sessions import CookieOptions, Identity, Sessions, loggedInBy
 
 
 __all__ = ["Aiohttp", "whoIsLoggedIn"]
@@ -55,6 +55,7 @@ class Aiohttp(Sessions):
         *,
         cookieName: str = "AIOHTTP_SESSION",
         maxAge: int | None = None,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -64,10 +65,15 @@ class Aiohttp(Sessions):
         @param maxAge: C{max_age}: how many seconds a session lives after each
             change; L{None}: until somebody deletes it.
 
+        @param cookie: What the storage was given for its cookie, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        super().__init__(cookieName, identity or whoIsLoggedIn)
+        super().__init__(cookieName, identity or whoIsLoggedIn, cookie)
         self._maxAge = maxAge
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
@@ -76,7 +82,7 @@ class Aiohttp(Sessions):
     def newSessionID(self) -> SessionID:
         return SessionID(uuid4().hex)
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, {"created": int(now)})
 
     def key(self, sessionID: SessionID) -> str:

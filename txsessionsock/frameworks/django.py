@@ -6,7 +6,6 @@ them.  Django itself is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from txsessionsock.interfaces import (
     Document,
     IFramework,
     InvalidCredential,
+    InvalidReason,
     ISignedCookies,
     SessionID,
     UndecodableSession,
@@ -26,14 +26,14 @@ from .. import _json
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON
-from ._sessions import Identity, InBrowser, secretsFrom
+from ._sessions import CookieOptions, Identity, InBrowser, Secrets, secretsFrom
 from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]
 
 
-_JSON = Encoding("JSON", _json.foreign, asciiJSON)
+_JSON = Encoding("JSON", _json.PYTHON.find, asciiJSON)
 
 
 @checked
@@ -55,6 +55,7 @@ class Django(DjangoSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -79,7 +80,13 @@ class Django(DjangoSessions):
             change nothing extend a session's life too.
 
         @param timeZone: C{TIME_ZONE}, if C{USE_TZ} is off: what the dates
-            given to C{set_expiry} mean.
+            given to C{set_expiry} mean.  Deadlines in a table of SQLite mean
+            the same: C{replace(DJANGO, deadline=ZoneInfo(TIME_ZONE))}.
+
+        @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
 
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
@@ -91,6 +98,7 @@ class Django(DjangoSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cache"
         self._pickled = pickled
@@ -121,7 +129,7 @@ class _SignedSessions(DjangoSessions):
 
     same = staticmethod(sameInJSON)
     _salt: str
-    _secrets: tuple[str, ...]
+    _secrets: tuple[bytes, ...]
 
     def loads(self, raw: bytes, now: float) -> Document:
         return Document(self._opened(raw)[0], {})
@@ -133,17 +141,17 @@ class _SignedSessions(DjangoSessions):
         @raise UndecodableSession: It was not, or is none; L{_BadlySigned} if
             somebody else did.
         """
-        problem: UndecodableSession | None = None
+        problem, kind = None, UndecodableSession
         try:
             plain, moment = unsigned(raw, self._secrets, self._salt)
         except BadSignature as error:
-            problem = _BadlySigned(
-                f"the stored session is {error}; right is the application's SECRET_KEY"
-            )
+            problem = f"{error}; right is the application's SECRET_KEY"
+            kind = _BadlySigned
         except ValueError as error:
-            problem = UndecodableSession(f"the stored session is {error}")
+            problem = str(error)
+        # Out here, what quotes the bytes is not this one's context.
         if problem is not None:
-            raise problem
+            raise kind(f"the stored session is {problem}")
         return decodeJSON(plain), moment
 
 
@@ -160,7 +168,7 @@ class DjangoDatabase(_SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         keyPrefix: str = "",
         version: int = 1,
@@ -169,6 +177,7 @@ class DjangoDatabase(_SignedSessions):
         expireAtBrowserClose: bool = False,
         saveEveryRequest: bool = False,
         timeZone: str = "UTC",
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -188,8 +197,9 @@ class DjangoDatabase(_SignedSessions):
             saveEveryRequest=saveEveryRequest,
             timeZone=timeZone,
             identity=identity,
+            cookie=cookie,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
         self._prefix = f"{keyPrefix}:{version}:django.contrib.sessions.cached_db"
 
     def key(self, sessionID: SessionID) -> str:
@@ -202,9 +212,17 @@ class DjangoDatabase(_SignedSessions):
         """
         return self._prefix + key
 
+    def signedAt(self, raw: bytes) -> int:
+        """
+        When a session was written, in seconds since the epoch.
+
+        @raise UndecodableSession: It was not, with our secret.
+        """
+        return self._opened(raw)[1]
+
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
-        how = Encoding("JSON", _json.foreign, sign)
+        how = Encoding("JSON", _json.PYTHON.find, sign)
         return encode(how, document.data)
 
 
@@ -220,7 +238,7 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         cookieName: str = "sessionid",
         cookieAge: int = TWO_WEEKS,
@@ -242,24 +260,24 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
             timeZone=timeZone,
             identity=identity,
         )
-        self._secrets = secretsFrom(secrets, str)
+        self._secrets = secretsFrom(secrets)
 
     def _times(self, cookie: str) -> tuple[float, float]:
         """
         Django takes a cookie for C{cookieAge} seconds; where C{set_expiry}
         said less, it has the browser drop it then.
         """
-        problem: InvalidCredential
+        reason: InvalidReason
         try:
             data, signed = self._opened(cookie.encode("ascii"))
             # Whole seconds count, and one that is as old as it may be is good.
             age = min(self._cookieAge, self._age(data, signed)) + 1
             return signed, signed + age
         except _BadlySigned:
-            problem = InvalidCredential("bad-signature")
+            reason = "bad-signature"
         except (UndecodableSession, UnicodeEncodeError):
-            problem = InvalidCredential("malformed")
-        raise problem
+            reason = "malformed"
+        raise InvalidCredential(reason)
 
 
 class _BadlySigned(UndecodableSession):

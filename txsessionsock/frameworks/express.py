@@ -7,7 +7,7 @@ store them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil, floor
 from secrets import token_urlsafe
@@ -17,11 +17,12 @@ from urllib.parse import quote, unquote
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
-from txsessionsock.cookies import sign, unsign
+from txsessionsock.cookies import MAX_COOKIE, sign, storedAttributes, unsign
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
     TTL,
+    CookieAttributes,
     Document,
     IFramework,
     InvalidCredential,
@@ -29,16 +30,22 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._encodings import JSON, decodeJSON, encode
+from .._json import STRICT
+from ._encodings import STRICT_JSON, decodeJSON, encode
 from ._same import sameInJavaScript
-from ._sessions import Identity, Prefixed, loggedInBy, secretsFrom
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
 
 
 __all__ = ["ATTRIBUTES", "Express", "whoIsLoggedIn"]
 
 
-_MAX_COOKIE = 1024
-_SESSION_ID = re.compile(r"[!-~]{1,256}")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
 _EPOCH = datetime(1970, 1, 1)
@@ -67,10 +74,10 @@ _A_THOUSAND_YEARS = 1000 * 365 * 86400 * 1000  # In milliseconds.
 def whoIsLoggedIn(data: dict[str, Any]) -> object:
     """
     Who is logged in, by the names that Express applications commonly use:
-    C{passport.user}, else C{userId}, else C{user}.  Where that is an object,
-    its C{id}.
+    C{passport.user}, else C{userId}, else C{user}.  See L{loggedInBy} for
+    objects.
 
-    @return: L{None}, also for C{false} and the empty string, is nobody.
+    @return: L{None} for nobody.
     """
     passport = data.get("passport")
     who = _byPassport(passport) if isinstance(passport, dict) else None
@@ -93,7 +100,7 @@ class Express(Prefixed):
 
     def __init__(
         self,
-        secrets: str | Sequence[str],
+        secrets: Secrets,
         *,
         cookieName: str = "connect.sid",
         prefix: str = "sess:",
@@ -102,11 +109,12 @@ class Express(Prefixed):
         identity: Identity | None = None,
         disableTTL: bool = False,
         disableTouch: bool = False,
-        cookie: Mapping[str, str | bool] | None = None,
+        cookie: CookieOptions | None = None,
+        rolling: bool = False,
     ) -> None:
         """
         @param secrets: The secret that signs session ids, or several: the
-            first signs, all verify.
+            first signs, all verify.  L{bytes} where Express has a C{Buffer}.
 
         @param prefix: What comes before the session id in the store.
 
@@ -126,18 +134,24 @@ class Express(Prefixed):
         @param disableTouch: Only writes extend a session's life.
 
         @param cookie: What else is in the option C{cookie} of
-            C{express-session}, for the cookies that Express sets of sessions
-            that begin here: C{domain}, C{httpOnly}, C{partitioned}, C{path},
-            C{priority}, C{sameSite} or C{secure}.
+            C{express-session}, for sessions that begin here: C{domain},
+            C{path}, C{secure}, C{httpOnly}, C{sameSite}, C{partitioned} or
+            C{priority}.  A session that Express began says so itself.
+
+        @param rolling: The option C{rolling} of C{express-session}: every
+            answer renews the cookie.
+
+        @raise ValueError: One of these cannot be.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
-        self._secrets = secretsFrom(secrets, str)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
+        self._secrets = secretsFrom(secrets)
         self._ttl = ttl
         self._maxAge = maxAge
         self._cookie = {"httpOnly": True, "path": "/", **(cookie or {})}
-        for name in self._cookie:
-            if name not in _COOKIE or name in _DATES:
-                raise ValueError(f"cookie has no {name!r} here")
+        if self._cookie.get("secure") == "auto":
+            # Express puts in what it comes to.
+            del self._cookie["secure"]
+        self.rolling = rolling
         self._disableTTL = disableTTL
         self._disableTouch = disableTouch or disableTTL
 
@@ -147,15 +161,17 @@ class Express(Prefixed):
 
         @raise InvalidCredential: C{malformed} if there is no session id in
             it, C{bad-signature} if there is one that is not signed, or not
-            with any of our secrets.
+            with any of our secrets.  What is signed is an id, whatever it is:
+            C{genid} made it.
         """
-        if len(cookieValue) > _MAX_COOKIE or _BAD_ESCAPE.search(cookieValue):
-            raise InvalidCredential("malformed")
-        text = unquote(cookieValue, errors="replace")
+        text = ""
+        if len(cookieValue) <= MAX_COOKIE and not _BAD_ESCAPE.search(cookieValue):
+            with suppress(ValueError):
+                text = unquote(cookieValue, errors="strict")
         signed = text.removeprefix("s:")
         isSigned = signed != text and "." in signed
         claimed = signed.rpartition(".")[0] if isSigned else signed
-        if not _SESSION_ID.fullmatch(claimed):
+        if not claimed:
             raise InvalidCredential("malformed")
         if not isSigned or unsign(signed, self._secrets) is None:
             raise InvalidCredential("bad-signature")
@@ -169,17 +185,21 @@ class Express(Prefixed):
         maxAge = _originalMaxAge(document.envelope)
         return None if maxAge is None else max(0.0, maxAge / 1000)
 
+    def cookieAttributes(self, document: Document) -> CookieAttributes:
+        return storedAttributes(document.envelope)
+
     def newSessionID(self) -> SessionID:
         return SessionID(token_urlsafe(24))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         maxAge = None if self._maxAge is None else ceil(self._maxAge * 1000)
-        cookie = {"originalMaxAge": maxAge, "expires": None, **self._cookie}
+        others = self._cookie if like is None else like.envelope
+        cookie = {**others, "originalMaxAge": maxAge, "expires": None}
         envelope = {name: cookie[name] for name in _COOKIE if name in cookie}
         return Document({}, _touched(envelope, now))
 
     def loads(self, raw: bytes, now: float) -> Document:
-        data = decodeJSON(raw)
+        data = decodeJSON(raw, STRICT)
         envelope = data.pop(_ENVELOPE, None)
         # Express itself answers such a session with an error.
         if not isinstance(envelope, dict):
@@ -190,7 +210,9 @@ class Express(Prefixed):
 
     def dumps(self, document: Document, now: float) -> bytes:
         envelope = {_ENVELOPE: _touched(document.envelope, now)}
-        return encode(JSON, document.data, _RESERVED, lambda data: envelope | data)
+        return encode(
+            STRICT_JSON, document.data, _RESERVED, lambda data: envelope | data
+        )
 
     def lifetime(self, document: Document, now: float) -> TTL:
         if self._disableTTL:

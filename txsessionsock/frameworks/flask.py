@@ -32,10 +32,18 @@ from txsessionsock.interfaces import (
 )
 
 from .. import _json
+from .._foreign import Foreign, Notation, isText
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON, sameInMsgpack
-from ._sessions import Identity, Prefixed, loggedInBy
-from ._signed import Secrets, SignedCookies, signer
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
+from ._signed import SignedCookies, signer
 
 
 __all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]
@@ -44,8 +52,6 @@ __all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]
 _A_MONTH = 31 * 86400
 _PERMANENT = "_permanent"
 _MAX_JSON = 2**20
-_DEPTH = 100
-_SCALARS = frozenset({bool, bytes, float, int, str, NoneType})
 
 whoIsLoggedIn = loggedInBy("_user_id", "user_id", "user", "username")
 """
@@ -61,11 +67,13 @@ class FlaskSession(Prefixed):
     Sessions that are shared with a Flask application that has C{Flask-Session}
     0.7 or later with Redis, or an older one that pickles.
 
-    Beside what JSON has, C{msgpack} knows L{bytes} and points in time:
-    L{datetime}s with a time zone, which come back in UTC.
+    Beside what JSON has, C{msgpack} knows L{bytes}, NaN and the infinities,
+    points in time (L{datetime}s with a time zone, which come back in UTC), and
+    keys that are any of these, L{None} or tuples of them.
     """
 
     firstCookieWins = True
+    charset = "utf-8"
 
     def __init__(
         self,
@@ -79,6 +87,7 @@ class FlaskSession(Prefixed):
         permanent: bool = True,
         refreshEachRequest: bool = True,
         sidLength: int = 32,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -108,10 +117,15 @@ class FlaskSession(Prefixed):
 
         @param sidLength: C{SESSION_ID_LENGTH}, in bytes.
 
+        @param cookie: C{SESSION_COOKIE_DOMAIN} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._lifetime = lifetime
         self._encoding = PICKLE if pickled else _ENCODINGS[format]
         self.same = same if pickled else _SAME[format]
@@ -120,11 +134,12 @@ class FlaskSession(Prefixed):
         self._decoders = [_DECODERS[name] for name in (format, *others)]
         self._signer = None
         if secrets is not None:
+            known = secretsFrom(secrets)
             self._signer = signer(
-                "flask", False, secrets, salt="flask-session", key_derivation="hmac"
+                "flask", False, known, salt="flask-session", key_derivation="hmac"
             )
         self._permanent = permanent
-        self._refreshEachRequest = refreshEachRequest
+        self.rolling = refreshEachRequest
         self._sidLength = sidLength
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
@@ -146,9 +161,9 @@ class FlaskSession(Prefixed):
 
     def cookieValue(self, sessionID: SessionID) -> str:
         if self._signer is None:
-            return sessionID
+            return super().cookieValue(sessionID)
         signed: bytes = self._signer.sign(sessionID)
-        return signed.decode("ascii")
+        return super().cookieValue(SessionID(signed.decode("utf-8")))
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._lifetime if document.data.get(_PERMANENT) else None
@@ -156,7 +171,7 @@ class FlaskSession(Prefixed):
     def newSessionID(self) -> SessionID:
         return SessionID(token_urlsafe(self._sidLength))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({_PERMANENT: True} if self._permanent else {}, {})
 
     def loads(self, raw: bytes, now: float) -> Document:
@@ -169,8 +184,8 @@ class FlaskSession(Prefixed):
         # Out here, what quotes the bytes is not this one's context.
         if problem is not None:
             raise UndecodableSession(f"the stored session is {problem}")
-        if type(data) is not dict or not all(type(key) is str for key in data):
-            raise UndecodableSession("the stored session is no dictionary of names")
+        if type(data) is not dict:
+            raise UndecodableSession("the stored session is no dictionary")
         return Document(data, {})
 
     def _decoded(self, raw: bytes) -> tuple[Any, str | None]:
@@ -182,8 +197,8 @@ class FlaskSession(Prefixed):
                 value = decode(raw)
             except (msgspec.MsgspecError, OverflowError, ValueError):
                 continue
-            found = self._encoding.foreign(value)
-            return value, None if found is None else f"with a {found} in it"
+            found = self._encoding.find(value)
+            return value, None if found is None else f"with a {found.what} in it"
         if raw[:1] in _PICKLES and raw[-1:] == b".":
             return None, (
                 "a pickle, as Flask-Session wrote them before 0.7: say pickled=True"
@@ -198,7 +213,7 @@ class FlaskSession(Prefixed):
         return self._lifetime
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
-        return self._lifetime if self._refreshEachRequest else KEEP
+        return self._lifetime if self.rolling else KEEP
 
     def isEnded(self, data: dict[str, Any]) -> bool:
         # Before 0.6 it kept one with this key, and where there is none began
@@ -206,41 +221,37 @@ class FlaskSession(Prefixed):
         return data.keys() <= {_PERMANENT}
 
 
-def _foreign(value: Any, depth: int = _DEPTH) -> str | None:
-    """
-    Find something that would not be the same after a way through msgpack.
-
-    @return: What it is, in words; L{None} if there is no such thing.
-
-    @raise RecursionError: It is nested too deeply, or contains itself.
-    """
-    kind = type(value)
-    if kind in _SCALARS:
+def _isWide(value: int) -> Foreign | None:
+    if -(2**63) <= value < 2**64:
         return None
-    if kind is datetime:
-        return None if value.tzinfo is not None else "datetime without a time zone"
-    if kind is dict:
-        for key in value:
-            if type(key) is not str and type(key) is not int:
-                return f"{type(key).__qualname__} as a key"
-        value = value.values()
-    elif kind is not list and kind is not tuple:
-        return kind.__qualname__
-    if not depth:
-        raise RecursionError
-    for item in value:
-        if type(item) not in _SCALARS:
-            found = _foreign(item, depth - 1)
-            if found is not None:
-                return found
+    return Foreign("int of more than 64 bits", "a float or its str()")
+
+
+def _isInUTC(value: datetime) -> Foreign | None:
+    if value.tzinfo is None:
+        return Foreign("datetime without a time zone", "one with, or its isoformat()")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return Foreign("datetime before year 1 or after 9999 in UTC", "another")
     return None
 
+
+_MSGPACK = Notation(
+    {str: isText, int: _isWide, datetime: _isInUTC},
+    plain={bytes, float, int, str},
+    keys={bool, bytes, datetime, float, int, str, tuple, NoneType},
+)
+_MSGSPEC_JSON = Notation(
+    {str: isText, **_json.CHECKS},
+    plain={int, str},
+)
 
 # Flask-Session reads its sessions by msgspec alone, without our way out for
 # what that refuses.
 _ENCODINGS = {
-    "msgpack": Encoding("msgpack", _foreign, msgspec.msgpack.Encoder().encode),
-    "json": Encoding("JSON", _json.foreign, msgspec.json.Encoder().encode),
+    "msgpack": Encoding("msgpack", _MSGPACK.find, msgspec.msgpack.Encoder().encode),
+    "json": Encoding("JSON", _MSGSPEC_JSON.find, msgspec.json.Encoder().encode),
 }
 _SAME = {"msgpack": sameInMsgpack, "json": sameInJSON}
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -269,7 +280,7 @@ class Flask(SignedCookies):
         *,
         cookieName: str = "session",
         lifetime: int = _A_MONTH,
-        salt: str = "cookie-session",
+        salt: str | bytes = "cookie-session",
         identity: Identity | None = None,
     ) -> None:
         """
@@ -288,7 +299,13 @@ class Flask(SignedCookies):
         @raise ImportError: C{itsdangerous} is not installed.
         """
         super().__init__(
-            signer("flask", True, secrets, salt=salt, key_derivation="hmac"),
+            signer(
+                "flask",
+                True,
+                secretsFrom(secrets),
+                salt=salt,
+                key_derivation="hmac",
+            ),
             cookieName,
             lifetime,
             identity or whoIsLoggedIn,

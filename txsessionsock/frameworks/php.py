@@ -6,7 +6,9 @@ PHP: the sessions that C{phpredis} stores.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from decimal import Decimal
+from math import isfinite
 from secrets import token_hex
 from typing import Any, Literal
 from urllib.parse import quote, unquote
@@ -14,6 +16,7 @@ from urllib.parse import quote, unquote
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock.cookies import MAX_COOKIE
 from txsessionsock.interfaces import (
     TTL,
     Document,
@@ -23,10 +26,10 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .. import _json
+from .._foreign import Foreign, Notation
 from ._encodings import Encoding, encode
 from ._same import sameInPHP
-from ._sessions import Identity, Prefixed, loggedInBy
+from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
 
 
 __all__ = ["PHP", "whoIsLoggedIn"]
@@ -37,8 +40,7 @@ whoIsLoggedIn = loggedInBy("user_id", "userid", "uid", "user")
 Who is logged in, by the names that applications commonly use.
 """
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9,-]{22,256}")
-_MAX_COOKIE = 3 * 256
+_SESSION_ID = re.compile(r"""[^\0-\x20\x7f-\x9f<>'"\\]+""")
 _DEPTH = 100
 _INTEGERS = range(-(2**63), 2**63)
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -76,6 +78,7 @@ class PHP(Prefixed):
         prefix: str = "PHPREDIS_SESSION:",
         maxLifetime: int = 1440,
         maxAge: float | None = None,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -91,6 +94,11 @@ class PHP(Prefixed):
         @param maxAge: C{session.cookie_lifetime}, L{None} for its 0: how many
             seconds the browser keeps a cookie that we set.
 
+        @param cookie: C{session.cookie_domain} and the like, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
 
@@ -102,26 +110,34 @@ class PHP(Prefixed):
             command = 'pip install "txsessionsock[php]"'
             message = f"the sessions of PHP need phpserialize: {command}"
             raise ImportError(message) from None
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._php = phpserialize
         self._isSplit = handler == "php"
         self._maxLifetime = maxLifetime
         self._maxAge = maxAge
-        self._encoding = Encoding("PHP values", self._foreign, self._encoded)
+        self._encoding = Encoding("PHP values", self._find, self._encoded)
 
     def sessionID(self, cookieValue: str, now: float) -> SessionID:
         """
-        Take the cookie for the id itself, which is not signed.
+        Take the cookie for the id itself, which is not signed.  What
+        C{session_id()} may be is for the save handler to say: C{files} takes
+        letters, digits, commas and hyphens, C{phpredis} 5.3 takes anything
+        that PHP 8.2 lets pass, which is text without blanks, quotes, angle
+        brackets and backslashes.
 
-        @raise InvalidCredential: C{malformed} if PHP would not take it either.
+        @raise InvalidCredential: C{malformed} if PHP would not take it either,
+            and if it is not UTF-8 or has control characters in it.
         """
-        sessionID = unquote(cookieValue[:_MAX_COOKIE])
+        sessionID = ""
+        if cookieValue.isascii() and len(cookieValue) <= MAX_COOKIE:
+            with suppress(ValueError):
+                sessionID = unquote(cookieValue, errors="strict")
         if not _SESSION_ID.fullmatch(sessionID):
             raise InvalidCredential("malformed")
         return SessionID(sessionID)
 
     def cookieValue(self, sessionID: SessionID) -> str:
-        return quote(sessionID)
+        return quote(sessionID, safe="")
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
         return self._maxAge
@@ -133,7 +149,8 @@ class PHP(Prefixed):
         problem: str | None
         try:
             data = self._decoded(raw)
-            problem = self._foreign(data)
+            found = self._find(data)
+            problem = None if found is None else found.what
         except _Refused as error:
             problem = str(error)
         except RecursionError:
@@ -204,18 +221,16 @@ class PHP(Prefixed):
         raw: bytes = self._php.dumps(_forPHP(value), errors="surrogateescape")
         return raw
 
-    def _foreign(self, data: dict[str, Any]) -> str | None:
+    def _find(self, value: Any, *, isThorough: bool = False) -> Foreign | None:
         """
         Find what PHP would not read back the same.
         """
-        found = _json.foreign(data)
-        if found is None and self._isSplit:
-            for name in data:
-                if "|" in name:
-                    return "a bar in its name, for which PHP would drop the session"
-                if _isNumber(name):
-                    return "a number for a name, under which PHP would not find it"
-        return _unfit(data) if found is None else found
+        if self._isSplit:
+            for name in value:
+                found = _findInName(name)
+                if found is not None:
+                    return found.within(name)
+        return _VALUES.find(value, isThorough=isThorough)
 
 
 class _Refused(ValueError):
@@ -297,6 +312,9 @@ class _Float(float):
     """
 
     def __str__(self) -> str:
+        if not isfinite(self):
+            # NAN, INF, -INF
+            return repr(float(self)).upper()
         exact = Decimal(repr(float(self)))
         power = exact.adjusted()
         if not exact or power in _PLAIN:
@@ -306,30 +324,39 @@ class _Float(float):
         return f"{digits:f}{point}E{power:+d}"
 
 
-def _unfit(value: Any) -> str | None:
-    """
-    Find numbers and texts that are none to PHP.
-    """
-    if isinstance(value, str):
-        return None if _isText(value) else "text with half a character in it"
-    if isinstance(value, int):
-        return None if value in _INTEGERS else "int of more than 64 bits"
-    items: list[Any] = []
-    if isinstance(value, dict):
-        items = [*value, *value.values()]
-    elif isinstance(value, (list, tuple)):
-        items = [*value]
-    return next((found for found in map(_unfit, items) if found is not None), None)
+def _findInName(name: object) -> Foreign | None:
+    if type(name) is str and "|" in name:
+        return Foreign(
+            "a bar in its name, for which PHP would drop the session",
+            "it by another name",
+        )
+    if type(name) is str and _isNumber(name):
+        return Foreign(
+            "a number for a name, under which PHP would not find it",
+            "it by another name",
+        )
+    return None
 
 
-def _isText(value: str) -> bool:
+def _isLong(value: int) -> Foreign | None:
+    if value in _INTEGERS:
+        return None
+    return Foreign("int of more than 64 bits", "a float or its str()")
+
+
+def _isText(value: str) -> Foreign | None:
     """
     Whether a text is the same after a way through bytes.
     """
     if value.isascii():
-        return True
+        return None
     try:
         raw = value.encode("utf-8", "surrogateescape")
+        if raw.decode("utf-8", "surrogateescape") == value:
+            return None
     except UnicodeEncodeError:
-        return False
-    return raw.decode("utf-8", "surrogateescape") == value
+        pass
+    return Foreign("text with half a character in it", "it without that")
+
+
+_VALUES = Notation({int: _isLong, str: _isText}, plain={float})

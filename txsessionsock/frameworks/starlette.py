@@ -7,8 +7,9 @@ which are signed cookies.
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Sequence
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from zope.interface import implementer
 
@@ -25,8 +26,15 @@ from txsessionsock.interfaces import (
 
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJSON
-from ._sessions import Identity, Prefixed, loggedInBy
-from ._signed import Secrets, SignedCookies, signer
+from ._sessions import (
+    CookieOptions,
+    Identity,
+    Prefixed,
+    Secrets,
+    loggedInBy,
+    secretsFrom,
+)
+from ._signed import SignedCookies, signer
 
 
 __all__ = ["Starlette", "Starsessions", "whoIsLoggedIn"]
@@ -61,6 +69,7 @@ class Starsessions(Prefixed):
         lifetime: int = 0,
         rolling: bool = False,
         gcTTL: int = 30 * 86400,
+        cookie: CookieOptions | None = None,
         identity: Identity | None = None,
     ) -> None:
         """
@@ -77,12 +86,17 @@ class Starsessions(Prefixed):
         @param gcTTL: C{gc_ttl} of the store: how many seconds sessions
             without a lifetime are kept.
 
+        @param cookie: C{cookie_domain} and the like of the middleware, by
+            the names of L{CookieAttributes
+            <txsessionsock.interfaces.CookieAttributes>}, such as
+            C{{"domain": "example.com"}}.
+
         @param identity: Tells from a session's data who is logged in;
             L{whoIsLoggedIn} unless given.
         """
-        super().__init__(cookieName, prefix, identity or whoIsLoggedIn)
+        super().__init__(cookieName, prefix, identity or whoIsLoggedIn, cookie)
         self._lifetime = lifetime
-        self._rolling = rolling
+        self.rolling = rolling
         self._gcTTL = gcTTL
 
     def cookieLifetime(self, document: Document, now: float) -> float | None:
@@ -91,7 +105,7 @@ class Starsessions(Prefixed):
     def newSessionID(self) -> SessionID:
         return SessionID(token_hex(16))
 
-    def newDocument(self, now: float) -> Document:
+    def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, self._renewed({}, now))
 
     def _renewed(self, envelope: dict[str, Any], now: float) -> dict[str, Any]:
@@ -117,11 +131,11 @@ class Starsessions(Prefixed):
 
     def touchLifetime(self, document: Document, now: float) -> TTL:
         # Otherwise the end is where it was from the beginning.
-        extends = self._rolling or not self._lifetime
+        extends = self.rolling or not self._lifetime
         return self.lifetime(document, now) if extends else KEEP
 
     def _remaining(self, document: Document, now: float) -> int:
-        if self._rolling:
+        if self.rolling:
             return self._lifetime
         meta = self._renewed(document.envelope, now)
         return max(0, int(meta["created"] + meta["lifetime"] - now))
@@ -132,6 +146,21 @@ class Starsessions(Prefixed):
 
 def _isTime(value: Any) -> bool:
     return type(value) in (int, float) and -_FOR_EVER < value < _FOR_EVER
+
+
+class _Secret(Protocol):
+    """
+    Starlette's own C{Secret}.
+    """
+
+    def __bool__(self) -> bool: ...
+
+    def __str__(self) -> str: ...
+
+
+def _asText(secret: object) -> object:
+    isText = isinstance(secret, bytes) or type(secret).__name__ == "Secret"
+    return str(secret) if isText and secret else secret
 
 
 @checked
@@ -146,14 +175,16 @@ class Starlette(SignedCookies):
 
     def __init__(
         self,
-        secrets: Secrets,
+        secrets: Secrets | _Secret | Sequence[str | bytes | _Secret],
         *,
         cookieName: str = "session",
         maxAge: int | None = _TWO_WEEKS,
         identity: Identity | None = None,
     ) -> None:
         """
-        @param secrets: C{secret_key}, or several that are good.
+        @param secrets: C{secret_key}, or several that are good.  Of L{bytes}
+            and of its own C{Secret}, Starlette takes the C{str}: what C{b"a"}
+            signs, C{"b'a'"} signs too, and C{"a"} does not.
 
         @param cookieName: C{session_cookie}.
 
@@ -165,7 +196,7 @@ class Starlette(SignedCookies):
         @raise ImportError: C{itsdangerous} is not installed.
         """
         super().__init__(
-            signer("starlette", True, secrets),
+            signer("starlette", True, secretsFrom(secrets, _asText)),
             cookieName,
             maxAge,
             identity or whoIsLoggedIn,

@@ -120,6 +120,12 @@ socket.on("disconnect", ({ code, reason, willReconnect }) => {
 
 socket.on("sinvalid", (reason) => end(ending || reason));
 
+socket.on("identity", ({ was, is }) => {
+  if (was === null && is !== null) return; // A login, which the socket followed.
+  socket.close();
+  end(is === null ? ending || "destroyed" : "replaced");
+});
+
 function end(reason) {
   const why = `4401 session-${reason}`;
   const [title, text] = ENDINGS[reason] || UNKNOWN;

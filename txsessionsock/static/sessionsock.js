@@ -1,12 +1,16 @@
 /**
- * SessionSocket: a WebSocket that has the session of its page, and comes back.
+ * SessionSocket: a WebSocket that has the session of its page, comes back, and
+ * tells whose session it has.
  *
  *     const socket = new SessionSocket("/ws");
  *     socket.on("message", (value) => console.log(value));
+ *     socket.on("identity", () => location.reload());
  *     socket.send({ hello: "world" });
  *
  * No dependencies and no build: `<script src="sessionsock.js">` gives
- * `window.SessionSocket`, `require("sessionsock")` the same class.
+ * `window.SessionSocket`, in a worker `importScripts("sessionsock.js")` gives
+ * `self.SessionSocket`, and `require("sessionsock")` the same class.  Its types
+ * are in `sessionsock.d.ts`, and all of it is described in `docs/browser.md`.
  *
  * The session is that of the cookie, which no script can read, and nothing of
  * it is ever part of the URL.
@@ -14,18 +18,22 @@
 (function (root) {
   "use strict";
 
-  const EVENTS = ["connect", "message", "disconnect", "sinvalid", "reconnecting"];
+  const EVENTS = ["connect", "message", "disconnect", "sinvalid", "reconnecting", "identity"];
 
   const NORMAL = 1000;
+  const GOING_AWAY = 1001;
+  const ABNORMAL = 1006;
   const MOVED = 4307;
   const SECOND_CREDENTIAL = 4400;
   const NO_SESSION = 4401;
   const MISSING = "session-missing";
   const CREDENTIAL_TIMEOUT = 4408;
 
-  // The server accepts a WebSocket before it has looked the session up, and is
-  // silent when all is well.  So an open socket proves nothing by itself: the
-  // session was accepted when a message came, or no refusal for this long.
+  const OPEN = 1;
+
+  // Our server says when it has found the session.  Others, and ours when not
+  // asked, are silent when all is well: there the session was accepted when a
+  // message came, or no refusal for this long.
   const PROOF = 1000;
 
   // Delays start over after a socket was open for this long.  More than PROOF,
@@ -36,14 +44,176 @@
   // a little later than the news.
   const MOVED_DELAY = 250;
 
+  // How long the end of a connection may take.  Left to themselves, browsers
+  // take minutes where nobody answers.
+  const CLOSING = 3000;
+
+  // How soon after something was sent there is a ping, which shows that it
+  // arrived, and how long the answer takes before messages are kept back.
+  const SOON = 2000;
+  const DOUBT = 2000;
+
+  // How much later than they should timers run if they have slept.
+  const LATE = 1000;
+
+  const PARAMETER = "sessionsock";
+
   const DEFAULTS = {
     minDelay: 500,
     maxDelay: 30000,
     grace: 10000,
     queue: 100,
+    heartbeat: 20000,
+    patience: 15000,
+    messages: "json",
     protocols: [],
     sid: undefined,
   };
+
+  /**
+   * Finds out whether a connection still is one: scripts do not see the pings of
+   * WebSockets, and a browser may call one open for hours that is dead.
+   */
+  class Heart {
+    /**
+     * @param {WebSocket} socket
+     * @param {Options} options
+     * @param {boolean} mustAnswer Whether the server is known to answer.
+     * @param {Object} on What to do: `say(text)`, `answered()`, `dead()`.
+     */
+    constructor(socket, { heartbeat, patience }, mustAnswer, on) {
+      this._socket = socket;
+      this._interval = heartbeat;
+      this._patience = patience;
+      this._mustAnswer = mustAnswer;
+      this._on = on;
+      this._isBeating = false;
+      this._isAsking = false;
+      this._isSpared = false;
+      this._isDoubtful = false;
+      this._number = 0;
+      this._slack = 0;
+      this._sent = null;
+      if (!heartbeat) return;
+      this._sent = [];
+      this._await(patience);
+    }
+
+    /** Whether nobody knows if what is sent now arrives. */
+    get isDoubtful() {
+      return this._isDoubtful;
+    }
+
+    /** Whether the server answers pings. */
+    get isBeating() {
+      return this._isBeating;
+    }
+
+    /** What was sent and is not known to have arrived. */
+    get unconfirmed() {
+      return this._sent.map(({ data }) => data);
+    }
+
+    /** The server will answer. */
+    begin() {
+      this._isBeating = true;
+      this._sent = this._sent || [];
+      clearTimeout(this._deadline);
+      this._calm();
+    }
+
+    /** Something was sent. */
+    sent(data) {
+      if (!this._sent) return;
+      this._sent.push({ data, until: this._number + 1 });
+      if (this._isBeating && !this._isAsking && this._sent.length === 1) this._calm();
+    }
+
+    /** Something came. */
+    heard() {
+      if (this._isAsking) this._await(this._patience + this._slack);
+      else if (!this._isBeating) this._mustAnswer = false;
+    }
+
+    /** Ask now: something may have happened to the connection. */
+    probe() {
+      if (!this._isBeating) return;
+      this._isDoubtful = true;
+      this._ask();
+    }
+
+    /** The answer to a ping. */
+    pong(number) {
+      this._sent = this._sent.filter(({ until }) => until > number);
+      // An older one may have waited here since before whatever happened.
+      if (number !== this._number) return;
+      clearTimeout(this._deadline);
+      this._isAsking = this._isSpared = false;
+      this._slack = 0;
+      this._trust();
+      this._calm();
+    }
+
+    /** The server is there, but reads nothing for now. */
+    busy(slack) {
+      this._slack = slack;
+      if (!this._isAsking) this._ask();
+      this._await(this._patience + slack);
+      this._trust();
+    }
+
+    stop() {
+      clearTimeout(this._next);
+      clearTimeout(this._doubting);
+      clearTimeout(this._deadline);
+      this._isBeating = false;
+    }
+
+    _ask() {
+      clearTimeout(this._next);
+      this._number += 1;
+      this._on.say(`ping ${this._number}`);
+      if (this._isAsking) return;
+      this._isAsking = true;
+      this._await(this._patience);
+      this._doubting = setTimeout(() => {
+        this._isDoubtful = true;
+      }, DOUBT);
+    }
+
+    _trust() {
+      clearTimeout(this._doubting);
+      this._isDoubtful = false;
+      this._on.answered();
+    }
+
+    _calm() {
+      clearTimeout(this._next);
+      const delay = this._sent.length ? Math.min(SOON, this._interval) : this._interval;
+      this._next = setTimeout(() => this._ask(), delay);
+    }
+
+    _await(delay) {
+      clearTimeout(this._deadline);
+      this._buffered = this._socket.bufferedAmount;
+      const due = performance.now() + delay;
+      this._deadline = setTimeout(() => this._expire(performance.now() - due > LATE), delay);
+    }
+
+    _expire(isLate) {
+      if (!this._isBeating && !this._mustAnswer) {
+        this._sent = null; // No server of ours, so nothing will be confirmed.
+      } else if (this._socket.bufferedAmount < this._buffered) {
+        this._await(this._patience); // What we send is long, and still goes out.
+      } else if (isLate && !this._isSpared) {
+        // All timers slept.  The answer may be here, and be told next.
+        this._isSpared = true;
+        this._await(LATE);
+      } else {
+        this._on.dead();
+      }
+    }
+  }
 
   /**
    * @typedef {Object} Options
@@ -54,7 +224,16 @@
    * @property {number} [grace=10000] For how many milliseconds a session that
    *   ended is looked for under a new cookie, before `sinvalid`.
    * @property {number} [queue=100] How many messages to keep while away.
-   * @property {string|string[]} [protocols] Subprotocols to offer.
+   * @property {number} [heartbeat=20000] How many milliseconds after the last
+   *   answer to ask the server whether it is there.  0 for never: then nothing
+   *   is added to the address, nobody notices a dead connection before the
+   *   browser does, and there is no `identity`.
+   * @property {number} [patience=15000] How many milliseconds an answer may
+   *   take, that to the handshake too, before the connection counts as dead.
+   * @property {"json"|"raw"} [messages="json"] What messages are: JSON, or
+   *   strings and `ArrayBuffer`s as they are.
+   * @property {string|string[]} [protocols] Subprotocols to offer.  The server
+   *   has to choose one, or browsers drop the connection.
    * @property {string|function(): string} [sid] The signed session id, or what
    *   returns it, for pages that cannot use the cookie.  It goes in the first
    *   message; the server has to allow that.
@@ -68,37 +247,54 @@
      * @param {Options} [options]
      */
     constructor(url, options) {
+      this._options = checked(options);
       this.url = absolute(url);
-      this._options = Object.assign({}, DEFAULTS, options);
+      this._token = token();
       this._listeners = new Map(EVENTS.map((event) => [event, new Set()]));
       this._queue = [];
-      this._socket = null;
+      this._visit = null;
       this._timer = null;
       this._attempt = 0;
       this._doubtUntil = 0;
       this._connected = false;
       this._over = false;
-      this._online = () => this._resume();
+      this._answers = false;
+      this._who = null;
+      this._wasMoved = false;
+      this._isHidden = false;
       this._open();
-      if (root.addEventListener) root.addEventListener("online", this._online);
+      this._unwatch = this._watch();
     }
 
     /**
-     * Whether a message sent now leaves now.
+     * Whether a message sent now leaves now.  Not so while nobody knows whether
+     * the connection is dead.
      *
      * @type {boolean}
      */
     get connected() {
-      return this._connected && !this._over;
+      return this._connected && !this._over && this._isOpen;
+    }
+
+    /**
+     * The subprotocol that the server chose, `""` for none.
+     *
+     * @type {string}
+     */
+    get protocol() {
+      return this._visit ? this._visit.socket.protocol : "";
     }
 
     /**
      * Call a function at each event:
      *
-     * - `connect()`: messages leave from here on.  After the session ended or
-     *   moved, only when the server has taken the new one.
+     * - `connect()`: messages leave from here on.  When it comes back, only when
+     *   the server has found the session.
      * - `message(value)`: what is no JSON is an error on the console instead.
-     * - `disconnect({ code, reason, willReconnect })`: once for each `connect`.
+     * - `identity({ was, is, dropped })`: the socket is somebody else's than
+     *   before; `null` is nobody.  Comes before `connect`.
+     * - `disconnect({ code, reason, willReconnect, unconfirmed })`: once for
+     *   each `connect`.
      * - `reconnecting({ attempt, delay })`: the next try is in `delay`
      *   milliseconds.
      * - `sinvalid(reason)`: there is no session, such as `"missing"`,
@@ -124,26 +320,25 @@
     }
 
     /**
-     * Send a value, as it is now, as JSON.  While away it is kept, in order,
-     * and sent first thing after.  When as many as `queue` are kept, the new
-     * one is refused: a queue with a hole in it would be worse.  What left just
-     * before a connection was lost may not have arrived, and is not sent again.
+     * Send a value, as it is now.  While away, or in doubt, it is kept, in order,
+     * and sent first thing after.  When as many as `queue` are kept, the new one
+     * is refused: a queue with a hole in it would be worse.  What left just
+     * before a connection was lost may not have arrived, and is not sent again;
+     * `disconnect` tells what that was.
      *
-     * @param {*} value
-     * @returns {boolean} Whether it was sent or kept.
+     * @param {*} value What `messages` says.
+     * @returns {"sent"|"queued"|false} Whether it left, is kept, or was refused.
      */
     send(value) {
-      const text = JSON.stringify(value);
-      if (text === undefined) throw new TypeError("not a JSON value");
+      const data = this._encode(value);
       if (this._over) return false;
-      // A browser drops, without a word, what is sent into a closing socket.
-      if (this._connected && this._socket.readyState === 1) {
-        this._socket.send(text);
-        return true;
+      if (this.connected) {
+        this._put(data);
+        return "sent";
       }
       if (this._queue.length >= this._options.queue) return false;
-      this._queue.push(text);
-      return true;
+      this._queue.push(data);
+      return "queued";
     }
 
     /**
@@ -153,28 +348,53 @@
      * @param {string} [reason]
      */
     close(code, reason) {
-      if (this._socket) this._socket.close(code || NORMAL, reason || "");
+      const visit = this._visit;
+      if (visit) {
+        visit.socket.close(code || NORMAL, reason || "");
+        clearTimeout(visit.timer);
+        visit.timer = setTimeout(() => this._abandon(visit, ABNORMAL, ""), CLOSING);
+      }
       this._finish();
     }
 
+    get _isOpen() {
+      // A browser drops, without a word, what is sent into a closing socket.
+      const visit = this._visit;
+      return visit !== null && visit.socket.readyState === OPEN && !visit.heart.isDoubtful;
+    }
+
+    // From the connection to the session.
+
     _open() {
-      if (offline()) return;
-      const socket = new WebSocket(this.url, this._options.protocols);
-      const visit = { opened: 0, heard: false, proof: null };
-      this._socket = socket;
+      const { heartbeat, patience, protocols } = this._options;
+      const address = heartbeat ? added(this.url, PARAMETER, this._token) : this.url;
+      const socket = new WebSocket(address, protocols);
+      const visit = { socket, began: performance.now(), opened: 0, isAccepted: false, proof: null };
+      visit.timer = setTimeout(() => this._abandon(visit, ABNORMAL, "no answer"), patience);
+      visit.heart = { isDoubtful: false, isBeating: false, stop() {} };
+      this._visit = visit;
+      socket.binaryType = "arraybuffer";
       socket.onopen = () => this._opened(visit);
-      socket.onmessage = (event) => this._heard(visit, event.data);
+      socket.onmessage = (event) => this._received(visit, event.data);
       socket.onclose = (event) => this._closed(visit, event);
     }
 
     _opened(visit) {
+      clearTimeout(visit.timer);
       visit.opened = performance.now();
+      visit.heart = new Heart(visit.socket, this._options, this._answers, {
+        say: (text) => visit.socket.send(`${this._token} ${text}`),
+        answered: () => this._flush(),
+        dead: () => this._dead(visit),
+      });
       const { sid } = this._options;
       if (sid !== undefined) {
         const value = typeof sid === "function" ? sid() : sid;
-        this._socket.send(JSON.stringify({ __sid: value, connect: 1 }));
+        visit.socket.send(JSON.stringify({ __sid: value, connect: 1 }));
       }
-      // In doubt, what is queued waits for proof: it would be lost otherwise.
+      // What is queued may be for somebody else than whose session this is, or
+      // for nobody: it waits until the server says, or for proof.
+      if (this._answers) return;
       if (this._doubtUntil) visit.proof = setTimeout(() => this._connect(), PROOF);
       else this._connect();
     }
@@ -182,51 +402,157 @@
     _connect() {
       if (this._connected || this._over) return;
       this._connected = true;
-      for (const text of this._queue.splice(0)) this._socket.send(text);
+      this._flush();
       this._emit("connect");
     }
 
-    _heard(visit, data) {
-      visit.heard = true;
-      this._connect();
-      if (this._over) return;
-      this._emit("message", JSON.parse(data));
+    _flush() {
+      while (this._queue.length && this.connected) this._put(this._queue.shift());
+    }
+
+    _put(data) {
+      this._visit.socket.send(data);
+      this._visit.heart.sent(data);
+    }
+
+    // What comes.
+
+    _received(visit, data) {
+      visit.heart.heard();
+      const prefix = `${this._token} `;
+      if (typeof data === "string" && data.startsWith(prefix)) {
+        this._told(visit, data.slice(prefix.length));
+        return;
+      }
+      // A server that tells the session may say something without one, too.
+      if (!visit.heart.isBeating) {
+        visit.isAccepted = true;
+        this._connect();
+      }
+      if (!this._over) this._emit("message", this._decode(data));
+    }
+
+    _told(visit, text) {
+      const [word] = text.split(" ", 1);
+      const detail = text.slice(word.length + 1);
+      switch (word) {
+        case "ready":
+          this._answers = true;
+          clearTimeout(visit.proof);
+          visit.heart.begin();
+          break;
+        case "pong":
+          visit.heart.pong(Number(detail));
+          break;
+        case "busy":
+          visit.heart.busy(1000 * Number(detail));
+          break;
+        case "session":
+          visit.isAccepted = true;
+          this._identified(JSON.parse(detail));
+          this._connect();
+      }
+    }
+
+    _identified(who) {
+      const before = this._who;
+      const wasMoved = this._wasMoved;
+      this._who = who;
+      this._wasMoved = false;
+      if (!before || this._over) return;
+      const { identity: was } = before;
+      const { identity: is } = who;
+      // A guest is whoever has the session, also under a new id.
+      const isOtherGuest = is === null && who.id !== before.id && !wasMoved;
+      if (was === is && !isOtherGuest) return;
+      // Who logs in goes on with what was begun before.
+      const isLogin = was === null && is !== null;
+      const dropped = isLogin ? [] : this._queue.splice(0).map((data) => this._decode(data));
+      this._emit("identity", { was, is, dropped });
+    }
+
+    _encode(value) {
+      if (this._options.messages === "json") {
+        const text = JSON.stringify(value);
+        if (text === undefined) throw new TypeError("not a JSON value");
+        return text;
+      }
+      if (typeof value === "string" || isBlob(value)) return value;
+      // Copies, since it may be sent later.
+      if (value instanceof ArrayBuffer) return value.slice(0);
+      if (ArrayBuffer.isView(value))
+        return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice().buffer;
+      throw new TypeError("a raw message is a string, an ArrayBuffer, a view of one, or a Blob");
+    }
+
+    _decode(data) {
+      if (this._options.messages === "raw") return data;
+      try {
+        const isText = typeof data === "string";
+        return JSON.parse(isText ? data : new TextDecoder("utf-8", { fatal: true }).decode(data));
+      } catch (error) {
+        throw new SyntaxError(`no JSON (for texts, say messages: "raw"): ${error.message}`);
+      }
+    }
+
+    // How it ends, and goes on.
+
+    _dead(visit) {
+      // It may be another server by now, which does not answer at all.
+      if (!visit.heart.isBeating) this._answers = false;
+      this._abandon(visit, ABNORMAL, "no answer");
+    }
+
+    /**
+     * Go on without waiting for the browser, which does not know yet.
+     */
+    _abandon(visit, code, reason) {
+      const { socket } = visit;
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+      this._closed(visit, { code, reason });
     }
 
     _closed(visit, { code, reason }) {
+      clearTimeout(visit.timer);
       clearTimeout(visit.proof);
-      this._socket = null;
-      const delay = this._over ? null : this._delay(visit, code, reason);
+      const { isBeating, unconfirmed } = visit.heart;
+      visit.heart.stop();
+      this._visit = null;
+      const delay = this._over ? null : this._delay(visit, isBeating, code, reason);
       const invalid = delay === null && !this._over && code !== NORMAL;
       if (delay === null) this._finish();
       if (this._connected) {
         this._connected = false;
-        this._emit("disconnect", { code, reason, willReconnect: delay !== null });
+        const details = { code, reason, willReconnect: delay !== null };
+        if (isBeating) details.unconfirmed = unconfirmed.map((data) => this._decode(data));
+        this._emit("disconnect", details);
       }
       if (invalid) this._emit("sinvalid", reason.replace(/^session-/, ""));
       // A listener may have called close().
-      if (delay !== null && !this._over) this._retry(delay);
+      if (delay !== null && !this._over && !this._isHidden) this._retry(delay);
     }
 
     /**
      * How many milliseconds to stay away after a close; null for ever.
      */
-    _delay(visit, code, reason) {
+    _delay(visit, tells, code, reason) {
       const now = performance.now();
       const { grace } = this._options;
       const open = visit.opened ? now - visit.opened : 0;
       if (open > STEADY) this._attempt = 0;
-      if (visit.heard || open > grace) this._doubtUntil = 0;
+      if (visit.isAccepted || (!tells && open > grace)) this._doubtUntil = 0;
       switch (code) {
         case NORMAL:
         case SECOND_CREDENTIAL:
         case CREDENTIAL_TIMEOUT:
           return null;
         case MOVED:
+          this._wasMoved = true;
           this._doubtUntil = now + grace;
           return Math.random() * MOVED_DELAY;
         case NO_SESSION: {
-          const accepted = visit.heard || open > PROOF;
+          const accepted = visit.isAccepted || (!tells && open > PROOF);
           if (accepted && !this._doubtUntil) this._doubtUntil = now + grace;
           // The browser has no cookie any more: this was a logout, no login.
           if (!accepted && reason === MISSING) return null;
@@ -249,7 +575,7 @@
 
     _retry(delay) {
       this._attempt += 1;
-      if (!offline()) this._wait(delay);
+      this._wait(delay);
     }
 
     _wait(delay) {
@@ -258,14 +584,64 @@
       this._emit("reconnecting", { attempt: this._attempt, delay });
     }
 
-    _resume() {
-      if (!this._socket) this._wait(Math.random() * this._options.minDelay);
-    }
-
     _finish() {
       this._over = true;
       clearTimeout(this._timer);
-      if (root.removeEventListener) root.removeEventListener("online", this._online);
+      if (this._unwatch) this._unwatch();
+    }
+
+    // What the browser tells.
+
+    /**
+     * Have it told: each is a hint, and none of them a verdict.
+     *
+     * @returns {function} What ends that.
+     */
+    _watch() {
+      const { document } = root;
+      const look = () => this._look();
+      const watched = [
+        [root, "online", look],
+        [root, "offline", () => this._probe()],
+        [document, "visibilitychange", () => document.hidden || this._look()],
+        [document, "resume", look],
+        [document && root, "pagehide", (event) => event.persisted && this._hide()],
+        [document && root, "pageshow", (event) => event.persisted && this._show()],
+      ].filter(([target]) => target && target.addEventListener);
+      for (const [target, event, f] of watched) target.addEventListener(event, f);
+      return () => {
+        for (const [target, event, f] of watched) target.removeEventListener(event, f);
+      };
+    }
+
+    _look() {
+      const visit = this._visit;
+      // A handshake that began without a network may wait for long.
+      const isStuck = visit && !visit.opened && performance.now() - visit.began > DOUBT;
+      if (isStuck) this._abandon(visit, ABNORMAL, "no answer");
+      if (!this._visit && !this._isHidden && !this._over)
+        this._wait(Math.random() * this._options.minDelay);
+      this._probe();
+    }
+
+    _probe() {
+      if (this._visit && this._visit.opened) this._visit.heart.probe();
+    }
+
+    /**
+     * The page is left, and kept for when its visitor comes back to it.  Some
+     * browsers keep none that has a connection.
+     */
+    _hide() {
+      this._isHidden = true;
+      clearTimeout(this._timer);
+      if (this._visit) this._abandon(this._visit, GOING_AWAY, "page hidden");
+    }
+
+    _show() {
+      if (!this._isHidden) return;
+      this._isHidden = false;
+      this._retry(0);
     }
 
     _of(event) {
@@ -288,15 +664,43 @@
     }
   }
 
+  function checked(options) {
+    const result = Object.assign({}, DEFAULTS);
+    for (const [name, value] of Object.entries(options || {})) {
+      if (!(name in DEFAULTS)) throw new TypeError(`no such option: ${name}`);
+      if (value === undefined) continue;
+      if (typeof DEFAULTS[name] === "number" && !(typeof value === "number" && value >= 0))
+        throw new TypeError(`${name} is a number, not negative`);
+      result[name] = value;
+    }
+    if (result.messages !== "json" && result.messages !== "raw")
+      throw new TypeError('messages are "json" or "raw"');
+    return result;
+  }
+
   function absolute(url) {
-    const base = root.document ? root.document.baseURI : undefined;
+    const { document, location, origin } = root;
+    let base = document ? document.baseURI : location && location.href;
+    // A worker made of a Blob has its origin only.
+    if (base && base.startsWith("blob:")) base = origin;
     const result = new URL(url, base);
     result.protocol = result.protocol.replace(/^http/, "ws");
     return result.href;
   }
 
-  function offline() {
-    return root.navigator !== undefined && root.navigator.onLine === false;
+  function added(url, name, value) {
+    const result = new URL(url);
+    result.search += `${result.search ? "&" : "?"}${name}=${value}`;
+    return result.href;
+  }
+
+  function token() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  function isBlob(value) {
+    return typeof Blob === "function" && value instanceof Blob;
   }
 
   if (typeof module === "object" && module.exports) module.exports = SessionSocket;

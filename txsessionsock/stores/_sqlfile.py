@@ -10,12 +10,15 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from txsessionsock.interfaces import (
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._sqliteopen import PASSING, errorCode
@@ -76,15 +79,21 @@ class SQLiteDialect(Dialect):
         then = datetime.fromtimestamp(moment, UTC)
         if self.table.deadline is Deadline.LOCAL:
             then = then.astimezone()
+        elif isinstance(self.table.deadline, ZoneInfo):
+            then = then.astimezone(self.table.deadline)
         return then.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def toSeconds(self, value: str) -> float:
         try:
             then = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise StoreError(f"{self.table.expires} is no date and time") from None
-        if then.tzinfo is None and self.table.deadline is not Deadline.LOCAL:
-            then = then.replace(tzinfo=UTC)
+            raise UndecodableSession(
+                f"the {self.table.expires} of what is stored is no date and time"
+            ) from None
+        deadline = self.table.deadline
+        if then.tzinfo is None and deadline is not Deadline.LOCAL:
+            zone = deadline if isinstance(deadline, ZoneInfo) else UTC
+            then = then.replace(tzinfo=zone)
         return then.timestamp()
 
 
@@ -175,9 +184,11 @@ class SQLiteDatabase:
             return type(error)(f"{self.name}: {error}")
         if isinstance(error, _UNFIT):
             # The text of the error may quote the key.
-            return StoreError(f"{self.name}: {type(error).__name__}: does not fit")
+            return StoreRefusal(f"{self.name}: {type(error).__name__}: does not fit")
         if not isinstance(error, sqlite3.Error):
             return StoreError(f"{self.name}: {type(error).__name__}")
+        if isinstance(error, sqlite3.IntegrityError) and not writes:
+            return StoreRefusal(f"{self.name}: {error}")
         code = errorCode(error)
         if writes and code not in _PASSING:
             return StoreTimeout(f"{self.name}: commit failed: {error}")

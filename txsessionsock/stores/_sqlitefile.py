@@ -18,8 +18,10 @@ from txsessionsock.interfaces import (
     Stored,
     StoreError,
     StoreFailure,
+    StoreRefusal,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._shared import deadline
@@ -151,7 +153,12 @@ class SessionFile:
             f"SELECT raw, expires FROM sessions WHERE key = :key AND {_ALIVE}",
             key=key,
         ).fetchone()
-        return None if row is None else Stored(*row)
+        if row is None:
+            return None
+        raw, expires = row
+        if not (isinstance(raw, bytes) and isinstance(expires, float | None)):
+            raise UndecodableSession("what is stored was not written by this library")
+        return Stored(raw, expires)
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> bool:
         written = self._write(
@@ -313,7 +320,7 @@ class SessionFile:
             return error.with_traceback(None)
         except _UNFIT as error:
             # The text of the error may quote the key.
-            return StoreError(f"{self._path}: {type(error).__name__}: does not fit")
+            return StoreRefusal(f"{self._path}: {type(error).__name__}: does not fit")
 
     def _look(self) -> None:
         """

@@ -5,18 +5,26 @@ C{notify.sql}.
 
 A server tells a change before it answers who made it, and before it answers
 what is asked after that: so one question on the connection that listens is a
-fence.
+fence, if the connection is what it seems to be.
+
+A pooler may drop what the server tells while nobody asks, and a name may
+belong to another server by now.  So a connection is of use only after it has
+heard what another connection of the store sent, while nothing was asked here;
+and that is seen again from time to time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from math import inf
-from threading import Lock
 from typing import Any
 
 import psycopg
+from psycopg.pq import DiagnosticField
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
@@ -27,6 +35,7 @@ from txsessionsock.interfaces import StoreFailure, StoreUnavailable
 
 from ._deadlines import Deadlines
 from ._shared import Changed
+from ._sqlattempt import SWALLOWED, Attempt, question, send
 from ._sqlpool import Database, Pool
 from ._sqlpostgres import Connection
 from ._sqltable import Table
@@ -36,12 +45,10 @@ from ._tracking import Tracking
 __all__ = ["Listener"]
 
 
-CHANNEL = "txsessionsock"
-
 PROBE_INTERVAL = 15.0
 """
-After how many seconds to see whether the connection lives and the trigger is
-still there.
+After how many seconds to see whether the connection lives and hears, and the
+trigger is still there.
 """
 
 _DELAYS = 0.1, 10.0
@@ -49,53 +56,10 @@ _DELAYS = 0.1, 10.0
 How many seconds to wait before connecting again, at first and at most.
 """
 
-# For each row (1) that is inserted (4), deleted (8) or updated (16), unless
-# disabled.
-_CHECK = """
-SELECT count(*) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE tgrelid = to_regclass('{path}') AND proname = 'txsessionsock_notify'
-AND tgtype & 29 = 29 AND tgenabled IN ('O', 'A')
+_UNHEARD = 0.5
 """
-
-
-class _Attempt:
-    """
-    An attempt to connect, which a thread makes.
-    """
-
-    def __init__(self, settings: dict[str, Any], check: str) -> None:
-        self._settings, self._check = settings, check
-        self._lock = Lock()
-        self._isOver = False
-        self._connection: Connection | None = None
-
-    def __call__(self, execute: object) -> Connection:
-        """
-        In a thread: connect and listen.
-        """
-        connection = psycopg.connect(**self._settings)
-        try:
-            connection.execute(f"LISTEN {CHANNEL}")
-            ((count,),) = connection.execute(self._check.encode()).fetchall()
-            if not count:
-                raise StoreUnavailable("its table has no trigger: see notify.sql")
-        except BaseException:
-            connection.close()
-            raise
-        with self._lock:
-            self._connection = connection
-            if self._isOver:
-                connection.close()
-        return connection
-
-    def giveUp(self) -> None:
-        """
-        Nobody wants the connection.
-        """
-        with self._lock:
-            self._isOver = True
-            if self._connection is not None:
-                self._connection.close()
+The share of its time in which a notification has to come after it was sent.
+"""
 
 
 class _Fence:
@@ -139,21 +103,25 @@ class Listener:
         """
         self._database, self._pool = database, pool
         self._writer = str(getattr(database, "writer", ""))
-        self._check = _CHECK.format(path=table.path)
+        self._question = question(table)
         self._reactor, self._timeout = reactor, timeout
         self._tracking = Tracking()
         self._deadlines = Deadlines(reactor, self._expired)
         self._ends: dict[str, float] = {}
         self._keys: dict[str, str] = {}
         self._connection: Connection | None = None
-        self._attempt: _Attempt | None = None
+        self._descriptor = -1
+        self._attempt: Attempt | None = None
+        # What was sent to see whether it arrives.
+        self._echoes, self._echo = count(), ""
+        self._unheard: IDelayedCall | None = None
         self._again: IDelayedCall | None = None
         self._probing: IDelayedCall | None = None
         self._waiting: list[_Fence] = []
         self._asked: list[_Fence] = []
-        self._isAsking = self._hasTrigger = self._isClosed = False
+        self._isProven = self._isAsking = self._isDue = self._isClosed = False
         self._delay = _DELAYS[0]
-        self._problem = ""
+        self._problem = self._answer = ""
 
     # What a store is asked.
 
@@ -170,7 +138,7 @@ class Listener:
         See L{IWatchableStore.fence}.
         """
         self._connect()
-        if self._isClosed or (self._connection is None and self._problem):
+        if self._isClosed or (not self._isProven and self._problem):
             return fail(self._blind())
         fence = _Fence(key)
         fence.timer = self._reactor.callLater(self._timeout, self._late, fence)
@@ -230,43 +198,99 @@ class Listener:
         isBusy = self._connection or self._attempt or self._again
         if self._isClosed or isBusy is not None:
             return
-        attempt = _Attempt(self._database.settings, self._check)
+        attempt = Attempt(self._database.settings, self._question)
         self._attempt = attempt
         self._pool.ask(attempt, writes=False).addCallbacks(
             self._connected, self._failed, (attempt,), {}, (attempt,)
         )
 
-    def _connected(self, connection: Connection, attempt: _Attempt) -> None:
+    def _connected(self, connection: Connection, attempt: Attempt) -> None:
         if attempt is not self._attempt:
             return
         self._attempt, self._connection = None, connection
         connection.pgconn.nonblocking = 1
+        try:
+            # libpq closes its own when the server is gone.  epoll must still
+            # know it then, or it takes the next connection of anybody that
+            # gets the number for one that it watches already.
+            self._descriptor = os.dup(connection.pgconn.socket)
+        except OSError as error:
+            self._drop(os.strerror(error.errno or 0))
+            return
         self._reactor.addReader(self)
-        if self._problem:
-            self._log.info("{name}: listening again", name=self._database.name)
-        self._problem, self._delay = "", _DELAYS[0]
         self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
-        # What was done before is unknown.
-        self._tracking.tellAll()
+        self._prove()
+
+    def _prove(self) -> None:
+        """
+        See whether what is sent to all who listen is heard here: while nothing
+        is asked, since even a pooler that drops it hands over what comes
+        together with an answer.
+        """
+        self._isDue = False
+        self._echo = echo = f"?{self._writer}.{next(self._echoes)}"
+        self._stop(self._unheard)
+        self._pool.ask(partial(send, text=echo), writes=False).addCallbacks(
+            self._sent, self._unsent, (echo,), {}, (echo,)
+        )
+
+    def _sent(self, _: object, echo: str) -> None:
+        if echo == self._echo:
+            wait = self._timeout * _UNHEARD
+            self._unheard = self._reactor.callLater(wait, self._missed)
+
+    def _unsent(self, failure: Failure, echo: str) -> None:
+        if echo != self._echo:
+            return
+        if not self._isProven:
+            self._failedWith(failure)
+            return
+        # What cannot be sent shows nothing about hearing.
+        self._echo = ""
         self._ask()
 
-    def _failed(self, failure: Failure, attempt: _Attempt) -> None:
+    def _missed(self) -> None:
+        # The reactor may have been busy.
+        self.doRead()
+        if self._echo:
+            self._drop(SWALLOWED)
+
+    def _heard(self) -> None:
+        self._echo = ""
+        self._stop(self._unheard)
+        if not self._isProven:
+            self._isProven = True
+            if self._problem:
+                self._log.info("{name}: listening again", name=self._database.name)
+            self._problem, self._delay = "", _DELAYS[0]
+            # What was done before is unknown.
+            self._tracking.tellAll()
+        self._ask()
+
+    def _failed(self, failure: Failure, attempt: Attempt) -> None:
         attempt.giveUp()
         if attempt is self._attempt:
             self._attempt = None
-            text = failure.getErrorMessage() if failure.check(StoreFailure) else ""
-            self._drop(text.removeprefix(f"{self._database.name}: ") or "no answer")
+            self._failedWith(failure)
+
+    def _failedWith(self, failure: Failure) -> None:
+        text = failure.getErrorMessage() if failure.check(StoreFailure) else ""
+        self._drop(text.removeprefix(f"{self._database.name}: ") or "no answer")
 
     def _drop(self, problem: str) -> None:
         """
         There is no connection, or one that is of no use.
         """
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if self._descriptor != -1:
             self._reactor.removeReader(self)
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if connection is not None:
             connection.close()
-        if self._probing is not None and self._probing.active():
-            self._probing.cancel()
+        self._stop(self._probing)
+        self._stop(self._unheard)
+        self._echo, self._isProven = "", False
         if problem != self._problem and not self._isClosed:
             self._log.warn(
                 "{name}: cannot see changes: {problem}",
@@ -282,18 +306,23 @@ class Listener:
         for fence in fences:
             fence.finish(Failure(self._blind()))
 
+    def _stop(self, timer: IDelayedCall | None) -> None:
+        if timer is not None and timer.active():
+            timer.cancel()
+
     def _retry(self) -> None:
         self._again = None
         self._connect()
 
     def _probe(self) -> None:
         self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        self._isDue = True
         self.fence("").addErrback(lambda failure: failure.trap(StoreUnavailable))
 
     # What it says.
 
     def fileno(self) -> int:
-        return -1 if self._connection is None else self._connection.pgconn.socket
+        return self._descriptor
 
     def logPrefix(self) -> str:
         return type(self).__name__
@@ -316,7 +345,7 @@ class Listener:
                     self._hear()
                     self._passed()
                 else:
-                    self._hasTrigger = result.get_value(0, 0) not in (b"0", None)
+                    self._answer = self._judged(result)
         except psycopg.Error:
             self._drop("the connection was lost")
 
@@ -326,7 +355,9 @@ class Listener:
             if notify is None:
                 return
             key, _, writer = notify.extra.decode("ascii", "replace").partition(" ")
-            if key == "*":
+            if key == self._echo:
+                self._heard()
+            elif key == "*":
                 self._tracking.tellAll()
             elif writer != self._writer and key in self._keys:
                 self._tracking.reported(self._keys[key])
@@ -336,20 +367,34 @@ class Listener:
         Ask for all who wait, if nothing is asked: who comes later waits for
         the next question.
         """
-        if self._isAsking or self._connection is None or not self._waiting:
+        if self._isAsking or self._echo or self._connection is None:
+            return
+        if self._isDue:
+            self._prove()
+        if self._echo or not self._waiting:
             return
         self._asked, self._waiting = self._waiting, []
         self._isAsking = True
         try:
-            self._connection.pgconn.send_query(self._check.encode())
+            self._connection.pgconn.send_query(self._question)
             self._connection.pgconn.flush()
         except psycopg.Error:
             self._drop("the connection was lost")
 
+    def _judged(self, result: Any) -> str:
+        """
+        What an answer says is wrong.
+        """
+        said: bytes | None = result.error_field(DiagnosticField.MESSAGE_PRIMARY)
+        if said is not None:
+            return said.decode("utf-8", "replace")
+        problem: bytes = result.get_value(0, 0)
+        return problem.decode()
+
     def _passed(self) -> None:
         self._isAsking = False
-        if not self._hasTrigger:
-            self._drop("its table has no trigger: see notify.sql")
+        if self._answer:
+            self._drop(self._answer)
             return
         fences, self._asked = self._asked, []
         now = self._reactor.seconds()

@@ -22,6 +22,7 @@ from txsessionsock.interfaces import (
     StoreFailure,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._sqltable import Table
@@ -258,7 +259,7 @@ class Pool:
                     call.isBegun = True
                 database.end(connection, commits=True)
             return result
-        except (NoSuchSession, SessionConflict):
+        except (NoSuchSession, SessionConflict, UndecodableSession):
             raise
         except Exception as error:
             writes = call.writes and call.isBegun

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from zoneinfo import ZoneInfo
 
 from txsessionsock._arguments import checked
 
@@ -68,7 +69,7 @@ class Deadline(Enum):
     LOCAL = "local"
     """
     Without one, meaning that of the session of the database (C{TimeZone}); in
-    SQLite, that of this process.
+    SQLite, that of this process.  A L{ZoneInfo} says which it is instead.
     """
 
 
@@ -85,6 +86,9 @@ class Table:
 
     @ivar expires: The column with the deadline.
 
+    @ivar deadline: How it is kept there; a L{ZoneInfo}: without a time zone,
+        meaning this one.
+
     @ivar isNullable: Whether a session without deadline does not end.  Where
         there may be none, or it means that the session has ended, what does
         not end is kept until the year 9999.
@@ -97,7 +101,7 @@ class Table:
     value: str
     expires: str
     keeps: Value = Value.TEXT
-    deadline: Deadline = Deadline.AWARE
+    deadline: Deadline | ZoneInfo = Deadline.AWARE
     isNullable: bool = False
     schema: str | None = None
 
@@ -127,8 +131,9 @@ def quoted(name: str) -> str:
 
 DJANGO = Table("django_session", "session_key", "session_data", "expire_date")
 """
-Django's C{db} and C{cached_db} sessions.  With C{USE_TZ = False}, the deadline
-is L{Deadline.LOCAL}.
+Django's C{db} and C{cached_db} sessions.  In SQLite, the deadline is in UTC, and
+with C{USE_TZ = False} in C{TIME_ZONE}, as with a C{TIME_ZONE} of the database:
+C{replace(DJANGO, deadline=ZoneInfo(TIME_ZONE))}.
 """
 
 FLASK_SESSION = Table(

@@ -146,6 +146,7 @@ class Sessions:
         row = f"{dialect.shown(value)}, {dialect.seconds(expires)}"
         new = dialect.given("new")
         self._load = f"SELECT {row} FROM {table.path} WHERE {whose}"
+        self._last = f"SELECT {row} FROM {table.path} ORDER BY {expires} DESC LIMIT 5"
         self._create = (
             f"INSERT INTO {table.path} AS was ({key}, {value}, {expires})"
             f" VALUES ({place('key')}, {new}, {at}) ON CONFLICT ({key}) DO UPDATE"
@@ -187,6 +188,12 @@ class Sessions:
     def load(self, execute: Execute, key: str) -> Stored | None:
         rows = execute(self._load, key=key, now=self._now())
         return self._stored(*rows[0]) if rows else None
+
+    def last(self, execute: Execute) -> list[Stored]:
+        """
+        Some sessions, of those that end last, or have ended last.
+        """
+        return [self._stored(*row) for row in execute(self._last)]
 
     def create(self, execute: Execute, key: str, raw: bytes, ttl: TTL) -> bool:
         new = self._dialect.fromBytes(raw)

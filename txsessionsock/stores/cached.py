@@ -13,6 +13,7 @@ C{cached_db} does::
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -35,6 +36,7 @@ from txsessionsock.interfaces import (
     StoreFailure,
     StoreTimeout,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._shared import Changed
@@ -53,7 +55,13 @@ after we deleted it.
 
 _LAST = len(_AGAIN) - 1
 
-_NOTHING_DONE = NoSuchSession, SessionConflict, StoreUnavailable, StoreError
+_NOTHING_DONE = (
+    NoSuchSession,
+    SessionConflict,
+    StoreError,
+    StoreUnavailable,
+    UndecodableSession,
+)
 
 
 @checked
@@ -137,11 +145,19 @@ class CachedStore:
 
     async def _load(self, key: str) -> Stored | None:
         doubt = self._doubtful.get(key)
-        stored = await self._sessions.load(key)
+        try:
+            stored = await self._sessions.load(key)
+        except UndecodableSession:
+            # Which is an answer, too.
+            await self._deleteDoubtful(key, doubt)
+            raise
+        await self._deleteDoubtful(key, doubt)
+        return stored
+
+    async def _deleteDoubtful(self, key: str, doubt: object) -> None:
         if key in self._doubtful:
             await self._delete(key)
             self._settle(key, doubt)
-        return stored
 
     def _change(self, key: str, ask: Callable[[], Deferred[_T]]) -> Deferred[_T]:
         return Deferred.fromCoroutine(self._changed(key, ask))
@@ -201,7 +217,8 @@ class CachedStore:
     async def _deleteAgain(self, key: str, turn: int) -> None:
         try:
             # What is in doubt happens, if at all, before this is answered.
-            await (self._load(key) if key in self._doubtful else self._delete(key))
+            with suppress(UndecodableSession):
+                await (self._load(key) if key in self._doubtful else self._delete(key))
         except StoreFailure as error:
             if not self._isFailing:
                 self._log.warn(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import sha1
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -31,8 +31,11 @@ from txsessionsock.interfaces import (
     IWatchableStore,
     NoSuchSession,
     SessionConflict,
+    SessionError,
     Stored,
+    StoreError,
     StoreUnavailable,
+    UndecodableSession,
 )
 
 from ._deadlines import Deadlines
@@ -161,7 +164,11 @@ class RedisStore:
         self._isTold = False
 
     def load(self, key: str) -> Deferred[Stored | None]:
-        return self._ask(_Load, _LOAD, key)
+        loading = self._ask(_Load, _LOAD, key)
+        if self._isSeeing:
+            return loading
+        # No fence tells whether this is from a replica.
+        return Deferred.fromCoroutine(self._checked(loading))
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         newDeadline(ttl, 0.0)
@@ -185,7 +192,7 @@ class RedisStore:
         fence: Deferred[None] = Deferred()
         if not self._fences:
             # After all that is asked in this turn of the reactor, which goes
-            # out together anyway: one PING serves everybody.
+            # out together anyway: one question serves everybody.
             self._reactor.callLater(0, self._sendFence)
         self._fences.append(fence)
         return fence
@@ -237,6 +244,21 @@ class RedisStore:
     ) -> Deferred[Any]:
         return self._link.send(kind(self, script, key, arguments))
 
+    async def _checked(self, loading: Deferred[Any]) -> Any:
+        """
+        @raise StoreFailure: What is loaded may be from a replica.
+        """
+        asked = [loading, self._link.check()]
+        (isLoaded, found), (isChecked, why) = await DeferredList(
+            asked, consumeErrors=True
+        )
+        if not isLoaded:
+            found.raiseException()
+        # Not every server says what it is.
+        if not isChecked and not why.check(StoreError):
+            why.raiseException()
+        return found
+
     def _sendFence(self) -> None:
         fences, self._fences = self._fences, []
         debts = self._tracking.debts()
@@ -256,7 +278,7 @@ class RedisStore:
             for fence in fences:
                 fence.errback(StoreUnavailable(failure.getErrorMessage()))
 
-        self._link.ask(b"PING").addCallbacks(passed, failed)
+        self._link.check().addCallbacks(passed, failed)
 
     def _warn(self, why: str) -> None:
         if not self._isTold:
@@ -314,6 +336,11 @@ class _Scripted(Call):
             return False
         self.command = encode(b"EVAL", self._script.text, *self._arguments)
         return True
+
+    def error(self, text: str) -> SessionError:
+        if text.startswith("WRONGTYPE"):
+            return UndecodableSession("what is stored under its key is no string")
+        return super().error(text)
 
     def changed(self) -> None:
         """

@@ -12,6 +12,7 @@ from functools import partial
 from time import time
 from typing import Any, TypeVar
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
 from twisted.python.reflect import namedModule
@@ -91,7 +92,7 @@ class SQLStore:
         @raise ValueError: The URL is none.
         """
         clock, writer = clockOf(reactor), uuid4().hex
-        self._database = _databaseAt(url, timeout, connections, writer)
+        self._database = _databaseAt(url, table, timeout, connections, writer)
         self._pool = Pool(self._database, clock, timeout)
         self._sessions = Sessions(self._database.dialect(table), clock.seconds)
 
@@ -184,10 +185,12 @@ class WatchableSQLStore(SQLStore):
 
 
 @checked
-def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> None:
+def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> list[Stored]:
     """
     See whether a table is there, and wait for the answer: before there is a
     reactor that could.
+
+    @return: Some of the sessions there.
 
     @raise StoreError: It is not, or it is another one.
 
@@ -195,7 +198,7 @@ def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> None:
 
     @raise ValueError: The URL is none.
     """
-    database = _databaseAt(url, timeout, 1, "")
+    database = _databaseAt(url, table, timeout, 1, "")
     connection: Any = None
 
     def execute(statement: str, **values: object) -> list[Any]:
@@ -205,7 +208,9 @@ def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> None:
     try:
         connection = namedModule(database.module).connect(**database.settings)
         database.opened(connection)
-        Sessions(database.dialect(table), time).load(execute, "")
+        sessions = Sessions(database.dialect(table), time)
+        sessions.load(execute, "")
+        return sessions.last(execute)
     except Exception as error:
         raise database.failure(error, connection, writes=False) from None
     finally:
@@ -213,7 +218,9 @@ def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> None:
             connection.close()
 
 
-def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Database:
+def _databaseAt(
+    url: str, table: Table, timeout: float, connections: int, writer: str
+) -> Database:
     kind, _, where = url.partition(":")
     if kind == "sqlite":
         return SQLiteDatabase(where, timeout)
@@ -224,4 +231,5 @@ def _databaseAt(url: str, timeout: float, connections: int, writer: str) -> Data
     except ImportError as error:
         problem = "PostgreSQL needs psycopg 3: pip install txsessionsock[postgresql]"
         raise ImportError(problem) from error
-    return PostgreSQLDatabase(url, timeout, connections, writer)
+    zone = table.deadline.key if isinstance(table.deadline, ZoneInfo) else None
+    return PostgreSQLDatabase(url, timeout, connections, writer, zone)

@@ -1,5 +1,6 @@
 """
-aiohttp, with C{aiohttp-session} in Redis, C{forever} or C{aging}.
+aiohttp, with C{aiohttp-session} in Redis, C{forever} or C{aging}, or with a cookie
+for a domain (C{wide}).
 """
 
 import asyncio
@@ -71,7 +72,10 @@ async def logout(request):
 
 async def main():
     app = web.Application()
-    setup(app, RedisStorage(redis, max_age=600 if kind == "aging" else None))
+    cookie = {"domain": "example.com", "secure": True, "samesite": "Strict"}
+    maxAge = None if kind == "forever" else 600
+    own = cookie if kind == "wide" else {}
+    setup(app, RedisStorage(redis, max_age=maxAge, **own))
     app.router.add_get("/session", show)
     app.router.add_get("/slow", slow)
     for handler in add, mark, slow, delete, login, renew, logout:

@@ -1,9 +1,10 @@
 """
 Django, with users who log in by C{django.contrib.auth}, and sessions in its
-own cache on Redis (C{json}, the same written at every request: C{every}, or
-C{pickled}), in that of C{django-redis} (C{django-redis}), in its database
-(C{database}), in that with copies in its cache (C{cached}; the port of Redis
-is the fragment of the URL), or in signed cookies (C{cookie}).
+own cache on Redis (C{json}, the same written at every request: C{every}, with
+a cookie for a domain: C{wide}, or C{pickled}), in that of C{django-redis}
+(C{django-redis}), in its database (C{database}), in that with copies in its
+cache (C{cached}; the port of Redis is the fragment of the URL), or in signed
+cookies (C{cookie}).
 """
 
 import sys
@@ -45,7 +46,7 @@ if kind == "django-redis":
     server["OPTIONS"] = {"SERIALIZER": serializer}
 else:
     server["BACKEND"] = "django.core.cache.backends.redis.RedisCache"
-    if kind in ("json", "every"):
+    if kind in ("json", "every", "wide"):
         server["OPTIONS"] = {"serializer": "django.core.signing.JSONSerializer"}
 backends = {"cookie": "signed_cookies", "database": "db", "cached": "cached_db"}
 backend = backends.get(kind, "cache")
@@ -65,6 +66,9 @@ settings.configure(
     ],
     ROOT_URLCONF=__name__,
     SECRET_KEY="for tests",
+    SESSION_COOKIE_DOMAIN="example.com" if kind == "wide" else None,
+    SESSION_COOKIE_SAMESITE="Strict" if kind == "wide" else "Lax",
+    SESSION_COOKIE_SECURE=kind == "wide",
     SESSION_ENGINE=f"django.contrib.sessions.backends.{backend}",
     SESSION_SAVE_EVERY_REQUEST=kind == "every",
 )

@@ -1,7 +1,7 @@
 """
 Flask, with C{Flask-Session} in Redis (C{msgpack} or C{json}), with a signer
-(C{signer}), without C{SESSION_PERMANENT} (C{passing}), in an SQL database
-(C{sql}), or with its own sessions (C{cookie}).
+(C{signer}), without C{SESSION_PERMANENT} (C{passing}), with a cookie for a
+domain (C{wide}), in an SQL database (C{sql}), or with its own sessions (C{cookie}).
 """
 
 import sys
@@ -34,6 +34,10 @@ elif kind != "cookie":
     app.config["SESSION_SERIALIZATION_FORMAT"] = "json" if kind == "json" else "msgpack"
     app.config["SESSION_USE_SIGNER"] = kind == "signer"
     app.config["SESSION_PERMANENT"] = kind != "passing"
+if kind == "wide":
+    app.config["SESSION_COOKIE_DOMAIN"] = "example.com"
+    app.config["SESSION_COOKIE_SECURE"] = True
+    app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
 if kind != "cookie":
     warnings.simplefilter("ignore")
     Session(app)

@@ -37,4 +37,5 @@ switch ($_SERVER["REQUEST_METHOD"] . " " . $_SERVER["SCRIPT_NAME"]) {
 }
 header("Content-Type: application/json");
 $flags = JSON_PRESERVE_ZERO_FRACTION | JSON_INVALID_UTF8_SUBSTITUTE;
-echo json_encode((object) $_SESSION, $flags | JSON_THROW_ON_ERROR);
+// JSON has no INF: that is shown as 0.
+echo json_encode((object) $_SESSION, $flags | JSON_PARTIAL_OUTPUT_ON_ERROR);

@@ -24,6 +24,13 @@ settings |= {
         "session.save_path": f"tcp://127.0.0.1:{redisPort}?prefix=shop:",
         "session.gc_maxlifetime": "600",
     },
+    "wide": {
+        "session.cookie_domain": "example.com",
+        "session.cookie_secure": "1",
+        "session.cookie_httponly": "1",
+        "session.cookie_samesite": "Strict",
+        "session.cookie_lifetime": "600",
+    },
     "eager": {"session.lazy_write": "0"},
     "strict": {"session.use_strict_mode": "1"},
     "locking": {

@@ -1,6 +1,6 @@
 """
-Starlette, with C{starsessions} in Redis (C{fixed} or C{rolling}), or with its
-own sessions (C{cookie}).
+Starlette, with C{starsessions} in Redis (C{fixed}, C{rolling}, or with a cookie
+for a domain: C{wide}), or with its own sessions (C{cookie}).
 """
 
 import asyncio
@@ -79,7 +79,9 @@ else:
             store=RedisStore(connection=Redis(port=int(redisPort))),
             lifetime=600,
             rolling=kind == "rolling",
-            cookie_https_only=False,
+            cookie_https_only=kind == "wide",
+            cookie_domain="example.com" if kind == "wide" else None,
+            cookie_same_site="strict" if kind == "wide" else "lax",
         ),
         Middleware(SessionAutoloadMiddleware),
     ]

@@ -27,6 +27,8 @@ function connect() {
     $("over-code").textContent = `${code} ${reason}`;
     shop.refresh();
   });
+  // Somebody else is logged in, or nobody: the application knows.
+  socket.on("identity", () => shop.refresh());
   socket.on("sinvalid", (reason) => {
     state("closed", `No session: ${reason}`);
     shop.refresh();

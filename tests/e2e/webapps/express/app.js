@@ -4,10 +4,17 @@
  *
  *     node app.js KIND PORT-OF-REDIS
  *     node app.js postgresql URL
+ *     node app.js cookie PORT-OF-REDIS COOKIE [CERTIFICATE KEY]
+ *
+ * With what is in COOKIE, as JSON, on its session cookie, below its path, and
+ * with a certificate by https.
  */
 "use strict";
 
 const { randomUUID } = require("node:crypto");
+const { readFileSync } = require("node:fs");
+const http = require("node:http");
+const https = require("node:https");
 
 const { RedisStore } = require("connect-redis");
 const express = require("express");
@@ -17,11 +24,13 @@ const { createClient } = require("redis");
 
 const PostgreSQLStore = require("connect-pg-simple")(session);
 
-const [kind, place] = process.argv.slice(2);
+const [kind, place, ownCookie = "{}", certificate, key] = process.argv.slice(2);
 
 const SLOW = 60; // Milliseconds.
 
 const SHOP = { maxAge: 600_000, sameSite: "lax", priority: "high", partitioned: true, path: "/" };
+
+const SIGNED = { secret: Buffer.from("fffe0a80".repeat(8), "hex"), genid: () => `é ${randomUUID()};` };
 
 /* What differs from the defaults: express-session's options, the store's. */
 const KINDS = {
@@ -30,8 +39,9 @@ const KINDS = {
   notouch: [{}, { disableTouch: true }],
   forever: [{}, { disableTTL: true }],
   brief: [{}, { ttl: 300 }],
+  cookie: [{ cookie: JSON.parse(ownCookie) }, {}],
   aging: [{ cookie: { maxAge: 600_000 } }, {}],
-  shop: [{ name: "shop.sid", genid: () => randomUUID(), rolling: true, cookie: SHOP }, { prefix: "shop:" }],
+  shop: [{ ...SIGNED, name: "shop.sid", rolling: true, cookie: SHOP }, { prefix: "shop:" }],
   rotated: [{ secret: ["for tests", "an old secret"] }, {}],
   postgresql: [{}, {}],
 };
@@ -121,7 +131,11 @@ async function main() {
   app.post("/slow", (req, res) => setTimeout(add, SLOW, req, res));
   app.post("/delete", (req, res) => setTimeout(remove, SLOW, req, res));
 
-  const server = app.listen(0, "127.0.0.1", () => console.log(server.address().port));
+  const site = express().use(options.cookie?.path ?? "/", app);
+  const server = certificate
+    ? https.createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, site)
+    : http.createServer(site);
+  server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 }
 
 main();

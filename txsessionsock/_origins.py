@@ -1,0 +1,169 @@
+# -*- test-case-name: tests.test_protocol_origin -*-
+"""
+Origins of web pages (RFC 6454), as browsers send them and as users list them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from encodings import idna
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from stringprep import in_table_a1
+from urllib.parse import SplitResult, urlsplit
+
+
+__all__ = ["Origin", "listedOrigin", "namesPort", "parseOrigin", "shownOrigin"]
+
+Origin = tuple[str, str, int | None]
+"""
+Scheme, host and port.
+"""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_RIGHT = "right is scheme, host and perhaps port, like https://example.com:8443"
+
+_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+
+_NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)\.?")
+
+_DEVIATIONS = frozenset("ßẞς\u200c\u200d")
+"""
+What browsers write otherwise in punycode (UTS 46, nontransitional processing) than
+Python (RFC 3490).
+"""
+
+
+def parseOrigin(text: str) -> Origin | None:
+    """
+    @return: L{None} if this is no origin.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+        host = _hostIn(parts)
+    except ValueError:
+        return None
+    if not (parts.scheme and host) or "@" in parts.netloc:
+        return None
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return None
+    if parts.scheme in ("ws", "wss"):
+        # A socket's address: no page comes from there.
+        return None
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, host, port
+
+
+def _hostIn(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    # An address may be written in many ways.
+    return IPv6Address(host).compressed if ":" in host else host
+
+
+def shownOrigin(origin: Origin) -> str:
+    """
+    @return: It as browsers write it.
+    """
+    scheme, host, port = origin
+    where = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{where}" + (f":{port}" if namesPort(origin) else "")
+
+
+def namesPort(origin: Origin) -> bool:
+    """
+    Whether it has another port than its scheme.
+    """
+    scheme, _, port = origin
+    return port != _DEFAULT_PORTS.get(scheme)
+
+
+def listedOrigin(text: str) -> Origin:
+    """
+    @param text: An origin that a user lists, whose host may be in any language.
+
+    @raise ValueError: No browser ever sends that; says what is right.
+
+    @raise TypeError: It is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"an origin is a text like https://example.com, not {text!r}")
+    for problem in _problems(text.strip()):
+        raise ValueError(f"not an origin: {text!r}; {problem}")
+    origin = parseOrigin(text)
+    assert origin is not None, text
+    scheme, host, port = origin
+    host = _inPunycode(host)
+    for problem in _hostProblems(scheme, host, port):
+        raise ValueError(f"not an origin: {text!r}; {problem}")
+    return scheme, host, port
+
+
+def _problems(text: str) -> Iterator[str]:
+    """
+    Why this is no origin at all, first what is most likely meant.
+    """
+    if "*" in text:
+        yield "there are no patterns: list each origin, like https://app.example.com"
+    if text == "null":
+        yield "null is what sandboxed frames and local files send, anybody's"
+    if "," in text or len(text.split()) > 1:
+        yield "that is more than one: list each by itself"
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, _hostIn(parts)
+    except ValueError:
+        yield _RIGHT
+        return
+    if not (parts.scheme and host):
+        yield _RIGHT
+    if "@" in parts.netloc:
+        yield f"an origin has no user name; {_RIGHT}"
+    if parts.scheme in ("ws", "wss"):
+        page = f"http{parts.scheme[2:]}://{parts.netloc}"
+        yield f"that is a socket; right is its page's, like {page}"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        right = f"{parts.scheme}://{parts.netloc}"
+        yield f"an origin ends with host or port: right is {right}"
+    if port == 0:
+        yield "no browser sends port 0"
+
+
+def _inPunycode(host: str) -> str:
+    """
+    @return: A host as browsers send it; as it is, if that is not known for sure.
+    """
+    if host.isascii() or any(c in _DEVIATIONS or in_table_a1(c) for c in host):
+        return host
+    try:
+        return idna.Codec().encode(host)[0].decode("ascii")
+    except UnicodeError:
+        return host
+
+
+def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
+    """
+    Why no page comes from there.
+    """
+    if scheme == "file":
+        yield "pages of files have no origin; serve them by http:"
+    if ":" in host:
+        if "%" in host:
+            yield "no browser sends a zone"
+        return
+    if not host.isascii():
+        yield "write its host in punycode (xn--...), as the browser sends it"
+    if host.startswith("."):
+        one = shownOrigin((scheme, f"app{host}", port))
+        yield f"there are no patterns: list each origin, like {one}"
+    if not _NAME.fullmatch(host):
+        yield f"{host!r} is no host; {_RIGHT}"
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+        # What ends in a number is an address, and is sent in its one form (URL
+        # Standard, host parsing).
+        try:
+            IPv4Address(host)
+        except AddressValueError:
+            yield "an address is four numbers, like http://127.0.0.1:8080"

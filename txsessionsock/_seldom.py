@@ -1,0 +1,49 @@
+# -*- test-case-name: tests.test_protocol_origin -*-
+"""
+Lines of the log that anybody can cause.
+"""
+
+from __future__ import annotations
+
+
+__all__ = ["Seldom"]
+
+
+class Seldom:
+    """
+    Lets few of them through: each one once in a while, and not too many
+    different ones.
+    """
+
+    span = 60.0
+    """
+    How long a while is, in seconds.
+    """
+
+    most = 10
+    """
+    How many in that time.
+    """
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._said: set[str] = set()
+        self._leftOut = 0
+
+    def take(self, line: str, now: float) -> str | None:
+        """
+        @param now: Seconds since the epoch.
+
+        @return: What to log, with how many were left out before; L{None} for
+            nothing.
+        """
+        # A clock may be set back.
+        if not 0 <= now - self._began < self.span:
+            self._began = now
+            self._said.clear()
+        if line in self._said or len(self._said) >= self.most:
+            self._leftOut += 1
+            return None
+        self._said.add(line)
+        leftOut, self._leftOut = self._leftOut, 0
+        return f"{line} (and {leftOut} such lines left out)" if leftOut else line
