@@ -75,7 +75,6 @@ setup(
     long_description=readme.read_text("utf-8") if readme.exists() else "",
     long_description_content_type="text/markdown",
     author="The txsessionsock authors",
-    url="https://pypi.org/project/txsessionsock/",
     license="MIT",
     classifiers=[
         "Development Status :: 3 - Alpha",
