@@ -202,16 +202,22 @@ class KeepingTests(_Fixture):
         self.reactor.wait(store.touch("k", 1e12))
         self.assertEqual(self.row()[1], "9999-01-01 00:00:00.000000")
 
-    def test_local(self) -> None:
+    def inZone(self, name: str) -> None:
         """
-        Where the application writes local times, so does the store.
+        Have this process be somewhere.
         """
         self.addCleanup(time.tzset)
         before = {name: os.environ[name] for name in ("TZ",) if name in os.environ}
         self.addCleanup(os.environ.update, before)
         self.addCleanup(os.environ.pop, "TZ")
-        os.environ["TZ"] = "America/Caracas"
+        os.environ["TZ"] = name
         time.tzset()
+
+    def test_local(self) -> None:
+        """
+        Where the application writes local times, so does the store.
+        """
+        self.inZone("America/Caracas")
         store = self.open(table=replace(DJANGO, deadline=Deadline.LOCAL))
         self.insert("2100-01-01 23:04:05")
         stored = self.reactor.wait(store.load("k"))
@@ -273,6 +279,17 @@ class KeepingTests(_Fixture):
             with self.assertRaisesRegex(UndecodableSession, "expire_date of what is"):
                 self.reactor.wait(answer)
         self.assertTrue(self.reactor.wait(store.destroy("k")))
+
+    def test_endOfCalendar(self) -> None:
+        """
+        The last day of all is no end, east of London too.
+        """
+        self.inZone("Asia/Tokyo")
+        store = self.open(table=replace(DJANGO, deadline=Deadline.LOCAL))
+        self.insert("9999-12-31 23:59:59")
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertIsNone(stored.expires)
 
     def test_wrongColumn(self) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from txsessionsock.interfaces import (
 
 from ._sqliteopen import PASSING, errorCode
 from ._sqltable import Deadline, Table, Value
-from ._sqlwork import Dialect
+from ._sqlwork import NEVER, Dialect
 
 
 __all__ = ["SQLiteDatabase", "SQLiteDialect"]
@@ -84,17 +84,20 @@ class SQLiteDialect(Dialect):
         return then.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def toSeconds(self, value: str) -> float:
+        deadline = self.table.deadline
         try:
             then = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
+            if then.year == MAXYEAR:
+                # In a zone, that may be beyond the end of the calendar.
+                return NEVER
+            if then.tzinfo is None and deadline is not Deadline.LOCAL:
+                zone = deadline if isinstance(deadline, ZoneInfo) else UTC
+                then = then.replace(tzinfo=zone)
+            return then.timestamp()
+        except (OverflowError, TypeError, ValueError):
             raise UndecodableSession(
                 f"the {self.table.expires} of what is stored is no date and time"
             ) from None
-        deadline = self.table.deadline
-        if then.tzinfo is None and deadline is not Deadline.LOCAL:
-            zone = deadline if isinstance(deadline, ZoneInfo) else UTC
-            then = then.replace(tzinfo=zone)
-        return then.timestamp()
 
 
 class SQLiteDatabase:
