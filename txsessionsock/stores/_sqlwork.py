@@ -7,6 +7,7 @@ no transaction is ever open.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from txsessionsock.interfaces import (
@@ -17,6 +18,7 @@ from txsessionsock.interfaces import (
     SessionConflict,
     Stored,
     StoreError,
+    UndecodableSession,
 )
 
 from ._shared import deadline
@@ -191,9 +193,14 @@ class Sessions:
 
     def last(self, execute: Execute) -> list[Stored]:
         """
-        Some sessions, of those that end last, or have ended last.
+        Some sessions, of those that end last, or have ended last; without
+        those of which nobody knows when they end.
         """
-        return [self._stored(*row) for row in execute(self._last)]
+        found = []
+        for row in execute(self._last):
+            with suppress(UndecodableSession):
+                found.append(self._stored(*row))
+        return found
 
     def create(self, execute: Execute, key: str, raw: bytes, ttl: TTL) -> bool:
         new = self._dialect.fromBytes(raw)
