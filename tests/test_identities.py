@@ -71,10 +71,26 @@ class ObjectTests(SynchronousTestCase):
         self.assertSame(*ann)
         self.assertPeople(ann[0], bob[0])
 
+    def test_givers(self) -> None:
+        """
+        One and the same name may be given to two people, by two who give names.
+        """
+        for giver in "iss", "provider":
+            self.assertPeople(
+                {"id": "1"}, {"id": "1", giver: "git"}, {"id": "1", giver: "hub"}
+            )
+            self.assertSame(
+                {"id": "1", giver: "git"}, {"id": "1", giver: "git", "visits": 2}
+            )
+        self.assertPeople(
+            {"userinfo": {"iss": "https://a.example", "sub": "1"}},
+            {"userinfo": {"iss": "https://b.example", "sub": "1"}},
+        )
+
     def test_other(self) -> None:
         """
-        An object without such a name is somebody, by its texts and integers;
-        what is kept beside these may change.
+        An object without such a name is somebody, by its texts and numbers;
+        what is kept beside these may change, and so may counts and dates.
         """
         self.assertPeople(
             {"googleId": "1", "name": "ann"},
@@ -88,6 +104,18 @@ class ObjectTests(SynchronousTestCase):
         )
         self.assertSame({"name": "a", "basket": [1]}, {"name": "a", "basket": [1, 2]})
         self.assertSame({"name": "a", "isNew": True}, {"name": "a", "isNew": False})
+        self.assertPeople({"customer": "20260101"}, {"customer": "20260102"})
+        self.assertPeople({"accountID": 1, "name": "a"}, {"accountID": 2, "name": "a"})
+        for seen in (
+            (1, 2),
+            (1767225600000, 1767225601000),
+            (1767225600.5, 1767225601.5),
+            ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"),
+            ("2026-01-01 00:00:00+01:00", "2026-01-02"),
+        ):
+            self.assertSame(*({"name": "a", "seen": when} for when in seen))
+        # If there is nothing else, it is all that is known.
+        self.assertPeople({"number": 1}, {"number": 2})
 
     def test_nobody(self) -> None:
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from math import inf
 from typing import Any
 
@@ -70,6 +71,11 @@ _OF_PEOPLE = (
 What names one person among all, in databases and in the claims of OpenID
 Connect.
 """
+_OF_GIVERS = ("iss", "provider")
+"""
+Who gave that name, in the claims of OpenID Connect (Core 1.0, section 5.7) and in
+the profiles of Passport: two givers may give the same one to two people.
+"""
 _CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_SIGNED = 8192
 _SKEW = 60
@@ -82,8 +88,10 @@ def loggedInBy(*names: str) -> Identity:
     """
     Make a function that tells who is logged in: the first of these keys that
     has a value.  Where that is an object, the first of its keys that names
-    somebody: C{id}, C{_id} and the like; if it has none of these, all texts and
-    integers in it, or else all of it.
+    somebody: C{id}, C{_id} and the like, together with C{iss} or C{provider},
+    who gave that name.  If it has none of these, what is in it that a visit does
+    not change: texts that are no dates, and integers under a key that ends in
+    C{id}; or else all of it.
 
     @return: A function whose result is L{None} for nobody; false, the empty
         string and an empty object or list are nobody too.
@@ -104,10 +112,23 @@ def _personIn(user: object) -> object:
         user = claims
     known = [user[name] for name in _OF_PEOPLE if name in user]
     if known:
-        return next(filter(_isSomebody, known), None)
-    # What else applications keep there, such as a basket, changes.
-    simple = {key: item for key, item in user.items() if type(item) in (int, str)}
-    return simple or user
+        who = next(filter(_isSomebody, known), None)
+        givers = [user[name] for name in _OF_GIVERS if type(user.get(name)) is str]
+        return who if who is None or not givers else (who, *givers)
+    # What else applications keep there changes: a basket, the last visit.
+    lasting = {key: item for key, item in user.items() if _isLasting(key, item)}
+    return lasting or user
+
+
+def _isLasting(key: object, item: object) -> bool:
+    if isinstance(item, str):
+        # Digits alone are rather the number of a customer.
+        if item[4:5] == "-":
+            with suppress(ValueError):
+                datetime.fromisoformat(item)
+                return False
+        return True
+    return type(item) is int and isinstance(key, str) and key.lower().endswith("id")
 
 
 def _isSomebody(who: object) -> bool:
