@@ -112,6 +112,17 @@ class ListenerTests(PostgreSQLCase):
         self.execute("ALTER TABLE django_session DISABLE TRIGGER txsessionsock")
         self.assertIn("notify.sql", self.outage(store.fence("k"), StoreUnavailable))
 
+    def test_noAnswer(self) -> None:
+        """
+        No fence is passed by what is no answer to what was asked.
+        """
+        store = self.listening()
+        self.fenced(store)
+        question, store._listener._question = store._listener._question, b"LISTEN k"
+        self.assertIn("no answer", self.outage(store.fence("k"), StoreUnavailable))
+        store._listener._question = question
+        self.recovered(store)
+
     def test_connectionLost(self) -> None:
         """
         After a connection is lost all that is watched is reported, since

@@ -24,7 +24,7 @@ from math import inf
 from typing import Any
 
 import psycopg
-from psycopg.pq import DiagnosticField
+from psycopg.pq import DiagnosticField, ExecStatus
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
@@ -385,11 +385,14 @@ class Listener:
         """
         What an answer says is wrong.
         """
-        said: bytes | None = result.error_field(DiagnosticField.MESSAGE_PRIMARY)
-        if said is not None:
-            return said.decode("utf-8", "replace")
-        problem: bytes = result.get_value(0, 0)
-        return problem.decode()
+        if result.status == ExecStatus.TUPLES_OK:
+            problem: bytes = result.get_value(0, 0)
+            return problem.decode()
+        # What libpq says by itself is in no field.
+        said: bytes = (
+            result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+        )
+        return said.decode("utf-8", "replace").strip() or "no answer"
 
     def _passed(self) -> None:
         self._isAsking = False
