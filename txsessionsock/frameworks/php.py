@@ -176,7 +176,7 @@ class PHP(Prefixed):
 
     def _decoded(self, raw: bytes) -> dict[str, Any]:
         """
-        @return: The session, in which something may be that L{_foreign} finds.
+        @return: The session, in which something may be that L{_find} finds.
 
         @raise _Refused: The session is not for us.
 
