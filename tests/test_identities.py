@@ -114,8 +114,9 @@ class ObjectTests(SynchronousTestCase):
             ("2026-01-01 00:00:00+01:00", "2026-01-02"),
         ):
             self.assertSame(*({"name": "a", "seen": when} for when in seen))
-        # If there is nothing else, it is all that is known.
+        # If there is nothing else, these are all that is known.
         self.assertPeople({"number": 1}, {"number": 2})
+        self.assertSame({"number": 1, "basket": []}, {"number": 1, "basket": [1]})
 
     def test_nobody(self) -> None:
         """

@@ -91,7 +91,7 @@ def loggedInBy(*names: str) -> Identity:
     somebody: C{id}, C{_id} and the like, together with C{iss} or C{provider},
     who gave that name.  If it has none of these, what is in it that a visit does
     not change: texts that are no dates, and integers under a key that ends in
-    C{id}; or else all of it.
+    C{id}; or else all texts and integers, or all of it.
 
     @return: A function whose result is L{None} for nobody; false, the empty
         string and an empty object or list are nobody too.
@@ -116,8 +116,9 @@ def _personIn(user: object) -> object:
         givers = [user[name] for name in _OF_GIVERS if type(user.get(name)) is str]
         return who if who is None or not givers else (who, *givers)
     # What else applications keep there changes: a basket, the last visit.
-    lasting = {key: item for key, item in user.items() if _isLasting(key, item)}
-    return lasting or user
+    simple = {key: item for key, item in user.items() if type(item) in (int, str)}
+    lasting = {key: item for key, item in simple.items() if _isLasting(key, item)}
+    return lasting or simple or user
 
 
 def _isLasting(key: object, item: object) -> bool:
