@@ -123,6 +123,9 @@ class HAProxy(Program):
     One name for several servers, one of which it belongs to.
     """
 
+    # SIGINT it ignores if whoever runs the tests in the background has it ignored.
+    farewell = signal.SIGTERM
+
     def __init__(self, *servers: PostgreSQLServer) -> None:
         self._program = _program("haproxy")
         super().__init__()
