@@ -146,6 +146,18 @@ class ExpressTests(CookieCase):
         )
         self.assertIsNone(self.get(put, self.express(ENVELOPE)).cookie())
 
+    def test_updated(self) -> None:
+        """
+        So is one whose page changes the session in one step.
+        """
+
+        async def update(session: PageSession) -> None:
+            await session.update(lambda data: data.update(n=2))
+
+        answer = self.get(page(update), self.express({"originalMaxAge": 600_000}))
+        self.assertIn("; Max-Age=600;", str(answer.cookie()))
+        self.assertEqual(self.raw(answer)["n"], 2)
+
     def test_regenerated(self) -> None:
         """
         A session with a new id has the cookie of the old one in the browser and

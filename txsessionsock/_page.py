@@ -6,6 +6,7 @@ A page of a web site, while it is made, and the session that it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from weakref import ref
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -29,6 +30,8 @@ from .session import Session, explained, shortHash
 
 __all__ = ["Page", "PageHolder", "PageSession"]
 
+
+_T = TypeVar("_T")
 
 _LOOK_AGAIN = 1.0
 """
@@ -86,6 +89,9 @@ class PageSession(Session):
     def save(self) -> Deferred[None]:
         return super().save().addErrback(self.page.isKnown)
 
+    def _change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        return super()._change(f).addCallback(self.page.updated)
+
     def regenerate(self) -> Deferred[Session]:
         def done(_: None) -> Session:
             return self
@@ -129,6 +135,7 @@ class Page:
         @param isSecure: Whether the browser talks https.
 
         @param isFleeting: Whether the session, which is new, ends with the page.
+
         @param host: The host that it talks to, without port.
 
         @param gone: Called when the answer is out, or the client left.
@@ -146,6 +153,7 @@ class Page:
         self._tellMoved: list[Callable[[], None]] = []
         self._isInside = False
         self._isModified = False
+        self._isUpdated = False
         # What the browser was told of the cookie that is to go.
         self._loggedOut: CookieAttributes | None = None
         self._isGone = False
@@ -238,6 +246,13 @@ class Page:
             self._holder.problem = None
         return failure
 
+    def updated(self, result: _T) -> _T:
+        """
+        What C{update} did is stored.
+        """
+        self._isUpdated = True
+        return result
+
     # What the answer needs.
 
     async def settled(self) -> None:
@@ -273,7 +288,8 @@ class Page:
             # As in Express: a cookie that has a lifetime is renewed with each
             # change, one that has none lives as long as the browser.
             if session.id != self._sentID or (
-                maxAge is not None and (framework.rolling or self._hasChanged())
+                maxAge is not None
+                and (framework.rolling or self._isUpdated or self._hasChanged())
             ):
                 value = framework.cookieValue(session.id)
                 attributes = self.manager.cookieAttributes(session)

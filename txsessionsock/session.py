@@ -339,9 +339,12 @@ class Session(MutableMapping[str, Any]):
             nothing was changed, and otherwise like that of L{save}.
         """
         if callable(f):
-            return self.keeper.change(f)
+            return self._change(f)
         super().update(f, **more)
         return None
+
+    def _change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        return self.keeper.change(f)
 
     def reload(self) -> Deferred[None]:
         """
