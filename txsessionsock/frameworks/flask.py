@@ -80,7 +80,7 @@ class FlaskSession(Prefixed):
         *,
         cookieName: str = "session",
         prefix: str = "session:",
-        lifetime: int = _A_MONTH,
+        lifetime: float = _A_MONTH,
         format: Literal["msgpack", "json"] = "msgpack",
         pickled: bool = False,
         secrets: Secrets | None = None,
@@ -279,7 +279,7 @@ class Flask(SignedCookies):
         secrets: Secrets,
         *,
         cookieName: str = "session",
-        lifetime: int = _A_MONTH,
+        lifetime: float = _A_MONTH,
         salt: str | bytes = "cookie-session",
         identity: Identity | None = None,
     ) -> None:
