@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from enum import Enum
 from importlib import import_module
 from inspect import Parameter, isfunction, signature
@@ -71,6 +72,28 @@ class Wrong:
     """
     What is right in no place.
     """
+
+
+class AnyClock:
+    """
+    A clock of somebody's own, which declares nothing.
+    """
+
+    def seconds(self) -> float:
+        return 0.0
+
+    def callLater(self, delay: float, callable: Callable[..., Any]) -> None:
+        """
+        Says what it has to have.
+        """
+
+
+class DuckStore:
+    """
+    Has the methods of a store, and does not say so.
+    """
+
+    load = create = replace = touch = destroy = lambda *args: None
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -179,20 +202,31 @@ class SentencesTests(SynchronousTestCase):
                 lambda: SessionedResource(self.manager, resource),  # type: ignore[arg-type]  # wrong on purpose
                 (
                     "SessionedResource(resource, manager)",
-                    "resource is a resource of twisted.web, not a SessionManager",
+                    "a resource of twisted.web, not a SessionManager",
                 ),
             ),
             (
                 lambda: SessionManager(self.express, store),  # type: ignore[arg-type]  # wrong on purpose
-                ("store is a store, such as RedisStore(url), not an Express",),
+                (
+                    "store is what provides ISessionStore, such as RedisStore",
+                    "not an Express",
+                ),
             ),
             (
                 lambda: SessionManager(MemoryStore, self.express),  # type: ignore[arg-type]  # wrong on purpose
-                ("store is a store", "not the class MemoryStore"),
+                ("provides ISessionStore", "not the class MemoryStore"),
             ),
             (
                 lambda: SessionManager("redis://:pass@localhost", self.express),  # type: ignore[arg-type]  # wrong on purpose
-                ("store is a store", "not a str"),
+                ("provides ISessionStore", "not a str"),
+            ),
+            (
+                lambda: SessionManager(DuckStore(), self.express),  # type: ignore[arg-type]  # wrong on purpose
+                ("what provides ISessionStore", "not a DuckStore"),
+            ),
+            (
+                lambda: MemoryStore(Clock),  # type: ignore[arg-type]  # wrong on purpose
+                ("reactor is a reactor, or a Clock", "not the class Clock"),
             ),
             (
                 lambda: SessionSocketFactory(store),  # type: ignore[arg-type]  # wrong on purpose
@@ -208,7 +242,7 @@ class SentencesTests(SynchronousTestCase):
             ),
             (
                 lambda: CookieStore(self.express),  # type: ignore[arg-type]  # wrong on purpose
-                ("framework is a framework whose sessions are in cookies",),
+                ("ISignedCookies, a framework whose sessions are in cookies",),
             ),
             (
                 lambda: SQLStore("sqlite:x", "django_session"),  # type: ignore[arg-type]  # wrong on purpose
@@ -216,7 +250,7 @@ class SentencesTests(SynchronousTestCase):
             ),
             (
                 lambda: sessionOf(self.manager),  # type: ignore[arg-type]  # wrong on purpose
-                ("request is a request of twisted.web, not a SessionManager",),
+                ("IRequest, a request of twisted.web, not a SessionManager",),
             ),
         ):
             self.refused(wrong, *words)
@@ -321,6 +355,8 @@ class SentencesTests(SynchronousTestCase):
         What is right is taken: C{None} where it may be, iterators, subclasses.
         """
         Origins(each for each in ["https://a.example"])
+        FlaskSession(lifetime=timedelta(days=31).total_seconds())
+        MemoryStore(AnyClock())
         Express(secrets=("a", "b"), cookie={"secure": True, "path": "/"}, maxAge=1.5)
         SQLStore("sqlite:x", DJANGO, self.clock, timeout=1, connections=1)
         limits = Limits(pingInterval=0)
@@ -350,7 +386,19 @@ class CheckedTests(SynchronousTestCase):
 
         self.assertEqual((f.__name__, str(signature(f))[:10]), ("f", "(a: 'int',"))
         self.assertEqual(f(1, "2", b="y"), "1('2',)y")
-        wrong: Any = f
+
+        @checked
+        def g(a: str, /, b: int) -> str:
+            """
+            Says so, too.
+            """
+            return f"{a}{b}"
+
+        self.assertEqual((g("a", 1), g("a", b=1)), ("a1", "a1"))
+        wrong: Any = g
+        self.assertRaises(TypeError, wrong, 1, 1)
+        self.assertRaises(TypeError, wrong, "a", "b")
+        wrong = f
         for args, named in ((), {}), ((1,), {"c": 2}), ((1, 2), {}), (("1",), {}):
             self.assertRaises(TypeError, wrong, *args, **named)
         self.assertRaises(ValueError, wrong, 1, b="z")

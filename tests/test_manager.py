@@ -40,9 +40,9 @@ class MakingTests(SynchronousTestCase):
         """
         What is no store is refused at once, and so is what is no framework.
         """
-        with self.assertRaisesRegex(TypeError, "a store, such as RedisStore"):
+        with self.assertRaisesRegex(TypeError, "provides ISessionStore, such as"):
             SessionManager(object(), Express(secrets=["s"]), Clock())  # type: ignore[arg-type]  # wrong on purpose
-        with self.assertRaisesRegex(TypeError, "a framework, such as Express"):
+        with self.assertRaisesRegex(TypeError, "provides IFramework, such as Express"):
             SessionManager(MemoryStore(Clock()), object(), Clock())  # type: ignore[arg-type]  # wrong on purpose
 
     def test_clock(self) -> None:

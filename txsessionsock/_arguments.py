@@ -25,6 +25,7 @@ from typing import (
     get_type_hints,
 )
 
+from twisted.internet.interfaces import IReactorTime
 from zope.interface.interface import InterfaceClass
 
 
@@ -86,6 +87,13 @@ def _isNumber(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
+def _has(value: object, *members: str) -> bool:
+    """
+    Whether an object has these, rather than a class for its objects.
+    """
+    return not isinstance(value, type) and all(hasattr(value, m) for m in members)
+
+
 _ANY = Kind("anything", lambda value: True)
 
 _PLAIN: dict[Any, Kind] = {
@@ -104,6 +112,10 @@ _PLAIN: dict[Any, Kind] = {
         (int, float),
     ),
     os.PathLike: Kind("a Path", lambda value: isinstance(value, os.PathLike)),
+    # What users write for their tests declares seldom what it is.
+    IReactorTime: Kind(
+        "a reactor, or a Clock", lambda value: _has(value, "callLater", "seconds")
+    ),
 }
 """
 What annotations mean that are no such classes.  No argument in this library is
@@ -111,14 +123,13 @@ negative.
 """
 
 _INTERFACES = {
-    "IBus": "a bus, such as RedisBus(url)",
-    "IFramework": "a framework, such as Express(secrets=[…])",
-    "IReactorTime": "a reactor, or a Clock",
+    "IBus": "such as RedisBus(url)",
+    "IFramework": "such as Express(secrets=[…])",
     "IRequest": "a request of twisted.web",
     "IResource": "a resource of twisted.web",
-    "ISessionStore": "a store, such as RedisStore(url)",
+    "ISessionStore": "such as RedisStore(url)",
     "ISignedCookies": "a framework whose sessions are in cookies, such as Flask",
-    "IWatchableStore": "a store that can be watched, such as MemoryStore()",
+    "IWatchableStore": "such as MemoryStore()",
 }
 """
 What provides an interface, in words.
@@ -178,9 +189,10 @@ def _checking(function: Callable[..., Any], name: str) -> Any:
     parameters = signature(function).parameters.values()
     variable = [p.name for p in parameters if p.kind is Parameter.VAR_POSITIONAL]
     positional = [
-        p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD
+        p.name
+        for p in parameters
+        if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     ]
-    names = [*positional, *variable] if variable else positional
     kinds: dict[str, Kind] = {}
     isConstructor = function.__name__ == "__init__"
 
@@ -189,16 +201,16 @@ def _checking(function: Callable[..., Any], name: str) -> Any:
         # Now, since an annotation may name what comes later in its module.
         if not kinds:
             hints = get_type_hints(function, include_extras=True)
-            kinds.update({each: kindOf(hint) for each, hint in hints.items()})
             if isConstructor:
                 # Those have a check of their own, which shows nothing of them.
-                kinds.pop("secrets", None)
-        given = zip(
-            chain(names, repeat(names[-1] if variable else "")), args, strict=False
-        )
-        for each, value in chain(given, named.items()):
-            kind = kinds.get(each, _ANY)
-            if not kind.isRight(value):
+                hints.pop("secrets", None)
+            kinds.update({each: kindOf(hint) for each, hint in hints.items()})
+        # Handshakes and pages come through here: as little as possible is made.
+        names = chain(positional, repeat(variable[0])) if variable else positional
+        given: Iterable[tuple[str, Any]] = zip(names, args, strict=False)
+        for each, value in chain(given, named.items()) if named else given:
+            kind = kinds.get(each)
+            if kind is not None and not kind.isRight(value):
                 call = ", ".join(n for n in positional if n != "self")
                 kind.refuse(f"{name}({call}): {each}", value)
         return function(*args, **named)
@@ -215,7 +227,8 @@ def kindOf(hint: Any) -> Kind:
     if plain in _PLAIN:
         return _PLAIN[plain]
     if isinstance(hint, InterfaceClass):
-        right = _INTERFACES.get(hint.__name__, f"what provides {hint.__name__}")
+        words = _INTERFACES.get(hint.__name__)
+        right = f"what provides {hint.__name__}" + (f", {words}" if words else "")
         return Kind(right, hint.providedBy)
     if origin is Annotated:
         # What is said beside the type is what is meant.
@@ -258,10 +271,7 @@ def _protocol(wanted: type) -> Kind:
     members = sorted(name for name in named if not name.startswith("_"))
     return Kind(
         f"{_one(wanted.__name__)}, with {', '.join(members)}",
-        lambda value: (
-            not isinstance(value, type)
-            and all(hasattr(value, each) for each in members)
-        ),
+        lambda value: _has(value, *members),
     )
 
 
@@ -290,18 +300,19 @@ def _several(wanted: Any, inner: list[Kind]) -> Kind:
     What is in a list, a dictionary or the like.
     """
     isMapping = issubclass(wanted, Mapping)
+    usual = dict if isMapping else list
 
     def isRight(value: Any) -> bool:
-        # Each character of a text would pass for a text.
-        if isinstance(value, (str, bytes)) or not isinstance(value, wanted):
+        if type(value) is not usual:
+            # Each character of a text would pass for a text.
+            if isinstance(value, (str, bytes)) or not isinstance(value, wanted):
+                return False
+            # What can be walked through once only is left for whom it is for.
+            if not isinstance(value, Collection):
+                return True
+        if isMapping and not all(map(inner[1].isRight, value.values())):
             return False
-        if isMapping:
-            return all(inner[0].isRight(key) for key in value) and all(
-                inner[1].isRight(each) for each in value.values()
-            )
-        # What can be walked through once only is left for whom it is for.
-        isKept = isinstance(value, Collection)
-        return not isKept or all(inner[0].isRight(each) for each in value)
+        return all(map(inner[0].isRight, value))
 
     if isMapping:
         return Kind(f"a dictionary with {inner[1].right} for {inner[0].right}", isRight)
