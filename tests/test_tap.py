@@ -458,7 +458,12 @@ class FilesTests(TapCase):
             (["--logfile=directory"], "log directory: that is no file"),
         ):
             self.assertIn(said, self.problem(*before))
-        for before in ["-n", "-l-"], ["--syslog"], ["--logger=os.getcwd"]:
+        for before in (
+            ["-n", "-l-"],
+            ["--syslog"],
+            ["--logger=os.getcwd"],
+            ["-l/dev/null"],
+        ):
             self.asked(*before)
 
     def test_notWritable(self) -> None:
@@ -467,6 +472,8 @@ class FilesTests(TapCase):
         """
         self.write("twistd.pid", "1")
         os.mkdir("closed")
+        os.mkdir("open")
+        os.chmod("open", 0o777)
         os.chmod("twistd.pid", 0o444)
         os.chmod("closed", 0o555)
         if not os.geteuid():
@@ -477,7 +484,10 @@ class FilesTests(TapCase):
         said = self.problem("--pidfile=", "--logfile=closed/log")
         self.assertIn("log closed/log: it cannot be written; right is twistd -n", said)
         self.asked("-n", "--pidfile=")
+        said = self.problem("-n", "--rundir=closed", "--pidfile=x")
+        self.assertIn("PID file closed/x: it cannot be written", said)
         os.chdir("closed")
+        self.asked("-n", "--rundir=../open", "--pidfile=x")
         for place in "sqlite:x.db", "sqlite:./x.db":
             self.assertIn(
                 f"{place}: it cannot be written", self.refused("--store", place)

@@ -31,9 +31,11 @@ def prepareFiles(said: Mapping[str, Any]) -> str | None:
     """
     pidfile = said.get("pidfile")
     if pidfile and not said.get("chroot"):
-        problem = whyNotWritable(pidfile)
+        # It is read here, and written there.
+        path = os.path.normpath(os.path.join(said["rundir"], pidfile))
+        problem = whyNotWritable(path)
         if problem is not None:
-            return f"PID file {pidfile}: {problem}; right is twistd --pidfile= for none"
+            return f"PID file {path}: {problem}; right is twistd --pidfile= for none"
         _forgetOurselves(Path(pidfile))
     log = said.get("logfile")
     if said.get("logger") or said.get("syslog") or log == "-":
@@ -51,7 +53,8 @@ def whyNotWritable(path: str) -> str | None:
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory):
         return f"there is no directory {directory}"
-    if os.path.exists(path) and not os.path.isfile(path):
+    isFile = os.path.isfile(path) or os.path.realpath(path) == os.devnull
+    if os.path.exists(path) and not isFile:
         return "that is no file"
     where, mode = (path, os.R_OK) if os.path.exists(path) else (directory, os.X_OK)
     isEffective = os.access in os.supports_effective_ids
