@@ -5,8 +5,19 @@ Lines of the log that anybody can cause.
 
 from __future__ import annotations
 
+from twisted.logger import Logger
 
-__all__ = ["Seldom"]
+
+__all__ = ["Seldom", "shown"]
+
+_LONGEST_SHOWN = 200
+
+
+def shown(text: str) -> str:
+    """
+    @return: What a client sent, fit for a line of the log.
+    """
+    return repr(text[:_LONGEST_SHOWN])
 
 
 class Seldom:
@@ -29,6 +40,14 @@ class Seldom:
         self._began = 0.0
         self._said: set[str] = set()
         self._leftOut = 0
+
+    def warn(self, log: Logger, line: str, now: float) -> None:
+        """
+        Log a line, unless it is left out; see L{take}.
+        """
+        taken = self.take(line, now)
+        if taken is not None:
+            log.warn("{line}", line=taken)
 
     def take(self, line: str, now: float) -> str | None:
         """

@@ -15,6 +15,7 @@ from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from ._events import METHODS, Listener, listen, refuseUnknown
+from ._seldom import shown
 from ._waiting import refuseToWait, waitable
 from ._wire import Wire, handshakeOf
 from .credentials import Handshake
@@ -175,9 +176,7 @@ class Sessioned(WebSocketServerProtocol):
             with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
                 super().processHandshake()
             return
-        line = equipment.refusals.take(why, self.factory.reactor.seconds())
-        if line is not None:
-            _log.warn("{line}", line=line)
+        equipment.refusals.warn(_log, why, self.factory.reactor.seconds())
         self.failHandshake("origin not allowed", 403)
 
     def _handshakeIn(self, data: bytes) -> Handshake | None:
@@ -193,11 +192,13 @@ class Sessioned(WebSocketServerProtocol):
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            _log.warn(
-                "a client offered the subprotocols {offered!r} and none was chosen, so"
+            offered = shown(", ".join(self.websocket_protocols))
+            self._sessionsock.equipment.refusals.warn(
+                _log,
+                f"a client offered the subprotocols {offered} and none was chosen, so"
                 " browsers drop the connection; onConnect(request) returns the one to"
                 " speak",
-                offered=self.websocket_protocols,
+                self.factory.reactor.seconds(),
             )
         handshake = self._handshakeIn(self.http_request_data)
         assert handshake is not None

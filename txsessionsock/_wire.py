@@ -42,7 +42,7 @@ class Equipment:
 
     @ivar messages: What messages are; L{None} if the protocol says.
 
-    @ivar refusals: The lines of the log about pages that may not connect.
+    @ivar refusals: The lines of the log about handshakes that do not do.
     """
 
     sockets: SessionSockets

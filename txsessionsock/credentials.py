@@ -13,6 +13,7 @@ from typing import Protocol
 from . import _json
 from ._arguments import checked
 from ._origins import Origin, listedOrigin, namesPort, parseOrigin, shownOrigin
+from ._seldom import shown
 from .cookies import cookieNamed
 from .interfaces import IFramework, InvalidCredential, SessionID
 
@@ -20,8 +21,6 @@ from .interfaces import IFramework, InvalidCredential, SessionID
 __all__ = ["Cookie", "Credential", "Handshake", "InBand", "Origins"]
 
 _FORWARDED = ("X-Forwarded-Proto", "X-Forwarded-Host")
-
-_LONGEST_SHOWN = 200
 
 # What begins like a signed value of Express has to be one.
 _PLAIN_SESSION_ID = re.compile(
@@ -103,8 +102,8 @@ class Origins:
         us = "unknown" if own is None else shownOrigin(own)
         how = "with" if self.isSecure(handshake) else "without"
         return (
-            f"refused a page of {_short(sent)}, which is not listed in origins"
-            f" (--origin): this server is {_short(us)} ({name}: {_short(host)},"
+            f"refused a page of {shown(sent)}, which is not listed in origins"
+            f" (--origin): this server is {shown(us)} ({name}: {shown(host)},"
             f" {how} TLS){self._hint(handshake, page, own)}"
         )
 
@@ -132,7 +131,7 @@ class Origins:
             )
         if namesPort(page) and not namesPort(own):
             name, where = self._host(handshake)[0], shownOrigin(page).partition("//")[2]
-            hints += f"; if a proxy drops the port, right is {name}: {_short(where)}"
+            hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
         return hints
 
     def isSecure(self, handshake: Handshake) -> bool:
@@ -157,13 +156,6 @@ class Origins:
     def _own(self, handshake: Handshake) -> Origin | None:
         scheme = "https" if self.isSecure(handshake) else "http"
         return parseOrigin(f"{scheme}://{self._host(handshake)[1]}")
-
-
-def _short(text: str) -> str:
-    """
-    @return: What a client sent, fit for a line of the log.
-    """
-    return repr(text[:_LONGEST_SHOWN])
 
 
 class Credential(Protocol):

@@ -366,14 +366,13 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         """
         if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
             return
-        line = self._factory._sessionsock.refusals.take(
+        self._factory._sessionsock.refusals.warn(
+            self._log,
             "a handshake came without Upgrade: websocket, which a proxy has dropped;"
             " right is to pass on Upgrade and Connection (nginx: proxy_http_version 1.1"
             " and proxy_set_header)",
             self._factory.reactor.seconds(),
         )
-        if line is not None:
-            self._log.warn("{line}", line=line)
 
 
 class _Builder:
