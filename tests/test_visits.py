@@ -244,6 +244,19 @@ class VisitTests(_VisitCase):
         self.advance(0.1, wire)
         self.successResultOf(emptied)
 
+    def test_lateAndGone(self) -> None:
+        """
+        Such a socket may be gone before anybody asks for it, which a connection
+        of Twisted's has no protocol then.
+        """
+        wire = self.connect(HANDSHAKE.replace(b"/ws", b"/late"))
+        self.advance(6, wire)
+        protocol = wire.protocol
+        del wire.protocol
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.site), 0)
+        self.successResultOf(self.site.goAway())
+
     def test_keptAlive(self) -> None:
         """
         A socket is not a visit any more, though somebody refers to what it was.
@@ -288,18 +301,19 @@ class RefusedTests(_VisitCase):
         By their cookies.
         """
         for framework in Flask("x"), Starlette("x"), DjangoSignedCookies("x"):
-            store = CookieStore(framework, self.clock)
             for cookie in "abc.def.ghi", "abc:1xVBlY:def", "":
                 with self.subTest(framework=framework, cookie=cookie):
+                    store = CookieStore(framework, self.clock)
                     self.assertGone(framework, store, cookie)
 
     def test_store(self) -> None:
         """
         Because of what is stored.
         """
-        framework, store = Express("x"), MemoryStore(self.clock)
-        sessionID = SessionID("a")
+        framework, sessionID = Express("x"), SessionID("a")
         cookie = framework.cookieValue(sessionID)
-        self.assertGone(framework, store, cookie)
-        store.create(framework.key(sessionID), b"junk", 60)
-        self.assertGone(framework, store, cookie)
+        for raw in None, b"junk":
+            store = MemoryStore(self.clock)
+            if raw is not None:
+                store.create(framework.key(sessionID), raw, 60)
+            self.assertGone(framework, store, cookie)

@@ -127,7 +127,9 @@ def _owner(transport: Any) -> Any:
     """
     The protocol that a connection belongs to.
     """
-    return getattr(transport, "wrappedProtocol", None) or transport.protocol
+    # One that is lost has none.
+    own = getattr(transport, "protocol", None)
+    return getattr(transport, "wrappedProtocol", None) or own
 
 
 class _Visit(Protocol):
