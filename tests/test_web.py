@@ -110,6 +110,7 @@ class CookieTests(WebTestCase):
         self.assertTrue(isSecure(True, "http, HTTPS"))
         self.assertFalse(isSecure(True, "https, http"))
         self.assertFalse(isSecure(True, "http", isSecure=True))
+        self.assertTrue(isSecure(True, "", isSecure=True))
         silent = self.get(put, trustProxy=True, isSecure=True)
         self.assertIn("Secure", str(silent.cookie()).split("; "))
 

@@ -275,13 +275,13 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
 
     def _forwarded(self, request: Request, name: bytes) -> bytes | None:
         """
-        What the nearest proxy says in a header.
+        What the nearest proxy says in a header; L{None} for nothing.
         """
         values = request.requestHeaders.getRawHeaders(name, [])
         if not (self._trustProxy and values):
             return None
         nearest: bytes = values[-1].rpartition(b",")[2]
-        return nearest.strip().lower()
+        return nearest.strip().lower() or None
 
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)
