@@ -122,7 +122,7 @@ def parametersOf(each: Any) -> list[Parameter]:
     """
     What it takes, but for what may be anything.
     """
-    constructor = getattr(each, "__init__") if isinstance(each, type) else each  # noqa: B009
+    constructor = getattr(each, "__init__") if isinstance(each, type) else each  # noqa: B009 - mypy takes it for that of an object
     if not isfunction(constructor) or getattr(each, "_is_protocol", False):
         return []
     return [

@@ -150,5 +150,6 @@ CookieFramework = Annotated[ISignedCookies | SignedCookieMethods, ISignedCookies
 Bus = Annotated[IBus | BusMethods, IBus]
 Clock = Annotated[IReactorTime | ClockMethods, IReactorTime]
 """
-What provides an interface; C{checked} refuses what does not.
+What provides an interface.  C{checked} refuses what does not; of a clock it asks
+only for the methods.
 """
