@@ -133,6 +133,8 @@ async def place(servers: Pair, timeout: float = 2.0) -> AsyncIterator[Place]:
                 told: list[str] = []
                 store.watch("k", told.append)
                 assert await store.create("k", b"1", 600.0)
+                if servers.new.role == "follower":
+                    assert servers.old.command("WAIT", 1, 10_000) == 1
                 await store.load("k")
                 told.clear()
                 yield Place(servers, name, store, told, events)

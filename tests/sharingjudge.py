@@ -102,9 +102,14 @@ async def outcome(
         if not (missing or wrong) or reactor.seconds() > deadline:
             break
         await deferLater(reactor, 0.05)
-    before = len(await running.versions())
-    await deferLater(reactor, _QUIET)
     versions = await running.versions()
+    deadline = reactor.seconds() + patience
+    while True:
+        before = len(versions)
+        await deferLater(reactor, _QUIET)
+        versions = await running.versions()
+        if len(versions) == before or reactor.seconds() > deadline:
+            break
     session = await running.scene.session()
     missing = list(_missing(running, session))
     history = _History(versions)

@@ -17,7 +17,7 @@ from .servers import inReactor, reactor
 pytestmark = [pytest.mark.redis, pytest.mark.e2e]
 
 EXPECTED = (
-    "strict, reading, 1 socket: messages/s, 1.000 commands (1.000 ping)",
+    "strict, reading, 1 socket: messages/s, 1.000 commands (1.000 hello)",
     "strict, writing, 1 socket: messages/s, 2.000 commands",
     "tracked, reading, 1 socket: messages/s, 0.000 commands (none)",
     "tracked, writing, 1 socket: messages/s, 1.000 commands (1.000 evalsha)",

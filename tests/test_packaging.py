@@ -212,6 +212,7 @@ print(json.dumps([sorted(alone), sorted(sys.modules), names]))
             "bus",
             "klein",
             "socketio",
+            "stores._sqlattempt",
             "stores._sqllisten",
             "stores._sqlpostgres",
             "stores.redis",

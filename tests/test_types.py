@@ -40,6 +40,8 @@ TWISTEDS = (
     r'"putChild" of "Resource" has incompatible type "(Home|Form)"',
     r'type "(Home|Form)" cannot be assigned to parameter "child"',
     r'"?(list\[)?FileLogObserver\]?"',
+    # Which has no types of its own: they come with mypy-zope.
+    r'Skipping analyzing "zope\.interface"',
 )
 """
 What these checkers say of programs that do not use this library either.
