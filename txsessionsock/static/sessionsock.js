@@ -93,6 +93,7 @@
       this._isDoubtful = false;
       this._number = 0;
       this._slack = 0;
+      this._buffered = 0;
       this._sent = null;
       if (!heartbeat) return;
       this._sent = [];
@@ -122,8 +123,13 @@
       this._calm();
     }
 
-    /** Something was sent. */
-    sent(data) {
+    /**
+     * Something was sent.
+     *
+     * @param {number} buffered By how much it made the socket's buffer longer.
+     */
+    sent(data, buffered) {
+      this._buffered += buffered;
       if (!this._sent) return;
       this._sent.push({ data, until: this._number + 1 });
       if (this._isBeating && !this._isAsking && this._sent.length === 1) this._calm();
@@ -411,8 +417,10 @@
     }
 
     _put(data) {
-      this._visit.socket.send(data);
-      this._visit.heart.sent(data);
+      const { socket, heart } = this._visit;
+      const before = socket.bufferedAmount;
+      socket.send(data);
+      heart.sent(data, socket.bufferedAmount - before);
     }
 
     // What comes.
