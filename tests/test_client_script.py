@@ -150,6 +150,32 @@ class ClientScriptTests(ClientScriptCase):
         self.until("connect")
         self.assertEqual(self.js("return socket.protocol"), "sessionsock")
 
+    def test_options(self) -> None:
+        """
+        A wrong option is refused at once; times without end are as long as a
+        timer can be, since browsers run longer ones at once.
+        """
+        wrong = [{"heartbeet": 1}, {"queue": "1"}, {"grace": -1}, {"patience": 0}]
+        refused = """
+            try { new SessionSocket("/", arguments[0]) } catch (error) {
+              return error instanceof TypeError && error.message;
+            }
+        """
+        said = [self.js(refused, options) for options in wrong]
+        self.assertEqual(said[0], "no such option: heartbeet")
+        self.assertEqual(said[1], "queue is a number, not negative")
+        self.assertEqual(said[2], "grace is a number, not negative")
+        self.assertEqual(said[3], "patience is more than 0")
+        self.js(
+            "begin(arguments[0], { patience: Infinity, heartbeat: Infinity })",
+            self.name,
+        )
+        self.until("connect")
+        self.js("window.passed = 0; setTimeout(() => { passed = 1 }, 20)")
+        until(self.driver, "passed")
+        self.assertEqual(self.events(), ["connect"])
+        self.assertEqual(len(self.log()), 1)
+
     def test_closedByServer(self) -> None:
         """
         A server that closes with 1000 means it, and this is about no session.

@@ -56,6 +56,9 @@
   // How much later than they should timers run if they have slept.
   const LATE = 1000;
 
+  // Timers that are to run after 2**31 milliseconds run at once.
+  const LONGEST = 2 ** 30;
+
   const PARAMETER = "sessionsock";
 
   const DEFAULTS = {
@@ -677,10 +680,13 @@
     for (const [name, value] of Object.entries(options || {})) {
       if (!(name in DEFAULTS)) throw new TypeError(`no such option: ${name}`);
       if (value === undefined) continue;
-      if (typeof DEFAULTS[name] === "number" && !(typeof value === "number" && value >= 0))
-        throw new TypeError(`${name} is a number, not negative`);
       result[name] = value;
+      if (typeof DEFAULTS[name] !== "number") continue;
+      if (!(typeof value === "number" && value >= 0))
+        throw new TypeError(`${name} is a number, not negative`);
+      result[name] = Math.min(value, LONGEST);
     }
+    if (result.patience === 0) throw new TypeError("patience is more than 0");
     if (result.messages !== "json" && result.messages !== "raw")
       throw new TypeError('messages are "json" or "raw"');
     return result;
