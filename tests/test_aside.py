@@ -257,6 +257,8 @@ class AsideTests(SocketCase):
             self.assertNotEqual(told("a", one), told("a", other))
         same: list[tuple[object, object]]
         same = [(1, 1.0), ((1,), [1]), ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
+        # Two sets are equal, and their texts are not.
+        same += [({0, 8}, {8, 0}), (["a", frozenset([0, 8])], ["a", frozenset([8, 0])])]
         for one, other in [*same, ({1: 0, "a": 0}, {1: 0, "a": 0})]:
             self.assertEqual(told("a", one), told("a", other))
         for name in "id", "identity":
