@@ -134,6 +134,30 @@ class AsideTests(SocketCase):
         self.assertEqual(self.said(browser), ["pong 1"])
         self.assertEqual(browser.got, [b'"hello"', b"\x00\xff"])
 
+    def test_betweenFrames(self) -> None:
+        """
+        What is said, and what an application sends, waits while it sends another
+        message frame by frame; of pongs the last is enough.
+        """
+        factory = WebSocketServerFactory(f"ws://{HOST}", reactor=self.clock)
+        factory.protocol = Echo
+        enable(factory, self.manager)
+        browser = self.connect(factory=factory)
+        self.said(browser)
+        browser.server.beginMessage()
+        browser.server.sendMessageFrame(b'"one')
+        for number in range(1, 4):
+            self.ping(browser, number)
+        browser.send("echo")
+        self.ping(browser, 4)
+        self.assertEqual(browser.got, [])
+        browser.server.sendMessageFrame(b' message"')
+        browser.server.endMessage()
+        browser.flush()
+        pongs = [f"{TOKEN} pong 3", f"{TOKEN} pong 4"]
+        self.assertEqual(browser.got, ["one message", pongs[0], "echo", pongs[1]])
+        self.assertIsNone(browser.closed)
+
     def test_noActivity(self) -> None:
         """
         A ping puts off neither the session's end nor anything else.
