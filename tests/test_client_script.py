@@ -66,6 +66,15 @@ class ClientScriptTests(ClientScriptCase):
             "SyntaxError: no JSON (for texts, say messages:", "".join(console)
         )
 
+    def test_othersWord(self) -> None:
+        """
+        A text that looks like a word of the server's to another client is a
+        message like any.
+        """
+        text = f"{'0' * 32} session null"
+        self.begin({"raw": text}, messages="raw")
+        self.assertEqual(self.until("message"), text)
+
     def test_queue(self) -> None:
         """
         What is sent before the socket is open goes out in order, as it was
