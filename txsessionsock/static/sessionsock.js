@@ -115,7 +115,7 @@
 
     /** What was sent and is not known to have arrived. */
     get unconfirmed() {
-      return this._sent.map(({ data }) => data);
+      return (this._sent || []).map(({ data }) => data);
     }
 
     /** The server will answer. */
