@@ -32,6 +32,7 @@ PAGE = """<!doctype html>
 <style>
   :root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }}
   body {{ max-width: 34rem; margin: 4rem auto; padding: 0 1.25rem; }}
+  h1, pre {{ overflow-wrap: anywhere; white-space: pre-wrap; }}
   input, button {{ font: inherit; padding: .4rem .8rem; }}
 </style>
 <main>

@@ -107,18 +107,15 @@ class AsideTests(SocketCase):
 
     def test_others(self) -> None:
         """
-        What one client makes an application send to another is never taken for
-        the server's word there: each has a word of its own.
+        What begins with the word of another client is a message: each has a
+        word of its own.
         """
         self.serve(Texts)
         one, other = self.connect(), self.connect(OTHER)
         self.said(one), self.said(other, OTHER)
-        self.do["smessage"] = lambda client, message, session: other.server.send(
-            message
-        )
         one.send(f"{OTHER} ping 1".encode())
         self.assertEqual(self.seen.pop(), ("smessage", f"{OTHER} ping 1"))
-        self.assertEqual(self.said(other, TOKEN), [])
+        self.assertEqual((one.got, other.got), ([], []))
 
     def test_echo(self) -> None:
         """
@@ -133,6 +130,30 @@ class AsideTests(SocketCase):
         browser.send(b'"hello"', b"\x00\xff", isBinary=True)
         self.assertEqual(self.said(browser), ["pong 1"])
         self.assertEqual(browser.got, [b'"hello"', b"\x00\xff"])
+
+    def test_betweenFrames(self) -> None:
+        """
+        What is said, and what an application sends, waits while it sends another
+        message frame by frame; of pongs the last is enough.
+        """
+        factory = WebSocketServerFactory(f"ws://{HOST}", reactor=self.clock)
+        factory.protocol = Echo
+        enable(factory, self.manager)
+        browser = self.connect(factory=factory)
+        self.said(browser)
+        browser.server.beginMessage()
+        browser.server.sendMessageFrame(b'"one')
+        for number in range(1, 4):
+            self.ping(browser, number)
+        browser.send("echo")
+        self.ping(browser, 4)
+        self.assertEqual(browser.got, [])
+        browser.server.sendMessageFrame(b' message"')
+        browser.server.endMessage()
+        browser.flush()
+        pongs = [f"{TOKEN} pong 3", f"{TOKEN} pong 4"]
+        self.assertEqual(browser.got, ["one message", pongs[0], "echo", pongs[1]])
+        self.assertIsNone(browser.closed)
 
     def test_noActivity(self) -> None:
         """
@@ -257,6 +278,8 @@ class AsideTests(SocketCase):
             self.assertNotEqual(told("a", one), told("a", other))
         same: list[tuple[object, object]]
         same = [(1, 1.0), ((1,), [1]), ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
+        # Two sets are equal, and their texts are not.
+        same += [({0, 8}, {8, 0}), (["a", frozenset([0, 8])], ["a", frozenset([8, 0])])]
         for one, other in [*same, ({1: 0, "a": 0}, {1: 0, "a": 0})]:
             self.assertEqual(told("a", one), told("a", other))
         for name in "id", "identity":

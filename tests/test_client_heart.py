@@ -69,9 +69,9 @@ class HeartTests(ClientScriptCase):
         """
         self.heart(patience=5000)
         sent = """
-            heart.sent("a");
+            heart.sent("a", 1);
             heart.probe();
-            heart.sent("b");
+            heart.sent("b", 1);
             const before = heart.unconfirmed;
             heart.pong(1);
             return [before, heart.unconfirmed];
@@ -112,3 +112,25 @@ class HeartTests(ClientScriptCase):
         )
         until(self.driver, "said.length > 1")
         self.assertEqual(self.said(), ["ping 1", "dead at 0"])
+
+    def test_sendingOn(self) -> None:
+        """
+        Nor is it while more is sent than goes out meanwhile.
+        """
+        self.heart()
+        self.js(
+            """
+            line.bufferedAmount = 30;
+            heart.probe();
+            window.sends = 0;
+            const send = setInterval(() => {
+              line.bufferedAmount -= 1;
+              line.bufferedAmount += 3;
+              heart.sent("abc", 3);
+              if (++sends === 6) clearInterval(send);
+            }, 20);
+            heart._on.dead = () => said.push(`dead after ${sends}`);
+            """
+        )
+        until(self.driver, "said.length > 1")
+        self.assertEqual(self.said(), ["ping 1", "dead after 6"])

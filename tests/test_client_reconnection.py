@@ -219,6 +219,22 @@ class ReconnectionTests(ClientScriptCase):
             self.assertNotIn("sinvalid", self.events())
             self.js("socket.close()")
 
+    def test_comesBackWithoutHeart(self) -> None:
+        """
+        So it is without heartbeats, and when a server has not answered any.
+        """
+        for options in {"heartbeat": 0}, {"patience": 300}:
+            self.begin(**{**QUICK, **options})
+            self.until("connect")
+            until(self.driver, "!socket._visit.heart._sent")
+            self.assertEqual(self.send({"close": [1001, ""]}), ["sent"])
+            self.assertEqual(
+                self.until("disconnect"),
+                {"code": 1001, "reason": "", "willReconnect": True},
+            )
+            self.until("connect", 2)
+            self.js("socket.close()")
+
     def test_backoff(self) -> None:
         """
         Delays double up to the bound, and are kept.

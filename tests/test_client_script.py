@@ -66,6 +66,15 @@ class ClientScriptTests(ClientScriptCase):
             "SyntaxError: no JSON (for texts, say messages:", "".join(console)
         )
 
+    def test_othersWord(self) -> None:
+        """
+        A text that looks like a word of the server's to another client is a
+        message like any.
+        """
+        text = f"{'0' * 32} session null"
+        self.begin({"raw": text}, messages="raw")
+        self.assertEqual(self.until("message"), text)
+
     def test_queue(self) -> None:
         """
         What is sent before the socket is open goes out in order, as it was
@@ -149,6 +158,32 @@ class ClientScriptTests(ClientScriptCase):
         self.begin(protocols=["sessionsock"])
         self.until("connect")
         self.assertEqual(self.js("return socket.protocol"), "sessionsock")
+
+    def test_options(self) -> None:
+        """
+        A wrong option is refused at once; times without end are as long as a
+        timer can be, since browsers run longer ones at once.
+        """
+        wrong = [{"heartbeet": 1}, {"queue": "1"}, {"grace": -1}, {"patience": 0}]
+        refused = """
+            try { new SessionSocket("/", arguments[0]) } catch (error) {
+              return error instanceof TypeError && error.message;
+            }
+        """
+        said = [self.js(refused, options) for options in wrong]
+        self.assertEqual(said[0], "no such option: heartbeet")
+        self.assertEqual(said[1], "queue is a number, not negative")
+        self.assertEqual(said[2], "grace is a number, not negative")
+        self.assertEqual(said[3], "patience is more than 0")
+        self.js(
+            "begin(arguments[0], { patience: Infinity, heartbeat: Infinity })",
+            self.name,
+        )
+        self.until("connect")
+        self.js("window.passed = 0; setTimeout(() => { passed = 1 }, 20)")
+        until(self.driver, "passed")
+        self.assertEqual(self.events(), ["connect"])
+        self.assertEqual(len(self.log()), 1)
 
     def test_closedByServer(self) -> None:
         """

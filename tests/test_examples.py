@@ -202,6 +202,18 @@ class ExampleTests(SynchronousTestCase):
         )
         self.logged("knows you as nobody")
 
+    def test_siteLongName(self) -> None:
+        """
+        Nobody's name is too long for a phone.
+        """
+        self.example("site.py")
+        self.driver.find_element("name", "name").send_keys("W" * 60)
+        self.click("form[action='/login'] button")
+        self.logged("knows you as W")
+        width(self.driver, 320)
+        self.assertEqual(overflow(self.driver), [])
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def test_readmeServed(self) -> None:
         """
         The README's first example, run as it says.

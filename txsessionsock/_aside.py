@@ -40,7 +40,7 @@ class Aside:
 
     def __init__(self, token: str) -> None:
         self._token = token.encode("ascii")
-        self._told: bytes | None = None
+        self._told: tuple[SessionID | None, str] | None = None
 
     @classmethod
     def askedFor(cls, parameters: Mapping[str, Sequence[str]]) -> Aside | None:
@@ -91,18 +91,19 @@ class Aside:
 
         @return: L{None} if that was told already.
         """
-        found = {
-            "id": None if sessionID is None else self._digest("id", sessionID),
-            "identity": None if identity is None else self._digest("who", identity),
-        }
-        said = json.dumps(found).encode("ascii")
-        if said == self._told:
+        # Called for each message that is stored, mostly with nothing new.
+        told = sessionID, _written(identity)
+        if told == self._told:
             return None
-        self._told = said
-        return self._say(b"session", said)
+        self._told = told
+        found = {
+            "id": sessionID and self._digest("id", _written(sessionID)),
+            "identity": None if identity is None else self._digest("who", told[1]),
+        }
+        return self._say(b"session", json.dumps(found).encode("ascii"))
 
-    def _digest(self, kind: str, value: object) -> str:
-        text = f"{kind} {_written(value)}".encode("utf-8", "surrogatepass")
+    def _digest(self, kind: str, written: str) -> str:
+        text = f"{kind} {written}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._token, text, "sha256")[:16].hex()
 
     def _say(self, *words: bytes) -> bytes:
@@ -116,6 +117,16 @@ def _written(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     try:
-        return json.dumps(value, sort_keys=True, default=repr)
+        return _encode(value)
     except (TypeError, ValueError):
         return repr(value)
+
+
+def _unknown(value: object) -> object:
+    # The order of a set is another one in each process.
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_written, value))
+    return repr(value)
+
+
+_encode = json.JSONEncoder(sort_keys=True, default=_unknown).encode

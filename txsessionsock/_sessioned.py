@@ -153,6 +153,10 @@ class Sessioned(WebSocketServerProtocol):
         """
         self._sessionsock.client.sendFrame(preparedMsg)
 
+    def endMessage(self) -> None:
+        super().endMessage()
+        self._sessionsock.messageEnded()
+
     def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
         # All goes through here, also pongs, which the client can ask for.
         super().sendData(data, *args, **more)

@@ -108,6 +108,8 @@ class Wire:
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
         self._busy: IDelayedCall | None = None
+        self._behind: list[tuple[Any, ...] | PreparedMessage] = []
+        self._pong: tuple[bytes, bool] | None = None
         self.client = Client(
             equipment.sockets, self, _applicationOf(protocol, self), protocol
         )
@@ -140,7 +142,11 @@ class Wire:
             return False
         answer = aside.answer(payload)
         if answer is not None:
-            self.write((answer, False))
+            # One that waits already is superseded: a client may ask at will.
+            if self._behind and self._behind[-1] is self._pong:
+                self._behind.pop()
+            self._pong = answer, False
+            self.write(self._pong)
         return True
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -200,12 +206,24 @@ class Wire:
         protocol = self._protocol
         if protocol.state != protocol.STATE_OPEN:
             return
-        if not isinstance(frame, PreparedMessage):
+        if protocol.send_state != protocol.SEND_STATE_GROUND:
+            # The application is in the middle of a message (beginMessage), and
+            # no other may come between its frames (RFC 6455, section 5.4).
+            self._behind.append(frame)
+        elif not isinstance(frame, PreparedMessage):
             self._sendMessage(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
             self._sendMessage(frame.payload, frame.binary)
+
+    def messageEnded(self) -> None:
+        """
+        The application has sent the last frame of a message.
+        """
+        behind, self._behind = self._behind, []
+        for frame in behind:
+            self.write(frame)
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state == self._protocol.STATE_OPEN:

@@ -56,6 +56,9 @@
   // How much later than they should timers run if they have slept.
   const LATE = 1000;
 
+  // Timers that are to run after 2**31 milliseconds run at once.
+  const LONGEST = 2 ** 30;
+
   const PARAMETER = "sessionsock";
 
   const DEFAULTS = {
@@ -93,6 +96,7 @@
       this._isDoubtful = false;
       this._number = 0;
       this._slack = 0;
+      this._buffered = 0;
       this._sent = null;
       if (!heartbeat) return;
       this._sent = [];
@@ -111,7 +115,7 @@
 
     /** What was sent and is not known to have arrived. */
     get unconfirmed() {
-      return this._sent.map(({ data }) => data);
+      return (this._sent || []).map(({ data }) => data);
     }
 
     /** The server will answer. */
@@ -122,8 +126,13 @@
       this._calm();
     }
 
-    /** Something was sent. */
-    sent(data) {
+    /**
+     * Something was sent.
+     *
+     * @param {number} buffered By how much it made the socket's buffer longer.
+     */
+    sent(data, buffered) {
+      this._buffered += buffered;
       if (!this._sent) return;
       this._sent.push({ data, until: this._number + 1 });
       if (this._isBeating && !this._isAsking && this._sent.length === 1) this._calm();
@@ -411,8 +420,10 @@
     }
 
     _put(data) {
-      this._visit.socket.send(data);
-      this._visit.heart.sent(data);
+      const { socket, heart } = this._visit;
+      const before = socket.bufferedAmount;
+      socket.send(data);
+      heart.sent(data, socket.bufferedAmount - before);
     }
 
     // What comes.
@@ -669,10 +680,13 @@
     for (const [name, value] of Object.entries(options || {})) {
       if (!(name in DEFAULTS)) throw new TypeError(`no such option: ${name}`);
       if (value === undefined) continue;
-      if (typeof DEFAULTS[name] === "number" && !(typeof value === "number" && value >= 0))
-        throw new TypeError(`${name} is a number, not negative`);
       result[name] = value;
+      if (typeof DEFAULTS[name] !== "number") continue;
+      if (!(typeof value === "number" && value >= 0))
+        throw new TypeError(`${name} is a number, not negative`);
+      result[name] = Math.min(value, LONGEST);
     }
+    if (result.patience === 0) throw new TypeError("patience is more than 0");
     if (result.messages !== "json" && result.messages !== "raw")
       throw new TypeError('messages are "json" or "raw"');
     return result;
