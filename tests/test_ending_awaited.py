@@ -132,6 +132,15 @@ class SocketTests(SocketCase):
         browser.server._sessionsock.client._report(self.failure())
         self.assertEqual(self.said(), [self.line("listener")])
 
+    def test_once(self) -> None:
+        """
+        So is one that is there for one event only.
+        """
+        browser = self.begin(SessionSocketProtocol)
+        self.factory._sessionsock.sockets.once("smessage", listener)
+        browser.send("a")
+        self.assertEqual(self.said(), [self.line("listener")])
+
     def failure(self) -> Any:
         """
         Something that went wrong.

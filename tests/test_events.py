@@ -290,6 +290,35 @@ class EventsTests(SocketCase):
         browser.close()
         self.assertEqual(heard, ["a", "a"])
 
+    def test_onceAmongOthers(self) -> None:
+        """
+        Who listens once leaves nobody out who comes after it, nor takes off
+        itself where it listens for good.
+        """
+        browser = self.browse()
+        heard: list[str] = []
+
+        def each(*args: Any, **more: Any) -> None:
+            heard.append("each")
+
+        def last(*args: Any, **more: Any) -> None:
+            heard.append("last")
+
+        for event in "smessage", "message":
+            browser.server.on(event, each)
+            browser.server.once(event, each)
+            browser.server.on(event, last)
+            browser.send("a", "b")
+            self.wait()
+            self.assertEqual(heard, ["each", "each", "last", "each", "last"])
+            browser.server.once(event, each)
+            browser.server.off(event, each)
+            browser.send("c")
+            self.wait()
+            self.assertEqual(heard[5:], ["last"])
+            browser.server.off(event)
+            heard.clear()
+
     def test_noFunction(self) -> None:
         """
         What is no function is refused at once, and so is what is given in the

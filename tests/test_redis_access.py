@@ -9,9 +9,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from txsessionsock._redis import link as _redis
+from txsessionsock._redis.link import Link
 from txsessionsock.interfaces import (
     FOREVER,
     StoreError,
@@ -108,6 +112,23 @@ class CredentialsTests(AccessCase):
         self.assertEqual(len(warnings), 1)
         self.assertIn("no CLIENT TRACKING", warnings[0])
         self.assertIn("read for each batch", warnings[0])
+
+    def test_plainHello(self) -> None:
+        """
+        A server that takes no C{HELLO} without a version, as Redis 6.0, sees
+        nevertheless.
+        """
+        ask = Link.ask
+
+        def old(link: Link, *words: bytes) -> Any:
+            # Of no version either, but not for Redis 6.2 and later.
+            return ask(link, *words, *([b""] if words == (b"HELLO",) else []))
+
+        with patch.object(Link, "ask", old):
+            self.failing(self.open()._link.ask(b"HELLO"), StoreError)
+            self.assertSees(self.server.url)
+            with patch.object(_redis, "canBePushed", lambda: False):
+                self.assertIsNone(self.wait(self.open().load("k")))
 
     def test_keys(self) -> None:
         """

@@ -6,12 +6,14 @@ do what they should.
 from __future__ import annotations
 
 import re
+from unittest.mock import patch
 
 import pytest
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from txsessionsock._redis import link as _redis
 from txsessionsock.interfaces import (
     BusFull,
     StoreTimeout,
@@ -213,6 +215,31 @@ async def test_notAllowed() -> None:
     assert [text for text in texts if "let us subscribe to sessionsock:0:all, " in text]
     assert len(texts) < 4, texts
     assert not any("pass" in text for text in texts)
+
+
+@inReactor
+async def test_cutOffBefore() -> None:
+    """
+    A node without RESP3 that loses the connection by which it asks, before the
+    other one has subscribed, was not refused, and does not say so.
+    """
+    with patch.object(_redis, "canBePushed", lambda: False), capturedLogs() as events:
+        async with nodes(sharedServer().url) as (node,):
+            hearing, other = node._pubsub._hearing, node._pubsub._other
+            tell = hearing.tell
+
+            def telling(*words: bytes) -> None:
+                hearing.tell = tell  # type: ignore[method-assign]  # as it was
+                tell(*words)
+                # Before the answer can be read.
+                reactor.callLater(0, other.drop, "")
+
+            hearing.tell = telling  # type: ignore[method-assign]  # to know when
+            hearing.drop("")
+            await node.until({})
+            await node.until({node.node: True})
+    texts = [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn]
+    assert texts == []
 
 
 @inReactor

@@ -6,6 +6,7 @@ gets the new one.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
@@ -33,6 +35,7 @@ from .redisserver import (
     eventually,
     freePort,
     proxy,
+    sharedServer,
 )
 from .servers import inReactor, program, reactor
 
@@ -103,6 +106,36 @@ async def test_blind() -> None:
                 await at.store.load("k")
             assert await at.store.load("k")
             assert REPLICA in at.said
+
+
+@inReactor
+async def test_shared() -> None:
+    """
+    What is read in one turn of the reactor without reports shares the question
+    whether that was from a replica, also if the store is closed then.
+    """
+
+    def asked() -> int:
+        found = server.command("INFO", "commandstats")
+        return int(re.findall(rb"cmdstat_hello:calls=(\d+)", found)[0])
+
+    server = sharedServer()
+    with patch.object(_redis, "canBePushed", lambda: False):
+        async with storing(server.url) as store:
+            told: list[str] = []
+            store.watch("k", told.append)
+            await store.create("k", b"", 600.0)
+            told.clear()
+            before = asked()
+            for _ in range(2):
+                await gatherResults([store.load(f"{n}") for n in range(50)])
+            assert asked() - before == 2
+            # That our own change was not reported is nothing new.
+            assert told == []
+            loading = gatherResults([store.load(f"{n}") for n in range(50)])
+            await store.close()
+            assert await loading == [None] * 50
+            assert asked() - before == 3
 
 
 @inReactor
@@ -182,7 +215,8 @@ async def test_tooFewReplicas() -> None:
             servers.old.command("CONFIG", "SET", "min-replicas-to-write", 2)
             begun = reactor.seconds()
             async for _ in at.connecting(3):
-                with pytest.raises(StoreUnavailable):
+                # A timeout, on a connection that is just left.
+                with pytest.raises(StoreFailure):
                     await at.store.create("other", b"", 600.0)
                 with suppress(StoreFailure):
                     await at.store.load("k")

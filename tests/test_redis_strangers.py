@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from txsessionsock._redis.greeting import Greeting
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -30,6 +32,45 @@ from .servers import reactor
 
 
 pytestmark = pytest.mark.redis
+
+
+class GreetingTests(SynchronousTestCase):
+    """
+    L{Greeting}
+    """
+
+    def test_master(self) -> None:
+        """
+        Behind sentinels, a server may say by C{HELLO} or by C{ROLE} that it is the
+        master; one that says neither is none to use.
+        """
+        no = StoreError("no such command, or not allowed")
+        for hello, role, problem in (
+            ({b"role": b"master"}, no, None),
+            (no, [b"master", 0, []], None),
+            ([b"proto", 2], [b"master", 0, []], None),
+            ({b"role": b"replica"}, [b"slave"], "it is a replica"),
+            (no, [b"slave", b"127.0.0.1", 1, b"connected", 0], "it is a replica"),
+            (b"OK", no, "does not say"),
+            (no, [], "does not say"),
+        ):
+            for speaksThree in False, True:
+                greeting = Greeting(
+                    speaksThree=speaksThree, tracks=True, wantsMaster=True
+                )
+                answers = {b"HELLO": hello, b"ROLE": role, b"CLIENT": no}
+
+                def ask(*words: bytes, answers: Any = answers) -> Deferred[Any]:
+                    answer = answers.get(words[0], b"PONG")
+                    isError = isinstance(answer, Exception)
+                    return fail(answer) if isError else succeed(answer)
+
+                greeted = Deferred.fromCoroutine(greeting.greet(ask))
+                if problem is None:
+                    self.successResultOf(greeted)
+                else:
+                    failure = self.failureResultOf(greeted, StoreUnavailable)
+                    self.assertIn(problem, failure.getErrorMessage())
 
 
 class _Says(Protocol):

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from ._arguments import checked
 from ._events import Listener, Once, listen, refuseUnknown
-from ._wire import Wire
+from ._wire import Equipment, Wire
 from .interfaces import EndReason, InvalidReason, StoreFailure, UndecodableSession
 from .messages import JSON, Messages
 from .session import Session
@@ -91,14 +91,15 @@ class Application:
     def sessionError(self, failure: Failure) -> object:
         """
         The store failed, the session cannot be decoded or encoded, or a
-        handler raised.  Unless overridden or listened to, it is logged.
+        handler raised.  Unless overridden or listened to, it is logged; what
+        many sockets are told of one store, once a minute.
         """
         if self._sessionsock.client.handlers.hear("serror"):
             return None
         if failure.check(StoreFailure):
-            _log.error("the session store failed: {why}", why=failure.getErrorMessage())
+            _say(self._sessionsock.equipment, "the session store failed", failure)
         elif failure.check(UndecodableSession):
-            _log.error("a session cannot be read: {why}", why=failure.getErrorMessage())
+            _say(self._sessionsock.equipment, "a session cannot be read", failure)
         else:
             _log.failure("a session socket failed", failure)
         return None
@@ -163,3 +164,10 @@ class Application:
             will come.
         """
         return self._sessionsock.client.receive()
+
+
+def _say(equipment: Equipment, what: str, failure: Failure) -> None:
+    now = equipment.sockets.manager.reactor.seconds()
+    line = equipment.troubles.take(f"{what}: {failure.getErrorMessage()}", now)
+    if line is not None:
+        _log.error("{line}", line=line)

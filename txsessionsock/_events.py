@@ -23,6 +23,7 @@ __all__ = [
     "inOrder",
     "listen",
     "refuseUnknown",
+    "without",
 ]
 
 METHODS = {
@@ -45,23 +46,18 @@ _L = TypeVar("_L", bound=Listener)
 
 class Once:
     """
-    A listener that is called once.  It equals the function that it calls, so
-    that whoever gave that can take it off.
+    A listener that is called once.
+
+    @ivar listener: The function that it calls.
     """
 
     def __init__(self, listener: Listener, taken: Callable[[Listener], object]) -> None:
         """
         @param taken: Is called with this when it is to be called no more.
         """
-        self._listener = listener
+        self.listener = listener
         self._taken = taken
         self._isCalled = False
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or self._listener == other
-
-    def __hash__(self) -> int:
-        return hash(self._listener)
 
     def __call__(self, *args: Any, **more: Any) -> object:
         # Two events may have come before the first was handled.
@@ -69,7 +65,7 @@ class Once:
             return None
         self._isCalled = True
         self._taken(self)
-        return self._listener(*args, **more)
+        return self.listener(*args, **more)
 
 
 def listen(add: Callable[[Listener], object], listener: Listener | None) -> Any:
@@ -99,6 +95,22 @@ def refuseUnknown(event: object, *more: str) -> None:
     """
     if event not in (known := (*METHODS, *more)):
         raise ValueError(f"no such event: {event!r}; there is {', '.join(known)}")
+
+
+def without(listeners: Iterable[Listener], listener: Listener | None) -> list[Listener]:
+    """
+    @param listener: Who is to be called no more, be it L{Once}; L{None} for
+        everybody.
+
+    @return: The others.
+    """
+    return [
+        other
+        for other in listeners
+        if listener is not None
+        and other != listener
+        and not (isinstance(other, Once) and other.listener == listener)
+    ]
 
 
 class Listeners:
@@ -148,11 +160,7 @@ class Listeners:
         @raise ValueError: There is no such event.
         """
         refuseUnknown(event)
-        self._listeners[event] = tuple(
-            other
-            for other in self.of(event)
-            if listener is not None and other != listener
-        )
+        self._listeners[event] = tuple(without(self.of(event), listener))
 
     def _add(self, event: str, listener: Listener) -> None:
         self._listeners[event] = (*self.of(event), listener)

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from ._events import METHODS, Listeners, inOrder
+from ._events import METHODS, Listeners, Once, inOrder
 from .sockets import Application, SessionSockets
 
 
@@ -88,8 +88,8 @@ class Handlers:
         listener, or of the class with the method.
         """
         current = self._current
-        while isinstance(current, partial):
-            current = current.func
+        while isinstance(current, (Once, partial)):
+            current = current.listener if isinstance(current, Once) else current.func
         name = getattr(current, "__qualname__", type(current).__qualname__)
         return f"{current.__module__}.{name}"
 

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_protocol_origin -*-
 """
-Lines of the log that anybody can cause.
+Lines of the log that anybody can cause, or many at once.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from ._events import METHODS, Listener, listen, refuseUnknown
+from ._events import METHODS, Listener, listen, refuseUnknown, without
 from ._seldom import shown
 from ._waiting import refuseToWait, waitable
 from ._wire import Wire, handshakeOf
@@ -105,7 +105,11 @@ class Sessioned(WebSocketServerProtocol):
         @raise ValueError: There is no such event.
         """
         if event == _AUTOBAHNS:
-            super().off(event, handler)
+            # In a new list, or Autobahn, which goes through its own, would leave
+            # out who comes after a listener that takes itself off.
+            if self._listeners and event in self._listeners:
+                left = without(self._listeners[event], handler)
+                self._listeners[event] = left
             return
         listeners = self._sessionsock.client.handlers.listeners
         if event is not None:

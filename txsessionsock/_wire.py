@@ -43,12 +43,15 @@ class Equipment:
     @ivar messages: What messages are; L{None} if the protocol says.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
+
+    @ivar troubles: Those about the store, of which each socket hears.
     """
 
     sockets: SessionSockets
     origins: Origins
     messages: Messages | None = None
     refusals: Seldom = field(default_factory=Seldom)
+    troubles: Seldom = field(default_factory=Seldom)
 
 
 class Timer:

@@ -187,6 +187,8 @@ class PubSub:
         # Perhaps because its server became a replica.  Who subscribes without
         # RESP3 cannot ask for that, and may be connected to the same one.
         if self._hearing.isUp and not self._hearing.hasPushes:
+            # We hang up: that is no answer to a SUBSCRIBE.
+            self._isAsked = False
             self._hearing.drop("")
         self._look()
 

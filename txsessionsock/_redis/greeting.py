@@ -21,6 +21,11 @@ Ask = Callable[..., Deferred[Any]]
 
 REPLICA = "it is a replica"
 
+_REPLICAS = b"replica", b"slave"
+"""
+What servers call what they are then: C{HELLO}, and C{ROLE} or older ones.
+"""
+
 
 def _roleIn(reply: Any) -> Any:
     """
@@ -40,7 +45,7 @@ def isReplica(reply: Any) -> bool:
     """
     Whether the server that gives this reply to C{HELLO} says that it is one.
     """
-    return _roleIn(reply) in (b"replica", b"slave")
+    return _roleIn(reply) in _REPLICAS
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Greeting:
             *([(b"HELLO", b"3", *name)] if speaksThree else named),
             (b"CLIENT", b"ID"),
             *([(b"CLIENT", b"TRACKING", b"ON")] if speaksThree and tracks else []),
+            # For servers that know no HELLO, or none without a version.
+            *([(b"ROLE",)] if wantsMaster else []),
         ]
 
     def lost(self, *, isInDoubt: bool) -> None:
@@ -116,9 +123,10 @@ class Greeting:
         if replies.get(b"PING", b"PONG") not in (b"PONG", "PONG"):
             raise StoreUnavailable("it does not speak as a Redis does")
         hello = replies.get(b"HELLO 3", replies.get(b"HELLO"))
-        if isReplica(hello):
+        role = _roleIn(hello) or (replies.get(b"ROLE") or [None])[0]
+        if role in _REPLICAS:
             raise StoreUnavailable(REPLICA)
-        if self._wantsMaster and _roleIn(hello) != b"master":
+        if self._wantsMaster and role != b"master":
             raise StoreUnavailable("it does not say that it is a master")
         self._number = replies.get(b"CLIENT ID")
         await self._killStrays(ask)

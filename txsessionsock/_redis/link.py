@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._reactor import clockOf
-from txsessionsock.interfaces import StoreTimeout, StoreUnavailable
+from txsessionsock.interfaces import StoreError, StoreTimeout, StoreUnavailable
 
 from .address import RedisAddress
 from .call import Call, said
@@ -180,24 +180,28 @@ class Link:
         """
         return self.send(Call(*arguments))
 
-    def check(self) -> Deferred[Any]:
+    def check(self) -> Deferred[None]:
         """
         See whether the server lives and still is no replica.  Writes are
         refused by one, but what is read there is old, and what is published
         there reaches few.
 
-        @return: A L{Deferred} like that of L{ask}.  It fails with
-            L{StoreUnavailable} if the server is a replica; then another
+        @return: A L{Deferred} that fails with L{StoreTimeout}, or with
+            L{StoreUnavailable}: also if the server is a replica; then another
             connection is made.
         """
 
-        def answered(reply: Any) -> Any:
+        def answered(reply: Any) -> None:
             if isReplica(reply):
                 self.drop(REPLICA)
                 raise self._unavailable(REPLICA)
-            return reply
 
-        return self.ask(b"HELLO").addCallback(answered)
+        def refused(failure: Failure) -> None:
+            # Redis 6.0 wants a version, proxies have their own commands, and who
+            # subscribes without RESP3 may not ask: it lives, and says no more.
+            failure.trap(StoreError)
+
+        return self.ask(b"HELLO").addCallbacks(answered, refused)
 
     def tell(self, *arguments: bytes) -> None:
         """
@@ -420,8 +424,8 @@ class Link:
                     self._isRight()
                 self._probing = self.reactor.callLater(_PROBE_INTERVAL, self._probe)
 
-        # A server that says no, or not now, lives.
-        probe = self.check().addErrback(lambda _: None)
+        # A server that says not now lives.
+        probe: Deferred[Any] = self.check().addErrback(lambda _: None)
         if self.isTracking:
             probe = self.ask(b"CLIENT", b"TRACKINGINFO").addErrback(lambda _: None)
         probe.addCallback(answered)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import sha1
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -33,7 +33,6 @@ from txsessionsock.interfaces import (
     SessionConflict,
     SessionError,
     Stored,
-    StoreError,
     StoreUnavailable,
     UndecodableSession,
 )
@@ -159,7 +158,7 @@ class RedisStore:
         )
         self._tracking = Tracking()
         self._deadlines = Deadlines(self._reactor, self._tracking.tell)
-        self._fences: list[Deferred[None]] = []
+        self._checks: list[Deferred[None]] = []
         self._isDistrusted = False
         self._isTold = False
 
@@ -168,7 +167,8 @@ class RedisStore:
         if self._isSeeing:
             return loading
         # No fence tells whether this is from a replica.
-        return Deferred.fromCoroutine(self._checked(loading))
+        check = self._checkSoon()
+        return loading.addBoth(lambda found: check.addCallback(lambda _: found))
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         newDeadline(ttl, 0.0)
@@ -189,13 +189,12 @@ class RedisStore:
     def fence(self, key: str) -> Deferred[None]:
         if not self._isSeeing:
             return fail(StoreUnavailable(f"{self._link.address}: sees no changes"))
-        fence: Deferred[None] = Deferred()
-        if not self._fences:
-            # After all that is asked in this turn of the reactor, which goes
-            # out together anyway: one question serves everybody.
-            self._reactor.callLater(0, self._sendFence)
-        self._fences.append(fence)
-        return fence
+
+        def sees(_: None) -> None:
+            if not self._isSeeing:
+                raise StoreUnavailable(f"{self._link.address}: is blind")
+
+        return self._checkSoon().addCallback(sees)
 
     def close(self) -> Deferred[None]:
         """
@@ -206,6 +205,8 @@ class RedisStore:
             # Only now: answers that came last set deadlines.
             self._deadlines.clear()
 
+        # That is asked, too: whoever loads waits for it.
+        self._sendCheck()
         return self._link.close().addCallback(closed)
 
     # What the link tells.
@@ -244,39 +245,38 @@ class RedisStore:
     ) -> Deferred[Any]:
         return self._link.send(kind(self, script, key, arguments))
 
-    async def _checked(self, loading: Deferred[Any]) -> Any:
+    def _checkSoon(self) -> Deferred[None]:
         """
-        @raise StoreFailure: What is loaded may be from a replica.
+        @return: A L{Deferred} that fires when all is known that others did until
+            now.  It fails with L{StoreUnavailable}: also if what was asked in this
+            turn of the reactor may be from a replica.
         """
-        asked = [loading, self._link.check()]
-        (isLoaded, found), (isChecked, why) = await DeferredList(
-            asked, consumeErrors=True
-        )
-        if not isLoaded:
-            found.raiseException()
-        # Not every server says what it is.
-        if not isChecked and not why.check(StoreError):
-            why.raiseException()
-        return found
+        check: Deferred[None] = Deferred()
+        if not self._checks:
+            # After all that is asked in this turn, which goes out together
+            # anyway: one question serves everybody.
+            self._reactor.callLater(0, self._sendCheck)
+        self._checks.append(check)
+        return check
 
-    def _sendFence(self) -> None:
-        fences, self._fences = self._fences, []
-        debts = self._tracking.debts()
+    def _sendCheck(self) -> None:
+        checks, self._checks = self._checks, []
+        if not checks:
+            return
+        # Where nothing is reported, that our own changes are not says nothing.
+        debts = self._tracking.debts() if self._isSeeing else []
 
-        def passed(_: object) -> None:
+        def passed(_: None) -> None:
             if self._tracking.isOwed(debts):
                 self._isDistrusted = True
                 self._warn("it does not report our own changes")
                 self._tracking.tellAll()
-            for fence in fences:
-                if self._isSeeing:
-                    fence.callback(None)
-                else:
-                    fence.errback(StoreUnavailable(f"{self._link.address}: is blind"))
+            for check in checks:
+                check.callback(None)
 
         def failed(failure: Failure) -> None:
-            for fence in fences:
-                fence.errback(StoreUnavailable(failure.getErrorMessage()))
+            for check in checks:
+                check.errback(StoreUnavailable(failure.getErrorMessage()))
 
         self._link.check().addCallbacks(passed, failed)
 
