@@ -319,12 +319,11 @@ async def test_foreign(kind: str, change: str) -> None:
             assert await socket.closes() == (1011, "session failed")
             another = await scene.connect()
             assert await another.closes() == (1011, "session failed")
-        said = [
+        # The second time is left out of the log, for a minute.
+        (said,) = [
             formatEvent(log) for log in logs if "cannot be read" in formatEvent(log)
         ]
-        assert len(said) == 2
-        for line in said:
-            assert "object or a reference" in line
+        assert "object or a reference" in said
         assert stored.raw == raw
         await scene.pages.post("/run", 'unset($_SESSION["x"]);')
         assert await (await scene.connect()).ask(["add", "n"]) == 2
