@@ -126,6 +126,9 @@ class TakeoverTests(PostgreSQLCase):
         self.promote()
         old.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         old.execute("SELECT pg_reload_conf()")
+        # What connects then comes after all that were there have been told.
+        readOnly = "SHOW default_transaction_read_only"
+        eventually(lambda: old.execute(readOnly) == [("on",)])
         self.proxy.belongTo(self.standby)
         with capturedLogs() as events:
             text = self.outage(store.replace("k", b"1", b"2", KEEP), StoreUnavailable)
