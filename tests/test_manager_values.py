@@ -92,13 +92,13 @@ class ForeignKeysTests(ManagerCase):
         # Only what has changed is told, though no NaN is equal to another.
         told = [key for keys in self.holders[1].keys for key in keys]
         self.assertEqual(set(told), {"board", 7, "n"})
-        two[7] = None  # type: ignore[index]
-        del two[1, (2.5,)]  # type: ignore[arg-type]
+        two[7] = None  # type: ignore[index]  # To type checkers, keys are text.
+        del two[1, (2.5,)]  # type: ignore[arg-type]  # The same.
         self.successResultOf(two.save())
         del expected[1, (2.5,)]
         self.assertTrue(same(self.read(), {**expected, 7: None}))
         with self.assertRaisesRegex(TypeError, "keys are str, not int"):
-            two[8] = 1  # type: ignore[index]
+            two[8] = 1  # type: ignore[index]  # The same.
 
     def test_msgpack(self) -> None:
         """
