@@ -10,6 +10,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from glob import glob
 from itertools import count
 from pathlib import Path
@@ -254,15 +255,19 @@ class PostgreSQLServer(Program):
         """
         Make all of it hang; its connections stay.
         """
-        for pid in self._family():
-            os.kill(pid, signal.SIGSTOP)
+        self._tellAll(signal.SIGSTOP)
 
     def resume(self) -> None:
         """
         Let it go on.
         """
+        self._tellAll(signal.SIGCONT)
+
+    def _tellAll(self, number: signal.Signals) -> None:
         for pid in self._family():
-            os.kill(pid, signal.SIGCONT)
+            # One whose client has left ends as soon as it goes on, or before.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _family(self) -> list[int]:
         assert self._process is not None
