@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
@@ -43,6 +43,8 @@ from ._tracking import Tracked, Tracking
 
 
 __all__ = ["RedisStore"]
+
+_T = TypeVar("_T")
 
 
 class _Script:
@@ -165,7 +167,7 @@ class RedisStore:
     def load(self, key: str) -> Deferred[Stored | None]:
         loading = self._ask(_Load, _LOAD, key)
         if self._isSeeing:
-            return loading
+            return self._believed(loading)
         # No fence tells whether this is from a replica.
         check = self._checkSoon()
         return loading.addBoth(lambda found: check.addCallback(lambda _: found))
@@ -175,13 +177,15 @@ class RedisStore:
         return self._ask(_Create, _CREATE, key, raw, _lifetime(ttl).lstrip(b"+"))
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
-        return self._ask(_Replace, _REPLACE, key, old, new, _lifetime(ttl))
+        asked = self._ask(_Replace, _REPLACE, key, old, new, _lifetime(ttl))
+        return self._believed(asked)
 
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
-        return self._ask(_Touch, _TOUCH, key, _lifetime(ttl))
+        return self._believed(self._ask(_Touch, _TOUCH, key, _lifetime(ttl)))
 
     def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
-        return self._ask(_Destroy, _DESTROY, key, *(() if old is None else (old,)))
+        arguments = () if old is None else (old,)
+        return self._believed(self._ask(_Destroy, _DESTROY, key, *arguments))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
         return self._tracking.watch(key, changed, self._deadlines.forget)
@@ -244,6 +248,23 @@ class RedisStore:
         self, kind: type[_Scripted], script: _Script, key: str, *arguments: bytes
     ) -> Deferred[Any]:
         return self._link.send(kind(self, script, key, arguments))
+
+    def _believed(self, answer: Deferred[_T]) -> Deferred[_T]:
+        """
+        Believe that there is no such session when the server has said that it
+        is no replica: one that begins to copy its new master has none at all.
+
+        @return: A L{Deferred} that fires as the answer does, or fails with
+            L{StoreUnavailable}.
+        """
+
+        def checked(result: Any) -> Any:
+            isGone = result is None or result is False
+            if isGone or (isinstance(result, Failure) and result.check(NoSuchSession)):
+                return self._checkSoon().addCallback(lambda _: result)
+            return result
+
+        return answer.addBoth(checked)
 
     def _checkSoon(self) -> Deferred[None]:
         """
