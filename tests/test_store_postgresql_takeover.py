@@ -99,6 +99,16 @@ class TakeoverTests(PostgreSQLCase):
         self.standby.execute("SELECT pg_promote()")
         self.server = self.standby
 
+    def demote(self, server: PostgreSQLServer) -> None:
+        """
+        Have a server become read-only, and go on living.
+        """
+        server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        server.execute("SELECT pg_reload_conf()")
+        # What connects then comes after all that were there have been told.
+        readOnly = "SHOW default_transaction_read_only"
+        eventually(lambda: server.execute(readOnly) == [("on",)])
+
     def isThere(self) -> bool:
         """
         Whether the standby has what was written.
@@ -124,11 +134,7 @@ class TakeoverTests(PostgreSQLCase):
         sleeps = [store._pool.ask(_sleep, writes=False) for _ in range(4)]
         self.reactor.wait(gatherResults(sleeps))
         self.promote()
-        old.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        old.execute("SELECT pg_reload_conf()")
-        # What connects then comes after all that were there have been told.
-        readOnly = "SHOW default_transaction_read_only"
-        eventually(lambda: old.execute(readOnly) == [("on",)])
+        self.demote(old)
         self.proxy.belongTo(self.standby)
         with capturedLogs() as events:
             text = self.outage(store.replace("k", b"1", b"2", KEEP), StoreUnavailable)
@@ -142,6 +148,25 @@ class TakeoverTests(PostgreSQLCase):
         (warning,) = warned(events)
         self.assertIn("read-only", warning)
         self.hears(store)
+
+    def test_goneThere(self) -> None:
+        """
+        What a server that became read-only does not have may be at the one that
+        took over: that is an outage, and no logout.
+        """
+        store, old = (
+            self.closing(SQLStore(self.url(), DJANGO, self.reactor)),
+            self.server,
+        )
+        self.reactor.wait(store.load("k"))
+        self.promote()
+        self.demote(old)
+        self.execute("UPDATE django_session SET session_key = 'new'")
+        self.proxy.belongTo(self.standby)
+        text = self.outage(store.load("new"), StoreUnavailable)
+        self.assertIn("read-only", text)
+        self.assertIsNotNone(self.reactor.wait(store.load("new")))
+        self.assertIsNone(self.reactor.wait(store.load("k")))
 
     def test_standby(self) -> None:
         """

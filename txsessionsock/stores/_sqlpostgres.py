@@ -27,7 +27,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._sqltable import Deadline, Table, Value
-from ._sqlwork import Dialect
+from ._sqlwork import Dialect, Execute
 
 
 __all__ = ["READ_ONLY", "Connection", "PostgreSQLDatabase", "PostgreSQLDialect"]
@@ -132,10 +132,20 @@ The same, of errors whose message shows no value.
 """
 
 
+class _Demoted(StoreUnavailable):
+    """
+    A server that was written to is read-only now.
+    """
+
+
 class PostgreSQLDialect(Dialect):
     """
     How PostgreSQL is spoken to.
     """
+
+    def checkServer(self, execute: Execute) -> None:
+        if execute("SHOW transaction_read_only")[0][0] == "on":
+            raise _Demoted(READ_ONLY)
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
@@ -433,7 +443,10 @@ class PostgreSQLDatabase:
         What a store fails with when this failed.
         """
         if isinstance(error, StoreFailure):
-            return type(error)(f"{self.name}: {error}")
+            isDemoted = isinstance(error, _Demoted)
+            self._era += isDemoted
+            kind = StoreUnavailable if isDemoted else type(error)
+            return kind(f"{self.name}: {error}")
         if not isinstance(error, psycopg.Error):
             # The database may not have all characters.
             isUnfit = isinstance(error, UnicodeError)

@@ -97,6 +97,11 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def checkServer(self, execute: Execute) -> None:
+        """
+        See whether this is the server to believe that there is no such session.
+        """
+
     def fromBytes(self, raw: bytes) -> object:
         """
         The bytes of a session as a value.
@@ -189,7 +194,10 @@ class Sessions:
 
     def load(self, execute: Execute, key: str) -> Stored | None:
         rows = execute(self._load, key=key, now=self._now())
-        return self._stored(*rows[0]) if rows else None
+        if rows:
+            return self._stored(*rows[0])
+        self._dialect.checkServer(execute)
+        return None
 
     def last(self, execute: Execute) -> list[Stored]:
         """
