@@ -34,12 +34,24 @@ from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase
 __all__ = [
     "BYTES",
     "BYTES_TIME",
+    "QUOTED",
     "FrameworkContract",
     "InBrowserContract",
     "SecretsContract",
     "StoringContract",
 ]
 
+
+QUOTED = {
+    "a/b=c": "a/b=c",
+    "us\\351r 1": "usér 1",
+    "a\\054b\\073c": "a,b;c",
+    'q\\"\\\\z': 'q"\\z',
+    "user:1": "user:1",
+}
+"""
+Ids that an application may choose, by how L{http.cookies} writes them.
+"""
 
 if TYPE_CHECKING:
     _Case = RecordedCase
