@@ -22,21 +22,23 @@ from twisted.web.resource import Resource
 import txsessionsock
 from txsessionsock._arguments import checked
 from txsessionsock.bus import LocalBus
-from txsessionsock.credentials import Cookie, InBand, Origins
+from txsessionsock.credentials import Cookie, InBand
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import ISessionStore
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
+from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, enable
-from txsessionsock.sockets import Limits
+from txsessionsock.stores._sql.table import DJANGO
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
-from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.stores.sql import SQLStore
 from txsessionsock.web import SessionedResource, sessionOf
 
 
