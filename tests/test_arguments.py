@@ -43,25 +43,38 @@ from txsessionsock.web import SessionedResource, sessionOf
 
 
 NOT_FOR_USERS = {
-    "client.Client",
+    "clients.Client",
+    "clients.Once",
+    "clients.SessionClient",
+    "clients.listen",
+    "clients.refuseUnknown",
+    "clients.without",
     "hub.Group",
     "hub.Room",
-    "service.SessionSockService",
-    "session.Session",
-    "session.explained",
-    "session.shortHash",
-    "tap.makeService",
-    "web.PageSession",
-    "workers.Command",
-    "workers.Workers",
+    "manager.endAtOnceWhenAskedAgain",
+    "protocol.SessionedFactory",
+    "web.VisitedSite",
 }
 """
 What this library makes and calls itself.
 """
 
-MODULES_NOT_FOR_USERS = {"interfaces", "journal"}
+MODULES_NOT_FOR_USERS = {
+    "closecodes",
+    "handshake",
+    "interfaces",
+    "service",
+    "session",
+    "tap",
+    "websocket",
+}
 """
-Values and errors without any logic; and what the manager alone uses.
+Values and errors without any logic, and what a carrier makes.
+"""
+
+MODULES_FOR_USERS = {"frameworks", "stores"}
+"""
+In which packages users import from modules; from others, from the package alone.
 """
 
 OF_ITS_OWN = {"web.SessionSocketResource"}
@@ -105,7 +118,10 @@ def public() -> Iterator[tuple[str, Any]]:
     package = txsessionsock.__name__
     for found in pkgutil.walk_packages(txsessionsock.__path__, f"{package}."):
         module = found.name.removeprefix(f"{package}.")
+        wing, _, rest = module.partition(".")
         isPrivate = any(part.startswith("_") for part in module.split("."))
+        if rest and wing not in MODULES_FOR_USERS:
+            continue
         if isPrivate or module in MODULES_NOT_FOR_USERS:
             continue
         imported = import_module(found.name)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from . import _json
 from ._arguments import checked
 from .cookies import cookieNamed
 from .handshake import Handshake
 from .interfaces import IFramework, InvalidCredential, SessionID
-from .origins import (
-    _parsed,
-)
 
 
 __all__ = ["Cookie", "Credential", "InBand"]
@@ -114,3 +112,11 @@ class InBand:
             if self._allowUnsigned and _PLAIN_SESSION_ID.fullmatch(value):
                 return SessionID(value)
             raise
+
+
+def _parsed(message: str | bytes) -> object:
+    raw = message.encode() if isinstance(message, str) else message
+    try:
+        return _json.loads(raw)
+    except ValueError:
+        return None

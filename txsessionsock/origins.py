@@ -12,20 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 import idna
 
-from . import _json
 from ._arguments import checked
 from ._seldom import shown
 from .handshake import _FORWARDED, Handshake
 
 
-__all__ = [
-    "Origin",
-    "Origins",
-    "listedOrigin",
-    "namesPort",
-    "parseOrigin",
-    "shownOrigin",
-]
+__all__ = ["Origins"]
 
 Origin = tuple[str, str, int | None]
 """
@@ -282,11 +274,3 @@ class Origins:
     def _own(self, handshake: Handshake) -> Origin | None:
         scheme = "https" if self.isSecure(handshake) else "http"
         return parseOrigin(f"{scheme}://{self._host(handshake)[1]}")
-
-
-def _parsed(message: str | bytes) -> object:
-    raw = message.encode() if isinstance(message, str) else message
-    try:
-        return _json.loads(raw)
-    except ValueError:
-        return None

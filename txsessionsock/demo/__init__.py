@@ -2,7 +2,7 @@
 A page that shows what the library does.
 """
 
-from .demo import demo
+from .site import demo
 
 
 __all__ = ["demo"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.defer import Deferred
@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock._arguments import checked
 from txsessionsock._deferreds import inOrder
-from txsessionsock.clients import Listener, Once, listen, refuseUnknown
+from txsessionsock.clients import Client, Listener, Once, listen, refuseUnknown
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import (
     EndReason,
@@ -27,7 +27,7 @@ from txsessionsock.interfaces import (
 from txsessionsock.messages import JSON, Messages
 from txsessionsock.session import Session
 
-from .carrier import Equipment, Wire
+from .equipment import Equipment
 
 
 __all__ = ["Application", "overrides"]
@@ -35,6 +35,18 @@ __all__ = ["Application", "overrides"]
 _L = TypeVar("_L", bound=Listener)
 
 _log = Logger()
+
+
+class _Wire(Protocol):
+    """
+    What an application uses of what stands between it and its connection.
+
+    @ivar closed: How it closed, as Autobahn's C{onClose} has it.
+    """
+
+    client: Client
+    equipment: Equipment
+    closed: tuple[bool, int | None, str | None]
 
 
 class _SessionOf:
@@ -62,11 +74,12 @@ class Application:
         @property
         def session(self) -> Session | None: ...
 
+        @property
+        def _sessionsock(self) -> _Wire: ...
+
     else:
         # To a type checker this would be an object of that class.
         session = _SessionOf()
-
-    _sessionsock: Wire
 
     def sessionConnected(self, session: Session) -> object:
         """
@@ -186,7 +199,7 @@ class _WithAutobahnMethods:
     The application of a protocol that has Autobahn's own methods too.
     """
 
-    def __init__(self, protocol: Any, wire: Wire) -> None:
+    def __init__(self, protocol: Any, wire: _Wire) -> None:
         self._protocol = protocol
         self._wire = wire
         self.sessionInvalid = protocol.sessionInvalid
@@ -217,7 +230,7 @@ class _WithAutobahnMethods:
         )
 
 
-def _applicationOf(protocol: Any, wire: Wire) -> Any:
+def _applicationOf(protocol: Any, wire: _Wire) -> Any:
     if any(overrides(protocol, m) for m in ("onOpen", "onMessage", "onClose")):
         return _WithAutobahnMethods(protocol, wire)
     return protocol

@@ -7,7 +7,6 @@ application with Autobahn's own methods, and the request of the handshake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,43 +14,23 @@ from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.interfaces import IDelayedCall
 
-from txsessionsock._seldom import Seldom
-from txsessionsock.clients import Client, SessionSockets
+from txsessionsock.clients import Client
 from txsessionsock.handshake import Handshake
 from txsessionsock.messages import Messages
-from txsessionsock.origins import Origins
 from txsessionsock.session import Session
 from txsessionsock.websocket import Outflow
 
 from .application import _applicationOf
 from .aside import BUSY_INTERVAL, Aside
+from .equipment import Equipment
 
 
-__all__ = ["Equipment", "Wire"]
+__all__ = ["Wire"]
 
 _REASON_SIZE = 123
 """
 How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
 """
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """
-    What makes sessions of a factory's connections.
-
-    @ivar messages: What messages are; L{None} if the protocol says.
-
-    @ivar refusals: The lines of the log about handshakes that do not do.
-
-    @ivar troubles: Those about the store, of which each socket hears.
-    """
-
-    sockets: SessionSockets
-    origins: Origins
-    messages: Messages | None = None
-    refusals: Seldom = field(default_factory=Seldom)
-    troubles: Seldom = field(default_factory=Seldom)
 
 
 class Wire:

@@ -18,7 +18,7 @@ from txsessionsock.messages import JSON, Raw
 from txsessionsock.websocket import Timer
 
 from .application import Application, overrides
-from .carrier import Equipment
+from .equipment import Equipment
 from .sessioned import Sessioned
 
 

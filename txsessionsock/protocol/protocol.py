@@ -30,7 +30,7 @@ from txsessionsock.origins import Origins
 from txsessionsock.session import Session
 
 from .application import Application
-from .carrier import Equipment
+from .equipment import Equipment
 from .factory import SessionedFactory, equip
 from .sessioned import Sessioned
 

@@ -5,17 +5,17 @@ What a live session is to whom: who keeps it, and who holds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import EndReason
 
-from .session import _T
-
 
 __all__ = ["Holder", "Keeper"]
+
+_T = TypeVar("_T")
 
 
 class Keeper(Protocol):

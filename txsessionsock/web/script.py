@@ -5,7 +5,7 @@ The browser client, as a resource.
 from __future__ import annotations
 
 from hashlib import sha256
-from pathlib import Path
+from importlib.resources import files
 
 from twisted.web.http import CACHED
 from twisted.web.resource import Resource
@@ -34,7 +34,7 @@ class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
         """
         super().__init__()
         name = "sessionsock.d.ts" if types else "sessionsock.js"
-        self._script = (Path(__file__).parent / "static" / name).read_bytes()
+        self._script = (files("txsessionsock") / "static" / name).read_bytes()
         # Browsers take what else TypeScript may be called for a video.
         self._kind = b"text/plain" if types else b"text/javascript"
         self._tag = b'"%s"' % (sha256(self._script).hexdigest()[:32].encode("ascii"),)

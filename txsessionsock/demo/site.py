@@ -36,7 +36,7 @@ from txsessionsock.web import (
 __all__ = ["Demo", "demo"]
 
 
-_STATIC: Final = Path(__file__).parent / "static"
+_FILES: Final = Path(__file__).parent
 
 _POLICY: Final = (
     b"default-src 'self'; connect-src 'self' ws: wss:; "
@@ -99,7 +99,7 @@ class _Page(Resource):
 
     def __init__(self) -> None:
         super().__init__()
-        self._html = (_STATIC / "demo.html").read_bytes()
+        self._html = (_FILES / "demo.html").read_bytes()
 
     def render_GET(self, request: Request) -> bytes:
         session = sessionOf(request)
@@ -206,7 +206,7 @@ def demo(
 def _static(*names: str) -> Resource:
     resource = Resource()
     for name in names:
-        resource.putChild(name.encode(), File(str(_STATIC / name)))
+        resource.putChild(name.encode(), File(str(_FILES / name)))
     return resource
 
 
