@@ -366,7 +366,7 @@ class SentencesTests(SynchronousTestCase):
         others = SessionSocketFactory(self.newManager(), reactor=self.clock).sockets
         with self.assertRaisesRegex(ValueError, "serves one hub"):
             Hub(others, bus)
-        self.assertFalse(others.hasHub)
+        self.assertEqual(others.followers, [])
 
     def test_right(self) -> None:
         """

@@ -61,7 +61,7 @@ from txsessionsock.frameworks.flask import Flask
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, enable
 from txsessionsock.session import Session
-from txsessionsock.sockets import SessionClient
+from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -99,12 +99,12 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from txsessionsock.bus import LocalBus
 from txsessionsock.frameworks.flask import Flask
 from txsessionsock.frameworks.php import PHP
-from txsessionsock.hub import Hub
+from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
-from txsessionsock.sockets import SessionClient
+from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import BusContract, FlakyStore, StoreContract
@@ -159,7 +159,7 @@ class Chat(SessionSocketProtocol):
         self.send(await self.receive())
 
     def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
-        self.factory.sockets.hub.by("user", 42).send(list(keys))
+        hubOf(self).by("user", 42).send(list(keys))
 
     def sessionDestroyed(self, session: Session, reason: EndReason) -> None: ...
 

@@ -1,23 +1,20 @@
 """
-What carries a client: the connection below it, and the application above.
+What carries a client, and what listeners get as the client.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, overload
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import EndReason, InvalidReason
 from txsessionsock.session import Session
 
-from .listeners import Listener
-from .sockets import _L
+from .listeners import _L, Listener
 
 
-__all__ = ["Application", "Carrier", "SessionClient"]
+__all__ = ["Carrier", "SessionClient"]
 
 
 class Carrier(Protocol):
@@ -56,47 +53,6 @@ class Carrier(Protocol):
     def resume(self) -> None:
         """
         Receive again.
-        """
-
-
-class Application(Protocol):
-    """
-    What is called last for each event; listeners get it as the client.
-    """
-
-    def sessionConnected(self, session: Session) -> object:
-        """
-        C{sconnection}
-        """
-
-    def sessionMessageReceived(self, message: Any, session: Session) -> object:
-        """
-        C{smessage}
-        """
-
-    def sessionInvalid(self, reason: InvalidReason) -> object:
-        """
-        C{sinvalid}
-        """
-
-    def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
-        """
-        C{schanged}
-        """
-
-    def sessionDestroyed(self, session: Session, reason: EndReason) -> object:
-        """
-        C{sdestroyed}
-        """
-
-    def sessionError(self, failure: Failure) -> object:
-        """
-        C{serror}
-        """
-
-    def sessionDisconnected(self, session: Session, code: int) -> object:
-        """
-        C{disconnect}
         """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -32,16 +32,16 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Session, explained, shortHash
 
-from .carrier import Application, Carrier
+from .carrier import Carrier
 from .conversation import Conversation
-from .handlers import Handlers
 from .identification import Naming
 from .inbox import Inbox, Waiting
+from .listeners import Application, Handlers
 from .outbox import Outbox
-from .sockets import SessionSockets
+from .shared import Shared
 
 
-__all__ = ["Client"]
+__all__ = ["Client", "Registry"]
 
 
 class _State(Enum):
@@ -68,6 +68,32 @@ class _State(Enum):
     """Nothing is called any more."""
 
 
+class Registry(Protocol):
+    """
+    What a client tells about itself, in this order.
+    """
+
+    def connected(self, client: Client) -> None:
+        """
+        A client is there.
+        """
+
+    def opened(self, client: Client) -> None:
+        """
+        A client has its session.
+        """
+
+    def lost(self, client: Client) -> None:
+        """
+        A client that had its session is disconnected.
+        """
+
+    def removed(self, client: Client) -> None:
+        """
+        A client is gone, and its session stored.
+        """
+
+
 class Client:
     """
     One client, from the handshake to the last save.
@@ -79,22 +105,26 @@ class Client:
 
     def __init__(
         self,
-        sockets: SessionSockets,
+        shared: Shared,
+        registry: Registry,
         carrier: Carrier,
         application: Application,
         face: object,
     ) -> None:
         """
+        @param registry: Is told where the client is in its life.
+
         @param application: Is called for each event, after the listeners.
 
         @param face: Whom listeners get as the client.
         """
-        self.handlers = Handlers(sockets, application, face)
-        self._sockets = sockets
+        self.handlers = Handlers(shared.listeners, application, face)
+        self._shared = shared
+        self._registry = registry
         self._carrier = carrier
         self._state = _State.WAITING
-        self._naming = Naming(sockets, self._open, self._invalid, self._second)
-        self._inbox = Inbox(carrier, sockets.limits)
+        self._naming = Naming(shared, self._open, self._invalid, self._second)
+        self._inbox = Inbox(carrier, shared.limits)
         self._outbox = Outbox(carrier, self._unsaved, self._closes)
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
@@ -141,23 +171,23 @@ class Client:
 
         @param elapsed: How many seconds that took.
         """
-        self._sockets.add(self)
+        self._registry.connected(self)
         self._hasCookie = "cookie" in handshake.headers
         if self._outbox.isOpen:
             self._naming.begin(handshake, elapsed)
 
     def _open(self, sessionID: SessionID) -> None:
         self._state = _State.OPENING
-        sockets = self._sockets
-        self._opening = sockets.manager.open(
-            sessionID, self, sockets.limits.socketsPerSession
+        shared = self._shared
+        self._opening = shared.manager.open(
+            sessionID, self, shared.limits.socketsPerSession
         )
         self._opening.addCallbacks(self._opened, self._notOpened)
         self._opening.addErrback(self._unexpected)
 
     def _opened(self, session: Session) -> None:
         self._state = _State.OPEN
-        manager = self._sockets.manager
+        manager = self._shared.manager
         manager.doubts.found()
         lifetime = manager.cookieLifetime(session) if self._hasCookie else None
         if lifetime is not None:
@@ -167,13 +197,13 @@ class Client:
             self,
             self._inbox,
             self.handlers,
-            self._sockets.manager.reactor,
-            isPerMessage=self._sockets.perMessage,
+            self._shared.manager.reactor,
+            isPerMessage=self._shared.perMessage,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
         )
-        self._sockets.opened(self)
+        self._registry.opened(self)
         self._tellWhose()
         self._conversation.begin()
 
@@ -189,7 +219,7 @@ class Client:
 
     def _invalid(self, reason: InvalidReason) -> None:
         self._state = _State.REFUSED
-        self._sockets.manager.doubts.refused(reason)
+        self._shared.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
         code = Code.NO_CREDENTIAL_IN_TIME if late else Code.SESSION_OVER
@@ -218,11 +248,11 @@ class Client:
             self._inbox.append(Waiting(message, size, source, 0))
         else:
             self._conversation.received(message, size, source)
-            if self._sockets.manager.reactor.seconds() > self._cookieEnds:
+            if self._shared.manager.reactor.seconds() > self._cookieEnds:
                 self._outlivesCookie()
 
     def _outlivesCookie(self) -> None:
-        session, manager = self.session, self._sockets.manager
+        session, manager = self.session, self._shared.manager
         if session is not None and not self._isOver and manager.isNews("outlived"):
             self._log.warn(
                 "session {session} lives, and the browser of its socket was to keep"
@@ -271,7 +301,7 @@ class Client:
         return session is not None and session.keeper.reason is not None
 
     def _unsaved(self) -> int | None:
-        if self._conversation is None or not self._sockets.perMessage:
+        if self._conversation is None or not self._shared.perMessage:
             return None
         return self._conversation.session.keeper.unsaved()
 
@@ -314,7 +344,7 @@ class Client:
             self._failed(failure, conversation.hasUnsaved(self._stored))
 
     def _failed(self, failure: Failure, isMine: bool) -> None:
-        if failure.check(StoreFailure) and not self._sockets.perMessage:
+        if failure.check(StoreFailure) and not self._shared.perMessage:
             if not self._isInOutage:
                 self._isInOutage = True
                 self._report(failure)
@@ -440,10 +470,10 @@ class Client:
                 self._opening.cancel()
             self._state = _State.OVER
             self._inbox.clear()
-            self._sockets.remove(self)
+            self._registry.removed(self)
         elif self._state is _State.OPEN:
             self._state = _State.LEAVING
-            self._sockets.lost(self)
+            self._registry.lost(self)
             self._conversation.leave(code, self._release)
 
     def _release(self) -> Deferred[None]:
@@ -459,8 +489,8 @@ class Client:
             )
 
         def released(result: Any) -> Any:
-            self._sockets.remove(self)
+            self._registry.removed(self)
             return result
 
-        releasing = self._sockets.manager.release(self.session, self)
+        releasing = self._shared.manager.release(self.session, self)
         return releasing.addErrback(notSaved).addBoth(released)

@@ -23,8 +23,8 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Holder, Session, shortHash
 
-from .handlers import Handlers
 from .inbox import Inbox, Waiting
+from .listeners import Handlers
 
 
 __all__ = ["Conversation"]

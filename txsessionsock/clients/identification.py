@@ -14,7 +14,7 @@ from txsessionsock.credentials import Credential
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import InvalidCredential, InvalidReason, SessionID
 
-from .sockets import SessionSockets
+from .shared import Shared
 
 
 __all__ = ["Naming"]
@@ -28,7 +28,7 @@ class Naming:
 
     def __init__(
         self,
-        sockets: SessionSockets,
+        shared: Shared,
         found: Callable[[SessionID], None],
         invalid: Callable[[InvalidReason], None],
         second: Callable[[], None],
@@ -40,7 +40,7 @@ class Naming:
 
         @param second: Called when it names one again.
         """
-        self._sockets = sockets
+        self._shared = shared
         self._found = found
         self._invalid = invalid
         self._second = second
@@ -55,11 +55,11 @@ class Naming:
         """
         if self._look(lambda c, *now: c.inHandshake(handshake, *now)):
             return
-        if not self._sockets.awaitsMessage:
+        if not self._shared.awaitsMessage:
             self._refuse("missing")
             return
-        left = max(0.0, self._sockets.limits.handshakeTimeout - elapsed)
-        reactor = self._sockets.manager.reactor
+        left = max(0.0, self._shared.limits.handshakeTimeout - elapsed)
+        reactor = self._shared.manager.reactor
         self._timeout = reactor.callLater(left, self._refuse, "timeout")
 
     def takes(self, message: object) -> bool:
@@ -68,7 +68,7 @@ class Naming:
 
         @return: Whether it is none for the application.
         """
-        if not self._sockets.awaitsMessage:
+        if not self._shared.awaitsMessage:
             return False
         if self._look(lambda c, *now: c.inMessage(message, *now)):
             return True
@@ -81,11 +81,11 @@ class Naming:
         """
         @return: Whether there was a credential, good or bad.
         """
-        now = self._sockets.manager.reactor.seconds()
+        now = self._shared.manager.reactor.seconds()
         credential: Credential
-        for credential in self._sockets.credentials:
+        for credential in self._shared.credentials:
             try:
-                found = ask(credential, self._sockets.framework, now)
+                found = ask(credential, self._shared.framework, now)
             except InvalidCredential as error:
                 if self._isDone:
                     self._second()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -23,7 +23,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
-from txsessionsock.clients import SessionSockets
+from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionID
 from txsessionsock.messages import JSON
@@ -33,10 +33,7 @@ from .commands import Close, Command, Count, Send, decode, encode, number
 from .members import Label, Members, describe, indexLabel, roomLabel, sessionLabel
 
 
-if TYPE_CHECKING:
-    from txsessionsock.clients import Client
-
-__all__ = ["Group", "Hub", "Reached", "Room"]
+__all__ = ["Group", "Hub", "Reached", "Room", "hubOf"]
 
 Reached = dict[str, int | None]
 """
@@ -142,28 +139,25 @@ class Hub:
 
     def __init__(self, sockets: SessionSockets, bus: Bus | None = None) -> None:
         """
-        @param sockets: Its C{hub} is this from now on.
+        @param sockets: L{hubOf} finds this hub by them from now on.
 
         @param bus: How to reach other nodes; unless given, there are none.
             It belongs to the hub.
 
         @raise ValueError: These sockets, or that bus, have a hub already.
         """
-        if sockets.hasHub:
-            raise ValueError("these sockets have a hub already: it is sockets.hub")
+        if _hubOf(sockets) is not None:
+            raise ValueError("these sockets have a hub already: it is hubOf(sockets)")
         self.sockets = sockets
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
-        self._members = Members()
+        self._members: Members[Client] = Members()
         self._indexes: dict[str, Callable[[Session], object]] = {}
         # By identity: a protocol may be equal to another.
         self._byFace: dict[int, Client] = {}
         self._bus.handle(self._obey)
-        sockets.hub = self
+        sockets.follow(self)
         sockets.manager.watch(self._changed)
         sockets.manager.closeAtEnd(self.close)
-        for client in sockets:
-            if client.session is not None and client.isOpen:
-                self.opened(client)
 
     @property
     def node(self) -> str:
@@ -355,3 +349,30 @@ class Hub:
             return True
 
         return send
+
+
+def hubOf(owner: object) -> Hub:
+    """
+    Find the hub of a server.
+
+    @param owner: A client, as listeners get it; or its factory, or the sockets
+        of that.
+
+    @return: The L{Hub} that was made for these sockets.  Unless one was, one
+        is made that reaches the clients of this process only.
+
+    @raise TypeError: This has no sockets with sessions.
+    """
+    sockets = owner
+    if not isinstance(owner, SessionSockets):
+        sockets = getattr(getattr(owner, "_sessionsock", None), "sockets", None)
+    if not isinstance(sockets, SessionSockets):
+        raise TypeError(
+            "the hub is that of a socket with a session, of its factory, or of"
+            f" factory.sockets, not of {owner!r}"
+        )
+    return _hubOf(sockets) or Hub(sockets)
+
+
+def _hubOf(sockets: SessionSockets) -> Hub | None:
+    return next((each for each in sockets.followers if isinstance(each, Hub)), None)

@@ -38,6 +38,8 @@ class Wire:
     What a protocol has beside Autobahn's, in one place so that few names are
     taken from those who write protocols; and its client's carrier.
 
+    @ivar sockets: Where the client belongs.
+
     @ivar connectedAt: When the connection came, in seconds since the epoch.
 
     @ivar handshake: The request, once the connection is open.
@@ -70,6 +72,7 @@ class Wire:
         self._unregisterProducer = unregisterProducer
         equipment: Equipment = protocol.factory._sessionsock
         self.equipment = equipment
+        self.sockets = equipment.sockets
         self.messages: Messages = (
             equipment.messages or protocol._sessionsockMessages or protocol.messages
         )
@@ -79,8 +82,8 @@ class Wire:
         self._busy: IDelayedCall | None = None
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
         self._pong: tuple[bytes, bool] | None = None
-        self.client = Client(
-            equipment.sockets, self, _applicationOf(protocol, self), protocol
+        self.client: Client = self.sockets.client(
+            self, _applicationOf(protocol, self), protocol
         )
 
     def begin(self, handshake: Handshake) -> None:
@@ -90,7 +93,7 @@ class Wire:
         self._outflow = Outflow(
             self._protocol.transport,
             self._reactor,
-            self.equipment.sockets.limits,
+            self.sockets.limits,
             partial(self._protocol.dropConnection, abort=True),
         )
         self.handshake = handshake
@@ -206,7 +209,7 @@ class Wire:
         if self.aside is None:
             return None
         # Where the session is in the cookie, each change gives it a new id.
-        isInCookie = self.equipment.sockets.framework.readOnly
+        isInCookie = self.sockets.framework.readOnly
         sessionID = None if isInCookie else session.id
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
