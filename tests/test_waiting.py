@@ -344,6 +344,26 @@ class HandlerTests(SocketCase):
                 factory.protocol = plain
                 self.assertEqual(shake(factory, "Host: a"), 500)
 
+    def test_credential(self) -> None:
+        """
+        A credential may wait, too; what cannot be waited for is answered with
+        1011.
+        """
+
+        class Slow(Cookie):
+            f: Any
+
+            def inHandshake(self, *args: Any) -> Any:
+                return self.f()
+
+        for f in UNFIT:
+            slow = Slow()
+            slow.f = f
+            self.serve(SessionSocketProtocol, credentials=[slow])
+            self.assertClosed(self.browse(), 1011, "session failed")
+            (failure,) = self.flushLoggedErrors(TypeError)
+            self.assertIn("Twisted cannot wait", str(failure.value))
+
 
 class OrdinaryTests(SocketCase):
     """
@@ -422,24 +442,6 @@ class OrdinaryTests(SocketCase):
             error = self.failureResultOf(session.update(f), TypeError)
             self.assertIn("update() wants an ordinary function", str(error.value))
         self.assertEqual(dict(session), {"user": "al"})
-
-    def test_credential(self) -> None:
-        """
-        Nor does the look for a credential.
-        """
-
-        class Slow(Cookie):
-            f: Any
-
-            def inHandshake(self, *args: Any) -> Any:
-                return self.f()
-
-        for f in self.waiting():
-            slow = Slow()
-            slow.f = f
-            self.serve(credentials=[slow])
-            self.assertClosed(self.browse(), 1011, None)
-            self.said("Slow")
 
     def test_messages(self) -> None:
         """

@@ -20,7 +20,12 @@ __all__ = ["Carrier", "SessionClient"]
 class Carrier(Protocol):
     """
     What carries a client's messages.  None of its methods calls the client.
+
+    @ivar isPaused: Whether it receives nothing for now.
     """
+
+    @property
+    def isPaused(self) -> bool: ...
 
     def encode(self, value: Any) -> Any:
         """

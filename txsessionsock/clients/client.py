@@ -7,7 +7,6 @@ it is sent, and how it ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from math import inf
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -34,38 +33,15 @@ from txsessionsock.session import Session, explained, shortHash
 
 from .carrier import Carrier
 from .conversation import Conversation
-from .identification import Naming
+from .identification import Identification
 from .inbox import Inbox, Waiting
+from .life import Life, Phase
 from .listeners import Application, Handlers
 from .outbox import Outbox
 from .shared import Shared
 
 
 __all__ = ["Client", "Registry"]
-
-
-class _State(Enum):
-    """
-    Where a client is in its life.  It only ever goes on to a later state.
-    """
-
-    WAITING = 0
-    """The handshake is done; the client has not yet named its session."""
-
-    OPENING = 1
-    """Its session is being opened."""
-
-    REFUSED = 2
-    """It has no session, and is told so."""
-
-    OPEN = 3
-    """It has its session."""
-
-    LEAVING = 4
-    """It had one and is disconnected; what it sent before is handled."""
-
-    OVER = 5
-    """Nothing is called any more."""
 
 
 class Registry(Protocol):
@@ -99,6 +75,8 @@ class Client:
     One client, from the handshake to the last save.
 
     @ivar handlers: Whom its events concern.
+
+    @ivar life: Where it is in its life.
     """
 
     _log = Logger()
@@ -122,10 +100,19 @@ class Client:
         self._shared = shared
         self._registry = registry
         self._carrier = carrier
-        self._state = _State.WAITING
-        self._naming = Naming(shared, self._open, self._invalid, self._second)
+        self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
-        self._outbox = Outbox(carrier, self._unsaved, self._closes)
+        self._outbox = Outbox(carrier, self.life, self._unsaved, self._closes)
+        self._identification = Identification(
+            shared,
+            self.life,
+            self._inbox,
+            found=self._open,
+            invalid=self._invalid,
+            second=self._second,
+            broken=self._broken,
+            again=self._receive,
+        )
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
         self._stored = 0
@@ -146,7 +133,7 @@ class Client:
         """
         Whether what is sent now may still arrive.
         """
-        return self._outbox.isOpen and not self._isOver
+        return self.life.isOpen and not self._isOver
 
     def awaited(self) -> str | None:
         """
@@ -171,22 +158,22 @@ class Client:
 
         @param elapsed: How many seconds that took.
         """
-        self._registry.connected(self)
         self._hasCookie = "cookie" in handshake.headers
-        if self._outbox.isOpen:
-            self._naming.begin(handshake, elapsed)
+        self._outbox.connected()
+        self._registry.connected(self)
+        if self.life.isOpen:
+            self._identification.begin(handshake, elapsed)
 
     def _open(self, sessionID: SessionID) -> None:
-        self._state = _State.OPENING
+        self.life.goOn(Phase.OPENING)
         shared = self._shared
-        self._opening = shared.manager.open(
-            sessionID, self, shared.limits.socketsPerSession
-        )
-        self._opening.addCallbacks(self._opened, self._notOpened)
-        self._opening.addErrback(self._unexpected)
+        opening = shared.manager.open(sessionID, self, shared.limits.socketsPerSession)
+        self._opening = opening
+        opening.addCallbacks(self._opened, self._notOpened)
+        opening.addErrback(self._unexpected)
 
     def _opened(self, session: Session) -> None:
-        self._state = _State.OPEN
+        self.life.goOn(Phase.OPEN)
         manager = self._shared.manager
         manager.doubts.found()
         lifetime = manager.cookieLifetime(session) if self._hasCookie else None
@@ -218,7 +205,8 @@ class Client:
             self._broken(failure)
 
     def _invalid(self, reason: InvalidReason) -> None:
-        self._state = _State.REFUSED
+        self.life.goOn(Phase.REFUSED)
+        self._identification.stop()
         self._shared.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
@@ -240,14 +228,18 @@ class Client:
 
         @param source: What the message was made of.
         """
-        if not self._outbox.isOpen or self._state is _State.REFUSED:
+        self._receive(Waiting(message, size, source))
+
+    def _receive(self, waiting: Waiting) -> None:
+        life = self.life
+        if not life.isOpen or life.phase is Phase.REFUSED:
             return
-        if self._naming.takes(message):
+        if self._identification.takes(waiting):
             return
         if self._conversation is None:
-            self._inbox.append(Waiting(message, size, source, 0))
+            self._inbox.append(waiting)
         else:
-            self._conversation.received(message, size, source)
+            self._conversation.received(waiting)
             if self._shared.manager.reactor.seconds() > self._cookieEnds:
                 self._outlivesCookie()
 
@@ -271,7 +263,7 @@ class Client:
         @return: A L{Deferred} that fires with the message.  It fails with
             L{ClientGone} or L{NoSuchSession} if none will come.
         """
-        if self._conversation is None or not self._outbox.isOpen:
+        if self._conversation is None or not self.life.isOpen:
             return fail(ClientGone("the client is gone"))
         return self._conversation.receive()
 
@@ -308,7 +300,7 @@ class Client:
     # What the session tells.
 
     def changed(self, keys: Sequence[str]) -> None:
-        if self._conversation is not None and self._outbox.isOpen:
+        if self._conversation is not None and self.life.isOpen:
             self._tellWhose()
             self._conversation.changed(keys)
 
@@ -353,15 +345,16 @@ class Client:
 
     def ended(self, reason: EndReason) -> None:
         conversation = self._conversation
-        if conversation is None or self._state is _State.OVER:
+        life = self.life
+        if conversation is None or life.phase is Phase.OVER:
             return
-        if self._state is _State.OPEN:
+        if life.isConnected:
             code = Code.SESSION_MOVED if reason == "moved" else Code.SESSION_OVER
             # Before any handler is called, so that it cannot send.
             self._outbox.decide(code, f"session-{reason}")
             self._outbox.clear()
         conversation.drop()
-        if self._state is _State.OPEN:
+        if life.isConnected:
             self._notify("sdestroyed", conversation.session, reason)
             self.closeNow(code, f"session-{reason}")
         conversation.sessionOver()
@@ -385,7 +378,7 @@ class Client:
         The store failed, or something cannot be read or stored.
         """
         self._forget()
-        if not self._outbox.isEnded:
+        if not self.life.wasClosed:
             self._report(failure)
         if failure.check(StoreFailure):
             self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
@@ -418,7 +411,7 @@ class Client:
         """
         Whether a handler may fail so, because it was overtaken by events.
         """
-        return (self._isOver or not self._outbox.isOpen) and bool(
+        return (self._isOver or not self.life.isOpen) and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 
@@ -451,9 +444,7 @@ class Client:
         self._outbox.closeNow(code, reason)
 
     def _closes(self) -> None:
-        self._naming.stop()
-        if self._state is _State.OPENING and self._opening is not None:
-            self._opening.cancel()
+        self._stopLooking()
         # Or the answer to our close frame would never be read.
         self._inbox.resume()
 
@@ -463,22 +454,29 @@ class Client:
 
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
-        self._outbox.cut()
-        self._naming.stop()
+        self.life.goOn(Phase.LEAVING)
+        self._outbox.clear()
+        self._stopLooking()
         if self._conversation is None:
-            if self._state is _State.OPENING and self._opening is not None:
-                self._opening.cancel()
-            self._state = _State.OVER
+            self.life.goOn(Phase.OVER)
             self._inbox.clear()
             self._registry.removed(self)
-        elif self._state is _State.OPEN:
-            self._state = _State.LEAVING
+        else:
             self._registry.lost(self)
             self._conversation.leave(code, self._release)
 
+    def _stopLooking(self) -> None:
+        """
+        Neither look for the session any more, nor open it.
+        """
+        self._identification.stop()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+
     def _release(self) -> Deferred[None]:
         assert self.session is not None
-        self._state = _State.OVER
+        self.life.goOn(Phase.OVER)
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)

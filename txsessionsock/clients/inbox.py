@@ -32,7 +32,7 @@ class Waiting:
     message: Any
     size: int
     source: Any
-    arrival: int
+    arrival: int = 0
 
 
 class Inbox:
@@ -46,7 +46,7 @@ class Inbox:
         self._limits = limits
         self._waiting: deque[Waiting] = deque()
         self._bytes = 0
-        self._isPaused = False
+        self._isTaken = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -57,8 +57,7 @@ class Inbox:
         """
         self._waiting.append(waiting)
         self._bytes += waiting.size
-        if not self._isPaused and self._isFull(1):
-            self._isPaused = True
+        if not self._carrier.isPaused and self._isFull(1):
             self._carrier.pause()
 
     def next(self) -> Waiting:
@@ -67,9 +66,29 @@ class Inbox:
         """
         waiting = self._waiting.popleft()
         self._bytes -= waiting.size
-        if not self._isFull(2):
-            self.resume()
+        self._relax()
         return waiting
+
+    def takeAll(self) -> list[Waiting]:
+        """
+        Take all out, for somebody to look through.  Until C{lookedThrough} is
+        called nothing more is received, for it would get ahead of these.
+        """
+        waiting = list(self._waiting)
+        self.clear()
+        self._isTaken = True
+        return waiting
+
+    def lookedThrough(self) -> None:
+        """
+        See L{takeAll}.
+        """
+        self._isTaken = False
+        self._relax()
+
+    def _relax(self) -> None:
+        if not self._isTaken and not self._isFull(2):
+            self.resume()
 
     def putBack(self, waiting: Waiting) -> None:
         """
@@ -96,8 +115,7 @@ class Inbox:
         """
         Receive again.
         """
-        if self._isPaused:
-            self._isPaused = False
+        if self._carrier.isPaused:
             self._carrier.resume()
 
     def _isFull(self, factor: int) -> bool:
