@@ -2,6 +2,7 @@
 The clients of one server: who they are, what they say and in which order.
 """
 
+from .broadcast import Broadcast
 from .carrier import SessionClient
 from .client import Client
 from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
@@ -10,6 +11,7 @@ from .sockets import SessionSockets
 
 __all__ = [
     "METHODS",
+    "Broadcast",
     "Client",
     "Listener",
     "Once",

@@ -22,16 +22,27 @@ class Carrier(Protocol):
     What carries a client's messages.  None of its methods calls the client.
 
     @ivar isPaused: Whether it receives nothing for now.
+
+    @ivar encoding: What L{encode} goes by.  Carriers that have the same object
+        there make the same of a value.
     """
 
     @property
     def isPaused(self) -> bool: ...
+
+    @property
+    def encoding(self) -> object: ...
 
     def encode(self, value: Any) -> Any:
         """
         Make of a value what L{write} takes, so that it may be changed after.
 
         @raise ValueError: It cannot be sent.
+        """
+
+    def check(self, frame: Any) -> None:
+        """
+        @raise ValueError: What was encoded is too large for this carrier.
         """
 
     def write(self, frame: Any) -> None:

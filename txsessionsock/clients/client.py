@@ -31,6 +31,7 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Session, explained, shortHash
 
+from .broadcast import Broadcast
 from .carrier import Carrier
 from .conversation import Conversation
 from .identification import Identification
@@ -275,7 +276,16 @@ class Client:
         @raise ValueError: The value is no message.
         """
         if self.isOpen:
-            self._outbox.send(self._carrier.encode(value))
+            frame = self._carrier.encode(value)
+            self._carrier.check(frame)
+            self._outbox.send(frame)
+
+    def sendOneOfMany(self, message: Broadcast) -> None:
+        """
+        The same for a message that many clients get.
+        """
+        if self.isOpen:
+            self._outbox.send(message.frameFor(self._carrier))
 
     def sendFrame(self, frame: Any) -> None:
         """

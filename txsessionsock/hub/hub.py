@@ -23,7 +23,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
-from txsessionsock.clients import Client, SessionSockets
+from txsessionsock.clients import Broadcast, Client, SessionSockets
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionID
 from txsessionsock.messages import JSON
@@ -328,10 +328,12 @@ class Hub:
         if isinstance(command, Count):
             return lambda client: True
         value = _json.decode(command.payload, False)
+        # What encodes as the sender did can have what the sender made.
+        message = Broadcast(value, JSON, (command.payload, False))
 
         def send(client: Client) -> bool:
             try:
-                client.send(value)
+                client.sendOneOfMany(message)
             except ValueError as error:
                 self._log.warn(
                     "{session} cannot be sent a message for {group}: {why}",

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from txsessionsock.clients import Client
 from txsessionsock.handshake import Handshake
-from txsessionsock.messages import Messages
+from txsessionsock.messages import JSON, Messages, Raw
 from txsessionsock.session import Session
 from txsessionsock.websocket import Outflow
 
@@ -159,9 +159,16 @@ class Wire:
     # The carrier.
 
     def encode(self, value: Any) -> tuple[Any, ...]:
-        payload, isBinary = self.messages.encode(value)
-        self.checkSize(payload)
-        return payload, isBinary
+        return self.messages.encode(value)
+
+    @property
+    def encoding(self) -> object:
+        # Of these, there may be one object for each connection.
+        kind = type(self.messages)
+        return kind if kind in (JSON, Raw) else self.messages
+
+    def check(self, frame: tuple[Any, ...]) -> None:
+        self.checkSize(frame[0])
 
     def checkSize(self, payload: bytes) -> None:
         """
