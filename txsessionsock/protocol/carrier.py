@@ -42,7 +42,9 @@ class Wire:
 
     @ivar connectedAt: When the connection came, in seconds since the epoch.
 
-    @ivar handshake: The request, once the connection is open.
+    @ivar request: The request, once it has come whole.
+
+    @ivar handshake: The same, once the connection is open.
 
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
 
@@ -52,6 +54,7 @@ class Wire:
         ask for it.
     """
 
+    request: Handshake | None = None
     handshake: Handshake | None = None
     aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)

@@ -20,6 +20,8 @@ class Equipment:
     """
     What a factory needs to give its connections sessions.
 
+    @ivar trustProxy: See L{Handshake<txsessionsock.handshake.Handshake>}.
+
     @ivar messages: What messages are; L{None} if the protocol says.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
@@ -29,6 +31,7 @@ class Equipment:
 
     sockets: SessionSockets
     origins: Origins
+    trustProxy: bool
     messages: Messages | None = None
     refusals: Seldom = field(default_factory=Seldom)
     troubles: Seldom = field(default_factory=Seldom)

@@ -110,7 +110,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         self.sockets = SessionSockets(
             manager, perMessage=perMessage, credentials=credentials, limits=limits
         )
-        equip(self, Equipment(self.sockets, Origins(origins, trustProxy=trustProxy)))
+        equip(self, Equipment(self.sockets, Origins(origins), trustProxy))
 
     @overload
     def on(self, event: str, listener: _L) -> _L: ...
@@ -183,6 +183,5 @@ def enable(
     sockets = SessionSockets(
         manager, perMessage=perMessage, credentials=credentials, limits=limits
     )
-    allowed = Origins(origins, trustProxy=trustProxy)
-    equip(factory, Equipment(sockets, allowed, messages))
+    equip(factory, Equipment(sockets, Origins(origins), trustProxy, messages))
     return sockets

@@ -18,7 +18,7 @@ from txsessionsock._seldom import shown
 from txsessionsock._waiting import refuseToWait, waitable
 from txsessionsock.clients import METHODS, Listener, listen, refuseUnknown, without
 from txsessionsock.closecodes import Code, refuseCode
-from txsessionsock.handshake import Handshake, handshakeOf
+from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
 
@@ -177,8 +177,13 @@ class Sessioned(WebSocketServerProtocol):
 
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
-        handshake = self._handshakeIn(self.data)
-        equipment = self._sessionsock.equipment
+        wire = self._sessionsock
+        if wire.request is not None:
+            # Frames that came while onConnect waits.  Autobahn would look for
+            # another handshake in them, and begin anew with that.
+            return
+        wire.request = handshake = self._handshakeIn(self.data)
+        equipment = wire.equipment
         why = None if handshake is None else equipment.origins.refusal(handshake)
         if why is None:
             onConnect = self.onConnect
@@ -193,7 +198,11 @@ class Sessioned(WebSocketServerProtocol):
         if end < 0:
             return None
         details = self._transport_details
-        return handshakeOf(data[:end], details is not None and bool(details.is_secure))
+        return handshakeOf(
+            fieldsIn(data[:end]),
+            isTLS=details is not None and bool(details.is_secure),
+            trustProxy=self._sessionsock.equipment.trustProxy,
+        )
 
     def _onOpen(self) -> None:
         # Autobahn's does some things and then calls onOpen, whose time is
@@ -209,7 +218,7 @@ class Sessioned(WebSocketServerProtocol):
                 " speak",
                 self.factory.reactor.seconds(),
             )
-        handshake = self._handshakeIn(self.http_request_data)
+        handshake = self._sessionsock.request
         assert handshake is not None
         self._guard(self._sessionsock.begin, handshake)
 
