@@ -16,8 +16,9 @@ from twisted.web.server import Request
 from txsessionsock import handshake
 from txsessionsock.demo import demo
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
-from txsessionsock.protocol import SessionSocketFactory, sessioned
+from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.web import requests, sessionOf
+from txsessionsock.websocket import protocol
 
 from .pages import Connection, WebTestCase, World, put
 from .wires import ADDRESS, Recording, SocketCase, Wire, shake
@@ -143,7 +144,7 @@ class SocketTests(SocketCase):
             made.append(handshake.handshakeOf(*args, **named))
             return made[-1]
 
-        self.patch(sessioned, "handshakeOf", counting)
+        self.patch(protocol, "handshakeOf", counting)
         return made
 
     def test_once(self) -> None:
@@ -157,7 +158,7 @@ class SocketTests(SocketCase):
         browser = self.browse()
         self.wait()
         self.assertEqual(len(made), 1)
-        self.assertIs(browser.server._sessionsock.handshake, made[0])
+        self.assertIs(browser.server._sessionsock.request, made[0])
         other = self.factory.buildProtocol(ADDRESS)
         other.makeConnection(Wire(other, isServer=True, peerAddress=ADDRESS))
         for byte in browser.server.http_request_data:

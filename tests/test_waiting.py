@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock._waiting import waitable
 from txsessionsock.bus import LocalBus
 from txsessionsock.clients import METHODS
+from txsessionsock.clients.life import Phase
 from txsessionsock.credentials import Cookie
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.express import Express
@@ -334,7 +335,8 @@ class HandlerTests(SocketCase):
         factory.protocol = Choosing
         enable(factory, self.manager)
         browser = self.browse(factory, protocols=["a", "b"])
-        self.assertFalse(browser.server._sessionsock.handshake)
+        client = browser.server._sessionsock.client
+        self.assertIs(client.life.phase, Phase.CONNECTING)
         gate.callback("b")
         browser.flush()
         self.assertEqual(browser.client.websocket_protocol_in_use, "b")

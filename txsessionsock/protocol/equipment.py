@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
+from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
 
@@ -19,6 +20,8 @@ __all__ = ["Equipment"]
 class Equipment:
     """
     What a factory needs to give its connections sessions.
+
+    @ivar origins: The web sites whose pages may connect.
 
     @ivar trustProxy: See L{Handshake<txsessionsock.handshake.Handshake>}.
 
@@ -35,3 +38,10 @@ class Equipment:
     messages: Messages | None = None
     refusals: Seldom = field(default_factory=Seldom)
     troubles: Seldom = field(default_factory=Seldom)
+
+    @property
+    def limits(self) -> Limits:
+        """
+        What one client may take.
+        """
+        return self.sockets.limits

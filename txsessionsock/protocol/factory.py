@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import JSON, Raw
-from txsessionsock.websocket import Timer
+from txsessionsock.websocket import AutobahnTimer, setLimits
 
 from .application import Application, overrides
 from .equipment import Equipment
@@ -79,31 +79,7 @@ class SessionedFactory(WebSocketServerFactory):
 
     def resetProtocolOptions(self) -> None:
         super().resetProtocolOptions()
-        self.limit()
-
-    def limit(self) -> None:
-        """
-        Set the limits that nobody set.
-        """
-        limits = self._sessionsock.sockets.limits
-        defaults = WebSocketServerFactory(reactor=self.reactor)
-        options = {
-            "maxFramePayloadSize": limits.messageSize,
-            "maxMessagePayloadSize": limits.messageSize,
-            "openHandshakeTimeout": limits.handshakeTimeout,
-            "closeHandshakeTimeout": limits.closeTimeout,
-            "autoPingInterval": limits.pingInterval,
-            "autoPingTimeout": limits.pingTimeout,
-            # Or a bad message would be answered by a reset, not by a close code.
-            "failByDrop": False,
-        }
-        self.setProtocolOptions(
-            **{
-                name: value
-                for name, value in options.items()
-                if getattr(self, name) == getattr(defaults, name)
-            }
-        )
+        setLimits(self, self._sessionsock.limits)
 
 
 def equip(factory: Any, equipment: Equipment) -> None:
@@ -121,8 +97,8 @@ def equip(factory: Any, equipment: Equipment) -> None:
         )
     factory.__class__ = _before(SessionedFactory, type(factory))
     factory._sessionsock = equipment
-    factory._batched_timer = Timer(factory.reactor)
-    factory.limit()
+    factory._batched_timer = AutobahnTimer(factory.reactor)
+    setLimits(factory, equipment.limits)
 
 
 def _refuse(protocol: Any) -> None:

@@ -5,22 +5,19 @@ What a WebSocket with a session does otherwise than Autobahn's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from txsessionsock._seldom import shown
-from txsessionsock._waiting import refuseToWait, waitable
+from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import METHODS, Listener, listen, refuseUnknown, without
 from txsessionsock.closecodes import Code, refuseCode
-from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
+from txsessionsock.websocket import Hardened
 
 from .carrier import Wire
 
@@ -41,25 +38,18 @@ _NO_STATUS = 1005
 The code of a close frame without one (RFC 6455, section 7.1.5).
 """
 
-_HEADER_END = b"\r\n\r\n"
 
-
-class Sessioned(WebSocketServerProtocol):
+class Sessioned(Hardened):
     """
-    Stands before an Autobahn protocol.  It takes the names of Autobahn's own
-    methods, and two more.
+    A L{Hardened} WebSocket whose client has a session.  It takes one more name.
 
     @ivar _sessionsockMessages: What messages are; L{None} if C{messages} says.
     """
 
-    transport: Any
     peer: Any
-    autoPingTimeout: float
-    websocket_protocols: list[str]
-    websocket_protocol_in_use: str | None
-    _transport_details: Any
 
     _sessionsock: Wire
+    _sessionsockLine = Wire
     _sessionsockMessages: Messages | None = None
 
     @property
@@ -158,84 +148,17 @@ class Sessioned(WebSocketServerProtocol):
         """
         self._sessionsock.client.sendFrame(preparedMsg)
 
-    def endMessage(self) -> None:
-        super().endMessage()
-        self._sessionsock.messageEnded()
-
-    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
-        # All goes through here, also pongs, which the client can ask for.
-        super().sendData(data, *args, **more)
-        self._sessionsock.wrote(len(data))
-
     # From the connection to the session.
 
-    def connectionMade(self) -> None:
-        self._sessionsock = Wire(self, super().sendMessage, super().unregisterProducer)
-        # An HTTP channel leaves itself as the transport's producer.
-        self.transport.unregisterProducer()
-        super().connectionMade()
-
-    def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        wire = self._sessionsock
-        if wire.request is not None:
-            # Frames that came while onConnect waits.  Autobahn would look for
-            # another handshake in them, and begin anew with that.
-            return
-        wire.request = handshake = self._handshakeIn(self.data)
-        equipment = wire.equipment
-        why = None if handshake is None else equipment.origins.refusal(handshake)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        equipment.refusals.warn(_log, why, self.factory.reactor.seconds())
-        self.failHandshake("origin not allowed", 403)
-
-    def _handshakeIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
-        details = self._transport_details
-        return handshakeOf(
-            fieldsIn(data[:end]),
-            isTLS=details is not None and bool(details.is_secure),
-            trustProxy=self._sessionsock.equipment.trustProxy,
-        )
-
     def _onOpen(self) -> None:
+        self._guard(self._opened)
+
+    def _opened(self) -> None:
         # Autobahn's does some things and then calls onOpen, whose time is
         # after sconnection.
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
-        if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
-            self._sessionsock.equipment.refusals.warn(
-                _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
-                self.factory.reactor.seconds(),
-            )
-        handshake = self._sessionsock.request
-        assert handshake is not None
-        self._guard(self._sessionsock.begin, handshake)
-
-    @contextmanager
-    def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
-        """
-        Have Autobahn call something else than a method of the application.
-        """
-        own = vars(self)
-        theirs = own.get(name)
-        own[name] = call
-        try:
-            yield
-        finally:
-            del own[name]
-            if theirs is not None:
-                own[name] = theirs
+        self._sessionsock.begin()
 
     # While it is open, and its end.
 
@@ -258,8 +181,6 @@ class Sessioned(WebSocketServerProtocol):
         wire = self._sessionsock
         wire.closed = (wasClean, code, reason)
         self._guard(wire.drop)
-        if wire.handshake is None:
-            return
         if self.closedByMe and self.localCloseCode is not None:
             code = self.localCloseCode
         self._guard(wire.client.lost, _NO_STATUS if code is None else code)
@@ -273,22 +194,3 @@ class Sessioned(WebSocketServerProtocol):
         except Exception:
             _log.failure("a session socket failed")
             self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
-
-    def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isPaused:
-            # The pong may wait in the socket that we do not read.
-            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
-                self.autoPingTimeout, self.onAutoPingTimeout
-            )
-        else:
-            super().onAutoPingTimeout()
-
-    def dropConnection(self, abort: bool = False) -> None:
-        self._sessionsock.drop()
-        super().dropConnection(abort)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._sessionsock.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._sessionsock.unregisterProducer()
