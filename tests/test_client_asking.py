@@ -156,7 +156,7 @@ class AskingTests(AskingCase):
         for number in range(10):
             browser.send(number)
         self.assertTrue(browser.wire.isPaused)
-        self.assertEqual(len(browser.server._sessionsock.client._inbox), 4)
+        self.assertEqual(self.factory.sockets.statistics().waitingMessages, 4)
         self.ticket.answer(SID)
         browser.flush()
         self.assertFalse(browser.wire.isPaused)

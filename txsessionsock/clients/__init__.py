@@ -5,8 +5,10 @@ The clients of one server: who they are, what they say and in which order.
 from .broadcast import Broadcast
 from .carrier import SessionClient
 from .client import Client
+from .life import Phase
 from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
 from .sockets import SessionSockets
+from .statistics import SocketsStatistics
 
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "Client",
     "Listener",
     "Once",
+    "Phase",
     "SessionClient",
     "SessionSockets",
+    "SocketsStatistics",
     "listen",
     "refuseUnknown",
     "without",

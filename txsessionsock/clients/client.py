@@ -130,6 +130,14 @@ class Client:
         return None if self._conversation is None else self._conversation.session
 
     @property
+    def waiting(self) -> tuple[int, int, int]:
+        """
+        How many messages wait for a handler, of how many bytes; and how many
+        are held back until the session is stored.
+        """
+        return len(self._inbox), self._inbox.size, len(self._outbox)
+
+    @property
     def isOpen(self) -> bool:
         """
         Whether what is sent now may still arrive.

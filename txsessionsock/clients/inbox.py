@@ -39,13 +39,16 @@ class Inbox:
     """
     Messages in the order in which they came.  While there are too many,
     nothing is received.
+
+    @ivar size: How many bytes they take.
     """
+
+    size = 0
 
     def __init__(self, carrier: Carrier, limits: Limits) -> None:
         self._carrier = carrier
         self._limits = limits
         self._waiting: deque[Waiting] = deque()
-        self._bytes = 0
         self._isTaken = False
 
     def __len__(self) -> int:
@@ -56,7 +59,7 @@ class Inbox:
         A message came.
         """
         self._waiting.append(waiting)
-        self._bytes += waiting.size
+        self.size += waiting.size
         if not self._carrier.isPaused and self._isFull(1):
             self._carrier.pause()
 
@@ -65,7 +68,7 @@ class Inbox:
         Take the first out.
         """
         waiting = self._waiting.popleft()
-        self._bytes -= waiting.size
+        self.size -= waiting.size
         self._relax()
         return waiting
 
@@ -95,7 +98,7 @@ class Inbox:
         It was not its turn.
         """
         self._waiting.appendleft(waiting)
-        self._bytes += waiting.size
+        self.size += waiting.size
 
     def arrived(self, arrival: int) -> None:
         """
@@ -109,7 +112,7 @@ class Inbox:
         Drop all.
         """
         self._waiting.clear()
-        self._bytes = 0
+        self.size = 0
 
     def resume(self) -> None:
         """
@@ -121,5 +124,5 @@ class Inbox:
     def _isFull(self, factor: int) -> bool:
         return (
             factor * len(self._waiting) >= self._limits.waitingMessages
-            or factor * self._bytes >= self._limits.waitingBytes
+            or factor * self.size >= self._limits.waitingBytes
         )

@@ -6,6 +6,7 @@ All clients of one server.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, overload
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,8 +20,10 @@ from txsessionsock.manager import SessionManager
 
 from .carrier import Carrier
 from .client import Client
+from .life import Phase
 from .listeners import _L, Application, Listener
 from .shared import Shared
+from .statistics import SocketsStatistics
 
 
 __all__ = ["Follower", "SessionSockets"]
@@ -196,6 +199,18 @@ class SessionSockets:
             waiting, self._allGone = self._allGone, []
             for deferred in waiting:
                 deferred.callback(None)
+
+    def statistics(self) -> SocketsStatistics:
+        """
+        Count the clients, and what waits for them.
+        """
+        phases = dict.fromkeys(Phase, 0)
+        messages = size = held = 0
+        for client in self._clients:
+            phases[client.life.phase] += 1
+            more = client.waiting
+            messages, size, held = messages + more[0], size + more[1], held + more[2]
+        return SocketsStatistics(MappingProxyType(phases), messages, size, held)
 
     def goAway(self) -> Deferred[None]:
         """
