@@ -44,7 +44,9 @@ from txsessionsock.web import SessionedResource, sessionOf
 
 
 NOT_FOR_USERS = {
+    "clients.Broadcast",
     "clients.Client",
+    "clients.SocketStatistics",
     "clients.Once",
     "clients.SessionClient",
     "clients.listen",

@@ -8,8 +8,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsessionsock.clients.conversation import _Turn
 from txsessionsock.clients.life import Life, Phase
 
 from .wires import Recording, SocketCase
@@ -118,3 +120,27 @@ class PhaseTests(SocketCase):
             self.assertClosed(browser, 4000, "not you")
             self.assertEqual(self.seen, [])
             self.assertNothingLeft()
+
+    def test_turns(self) -> None:
+        """
+        The turns of handlers follow each other in one way only, too.
+        """
+        self.serve()
+        gate: Deferred[None] = Deferred()
+        self.do["smessage"] = lambda *_: gate
+        browser = self.browse()
+        conversation = browser.server._sessionsock.client._conversation
+        for turn in "COLLECTING", "HANDLED", "OVER", "NOBODY":
+            with self.assertRaisesRegex(RuntimeError, f"after NOBODY comes no {turn}"):
+                conversation._turnTo(_Turn[turn])
+        browser.send("x")
+        for turn in "HANDLED", "OVER", "HANDLER":
+            with self.assertRaisesRegex(RuntimeError, f"after HANDLER comes no {turn}"):
+                conversation._turnTo(_Turn[turn])
+        browser.cut()
+        gate.callback(None)
+        self.wait()
+        self.assertIs(conversation._turn, _Turn.OVER)
+        for each in _Turn:
+            self.assertRaises(RuntimeError, conversation._turnTo, each)
+        self.assertNothingLeft()

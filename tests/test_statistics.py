@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from txsessionsock.clients import Phase, SocketsStatistics
+from txsessionsock.clients import Phase, SocketStatistics
 
 from .hubbing import OTHER
 from .managing import SID
@@ -29,11 +29,11 @@ class StatisticsTests(SocketCase):
         self.ticket = Ticket(True)
         self.serve(credentials=[self.ticket])
 
-    def statistics(self) -> SocketsStatistics:
+    def statistics(self) -> SocketStatistics:
         """
         What is counted now.
         """
-        found: SocketsStatistics = self.factory.sockets.statistics()
+        found: SocketStatistics = self.factory.sockets.statistics()
         return found
 
     def phases(self) -> dict[str, int]:

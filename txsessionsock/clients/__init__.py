@@ -1,5 +1,6 @@
 """
-The clients of one server: who they are, what they say and in which order.
+The clients of one server: each from its handshake to its last save, with its
+messages in order.
 """
 
 from .broadcast import Broadcast
@@ -8,7 +9,7 @@ from .client import Client
 from .life import Phase
 from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
 from .sockets import SessionSockets
-from .statistics import SocketsStatistics
+from .statistics import SocketStatistics
 
 
 __all__ = [
@@ -20,7 +21,7 @@ __all__ = [
     "Phase",
     "SessionClient",
     "SessionSockets",
-    "SocketsStatistics",
+    "SocketStatistics",
     "listen",
     "refuseUnknown",
     "without",

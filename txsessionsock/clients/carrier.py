@@ -1,5 +1,5 @@
 """
-What carries a client, and what listeners get as the client.
+The connection that carries a client, and the client as listeners get it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ __all__ = ["Carrier", "SessionClient"]
 
 class Carrier(Protocol):
     """
-    What carries a client's messages.  None of its methods calls the client.
+    The connection that carries a client's messages.  None of its methods calls
+    the client.
 
     @ivar isPaused: Whether it receives nothing for now.
 
@@ -35,7 +36,8 @@ class Carrier(Protocol):
 
     def encode(self, value: Any) -> Any:
         """
-        Make of a value what L{write} takes, so that it may be changed after.
+        Make a frame, which L{write} takes, of a value.  The value may be changed
+        afterwards.
 
         @raise ValueError: It cannot be sent.
         """
@@ -52,8 +54,8 @@ class Carrier(Protocol):
 
     def whose(self, session: Session) -> Any:
         """
-        @return: What tells the client whose session it has, for L{write};
-            L{None} if it did not ask, or knows.
+        @return: A frame that tells the client whose session it has; L{None} if
+            the client did not ask for that, or has been told.
         """
 
     def close(self, code: int, reason: str) -> None:

@@ -47,7 +47,7 @@ __all__ = ["Client", "Registry"]
 
 class Registry(Protocol):
     """
-    What a client tells about itself, in this order.
+    Is told by each client about its life, in this order.
     """
 
     def connected(self, client: Client) -> None:
@@ -75,7 +75,7 @@ class Client:
     """
     One client, from the handshake to the last save.
 
-    @ivar handlers: Whom its events concern.
+    @ivar handlers: The functions and methods that its events call.
 
     @ivar life: Where it is in its life.
     """
@@ -95,7 +95,7 @@ class Client:
 
         @param application: Is called for each event, after the listeners.
 
-        @param face: Whom listeners get as the client.
+        @param face: The object that listeners get as the client.
         """
         self.handlers = Handlers(shared.listeners, application, face)
         self._shared = shared
@@ -155,7 +155,7 @@ class Client:
     @property
     def source(self) -> Any:
         """
-        What the carrier made the message of that is handled now.
+        The source of the message that is being handled; see L{received}.
         """
         return None if self._conversation is None else self._conversation.source
 
@@ -235,7 +235,7 @@ class Client:
 
         @param size: How many bytes it takes while it waits.
 
-        @param source: What the message was made of.
+        @param source: The payload of which the carrier made the message.
         """
         self._receive(Waiting(message, size, source))
 
@@ -324,7 +324,7 @@ class Client:
 
     def _tellWhose(self) -> None:
         """
-        The client hears first whose session it is, and then what is in it.
+        Tell the client whose session it is, before it sees anything of it.
         """
         session = self.session
         if session is None or not self.isOpen:
@@ -343,7 +343,8 @@ class Client:
             self._outbox.stored(number)
             self._tellWhose()
         except Exception:
-            # Nobody else may miss that it is stored because of this client.
+            # The other holders of the session are told after this one, and have
+            # to be told even if this client fails.
             self._broken(Failure())
 
     def failed(self, failure: Failure) -> None:
@@ -404,9 +405,10 @@ class Client:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
     def _report(self, failure: Failure) -> None:
-        # A handler that waited for a write fails with what the write did.  Who
-        # was told of an error is kept there: its frames have all that their
-        # callers have, which is not to live as long as a client.
+        # Several handlers of a client may fail with one error: each that waited
+        # for a write fails with the error of that write.  The error itself keeps
+        # which clients were told.  If the clients kept the errors, these would
+        # live as long: with their tracebacks, and all that is in those frames.
         told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
         if self not in told:
             told.add(self)
@@ -427,7 +429,8 @@ class Client:
 
     def _isExpected(self, failure: Failure) -> bool:
         """
-        Whether a handler may fail so, because it was overtaken by events.
+        Whether a handler may fail like this because the client or its session
+        went while the handler was at work.
         """
         return (self._isOver or not self.life.isOpen) and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
@@ -481,7 +484,7 @@ class Client:
             self._registry.removed(self)
         else:
             self._registry.lost(self)
-            self._conversation.leave(code, self._release)
+            self._conversation.clientGone(code, self._release)
 
     def _stopLooking(self) -> None:
         """

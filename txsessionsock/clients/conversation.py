@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What happens between a client and its handlers while it has a session.
+The handlers of a client that has a session, called one after the other.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Conversation:
 
     @ivar session: The client's session.
 
-    @ivar source: What the carrier made the message of that is handled now.
+    @ivar source: The source of the message that is being handled.
     """
 
     _log = Logger()
@@ -106,12 +106,12 @@ class Conversation:
         broken: Callable[[Failure], None],
     ) -> None:
         """
-        @param holder: Who changes the session.
+        @param holder: The client, as the one in whose name the session is changed.
 
-        @param raised: Called with what a handler failed with.
+        @param raised: Called with the failure of a handler.
 
-        @param failed: Called with what was L{postponed<postpones>}, and
-            whether it was this client's.
+        @param failed: Called with the failure of a write that was L{postponed
+            <postpones>}, and whether it was to store a change of this client.
 
         @param broken: Called when the session cannot be had for a message.
         """
@@ -182,7 +182,7 @@ class Conversation:
         self.drop()
         self._failReceiver(NoSuchSession())
 
-    def leave(self, code: int, release: Callable[[], Deferred[None]]) -> None:
+    def clientGone(self, code: int, release: Callable[[], Deferred[None]]) -> None:
         """
         The client is gone; finish.
 
@@ -202,7 +202,7 @@ class Conversation:
             if self._changedKeys:
                 self._step(self._handleChanged)
             elif self._receiving is _Receiving.FEEDING:
-                return  # What comes now is behind the message that is fed.
+                return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
                 self._step(self._handleMessage)
             elif self._last is not None:
@@ -243,14 +243,14 @@ class Conversation:
         waiting = self._inbox.next()
         fresh = self._fresh(waiting)
         if fresh is None:
-            return self._handleNow(waiting)
+            return self._handleFresh(waiting)
         return fresh.addCallbacks(
-            lambda _: None if self._isOver else self._handleNow(waiting),
+            lambda _: None if self._isOver else self._handleFresh(waiting),
             self._notFresh,
         )
 
-    def _handleNow(self, waiting: Waiting) -> Deferred[None] | None:
-        # Only now: the lifetime may be another one than before.
+    def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
+        # Not before the session was loaded, which may bring another lifetime.
         self._keeper.visited(isFresh=self._isPerMessage)
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client_asking -*-
 """
-How a client comes to name its session.
+Finding out which session a client names.
 """
 
 from __future__ import annotations
@@ -86,16 +86,16 @@ class Identification:
 
         @param elapsed: How many seconds that took.
         """
-        left = self._shared.limits.handshakeTimeout - elapsed
+        remaining = self._shared.limits.handshakeTimeout - elapsed
         self._look(
             lambda each, *now: each.inHandshake(handshake, *now),
-            partial(self._notInHandshake, left),
+            partial(self._notInHandshake, remaining),
         )
 
-    def _notInHandshake(self, left: float) -> None:
+    def _notInHandshake(self, remaining: float) -> None:
         if self._shared.awaitsMessage:
             self._life.goOn(Phase.WAITING)
-            self._timer.start(left, self._invalid, "timeout")
+            self._timer.start(remaining, self._invalid, "timeout")
         else:
             self._invalid("missing")
 

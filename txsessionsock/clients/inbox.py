@@ -24,7 +24,7 @@ class Waiting:
 
     @ivar size: How many bytes it takes.
 
-    @ivar source: What the carrier made it of.
+    @ivar source: The payload of which the carrier made it.
 
     @ivar arrival: See L{txsessionsock.session.roles.Keeper.arrival}.
     """
@@ -95,7 +95,7 @@ class Inbox:
 
     def putBack(self, waiting: Waiting) -> None:
         """
-        It was not its turn.
+        Put the one that L{next} returned back at the front.
         """
         self._waiting.appendleft(waiting)
         self.size += waiting.size

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_events -*-
 """
-Who listens to which event, and calling them one after the other.
+The functions and methods that are called for an event, one after the other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ METHODS = {
     "disconnect": "sessionDisconnected",
 }
 """
-What can be listened to, and the method that is called after the listeners.
+The events, and for each the method that is called after its listeners.
 """
 
 Listener = Callable[..., object]
@@ -49,7 +49,7 @@ _L = TypeVar("_L", bound=Listener)
 
 class Application(Protocol):
     """
-    What is called last for each event; listeners get it as the client.
+    The methods of a protocol that are called for events, after the listeners.
     """
 
     def sessionConnected(self, session: Session) -> object:
@@ -104,7 +104,8 @@ class Once:
         self._isCalled = False
 
     def __call__(self, *args: Any, **more: Any) -> object:
-        # Two events may have come before the first was handled.
+        # The list of listeners is taken before the first of them is called, so a
+        # second event may have this one in its list, too.
         if self._isCalled:
             return None
         self._isCalled = True
@@ -143,10 +144,10 @@ def refuseUnknown(event: object, *more: str) -> None:
 
 def without(listeners: Iterable[Listener], listener: Listener | None) -> list[Listener]:
     """
-    @param listener: Who is to be called no more, be it L{Once}; L{None} for
-        everybody.
+    @param listener: The one to leave out, also where it is in a L{Once};
+        L{None} for all.
 
-    @return: The others.
+    @return: The other ones.
     """
     return [
         other
@@ -220,7 +221,7 @@ class Handlers:
     """
     The listeners of all clients, those of this one, and the method.
 
-    @ivar face: Whom the listeners of all clients get as the client.
+    @ivar face: The object that the listeners of all clients get as the client.
     """
 
     def __init__(
@@ -261,7 +262,7 @@ class Handlers:
 
     def _noted(self, event: str, args: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
         """
-        Give them away one after the other, and know which was the last.
+        Yield the calls one after the other, and keep which handler came last.
         """
         for handler, call in self._calls(event, args):
             self._current = handler

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What goes out to a client.
+The frames that go out to a client.
 """
 
 from __future__ import annotations

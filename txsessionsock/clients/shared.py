@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What all clients of one server have in common.
+The things that all clients of one server share.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Shared"]
 @dataclass(frozen=True)
 class Shared:
     """
-    What each client of a server is given.
+    The things that each client of a server is given.
 
     @ivar manager: Where sessions come from.
 
@@ -52,6 +52,6 @@ class Shared:
     @property
     def framework(self) -> IFramework:
         """
-        Whose sessions these are.
+        The framework whose sessions these are.
         """
         return self.manager.framework

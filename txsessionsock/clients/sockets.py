@@ -23,7 +23,7 @@ from .client import Client
 from .life import Phase
 from .listeners import _L, Application, Listener
 from .shared import Shared
-from .statistics import SocketsStatistics
+from .statistics import SocketStatistics
 
 
 __all__ = ["Follower", "SessionSockets"]
@@ -31,7 +31,7 @@ __all__ = ["Follower", "SessionSockets"]
 
 class Follower(Protocol):
     """
-    What is told of the clients of one server that have sessions.
+    Is told of each client of a server that gets a session, and when it goes.
     """
 
     def opened(self, client: Client) -> None:
@@ -50,9 +50,9 @@ class SessionSockets:
     """
     The clients of one server.
 
-    @ivar shared: What they have in common.
+    @ivar shared: The things that they share.
 
-    @ivar followers: What is told of those that have sessions.
+    @ivar followers: Those that were given to L{follow}.
     """
 
     kind = "sockets"
@@ -119,7 +119,7 @@ class SessionSockets:
     @property
     def framework(self) -> IFramework:
         """
-        Whose sessions these are.
+        The framework whose sessions these are.
         """
         return self.shared.framework
 
@@ -200,7 +200,7 @@ class SessionSockets:
             for deferred in waiting:
                 deferred.callback(None)
 
-    def statistics(self) -> SocketsStatistics:
+    def statistics(self) -> SocketStatistics:
         """
         Count the clients, and what waits for them.
         """
@@ -210,7 +210,7 @@ class SessionSockets:
             phases[client.life.phase] += 1
             more = client.waiting
             messages, size, held = messages + more[0], size + more[1], held + more[2]
-        return SocketsStatistics(MappingProxyType(phases), messages, size, held)
+        return SocketStatistics(MappingProxyType(phases), messages, size, held)
 
     def goAway(self) -> Deferred[None]:
         """

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from .life import Phase
 
 
-__all__ = ["SocketsStatistics"]
+__all__ = ["SocketStatistics"]
 
 
 @dataclass(frozen=True)
-class SocketsStatistics:
+class SocketStatistics:
     """
     The clients of one server, as they are at one moment.
 

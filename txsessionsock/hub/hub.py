@@ -74,7 +74,8 @@ class Group:
         @raise ValueError: The value is no message, or too large.
         """
         payload = _json.encode(value)[0]
-        # What cannot be read is found out here, not on other nodes.
+        # What cannot be read again, such as what is nested too deeply, is refused
+        # here.  Other nodes could only drop it.
         _json.decode(payload, False)
         return self._hub.tell(Send(self._label, payload))
 
@@ -116,7 +117,7 @@ class Room(Group):
 
         @return: Whether it is in the room now; not if it is gone.
         """
-        return self._hub.enter(client, self._label)
+        return self._hub.addTo(self._label, client)
 
     def remove(self, client: object) -> bool:
         """
@@ -124,7 +125,7 @@ class Room(Group):
 
         @return: Whether it was.
         """
-        return self._hub.leave(client, self._label)
+        return self._hub.removeFrom(self._label, client)
 
 
 @checked
@@ -152,7 +153,7 @@ class Hub:
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
         self._members: Members[Client] = Members()
         self._indexes: dict[str, Callable[[Session], object]] = {}
-        # By identity: a protocol may be equal to another.
+        # By identity: a protocol of a user may say that it equals another.
         self._byFace: dict[int, Client] = {}
         self._bus.handle(self._obey)
         sockets.follow(self)
@@ -162,7 +163,7 @@ class Hub:
     @property
     def node(self) -> str:
         """
-        What this node is called in answers.
+        The name of this node in answers.
         """
         return self._bus.node
 
@@ -222,7 +223,7 @@ class Hub:
         """
         return Room(self, roomLabel(name))
 
-    def enter(self, face: object, label: Label) -> bool:
+    def addTo(self, label: Label, face: object) -> bool:
         """
         See L{Room.add}.
         """
@@ -232,7 +233,7 @@ class Hub:
         self._members.add(client, label)
         return True
 
-    def leave(self, face: object, label: Label) -> bool:
+    def removeFrom(self, label: Label, face: object) -> bool:
         """
         See L{Room.remove}.
         """
@@ -247,7 +248,7 @@ class Hub:
         """
         return self._bus.close()
 
-    # Who is there.
+    # The clients of this node.
 
     def opened(self, client: Client) -> None:
         """
@@ -301,7 +302,7 @@ class Hub:
 
     def _obey(self, raw: bytes) -> bytes:
         """
-        Do what some node wants done here.
+        Do what a command says, which may come from another node.
 
         @raise ValueError: It is nothing that can be done here.
         """
@@ -315,7 +316,8 @@ class Hub:
 
     def _doing(self, command: Command) -> Callable[[Client], bool]:
         """
-        What a command does to a client; whether that was reached by it.
+        @return: A function that does to a client what a command says, and
+            returns whether the client was reached.
         """
 
         def close(client: Client) -> bool:
@@ -343,7 +345,7 @@ class Hub:
                 )
                 return False
             except Exception:
-                # The others shall have it all the same.
+                # Go on: the other clients of the group get it all the same.
                 self._log.failure(
                     "{session} cannot be sent a message", session=client.session
                 )

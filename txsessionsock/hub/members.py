@@ -19,14 +19,14 @@ _M = TypeVar("_M", bound=Hashable)
 
 Label = tuple[Literal["session", "index", "room"], str, str]
 """
-What names a group on every node: of which kind it is, the name of the index or
-room, and the value in the index, or the hash of the session's id.
+The name of a group on every node: its kind, the name of the index or room, and
+the value in the index, or the hash of the session's id.
 """
 
 
 def sessionLabel(sessionID: SessionID) -> Label:
     """
-    The clients of a session.  Whoever reads the label does not learn the id.
+    The clients of a session.  The id cannot be read from the label.
     """
     hashed = sha256(sessionID.encode("utf-8", "surrogatepass")).hexdigest()
     return "session", "", hashed
@@ -58,7 +58,7 @@ def roomLabel(name: str) -> Label:
 
 def describe(label: Label) -> str:
     """
-    What may be said of a group in a log.
+    @return: The name of a group for a log, which does not show the session.
     """
     kind, name, value = label
     return f"{kind} {value[:8]}" if kind == "session" else f"{kind} {name!r}"
@@ -97,7 +97,7 @@ class Members(Generic[_M]):
 
     def remove(self, member: _M, label: Label) -> bool:
         """
-        Have it there no more.
+        Take it out of that group.
 
         @return: Whether it was.
         """
@@ -113,7 +113,7 @@ class Members(Generic[_M]):
 
     def drop(self, member: _M) -> None:
         """
-        Have it nowhere any more.
+        Take it out of all groups.
         """
         for label in list(self._labels.get(member, ())):
             self.remove(member, label)

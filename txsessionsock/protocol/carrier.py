@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_protocol -*-
 """
-What stands between a WebSocket and its client.
+A WebSocket as the carrier of a client.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Wire"]
 
 class Wire(Line):
     """
-    A hardened WebSocket as the carrier of a client.
+    The carrier of a client that is connected by a hardened WebSocket.
 
     @ivar client: That client.
 
-    @ivar sockets: Where the client belongs.
+    @ivar sockets: The clients among which this one is.
 
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
 
@@ -120,7 +120,7 @@ class Wire(Line):
 
     @property
     def encoding(self) -> object:
-        # Of these, there may be one object for each connection.
+        # enable() makes an object of these two for each connection.
         kind = type(self.messages)
         return kind if kind in (JSON, Raw) else self.messages
 

@@ -1,5 +1,5 @@
 """
-What the connections of one factory have in common.
+The things that the connections of one factory share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Equipment"]
 @dataclass(frozen=True)
 class Equipment:
     """
-    What a factory needs to give its connections sessions.
+    The things that a factory needs to give its connections sessions.
 
     @ivar origins: The web sites whose pages may connect.
 
@@ -42,6 +42,6 @@ class Equipment:
     @property
     def limits(self) -> Limits:
         """
-        What one client may take.
+        The limits for one client.
         """
         return self.sockets.limits

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_protocol -*-
 """
-What a WebSocket with a session does otherwise than Autobahn's.
+A WebSocket of Autobahn's whose client has a session.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ class Sessioned(Hardened):
         @raise ValueError: There is no such event.
         """
         if event == _AUTOBAHNS:
-            # In a new list, or Autobahn, which goes through its own, would leave
-            # out who comes after a listener that takes itself off.
+            # Make a new list.  Autobahn may be going through the old one, and would
+            # skip the listener after one that takes itself off.
             if self._listeners and event in self._listeners:
-                left = without(self._listeners[event], handler)
-                self._listeners[event] = left
+                others = without(self._listeners[event], handler)
+                self._listeners[event] = others
             return
         listeners = self._sessionsock.client.handlers.listeners
         if event is not None:
@@ -154,8 +154,8 @@ class Sessioned(Hardened):
         self._guard(self._opened)
 
     def _opened(self) -> None:
-        # Autobahn's does some things and then calls onOpen, whose time is
-        # after sconnection.
+        # Autobahn's method reads the TLS certificate and then calls onOpen, which
+        # is called later here: after sconnection.
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
         self._sessionsock.begin()

@@ -1,5 +1,5 @@
 """
-Autobahn's WebSocket, hardened.  Knows no sessions.
+Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
 from .options import AutobahnTimer, setLimits

@@ -39,7 +39,7 @@ How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
 
 class Rules(Protocol):
     """
-    What a factory of L{Hardened} protocols has under C{_sessionsock}.
+    The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
     """
@@ -59,9 +59,9 @@ class Rules(Protocol):
 
 class Line:
     """
-    What a protocol has beside Autobahn's, in one place so that few names are
-    taken from those who write protocols: what goes out, in order, and whether
-    anything comes in.
+    All that a protocol has beside Autobahn's own, in one place so that few names
+    are taken from those who write protocols.  It sends messages in order, and
+    can stop receiving.
 
     @ivar connectedAt: When the connection came, in seconds since the epoch.
 
@@ -89,7 +89,7 @@ class Line:
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
-        # What waits for the end of a message of several frames.
+        # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
 
     @property
