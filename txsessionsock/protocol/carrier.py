@@ -126,6 +126,3 @@ class Wire(Line):
 
     def encode(self, value: Any) -> tuple[Any, ...]:
         return self.messages.encode(value)
-
-    def check(self, frame: tuple[Any, ...]) -> None:
-        self.checkSize(frame[0])

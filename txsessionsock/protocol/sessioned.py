@@ -13,7 +13,14 @@ from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from txsessionsock._waiting import refuseToWait
-from txsessionsock.clients import METHODS, Listener, listen, refuseUnknown, without
+from txsessionsock.clients import (
+    METHODS,
+    Listener,
+    Waiting,
+    listen,
+    refuseUnknown,
+    without,
+)
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
@@ -127,8 +134,8 @@ class Sessioned(Hardened):
         """
         if not isinstance(payload, bytes):
             raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
-        self._sessionsock.checkSize(payload)
         frame = (bytes(payload), bool(isBinary), fragmentSize, sync, doNotCompress)
+        self._sessionsock.check(frame)
         self._sessionsock.client.sendFrame(frame)
 
     def sendClose(self, code: int | None = None, reason: str | None = None) -> None:
@@ -175,7 +182,8 @@ class Sessioned(Hardened):
         except ValueError:
             wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
-            wire.client.received(message, len(payload), (payload, isBinary))
+            waiting = Waiting(message, len(payload), (payload, isBinary))
+            wire.client.received(waiting)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         wire = self._sessionsock
