@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "_arguments": 1,
     "_branches": 1,
     "_changes": 1,
+    "_deferreds": 1,
     "_foreign": 1,
     "_json": 1,
     "_kinds": 1,
