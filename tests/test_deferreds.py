@@ -122,6 +122,15 @@ class TimerTests(SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertEqual(self.called, [1])
 
+    def test_shown(self) -> None:
+        """
+        Who lists what a reactor is to call sees the function.
+        """
+        self.assertEqual(repr(self.timer), "<Timer: not running>")
+        self.timer.start(1.0, self.test_shown)
+        (call,) = self.clock.getDelayedCalls()
+        self.assertIn("<Timer: TimerTests.test_shown>", str(call))
+
     def test_past(self) -> None:
         """
         What is due in the past is called at once, and not within C{start}.

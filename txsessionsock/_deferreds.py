@@ -32,6 +32,12 @@ class Timer:
         self._call: IDelayedCall | None = None
         self._then: tuple[Callable[..., object], tuple[object, ...]] | None = None
 
+    def __repr__(self) -> str:
+        if self._then is None:
+            return "<Timer: not running>"
+        function, _ = self._then
+        return f"<Timer: {getattr(function, '__qualname__', function)}>"
+
     @property
     def isRunning(self) -> bool:
         """
@@ -64,7 +70,7 @@ class Timer:
                 call.reset(seconds)
                 return
             call.cancel()
-        self._call = self._reactor.callLater(seconds, self._timeIsUp)
+        self._call = self._reactor.callLater(seconds, self)
 
     def stop(self) -> None:
         """
@@ -74,7 +80,11 @@ class Timer:
         if call is not None:
             call.cancel()
 
-    def _timeIsUp(self) -> None:
+    def __call__(self) -> None:
+        """
+        The time is up; for the reactor, whose list of calls shows what it calls:
+        this, and by that the function.
+        """
         then, self._call, self._then = self._then, None, None
         assert then is not None
         function, arguments = then
