@@ -171,6 +171,6 @@ class RedisCase(SynchronousTestCase):
         """
         Who hears what a link tells.
         """
-        ear = link._listener
+        ear = link.owner
         assert isinstance(ear, Ear)
         return ear

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
 from txsessionsock._redis import link as _redis
-from txsessionsock._redis.call import said
+from txsessionsock._redis.resp import said
 from txsessionsock.interfaces import KEEP, StoreFailure, StoreUnavailable
 
 from .redisfailover import Pair, pair, place, until

@@ -251,5 +251,5 @@ def _reachable(store: RedisStore) -> list[object]:
     What somebody may come to look at.
     """
     link: Any = store._link
-    own = [store, link, link.address, link._way, link._factory, link._connection]
+    own = [store, link, link.address, link._endpoint, link._factory, link._connection]
     return [*own, store.load("k").addErrback(lambda _: None), vars(store), vars(link)]

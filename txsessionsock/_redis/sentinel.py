@@ -20,9 +20,10 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import StoreUnavailable
 
 from .address import RedisAddress
+from .resp import encode
 
 
-__all__ = ["Master", "Sentinels", "encode"]
+__all__ = ["Master", "Sentinels"]
 
 Master = tuple[str, int]
 """
@@ -38,20 +39,11 @@ have not.
 _SWITCHED = b"+switch-master"
 
 
-def encode(*arguments: bytes) -> bytes:
-    """
-    A command, as Redis takes it.
-    """
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(each), each) for each in arguments]
-    return b"".join(parts)
-
-
 class Sentinels:
     """
-    Those who know where the master is.  Any one of them may be dead, or not
-    have heard of the last fail-over, or be cut off from the others and know no
-    better than that the old master still is one.
+    The sentinels of one address.  Any one of them may be dead, or have missed
+    the last fail-over, or be cut off from the others and still take the old
+    master for one.
     """
 
     def __init__(
@@ -64,7 +56,7 @@ class Sentinels:
         """
         @param timeout: How many seconds one has to answer.
 
-        @param to: The way to a host and port.
+        @param to: Makes an endpoint that leads to a host and port.
         """
         self._address = address
         self._reactor = reactor
@@ -129,24 +121,26 @@ class Sentinels:
 
     def _asked(self, end: IStreamClientEndpoint) -> Deferred[Master | None]:
         async def ask() -> Master | None:
-            connecting: Deferred[Any] = end.connect(_Factory(_Question, self._address))
-            question: _Question = await connecting
+            connecting: Deferred[Any] = end.connect(
+                _SpeakerFactory(_MasterQuestion, self._address)
+            )
+            question: _MasterQuestion = await connecting
             try:
                 return await question.answer
             finally:
-                question.leave()
+                question.hangUp()
 
         return Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._reactor)
 
     def watch(self, changed: Callable[[], object]) -> None:
         """
-        Have a function called whenever one of them may have learnt of another
-        master, until L{close}.
+        Have a function called, until L{close}, whenever one of them may have
+        learnt of another master.
         """
         if self._services:
             return
         for end in self._ends:
-            factory = _Factory(_Listener, self._address, changed)
+            factory = _SpeakerFactory(_SwitchListener, self._address, changed)
             service = ClientService(end, factory, clock=self._reactor)
             self._services.append(service)
             service.startService()
@@ -159,7 +153,7 @@ class Sentinels:
         return DeferredList([service.stopService() for service in services])
 
 
-class _Factory(Factory):
+class _SpeakerFactory(Factory):
     noisy = False
 
     def __init__(
@@ -184,12 +178,12 @@ class _Speaker(LineReceiver):
     its own after a line with its length.
     """
 
-    factory: _Factory
+    factory: _SpeakerFactory
     transport: Any
 
-    def begin(self, *command: bytes) -> None:
+    def say(self, *command: bytes) -> None:
         """
-        Say who we are, and what we want.
+        Say who we are, and send a command.
         """
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpKeepAlive(True)
@@ -202,7 +196,7 @@ class _Speaker(LineReceiver):
         self.transport.write(encode(*command))
 
 
-class _Question(_Speaker):
+class _MasterQuestion(_Speaker):
     """
     Asks where the master is.
 
@@ -216,7 +210,7 @@ class _Question(_Speaker):
 
     def connectionMade(self) -> None:
         service = self.factory.address.service or ""
-        self.begin(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.encode())
+        self.say(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.encode())
 
     def lineReceived(self, line: bytes) -> None:
         if line[:1] == b"+" or line[:1] == b"$" or line == b"*2":
@@ -243,7 +237,7 @@ class _Question(_Speaker):
     def connectionLost(self, reason: Any = None) -> None:
         self._fail("the sentinel closed the connection")
 
-    def leave(self) -> None:
+    def hangUp(self) -> None:
         """
         Close the connection.
         """
@@ -251,16 +245,17 @@ class _Question(_Speaker):
         self.transport.abortConnection()
 
 
-class _Listener(_Speaker):
+class _SwitchListener(_Speaker):
     """
     Hears of each fail-over.
     """
 
     def connectionMade(self) -> None:
-        self.begin(b"SUBSCRIBE", _SWITCHED)
+        self.say(b"SUBSCRIBE", _SWITCHED)
 
     def lineReceived(self, line: bytes) -> None:
         service = (self.factory.address.service or "").encode()
-        # Who listens from now on may have missed one.
+        # The answer to SUBSCRIBE counts as well: there may have been a fail-over
+        # just before it.
         if line == b":1" or line.startswith(service + b" "):
             self.factory.changed()
