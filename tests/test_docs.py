@@ -16,9 +16,9 @@ from pathlib import Path
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._twistd.framework import frameworkFor
-from txsessionsock.sockets import Limits
+from txsessionsock.limits import Limits
 from txsessionsock.tap import Options
+from txsessionsock.tap.framework import frameworkFor
 
 
 ROOT = Path(__file__).parent.parent

@@ -1,19 +1,24 @@
 # -*- test-case-name: tests.test_deferreds -*-
 """
-What everybody who waits for something needs: a timer, and how long to wait
-after a failure.
+What everybody who waits for something needs: a timer, how long to wait after a
+failure, and what Deferreds are asked and told at several places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from random import SystemRandom
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from ._waiting import waitable
 
 
-__all__ = ["Timer", "backOff"]
+__all__ = ["Timer", "backOff", "inOrder", "isFired"]
 
 # A child process that was forked shares the state of any other generator.
 _uniform = SystemRandom().uniform
@@ -109,3 +114,35 @@ def backOff(first: float, most: float, tries: int, jitter: float = 0.0) -> float
     # Two to the power of a large number is more than a float can hold.
     seconds = min(most, first * 2.0 ** min(tries, 64))
     return seconds * _uniform(1.0 - jitter, 1.0) if jitter else seconds
+
+
+def inOrder(calls: Iterable[Callable[[], object]]) -> Deferred[None] | None:
+    """
+    Call functions, each when the one before is done.
+
+    @param calls: Ordinary functions, functions that return a L{Deferred}, and
+        coroutine functions and generators.
+
+    @return: L{None} if all were done at once.  Otherwise a L{Deferred} that
+        fails with what one of them failed with; then the rest is not called.
+
+    @raise TypeError: One returned what cannot be waited for.
+    """
+    remaining = iter(calls)
+    for call in remaining:
+        result = waitable(call())
+        if not isinstance(result, Deferred):
+            continue
+        if result.called and not result.paused:
+            outcome = result.result
+            if not isinstance(outcome, (Deferred, Failure)):
+                continue
+        return result.addCallback(lambda _: inOrder(remaining))
+    return None
+
+
+def isFired(deferred: Deferred[Any]) -> bool:
+    """
+    Whether a L{Deferred} has its result, and does not wait for another one.
+    """
+    return bool(deferred.called) and not deferred.paused

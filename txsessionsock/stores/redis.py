@@ -39,8 +39,8 @@ from txsessionsock.interfaces import (
 )
 
 from ._deadlines import Deadlines
-from ._shared import Changed, newDeadline
 from ._tracking import Tracked, Tracking
+from ._watchers import Changed, newDeadline
 
 
 __all__ = ["RedisStore"]
