@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock.bus import LocalBus
 from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, open_, seal
 from txsessionsock.bus.node import newNode
-from txsessionsock.bus.nodes import Nodes
+from txsessionsock.bus.presence import Nodes
 from txsessionsock.bus.requests import Answers, Requests
 from txsessionsock.interfaces import (
     BusFull,
@@ -126,7 +126,7 @@ class RequestsTests(SynchronousTestCase):
         """
         Ask, and have the own answer.
         """
-        number, done = self.requests.begin(size, others)
+        number, done = self.requests.add(size, others)
         self.requests.answered(number, "me", b"mine")
         return number, done
 
@@ -147,7 +147,7 @@ class RequestsTests(SynchronousTestCase):
         """
         The own answer is waited for too.
         """
-        number, done = self.requests.begin(1, ())
+        number, done = self.requests.add(1, ())
         self.requests.reached(number, 0)
         self.assertNoResult(done)
         self.requests.answered(number, "me", b"")
@@ -276,7 +276,7 @@ class RequestsTests(SynchronousTestCase):
         another that got the request.
         """
         number, done = self.begin("a", "left")
-        self.requests.left("left")
+        self.requests.lost("left")
         self.requests.reached(number, 1)
         self.assertNoResult(done)
         self.requests.answered(number, "a", b"a")
@@ -290,7 +290,7 @@ class RequestsTests(SynchronousTestCase):
         number, done = self.begin("a", "b")
         self.requests.reached(number, 2)
         self.requests.answered(number, "a", b"a")
-        self.requests.left("a")
+        self.requests.lost("a")
         self.assertNoResult(done)
         self.requests.answered(number, "b", b"b")
         self.assertEqual(self.successResultOf(done)["a"], b"a")
@@ -302,7 +302,7 @@ class RequestsTests(SynchronousTestCase):
         for _ in range(3):
             number, done = self.begin("slow")
             self.requests.reached(number, 1)
-        error = self.assertRaises(BusFull, self.requests.begin, 1, ())
+        error = self.assertRaises(BusFull, self.requests.add, 1, ())
         self.assertIn("3 commands of 3 bytes", str(error))
         self.requests.answered(number, "slow", b"")
         self.successResultOf(done)
@@ -314,7 +314,7 @@ class RequestsTests(SynchronousTestCase):
         """
         number, done = self.begin("slow", size=60)
         self.requests.reached(number, 1)
-        self.assertRaises(BusFull, self.requests.begin, 41, ())
+        self.assertRaises(BusFull, self.requests.add, 41, ())
         second, _ = self.begin("slow", size=40)
         self.requests.reached(second, 1)
         self.clock.advance(2.1)
@@ -370,8 +370,8 @@ class NodesTests(SynchronousTestCase):
         Who says goodbye is gone.
         """
         self.nodes.heard("a", 100.0)
-        self.nodes.left("a")
-        self.nodes.left("stranger")
+        self.nodes.saidBye("a")
+        self.nodes.saidBye("stranger")
         self.assertEqual(self.nodes.others(100.0), set())
 
     def test_gap(self) -> None:

@@ -27,7 +27,7 @@ message to a client.
 
 def newNode() -> str:
     """
-    An id that nobody else has, and that tells people where the node is.
+    An id that no other node has, and that tells people where the node is.
     """
     return f"{gethostname()[:200]}.{getpid()}.{token_hex(6)}"
 
@@ -44,7 +44,7 @@ def checkSize(command: bytes, limit: int) -> None:
 
 class Handling:
     """
-    Has commands answered by the one function that was given for it.
+    Has commands answered by one function.
     """
 
     _log = Logger()
@@ -90,8 +90,9 @@ class Handling:
         self, node: str, command: bytes, answered: Callable[[bytes | None], object]
     ) -> None:
         """
-        Answer one of this node's commands: at once, unless it came from within
-        another.  Then it is that one's turn first, as it is elsewhere.
+        Answer one of this node's own commands: at once, unless it was sent while
+        another one is being answered.  Then it waits for the end of that, so that
+        the order is the same as on other nodes.
         """
         self._own.append((command, answered))
         if self._isBusy:
