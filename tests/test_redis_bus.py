@@ -6,16 +6,19 @@ from __future__ import annotations
 
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
+from unittest.mock import patch
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._redis import link as _redis
 from txsessionsock.bus import RedisBus
 from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock.bus.pubsub import PubSub, PubSubState
 from txsessionsock.interfaces import IBus, StoreTimeout, StoreUnavailable
 from txsessionsock.testing import BusContract
 
@@ -78,6 +81,65 @@ class RESP2ContractTests(_Fixture, BusContract, SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(_redis, "canBePushed", lambda: False)
         super().setUp()
+
+
+@inReactor
+async def test_states() -> None:
+    """
+    A node subscribes when it is connected, and is ready when it can ask
+    something too.  After an attempt that was refused, the next one waits.
+    """
+    states: list[str] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        states.append(state.name)
+        become(pubsub, state)
+
+    user = "user joe on >pass ~* resetchannels +@all"
+    subscribed = ["PREPARING", "SUBSCRIBING", "SUBSCRIBED", "READY"]
+    with RedisServer(user) as server, patch.object(PubSub, "_become", becoming):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while "PAUSING" not in states:
+            await deferLater(reactor, 0.01)
+        assert node._pubsub.state is PubSubState.PAUSING
+        server.command("ACL", "SETUSER", "joe", "allchannels")
+        await node.ready()
+        server.command("CLIENT", "KILL", "USER", "joe")
+        await node.lost()
+        await node.ready()
+        assert node._pubsub.isReady
+        await node.close()
+    refused = ["PREPARING", "SUBSCRIBING", "DOWN", "PAUSING"]
+    assert states == [*refused, *subscribed, "DOWN", *subscribed, "CLOSED"]
+
+
+@inReactor
+async def test_closedWhileSubscribing() -> None:
+    """
+    A node that is closed before the server has refused the subscription says
+    nothing about that.
+    """
+    closing: list[Deferred[None]] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        become(pubsub, state)
+        if state is PubSubState.SUBSCRIBING:
+            reactor.callLater(0, lambda: closing.append(node.close()))
+
+    user = "user joe on >pass ~* resetchannels +@all"
+    with (
+        RedisServer(user) as server,
+        patch.object(PubSub, "_become", becoming),
+        capturedLogs() as events,
+    ):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while not closing:
+            await deferLater(reactor, 0.01)
+        await closing[0]
+        assert node._pubsub.state is PubSubState.CLOSED
+    assert [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn] == []
 
 
 @inReactor

@@ -16,6 +16,7 @@ import pytest
 import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred, gatherResults
 
+from txsessionsock._redis.link import Link, LinkState
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -176,7 +177,7 @@ class AskTests(RedisCase):
         waiting = self.open(server.url, timeout=PATIENCE).load("k")
         server.start()
         self.assertIsNone(self.wait(waiting))
-        self.until(lambda: store._link._connection is not None)
+        self.until(lambda: store._link.isUp)
         self.assertIsNone(self.wait(store.load("k")))
         stats: bytes = server.command("INFO", "commandstats")
         self.assertNotIn(b"cmdstat_set:", stats)
@@ -277,6 +278,100 @@ class AskTests(RedisCase):
         client.command("CLIENT", "KILL", "ID", self.wait(link.ask(b"CLIENT", b"ID")))
         self.until(lambda: heard[3:] == ["down", "up"])
         self.assertIsNone(self.wait(link.ask(b"GET", b"none")))
+
+
+class StateTests(RedisCase):
+    """
+    The state of a link.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.states: list[tuple[str, bool, bool]] = []
+        become = Link._become
+
+        def becoming(link: Link, state: LinkState) -> None:
+            self.states.append((state.name, link.isUp, link.isTracking))
+            become(link, state)
+
+        self.patch(Link, "_become", becoming)
+
+    def test_states(self) -> None:
+        """
+        A link goes from state to state, and is up and tracks while it is of
+        use, also until it is closed.
+        """
+        link = self.link(tracks=True)
+        self.assertIs(link.state, LinkState.NEW)
+        number = self.wait(link.ask(b"CLIENT", b"ID"))
+        self.assertIs(link.state, LinkState.UP)
+        self.server.command("CLIENT", "KILL", "ID", number)
+        self.until(lambda: len(self.states) == 6)
+        last = link.ask(b"ECHO", b"last")
+        closing = link.close()
+        self.assertIs(link.state, LinkState.CLOSING)
+        self.assertEqual(self.wait(last), b"last")
+        self.wait(closing)
+        self.assertIs(link.state, LinkState.CLOSED)
+        off, on = (False, False), (True, True)
+        self.assertEqual(
+            self.states,
+            [
+                ("CONNECTING", *off),
+                ("GREETING", *off),
+                ("UP", *off),
+                ("CONNECTING", *on),
+                ("GREETING", *off),
+                ("UP", *off),
+                ("CLOSING", *on),
+                ("CLOSED", *on),
+            ],
+        )
+
+    def test_never(self) -> None:
+        """
+        One that is closed while it connects, or before, was never up.
+        """
+        for isAsked in False, True:
+            link = self.link(f"redis://127.0.0.1:{freePort()}")
+            if isAsked:
+                self.failing(link.ask(b"PING").addTimeout(0, reactor), StoreUnavailable)
+            self.wait(link.close())
+            self.assertIs(link.state, LinkState.CLOSED)
+            self.assertEqual(self.ear(link).heard, [])
+        self.assertNotIn("UP", [name for name, *_ in self.states])
+
+    def test_lostWhileClosing(self) -> None:
+        """
+        A link that loses its connection while it is closed makes no other one.
+        """
+        server = self.start()
+        link = self.link(server.url, timeout=PATIENCE)
+        self.wait(link.ask(b"PING"))
+        server.pause()
+        last = link.ask(b"PING")
+        closing = link.close()
+        server.kill()
+        self.failing(last, StoreTimeout)
+        self.wait(closing)
+        self.assertIs(link.state, LinkState.CLOSED)
+        self.assertEqual(self.ear(link).heard, ["up", "down"])
+        server.launch()
+        self.advance(0.3)
+        self.assertNotIn(b"txsessionsock", server.command("CLIENT", "LIST"))
+
+    def test_droppedWhileClosing(self) -> None:
+        """
+        Nor does one whose connection turns out to be of no use then.
+        """
+        link = self.link()
+        self.wait(link.ask(b"PING"))
+        closing = link.close()
+        link.drop("it is of no use")
+        self.assertIs(link.state, LinkState.CLOSED)
+        self.wait(closing)
+        self.assertEqual(self.ear(link).heard, ["up", "down"])
+        self.assertEqual(self.logged, [])
 
 
 class CloseTests(RedisCase):

@@ -30,19 +30,19 @@ __all__ = ["Link", "LinkOwner", "LinkState"]
 
 _PROBE_INTERVAL = 5.0
 """
-How many seconds may pass until a connection is found dead on which nothing is
-asked.
+After how many seconds a connection is probed: one on which nothing is asked
+would not be found dead otherwise.
 """
 
 _AT_ONCE = 100
 """
-How many calls to fail in one turn of the reactor: whoever asked will do
-something about it.
+How many calls to fail in one turn of the reactor: each failure makes its caller
+do something, which takes time.
 """
 
 _NOT_NOW = ("BUSY", "NOAUTH")
 """
-With what words a Redis says that it does nothing at present.
+The first words of errors that say that a Redis does nothing at present.
 """
 
 _ELSEWHERE = {
@@ -58,9 +58,9 @@ _ELSEWHERE = {
     "MOVED": "it is not the node of a cluster that has the key",
 }
 """
-With what words a Redis says that it does nothing, where the address may lead
-to another server by now, which does; and what problem that is, if those words
-do not say it.
+The first words of errors after which the address may lead to another server,
+which does what this one refused; and what the problem is, where the error does
+not say it.
 """
 
 
@@ -298,8 +298,9 @@ class Link:
                 raise self._unavailable(REPLICA)
 
         def refused(failure: Failure) -> None:
-            # Redis 6.0 wants a version, proxies have their own commands, and who
-            # subscribes without RESP3 may not ask: it lives, and says no more.
+            # The server lives, and does not say what it is: Redis 6.0 wants a
+            # version, proxies do not know HELLO, and a connection that has
+            # subscribed without RESP3 may not ask anything.
             failure.trap(StoreError)
 
         return self.ask(b"HELLO").addCallbacks(answered, refused)

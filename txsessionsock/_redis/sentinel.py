@@ -174,8 +174,8 @@ class _SpeakerFactory(Factory):
 
 class _Speaker(LineReceiver):
     """
-    Speaks to a sentinel.  What it says is lists of strings, each on a line of
-    its own after a line with its length.
+    Speaks to a sentinel.  A sentinel answers with lists of strings: each string
+    is on a line of its own, after a line with its length.
     """
 
     factory: _SpeakerFactory
