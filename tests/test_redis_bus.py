@@ -115,6 +115,40 @@ async def test_states() -> None:
 
 
 @inReactor
+async def test_closedWhenReady() -> None:
+    """
+    A node that is closed as soon as it is ready does not say any more that it is
+    there, nor does it try to.
+    """
+    node = Node(sharedServer().url)
+    await node.ready().addCallback(lambda _: node.close())
+    await deferLater(reactor, 0)
+    calls = [str(call) for call in reactor.getDelayedCalls()]
+    assert [call for call in calls if "RedisBus" in call] == []
+
+
+@inReactor
+async def test_unprepared() -> None:
+    """
+    After an attempt that could not be prepared, the next one waits as well.
+    """
+    states: list[str] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        states.append(state.name)
+        become(pubsub, state)
+
+    user = "user joe on >pass ~* &* +@all -set"
+    with RedisServer(user) as server, patch.object(PubSub, "_become", becoming):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while len(states) < 3:
+            await deferLater(reactor, 0.01)
+        await node.close()
+    assert states[:3] == ["PREPARING", "DOWN", "PAUSING"]
+
+
+@inReactor
 async def test_closedWhileSubscribing() -> None:
     """
     A node that is closed before the server has refused the subscription says

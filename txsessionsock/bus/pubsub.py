@@ -150,8 +150,6 @@ class PubSub:
         self._received = received
         self._confirmed: set[bytes] = set()
         self._trouble = _Trouble.NONE
-        # How many attempts to subscribe there were.
-        self._attempts = 0
         self._timer = Timer(reactor)
         self._hearing = Link(
             address,
@@ -225,18 +223,13 @@ class PubSub:
             self._timer.start(_RETRY, self._begin)
 
     def _begin(self) -> None:
+        # The connection may be lost while this is prepared.  Then the result comes
+        # in another state, and is ignored.  Or it comes in the next attempt's
+        # PREPARING, and serves that one: the same was prepared.
         self._become(PubSubState.PREPARING)
-        self._attempts += 1
-        attempt = self._attempts
-
-        def isCurrent() -> bool:
-            # The connection may have been lost while this was prepared, and
-            # another attempt may be under way.
-            isPreparing = self.state is PubSubState.PREPARING
-            return isPreparing and attempt == self._attempts
 
         def prepared(_: None) -> None:
-            if isCurrent():
+            if self.state is PubSubState.PREPARING:
                 self._become(PubSubState.SUBSCRIBING)
                 self._hearing.tell(b"SUBSCRIBE", *self._channels)
                 why = "it does not answer a SUBSCRIBE"
@@ -244,7 +237,7 @@ class PubSub:
 
         def failed(failure: Failure) -> None:
             failure.trap(StoreFailure)
-            if isCurrent():
+            if self.state is PubSubState.PREPARING:
                 why = failure.getErrorMessage()
                 self._hearing.drop(why.removeprefix(f"{self._hearing.address}: "))
 

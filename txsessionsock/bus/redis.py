@@ -241,8 +241,9 @@ class RedisBus:
     # Being there.
 
     def _connected(self) -> None:
-        self._generation += 1
-        self._beat()
+        if self._part is not _Part.CLOSED:
+            self._generation += 1
+            self._beat()
 
     def _lost(self) -> None:
         self._stopBeating()
@@ -275,17 +276,17 @@ class RedisBus:
             if self._part is _Part.OUT:
                 await self._publish(self._all, Hello(self.node))
         except StoreFailure as error:
-            if generation != self._generation:
-                return
             delay = min(_RETRY, delay)
-            self._complain(str(error))
+            if generation == self._generation:
+                self._complain(str(error))
         else:
             self._complaint = ""
-            if generation != self._generation:
-                return
-            if self._part is _Part.OUT:
+            if generation == self._generation and self._part is _Part.OUT:
                 self._joined()
-        self._beating.start(delay, self._beat)
+        # Not before this: those who waited for the node to join may close it as
+        # soon as they are told.
+        if generation == self._generation:
+            self._beating.start(delay, self._beat)
 
     def _complain(self, complaint: str) -> None:
         if complaint != self._complaint:
