@@ -11,14 +11,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from txsessionsock.interfaces import StoreFailure, StoreUnavailable
-from txsessionsock.stores.sql import (
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
-    SQLStore,
     Table,
-    WatchableSQLStore,
 )
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .postgresserver import PASSWORD, PostgreSQLServer, sharedServer
 from .storecase import StoreCase

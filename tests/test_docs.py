@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
@@ -22,10 +23,11 @@ import pytest
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._twistd.framework import frameworkFor
+from txsessionsock.closecodes import Code
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
-from txsessionsock.sockets import Code, Limits
 from txsessionsock.tap import Options
+from txsessionsock.tap.framework import frameworkFor
 
 from .documents import DOCUMENTS, ROOT, anchors, programs, whole
 
@@ -196,6 +198,16 @@ class DocsTests(SynchronousTestCase):
             said = {name for cell in ours(page) for name in _NAME.findall(cell)}
             self.assertLessEqual(said, known | twistd, page.name)
             self.assertLessEqual(known - said - {"identity"}, {"salt"}, page.name)
+
+    def test_modules(self) -> None:
+        """
+        The modules that are named can be imported, and none is private.
+        """
+        for page in DOCUMENTS:
+            names = re.findall(r"\btxsessionsock(?:\.\w+)+", page.read_text("utf-8"))
+            for name in names:
+                self.assertNotIn("._", name, page.name)
+                self.assertIsNotNone(find_spec(name), f"{page.name}: {name}")
 
     def test_twistd(self) -> None:
         """

@@ -16,11 +16,7 @@ import pytest
 
 from txsessionsock._redis import link as _redis
 from txsessionsock._redis.link import Link
-from txsessionsock.interfaces import (
-    FOREVER,
-    StoreError,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import FOREVER, StoreError, StoreUnavailable
 from txsessionsock.stores.redis import RedisStore
 
 from .accesscase import SECRET, AccessCase

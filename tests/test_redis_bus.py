@@ -13,14 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._bus.envelopes import Answer, Bye, Hello, Question, seal
 from txsessionsock._redis import link as _redis
 from txsessionsock.bus import RedisBus
-from txsessionsock.interfaces import (
-    IBus,
-    StoreTimeout,
-    StoreUnavailable,
-)
+from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock.interfaces import IBus, StoreTimeout, StoreUnavailable
 from txsessionsock.testing import BusContract
 
 from .redisnodes import Node, nodes

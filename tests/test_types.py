@@ -64,7 +64,7 @@ from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
-from txsessionsock.sockets import SessionClient
+from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -109,7 +109,7 @@ from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
-from txsessionsock.sockets import SessionClient
+from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import BusContract, FlakyStore, StoreContract
