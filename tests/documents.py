@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-__all__ = ["DOCUMENTS", "ROOT", "Program", "anchors", "programs", "whole"]
+__all__ = ["DOCUMENTS", "ROOT", "Program", "anchors", "commands", "programs", "whole"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,6 +25,7 @@ All that is written for users, and for those who change the library.
 """
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FILE = re.compile(r"`(\w+\.py)`")
 _LINKED = re.compile(r"\[([^]]*)\]\([^)]*\)")
@@ -58,6 +59,16 @@ def anchors(page: Path) -> set[str]:
     text = _FENCE.sub("", page.read_text("utf-8"))
     heads = [_LINKED.sub(r"\1", head) for head in _HEADING.findall(text)]
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def commands(name: str) -> list[str]:
+    """
+    @param name: Of a page in C{docs}.
+
+    @return: What is indented there.
+    """
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    return _INDENTED.findall(_FENCE.sub("", text))
 
 
 def programs() -> Iterator[Program]:
