@@ -61,7 +61,7 @@ def ours(page: Path) -> Iterator[str]:
     isSetting = False
     for line in page.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[:2] == ["there", "here"]:
+        if cells[:2] == ["in the application", "for the sockets"]:
             isSetting = True
         elif not line.startswith("|"):
             isSetting = False
