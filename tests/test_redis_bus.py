@@ -22,6 +22,7 @@ from txsessionsock.bus.pubsub import PubSub, PubSubState
 from txsessionsock.interfaces import IBus, StoreTimeout, StoreUnavailable
 from txsessionsock.testing import BusContract
 
+from .documents import commands
 from .redisnodes import Node, nodes
 from .redisserver import RedisServer, sharedServer
 from .servers import inReactor, reactor
@@ -206,11 +207,13 @@ async def test_traces() -> None:
 @inReactor
 async def test_permissions() -> None:
     """
-    It needs no more than the README says.
+    It needs no more than C{docs/hub.md} says.
     """
-    commands = "+select +publish +subscribe +set +del +pttl"
-    user = "user bus on >pass resetkeys ~sessionsock:* resetchannels &sessionsock:*"
-    with RedisServer(f"{user} -@all {commands} +sadd +srem +smembers") as server:
+    (rights,) = commands("hub.md")
+    # What a store needs as well.
+    others = "+select +set +del +pttl"
+    user = "user bus on >pass resetkeys resetchannels -@all"
+    with RedisServer(f"{user} {others} {rights.strip()}") as server:
         url = server.url.replace("//", "//bus:pass@")
         async with nodes(url, url) as (one, two):
             assert len(await one.request(b"x")) == 2
