@@ -155,7 +155,7 @@ class CredentialsTests(AccessCase):
         self.assertRefused(f"{url}/99", "out of range")
 
 
-class WayTests(AccessCase):
+class EndpointTests(AccessCase):
     """
     Unix sockets and TLS.
     """
