@@ -254,11 +254,12 @@ class Link:
         """
         now = self.reactor.seconds()
         self._prepare(call, now)
-        if self.state in _ENDING:
+        connection = self._connection
+        if connection is not None and self.state is LinkState.UP:
+            connection.put(call, now)
+        elif self.state in _ENDING:
             call.fail(self._unavailable("it is closed"))
             return call.answer
-        if self._connection is not None and self.isUp:
-            self._connection.put(call, now)
         else:
             self._waiting.append(call)
             self._connect()
