@@ -116,8 +116,8 @@ class RedisEndpoint:
 
     def watch(self, moved: Callable[[], object]) -> None:
         """
-        Have a function called when most sentinels know another master than
-        the one that this led to.
+        Have a function called when most sentinels say that another server is
+        the master than the one that this led to.
         """
         if self._sentinels is not None:
             self._moved = moved
@@ -125,7 +125,8 @@ class RedisEndpoint:
 
     def check(self) -> None:
         """
-        Look whether this still leads to the master.
+        Ask the sentinels whether the server that this led to still is the
+        master.
         """
         if self._sentinels is not None and self._master is not None:
             self._checking.cancel()
@@ -139,7 +140,8 @@ class RedisEndpoint:
 
     def close(self) -> Deferred[Any]:
         """
-        Hear no more of sentinels, and give up when cancelled.
+        Leave the sentinels alone.  From now on, an attempt that is cancelled
+        ends, whatever it fails with.
         """
         self._isClosed = True
         self._checking.cancel()

@@ -147,11 +147,12 @@ class LinkOwner(Protocol):
 
 class Link:
     """
-    The connection.  It is made when something is first asked.
+    The connection.  It is made when something is first asked, and again whenever
+    it is lost.
 
-    @ivar owner: Who is told what becomes of it.
+    @ivar owner: Who is told what becomes of the connection.
 
-    @ivar state: What there is of it.
+    @ivar state: What there is of a connection.
     """
 
     _log = Logger()
@@ -346,7 +347,7 @@ class Link:
 
     def _cancelled(self, answer: Deferred[Any]) -> None:
         """
-        Nobody waits for an answer any more.
+        The caller gave up waiting for an answer.
         """
         for call in self._waiting:
             if call.answer is answer:
@@ -479,7 +480,7 @@ class Link:
 
     def _isRight(self) -> None:
         """
-        The server is the one to use.
+        The server turned out to be the one to use.
         """
         if self._told:
             self._log.info("{address}: connected again", address=self.address)

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_redis_sentinel -*-
 """
-The sentinels of a Redis: who is the master now, and when that may have changed.
+The sentinels of a Redis: which server is the master now, and when that may have
+changed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Sentinels:
 
     async def master(self) -> Master:
         """
-        Ask all of them at once, and believe most of those who answer.
+        Ask all sentinels at once, and believe what most of those that answer
+        say.
 
         @raise StoreUnavailable: None of them knows.
         """
@@ -79,7 +81,7 @@ class Sentinels:
 
     async def deny(self, master: Master) -> bool:
         """
-        Whether most of them all know another master.
+        Whether most sentinels agree that another server is the master.
         """
         said = (await self._ask()).most_common(1)
         return any(each != master and votes >= self._most for each, votes in said)

@@ -28,7 +28,7 @@ _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", r
 
 def security(address: RedisAddress) -> Secure:
     """
-    What makes an endpoint as secure as an address asks for.
+    Make the function that makes an endpoint as secure as an address asks for.
 
     @raise ValueError: A file that it names is of no use.
     """

@@ -108,8 +108,9 @@ class _OwnerOfOne:
 
 class PubSub:
     """
-    One connection where replies and messages can be told apart (RESP3), else
-    two.
+    A subscription to some channels.  It has one connection if replies and
+    messages can be told apart there (RESP3), and otherwise two: one that hears,
+    and one that asks.
 
     @ivar state: What there is of a subscription.
     """

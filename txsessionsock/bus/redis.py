@@ -38,7 +38,7 @@ How often in its lifetime a node says that it is there.
 
 _RETRY = 1.0
 """
-After how many seconds to try again to take part.
+After how many seconds to try again to say that this node is there.
 """
 
 
@@ -98,8 +98,8 @@ class RedisBus:
         @param timeout: How many seconds other nodes, and Redis, have for an
             answer.
 
-        @param lifetime: After how many seconds a node counts as gone that did
-            not say so.
+        @param lifetime: After how many seconds of silence a node counts as
+            gone.
 
         @param waiting: How many commands may wait for answers, and
             C{waitingBytes}, of what size together.
@@ -153,7 +153,7 @@ class RedisBus:
     def _channel(self, node: str) -> bytes:
         return f"{self._to}{node}".encode()
 
-    # What it is for.
+    # What the hub calls.
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
         self._handling.begin(answer)
