@@ -169,7 +169,7 @@ class RedisCase(SynchronousTestCase):
 
     def ear(self, link: Link) -> Ear:
         """
-        Who hears what a link tells.
+        The owner of a link, which notes what the link tells.
         """
         ear = link.owner
         assert isinstance(ear, Ear)

@@ -75,7 +75,8 @@ class LocalBusTests(SynchronousTestCase):
 
     def test_later(self) -> None:
         """
-        As with real nodes, others get a command later.
+        Other nodes get a command in a later turn of the reactor, as real ones
+        do.
         """
         self.other.handle(self.handle)
         asking = self.one.request(b"1")
@@ -206,8 +207,8 @@ class RequestsTests(SynchronousTestCase):
 
     def test_deadline(self) -> None:
         """
-        Who does not answer in time is in the answer with L{None}; what comes
-        later, or twice, changes nothing.
+        A node that does not answer in time has L{None} in the answer.  An
+        answer that comes later, or twice, changes nothing.
         """
         number, done = self.begin("a", "slow")
         self.requests.reached(number, 2)
@@ -272,8 +273,7 @@ class RequestsTests(SynchronousTestCase):
 
     def test_left(self) -> None:
         """
-        A node that says goodbye is not waited for, and does not stand for
-        another that got the request.
+        A node that says goodbye is gone.
         """
         number, done = self.begin("a", "left")
         self.requests.lost("left")
@@ -310,7 +310,7 @@ class RequestsTests(SynchronousTestCase):
 
     def test_mostBytes(self) -> None:
         """
-        The same for their size.
+        When the commands that wait have too many bytes, another one is refused.
         """
         number, done = self.begin("slow", size=60)
         self.requests.reached(number, 1)
@@ -346,7 +346,8 @@ class NodesTests(SynchronousTestCase):
 
     def test_heard(self) -> None:
         """
-        Who was heard is there for a lifetime.  This node is no other.
+        A node that said something counts as there for a lifetime.  This node
+        does not count as another one.
         """
         self.nodes.heard("a", 100.0)
         self.nodes.heard("me", 100.0)
@@ -356,8 +357,8 @@ class NodesTests(SynchronousTestCase):
 
     def test_listed(self) -> None:
         """
-        Who is listed is there as long as that says, or longer if it was heard
-        since.
+        A node that is listed counts as there for the time that is listed with
+        it, or longer if it was heard since.
         """
         self.nodes.listed("a", 3.0, 100.0)
         self.nodes.listed("b", 3.0, 100.0)
@@ -376,8 +377,9 @@ class NodesTests(SynchronousTestCase):
 
     def test_gap(self) -> None:
         """
-        Who was there before the connection was lost is expected for another
-        lifetime after, even if the Redis forgot; who was gone before is not.
+        A node that was there before the connection was lost is expected for
+        another lifetime after that, even if the Redis forgot it.  A node that
+        was gone before is not.
         """
         self.nodes.listed("gone", 1.0, 100.0)
         self.nodes.heard("a", 100.0)

@@ -43,7 +43,7 @@ Which commands it needs, as C{docs/redis.md} says.
 
 class CredentialsTests(AccessCase):
     """
-    As whom a store comes.
+    Passwords, users, and what they may do.
     """
 
     def test_password(self) -> None:
@@ -94,8 +94,8 @@ class CredentialsTests(AccessCase):
 
     def test_blind(self) -> None:
         """
-        Who may not have changes reported sees none, which is said once, and
-        can do all else, on a restarted server too.
+        A user that may not have changes reported sees none, which is said once,
+        and can do all else, on a restarted server too.
         """
         server = self.start("user app on >pw ~* &* +@all -client")
         store = self.open(f"redis://app:pw@127.0.0.1:{server.port}/0")
@@ -132,7 +132,7 @@ class CredentialsTests(AccessCase):
 
     def test_keys(self) -> None:
         """
-        Who may not use the keys is told so, and the keys are not.
+        A user that may not use the keys is told so, without the keys.
         """
         server = self.start("user app on >pw ~other:* +@all")
         store = self.open(f"redis://app:pw@127.0.0.1:{server.port}/0")

@@ -76,7 +76,8 @@ class RedisBusContractTests(_Fixture, BusContract, SynchronousTestCase):
 
 class RESP2ContractTests(_Fixture, BusContract, SynchronousTestCase):
     """
-    The same without hiredis, where a connection that hears can say nothing.
+    What is promised for all buses, without hiredis: a connection that hears can
+    ask nothing then.
     """
 
     def setUp(self) -> None:
@@ -292,8 +293,8 @@ async def test_hostile() -> None:
 @inReactor
 async def test_leftovers() -> None:
     """
-    Who is in the set but has no key any more is not expected, and removed.
-    Somebody who only listens is not waited for.
+    A node that is in the set and has no key any more is not expected, and
+    removed.  Somebody who only listens is not waited for.
     """
     server = sharedServer()
     server.command("SADD", "sessionsock:nodes", "dead", b"\xff\xfe")

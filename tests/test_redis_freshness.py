@@ -58,7 +58,8 @@ class MissedTests(RedisCase):
 
     def test_smallTable(self) -> None:
         """
-        Nor if the server can track three keys only, and forgets the others.
+        Nothing is missed if the server can track three keys only, and forgets
+        the others.
         """
         server = self.start("tracking-table-max-keys 3")
         rounds = Rounds(self, server, 5)
@@ -146,7 +147,7 @@ class ReportTests(RedisCase):
 
     def test_own(self) -> None:
         """
-        Who is alone is told nothing, in a thousand changes.
+        A store that is alone is told nothing, in a thousand changes.
         """
         self.watch()
         self.wait(self.changes())
@@ -158,7 +159,8 @@ class ReportTests(RedisCase):
 
     def test_ownAtOnce(self) -> None:
         """
-        Nor if the changes are all under way at once, with fences between.
+        A store that is alone is told nothing, if its changes are all under way
+        at once, with fences between.
         """
         self.watch()
         answers: list[Deferred[Any]] = []
@@ -198,8 +200,8 @@ class ReportTests(RedisCase):
 
     def test_flush(self) -> None:
         """
-        Who empties the database is reported for every key, and what comes
-        after as well.
+        When somebody empties the database, that is reported for every key, and
+        so is what comes after.
         """
         for command in ["FLUSHALL"], ["FLUSHDB"], ["FLUSHALL", "ASYNC"]:
             for key in "a", "b":

@@ -122,8 +122,8 @@ class AskTests(RedisCase):
 
     def test_cancelled(self) -> None:
         """
-        Who gives up a question does not get anybody else's answer moved; it is
-        asked anyway if it is on its way.
+        When a question is given up, each other question still gets its own
+        answer.  A question that is on its way is asked anyway.
         """
         link = self.link()
         for isUp in False, True:
@@ -146,8 +146,8 @@ class AskTests(RedisCase):
 
     def test_cancelledStore(self) -> None:
         """
-        The same for sessions: a change whose maker has gone is made, and not
-        taken for anybody else's.
+        A change of a session that is given up on its way is made, and not taken
+        for anybody else's.
         """
         store, told = self.open(), list[str]()
         self.assertTrue(self.wait(store.create("k", b"0", FOREVER)))
@@ -260,8 +260,8 @@ class AskTests(RedisCase):
 
     def test_heard(self) -> None:
         """
-        Who listens to a link hears when it is up, before anybody has an
-        answer, when it is down, and what the server says by itself.
+        The owner of a link hears when it is up, before anybody has an answer,
+        when it is down, and what the server says by itself.
         """
         link = self.link(tracks=True)
         heard = self.ear(link).heard
@@ -330,7 +330,7 @@ class StateTests(RedisCase):
 
     def test_never(self) -> None:
         """
-        One that is closed while it connects, or before, was never up.
+        A link that is closed while it connects, or before, was never up.
         """
         for isAsked in False, True:
             link = self.link(f"redis://127.0.0.1:{freePort()}")
@@ -364,7 +364,8 @@ class StateTests(RedisCase):
 
     def test_droppedWhileClosing(self) -> None:
         """
-        Nor does one whose connection turns out to be of no use then.
+        A link whose connection turns out to be of no use while it is closed
+        makes no other one.
         """
         link = self.link()
         self.wait(link.ask(b"PING"))
@@ -458,7 +459,7 @@ class CloseTests(RedisCase):
 
     def test_silent(self) -> None:
         """
-        So is a connection on which nothing is answered, at any stage.
+        A connection on which nothing is answered is given up, at any stage.
         """
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
@@ -496,7 +497,7 @@ class CloseTests(RedisCase):
 
     def test_within(self) -> None:
         """
-        Who is told of an outage may close the store at once.
+        The store may be closed as soon as a call fails in an outage.
         """
         server = self.start()
         store = self.open(server.url, timeout=0.3)
