@@ -53,7 +53,7 @@ class LocalBus:
         self._isClosed = False
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
-        self._handling.begin(answer)
+        self._handling.answerBy(answer)
         self._shared.nodes[self] = None
 
     def request(self, command: bytes) -> Deferred[Answers]:
@@ -71,7 +71,7 @@ class LocalBus:
 
         for node in awaited[1:]:
             self._shared.later(partial(node._take, self, command, answered))
-        self._handling.own(self.node, command, partial(answered, self))
+        self._handling.answerOwn(self.node, command, partial(answered, self))
         return done
 
     def _take(

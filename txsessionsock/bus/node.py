@@ -54,7 +54,7 @@ class Handling:
         self._own: deque[tuple[bytes, Callable[[bytes | None], object]]] = deque()
         self._isBusy = False
 
-    def begin(self, answer: Callable[[bytes], bytes]) -> None:
+    def answerBy(self, answer: Callable[[bytes], bytes]) -> None:
         """
         Have them answered by a function from now on.
 
@@ -86,7 +86,7 @@ class Handling:
             self._log.failure("a command of node {node} failed", node=node)
         return None
 
-    def own(
+    def answerOwn(
         self, node: str, command: bytes, answered: Callable[[bytes | None], object]
     ) -> None:
         """

@@ -156,7 +156,7 @@ class RedisBus:
     # What the hub calls.
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
-        self._handling.begin(answer)
+        self._handling.answerBy(answer)
         # Not at once: twistd may call this before it forks to become a daemon,
         # and the connection would stay with the parent.
         self._starting.start(0, self._pubsub.start)
@@ -186,7 +186,7 @@ class RedisBus:
         self._publish(self._all, Question(self.node, number, command)).addCallbacks(
             partial(self._reached, number), partial(self._requests.failed, number)
         )
-        self._handling.own(
+        self._handling.answerOwn(
             self.node, command, partial(self._requests.answered, number, self.node)
         )
         return answers
