@@ -29,6 +29,7 @@ LAYERS: dict[str, int] = {
     "_origins": 1,
     "_redis.address": 1,
     "_seldom": 1,
+    "_shares": 1,
     "_silence": 1,
     "_versions": 1,
     "_waiting": 1,
