@@ -8,10 +8,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import Stamp
-from txsessionsock._merge import same
+from txsessionsock.session.branches import Stamp
+from txsessionsock.session.merge import same
 from txsessionsock.session.shares import Shares
-from txsessionsock._versions import Version
+from txsessionsock.session.versions import Version
 
 
 def version(n: Any, **numbers: int) -> Version:
