@@ -27,6 +27,7 @@ from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import FlaskSession
+from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import ISessionStore
 from txsessionsock.limits import Limits
@@ -43,7 +44,9 @@ from txsessionsock.web import SessionedResource, sessionOf
 
 
 NOT_FOR_USERS = {
+    "clients.Broadcast",
     "clients.Client",
+    "clients.SocketStatistics",
     "clients.Once",
     "clients.SessionClient",
     "clients.listen",
@@ -300,7 +303,11 @@ class SentencesTests(SynchronousTestCase):
             (self.newManager, {"unsavedLimit": -1}, "a whole number, from 0, not -1"),
             (Origins, {"allowed": "https://a.example"}, "a list, each in it a str"),
             (Origins, {"allowed": [5]}, "a list, each in it a str"),
-            (Origins, {"trustProxy": "no"}, "trustProxy is True or False, not 'no'"),
+            (
+                Handshake,
+                {"headers": {}, "isTLS": True, "trustProxy": "no"},
+                "trustProxy is True or False, not 'no'",
+            ),
             (RedisStore, {"url": b"redis://:pass@h"}, "url is a str, not a bytes"),
             (DjangoDatabase, {"secrets": "s", "version": "1"}, "version is a whole"),
         ):
@@ -366,7 +373,7 @@ class SentencesTests(SynchronousTestCase):
         others = SessionSocketFactory(self.newManager(), reactor=self.clock).sockets
         with self.assertRaisesRegex(ValueError, "serves one hub"):
             Hub(others, bus)
-        self.assertFalse(others.hasHub)
+        self.assertEqual(others.followers, [])
 
     def test_right(self) -> None:
         """

@@ -36,8 +36,7 @@ class OriginsTests(SynchronousTestCase):
         headers["host"] = [host]
         if origin is not None:
             headers["origin"] = [origin]
-        origins = Origins(allowed, trustProxy=trustProxy)
-        return origins.permits(Handshake(headers, isSecure))
+        return Origins(allowed).permits(Handshake(headers, isSecure, trustProxy))
 
     def test_same(self) -> None:
         """
@@ -231,8 +230,8 @@ class RefusalTests(SynchronousTestCase):
 
     def refusal(self, origin: str, trustProxy: bool = False, **headers: str) -> str:
         given = {name.replace("_", "-"): [value] for name, value in headers.items()}
-        handshake = Handshake({**given, "origin": [origin]}, False)
-        refusal = Origins(trustProxy=trustProxy).refusal(handshake)
+        handshake = Handshake({**given, "origin": [origin]}, False, trustProxy)
+        refusal = Origins().refusal(handshake)
         assert refusal is not None
         return refusal
 

@@ -22,6 +22,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from txsessionsock.bus import RedisBus
 from txsessionsock.frameworks.django import DjangoDatabase
+from txsessionsock.hub import hubOf
 from txsessionsock.interfaces import Document, ISharedStore, IWatchableStore
 from txsessionsock.service import Workers
 from txsessionsock.stores._sql.table import (
@@ -198,7 +199,7 @@ class TableTests(ShopCase):
         self.assertEqual(
             store._cacheKey("k"), "shop:1:django.contrib.sessions.cached_dbk"
         )
-        self.assertIsInstance(made._sockets.hub._bus, RedisBus)
+        self.assertIsInstance(hubOf(made._sockets)._bus, RedisBus)
 
     def test_workers(self) -> None:
         """

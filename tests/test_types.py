@@ -104,7 +104,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from txsessionsock.bus import LocalBus
 from txsessionsock.frameworks.flask import Flask
 from txsessionsock.frameworks.php import PHP
-from txsessionsock.hub import Hub
+from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
@@ -164,7 +164,7 @@ class Chat(SessionSocketProtocol):
         self.send(await self.receive())
 
     def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
-        self.factory.sockets.hub.by("user", 42).send(list(keys))
+        hubOf(self).by("user", 42).send(list(keys))
 
     def sessionDestroyed(self, session: Session, reason: EndReason) -> None: ...
 

@@ -21,7 +21,7 @@ from twisted.test.iosim import FakeTransport, IOPump, connect
 
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
-from txsessionsock.websocket import Timer
+from txsessionsock.websocket import AutobahnTimer
 
 from .managing import SID, ManagerCase, timers
 
@@ -243,7 +243,7 @@ class SocketCase(ManagerCase):
             **options,
         )
         client.protocol = _Client
-        client._batched_timer = Timer(self.clock)
+        client._batched_timer = AutobahnTimer(self.clock)
         server = (self.factory if factory is None else factory).buildProtocol(ADDRESS)
         browser = Browser(server, client.buildProtocol(ADDRESS))
         self.browsers.append(browser)

@@ -14,7 +14,7 @@ import idna
 
 from ._arguments import checked
 from ._seldom import shown
-from .handshake import _FORWARDED, Handshake
+from .handshake import FORWARDED, Handshake
 
 
 __all__ = ["Origins"]
@@ -176,22 +176,15 @@ class Origins:
     along whichever site a page came from.
     """
 
-    def __init__(
-        self, allowed: Iterable[str] = (), *, trustProxy: bool = False
-    ) -> None:
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
         """
         @param allowed: Further sites, such as C{"https://example.com"}.  A host
             may be in any language; there are no patterns.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
-
         @raise ValueError: One of them is no origin.
 
-        @raise TypeError: One of them is no text, or C{allowed} is one;
-            C{trustProxy} is neither L{True} nor L{False}.
+        @raise TypeError: One of them is no text, or C{allowed} is one.
         """
-        self._trustProxy = trustProxy
         self._allowed = {listedOrigin(origin) for origin in allowed}
 
     def permits(self, handshake: Handshake) -> bool:
@@ -213,64 +206,45 @@ class Origins:
             return None
         sent = origins[0] if len(origins) == 1 else ", ".join(origins)
         page = parseOrigin(sent) if len(origins) == 1 else None
-        own = self._own(handshake)
+        own = _ownOrigin(handshake)
         if page is not None and (page in self._allowed or page == own):
             return None
-        name, host = self._host(handshake)
         us = "unknown" if own is None else shownOrigin(own)
-        how = "with" if self.isSecure(handshake) else "without"
+        how = "with" if handshake.isSecure else "without"
         return (
             f"refused a page of {shown(sent)}, which is not listed in origins"
-            f" (--origin): this server is {shown(us)} ({name}: {shown(host)},"
-            f" {how} TLS){self._hint(handshake, page, own)}"
+            f" (--origin): this server is {shown(us)} ({handshake.hostHeader}:"
+            f" {shown(handshake.host)}, {how} TLS){_hint(handshake, page, own)}"
         )
 
-    def _hint(
-        self, handshake: Handshake, page: Origin | None, own: Origin | None
-    ) -> str:
-        """
-        What a proxy has probably done.
-        """
-        if page is None:
-            return ""
-        told = [name for name in _FORWARDED if handshake.last(name.lower())]
-        if told and not self._trustProxy:
-            return (
-                f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
-                " (--trust-proxy)"
-            )
-        if own is None or page[1] != own[1]:
-            return "; if browsers call it otherwise, a proxy has changed the name"
-        hints = ""
-        if page[0] == "https" and own[0] == "http":
-            right = "" if self._trustProxy else " and trustProxy=True (--trust-proxy)"
-            hints = (
-                f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
-            )
-        if namesPort(page) and not namesPort(own):
-            name, where = self._host(handshake)[0], shownOrigin(page).partition("//")[2]
-            hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
-        return hints
 
-    def isSecure(self, handshake: Handshake) -> bool:
-        """
-        Whether the browser speaks TLS, to us or to the proxy.
-        """
-        scheme = handshake.last("x-forwarded-proto") if self._trustProxy else None
-        if not scheme:
-            return handshake.isSecure
-        return scheme.lower() in ("https", "wss")
+def _ownOrigin(handshake: Handshake) -> Origin | None:
+    """
+    The origin of the pages that this server itself serves.
+    """
+    scheme = "https" if handshake.isSecure else "http"
+    return parseOrigin(f"{scheme}://{handshake.host}")
 
-    def _host(self, handshake: Handshake) -> tuple[str, str]:
-        """
-        @return: What the browser connected to, after the name of the header that
-            says so.
-        """
-        host = handshake.last("x-forwarded-host") if self._trustProxy else None
-        if host:
-            return "X-Forwarded-Host", host
-        return "Host", handshake.last("host") or ""
 
-    def _own(self, handshake: Handshake) -> Origin | None:
-        scheme = "https" if self.isSecure(handshake) else "http"
-        return parseOrigin(f"{scheme}://{self._host(handshake)[1]}")
+def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
+    """
+    What a proxy has probably done.
+    """
+    if page is None:
+        return ""
+    told = [name for name in FORWARDED if handshake.last(name)]
+    if told and not handshake.trustProxy:
+        return (
+            f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
+            " (--trust-proxy)"
+        )
+    if own is None or page[1] != own[1]:
+        return "; if browsers call it otherwise, a proxy has changed the name"
+    hints = ""
+    if page[0] == "https" and own[0] == "http":
+        right = "" if handshake.trustProxy else " and trustProxy=True (--trust-proxy)"
+        hints = f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
+    if namesPort(page) and not namesPort(own):
+        name, where = handshake.hostHeader, shownOrigin(page).partition("//")[2]
+        hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
+    return hints

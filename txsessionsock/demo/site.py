@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from random import choice, randrange
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -23,6 +22,7 @@ from twisted.web.static import File
 
 from txsessionsock._arguments import checked
 from txsessionsock.manager import SessionManager
+from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
 from txsessionsock.web import (
@@ -51,6 +51,12 @@ _LAST: Final = "_last"
 """
 Where the session says how it was changed last, for pages to tell who did it.
 Like every key with an underscore, it is not shown.
+"""
+
+_OWN: Final = Origins()
+"""
+The demo's own pages.  Those that C{--origin} lists may have sockets, but neither log
+in nor out.
 """
 
 _log = Logger()
@@ -230,8 +236,7 @@ def _nameIn(request: Request) -> str:
 def _isSameOrigin(request: Request) -> bool:
     if request.getHeader("sec-fetch-site") not in {None, "same-origin"}:
         return False
-    origin = request.getHeader("origin")
-    return origin is None or urlsplit(origin).netloc == request.getHeader("host")
+    return _OWN.permits(sessionOf(request).handshake)
 
 
 def _unanswered(failure: Failure, request: Request, left: Deferred[None]) -> None:

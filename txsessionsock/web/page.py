@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock.cookies import setCookie, whyDropped
+from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     CookieAttributes,
     EndReason,
@@ -86,6 +87,15 @@ class PageSession(Session):
         """
         self.id, self._copy, self.keeper = session.id, session._copy, session.keeper
 
+    @property
+    def handshake(self) -> Handshake:
+        """
+        The request: its headers, and what they say about TLS and about the
+        host.  C{Origins().permits(session.handshake)} is whether it comes from
+        a page of this site.
+        """
+        return self.page.handshake
+
     def save(self) -> Deferred[None]:
         return super().save().addErrback(self.page.isKnown)
 
@@ -106,6 +116,8 @@ class Page:
     """
     A request, from when its session is there until its answer is out.
 
+    @ivar handshake: The request.
+
     @ivar hasBegun: Whether the page has begun to answer, so that no cookie
         can be set any more.
     """
@@ -121,9 +133,8 @@ class Page:
         *,
         sentID: SessionID | None,
         hasCookie: bool,
-        isSecure: bool,
+        handshake: Handshake,
         isFleeting: bool,
-        host: str,
         gone: Callable[[], None],
     ) -> None:
         """
@@ -132,11 +143,9 @@ class Page:
         @param hasCookie: Whether the browser sent a session cookie, be it
             valid or not.
 
-        @param isSecure: Whether the browser talks https.
+        @param handshake: The request.
 
         @param isFleeting: Whether the session, which is new, ends with the page.
-
-        @param host: The host that it talks to, without port.
 
         @param gone: Called when the answer is out, or the client left.
         """
@@ -145,9 +154,8 @@ class Page:
         self._holder = holder
         self._sentID = sentID
         self._hasCookie = hasCookie
-        self._isSecure = isSecure
+        self.handshake = handshake
         self._isFleeting = isFleeting
-        self._host = host
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
@@ -301,8 +309,9 @@ class Page:
     def _setCookie(
         self, value: str, attributes: CookieAttributes, maxAge: float | None
     ) -> bytes:
-        name, isHTTPS = self.manager.framework.cookieName, self._isSecure
-        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=self._host)
+        name, isHTTPS = self.manager.framework.cookieName, self.handshake.isSecure
+        host = self.handshake.hostname
+        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=host)
         if problem is not None and self.manager.isNews(f"cookie {problem[0]}"):
             self._log.error(
                 "browsers drop the session cookie {name} that a page sets, so nobody"

@@ -11,12 +11,13 @@ from twisted.web.server import Request
 from zope.interface import Interface
 
 from txsessionsock._arguments import checked
+from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.interfaces import SessionError
 
 from .page import PageSession
 
 
-__all__ = ["isHTTP2", "sessionOf"]
+__all__ = ["handshakeIn", "isHTTP2", "sessionOf"]
 
 
 def isHTTP2(request: Request) -> bool:
@@ -24,6 +25,20 @@ def isHTTP2(request: Request) -> bool:
     Whether a request shares its connection with others at the same time.
     """
     return bool(request.clientproto == b"HTTP/2")
+
+
+def handshakeIn(request: Request, trustProxy: bool) -> Handshake:
+    """
+    Read a request, as those of sockets are read.
+
+    @param trustProxy: See L{Handshake}.
+    """
+    headers = request.requestHeaders.getAllRawHeaders()
+    return handshakeOf(
+        ((name, value) for name, values in headers for value in values),
+        isTLS=bool(request.isSecure()),
+        trustProxy=trustProxy,
+    )
 
 
 _Request = Annotated[IRequest | Request, IRequest]

@@ -19,7 +19,6 @@ its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
@@ -49,7 +48,7 @@ from txsessionsock.session import Session
 from .answer import HeldChannel
 from .page import Page, PageHolder, PageSession
 from .refusal import ENDING, Refusal
-from .requests import _given, _IPageSession, _isHandshake
+from .requests import _given, _IPageSession, _isHandshake, handshakeIn
 from .underway import UnderWay
 
 
@@ -61,7 +60,6 @@ _ASKING = (b"HEAD", b"OPTIONS")
 Methods that ask about a page (RFC 9110, sections 9.3.2 and 9.3.7), as health checks
 do every second.
 """
-_PORT = re.compile(r":\d*\Z")
 
 _Child: Any = cast(Any, object)
 """
@@ -139,9 +137,9 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
     async def _serve(self, request: Request, over: Callable[[], None]) -> None:
         holder = PageHolder()
         framework = self._manager.framework
-        headers = request.requestHeaders.getRawHeaders(b"cookie", [])
+        handshake = handshakeIn(request, self._trustProxy)
         cookie = cookieNamed(
-            [header.decode("latin-1") for header in headers],
+            handshake.headers.get("cookie", ()),
             framework.cookieName,
             framework.firstCookieWins,
         )
@@ -159,9 +157,8 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
             holder,
             sentID=sentID,
             hasCookie=cookie is not None,
-            isSecure=self._isSecure(request),
+            handshake=handshake,
             isFleeting=sentID is None and request.method in _ASKING,
-            host=self._host(request),
             gone=over,
         )
         request.setComponent(_IPageSession, page.begin())
@@ -206,26 +203,6 @@ class SessionedResource(_Child):  # type: ignore[misc]  # So that it is Any.
                 theirs=theirs,
                 ours=ours,
             )
-
-    def _isSecure(self, request: Request) -> bool:
-        scheme = self._forwarded(request, b"x-forwarded-proto")
-        return bool(request.isSecure()) if scheme is None else scheme == b"https"
-
-    def _host(self, request: Request) -> str:
-        host = self._forwarded(request, b"x-forwarded-host")
-        if host is None:
-            host = request.requestHeaders.getRawHeaders(b"host", [b""])[-1]
-        return _PORT.sub("", host.decode("latin-1")).strip("[]")
-
-    def _forwarded(self, request: Request, name: bytes) -> bytes | None:
-        """
-        What the nearest proxy says in a header; L{None} for nothing.
-        """
-        values = request.requestHeaders.getRawHeaders(name, [])
-        if not (self._trustProxy and values):
-            return None
-        nearest: bytes = values[-1].rpartition(b",")[2]
-        return nearest.strip().lower() or None
 
     def _refuse(self, request: Request, failure: Failure) -> None:
         refusal = Refusal.because(failure)
