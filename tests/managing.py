@@ -56,7 +56,7 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     which ends by itself.
     """
     calls = clock.getDelayedCalls()
-    return [call for call in calls if "Backend._checkTimes" not in repr(call)]
+    return [call for call in calls if "Storage._checkTimes" not in repr(call)]
 
 
 class Recorder:

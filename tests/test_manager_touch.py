@@ -150,7 +150,7 @@ class OtherLifetimesTests(ManagerCase):
         self.putRaw(raw(n=0), 1000)
         self.manager = self.newManager(self.store)
         framework = Express(secrets=["keyboard cat"], **options)
-        self.manager._backend.framework = framework
+        self.manager._storage.framework = framework
         return self.successResultOf(self.manager.open(SID, self.holder))
 
     def test_keep(self) -> None:
@@ -169,9 +169,9 @@ class OtherLifetimesTests(ManagerCase):
         A write that keeps the deadline is no touch.
         """
         session = self.holding(ttl=500)
-        self.patch(self.manager._backend.framework, "lifetime", lambda d, now: KEEP)
+        self.patch(self.manager._storage.framework, "lifetime", lambda d, now: KEEP)
         self.patch(
-            self.manager._backend.framework, "touchLifetime", lambda d, now: 2000
+            self.manager._storage.framework, "touchLifetime", lambda d, now: 2000
         )
         session["n"] = 1
         self.successResultOf(session.save())

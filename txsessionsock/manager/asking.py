@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import StoreFailure, StoreTimeout
 
-from .storage import Backend
+from .storage import Storage
 
 
 __all__ = ["Asking"]
@@ -29,8 +29,8 @@ class Asking:
     waits has that time, too, since the store answered anything.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._answeredAt = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
@@ -43,15 +43,15 @@ class Asking:
         """
         The store answered.
         """
-        self._answeredAt = self._backend.now()
+        self._answeredAt = self._storage.now()
 
     def _answered(self, result: _T) -> _T:
-        self._answeredAt = self._backend.now()
+        self._answeredAt = self._storage.now()
         return result
 
     def _failed(self, failure: Failure) -> Failure:
         if not failure.check(StoreFailure):
-            self._answeredAt = self._backend.now()
+            self._answeredAt = self._storage.now()
         return failure
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:
@@ -64,7 +64,7 @@ class Asking:
         if waiting.called:
             return waiting
         told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
-        since = self._backend.now()
+        since = self._storage.now()
 
         def fired(result: _T | Failure) -> None:
             if not told.called:
@@ -73,12 +73,12 @@ class Asking:
         def late() -> None:
             if told.called:
                 return
-            left = self._answeredAt + self._backend.timeout - self._backend.now()
+            left = self._answeredAt + self._storage.timeout - self._storage.now()
             if self._answeredAt > since and left > 0:
-                self._backend.later(left, late)
+                self._storage.later(left, late)
             else:
-                told.errback(StoreTimeout(self._backend.noAnswer))
+                told.errback(StoreTimeout(self._storage.noAnswer))
 
         waiting.addBoth(fired)
-        self._backend.expect(told, late)
+        self._storage.expect(told, late)
         return told

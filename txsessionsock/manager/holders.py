@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_audience -*-
+# -*- test-case-name: tests.test_manager_holders -*-
 """
 Who has a session open, whose handlers are at work, and who is told what.
 """
@@ -14,7 +14,7 @@ from txsessionsock.interfaces import EndReason
 from txsessionsock.session import Holder
 
 
-__all__ = ["Audience"]
+__all__ = ["Holders"]
 
 
 @dataclass(eq=False, slots=True)
@@ -29,7 +29,7 @@ class _Visit:
     number: int = 0
 
 
-class Audience:
+class Holders:
     """
     The holders of one live session.
     """

@@ -6,7 +6,7 @@ Going on under another id, with all that was acknowledged under the old one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from txsessionsock.interfaces import (
     NoSuchSession,
@@ -18,11 +18,10 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Holder, detached
 
-from .saving import AT_ONCE, backOff
+from .keeper import SessionKeeper
+from .live import Live
+from .saving import AT_ONCE, afterConflict
 
-
-if TYPE_CHECKING:
-    from .keeper import Live
 
 __all__ = ["move"]
 
@@ -50,7 +49,9 @@ there no more.
 """
 
 
-async def move(live: Live, other: Live, holder: Holder) -> Callable[[], None]:
+async def move(
+    keeper: SessionKeeper, other: SessionKeeper, holder: Holder
+) -> Callable[[], None]:
     """
     Have a session go on as a new one, which nobody else has yet.
 
@@ -62,31 +63,32 @@ async def move(live: Live, other: Live, holder: Holder) -> Callable[[], None]:
 
     @return: What tells everybody who holds the old one.
     """
-    async with live.turn:
+    async with keeper.live.turn:
         # Nobody holds it yet, which is no reason to drop it.
         other.opening += 1
         try:
-            await _moved(live, other)
+            await _moved(keeper, other)
         finally:
             other.opening -= 1
-        live.audience.remove(holder)
-        other.audience.add(holder)
-        return live.retire("moved")
+        keeper.live.holders.remove(holder)
+        other.live.holders.add(holder)
+        return keeper.live.retire("moved")
 
 
-async def _moved(live: Live, other: Live) -> None:
-    tries, begun = 0, live.backend.now()
+async def _moved(keeper: SessionKeeper, other: SessionKeeper) -> None:
+    live = keeper.live
+    tries, began = 0, live.storage.now()
     while True:
-        await live.saving.inTurn()
-        _copy(live, other)
+        await keeper.saving.inTurn()
+        _copy(live, other.live)
         await other.save()
         live.checkAlive()
         copied = live.record.stored
         if copied is None:
             return
-        elapsed = live.backend.now() - begun
+        elapsed = live.storage.now() - began
         isSettled = await _isSettled(live, copied, elapsed)
-        if isSettled and await _isEnded(live, copied):
+        if isSettled and await _isEnded(keeper, copied):
             return
         if elapsed > _PATIENCE:
             raise StoreError("no new session id: others change the session")
@@ -94,7 +96,8 @@ async def _moved(live: Live, other: Live) -> None:
             continue
         tries += 1
         if tries > AT_ONCE:
-            await live.backend.sleep(backOff(min(tries - AT_ONCE, _LONGEST)))
+            wait = afterConflict(min(tries - AT_ONCE, _LONGEST))
+            await live.storage.sleep(wait)
             await _read(live)
 
 
@@ -107,14 +110,14 @@ async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
 
     @return: Whether what was copied is all.
     """
-    if live.settings.node is None:
+    if live.policy.node is None:
         return True
     interval, times = _SETTLED
     journal, isLate = live.record.journal, elapsed > _SETTLING
     if elapsed >= interval and journal.isHeard(isLate=isLate):
         return True
     for _ in range(times):
-        await live.backend.sleep(interval)
+        await live.storage.sleep(interval)
         await _read(live)
         stored = live.record.stored
         if stored is None or stored.raw != copied.raw:
@@ -126,21 +129,22 @@ async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
 
 async def _read(live: Live) -> None:
     live.checkAlive()
-    await live.absorb(await live.backend.load(live.key))
+    await live.absorb(await live.storage.load(live.key))
 
 
-async def _isEnded(live: Live, copied: Stored) -> bool:
+async def _isEnded(keeper: SessionKeeper, copied: Stored) -> bool:
     """
     End a session if it still is what was copied; if it is not, what it is
     now is merged.
     """
+    live = keeper.live
     try:
-        wasThere = await live.backend.destroy(live.key, copied.raw)
+        wasThere = await live.storage.destroy(live.key, copied.raw)
     except SessionConflict as conflict:
         await live.absorb(conflict.current)
         return False
     except StoreTimeout as error:
-        if not await _isGone(live, error):
+        if not await _isGone(keeper, error):
             return False
     else:
         if not wasThere:
@@ -173,19 +177,20 @@ def _copy(live: Live, other: Live) -> None:
     other.record.isWanted = not live.isNew
 
 
-async def _isGone(live: Live, error: StoreTimeout) -> bool:
+async def _isGone(keeper: SessionKeeper, error: StoreTimeout) -> bool:
     """
     Find out whether a session was deleted, when the store did not answer that.
     """
+    live = keeper.live
     try:
-        current = await live.backend.load(live.key)
+        current = await live.storage.load(live.key)
     except StoreFailure:
-        live.reading.suspect()
+        keeper.reading.suspect()
         raise error from None
     if current is not None:
         await live.absorb(current)
         return False
-    if live.expires is not None and live.expires <= live.backend.now():
+    if live.expires is not None and live.expires <= live.storage.now():
         live.endGone()
     # A logout in this very moment looks the same; but then the outage would
     # be a logout for everybody else.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_backend -*-
+# -*- test-case-name: tests.test_storage -*-
 """
 A store as the manager asks it: with a deadline, and with errors of ours only.
 """
@@ -34,7 +34,7 @@ from txsessionsock.interfaces import (
 from .pace import Pace
 
 
-__all__ = ["Backend"]
+__all__ = ["Storage"]
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ When somebody waits no more, for what, and what happens then.
 """
 
 
-class Backend:
+class Storage:
     """
     Where sessions are and what they mean, for all live sessions of a manager.
 

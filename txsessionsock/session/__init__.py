@@ -8,7 +8,7 @@ from .attempt import Attempt, Change
 from .journal import Journal
 from .merge import areAlike, areEqual, detached
 from .record import Emptied, Record
-from .roles import Holder
+from .roles import Holder, Keeper
 from .session import Session, explained, shortHash
 from .versions import Memory
 
@@ -19,6 +19,7 @@ __all__ = [
     "Emptied",
     "Holder",
     "Journal",
+    "Keeper",
     "Memory",
     "Record",
     "Session",

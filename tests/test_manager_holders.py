@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.interfaces import StoreUnavailable
-from txsessionsock.manager.holders import Audience
+from txsessionsock.manager.holders import Holders
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -152,24 +152,24 @@ class ChangedTests(ManagerCase):
         are told something.
         """
         for tell in (
-            lambda audience: audience.changed(["n"], None),
-            lambda audience: audience.stored(1),
-            lambda audience: audience.failed(Failure(ZeroDivisionError())),
+            lambda holders: holders.changed(["n"], None),
+            lambda holders: holders.stored(1),
+            lambda holders: holders.failed(Failure(ZeroDivisionError())),
         ):
-            audience, first, second = (
-                Audience(Clock().callLater),
+            holders, first, second = (
+                Holders(Clock().callLater),
                 Recorder(),
                 Recorder(),
             )
 
-            def end(*_: object, audience: Audience = audience) -> None:
-                audience.dismiss("destroyed")()
+            def end(*_: object, holders: Holders = holders) -> None:
+                holders.dismiss("destroyed")()
 
             recorder: Any = first
             recorder.changed = recorder.stored = recorder.failed = end
-            audience.add(first)
-            audience.add(second)
-            tell(audience)
+            holders.add(first)
+            holders.add(second)
+            tell(holders)
             self.assertEqual(second.reasons, ["destroyed"])
             told = second.keys, second.numbers, second.failures
             self.assertEqual(told, ([], [], []))
@@ -178,12 +178,12 @@ class ChangedTests(ManagerCase):
         """
         One who is told may release the session.
         """
-        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
-        audience.add(one)
-        audience.add(other)
-        one.whenEnded = lambda: audience.remove(other)
-        tell = audience.dismiss("destroyed")
-        self.assertEqual(len(audience), 0)
+        holders, one, other = Holders(Clock().callLater), Recorder(), Recorder()
+        holders.add(one)
+        holders.add(other)
+        one.whenEnded = lambda: holders.remove(other)
+        tell = holders.dismiss("destroyed")
+        self.assertEqual(len(holders), 0)
         tell()
         self.assertEqual((one.reasons, other.reasons), (["destroyed"],) * 2)
 
@@ -288,7 +288,7 @@ class StoredTests(ManagerCase):
 
 class TidyTests(SynchronousTestCase):
     """
-    L{Audience} by itself.
+    L{Holders} by itself.
     """
 
     def test_handlers(self) -> None:
@@ -296,14 +296,14 @@ class TidyTests(SynchronousTestCase):
         Handlers of one holder are told apart from those of others, whoever
         leaves first.
         """
-        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
-        self.assertIsNone(audience.author())
-        audience.entered(one)
-        audience.did(one, 1)
-        audience.entered(other)
-        self.assertIsNone(audience.author())
-        audience.did(other, 2)
-        self.assertEqual(audience.left(one), 1)
-        self.assertIs(audience.author(), other)
-        audience.did(None, 3)
-        self.assertEqual(audience.left(other), 3)
+        holders, one, other = Holders(Clock().callLater), Recorder(), Recorder()
+        self.assertIsNone(holders.author())
+        holders.entered(one)
+        holders.did(one, 1)
+        holders.entered(other)
+        self.assertIsNone(holders.author())
+        holders.did(other, 2)
+        self.assertEqual(holders.left(one), 1)
+        self.assertIs(holders.author(), other)
+        holders.did(None, 3)
+        self.assertEqual(holders.left(other), 3)

@@ -23,15 +23,15 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
-from txsessionsock.manager.storage import Backend
+from txsessionsock.manager.storage import Storage
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import UnwatchableStore
 
 
-class BackendTests(SynchronousTestCase):
+class StorageTests(SynchronousTestCase):
     """
-    L{Backend}.
+    L{Storage}.
     """
 
     def setUp(self) -> None:
@@ -39,10 +39,10 @@ class BackendTests(SynchronousTestCase):
         self.store = MemoryStore(self.clock)
         self.backend = self.make(self.store)
 
-    def make(self, store: Any) -> Backend:
-        return Backend(store, Express(secrets=["s"]), self.clock, 2.0)
+    def make(self, store: Any) -> Storage:
+        return Storage(store, Express(secrets=["s"]), self.clock, 2.0)
 
-    def answering(self, load: Any) -> Backend:
+    def answering(self, load: Any) -> Storage:
         """
         A backend whose store loads so.
         """
