@@ -98,6 +98,8 @@ class SessionKeeper:
         self._storage = storage
         self._owner = owner
         self.opening = 0
+        # Whose frames wait for which change, if there will be one.
+        self._promised: dict[Holder, int] = {}
         self.live = Live(storage, policy, id, self)
         self.reading = Reading(self.live, self.guardedFor)
         self.expiry = Expiry(
@@ -236,6 +238,12 @@ class SessionKeeper:
     def repairWanted(self) -> None:
         self.saving.repair()
 
+    def ending(self) -> None:
+        # A handler that sent something may end the session before it ends itself.
+        if self._promised:
+            self.live.collect()
+            self._keepPromises()
+
     def closed(self) -> None:
         self._guardTimer.stop()
         self.reading.stop()
@@ -262,12 +270,21 @@ class SessionKeeper:
             self.expiry.clientActed(isFresh=isFresh)
 
     def enter(self, holder: Holder) -> None:
-        self.live.collect()
-        self.live.holders.entered(holder)
+        live = self.live
+        # What was changed until now is not this handler's doing.  To change
+        # something, one asks the session for it first (isTouched), with one
+        # exception: a handler that waited may go on with a list that it got
+        # before.  Nobody else may: outside of handlers one calls save() then.
+        if live.record.copy.isTouched or live.holders.isInside:
+            live.collect()
+        live.holders.entered(holder)
         self.isHandling = True
 
     def goesOn(self, *, looks: bool) -> None:
         self.isHandling = False
+        if self._promised:
+            self.live.collect()
+            self._keepPromises()
         if looks and self.live.reason is None:
             self.saving.soon()
 
@@ -286,6 +303,7 @@ class SessionKeeper:
         self.isHandling = False
         live.collect(holder if wasSync else None)
         number = live.holders.left(holder)
+        self._keepPromises()
         if live.reason is None and live.record.unsaved:
             if saveNow:
                 # Handlers of the same turn share one write.
@@ -294,15 +312,37 @@ class SessionKeeper:
                 self.saving.soon()
         return number
 
-    def unsaved(self) -> int | None:
-        live = self.live
+    def unsaved(self, holder: Holder | None = None) -> int | None:
+        live, copy = self.live, self.live.record.copy
         if live.reason is not None:
             return None
+        if self.isHandling and holder is not None and copy.mayDiffer:
+            # Whether the handler changes something is looked for when it ends or
+            # waits, and not for each frame that it sends.
+            self._promised[holder] = copy.number + 1
+            return copy.number + 1
         live.collect()
         if not live.record.unsaved:
             return None
         self.saving.atEndOfTurn()
-        return live.record.copy.number
+        return copy.number
+
+    def _keepPromises(self) -> None:
+        """
+        Let frames go, or know what they wait for, now that changes were looked
+        for.
+        """
+        promised, self._promised = self._promised, {}
+        if not promised:
+            return
+        record = self.live.record
+        if record.copy.number < max(promised.values()):
+            record.skip()
+        if record.unsaved:
+            self.saving.atEndOfTurn()
+            return
+        for holder in promised:
+            holder.stored(record.number)
 
     # What the session offers.
 

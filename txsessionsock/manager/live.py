@@ -60,6 +60,11 @@ class Upkeep(Keeper, Protocol):
         whether the node does that wrote it.
         """
 
+    def ending(self) -> None:
+        """
+        The session is about to end: its holders will be told nothing else.
+        """
+
     def closed(self) -> None:
         """
         The session is live no more: stop all timers.
@@ -171,16 +176,18 @@ class Live:
 
         @param author: Who made them, if that is certain.
         """
-        copy = self.record.copy
-        before, changed = copy.number, self.record.collect()
-        # Look again each time: a holder that was just told may have changed the
-        # session in the same turn.
-        while copy.number > before:
-            author = author or self.holders.author()
-            self.holders.did(author, copy.number)
-            before = copy.number
-            self.holders.changed(changed, author)
-            author, changed = None, self.record.collect()
+        copy, isChanged = self.record.copy, True
+        while isChanged:
+            before, changed = copy.number, self.record.collect()
+            isChanged = copy.number > before
+            if isChanged:
+                author = author or self.holders.author()
+                self.holders.did(author, copy.number)
+                self.holders.changed(changed, author)
+                author = None
+                # A holder that was just told may have changed the session, and
+                # wait for something now: then look again.
+                isChanged = copy.isTouched
 
     def tellStored(self) -> None:
         """
@@ -241,7 +248,8 @@ class Live:
         now = self.storage.now()
         self.expiresAt(current.expires)
         if self.isLoaded:
-            self.collect()
+            if not self.record.isSettled(current):
+                self.collect()
             if not self._upkeep.isTold and not self.record.isStored(current):
                 self.record.journal.missed(now)
             self.holders.changed(self.record.absorb(current, now), None)
@@ -305,6 +313,7 @@ class Live:
         return tell
 
     def _end(self, reason: EndReason) -> Callable[[], None]:
+        self._upkeep.ending()
         tell = self.holders.dismiss(reason)
         if self.reason is None:
             self.reason = reason

@@ -145,6 +145,13 @@ class Saving:
         self._live.collect()
         return self._rounds.now() if self.isBusy else succeed(None)
 
+    def _saveKnown(self) -> Deferred[None]:
+        """
+        Store what was changed until now.  If there is something to store, the
+        write looks for the rest.
+        """
+        return self._rounds.now() if self.isBusy else self.save()
+
     def inBackground(self) -> None:
         """
         Store what was changed until now.  Those who hold the session are told
@@ -179,7 +186,7 @@ class Saving:
 
     def _timeToSave(self) -> None:
         self._stopTimers()
-        self._await(self.save())
+        self._await(self._saveKnown())
         if self._live.holders.isInside and not self._live.isClosed:
             # What a handler that waits changes is noticed only by looking.
             self.soon()
@@ -256,7 +263,11 @@ class Saving:
             self._begun()
         problem = live.record.problem
         live.tellStored()
-        live.collect()
+        if live.record.copy.isTouched:
+            # A key that was set while the store answered has a timer running.
+            # It must be known as a change before that timer is stopped, or the
+            # session let go of.
+            live.collect()
         if not self.isBusy and not live.holders.isInside:
             self._soon.stop()
         self._idle()
@@ -286,10 +297,10 @@ class Saving:
                 raise
             self._changes[:0] = attempt.pending
             tries += 1
+            live.collect()
 
     def _prepare(self) -> Attempt | None:
         live = self._live
-        live.collect()
         changes = [change for change in self._changes if change.isPending]
         self._changes = []
         try:
@@ -391,7 +402,8 @@ class Saving:
 
     def _succeed(self, attempt: Attempt, stored: Stored) -> None:
         live = self._live
-        live.collect()
+        if attempt.adds:
+            live.collect()
         changed = live.record.landed(attempt, stored)
         authors = {change.author for change, _ in attempt.results}
         live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)

@@ -87,6 +87,13 @@ class Attempt:
         return None if self.error is None else self.error.isDone
 
     @property
+    def adds(self) -> bool:
+        """
+        Whether it stores more than was collected.
+        """
+        return self.flight.data is not self.flight.origin
+
+    @property
     def pending(self) -> list[Change]:
         """
         The changes that nobody was told about.

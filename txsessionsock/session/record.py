@@ -156,6 +156,15 @@ class Record:
         """
         return self._open is not None
 
+    def skip(self) -> None:
+        """
+        Count a change that was none, because somebody waits for its number.
+        """
+        isStored = not self.unsaved
+        self.copy.number += 1
+        if isStored:
+            self.number = self.copy.number
+
     def collect(self) -> Sequence[str]:
         """
         Look for changes made since the last time.
@@ -494,7 +503,8 @@ class Record:
 
     def landed(self, attempt: Attempt, stored: Stored) -> list[str]:
         """
-        An attempt succeeded.  Changes are to be collected before.
+        An attempt succeeded.  Changes are to be collected before, if the attempt
+        L{adds <Attempt.adds>} some.
 
         @return: The keys that have another value now, because of changes that
             were in it.
@@ -539,6 +549,13 @@ class Record:
         Whether the bytes are those that were stored when we last heard of it.
         """
         return self.stored is not None and self.stored.raw == current.raw
+
+    def isSettled(self, current: Stored) -> bool:
+        """
+        Whether L{absorb} would change nothing: the bytes are known, and the
+        outcome of no write is in doubt.
+        """
+        return self.isStored(current) and not self._timedOut
 
     def hasStored(self, attempt: Attempt) -> bool:
         """

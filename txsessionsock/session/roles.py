@@ -139,10 +139,15 @@ class Keeper(Protocol):
             not.
         """
 
-    def unsaved(self) -> int | None:
+    def unsaved(self, holder: Holder | None = None) -> int | None:
         """
         What a frame that is sent now has to wait for, so that its receiver
         never learns of a change that is lost.
+
+        @param holder: Who sends it.  While a handler is L{handling
+            <isHandling>}, the frame may have to wait until it is known whether
+            that changed something; then the holder is told.  Without a holder
+            that is found out now.
 
         @return: The number that L{Holder.stored} will reach, L{None} if
             everything is stored.

@@ -69,6 +69,9 @@ class WorkingCopy:
     @ivar data: The data that handlers change.
 
     @ivar number: Counts changes; each L{collect} that finds one adds one.
+
+    @ivar isTouched: Whether somebody has set or deleted a key, or has got a
+        value that can be changed in place, since the last L{collect}.
     """
 
     def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
@@ -81,6 +84,7 @@ class WorkingCopy:
         self._isSame = same
         self.data: dict[str, Any] = detached(stored)
         self.number = 0
+        self.isTouched = False
         self._stored = stored
         self._seen = dict(stored)
         # Ordered, so that new keys are stored in the order they were set.
@@ -101,6 +105,7 @@ class WorkingCopy:
         value = self.data[key]
         if not isAtom(value):
             self._suspects[key] = None
+            self.isTouched = True
         return value
 
     def assign(self, key: str, value: Any) -> None:
@@ -118,6 +123,7 @@ class WorkingCopy:
         self._wasAssigned(key)
 
     def _wasAssigned(self, key: str) -> None:
+        self.isTouched = True
         self._suspects[key] = None
         self._assigned.add(key)
         self._counted.pop(key, None)
@@ -130,10 +136,19 @@ class WorkingCopy:
         if not (isNumber(value) and isNumber(by)):
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
+        self.isTouched = True
         self._suspects[key] = None
         if key not in self._assigned:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
+
+    @property
+    def mayDiffer(self) -> bool:
+        """
+        Whether L{collect} may find something: somebody who once got a value that
+        can be changed in place may have it still.
+        """
+        return bool(self._suspects)
 
     def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
         """
@@ -146,6 +161,7 @@ class WorkingCopy:
         """
         if not self._suspects:
             return _NOTHING
+        self.isTouched = False
         changed, uncopied = [], {}
         for key in list(self._suspects):
             value = self.data.get(key, MISSING)
