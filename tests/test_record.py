@@ -183,6 +183,47 @@ class RecordTests(RecordCase):
             else:
                 self.record.absorb(stored(userId=theirs), 0)
 
+    def counted(self) -> list[dict[str, Any]]:
+        """
+        The data in which somebody looked for who is logged in, from now on.
+        """
+        looked: list[dict[str, Any]] = []
+        identify = self.framework.identity
+
+        def counting(data: dict[str, Any]) -> object:
+            looked.append(data)
+            return identify(data)
+
+        self.patch(self.framework, "identity", counting)
+        return looked
+
+    def test_identityOnce(self) -> None:
+        """
+        Who is logged in is found out once for a foreign change, if nothing was
+        changed here, however often somebody asks.
+        """
+        self.assertIsNone(self.record.identity)
+        looked = self.counted()
+        for n, user in enumerate((None, "ann", "ann", None, "bob")):
+            self.record.absorb(stored(n=n, userId=user), 0)
+            self.assertEqual([self.record.identity] * 3, [user] * 3)
+            self.assertEqual(len(looked), n + 1)
+
+    def test_identityChangedHere(self) -> None:
+        """
+        What is changed here counts at once.
+        """
+        self.record.absorb(stored(userId="ann", user={"id": 1}), 0)
+        self.copy.assign("userId", None)
+        self.assertEqual(self.record.identity, 1)
+        self.copy.get("user")["id"] = 2
+        self.assertEqual(self.record.identity, 2)
+        self.record.collect()
+        self.assertEqual(self.record.identity, 2)
+        self.assertRaises(
+            SessionReplaced, self.record.absorb, stored(n=2, user={"id": 1}), 0
+        )
+
     def test_noNumber(self) -> None:
         """
         An increment of what is no number is a problem that names the key.

@@ -133,7 +133,7 @@ class SessionKeeper:
         return self.live.reason
 
     def identity(self) -> object:
-        return self._storage.framework.identity(self.live.record.copy.data)
+        return self.live.record.identity
 
     # Those who hold it.
 

@@ -120,6 +120,9 @@ class Record:
         self._past: dict[int, Attempt] = {}
         self._open: Attempt | None = None
         self.reverted: list[str] = []
+        # Whose session which stored data is: it takes time to find out, and most
+        # changes are somebody else's and leave the login as it is.
+        self._owned: tuple[dict[str, Any], object] | None = None
 
     @property
     def document(self) -> Document:
@@ -127,6 +130,22 @@ class Record:
         The session as stored and changed.
         """
         return Document(self.copy.data, self._envelope)
+
+    @property
+    def identity(self) -> object:
+        """
+        Who is logged in, as the framework has it; L{None} for nobody.
+        """
+        if self.unsaved or self.copy.isTouched:
+            return self._framework.identity(self.copy.data)
+        return self._storedIdentity
+
+    @property
+    def _storedIdentity(self) -> object:
+        stored = self.copy.stored
+        if self._owned is None or self._owned[0] is not stored:
+            self._owned = stored, self._framework.identity(stored)
+        return self._owned[1]
 
     def adopt(self, other: Record) -> None:
         """
@@ -208,10 +227,11 @@ class Record:
         if isStamped and self._isEmptied(theirs.data, stamps):
             raise Emptied
         found = self._findAttempt(stamps, now)
-        isBack = self._bringsLoginBack(theirs.data)
+        they = self._framework.identity(theirs.data)
+        isBack = self._bringsLoginBack(theirs.data, they)
         # What did not change is kept as it is, so that it is compared no more.
         theirData = shared(theirs.data, self.copy.stored, self._same)
-        data = self._repaired(theirData, stamps, now)
+        data = self._repaired(theirData, they, stamps, now)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
@@ -220,6 +240,8 @@ class Record:
         merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current
+        if data is theirData:
+            self._owned = data, they
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
         return [*found, *(key for key in merged if key not in found)]
@@ -278,32 +300,36 @@ class Record:
         # If another node left a stamp meanwhile, it may be who emptied it.
         return not self.journal.isNews(stamps)
 
-    def _bringsLoginBack(self, theirs: dict[str, Any]) -> bool:
+    def _bringsLoginBack(self, theirs: dict[str, Any], they: object) -> bool:
         """
         Whether a login that one side ended would be back with what the other
         side changed in it.
 
+        @param they: Who is logged in in C{theirs}.
+
         @raise SessionReplaced: Two people are logged in.
         """
-        identify = self._framework.identity
-        we, they = identify(self.copy.data), identify(theirs)
+        we = self.identity
         if we is not None and they is not None:
             if we != they and not self._same(we, they):
                 raise SessionReplaced("the session is somebody else's now")
             return False
-        if identify(self.copy.stored) is None:
+        if self._storedIdentity is None:
             return False
+        if not self.unsaved:
+            return they is not None
         merged = merge(self.copy.stored, self.copy.collected, theirs, isSame=self._same)
-        return identify(merged) is not None
+        return self._framework.identity(merged) is not None
 
     def _repaired(
-        self, theirs: dict[str, Any], stamps: Stamps, now: float
+        self, theirs: dict[str, Any], they: object, stamps: Stamps, now: float
     ) -> dict[str, Any]:
         """
         What should be stored, with what somebody overwrote of ours.
+
+        @param they: Who is logged in in C{theirs}.
         """
-        identify = self._framework.identity
-        if not self._same(identify(self.copy.stored), identify(theirs)):
+        if not self._same(self._storedIdentity, they):
             self.journal.seen(theirs, stamps, now)
             self.isRepairing = False
             return theirs
