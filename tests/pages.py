@@ -334,4 +334,4 @@ class WebTestCase(SynchronousTestCase):
         """
         Nobody holds a session any more.
         """
-        self.assertEqual(self.world.manager._registry.live, {})
+        self.assertEqual(self.world.manager.statistics().sessions, 0)

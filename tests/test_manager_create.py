@@ -39,7 +39,7 @@ class CreateTests(ManagerCase):
         self.successResultOf(self.manager.release(session, self.holder))
         self.assertIsNone(self.stored(self.key(session)))
         self.assertEqual((self.holder.reasons, self.calls("create")), ([], 0))
-        self.assertEqual(self.manager._registry.new, {})
+        self.assertEqual(self.manager.statistics().newSessions, 0)
         self.assertQuiet()
 
     def test_stored(self) -> None:
@@ -105,7 +105,7 @@ class CreateTests(ManagerCase):
         self.store.heal()
         self.clock.advance(0)
         self.assertEqual((session.isNew, self.holder.reasons), (True, []))
-        self.assertNotIn(session.id, self.manager._registry.live)
+        self.assertEqual(self.manager.statistics().newSessions, 1)
         self.run_(1.1)
         self.assertEqual(self.stored(self.key(session)), {"n": 1})
 

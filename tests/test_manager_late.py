@@ -205,7 +205,7 @@ class HangTests(LateCase):
         self.hang()
         self.expect("release", self.manager.release(self.session, self.holder))
         self.assertInTime(1)
-        self.assertEqual(len(self.manager._registry._unsaved), 1)
+        self.assertEqual(self.manager.statistics().abandonedSessions, 1)
 
     def test_foundOut(self) -> None:
         """

@@ -249,7 +249,7 @@ class RepairTests(RepairCase):
         self.save(mine=1)
         self.run_(1)
         self.settled(self.manager.release(self.session, self.holder), 0)
-        self.assertEqual(self.manager._registry.live, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
 
     def test_byDefault(self) -> None:
         """

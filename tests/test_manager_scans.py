@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from txsessionsock.interfaces import NoSuchSession
-from txsessionsock.session import Session, workingcopy
+from txsessionsock.session import Session, merge, workingcopy
 from txsessionsock.testing import UnwatchableStore
 
 from .managing import KEY
@@ -45,7 +45,7 @@ class ScanCase(SocketCase):
         self.wait()
         self.seen.clear()
         self.scans = 0
-        original = workingcopy.fingerprint
+        original = merge.fingerprint
 
         def counting(value: Any) -> bytes | None:
             self.scans += type(value) is list

@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import EndReason
 from txsessionsock.session import Holder
 
+from .statistics import Counts
+
 
 __all__ = ["Holders"]
 
@@ -38,12 +40,16 @@ class Holders:
         self,
         later: Callable[[float, Callable[[], object]], object],
         noticed: Callable[[], object] = lambda: None,
+        counts: Counts | None = None,
     ) -> None:
         """
         @param later: Calls something after some seconds.
 
         @param noticed: Called first at each change, whoever did it.
+
+        @param counts: Where holders are counted.
         """
+        self._counts = Counts() if counts is None else counts
         self._later = later
         self._noticed = noticed
         self._holders: dict[Holder, None] = {}
@@ -58,13 +64,17 @@ class Holders:
         """
         Tell somebody from now on.
         """
-        self._holders[holder] = None
+        if holder not in self._holders:
+            self._holders[holder] = None
+            self._counts.holders += 1
 
     def remove(self, holder: Holder) -> None:
         """
         Tell somebody nothing more.
         """
-        self._holders.pop(holder, None)
+        if holder in self._holders:
+            del self._holders[holder]
+            self._counts.holders -= 1
 
     def entered(self, holder: Holder) -> None:
         """
@@ -161,6 +171,7 @@ class Holders:
         @return: What tells them this.
         """
         holders, self._holders = self._holders, {}
+        self._counts.holders -= len(holders)
 
         def tell() -> None:
             while holders:

@@ -28,6 +28,7 @@ from .live import Live
 from .policy import Policy
 from .reading import Reading
 from .saving import Saving
+from .statistics import Counts
 from .storage import Storage
 
 
@@ -93,14 +94,19 @@ class SessionKeeper:
     isHandling = False
 
     def __init__(
-        self, storage: Storage, policy: Policy, owner: Owner, id: SessionID
+        self,
+        storage: Storage,
+        policy: Policy,
+        counts: Counts,
+        owner: Owner,
+        id: SessionID,
     ) -> None:
         self._storage = storage
         self._owner = owner
         self.opening = 0
         # Whose frames wait for which change, if there will be one.
         self._promised: dict[Holder, int] = {}
-        self.live = Live(storage, policy, id, self)
+        self.live = Live(storage, policy, counts, id, self)
         self.reading = Reading(self.live, self.guardedFor)
         self.expiry = Expiry(
             self.live, self.reading, self._dropOverdue, self._owner.isNews

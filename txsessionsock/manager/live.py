@@ -27,6 +27,7 @@ from txsessionsock.session import Emptied, Holder, Journal, Keeper, Record, Sess
 from .asking import Asking
 from .holders import Holders
 from .policy import Policy
+from .statistics import Counts
 from .storage import Storage
 
 
@@ -106,14 +107,20 @@ class Live:
     isClosed = False
 
     def __init__(
-        self, storage: Storage, policy: Policy, id: SessionID, upkeep: Upkeep
+        self,
+        storage: Storage,
+        policy: Policy,
+        counts: Counts,
+        id: SessionID,
+        upkeep: Upkeep,
     ) -> None:
+        self.counts = counts
         self.storage = storage
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
         self.turn = DeferredLock()
-        self.holders = Holders(storage.later, upkeep.keysChanged)
+        self.holders = Holders(storage.later, upkeep.keysChanged, counts)
         self.asking = Asking(storage)
         self._upkeep = upkeep
         self._toldNumber = 0
@@ -181,6 +188,7 @@ class Live:
             before, changed = copy.number, self.record.collect()
             isChanged = copy.number > before
             if isChanged:
+                self._count()
                 author = author or self.holders.author()
                 self.holders.did(author, copy.number)
                 self.holders.changed(changed, author)
@@ -189,10 +197,17 @@ class Live:
                 # wait for something now: then look again.
                 isChanged = copy.isTouched
 
+    def _count(self) -> None:
+        if self.record.unsaved and not self.isClosed:
+            self.counts.unsaved.add(self)
+        else:
+            self.counts.unsaved.discard(self)
+
     def tellStored(self) -> None:
         """
         Tell those who hold the session what became of its changes.
         """
+        self._count()
         reverted, self.record.reverted = self.record.reverted, []
         problem, self.record.problem = self.record.problem, None
         number, self._toldNumber = self._toldNumber, self.record.number
@@ -252,7 +267,9 @@ class Live:
                 self.collect()
             if not self._upkeep.isTold and not self.record.isStored(current):
                 self.record.journal.missed(now)
-            self.holders.changed(self.record.absorb(current, now), None)
+            changed = self.record.absorb(current, now)
+            self._count()
+            self.holders.changed(changed, None)
             self._upkeep.repairWanted()
         else:
             self._load(self.storage.framework.loads(current.raw, now))
@@ -263,7 +280,9 @@ class Live:
         See to what nodes wrote that are dead.  To be called in the session's
         turn, when changes were collected.
         """
-        self.holders.changed(self.record.takeOver(self.storage.now()), None)
+        changed = self.record.takeOver(self.storage.now())
+        self._count()
+        self.holders.changed(changed, None)
 
     def expiresAt(self, deadline: float | None) -> None:
         """
@@ -330,4 +349,5 @@ class Live:
 
     def _close(self) -> None:
         self.isClosed = True
+        self.counts.unsaved.discard(self)
         self._upkeep.closed()

@@ -42,6 +42,7 @@ from .keeper import SessionKeeper
 from .moving import move
 from .policy import Policy
 from .registry import Registry
+from .statistics import SessionStatistics
 from .storage import Storage
 
 
@@ -188,7 +189,10 @@ class SessionManager:
         return keeper.open(holder).addErrback(ended)
 
     def _keeper(self, sessionID: SessionID) -> SessionKeeper:
-        return SessionKeeper(self._storage, self._policy, self._registry, sessionID)
+        registry = self._registry
+        return SessionKeeper(
+            self._storage, self._policy, registry.counts, registry, sessionID
+        )
 
     def create(self, holder: Holder, like: Session | None = None) -> Session:
         """
@@ -293,6 +297,13 @@ class SessionManager:
         else:
             document = self.framework.newDocument(self._storage.now())
         return self.framework.cookieAttributes(document)
+
+    def statistics(self) -> SessionStatistics:
+        """
+        How many sessions are live in this process, and what they wait for: for
+        whoever watches over it.  As cheap with many sessions as with few.
+        """
+        return self._registry.statistics(self._storage.unanswered)
 
     def join(self, guest: Guest) -> None:
         """

@@ -165,11 +165,13 @@ class Reading:
         if self._stopWatching is None and self._storage.isWatchable:
             self._stopWatching = self._storage.watch(self._live.key, self._changed)
             self.sight.watched()
+            self._live.counts.watchedKeys += 1
 
     def _unwatch(self) -> None:
         stopWatching, self._stopWatching = self._stopWatching, None
         if stopWatching is not None:
             stopWatching()
+            self._live.counts.watchedKeys -= 1
 
     def renamed(self) -> None:
         """

@@ -13,6 +13,7 @@ from txsessionsock.interfaces import IFramework, SessionID
 from txsessionsock.session import Session, shortHash
 
 from .keeper import SessionKeeper
+from .statistics import Counts, SessionStatistics
 
 
 __all__ = ["Registry"]
@@ -25,6 +26,8 @@ class Registry:
     @ivar live: Those of sessions that were opened or stored, by their ids.
 
     @ivar new: Those of sessions that were never stored.
+
+    @ivar counts: What they count themselves.
 
     @ivar isOver: Whether nothing is guarded any more, because the process ends.
     """
@@ -41,6 +44,7 @@ class Registry:
         self.live: dict[SessionID, SessionKeeper] = {}
         self.new: dict[SessionKeeper, None] = {}
         self.isOver = False
+        self.counts = Counts()
         # How many bytes each session takes that could not be stored.
         self._unsaved: dict[SessionKeeper, int] = {}
         self._warnings: set[str] = set()
@@ -57,6 +61,22 @@ class Registry:
         Somebody holds a session again.
         """
         self._unsaved.pop(keeper, None)
+
+    def statistics(self, unanswered: int) -> SessionStatistics:
+        """
+        @param unanswered: How many questions the store has not answered.
+        """
+        return SessionStatistics(
+            sessions=len(self.live) + len(self.new),
+            newSessions=len(self.new),
+            holders=self.counts.holders,
+            unsavedSessions=len(self.counts.unsaved),
+            abandonedSessions=len(self._unsaved),
+            abandonedBytes=sum(self._unsaved.values()),
+            watchedKeys=self.counts.watchedKeys,
+            writes=self.counts.writes,
+            unanswered=unanswered,
+        )
 
     # What keepers tell.
 

@@ -318,7 +318,7 @@ class Saving:
         """
         live = self._live
         try:
-            stored = await self._send(attempt)
+            stored = await self._sendCounted(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
@@ -348,6 +348,13 @@ class Saving:
             raise
         self._succeed(attempt, stored)
         return True
+
+    async def _sendCounted(self, attempt: Attempt) -> Stored:
+        self._live.counts.writes += 1
+        try:
+            return await self._send(attempt)
+        finally:
+            self._live.counts.writes -= 1
 
     async def _send(self, attempt: Attempt) -> Stored:
         live = self._live

@@ -54,6 +54,8 @@ class Storage:
 
     @ivar isShared: Whether others write sessions who know nothing of us.
 
+    @ivar unanswered: How many questions the store has not answered yet.
+
     @ivar pace: Does what may be to be done for very many sessions together.
     """
 
@@ -85,6 +87,7 @@ class Storage:
         self._asked: dict[float, deque[_Awaited]] = {}
         self._watchdogs: dict[float, IDelayedCall] = {}
         self._isLate = False
+        self.unanswered = 0
         self.pace = Pace(lambda call: reactor.callLater(0, call))
 
     @property
@@ -169,8 +172,14 @@ class Storage:
         except Exception:
             answer = fail()
         if not isFired(answer):
+            self.unanswered += 1
             self.expect(answer, partial(self._giveUp, answer), timeout)
+            answer.addBoth(self._answered)
         return answer.addErrback(self._ours)
+
+    def _answered(self, result: _T) -> _T:
+        self.unanswered -= 1
+        return result
 
     def expect(
         self,
