@@ -10,7 +10,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import StoreFailure, StoreTimeout
+from txsessionsock.interfaces import StoreFailure
 
 from .storage import Storage
 
@@ -77,7 +77,7 @@ class Asking:
             if self._answeredAt > since and left > 0:
                 self._storage.later(left, late)
             else:
-                told.errback(StoreTimeout(self._storage.noAnswer))
+                told.errback(self._storage.noAnswer())
 
         waiting.addBoth(fired)
         self._storage.expect(told, late)
