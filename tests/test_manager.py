@@ -317,7 +317,7 @@ class OpenTests(ManagerCase):
         self.put()
         session = self.open()
         self.store.hold("touch")
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.successResultOf(self.manager.release(session, self.holder))
         self.store.release()
         self.assertQuiet()

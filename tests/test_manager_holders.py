@@ -48,21 +48,21 @@ class ChangedTests(ManagerCase):
         """
         The others, when one handler alone was at work.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([], [("n",)]))
 
     def test_uncertain(self) -> None:
         """
         Everybody, when two handlers were at work.
         """
-        self.keeper.enter(self.holder)
-        self.keeper.enter(self.other)
+        self.keeper.handlerBegins(self.holder)
+        self.keeper.handlerBegins(self.other)
         self.session["n"] = 1
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
-        self.keeper.leave(self.other, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.other, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
 
     def test_answeringEachOther(self) -> None:
@@ -94,11 +94,11 @@ class ChangedTests(ManagerCase):
         A synchronous handler beside one that waits: each is told what the
         other did, and not what it did itself.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["mine"] = 1
         self.handle(self.session, lambda s: s.update(yours=1), self.other)
         self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
 
     def test_outside(self) -> None:
@@ -134,13 +134,13 @@ class ChangedTests(ManagerCase):
 
         def waits(keys: Sequence[str]) -> None:
             if "n" in keys:
-                self.keeper.enter(self.other)
+                self.keeper.handlerBegins(self.other)
                 self.session["theirs"] = 2
 
         self.put(n=0, theirs=1, far=[0])
         self.clock.advance(0)
         self.other.changed = waits  # type: ignore[method-assign]  # Recorder has none.
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         self.put(n=0, theirs=1, far=[1])
         self.run_(1)
@@ -211,7 +211,7 @@ class StoredTests(ManagerCase):
         Within a handler that changed something, for that; it is written at
         the end of the turn, though the handler goes on.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         number = self.keeper.unsaved()
         self.session["n"] = 2
@@ -220,18 +220,18 @@ class StoredTests(ManagerCase):
         self.assertEqual((self.stored(), self.holder.numbers[-1:]), ({"n": 2}, [2]))
         self.assertEqual(number, 1)
         self.assertIsNone(self.keeper.unsaved())
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
 
     def test_ofSuspended(self) -> None:
         """
         It waits for what a handler has changed that is still at work, which
         its sender may have seen.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         other = Recorder()
         self.open(other)
-        self.keeper.enter(other)
+        self.keeper.handlerBegins(other)
         number = self.keeper.unsaved()
         assert number is not None
         self.clock.advance(0)
@@ -298,12 +298,12 @@ class TidyTests(SynchronousTestCase):
         """
         holders, one, other = Holders(Clock().callLater), Recorder(), Recorder()
         self.assertIsNone(holders.author())
-        holders.entered(one)
+        holders.handlerBegins(one)
         holders.did(one, 1)
-        holders.entered(other)
+        holders.handlerBegins(other)
         self.assertIsNone(holders.author())
         holders.did(other, 2)
-        self.assertEqual(holders.left(one), 1)
+        self.assertEqual(holders.handlerEnds(one), 1)
         self.assertIs(holders.author(), other)
         holders.did(None, 3)
-        self.assertEqual(holders.left(other), 3)
+        self.assertEqual(holders.handlerEnds(other), 3)

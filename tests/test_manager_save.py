@@ -187,7 +187,7 @@ class ConflictTests(SaveCase):
         """
         self.session["mine"] = 1
         self.put(n=10)
-        self.patch(saving, "AT_ONCE", 0)
+        self.patch(saving, "TRIES_WITHOUT_WAITING", 0)
         saved = self.session.save()
         self.assertNoResult(saved)
         self.session["mine"] = 2

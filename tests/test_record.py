@@ -21,7 +21,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
-from txsessionsock.session import Attempt, Change, Journal, Record
+from txsessionsock.session import Change, Journal, Record, WriteAttempt
 from txsessionsock.session.journal import STAMP
 
 from .managing import raw
@@ -46,7 +46,7 @@ class RecordCase(SynchronousTestCase):
         self.record.stored = stored(n=1)
         self.copy = self.record.copy
 
-    def prepare(self, *changes: Change) -> Attempt:
+    def prepare(self, *changes: Change) -> WriteAttempt:
         """
         Find out what is to be written, which is something.
         """
@@ -58,7 +58,7 @@ class RecordCase(SynchronousTestCase):
     def change(self, f: Callable[[dict[str, Any]], Any]) -> Change:
         return Change(f, Deferred())
 
-    def writes(self, attempt: Attempt) -> dict[str, Any]:
+    def writes(self, attempt: WriteAttempt) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(attempt.new)
         del data["cookie"]
         data.pop(STAMP, None)
@@ -298,7 +298,7 @@ class DoubtCase(RecordCase):
         super().setUp()
         self.error = StoreTimeout()
 
-    def lost(self, *changes: Change) -> Attempt:
+    def lost(self, *changes: Change) -> WriteAttempt:
         """
         An attempt that nobody answered.
         """

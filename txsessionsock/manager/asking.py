@@ -22,11 +22,11 @@ _T = TypeVar("_T")
 
 class Asking:
     """
-    Who waits for one live session.
+    The deadline of those who wait for one live session.
 
-    They wait for the questions of others first, as long as somebody has the
-    session's turn, and each question has the store's whole time.  So each who
-    waits has that time, too, since the store answered anything.
+    Several may wait for one session, and the store is asked one question at a
+    time.  So a waiter does not fail while the store answers the questions of
+    others: it fails when the store has answered nothing for C{timeout} seconds.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -56,7 +56,7 @@ class Asking:
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:
         """
-        Wait for something, as long as there is hope.
+        Wait for something, as long as the store answers anything.
 
         @return: A L{Deferred} that fires as the other one does, or fails with
             L{StoreTimeout} before that; what was begun goes on.
@@ -73,9 +73,9 @@ class Asking:
         def late() -> None:
             if told.called:
                 return
-            left = self._answeredAt + self._storage.timeout - self._storage.now()
-            if self._answeredAt > since and left > 0:
-                self._storage.later(left, late)
+            remaining = self._answeredAt + self._storage.timeout - self._storage.now()
+            if self._answeredAt > since and remaining > 0:
+                self._storage.later(remaining, late)
             else:
                 told.errback(self._storage.noAnswer())
 

@@ -48,7 +48,7 @@ class Owner(Protocol):
         Whether nothing is guarded any more, because the process ends.
         """
 
-    def began(self, keeper: SessionKeeper) -> None:
+    def firstStored(self, keeper: SessionKeeper) -> None:
         """
         A session that began here was stored.
         """
@@ -115,7 +115,7 @@ class SessionKeeper:
             self.live,
             self.reading,
             self.expiry,
-            begun=self._begun,
+            firstStored=self._firstStored,
             idle=self.dropIfIdle,
         )
         self._guardTimer = Timer(storage.reactor)
@@ -150,11 +150,11 @@ class SessionKeeper:
         """
         return bool(self.live.holders) or self.opening > 0
 
-    def begin(self, document: Document) -> None:
+    def startNew(self, document: Document) -> None:
         """
         Keep a new session, which is stored when something is put into it.
         """
-        self.live.begin(document)
+        self.live.startNew(document)
 
     def open(self, holder: Holder) -> Deferred[Session]:
         """
@@ -260,8 +260,8 @@ class SessionKeeper:
     def giveUpChanges(self) -> None:
         self.saving.abandon()
 
-    def _begun(self) -> None:
-        self._owner.began(self)
+    def _firstStored(self) -> None:
+        self._owner.firstStored(self)
 
     # Handlers.
 
@@ -271,11 +271,11 @@ class SessionKeeper:
     def fresh(self, arrival: int) -> Deferred[None] | None:
         return self.reading.fresh(arrival)
 
-    def visited(self, *, isFresh: bool) -> None:
+    def clientActed(self, *, isFresh: bool) -> None:
         if self.live.reason is None and not self.live.isNew:
             self.expiry.clientActed(isFresh=isFresh)
 
-    def enter(self, holder: Holder) -> None:
+    def handlerBegins(self, holder: Holder) -> None:
         live = self.live
         # What was changed until now is not this handler's doing.  To change
         # something, one asks the session for it first (isTouched), with one
@@ -283,10 +283,10 @@ class SessionKeeper:
         # before.  Nobody else may: outside of handlers one calls save() then.
         if live.record.copy.isTouched or live.holders.isInside:
             live.collect()
-        live.holders.entered(holder)
+        live.holders.handlerBegins(holder)
         self.isHandling = True
 
-    def goesOn(self, *, looks: bool) -> None:
+    def handlerWaits(self, *, looks: bool) -> None:
         self.isHandling = False
         if self._promised:
             self.live.collect()
@@ -304,11 +304,11 @@ class SessionKeeper:
                 session=shortHash(self.live.id),
             )
 
-    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+    def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         live = self.live
         self.isHandling = False
         live.collect(holder if wasSync else None)
-        number = live.holders.left(holder)
+        number = live.holders.handlerEnds(holder)
         self._keepPromises()
         if live.reason is None and live.record.unsaved:
             if saveNow:

@@ -147,7 +147,7 @@ class Live:
         """
         return self.record.journal.until() if self.isLoaded else 0.0
 
-    def begin(self, document: Document) -> None:
+    def startNew(self, document: Document) -> None:
         """
         Be a new session, which is stored when something is put into it.
         """

@@ -124,7 +124,7 @@ class SessionManager:
         """
         if not 0 <= repairWindow <= _LONGEST_WINDOW:
             raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
-        # What it provides was checked.
+        # Its interface was checked.
         self.framework = cast(IFramework, framework)
         kept = cast(ISessionStore, store)
         clock = clockOf(reactor)
@@ -182,7 +182,8 @@ class SessionManager:
         self._registry.reopened(keeper)
 
         def ended(failure: Failure) -> Deferred[Session]:
-            # For those who had it.  What is stored now is for who comes now.
+            # The session ended for those who held it before.  A new holder gets
+            # what is stored under the id now, if anything is.
             failure.trap(NoSuchSession, SessionReplaced)
             return self.open(sessionID, holder, limit)
 
@@ -208,7 +209,7 @@ class SessionManager:
     def _begin(self, like: SessionKeeper | None = None) -> SessionKeeper:
         keeper = self._keeper(self.framework.newSessionID())
         before = None if like is None else like.live.record.document
-        keeper.begin(self.framework.newDocument(self._storage.now(), before))
+        keeper.startNew(self.framework.newDocument(self._storage.now(), before))
         self._registry.new[keeper] = None
         return keeper
 
@@ -251,7 +252,7 @@ class SessionManager:
         try:
             tell = await move(keeper, other, holder)
         except Exception:
-            # Whoever waits for this has waited long enough.
+            # In the background: the caller has waited long enough.
             Deferred.fromCoroutine(self._discard(other))
             raise
         return other.live.session, tell
@@ -260,7 +261,7 @@ class SessionManager:
         try:
             await keeper.destroy()
         except SessionError as error:
-            # Nobody will ever know its id.
+            # That does no harm: nobody will ever know its id.
             self._log.warn(
                 "an abandoned session stays until it expires: {why}",
                 why=explained(error),

@@ -20,7 +20,7 @@ from txsessionsock.session import Holder, detached
 
 from .keeper import SessionKeeper
 from .live import Live
-from .saving import AT_ONCE, afterConflict
+from .saving import TRIES_WITHOUT_WAITING, afterConflict
 
 
 __all__ = ["move"]
@@ -32,14 +32,15 @@ For how many seconds to try while others go on changing the session.
 
 _LONGEST: Final = 3
 """
-As after how many tries to wait at most: who changes it all the time does not
-wait either.
+The wait does not grow after so many tries: those who change the session all the
+time do not wait either.
 """
 
 _SETTLED: Final = (0.02, 20)
 """
-Every how many seconds to look, and how often, whether another node puts back
-what a web application overwrote, of which this node may never have heard.
+Every how many seconds to look, and how often, whether another node stores
+something again that a web application overwrote.  This node may never have heard
+of it.
 """
 
 _SETTLING: Final = 1.0
@@ -64,7 +65,7 @@ async def move(
     @return: What tells everybody who holds the old one.
     """
     async with keeper.live.turn:
-        # Nobody holds it yet, which is no reason to drop it.
+        # Otherwise it would be dropped, since nobody holds it yet.
         other.opening += 1
         try:
             await _moved(keeper, other)
@@ -95,8 +96,8 @@ async def _moved(keeper: SessionKeeper, other: SessionKeeper) -> None:
         if not isSettled:
             continue
         tries += 1
-        if tries > AT_ONCE:
-            wait = afterConflict(min(tries - AT_ONCE, _LONGEST))
+        if tries > TRIES_WITHOUT_WAITING:
+            wait = afterConflict(min(tries - TRIES_WITHOUT_WAITING, _LONGEST))
             await live.storage.sleep(wait)
             await _read(live)
 
@@ -150,28 +151,28 @@ async def _isEnded(keeper: SessionKeeper, copied: Stored) -> bool:
         if not wasThere:
             live.endGone()
     if live.reason is not None:
-        # Who logged out meanwhile is logged out.
+        # Somebody logged out meanwhile: that counts.
         raise NoSuchSession
     return True
 
 
 def _copy(live: Live, other: Live) -> None:
     """
-    What is not stored by now is not copied: who changed it is told that the
-    session is gone.  What the framework keeps beside the data is copied, too:
-    the cookie of Express, when a session of starsessions began.
+    Copy what is stored.  A change that is not stored by now is lost with the old
+    session, and its author is told that the session is gone.  What the framework
+    keeps beside the data is copied, too: the cookie of Express, when a session of
+    starsessions began.
 
-    The new session begins without the stamps of the old one.  They tell which
-    copies of I{that} session lack something; whoever has a copy of the new one
-    has all that was stored before there was a new one.  Who still has a copy
-    of the old session can overwrite nothing here.  For the same reason the
-    journal of the old session ends with it.
+    The new session begins without the stamps of the old one, and with a new
+    journal.  Stamps tell which copies of a session lack a write.  Every copy of
+    the new session has all writes of the old one, and a copy of the old session
+    cannot overwrite the new one.
     """
     data = detached(live.record.copy.stored)
     for key in [key for key in other.session if key not in data]:
         del other.session[key]
     for key, value in data.items():
-        # Of whatever type the key is.
+        # Not by the session itself, which refuses keys that are no str.
         other.record.copy.assign(key, value)
     other.record.adopt(live.record)
     other.record.isWanted = not live.isNew
@@ -192,6 +193,8 @@ async def _isGone(keeper: SessionKeeper, error: StoreTimeout) -> bool:
         return False
     if live.expires is not None and live.expires <= live.storage.now():
         live.endGone()
-    # A logout in this very moment looks the same; but then the outage would
-    # be a logout for everybody else.
+    # We asked the store to delete the session, it did not answer, and now the
+    # session is gone.  Somebody may have logged out in that moment instead: that
+    # looks the same.  But if it counted as a logout, each such outage would log
+    # everybody out.
     return True

@@ -104,7 +104,7 @@ class Reading:
         """
         Load the session, or make it fresh, for somebody who opens it.
         """
-        return self._live.asking.inTime(self._rounds.now())
+        return self._live.asking.inTime(self._rounds.fromNow())
 
     def _freshen(self) -> Deferred[None] | None:
         self._live.checkAlive()

@@ -80,7 +80,7 @@ class Registry:
 
     # What keepers tell.
 
-    def began(self, keeper: SessionKeeper) -> None:
+    def firstStored(self, keeper: SessionKeeper) -> None:
         self.new.pop(keeper, None)
         if not keeper.live.isClosed:
             self.live.setdefault(keeper.live.id, keeper)

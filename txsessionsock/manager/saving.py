@@ -27,7 +27,7 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     UndecodableSession,
 )
-from txsessionsock.session import Attempt, Change
+from txsessionsock.session import Change, WriteAttempt
 
 from .expiry import Expiry
 from .live import Live
@@ -35,7 +35,7 @@ from .reading import Reading
 from .rounds import Rounds
 
 
-__all__ = ["AT_ONCE", "Saving", "afterConflict"]
+__all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict"]
 
 _RETRY: Final = (1.0, 10.0, 0.2)
 """
@@ -48,7 +48,7 @@ _CONFLICT: Final = (0.002, 0.1, 1.0)
 The same after a conflict.
 """
 
-AT_ONCE: Final = 3
+TRIES_WITHOUT_WAITING: Final = 3
 """
 How often to try again without waiting, on what was found instead.
 """
@@ -85,18 +85,18 @@ class Saving:
         reading: Reading,
         expiry: Expiry,
         *,
-        begun: Callable[[], None],
+        firstStored: Callable[[], None],
         idle: Callable[[], None],
     ) -> None:
         """
-        @param begun: Called when a session is stored that began here.
+        @param firstStored: Called when a session was stored that began here.
 
         @param idle: Called when all is stored, or failed.
         """
         self._live = live
         self._reading = reading
         self._expiry = expiry
-        self._begun = begun
+        self._firstStored = firstStored
         self._idle = idle
         self._storage = live.storage
         self._rounds = Rounds(self._write)
@@ -143,14 +143,14 @@ class Saving:
         except SessionError:
             return fail()
         self._live.collect()
-        return self._rounds.now() if self.isBusy else succeed(None)
+        return self._rounds.fromNow() if self.isBusy else succeed(None)
 
     def _saveKnown(self) -> Deferred[None]:
         """
         Store what was changed until now.  If there is something to store, the
         write looks for the rest.
         """
-        return self._rounds.now() if self.isBusy else self.save()
+        return self._rounds.fromNow() if self.isBusy else self.save()
 
     def inBackground(self) -> None:
         """
@@ -158,7 +158,7 @@ class Saving:
         what becomes of it.
         """
         self._stopTimers()
-        self._await(self._rounds.now())
+        self._await(self._rounds.fromNow())
 
     def _await(self, saved: Deferred[None]) -> None:
         self._live.asking.inTime(saved).addErrback(self._told)
@@ -254,13 +254,14 @@ class Saving:
             # for the write must hear of it.
             self._retryLater()
             live.holders.failed(Failure())
-            # Whoever released the session may have been told before that.
+            # A holder may have released the session during the write: it was not
+            # let go of then.
             self._idle()
             raise
         self._failures = 0
         self._retry.stop()
         if live.created is not None and not live.isNew:
-            self._begun()
+            self._firstStored()
         problem = live.record.problem
         live.tellStored()
         if live.record.copy.isTouched:
@@ -299,7 +300,7 @@ class Saving:
             tries += 1
             live.collect()
 
-    def _prepare(self) -> Attempt | None:
+    def _prepare(self) -> WriteAttempt | None:
         live = self._live
         changes = [change for change in self._changes if change.isPending]
         self._changes = []
@@ -310,7 +311,7 @@ class Saving:
                 change.done.errback(error)
             raise
 
-    async def _isStored(self, attempt: Attempt, tries: int) -> bool:
+    async def _isStored(self, attempt: WriteAttempt, tries: int) -> bool:
         """
         Try to store the session.
 
@@ -322,7 +323,7 @@ class Saving:
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
-            if tries >= AT_ONCE:
+            if tries >= TRIES_WITHOUT_WAITING:
                 # After sleeping, load again.  Otherwise what we know is stale, and
                 # a busy writer makes every retry fail.
                 await self._storage.sleep(afterConflict(tries))
@@ -349,14 +350,14 @@ class Saving:
         self._succeed(attempt, stored)
         return True
 
-    async def _sendCounted(self, attempt: Attempt) -> Stored:
+    async def _sendCounted(self, attempt: WriteAttempt) -> Stored:
         self._live.counts.writes += 1
         try:
             return await self._send(attempt)
         finally:
             self._live.counts.writes -= 1
 
-    async def _send(self, attempt: Attempt) -> Stored:
+    async def _send(self, attempt: WriteAttempt) -> Stored:
         live = self._live
         if attempt.old is None:
             return await self._create(attempt)
@@ -376,7 +377,7 @@ class Saving:
         live = self._live
         return live.asking.asked(self._storage.load(live.key))
 
-    async def _create(self, attempt: Attempt) -> Stored:
+    async def _create(self, attempt: WriteAttempt) -> Stored:
         live = self._live
         self._reading.watch()
         ttl = self._expiry.ofNew(attempt.ttl)
@@ -407,7 +408,7 @@ class Saving:
         else:
             await self._live.absorb(current)
 
-    def _succeed(self, attempt: Attempt, stored: Stored) -> None:
+    def _succeed(self, attempt: WriteAttempt, stored: Stored) -> None:
         live = self._live
         if attempt.adds:
             live.collect()

@@ -29,7 +29,7 @@ class Step(Enum):
     LOAD = "load"
 
 
-class _State(Enum):
+class _Watching(Enum):
     """
     Whether the store's reports reach us.
 
@@ -62,7 +62,7 @@ class Sight:
         """
         self._isWatchable = isWatchable
         self._isTracked = isTracked
-        self._state = _State.UNWATCHED
+        self._state = _Watching.UNWATCHED
         self.reports = 0
         self._heeded = 0
 
@@ -72,8 +72,8 @@ class Sight:
         """
         The store was asked to report changes.
         """
-        if self._state is _State.UNWATCHED:
-            self._state = _State.SEEING
+        if self._state is _Watching.UNWATCHED:
+            self._state = _Watching.SEEING
 
     def reported(self) -> None:
         """
@@ -86,21 +86,21 @@ class Sight:
         """
         The store reports nothing any more.
         """
-        self._state = _State.UNWATCHED
+        self._state = _Watching.UNWATCHED
 
     def fenced(self) -> None:
         """
         The store answered a fence.
         """
-        if self._state is _State.BLIND:
-            self._state = _State.SEEING
+        if self._state is _Watching.BLIND:
+            self._state = _Watching.SEEING
 
     def lost(self) -> None:
         """
         The store did not answer a fence.
         """
-        if self._state is _State.SEEING:
-            self._state = _State.BLIND
+        if self._state is _Watching.SEEING:
+            self._state = _Watching.BLIND
 
     def heeded(self, reports: int) -> None:
         """
@@ -117,7 +117,7 @@ class Sight:
         """
         Whether the store tells what others do.
         """
-        return self._state is _State.SEEING
+        return self._state is _Watching.SEEING
 
     @property
     def isStale(self) -> bool:
@@ -131,7 +131,7 @@ class Sight:
         """
         Whether there is no need to look now and then.
         """
-        return self._isWatchable and self._state is not _State.BLIND
+        return self._isWatchable and self._state is not _Watching.BLIND
 
     # What to do.
 
@@ -157,7 +157,7 @@ class Sight:
         @return: What is to be asked when the store reported a change, or when
             it is time to look.
         """
-        if self._isWatchable and (self._isTracked or self._state is _State.BLIND):
+        if self._isWatchable and (self._isTracked or self._state is _Watching.BLIND):
             # A store that lost sight of changes reports every key.  Whether it
             # sees again, only a fence tells.
             return Step.FENCE

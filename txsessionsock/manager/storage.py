@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_storage -*-
 """
-A store as the manager asks it: with a deadline, and with errors of ours only.
+A store as the manager asks it: with a deadline, and it fails with our errors only.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Storage:
     """
     Where sessions are and what they mean, for all live sessions of a manager.
 
-    There are two deadlines.  Whoever waits for a session hears of an outage
+    There are two deadlines.  Those who wait for a session hear of an outage
     within C{timeout}; see L{Asking<txsessionsock.manager.asking.Asking>}.  A call
     of the store is the store's own business: only the store knows whether it has
     sent something, so our stores have a deadline of their own.  The one here is a
@@ -204,8 +204,8 @@ class Storage:
         @param timeout: After how many seconds; L{timeout} unless given.
         """
         timeout = self.timeout if timeout is None else timeout
-        # One timer for all that have the same time: they are late in the order
-        # in which they were asked.
+        # One timer for all answers with the same timeout: they are due in the
+        # order in which they were asked for.
         asked = self._asked.setdefault(timeout, deque())
         while asked and isFired(asked[0][1]):
             asked.popleft()
@@ -236,7 +236,7 @@ class Storage:
 
     def rest(self) -> None:
         """
-        Have no timer until something is asked, as soon as all is answered.
+        Stop all timers, as soon as the store has answered everything.
         """
 
         def answered(result: _T) -> _T:

@@ -4,7 +4,7 @@ A session while handlers work on it, and how it is merged with what others store
 Pure: no clock, no reactor.
 """
 
-from .attempt import Attempt, Change
+from .attempt import Change, WriteAttempt
 from .journal import Journal
 from .merge import areAlike, areEqual, detached
 from .record import Emptied, Record
@@ -14,7 +14,6 @@ from .versions import Memory
 
 
 __all__ = [
-    "Attempt",
     "Change",
     "Emptied",
     "Holder",
@@ -23,6 +22,7 @@ __all__ = [
     "Memory",
     "Record",
     "Session",
+    "WriteAttempt",
     "areAlike",
     "areEqual",
     "detached",

@@ -89,10 +89,10 @@ class WorkingCopy:
         self._seen = dict(stored)
         # Ordered, so that new keys are stored in the order they were set.
         self._suspects: dict[str, None] = {}
-        # Of what was seen, for those keys where it was looked at.
+        # The fingerprints of values in _seen, of keys that were compared before.
         self._marks: dict[str, bytes | None] = {}
-        # What was done to a key counts once it has another value because of
-        # it, which only L{collect} finds out.
+        # Keys that were assigned or counted since the last L{collect}, which
+        # finds out whether they have other values because of it.
         self._assigned: set[str] = set()
         self._counted: dict[str, int | float] = {}
         self._increments: dict[str, int | float] = {}
@@ -219,7 +219,7 @@ class WorkingCopy:
 
     def settle(self) -> None:
         """
-        What was collected is what is stored, however it came to be so.
+        What was collected equals what is stored: nothing is to be stored.
         """
         self._increments.clear()
         self._plain.clear()
@@ -277,8 +277,7 @@ class WorkingCopy:
 
     def back(self, flight: Flight) -> None:
         """
-        An attempt failed without storing anything; what it was to store still
-        is to be stored.
+        An attempt stored nothing: its changes are still to be stored.
         """
         self._plain |= flight.plain
         for key, by in flight.increments.items():
@@ -297,8 +296,8 @@ class WorkingCopy:
 
     def found(self, flight: Flight) -> None:
         """
-        What an attempt was to store that was taken L{back} is in what somebody
-        else has stored since.
+        An attempt that was taken L{back} succeeded after all: its increments
+        are in what somebody else has stored since.
         """
         for key, by in flight.increments.items():
             if key in self._increments:
@@ -306,8 +305,9 @@ class WorkingCopy:
 
     def forget(self, flight: Flight) -> None:
         """
-        Nobody can tell whether an attempt succeeded: keep its assignments,
-        which do no harm twice, and give up its increments, which do.
+        Nobody can tell whether an attempt succeeded.  Keep its assignments,
+        which do no harm if they are stored twice.  Give up its increments, which
+        would be added twice.
         """
         lost, flight.increments = flight.increments, {}
         for key, by in lost.items():
