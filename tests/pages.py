@@ -334,4 +334,4 @@ class WebTestCase(SynchronousTestCase):
         """
         Nobody holds a session any more.
         """
-        self.assertEqual(self.world.manager._lives, {})
+        self.assertEqual(self.world.manager.statistics().sessions, 0)

@@ -90,7 +90,7 @@ class RedisCase(SynchronousTestCase):
         gc.collect()
         left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
         # A manager has one timer for all calls, which runs out by itself.
-        self.assertEqual([call for call in left if "Backend" not in str(call)], [])
+        self.assertEqual([call for call in left if "Storage" not in str(call)], [])
 
     @cached_property
     def server(self) -> RedisServer:

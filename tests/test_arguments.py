@@ -54,6 +54,7 @@ NOT_FOR_USERS = {
     "clients.without",
     "hub.Group",
     "hub.Room",
+    "manager.SessionStatistics",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
     "web.VisitedSite",

@@ -309,8 +309,8 @@ class TreeTests(WebTestCase):
                 self.assertEqual(answer.code, 200)
                 self.assertIsNone(answer.cookie())
                 self.world.clock.advance(5)
-                self.assertEqual(self.world.manager._lives, {})
-                self.assertEqual(self.world.manager._new, {})
+                self.assertEqual(self.world.manager.statistics().sessions, 0)
+                self.assertEqual(self.world.manager.statistics().newSessions, 0)
                 self.assertEqual(self.world.inner._place._sessions, {})
             cookie, sessionID = self.login()
             browser = self.serve(put)
@@ -333,7 +333,7 @@ class TreeTests(WebTestCase):
         browser.leave()
         self.world.clock.advance(5)
         self.assertEqual(self.world.store.calls, [])
-        self.assertEqual(self.world.manager._new, {})
+        self.assertEqual(self.world.manager.statistics().newSessions, 0)
 
     def test_pipelining(self) -> None:
         """

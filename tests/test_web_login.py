@@ -242,9 +242,9 @@ class SharingTests(WebTestCase):
         """
         cookie, sessionID = self.login()
         session, socket = self.hold(sessionID)
-        session.keeper.enter(socket)
+        session.keeper.handlerBegins(socket)
         self.get(put, cookie)
-        session.keeper.leave(socket, wasSync=False, saveNow=True)
+        session.keeper.handlerEnds(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [["n"]])
 
     def assertUndisturbed(self, sessionID: SessionID) -> None:
@@ -253,9 +253,9 @@ class SharingTests(WebTestCase):
         being at work.
         """
         session, socket = self.hold(sessionID)
-        session.keeper.enter(socket)
+        session.keeper.handlerBegins(socket)
         session["mine"] = session.get("mine", 0) + 1
-        session.keeper.leave(socket, wasSync=False, saveNow=True)
+        session.keeper.handlerEnds(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [])
 
     def test_done(self) -> None:

@@ -383,9 +383,9 @@ class OutageTests(WebTestCase):
 
         def page(request: Request) -> bytes:
             sessionOf(request)
-            session.keeper.enter(holder)
+            session.keeper.handlerBegins(holder)
             session["x"] = object()
-            session.keeper.leave(holder, wasSync=True, saveNow=True)
+            session.keeper.handlerEnds(holder, wasSync=True, saveNow=True)
             return b"fine"
 
         self.assertEqual(self.get(page, cookie).code, 200)

@@ -175,14 +175,14 @@ class Page:
         """
         session = PageSession(self, self._session)
         self._given = ref(session)
-        self._session.keeper.visited(isFresh=True)
+        self._session.keeper.clientActed(isFresh=True)
         self._enter()
         return session
 
     def _enter(self) -> None:
-        self._session.keeper.enter(self._holder)
+        self._session.keeper.handlerBegins(self._holder)
         # It may go on after it was rendered, for as long as it likes.
-        self._session.keeper.goesOn(looks=False)
+        self._session.keeper.handlerWaits(looks=False)
         self._isInside = True
 
     def leave(self) -> None:
@@ -192,7 +192,7 @@ class Page:
         if self._isInside:
             self._isInside = False
             # Who did what matters only to those who are told, as pages are not.
-            hasChanged = self._session.keeper.leave(
+            hasChanged = self._session.keeper.handlerEnds(
                 self._holder, wasSync=False, saveNow=False
             )
             self._isModified = bool(hasChanged)
