@@ -68,7 +68,7 @@ The wings that do not know what time it is.
 """
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "autobahn": ("demo", "protocol", "tap", "web", "websocket"),
+    "autobahn": ("demo", "protocol", "tap", "testing", "web", "websocket"),
     "txaio": ("websocket",),
     "twisted.web": ("demo", "klein", "protocol", "service", "socketio", "tap", "web"),
     "txredisapi": ("_redis.connection",),
