@@ -81,6 +81,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "klein": ("klein",),
     "socketio": ("socketio",),
     "engineio": ("socketio",),
+    "hypothesis": ("testing.frameworkcontract",),
     "idna": ("origins",),
     "itsdangerous": ("frameworks",),
     "phpserialize": ("frameworks.php",),
@@ -99,10 +100,11 @@ ON_DEMAND = (
     "stores._sql.postgresql",
     "stores._sql.attempt",
     "stores._sql.listener",
+    "testing.frameworkcontract",
 )
 """
 What is imported within functions only, or by one another: whoever asks for
-Redis, or for PostgreSQL.
+Redis, for PostgreSQL, or for what needs Hypothesis.
 """
 
 REACTOR_USERS = ("service.service", "tap.make")
