@@ -35,6 +35,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
+from txsessionsock._arguments import checked
 from txsessionsock._kinds import Clock, Framework, Store
 from txsessionsock.interfaces import TTL, Document
 
@@ -51,6 +52,7 @@ Where the server seems to be, for the browser: the host of an own page.
 _STEP = 0.25
 
 
+@checked
 def putSession(
     store: Store,
     framework: Framework,
@@ -143,6 +145,7 @@ def _read(text: bytes) -> Any:
         return text.decode()
 
 
+@checked
 class Browser:
     """
     The other end of a socket.
