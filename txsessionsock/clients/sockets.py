@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_sockets -*-
+# -*- test-case-name: tests.test_events -*-
 """
 All clients of one server: what they have in common, and what they need from
 what carries them.

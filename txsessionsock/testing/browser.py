@@ -39,6 +39,8 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Clock, Framework, Store
 from txsessionsock.interfaces import TTL, Document
 
+from .contract import resultOf
+
 
 __all__ = ["ADDRESS", "HOST", "Browser", "Wire", "putSession"]
 
@@ -75,17 +77,9 @@ def putSession(
     document = Document({**new.data, **data}, new.envelope)
     ttl: TTL = framework.lifetime(document, now)
     raw = framework.dumps(document, now)
-    _now(store.create(framework.key(sessionID), raw, ttl))
+    answer: Deferred[bool] = store.create(framework.key(sessionID), raw, ttl)
+    resultOf(answer, AssertionError("the store does not answer at once"))
     return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
-
-
-def _now(answer: Deferred[Any]) -> None:
-    results: list[Any] = []
-    answer.addBoth(results.append)
-    if not results:
-        raise AssertionError("the store does not answer at once")
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
 
 
 class Wire(FakeTransport):

@@ -19,7 +19,7 @@ import gc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,12 +40,7 @@ from txsessionsock.interfaces import (
     UnencodableSession,
 )
 
-
-if TYPE_CHECKING:
-    from twisted.trial.unittest import SynchronousTestCase as _TestCase
-else:
-    # As a test case of its own it would be run wherever it is imported.
-    _TestCase = object
+from .contract import MixedIn
 
 
 __all__ = [
@@ -129,7 +124,7 @@ def _framesLeftBy(f: Callable[[], object]) -> list[FrameType]:
         gc.enable()
 
 
-class FrameworkChecks(_TestCase):
+class FrameworkChecks(MixedIn):
     """
     What the tests of frameworks check, each for one cookie or some bytes.
 
