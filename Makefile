@@ -1,6 +1,7 @@
 # make demo    serve the demo at http://localhost:8080/
 # make test    run all tests; ARGS="-k cookies" runs some
 # make lint    ruff and mypy
+# make floors  the tests that run in memory, with the lowest versions of setup.py
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
@@ -25,7 +26,7 @@ lint: $(VENV)/.has-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info twisted/plugins/dropin.cache
+	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache
 	rm -rf tests.test_* _trial_temp* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -43,4 +44,18 @@ $(VENV)/.has-dev: EXTRA := [dev]
 
 $(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'
+	@touch $@
+
+.PHONY: floors
+FLOORS := .venv-floors
+REAL := browser or e2e or packaging or postgresql or redis or webapps
+
+floors: $(FLOORS)/.made
+	$(FLOORS)/bin/python -m pytest -m 'not ($(REAL))' $(ARGS)
+
+$(FLOORS)/.made: setup.py .ci/floors.py $(VENV)/.has-test
+	$(PYTHON) -m venv --clear $(FLOORS)
+	$(BIN)/python .ci/floors.py > $(FLOORS)/constraints.txt
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(FLOORS)/constraints.txt -e '.[test,postgresql]'
 	@touch $@

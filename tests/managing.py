@@ -7,7 +7,6 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -28,26 +27,6 @@ SID = SessionID("an-id")
 KEY = "sess:an-id"
 
 _T = TypeVar("_T")
-
-
-def framesLeftBy(f: Callable[[], object]) -> list[FrameType]:
-    """
-    Call a function.
-
-    @return: The frames that are in cycles then, until the garbage collector
-        finds them.
-    """
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        f()
-        gc.collect()
-        return [found for found in gc.garbage if isinstance(found, FrameType)]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 def timers(clock: Clock) -> list[IDelayedCall]:

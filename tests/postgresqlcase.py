@@ -148,7 +148,7 @@ class PostgreSQLCase(StoreCase):
         """
 
         def listens() -> bool:
-            if store._listener._again is not None:
+            if store._listener._again.isRunning:
                 self.reactor.advance(10.0)
             with suppress(StoreUnavailable):
                 self.reactor.wait(store.fence("k"))

@@ -29,6 +29,7 @@ SOURCES = ("setup.py", "pyproject.toml", "LICENSE", "README.md")
 OPTIONAL = {
     "engineio",
     "hiredis",
+    "hypothesis",
     "klein",
     "psycopg",
     "redis",
@@ -216,6 +217,7 @@ print(json.dumps([sorted(alone), sorted(sys.modules), names]))
             "stores._sql.listener",
             "stores._sql.postgresql",
             "stores.redis",
+            "testing.frameworkcontract",
         )
     )
     alone, everything, names = json.loads(

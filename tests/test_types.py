@@ -101,19 +101,28 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from txsessionsock import (
+    ClientScript,
+    Express,
+    MemoryStore,
+    SessionedResource,
+    SessionManager,
+    SessionSocketFactory,
+    SessionSocketProtocol,
+    SessionSocketResource,
+    SQLiteStore,
+    enable,
+    sessionOf,
+)
 from txsessionsock.bus import LocalBus
+from txsessionsock.clients import SessionClient
 from txsessionsock.frameworks.flask import Flask
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
-from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
-from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
-from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import BusContract, FlakyStore, StoreContract
-from txsessionsock.web import SessionedResource, SessionSocketResource, sessionOf
 
 
 @implementer(ISessionStore)
@@ -185,6 +194,8 @@ factory.protocol = Chat
 hub = Hub(factory.sockets, LocalBus(clock))
 pages = SessionedResource(Page(), manager)
 pages.putChild(b"ws", SessionSocketResource(factory))
+pages.putChild(b"sessionsock.js", ClientScript())
+SessionManager(SQLiteStore("sessions.db", reactor=clock), Express(b"secret"), clock)
 Resource().putChild(b"", pages)
 
 
@@ -209,6 +220,25 @@ sockets.once("sconnection", greet)
 """
 
 
+MISSPELT = """
+from txsessionsock import MemoryStore, SesionManager, SessionManager
+
+store: MemoryStore = SessionManager
+"""
+"""
+Two lines with a problem each.
+"""
+
+FOUND = (
+    r'"?SesionManager"? (is unknown|in module "txsessionsock")',
+    r'"?txsessionsock"? has no attribute "SesionManager"',
+    r'[Tt]ype "type\[SessionManager\]"',
+)
+"""
+How type checkers call them.
+"""
+
+
 def programs(folder: Path) -> list[str]:
     """
     Write down what is to be checked.
@@ -216,6 +246,7 @@ def programs(folder: Path) -> list[str]:
     @return: The names of the files.
     """
     texts = {"annotated.py": ANNOTATED, **documents.whole()}
+    texts["misspelt.py"] = MISSPELT
     for number, shown in enumerate(documents.programs()):
         if shown.name is not None:
             continue
@@ -237,9 +268,14 @@ def programs(folder: Path) -> list[str]:
 
 def others(problems: list[str]) -> list[str]:
     """
-    @return: Those that are not Twisted's own.
+    @return: Those that are not Twisted's own.  The two of L{MISSPELT} have to be
+        among them, and are not in the list.
     """
-    return [each for each in problems if not any(re.search(t, each) for t in TWISTEDS)]
+    ours = [each for each in problems if not any(re.search(t, each) for t in TWISTEDS)]
+    found = [each for each in ours if each.startswith("misspelt.py")]
+    assert len(found) == 2, found
+    assert all(any(re.search(name, each) for name in FOUND) for each in found), found
+    return [each for each in ours if each not in found]
 
 
 @pytest.mark.e2e
