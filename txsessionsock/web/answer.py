@@ -20,7 +20,7 @@ from twisted.web.server import Request
 from .page import Page
 from .refusal import Refusal
 from .requests import isHTTP2
-from .valve import _Valve
+from .valve import Valve
 
 
 __all__ = ["HeldChannel"]
@@ -49,7 +49,7 @@ class HeldChannel:
         self._isSent = False
         self._isRefused = False
         self._isDone = False
-        self._valve: _Valve | None = None
+        self._valve: Valve | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -88,7 +88,7 @@ class HeldChannel:
         self._then(partial(self._channel.requestDone, request))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._valve = _Valve(producer, streaming, self._reactor, self._failed)
+        self._valve = Valve(producer, streaming, self._reactor, self._failed)
         self._channel.registerProducer(self._valve, True)
         if self._isHolding:
             self._valve.turn("held", True)

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock.cookies import setCookie, whyDropped
+from txsessionsock.cookies import cookieNamed, setCookie, whyDropped
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     CookieAttributes,
@@ -132,16 +132,12 @@ class Page:
         holder: PageHolder,
         *,
         sentID: SessionID | None,
-        hasCookie: bool,
         handshake: Handshake,
         isFleeting: bool,
         gone: Callable[[], None],
     ) -> None:
         """
         @param sentID: The id of the session that the browser has.
-
-        @param hasCookie: Whether the browser sent a session cookie, be it
-            valid or not.
 
         @param handshake: The request.
 
@@ -153,7 +149,6 @@ class Page:
         self._session = session
         self._holder = holder
         self._sentID = sentID
-        self._hasCookie = hasCookie
         self.handshake = handshake
         self._isFleeting = isFleeting
         self._gone = gone
@@ -302,9 +297,16 @@ class Page:
                 value = framework.cookieValue(session.id)
                 attributes = self.manager.cookieAttributes(session)
                 return self._setCookie(value, attributes, maxAge)
-        elif self._loggedOut is not None and self._hasCookie:
+        elif self._loggedOut is not None and self._hasCookie():
             return self._setCookie("", self._loggedOut, 0)
         return None
+
+    def _hasCookie(self) -> bool:
+        """
+        Whether the browser sent a session cookie, be it valid or not.
+        """
+        cookies = self.handshake.headers.get("cookie", ())
+        return cookieNamed(cookies, self.manager.framework.cookieName) is not None
 
     def _setCookie(
         self, value: str, attributes: CookieAttributes, maxAge: float | None

@@ -1,5 +1,6 @@
+# -*- test-case-name: tests.test_web -*-
 """
-The browser client, as a resource.
+The script for browsers as a resource of a site of Twisted Web.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from twisted.web.server import Request
 
 from txsessionsock._arguments import checked
 
-from .resource import _Child
+from .requests import AnyResource
 
 
 __all__ = ["ClientScript"]
 
 
 @checked
-class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
+class ClientScript(Resource, AnyResource):  # type: ignore[misc]  # It is Any.
     """
     The script C{sessionsock.js} for browsers.  It is the same for everyone.
     """

@@ -1,5 +1,6 @@
+# -*- test-case-name: tests.test_web_sockets -*-
 """
-A WebSocket below a site of Twisted Web.
+A WebSocket as a resource of a site of Twisted Web.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ from zope.interface import implementer
 
 from txsessionsock.protocol import SessionedFactory
 
-from .requests import _isHandshake, isHTTP2
-from .resource import _Child
+from .requests import AnyResource, isHTTP2, wantsSocket
 
 
 __all__ = ["SessionSocketResource"]
 
 
 @implementer(IResource)
-class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
+class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A WebSocket at a place in a site.
 
@@ -59,7 +59,7 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         raise ValueError("a WebSocket has no children")
 
     def render(self, request: Request) -> Any:
-        if isHTTP2(request) or not _isHandshake(request):
+        if isHTTP2(request) or not wantsSocket(request):
             return self._tellToUpgrade(request)
         headers = request.requestHeaders
         cookies = headers.getRawHeaders(b"cookie", [])
@@ -69,7 +69,7 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         return WebSocketResource(builder).render(request)
 
     def _tellToUpgrade(self, request: Request) -> bytes:
-        if not _isHandshake(request):
+        if not wantsSocket(request):
             self._doubtProxy(request)
         request.setResponseCode(426)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")

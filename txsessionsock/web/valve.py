@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
-__all__ = []
+__all__ = ["Valve"]
 
 
 @implementer(IPushProducer)
-class _Valve:
+class Valve:
     """
     A page's producer.  It produces as long as the channel takes it and
     nothing is held.

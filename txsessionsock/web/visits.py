@@ -1,12 +1,12 @@
 # -*- test-case-name: tests.test_visits -*-
 """
-Connections that are no sockets yet, and perhaps never will be: a server that
-ends waits for them too.
+Who visits a site: the connections that speak HTTP, and the pages that are being
+made for them.  A server that ends waits for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -17,10 +17,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
+
+from .requests import isHTTP2
 
 
-__all__ = ["IDLE", "VisitedSite"]
+__all__ = ["IDLE", "UnderWay", "VisitedSite"]
 
 IDLE = 1.5
 """
@@ -28,7 +30,11 @@ For how many seconds a connection that asks for nothing is kept when the server
 ends: a handshake may be on its way.
 """
 
-_INTERVAL = 0.1
+_CONNECTIONS_INTERVAL = 0.1
+_PAGES_INTERVAL = 0.02
+"""
+Every how many seconds it is looked whether they are gone.
+"""
 
 
 class VisitedSite(Site):
@@ -114,7 +120,7 @@ class VisitedSite(Site):
 
         looking = LoopingCall(look)
         looking.clock = self._clock
-        return looking.start(_INTERVAL).addCallback(lambda _: None)
+        return looking.start(_CONNECTIONS_INTERVAL).addCallback(lambda _: None)
 
     def awaited(self) -> Iterable[str]:
         """
@@ -165,3 +171,81 @@ class _Visit(Protocol):
         requests = getattr(channel, "requests", None) or getattr(channel, "streams", ())
         if not requests:
             self.transport.loseConnection()
+
+
+class UnderWay:
+    """
+    The pages with sessions of one manager that are being made, and the
+    connections on which they were asked for.
+    """
+
+    kind = "pages"
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._pages: dict[object, tuple[str, float]] = {}
+        self._channels: WeakSet[Any] = WeakSet()
+
+    def __len__(self) -> int:
+        """
+        How many there are.
+        """
+        return len(self._pages)
+
+    def begin(self, request: Request) -> Callable[[], None]:
+        """
+        A page begins.
+
+        @return: What says that its answer is written, or that nobody waits
+            for it.  It does not keep the request alive.
+        """
+        key = object()
+        # Not what follows the path, which may be a secret.
+        path = request.path.decode("ascii", "backslashreplace")
+        method = request.method.decode("ascii", "backslashreplace")
+        address = getattr(request.getClientAddress(), "host", "somebody")
+        page = f"{method} {path}, for {address}"
+        self._pages[key] = page, self._clock.seconds()
+        # The transport of HTTP/2 is of many streams, and theirs to close.
+        if not isHTTP2(request):
+            self._channels.add(request.channel)
+
+        def over() -> None:
+            self._pages.pop(key, None)
+
+        return over
+
+    def goAway(self) -> Deferred[None]:
+        """
+        Have pages finish, and close their connections.
+
+        @return: A L{Deferred} that fires when every answer has gone out.
+        """
+
+        def look() -> None:
+            self._closeIdle()
+            if not (self._pages or self._channels):
+                looking.stop()
+
+        looking = LoopingCall(look)
+        looking.clock = self._clock
+        return looking.start(_PAGES_INTERVAL).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterator[str]:
+        """
+        Which pages have begun and not ended.
+        """
+        for page, began in self._pages.values():
+            seconds = self._clock.seconds() - began
+            yield f"the page of {page}, has been at work for {seconds:.1f} s"
+
+    def _closeIdle(self) -> None:
+        # An answer that was written may still be on its way to the client:
+        # only when its connection is closed it is known to be out.
+        for channel in list(self._channels):
+            transport = channel.transport
+            # A WebSocket took it over, or it is closed.
+            if transport is None or getattr(transport, "disconnected", True):
+                self._channels.discard(channel)
+            elif not channel.requests:
+                channel.loseConnection()
