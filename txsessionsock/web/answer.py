@@ -6,6 +6,7 @@ An answer that waits until what its page did to the session is stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -17,13 +18,49 @@ from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
-from .page import Page
+from .page import Page, PageState
 from .refusal import Refusal
 from .requests import isHTTP2
 from .valve import Valve
 
 
 __all__ = ["HeldChannel"]
+
+
+class Sent(Enum):
+    """
+    What the client has of an answer.
+    """
+
+    NOTHING = auto()
+    BEGUN = auto()
+    """
+    Status, headers and perhaps more.
+    """
+    REFUSED = auto()
+    """
+    Another answer in its place, or only its beginning: the connection is closed,
+    and what the page still writes goes nowhere.
+    """
+
+
+class Flow(Enum):
+    """
+    What becomes of what the page writes.
+    """
+
+    IDLE = auto()
+    """
+    There is nothing.
+    """
+    HOLDING = auto()
+    """
+    It waits for the store.
+    """
+    SENDING = auto()
+    """
+    It goes out.
+    """
 
 
 class HeldChannel:
@@ -44,11 +81,8 @@ class HeldChannel:
         self._page = page
         self._reactor = reactor
         self._waiting: list[Callable[[], None]] = []
-        self._isRunning = False
-        self._isHolding = False
-        self._isSent = False
-        self._isRefused = False
-        self._isDone = False
+        self._flow = Flow.IDLE
+        self._sent = Sent.NOTHING
         self._valve: Valve | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +104,7 @@ class HeldChannel:
     def writeHeaders(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
-        self._page.hasBegun = True
+        self._page.answers()
         self._then(partial(self._begin, version, code, reason, headers.copy()))
 
     def write(self, data: bytes) -> None:
@@ -83,14 +117,13 @@ class HeldChannel:
         self._then(self._channel.loseConnection)
 
     def requestDone(self, request: Request) -> None:
-        self._isDone = True
-        self._page.leave()
+        self._page.done()
         self._then(partial(self._channel.requestDone, request))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._valve = Valve(producer, streaming, self._reactor, self._failed)
         self._channel.registerProducer(self._valve, True)
-        if self._isHolding:
+        if self._flow is Flow.HOLDING:
             self._valve.turn("held", True)
         self._valve.begin()
 
@@ -104,42 +137,52 @@ class HeldChannel:
 
     def _then(self, step: Callable[[], None]) -> None:
         self._waiting.append(step)
-        if not self._isRunning:
-            self._isRunning = True
+        if self._flow is Flow.IDLE:
             Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 steps, self._waiting = self._waiting, []
-                await self._hold(Deferred.fromCoroutine(self._page.settled()))
+                await self._settled()
                 for step in steps:
-                    if not (self._isRefused or self._request._disconnected):
+                    if not (self._sent is Sent.REFUSED or self._request._disconnected):
                         step()
         finally:
-            self._isRunning = False
-            if self._isDone:
+            self._turn(Flow.IDLE)
+            if self._page.state is PageState.DONE:
                 self._page.over()
 
-    async def _hold(self, settled: Deferred[None]) -> None:
+    async def _settled(self) -> None:
+        # First: what is written from now on waits for the next time.
+        self._turn(Flow.SENDING)
+        settled = Deferred.fromCoroutine(self._page.settled())
         if not settled.called:
-            self._setHolding(True)
+            self._turn(Flow.HOLDING)
         try:
             await settled
         except Exception:
-            if not self._isRefused:
+            if self._sent is not Sent.REFUSED:
                 self._refuse(Failure())
-        self._setHolding(False)
+        self._turn(Flow.SENDING)
 
-    def _setHolding(self, isHolding: bool) -> None:
-        self._isHolding = isHolding
+    def _turn(self, flow: Flow) -> None:
+        """
+        The one place where the flow changes.
+        """
+        self._flow = flow
         if self._valve is not None:
-            self._valve.turn("held", isHolding)
+            self._valve.turn("held", flow is Flow.HOLDING)
 
     def _begin(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
-        self._isSent = True
+        self._sent = Sent.BEGUN
+        self._head(version, code, reason, headers)
+
+    def _head(
+        self, version: bytes, code: bytes, reason: bytes, headers: Headers
+    ) -> None:
         cookie = self._page.cookie()
         if cookie is not None:
             headers.addRawHeader(b"Set-Cookie", cookie)
@@ -155,12 +198,12 @@ class HeldChannel:
     # When it cannot go out.
 
     def _refuse(self, failure: Failure) -> None:
-        self._isRefused = True
+        before, self._sent = self._sent, Sent.REFUSED
         refusal = Refusal.because(failure)
         refusal.report(self._log, failure)
         if self._request._disconnected:
             return
-        if self._isSent:
+        if before is Sent.BEGUN:
             self._abort()
         else:
             self._answerWith(refusal)
@@ -180,7 +223,7 @@ class HeldChannel:
             headers.addRawHeader(b"Connection", b"close")
         code = b"%d" % (refusal.code,)
         reason = RESPONSES.get(refusal.code, b"")
-        self._begin(request.clientproto, code, reason, headers)
+        self._head(request.clientproto, code, reason, headers)
         if request.method != b"HEAD":
             channel.write(refusal.body)
             request.sentLength = len(refusal.body)

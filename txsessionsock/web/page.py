@@ -6,6 +6,7 @@ A page of a web site, while it is made, and the session that it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -38,6 +39,30 @@ _LOOK_AGAIN = 1.0
 """
 Every how many seconds to look after a page whose client left.
 """
+
+
+class PageState(Enum):
+    """
+    How far a page is.
+    """
+
+    WORKING = "nothing is answered, so a cookie can still be set"
+    ANSWERING = "the answer has begun"
+    DONE = "the page has written all, and some of that may have to wait"
+    LEFT = "the client left, and the page may go on without it"
+    OVER = "the session is given back"
+
+
+_AT_WORK = {PageState.WORKING, PageState.ANSWERING}
+
+_NEXT: dict[PageState, set[PageState]] = {
+    PageState.WORKING: {PageState.ANSWERING, PageState.DONE, PageState.LEFT},
+    PageState.ANSWERING: {PageState.DONE, PageState.LEFT},
+    # Twisted no longer tells a page that has finished whether its client left.
+    PageState.DONE: {PageState.OVER},
+    PageState.LEFT: {PageState.OVER},
+    PageState.OVER: set(),
+}
 
 
 class PageHolder:
@@ -118,12 +143,11 @@ class Page:
 
     @ivar handshake: The request.
 
-    @ivar hasBegun: Whether the page has begun to answer, so that no cookie
-        can be set any more.
+    @ivar state: How far it is.
     """
 
     _log = Logger()
-    hasBegun = False
+    state = PageState.WORKING
 
     def __init__(
         self,
@@ -154,12 +178,12 @@ class Page:
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
-        self._isInside = False
+        # What it did: changed data, as of when that was asked last; stored some
+        # by C{update}.
         self._isModified = False
         self._isUpdated = False
         # What the browser was told of the cookie that is to go.
         self._loggedOut: CookieAttributes | None = None
-        self._isGone = False
 
     def begin(self) -> PageSession:
         """
@@ -174,30 +198,42 @@ class Page:
         self._enter()
         return session
 
+    def _goTo(self, state: PageState) -> bool:
+        """
+        The one place where the state changes.
+
+        @return: Whether it did: a page goes forward only.
+        """
+        if state not in _NEXT[self.state]:
+            return False
+        wasAtWork = self.state in _AT_WORK
+        self.state = state
+        if wasAtWork and state not in _AT_WORK:
+            self._leave()
+        return True
+
+    @property
+    def _canSetCookie(self) -> bool:
+        return self.state is PageState.WORKING
+
     def _enter(self) -> None:
         self._session.keeper.handlerBegins(self._holder)
         # It may go on after it was rendered, for as long as it likes.
         self._session.keeper.handlerWaits(looks=False)
-        self._isInside = True
 
-    def leave(self) -> None:
-        """
-        The page is done.
-        """
-        if self._isInside:
-            self._isInside = False
-            # Who did what matters only to those who are told, as pages are not.
-            hasChanged = self._session.keeper.handlerEnds(
-                self._holder, wasSync=False, saveNow=False
-            )
-            self._isModified = bool(hasChanged)
+    def _leave(self) -> None:
+        # Who did what matters only to those who are told, as pages are not.
+        hasChanged = self._session.keeper.handlerEnds(
+            self._holder, wasSync=False, saveNow=False
+        )
+        self._isModified = bool(hasChanged)
 
     def _hasChanged(self) -> bool:
         """
         Whether something was changed since this was asked last.
         """
-        if self._isInside:
-            self.leave()
+        if self.state in _AT_WORK:
+            self._leave()
             self._enter()
         return self._isModified
 
@@ -208,7 +244,7 @@ class Page:
         Give the page a session with the same data and another id.
         """
         async with self._turn:
-            if self.hasBegun or self._isGone:
+            if not self._canSetCookie:
                 raise SessionError(
                     "no new session id: the answer has begun, so its cookie cannot be"
                     " set"
@@ -216,7 +252,7 @@ class Page:
             holder = PageHolder()
             session, tell = await self.manager.regenerate(self._session, holder)
             self._become(session, holder)
-            if self._isGone:
+            if self.state is PageState.LEFT:
                 tell()
             else:
                 self._tellMoved.append(tell)
@@ -228,7 +264,7 @@ class Page:
         async with self._turn:
             ended = self._session
             await ended.destroy()
-            if not (self.hasBegun or self._isGone):
+            if self._canSetCookie:
                 holder = PageHolder()
                 self._become(self.manager.create(holder, ended), holder)
                 self._loggedOut = self.manager.cookieAttributes(ended)
@@ -238,7 +274,7 @@ class Page:
         given = self._given()
         if given is not None:
             given.become(session)
-        if not self._isGone:
+        if self.state in _AT_WORK:
             self._enter()
 
     def isKnown(self, failure: Failure) -> Failure:
@@ -325,14 +361,26 @@ class Page:
 
     # How it ends.
 
+    def answers(self) -> None:
+        """
+        The page begins to answer.
+        """
+        self._goTo(PageState.ANSWERING)
+
+    def done(self) -> None:
+        """
+        The page has written all.
+        """
+        self._goTo(PageState.DONE)
+
     def over(self) -> None:
         """
-        The answer is out.
+        The answer is out, or nobody waits for it any more.
         """
-        self._isGone = True
-        self._gone()
-        self._tell()
-        self._release()
+        if self._goTo(PageState.OVER):
+            self._gone()
+            self._tell()
+            self._release()
 
     def clientLeft(self) -> None:
         """
@@ -340,11 +388,10 @@ class Page:
         never say when it is done: as long as it has the session, what it
         changes is stored.
         """
-        self._isGone = True
-        self._gone()
-        self.leave()
-        self._tell()
-        self._lookAfter()
+        if self._goTo(PageState.LEFT):
+            self._gone()
+            self._tell()
+            self._lookAfter()
 
     def _tell(self) -> None:
         tellings, self._tellMoved = self._tellMoved, []
@@ -354,7 +401,7 @@ class Page:
     def _lookAfter(self) -> None:
         isNeeded = not (self._isFleeting or self._holder.isOver)
         if not isNeeded or self._given() is None:
-            self._release()
+            self.over()
         else:
             # What cannot be stored now is tried again by the manager.
             self._session.save().addErrback(lambda failure: failure.trap(SessionError))
