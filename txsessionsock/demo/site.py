@@ -96,7 +96,7 @@ class Demo(SessionSocketProtocol):
         )
 
 
-class _Page(Resource):
+class _FrontPage(Resource):
     """
     The page.  Whoever looks at it is given a session worth having.
     """
@@ -199,7 +199,7 @@ def demo(
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"static", _static("demo.css", "demo.js", "mark.svg"))
     pages: Mapping[bytes, Resource] = {
-        b"": _Page(),
+        b"": _FrontPage(),
         b"add": _Action(_add),
         b"login": _Action(_login),
         b"logout": _Action(_logout),

@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_web_producers -*-
 """
 A producer that is paused as long as an answer is held.
 """
@@ -7,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from txsessionsock._deferreds import Timer
 
 
 __all__ = ["Valve"]
@@ -37,10 +40,9 @@ class Valve:
         """
         self._producer = producer
         self._isStreaming = isStreaming
-        self._reactor = reactor
         self._failed = failed
         self._closedBy: set[str] = set()
-        self._pulling: IDelayedCall | None = None
+        self._pulling = Timer(reactor)
         self._isOver = False
 
     def begin(self) -> None:
@@ -80,16 +82,13 @@ class Valve:
         It produces no more.
         """
         self._isOver = True
-        if self._pulling is not None:
-            self._pulling.cancel()
-            self._pulling = None
+        self._pulling.stop()
 
     def _pullSoon(self) -> None:
-        if self._pulling is None and not (self._closedBy or self._isOver):
-            self._pulling = self._reactor.callLater(0, self._pull)
+        if not (self._pulling.isRunning or self._closedBy or self._isOver):
+            self._pulling.start(0, self._pull)
 
     def _pull(self) -> None:
-        self._pulling = None
         if self._closedBy:
             return
         try:
