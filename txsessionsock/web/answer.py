@@ -1,6 +1,7 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.test_web_stored -*-
 """
-An answer that waits until what its page did to the session is stored.
+The answer to a request.  It waits until what its page did to the session is
+stored, and is refused if that cannot be stored.
 """
 
 from __future__ import annotations
@@ -65,12 +66,11 @@ class Flow(Enum):
 
 class HeldChannel:
     """
-    Stands between a request and its channel.  Every byte goes out when
-    everything is stored that had been done to the session when it was
-    written.
+    Stands between a request and its channel.  Each byte leaves when everything
+    is stored that had been done to the session when that byte was written.
 
-    The request does not know: what it writes, and in which order, is what
-    Twisted made of the page, so nothing of that has to be imitated here.
+    The request does not know of it.  Twisted makes the answer, as it would of
+    any page, and nothing of that has to be imitated here.
     """
 
     _log = Logger()
@@ -93,8 +93,9 @@ class HeldChannel:
     @property
     def factory(self) -> HeldChannel:
         """
-        Where the request is logged when the page is done, which may be before
-        it is known what the answer is.
+        Twisted logs a request with the factory of its channel, as soon as the
+        page is done.  Only when all is stored it is known what the answer is,
+        so L{log} waits for that.
         """
         return self
 
@@ -105,7 +106,7 @@ class HeldChannel:
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
         self._page.answers()
-        self._then(partial(self._begin, version, code, reason, headers.copy()))
+        self._then(partial(self._beginAnswer, version, code, reason, headers.copy()))
 
     def write(self, data: bytes) -> None:
         self._then(partial(self._channel.write, data))
@@ -125,7 +126,7 @@ class HeldChannel:
         self._channel.registerProducer(self._valve, True)
         if self._flow is Flow.HOLDING:
             self._valve.turn("held", True)
-        self._valve.begin()
+        self._valve.start()
 
     def unregisterProducer(self) -> None:
         valve, self._valve = self._valve, None
@@ -154,7 +155,8 @@ class HeldChannel:
                 self._page.over()
 
     async def _settled(self) -> None:
-        # First: what is written from now on waits for the next time.
+        # Before the page is asked: what is written meanwhile waits for the next
+        # round.
         self._turn(Flow.SENDING)
         settled = Deferred.fromCoroutine(self._page.settled())
         if not settled.called:
@@ -174,13 +176,13 @@ class HeldChannel:
         if self._valve is not None:
             self._valve.turn("held", flow is Flow.HOLDING)
 
-    def _begin(
+    def _beginAnswer(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
         self._sent = Sent.BEGUN
-        self._head(version, code, reason, headers)
+        self._sendHead(version, code, reason, headers)
 
-    def _head(
+    def _sendHead(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
         cookie = self._page.cookie()
@@ -217,13 +219,13 @@ class HeldChannel:
                 headers.addRawHeader(name, value)
         for name, value in refusal.headers():
             headers.addRawHeader(name, value)
-        # The page may go on for ever; closing tells it, and its client, that
-        # there is nothing more to wait for.
+        # The page may go on for ever.  A closed connection tells the page, and
+        # the client, that there is nothing to wait for.
         if not isHTTP2(request):
             headers.addRawHeader(b"Connection", b"close")
         code = b"%d" % (refusal.code,)
         reason = RESPONSES.get(refusal.code, b"")
-        self._head(request.clientproto, code, reason, headers)
+        self._sendHead(request.clientproto, code, reason, headers)
         if request.method != b"HEAD":
             channel.write(refusal.body)
             request.sentLength = len(refusal.body)

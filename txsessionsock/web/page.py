@@ -1,6 +1,7 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.test_web_page -*-
 """
-A page of a web site, while it is made, and the session that it has.
+A page of a web site, from when its session is there until its answer is out;
+and the session that it has.
 """
 
 from __future__ import annotations
@@ -67,10 +68,10 @@ _NEXT: dict[PageState, set[PageState]] = {
 
 class PageHolder:
     """
-    A page as one who holds a session.  It wants to know nothing but why
-    something that it put in was dropped behind its back.
+    The holder of a page.  Remembers only why one of its values could not be
+    stored, and whether the session ended.
 
-    @ivar problem: Why.
+    @ivar problem: The error; L{None} if there was none, or the page knows it.
 
     @ivar isOver: Whether the session ended.
     """
@@ -80,12 +81,12 @@ class PageHolder:
 
     def changed(self, keys: Sequence[str]) -> None:
         """
-        A page looks for itself.
+        Nothing to do: a page looks at its session when it wants to.
         """
 
     def stored(self, number: int) -> None:
         """
-        A page waits for its own L{Session.save}.
+        Nothing to do: a page waits for its own L{Session.save}.
         """
 
     def failed(self, failure: Failure) -> None:
@@ -98,8 +99,9 @@ class PageHolder:
 
 class PageSession(Session):
     """
-    The session of one request.  It shares its data with whoever else has the
-    session open, and can be exchanged for another: at login and at logout.
+    The session of one request.  It shares its data with all others in this
+    process that have the session open.  At login and at logout, it becomes
+    another session.
     """
 
     def __init__(self, page: Page, session: Session) -> None:
@@ -139,9 +141,9 @@ class PageSession(Session):
 
 class Page:
     """
-    A request, from when its session is there until its answer is out.
+    A page that is being made.
 
-    @ivar handshake: The request.
+    @ivar handshake: Its request.
 
     @ivar state: How far it is.
     """
@@ -161,13 +163,14 @@ class Page:
         gone: Callable[[], None],
     ) -> None:
         """
-        @param sentID: The id of the session that the browser has.
+        @param sentID: The id of the session, if the browser's cookie names it.
 
-        @param handshake: The request.
+        @param handshake: Its request.
 
-        @param isFleeting: Whether the session, which is new, ends with the page.
+        @param isFleeting: Whether the session is new and ends with the page.
 
-        @param gone: Called when the answer is out, or the client left.
+        @param gone: Called when the answer is out or the client left, and
+            perhaps once more after that.
         """
         self.manager = manager
         self._session = session
@@ -178,19 +181,19 @@ class Page:
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
-        # What it did: changed data, as of when that was asked last; stored some
-        # by C{update}.
+        # Whether it had changed something when it was asked last.
         self._isModified = False
+        # Whether C{update} has stored something for it.
         self._isUpdated = False
-        # What the browser was told of the cookie that is to go.
+        # The attributes of the cookie that the browser has to forget.
         self._loggedOut: CookieAttributes | None = None
 
-    def begin(self) -> PageSession:
+    def start(self) -> PageSession:
         """
-        The page begins.
+        Let the page have its session.
 
-        @return: What it has as its session.  The page lives on it; this
-            object does not keep it alive.
+        @return: The session.  It refers to this object, which refers to it only
+            weakly: a session that the page has forgotten is let go.
         """
         session = PageSession(self, self._session)
         self._given = ref(session)
@@ -218,11 +221,11 @@ class Page:
 
     def _enter(self) -> None:
         self._session.keeper.handlerBegins(self._holder)
-        # It may go on after it was rendered, for as long as it likes.
+        # A page may go on after its render method returned, for any time.
         self._session.keeper.handlerWaits(looks=False)
 
     def _leave(self) -> None:
-        # Who did what matters only to those who are told, as pages are not.
+        # A page may wait for something, and other handlers run meanwhile.
         hasChanged = self._session.keeper.handlerEnds(
             self._holder, wasSync=False, saveNow=False
         )
@@ -237,7 +240,7 @@ class Page:
             self._enter()
         return self._isModified
 
-    # What the session offers to a page.
+    # What a page asks of its session.
 
     async def regenerate(self) -> None:
         """
@@ -279,7 +282,7 @@ class Page:
 
     def isKnown(self, failure: Failure) -> Failure:
         """
-        The page itself heard why something could not be stored.
+        Note that the page itself was told why something could not be stored.
         """
         if failure.value is self._holder.problem:
             self._holder.problem = None
@@ -287,18 +290,18 @@ class Page:
 
     def updated(self, result: _T) -> _T:
         """
-        What C{update} did is stored.
+        Note that what C{update} did is stored.
         """
         self._isUpdated = True
         return result
 
-    # What the answer needs.
+    # What an answer asks of its page.
 
     async def settled(self) -> None:
         """
         Wait until everything is stored that the page did until now.
 
-        @raise SessionError: It cannot be.
+        @raise SessionError: It cannot be stored.
         """
         async with self._turn:
             if self._isFleeting:
@@ -306,7 +309,8 @@ class Page:
             try:
                 await self._session.save()
             except (NoSuchSession, SessionReplaced, UnencodableSession):
-                # Or it is somebody else's doing.
+                # A page that changed nothing is not refused for what another one
+                # did: its answer is right as it is.
                 if self._hasChanged():
                     raise
             problem, self._holder.problem = self._holder.problem, None
@@ -315,7 +319,7 @@ class Page:
 
     def cookie(self) -> bytes | None:
         """
-        The C{Set-Cookie} header that the answer must have.
+        @return: The C{Set-Cookie} header of the answer, L{None} for none.
         """
         session = self._session
         if self._isFleeting:
@@ -359,17 +363,17 @@ class Page:
             )
         return setCookie(name, value, attributes, maxAge=maxAge, isHTTPS=isHTTPS)
 
-    # How it ends.
+    # What becomes of it.
 
     def answers(self) -> None:
         """
-        The page begins to answer.
+        The page writes its headers.
         """
         self._goTo(PageState.ANSWERING)
 
     def done(self) -> None:
         """
-        The page has written all.
+        The page has written everything.
         """
         self._goTo(PageState.DONE)
 
@@ -385,8 +389,8 @@ class Page:
     def clientLeft(self) -> None:
         """
         The client left before the page was done.  The page may go on, and may
-        never say when it is done: as long as it has the session, what it
-        changes is stored.
+        never say when it is done.  So what it changes is stored for as long as
+        anything has its session.
         """
         if self._goTo(PageState.LEFT):
             self._gone()
@@ -403,13 +407,13 @@ class Page:
         if not isNeeded or self._given() is None:
             self.over()
         else:
-            # What cannot be stored now is tried again by the manager.
+            # The manager tries again what cannot be stored now.
             self._session.save().addErrback(lambda failure: failure.trap(SessionError))
             self.manager.reactor.callLater(_LOOK_AGAIN, self._lookAfter)
 
     def _release(self) -> None:
         if self._isFleeting:
-            # Without a word to the store, unless the page itself has saved it.
+            # The store hears nothing of it, unless the page itself has saved it.
             self._session.destroy().addErrback(self._notSaved)
         released = self.manager.release(self._session, self._holder)
         released.addErrback(self._notSaved)

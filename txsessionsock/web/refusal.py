@@ -52,7 +52,7 @@ class Refusal:
     @classmethod
     def because(cls, failure: Failure) -> Refusal:
         """
-        @param failure: What happened to the session.
+        @param failure: Why the session cannot be had, or stored.
         """
         if failure.check(StoreFailure):
             return _OUTAGE
@@ -64,7 +64,8 @@ class Refusal:
 
     def report(self, log: Logger, failure: Failure) -> None:
         """
-        Say so in a log, unless it is nobody's fault.
+        Write the reason to a log.  A session that ended is no fault, and nothing
+        is written.
         """
         if failure.check(UndecodableSession):
             log.error(
@@ -81,7 +82,7 @@ class Refusal:
 
     def headers(self) -> Iterable[tuple[bytes, bytes]]:
         """
-        The headers that go with it.
+        @return: The headers of the answer.
         """
         yield b"Content-Type", b"text/plain; charset=utf-8"
         yield b"Content-Length", b"%d" % (len(self.body),)
@@ -91,7 +92,7 @@ class Refusal:
 
     def answer(self, request: Request) -> None:
         """
-        Answer a request that has no session yet.
+        Answer a request whose answer has not begun.
         """
         request.setResponseCode(self.code)
         for name, value in self.headers():

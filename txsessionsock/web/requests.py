@@ -41,14 +41,14 @@ C{putChild} takes.
 
 def isHTTP2(request: Request) -> bool:
     """
-    Whether a request shares its connection with others at the same time.
+    Whether a request came by HTTP/2, and so shares its connection with others.
     """
     return bool(request.clientproto == b"HTTP/2")
 
 
 def handshakeIn(request: Request, trustProxy: bool) -> Handshake:
     """
-    Read a request, as those of sockets are read.
+    Read a request, by the function that reads those of sockets.
 
     @param trustProxy: See L{Handshake}.
     """
@@ -69,16 +69,18 @@ class IPageSession(Interface):
 @checked
 def sessionOf(request: AnyRequest) -> PageSession:
     """
-    The session of a request, live.  HEAD and OPTIONS begin none: what they put
-    into a new one is forgotten.
+    The session of a request.
 
-    A new one is not stored, and gets no cookie, until something is put into
-    it.  What the page changes is stored before the first byte of its answer
-    leaves, and what it changes after that before the byte that was written
-    next, or before C{finish}.  A page whose changes cannot be stored is not
-    sent: the client gets 503, or the connection is aborted if the answer had
-    begun.  A page that changed a session which was logged out meanwhile is
-    answered with 409: a session never comes back from the dead.
+    A new session is not stored, and gets no cookie, until something is put
+    into it.  For HEAD and OPTIONS, a new session is forgotten whatever is put
+    into it.
+
+    What the page changes is stored before the first byte of its answer leaves.
+    What it changes later is stored before the next byte that it writes, or
+    before C{finish}.  A page whose changes cannot be stored is not sent: the
+    client gets 503, or the connection is aborted if the answer had begun.  If
+    the session was logged out meanwhile, a page that changed it is answered
+    with 409: a session never comes back from the dead.
 
     @raise SessionError: The request did not come through a
         L{SessionedResource} and nobody opened its session with L{openSession},
@@ -96,7 +98,7 @@ def sessionOf(request: AnyRequest) -> PageSession:
 
 def pageSessionOf(request: Any) -> PageSession | None:
     """
-    The same; L{None} if there is none.
+    @return: The session of a request, L{None} if it has none.
     """
     session: PageSession | None = request.getComponent(IPageSession)
     return session
@@ -104,7 +106,7 @@ def pageSessionOf(request: Any) -> PageSession | None:
 
 def wantsSocket(request: Request) -> bool:
     """
-    Whether a request wants to be a WebSocket.
+    Whether a request is the handshake of a WebSocket.
     """
     upgrade = b",".join(request.requestHeaders.getRawHeaders(b"upgrade", []))
     return b"websocket" in [word.strip().lower() for word in upgrade.split(b",")]

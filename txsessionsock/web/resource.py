@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_web -*-
 """
-The sessions of the sockets in the pages of a Twisted Web site::
+A tree of pages with sessions, which are those of the sockets of the same site::
 
     root = SessionedResource(pages, manager)
     pages.putChild(b"ws", SessionSocketResource(socketFactory))
@@ -13,8 +13,8 @@ and in a page::
         session = sessionOf(request)
         session["visits"] = session.get("visits", 0) + 1
 
-In the reactor's thread only: what a C{WSGIResource} serves has sessions of
-its own.
+This is for pages that are made in the reactor's thread.  A C{WSGIResource} makes
+its pages in other threads, and they have sessions of their own.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A tree of resources whose pages have sessions.
 
-    The session is there, and fresh, before the tree is asked for the page, so
-    every request costs what that costs: put what needs no session beside this
-    resource rather than into it.  The handshake of a WebSocket is passed on
-    as it is; the WebSocket has its own way to its session.
+    The session is loaded before the tree is asked for the page, for each
+    request.  So put resources that need no session, such as files, beside this
+    one and not into it.  The handshake of a WebSocket passes through without a
+    session; the WebSocket opens it itself.
     """
 
     isLeaf = True
@@ -74,12 +74,13 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
         self._resource = resource
         self._manager = manager
         self._trustProxy = trustProxy
-        # Now: a server that ends may be asked for its first page meanwhile.
+        # Known to the manager now, since the first page may be asked for when
+        # the server has begun to end.
         pagesOf(manager)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         """
-        Only asked by who does not care that this is a leaf.
+        Called only by code that does not look at C{isLeaf}.
         """
         child: IResource = self._resource.getChildWithDefault(name, request)
         return SessionedResource(child, self._manager, trustProxy=self._trustProxy)

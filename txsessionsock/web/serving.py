@@ -111,7 +111,7 @@ def _opening(
     problem = _problemWith(request, manager)
     if problem is not None:
         return fail(problem)
-    over = pagesOf(manager).begin(request)
+    over = pagesOf(manager).add(request)
 
     def done(result: PageSession | Failure) -> PageSession | Failure:
         request.unsetComponent(_IOpening)
@@ -178,7 +178,7 @@ async def _opened(
         isFleeting=sentID is None and request.method in _ASKING,
         gone=over,
     )
-    given = page.begin()
+    given = page.start()
     request.setComponent(IPageSession, given)
     held = HeldChannel(request, page, manager.reactor)
     request.channel = held  # type: ignore[assignment]  # Passes for one.

@@ -27,10 +27,10 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A WebSocket at a place in a site.
 
-    What Autobahn's own L{WebSocketResource} gets wrong is made good here: two
-    C{Cookie} headers joined with a comma, frames lost that came together with
-    the handshake, the channel left as the transport's producer, and errors
-    where an answer would do.
+    It mends four faults of Autobahn's own L{WebSocketResource}, which joins two
+    C{Cookie} headers with a comma, loses frames that came together with the
+    handshake, leaves the channel as the transport's producer, and fails where
+    it could answer.
     """
 
     _log = Logger()
@@ -43,7 +43,7 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
             <txsessionsock.protocol.SessionSocketFactory>}, or one that was
             given to L{enable<txsessionsock.protocol.enable>}.
 
-        @raise TypeError: It gives no sessions.
+        @raise TypeError: This factory gives no sessions.
         """
         if not isinstance(factory, SessionedFactory):
             raise TypeError(
@@ -80,7 +80,8 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     def _doubtProxy(self, request: Request) -> None:
         """
-        Say so if a browser has asked to upgrade, and we have not heard of it.
+        Say in the log if a proxy has dropped the header by which a browser asked
+        for a WebSocket.
         """
         if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
             return
@@ -95,7 +96,8 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
 class _Builder:
     """
-    A factory for one connection, which takes it away from its channel.
+    Builds the protocol of one connection, and has the channel pass on what it
+    still receives.
     """
 
     def __init__(self, factory: Any, channel: Any) -> None:
@@ -105,7 +107,7 @@ class _Builder:
     def buildProtocol(self, address: IAddress) -> IProtocol | None:
         protocol: IProtocol | None = self._factory.buildProtocol(address)
         if protocol is not None:
-            # The channel is still at work on what it received, and goes on
-            # with the rest when the handshake was passed on.
+            # The channel has received the handshake, and perhaps frames behind
+            # it.  When the handshake is passed on, it goes on with the frames.
             self._channel.rawDataReceived = protocol.dataReceived
         return protocol

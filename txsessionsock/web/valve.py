@@ -21,8 +21,8 @@ __all__ = ["Valve"]
 @implementer(IPushProducer)
 class Valve:
     """
-    A page's producer.  It produces as long as the channel takes it and
-    nothing is held.
+    Stands between a page's producer and the channel.  The producer produces as
+    long as the channel takes it and the answer is not held.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Valve:
         @param isStreaming: Whether it produces until it is told not to,
             rather than only when asked.
 
-        @param failed: Called when it raised instead.
+        @param failed: Called with the failure, if it raised.
         """
         self._producer = producer
         self._isStreaming = isStreaming
@@ -45,7 +45,7 @@ class Valve:
         self._pulling = Timer(reactor)
         self._isOver = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """
         Ask for the first time, if it wants to be asked.
         """
@@ -54,7 +54,7 @@ class Valve:
 
     def turn(self, who: str, isClosed: bool) -> None:
         """
-        Open or close, unless somebody else keeps it closed.
+        Open or close it.  It is open when nobody keeps it closed.
         """
         wasClosed = bool(self._closedBy)
         (self._closedBy.add if isClosed else self._closedBy.discard)(who)

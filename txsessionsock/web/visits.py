@@ -26,14 +26,14 @@ __all__ = ["IDLE", "UnderWay", "VisitedSite"]
 
 IDLE = 1.5
 """
-For how many seconds a connection that asks for nothing is kept when the server
-ends: a handshake may be on its way.
+For how many seconds a connection without a request is kept when the server ends,
+since a handshake may be on its way.
 """
 
 _CONNECTIONS_INTERVAL = 0.1
 _PAGES_INTERVAL = 0.02
 """
-Every how many seconds it is looked whether they are gone.
+How many seconds lie between two looks at whether all are gone.
 """
 
 
@@ -47,8 +47,8 @@ class VisitedSite(Site):
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
         super().__init__(resource, reactor=reactor)
         self._clock = reactor
-        # Whoever takes a connection over may do so unseen, so what counts is
-        # whose it is now.
+        # A resource may hand a connection to another protocol, of which we are
+        # not told.  So each transport is asked whose it is.
         self._transports: WeakSet[Any] = WeakSet()
         self._upgrading: set[WebSocketServerProtocol] = set()
 
@@ -58,39 +58,40 @@ class VisitedSite(Site):
         """
         return len(self._visits()) + len(self._upgrading)
 
-    def _visits(self) -> list[_Visit]:
+    def _visits(self) -> list[_HTTPVisit]:
         for transport in list(self._transports):
             self.look(transport)
         return [_owner(transport) for transport in self._transports]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        return _Visit(self, super().buildProtocol(addr))
+        return _HTTPVisit(self, super().buildProtocol(addr))
 
     def arrived(self, transport: Any) -> None:
         """
-        Somebody connected.
+        A client connected.
         """
         self._transports.add(transport)
 
-    def left(self, transport: Any) -> None:
+    def lost(self, transport: Any) -> None:
         """
-        And is gone.
+        A connection is closed, or another protocol has it.
         """
         self._transports.discard(transport)
 
     def look(self, transport: Any) -> None:
         """
-        See whether somebody took a connection over.
+        See whether another protocol took a connection over.
         """
         owner = _owner(transport)
-        if not isinstance(owner, _Visit):
-            self.left(transport)
+        if not isinstance(owner, _HTTPVisit):
+            self.lost(transport)
             if isinstance(owner, WebSocketServerProtocol):
                 self._upgrade(owner)
 
     def _upgrade(self, protocol: WebSocketServerProtocol) -> None:
         """
-        Somebody's handshake is with a socket, which may take its time.
+        A connection became a WebSocket, which may take its time to answer the
+        handshake.
         """
         if protocol.state != protocol.STATE_CONNECTING:
             return
@@ -105,9 +106,9 @@ class VisitedSite(Site):
 
     def goAway(self) -> Deferred[None]:
         """
-        Wait until all are served or have become sockets, and see that they go:
-        at once when their request is answered, after L{IDLE} seconds when
-        there is none.
+        Wait until all connections are closed or have become sockets.  One with
+        a request is closed when that is answered, one without after L{IDLE}
+        seconds.
         """
         began = self._clock.seconds()
 
@@ -124,21 +125,20 @@ class VisitedSite(Site):
 
     def awaited(self) -> Iterable[str]:
         """
-        What these do is said by the resource with the sessions.
+        Nothing: L{UnderWay} names the pages.
         """
         return ()
 
 
 def _owner(transport: Any) -> Any:
     """
-    The protocol that a connection belongs to.
+    @return: The protocol to which a connection belongs; L{None} if it is closed.
     """
-    # One that is lost has none.
     own = getattr(transport, "protocol", None)
     return getattr(transport, "wrappedProtocol", None) or own
 
 
-class _Visit(Protocol):
+class _HTTPVisit(Protocol):
     """
     A connection, as long as it speaks HTTP.
     """
@@ -158,15 +158,15 @@ class _Visit(Protocol):
         self._site.look(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._site.left(self.transport)
+        self._site.lost(self.transport)
         self._channel.connectionLost(reason)
 
     def endIfIdle(self) -> None:
         """
-        Disconnect, unless a request has begun.
+        Disconnect, unless there is a request.
         """
-        # Twisted's public names do not tell; requests are those of HTTP/1.1,
-        # streams of HTTP/2.
+        # There are no public names for this: HTTP/1.1 has requests, HTTP/2 has
+        # streams.
         channel = self._channel._channel
         requests = getattr(channel, "requests", None) or getattr(channel, "streams", ())
         if not requests:
@@ -192,21 +192,21 @@ class UnderWay:
         """
         return len(self._pages)
 
-    def begin(self, request: Request) -> Callable[[], None]:
+    def add(self, request: Request) -> Callable[[], None]:
         """
-        A page begins.
+        Count a page.
 
-        @return: What says that its answer is written, or that nobody waits
-            for it.  It does not keep the request alive.
+        @return: A function to be called when its answer is written, or when
+            nobody waits for it any more.  It does not keep the request alive.
         """
         key = object()
-        # Not what follows the path, which may be a secret.
+        # The query is left out: it may hold a secret.
         path = request.path.decode("ascii", "backslashreplace")
         method = request.method.decode("ascii", "backslashreplace")
         address = getattr(request.getClientAddress(), "host", "somebody")
         page = f"{method} {path}, for {address}"
         self._pages[key] = page, self._clock.seconds()
-        # The transport of HTTP/2 is of many streams, and theirs to close.
+        # A connection of HTTP/2 has many streams, and is not ours to close.
         if not isHTTP2(request):
             self._channels.add(request.channel)
 
@@ -217,7 +217,7 @@ class UnderWay:
 
     def goAway(self) -> Deferred[None]:
         """
-        Have pages finish, and close their connections.
+        Let pages finish, and close their connections.
 
         @return: A L{Deferred} that fires when every answer has gone out.
         """
@@ -233,18 +233,18 @@ class UnderWay:
 
     def awaited(self) -> Iterator[str]:
         """
-        Which pages have begun and not ended.
+        Name the pages that are still being made.
         """
         for page, began in self._pages.values():
             seconds = self._clock.seconds() - began
             yield f"the page of {page}, has been at work for {seconds:.1f} s"
 
     def _closeIdle(self) -> None:
-        # An answer that was written may still be on its way to the client:
-        # only when its connection is closed it is known to be out.
+        # An answer that was written may still be in our buffers.  It is out for
+        # certain only when its connection is closed.
         for channel in list(self._channels):
             transport = channel.transport
-            # A WebSocket took it over, or it is closed.
+            # It has no transport if a WebSocket took that over.
             if transport is None or getattr(transport, "disconnected", True):
                 self._channels.discard(channel)
             elif not channel.requests:
