@@ -54,8 +54,6 @@ class PageState(Enum):
     OVER = "the session is given back"
 
 
-_AT_WORK = {PageState.WORKING, PageState.ANSWERING}
-
 _NEXT: dict[PageState, set[PageState]] = {
     PageState.WORKING: {PageState.ANSWERING, PageState.DONE, PageState.LEFT},
     PageState.ANSWERING: {PageState.DONE, PageState.LEFT},
@@ -209,11 +207,15 @@ class Page:
         """
         if state not in _NEXT[self.state]:
             return False
-        wasAtWork = self.state in _AT_WORK
+        wasAtWork = self._isAtWork
         self.state = state
-        if wasAtWork and state not in _AT_WORK:
+        if wasAtWork and not self._isAtWork:
             self._leave()
         return True
+
+    @property
+    def _isAtWork(self) -> bool:
+        return self.state is PageState.WORKING or self.state is PageState.ANSWERING
 
     @property
     def _canSetCookie(self) -> bool:
@@ -235,7 +237,7 @@ class Page:
         """
         Whether something was changed since this was asked last.
         """
-        if self.state in _AT_WORK:
+        if self._isAtWork:
             self._leave()
             self._enter()
         return self._isModified
@@ -277,7 +279,7 @@ class Page:
         given = self._given()
         if given is not None:
             given.become(session)
-        if self.state in _AT_WORK:
+        if self._isAtWork:
             self._enter()
 
     def isKnown(self, failure: Failure) -> Failure:

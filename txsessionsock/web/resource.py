@@ -38,7 +38,7 @@ from txsessionsock.manager import SessionManager
 
 from .refusal import refuse
 from .requests import AnyResource, pageSessionOf, wantsSocket
-from .serving import openSession, pagesOf
+from .serving import opening, pagesOf
 
 
 __all__ = ["SessionedResource"]
@@ -93,13 +93,11 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
         isNested = outer is not None and outer.page.manager is self._manager
         if isNested or wantsSocket(request):
             return self._find(request).render(request)
-        opening: Deferred[Any] = openSession(
-            request, self._manager, trustProxy=self._trustProxy
-        )
-        opening.addCallbacks(
+        opened: Deferred[Any] = opening(request, self._manager, self._trustProxy)
+        opened.addCallbacks(
             lambda _: self._make(request), lambda failure: refuse(failure, request)
         )
-        opening.addErrback(_failed, request)
+        opened.addErrback(_failed, request)
         return NOT_DONE_YET
 
     def _make(self, request: Request) -> None:

@@ -19,6 +19,7 @@ one's own, or another framework on Twisted Web::
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -54,7 +55,7 @@ from .requests import (
 from .visits import UnderWay
 
 
-__all__ = ["openSession", "pagesOf"]
+__all__ = ["openSession", "opening", "pagesOf"]
 
 _ASKING = (b"HEAD", b"OPTIONS")
 """
@@ -64,7 +65,24 @@ do every second.
 
 _log = Logger()
 
-_underWay: WeakKeyDictionary[SessionManager, UnderWay] = WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class _Pages:
+    """
+    What all pages with sessions of one manager have in common.
+
+    @ivar underWay: Those that are being made, for which the manager waits when it
+        ends.
+
+    @ivar newCookie: What tells the cookie of a session that begins here from
+        others of its name.
+    """
+
+    underWay: UnderWay
+    newCookie: dict[str, str | bool | None]
+
+
+_pages: WeakKeyDictionary[SessionManager, _Pages] = WeakKeyDictionary()
 
 
 class _IOpening(Interface):
@@ -102,16 +120,20 @@ def openSession(
     given = pageSessionOf(request)
     if given is not None and given.page.manager is manager:
         return succeed(given)
-    return _opening(request, manager, trustProxy)
+    return opening(request, manager, trustProxy)
 
 
-def _opening(
+def opening(
     request: Any, manager: SessionManager, trustProxy: bool
 ) -> Deferred[PageSession]:
+    """
+    Open the session of a request that has none of this manager; see
+    L{openSession}.
+    """
     problem = _problemWith(request, manager)
     if problem is not None:
         return fail(problem)
-    over = pagesOf(manager).add(request)
+    over = pagesOf(manager).underWay.add(request)
 
     def done(result: PageSession | Failure) -> PageSession | Failure:
         request.unsetComponent(_IOpening)
@@ -121,24 +143,25 @@ def _opening(
 
     request.setComponent(_IOpening, manager)
     handshake = handshakeIn(request, trustProxy)
-    opening = Deferred.fromCoroutine(_opened(request, manager, handshake, over))
-    request.notifyFinish().addErrback(lambda _: opening.cancel())
+    opened = Deferred.fromCoroutine(_opened(request, manager, handshake, over))
+    request.notifyFinish().addErrback(lambda _: opened.cancel())
     # Another one for the caller: what is done after it, for as long as it takes,
     # is not cancelled when the client leaves.
-    session: Deferred[PageSession] = Deferred(lambda _: opening.cancel())
-    opening.addBoth(done).chainDeferred(session)
+    session: Deferred[PageSession] = Deferred(lambda _: opened.cancel())
+    opened.addBoth(done).chainDeferred(session)
     return session
 
 
-def pagesOf(manager: SessionManager) -> UnderWay:
+def pagesOf(manager: SessionManager) -> _Pages:
     """
-    The pages that are being made with sessions of a manager, for which it waits
-    when it ends.
+    @return: What all pages with sessions of a manager have in common.  From now
+        on the manager waits for them when it ends.
     """
-    pages = _underWay.get(manager)
+    pages = _pages.get(manager)
     if pages is None:
-        pages = _underWay[manager] = UnderWay(manager.reactor)
-        manager.join(pages)
+        newCookie = whichCookie(manager.cookieAttributes())
+        pages = _pages[manager] = _Pages(UnderWay(manager.reactor), newCookie)
+        manager.join(pages.underWay)
     return pages
 
 
@@ -204,10 +227,10 @@ async def _found(
 
 def _lookAtCookie(manager: SessionManager, session: Session) -> None:
     """
-    Say so if a session that begins here would have a second cookie, beside that
-    of the web application.
+    Say in the log if a session that begins here would have a second cookie,
+    beside that of the web application.
     """
-    ours = whichCookie(manager.cookieAttributes())
+    ours = pagesOf(manager).newCookie
     theirs = whichCookie(manager.cookieAttributes(session))
     if theirs != ours and manager.isNews("cookie twice"):
         _log.error(
