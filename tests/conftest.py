@@ -19,6 +19,8 @@ settings.register_profile(
     "timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("timeless")
+# For make quick; those that say how many examples they want have them there too.
+settings.register_profile("quick", settings.get_profile("timeless"), max_examples=20)
 
 _OUTSIDE = {"browser", "e2e", "packaging", "postgresql", "redis", "webapps"}
 """
