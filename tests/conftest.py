@@ -55,19 +55,24 @@ def pytest_make_collect_report() -> _Wrapper[pytest.CollectReport]:
     return _unskipped((yield))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
     """
     Refuse trial's asynchronous test cases: they run the reactor themselves,
     and fail, as soon as a test of pytest-twisted has run before them.
     """
-    for item in items:
-        if isinstance(item, pytest.Function) and issubclass(item.cls or int, TestCase):
-            raise pytest.UsageError(
-                f"{item.nodeid}: use SynchronousTestCase, or a function with "
-                "pytest_twisted.ensureDeferred where the reactor must run"
-            )
+    if isinstance(obj, type) and issubclass(obj, TestCase) and obj is not TestCase:
+        raise pytest.Collector.CollectError(
+            f"{name}: use SynchronousTestCase, or a function with "
+            "pytest_twisted.ensureDeferred where the reactor must run"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Where several processes run tests, those of servers go first: what takes
+    long is not to be what is left for one process in the end.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ:
-        # What takes long is not to be what is left for one process in the end.
         items.sort(key=_isInMemory)
 
 
