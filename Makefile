@@ -1,23 +1,32 @@
 # make demo    serve the demo at http://localhost:8080/
-# make test    run all tests; ARGS="-k cookies" runs some
+# make test    run all tests; ARGS="-k cookies" runs some, ARGS="-n0 --pdb" in one process
+# make quick   run those that are in memory
 # make lint    ruff and mypy
+# make floors  the tests that run in memory, with the lowest versions of setup.py
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
 
 PYTHON ?= python3
 ARGS ?=
+# How many processes run tests.  Most tests of servers wait, most of the time.
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
+IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
 	$(BIN)/twistd --nodaemon --pidfile= sessionsock $(ARGS)
 
 test: $(VENV)/.has-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: $(VENV)/.has-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile quick \
+	  -m "$(IN_MEMORY)" $(ARGS)
 
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .
@@ -25,7 +34,7 @@ lint: $(VENV)/.has-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info twisted/plugins/dropin.cache
+	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache
 	rm -rf tests.test_* _trial_temp* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -43,4 +52,18 @@ $(VENV)/.has-dev: EXTRA := [dev]
 
 $(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'
+	@touch $@
+
+.PHONY: floors
+FLOORS := .venv-floors
+REAL := browser or e2e or packaging or postgresql or redis or webapps
+
+floors: $(FLOORS)/.made
+	$(FLOORS)/bin/python -m pytest -m 'not ($(REAL))' $(ARGS)
+
+$(FLOORS)/.made: setup.py .ci/floors.py $(VENV)/.has-test
+	$(PYTHON) -m venv --clear $(FLOORS)
+	$(BIN)/python .ci/floors.py > $(FLOORS)/constraints.txt
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(FLOORS)/constraints.txt -e '.[test,postgresql]'
 	@touch $@

@@ -1,34 +1,23 @@
 """
-What every framework promises.
+What our frameworks promise beside what every framework does: they read what real
+ones wrote, and have the same options.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hypothesis import given
-from hypothesis.strategies import SearchStrategy
-from zope.interface.verify import verifyObject
-
-from txsessionsock.cookies import cookieNamed, setCookie
+from txsessionsock import testing
 from txsessionsock.interfaces import (
-    KEEP,
-    Document,
     IFramework,
     InvalidCredential,
     ISignedCookies,
-    NoSuchSession,
-    SessionID,
     UndecodableSession,
-    UnencodableSession,
 )
-from txsessionsock.testing.storecontract import toOverride
 
-from .managing import framesLeftBy
-from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase
+from .recorded import Case, RecordedCase
 
 
 __all__ = [
@@ -67,20 +56,12 @@ A secret that is no text, with a newline in it.
 
 BYTES_TIME = 1_763_800_000
 
-# What is given to these tests is given to a function of each class: Hypothesis
-# refuses a method that several classes share.
 
-
-class FrameworkContract(_Case):
+class FrameworkContract(testing.FrameworkContract, _Case):
     """
-    Tests for what every L{IFramework} promises.
+    Tests for what each of our frameworks promises.
 
     Mix into a L{RecordedCase}, and say what is below.
-
-    @cvar framework: The one to test.
-
-    @cvar alike: Others that differ from it by options; whatever comes, they
-        read or refuse it as well.
 
     @cvar make: Makes a framework by the options C{cookieName} and C{identity}.
 
@@ -90,57 +71,26 @@ class FrameworkContract(_Case):
     @cvar firstCookieWins: Which of two cookies with the same name it takes.
 
     @cvar shown: Its C{repr()}.
-
-    @cvar secrets: What is in no C{repr()}.
-
-    @cvar identities: Who is logged in.
-
-    @cvar malformed: Cookies that are no ids.
-
-    @cvar forged: Cookies that are none of ours.
-
-    @cvar cookies: Cookies that might be.
-
-    @cvar undecodable: What may be stored and is no session.
-
-    @cvar junk: What might be.
     """
 
-    framework: IFramework
-    alike: tuple[IFramework, ...] = ()
     make: ClassVar[staticmethod[..., IFramework]]
     recordings: Sequence[tuple[str, int]]
     firstCookieWins: bool
     shown: str
-    secrets: Sequence[str] = ()
-    identities: Sequence[tuple[dict[str, Any], object]]
-    malformed: Sequence[str]
-    forged: Sequence[str] = ("s:abc.def", "abc.def.ghi", "abc:1xVBlY:def")
-    cookies: SearchStrategy[str] = COOKIES
-    undecodable: Sequence[bytes]
-    junk: SearchStrategy[bytes]
 
     def made(self, config: dict[str, Any]) -> IFramework:
         """
         A framework that is set like a recorded one.
         """
-        task = "returns a framework with the settings of a recorded one"
-        raise toOverride(self, "made(config)", task)
+        raise NotImplementedError
 
     def test_interface(self) -> None:
         """
-        It is a framework, which takes the cookie that the real one takes, and
-        shows what is set and no secret.
+        It takes the cookie that the real one takes, and shows what is set.
         """
+        super().test_interface()
         for framework in self.framework, *self.alike:
-            verifyObject(IFramework, framework)
-            isInCookie = ISignedCookies.providedBy(framework)
-            if isInCookie:
-                verifyObject(ISignedCookies, framework)
-            self.assertIs(framework.readOnly, isInCookie)
             self.assertIs(framework.firstCookieWins, self.firstCookieWins)
-            for secret in self.secrets:
-                self.assertNotIn(secret, repr(framework))
         self.assertEqual(repr(self.framework), self.shown)
 
     def test_cookieName(self) -> None:
@@ -168,150 +118,16 @@ class FrameworkContract(_Case):
         Who is logged in is found by the usual names, or as the application
         says.
         """
-        for data, who in self.identities:
-            for framework in self.framework, *self.alike:
-                self.assertEqual(framework.identity(data), who, data)
+        super().test_identity()
         own = self.make(identity=lambda data: data.get("who"))
         self.assertEqual(own.identity({"who": 1, "user": 2, "user_id": 3}), 1)
         self.assertIsNone(own.identity({"user": 2}))
 
-    def test_malformed(self) -> None:
-        """
-        What nobody would have made as an id does not get to the store.
-        """
-        for cookie in self.malformed:
-            error = self.assertRaises(
-                InvalidCredential, self.framework.sessionID, cookie, NOW
-            )
-            self.assertEqual(error.reason, "malformed", cookie)
-            self.assertIsNone(error.__context__)
 
-    def test_noCycles(self) -> None:
-        """
-        What is refused is in no cycle with the frames that refused it, which
-        would keep what their callers have, such as a connection.
-        """
-
-        def refuseAll() -> None:
-            for framework in self.framework, *self.alike:
-                for cookie in *self.malformed, *self.forged:
-                    with suppress(InvalidCredential):
-                        framework.sessionID(cookie, NOW)
-                for raw in self.undecodable:
-                    with suppress(UndecodableSession, NoSuchSession):
-                        framework.loads(raw, NOW)
-
-        self.assertEqual([*map(str, framesLeftBy(refuseAll))], [])
-
-    def test_anyCookie(self) -> None:
-        """
-        Whatever is in a cookie, it is an id or refused.
-        """
-
-        @given(self.cookies)
-        def check(cookie: str) -> None:
-            for framework in self.framework, *self.alike:
-                self.assertOnlyInvalid(framework, cookie)
-
-        check()
-
-    def test_undecodable(self) -> None:
-        """
-        What is no session is reported as such, without showing it.
-        """
-        for raw in self.undecodable:
-            for framework in self.framework, *self.alike:
-                self.assertUndecodable(framework, raw)
-
-    def test_junk(self) -> None:
-        """
-        Whatever is stored, it is a session or refused.
-        """
-
-        @given(self.junk)
-        def check(raw: bytes) -> None:
-            for framework in self.framework, *self.alike:
-                self.assertStable(framework, raw)
-
-        check()
-
-
-class StoringContract(FrameworkContract):
+class StoringContract(FrameworkContract, testing.StoringContract):
     """
-    Tests for what every L{IFramework} promises whose sessions are in a store.
-
-    @cvar ids: What its new ids look like.
-
-    @cvar chosen: Ids that an application may choose, by the value of the
-        cookie that the real one makes of them.
-
-    @cvar sessions: What it can store.
-
-    @cvar envelope: What it stores beside that.
+    The same for those whose sessions are in a store.
     """
-
-    ids: str
-    chosen: ClassVar[dict[str, str]]
-    sessions: SearchStrategy[dict[str, Any]] = SESSIONS
-    envelope: ClassVar[dict[str, Any]] = {}
-
-    def test_newSessionID(self) -> None:
-        """
-        Ids look like those of the real one, none comes twice, and each is what
-        its cookie says.
-        """
-        for framework in self.framework, *self.alike:
-            ids = {framework.newSessionID() for _ in range(100)}
-            self.assertEqual(len(ids), 100)
-            for sessionID in ids:
-                self.assertRegex(sessionID, rf"\A{self.ids}\Z")
-                cookie = framework.cookieValue(sessionID)
-                self.assertEqual(framework.sessionID(cookie, NOW), sessionID)
-
-    def test_chosenID(self) -> None:
-        """
-        Ids that the application chooses are taken, and come back the same from
-        a browser that got the cookie from us.
-        """
-        for cookie, sessionID in self.chosen.items():
-            self.assertEqual(self.framework.sessionID(cookie, NOW), sessionID)
-        for sessionID in [*self.chosen.values(), "x" * 2000]:
-            value = self.framework.cookieValue(SessionID(sessionID))
-            header = setCookie("n", value, maxAge=None, isHTTPS=False).decode()
-            sent = cookieNamed(header.partition(";")[0], "n")
-            assert sent is not None
-            self.assertEqual(self.framework.sessionID(sent, NOW), sessionID)
-
-    def test_roundTrip(self) -> None:
-        """
-        What is stored comes back the same, by value, type and order, and so
-        does what stands beside it.
-        """
-
-        @given(self.sessions)
-        def check(data: dict[str, Any]) -> None:
-            for framework in self.framework, *self.alike:
-                raw = framework.dumps(Document(data, self.envelope), NOW)
-                self.assertWritten(framework, raw, data)
-                again = framework.loads(raw, NOW)
-                self.assertEqual(repr(again.data), repr(self.asRead(data)))
-                self.assertEqual(again.envelope, self.envelope)
-                self.assertEqual(framework.dumps(again, NOW), raw)
-
-        check()
-
-    def asRead(self, data: dict[str, Any]) -> dict[str, Any]:
-        """
-        What comes back; where that differs, override it.
-        """
-        return data
-
-    def assertWritten(
-        self, framework: IFramework, raw: bytes, data: dict[str, Any]
-    ) -> None:
-        """
-        Check that others read what was written; where others do, override it.
-        """
 
     def test_rewritten(self) -> None:
         """
@@ -398,81 +214,9 @@ class SecretsContract(_Case):
                 self.opened(framework, self.byBytes)
 
 
-class InBrowserContract(FrameworkContract):
+class InBrowserContract(FrameworkContract, testing.InBrowserContract):
     """
-    Tests for what every L{ISignedCookies} promises.
-
-    @cvar cookie: One that holds C{{"n": 1}}.
-
-    @cvar signed: When it was signed, in seconds since the epoch.
-
-    @cvar maxAge: For how many seconds C{framework} takes it.
+    The same for those whose sessions are in cookies.
     """
 
     framework: ISignedCookies
-    cookie: str
-    signed: float
-    maxAge = 100
-
-    def test_inCookie(self) -> None:
-        """
-        The cookie is the id, the key and what is stored.
-        """
-        sessionID = self.framework.sessionID(self.cookie, self.signed)
-        self.assertEqual(sessionID, self.cookie)
-        self.assertEqual(self.framework.key(sessionID), self.cookie)
-        self.assertEqual(self.framework.cookieValue(sessionID), self.cookie)
-        document = self.framework.loads(self.cookie.encode("ascii"), self.signed)
-        self.assertEqual(document, Document({"n": 1}, {}))
-
-    def test_readOnly(self) -> None:
-        """
-        Nothing can be stored, nothing puts off the end, and new ids are no
-        cookies.
-        """
-        error = self.assertRaises(
-            UnencodableSession, self.framework.dumps, Document({"a": 1}, {}), NOW
-        )
-        self.assertEqual(error.keys, ("a",))
-        document = self.framework.newDocument(NOW)
-        self.assertEqual(document, Document({}, {}))
-        self.assertEqual(self.framework.lifetime(document, NOW), self.maxAge)
-        self.assertEqual(self.framework.cookieLifetime(document, NOW), self.maxAge)
-        self.assertIs(self.framework.touchLifetime(document, NOW), KEEP)
-        self.assertInvalid(self.framework.newSessionID(), NOW, "malformed")
-
-    def test_age(self) -> None:
-        """
-        A cookie is good until it is older, in whole seconds, than it may be,
-        and not from a later time than a clock may differ; the deadline is
-        where that begins.
-        """
-        sessionID = self.framework.sessionID(self.cookie, self.signed)
-        end = self.signed + self.maxAge + 1
-        self.assertEqual(self.framework.deadline(sessionID), end)
-        for now in self.signed - 60, self.signed + self.maxAge, end - 0.01:
-            self.framework.sessionID(self.cookie, now)
-        for now in self.signed - 61, end, NOW * 2:
-            self.assertInvalid(self.cookie, now, "expired")
-
-    def test_badSignature(self) -> None:
-        """
-        What is not signed by us is told apart, and has no deadline.
-        """
-        other = "A" if self.cookie[-2] != "A" else "B"
-        for forged in f"x{self.cookie}", self.cookie[:-2] + other + self.cookie[-1]:
-            self.assertInvalid(forged, self.signed, "bad-signature")
-            error = self.assertRaises(
-                InvalidCredential, self.framework.deadline, forged
-            )
-            self.assertEqual(error.reason, "bad-signature")
-
-    def assertInvalid(self, cookie: str, now: float, reason: str) -> None:
-        """
-        Check why a cookie is refused.
-        """
-        error = self.assertRaises(
-            InvalidCredential, self.framework.sessionID, cookie, now
-        )
-        self.assertEqual(error.reason, reason, cookie)
-        self.assertIsNone(error.__context__)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -30,33 +29,13 @@ KEY = "sess:an-id"
 _T = TypeVar("_T")
 
 
-def framesLeftBy(f: Callable[[], object]) -> list[FrameType]:
-    """
-    Call a function.
-
-    @return: The frames that are in cycles then, until the garbage collector
-        finds them.
-    """
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        f()
-        gc.collect()
-        return [found for found in gc.garbage if isinstance(found, FrameType)]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
-
-
 def timers(clock: Clock) -> list[IDelayedCall]:
     """
     What is to happen, but for looking whether a store has answered in time,
     which ends by itself.
     """
     calls = clock.getDelayedCalls()
-    return [call for call in calls if "Backend._checkTimes" not in repr(call)]
+    return [call for call in calls if "Storage._checkTimes" not in repr(call)]
 
 
 class Recorder:
@@ -184,9 +163,9 @@ class ManagerCase(SynchronousTestCase):
         Run a synchronous handler.
         """
         holder = holder or self.holder
-        session.keeper.enter(holder)
+        session.keeper.handlerBegins(holder)
         f(session)
-        return session.keeper.leave(holder, wasSync=True, saveNow=saveNow)
+        return session.keeper.handlerEnds(holder, wasSync=True, saveNow=saveNow)
 
     def run_(self, seconds: float, step: float = 0.05) -> None:
         """

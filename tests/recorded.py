@@ -1,5 +1,5 @@
 """
-What real frameworks wrote, recorded; and what might be in cookies and stores.
+What real frameworks wrote, recorded.
 """
 
 from __future__ import annotations
@@ -11,55 +11,43 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.cookies import cookieNamed
 from txsessionsock.interfaces import (
-    KEEP,
     IFramework,
     InvalidCredential,
-    Lifetime,
     NoSuchSession,
     UndecodableSession,
 )
+from txsessionsock.testing import (
+    COOKIES,
+    JUNK,
+    NOW,
+    SESSIONS,
+    VALUES,
+    FrameworkChecks,
+)
+
+
+__all__ = [
+    "COOKIES",
+    "DEEP",
+    "DIGITS",
+    "FIXTURES",
+    "JUNK",
+    "NESTED",
+    "NOW",
+    "SESSIONS",
+    "VALUES",
+    "Case",
+    "RecordedCase",
+    "asJSON",
+    "ordered",
+]
 
 
 FIXTURES = Path(__file__).parent / "fixtures"
-NOW = 1795370044.919
-
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]))
-)
-KEYS = st.text("abcé", max_size=3)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-SESSIONS = st.dictionaries(KEYS, VALUES, max_size=4)
-JUNK = st.recursive(
-    SCALARS
-    | st.floats()
-    | st.integers()
-    | st.text(st.characters())
-    | st.sampled_from(["lone \ud800 surrogate", 2**64, -(10**400), 10**18, 1e308]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-"""
-What JSON may hold, of use or not.
-"""
-COOKIES = st.text() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
-
 DEEP = b"[" * 100_000
 NESTED = b"[" * 120 + b"]" * 120
 DIGITS = b"9" * 5000
@@ -88,7 +76,7 @@ def ordered(raw: bytes) -> Any:
     return json.loads(raw, object_pairs_hook=list)
 
 
-class RecordedCase(SynchronousTestCase):
+class RecordedCase(FrameworkChecks, SynchronousTestCase):
     """
     Helpers for the tests of one framework.
     """
@@ -166,42 +154,7 @@ class RecordedCase(SynchronousTestCase):
     def assertUndecodable(
         self, framework: IFramework, raw: bytes, words: str = ""
     ) -> None:
-        """
-        Check that C{raw} is refused and nowhere to be seen afterwards.
-        """
-        error = self.assertRaises(UndecodableSession, framework.loads, raw, NOW)
-        self.assertIsNone(error.__context__)
-        self.assertNotIn("s3cret", str(error))
-        self.assertIn(words or "the s", str(error))
-
-    def assertOnlyInvalid(self, framework: IFramework, cookie: str) -> None:
-        """
-        Check that a cookie is an id, or refused in the one way there is.
-        """
-        try:
-            sessionID = framework.sessionID(cookie, NOW)
-        except InvalidCredential:
-            return
-        self.assertIsInstance(framework.key(sessionID), str)
-
-    def assertStable(self, framework: IFramework, raw: bytes) -> None:
-        """
-        Check that bytes are a session that can be stored again, or refused in
-        one of the ways there are.
-        """
-        try:
-            document = framework.loads(raw, NOW)
-        except (NoSuchSession, UndecodableSession):
-            return
-        if not framework.readOnly:
-            again = framework.loads(framework.dumps(document, NOW), NOW)
-            self.assertEqual(repr(again.data), repr(document.data))
-        lifetime = framework.lifetime(document, NOW)
-        self.assertIsNot(lifetime, KEEP)
-        self.assertTrue(isinstance(lifetime, Lifetime) or lifetime >= 0)
-        framework.touchLifetime(document, NOW)
-        framework.cookieLifetime(document, NOW)
-        framework.identity(document.data)
+        super().assertUndecodable(framework, raw, words or "the s")
 
 
 def _ended(case: dict[str, Any]) -> float:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock._kinds import Store
 from txsessionsock.interfaces import ISessionStore, StoreFailure
 from txsessionsock.testing import PrivateReactor, StoreContract
-from txsessionsock.testing.storecontract import toOverride
+from txsessionsock.testing.contract import toOverride
 
 
 __all__ = ["FileCase", "StoreCase", "WaitingContract"]

@@ -27,7 +27,6 @@ from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import FlaskSession
-from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import ISessionStore
 from txsessionsock.limits import Limits
@@ -55,8 +54,10 @@ NOT_FOR_USERS = {
     "clients.without",
     "hub.Group",
     "hub.Room",
+    "manager.SessionStatistics",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
+    "web.PageSession",
     "web.VisitedSite",
 }
 """
@@ -304,11 +305,6 @@ class SentencesTests(SynchronousTestCase):
             (self.newManager, {"unsavedLimit": -1}, "a whole number, from 0, not -1"),
             (Origins, {"allowed": "https://a.example"}, "a list, each in it a str"),
             (Origins, {"allowed": [5]}, "a list, each in it a str"),
-            (
-                Handshake,
-                {"headers": {}, "isTLS": True, "trustProxy": "no"},
-                "trustProxy is True or False, not 'no'",
-            ),
             (RedisStore, {"url": b"redis://:pass@h"}, "url is a str, not a bytes"),
             (DjangoDatabase, {"secrets": "s", "version": "1"}, "version is a whole"),
         ):

@@ -380,11 +380,11 @@ class DjangoDatabaseTests(OfDjango, SecretsContract, StoringContract, RecordedCa
     """
 
     framework = DjangoDatabase(SECRET)
-    alike = (DjangoDatabase([SECRET, "another"]),)
+    alike = (DjangoDatabase([SECRET, "0ld-one"]),)
     make = staticmethod(partial(DjangoDatabase, secrets=SECRET))
     recordings = (("django_db", 6), ("django_cached_db", 7))
     shown = "<DjangoDatabase cookieName='sessionid'>"
-    secrets = (SECRET, "another")
+    secrets = (SECRET, "0ld-one")
     byBytes = "eyJuIjoxfQ:1vMix6:6dq80MPj6qBt650GsDiICgIfBeVncEdaiFAXwR16ohs"
     undecodable = (
         b"",

@@ -349,10 +349,16 @@ class FlaskSessionTests(RecordedCase):
 
     def test_deep(self) -> None:
         """
-        What is nested less deeply than what is refused is read.
+        What is nested less deeply than what is refused is read, and written as
+        it was.
         """
-        document = self.framework.loads(b"\x81\xa1a" + b"\x91" * 98 + b"\xc0", NOW)
-        self.framework.dumps(document, NOW)
+        raw = b"\x81\xa1a" + b"\x91" * 98 + b"\xc0"
+        document = self.framework.loads(raw, NOW)
+        value: Any = document.data["a"]
+        for _ in range(98):
+            (value,) = value
+        self.assertIsNone(value)
+        self.assertEqual(self.framework.dumps(document, NOW), raw)
 
     def refused(self, framework: FlaskSession, data: dict[Any, Any]) -> str:
         """

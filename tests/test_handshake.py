@@ -17,11 +17,12 @@ from txsessionsock import handshake
 from txsessionsock.demo import demo
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.protocol import SessionSocketFactory
+from txsessionsock.testing import ADDRESS, Wire
 from txsessionsock.web import requests, sessionOf
 from txsessionsock.websocket import protocol
 
 from .pages import Connection, WebTestCase, World, put
-from .wires import ADDRESS, Recording, SocketCase, Wire, shake
+from .wires import Recording, SocketCase, shake
 
 
 HEAD = (

@@ -35,7 +35,7 @@ class ScriptedBus:
         self.others: dict[str, bytes | None] = {}
         self.error: Exception | None = None
         self.commands: list[bytes] = []
-        self.isClosed = False
+        self.closed: Deferred[None] = Deferred()
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
         self.answer = answer
@@ -49,8 +49,7 @@ class ScriptedBus:
         return done
 
     def close(self) -> Deferred[None]:
-        self.isClosed = True
-        return Deferred()
+        return self.closed
 
 
 class NodesTests(HubCase):
@@ -210,10 +209,12 @@ class BusTroubleTests(HubCase):
 
     def test_close(self) -> None:
         """
-        Closing the hub closes its bus.
+        The hub is closed when its bus is.
         """
-        self.hub.close()
-        self.assertTrue(self.bus.isClosed)
+        closing = self.hub.close()
+        self.assertNoResult(closing)
+        self.bus.closed.callback(None)
+        self.successResultOf(closing)
 
 
 class MembersTests(SynchronousTestCase):

@@ -95,6 +95,20 @@ class CheckerTests(SynchronousTestCase):
         for text in "from ..manager import X", "from .. import manager":
             self.assertWrong("imports manager of", stores__memory=text, manager="")
 
+    def test_itself(self) -> None:
+        """
+        The package itself hands on what is below it.  No module of it imports
+        the package itself.
+        """
+        imports = "if TYPE_CHECKING:\n    from .manager import SessionManager"
+        self.assertFine(**{"": imports, "manager": ""})
+        self.assertWrong("imports  of floor", tap="import txsessionsock")
+        self.assertWrong(
+            "SessionManager is unknown",
+            tap="from txsessionsock import SessionManager",
+            **{"": imports, "manager": ""},
+        )
+
     def test_notWritten(self) -> None:
         """
         A wing that does not exist yet has its floor already.

@@ -381,7 +381,9 @@ class OutageTests(PostgreSQLCase):
                 writes,
             )
             self.outage(answer, kind)
-        self.assertIsNotNone(self.reactor.wait(store.load("k")))
+        stored = self.reactor.wait(store.load("k"))
+        assert stored is not None
+        self.assertEqual(stored.raw, b"1")
 
     def test_hangs(self) -> None:
         """

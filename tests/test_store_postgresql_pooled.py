@@ -111,10 +111,10 @@ class HearingTests(PooledCase):
         Let it connect again, and find out.
         """
         listener = store._listener
-        self.reactor.waitUntil(lambda: listener._again is not None)
+        self.reactor.waitUntil(lambda: listener._again.isRunning)
         self.reactor.advance(10.0)
-        self.reactor.waitUntil(lambda: listener._again is None)
-        self.reactor.waitUntil(lambda: listener._again is not None)
+        self.reactor.waitUntil(lambda: not listener._again.isRunning)
+        self.reactor.waitUntil(lambda: listener._again.isRunning)
 
     def test_session(self) -> None:
         """

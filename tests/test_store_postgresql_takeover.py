@@ -181,7 +181,7 @@ class TakeoverTests(PostgreSQLCase):
         with capturedLogs() as events:
             for _ in range(3):
                 self.reactor.advance(10.0)
-                self.reactor.waitUntil(lambda: store._listener._again is not None)
+                self.reactor.waitUntil(lambda: store._listener._again.isRunning)
                 for answer in store.load("k"), store.fence("k"):
                     text = self.outage(answer, StoreUnavailable)
                     self.assertIn("read-only", text)

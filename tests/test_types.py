@@ -29,9 +29,10 @@ from txsessionsock.interfaces import (
     IWatchableStore,
 )
 
+from . import documents
 from .browser import NODE
+from .documents import ROOT
 from .npm import installedByNpm
-from .test_examples import ROOT, pythonBlocks
 
 
 TWISTEDS = (
@@ -52,23 +53,27 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
-from txsessionsock.frameworks.flask import Flask
+from txsessionsock.frameworks.flask import Flask, FlaskSession
+from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, enable
+from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
 from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.testing import FlakyStore
 from txsessionsock.web import sessionOf
 
 SECRET_KEY, SECRET_KEY_FALLBACKS = "a", ["b"]
+SECRET, OLD_SECRET = "a", "b"
 
 async def snippet(
     manager: SessionManager,
@@ -80,7 +85,7 @@ async def snippet(
 ) -> None:
 """
 """
-What the README's shorter examples take for granted.
+What the shorter examples of the documentation take for granted.
 """
 
 ANNOTATED = """
@@ -96,19 +101,28 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from txsessionsock import (
+    ClientScript,
+    Express,
+    MemoryStore,
+    SessionedResource,
+    SessionManager,
+    SessionSocketFactory,
+    SessionSocketProtocol,
+    SessionSocketResource,
+    SQLiteStore,
+    enable,
+    sessionOf,
+)
 from txsessionsock.bus import LocalBus
+from txsessionsock.clients import SessionClient
 from txsessionsock.frameworks.flask import Flask
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
-from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
-from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
-from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import BusContract, FlakyStore, StoreContract
-from txsessionsock.web import SessionedResource, SessionSocketResource, sessionOf
 
 
 @implementer(ISessionStore)
@@ -180,6 +194,8 @@ factory.protocol = Chat
 hub = Hub(factory.sockets, LocalBus(clock))
 pages = SessionedResource(Page(), manager)
 pages.putChild(b"ws", SessionSocketResource(factory))
+pages.putChild(b"sessionsock.js", ClientScript())
+SessionManager(SQLiteStore("sessions.db", reactor=clock), Express(b"secret"), clock)
 Resource().putChild(b"", pages)
 
 
@@ -204,18 +220,41 @@ sockets.once("sconnection", greet)
 """
 
 
+MISSPELT = """
+from txsessionsock import MemoryStore, SesionManager, SessionManager
+
+store: MemoryStore = SessionManager
+"""
+"""
+Two lines with a problem each.
+"""
+
+FOUND = (
+    r'"?SesionManager"? (is unknown|in module "txsessionsock")',
+    r'"?txsessionsock"? has no attribute "SesionManager"',
+    r'[Tt]ype "type\[SessionManager\]"',
+)
+"""
+How type checkers call them.
+"""
+
+
 def programs(folder: Path) -> list[str]:
     """
     Write down what is to be checked.
 
     @return: The names of the files.
     """
-    counter, served, *snippets = pythonBlocks()
-    texts = {"counter.py": counter, "served.py": served, "annotated.py": ANNOTATED}
-    for number, text in enumerate(snippets):
+    texts = {"annotated.py": ANNOTATED, **documents.whole()}
+    texts["misspelt.py"] = MISSPELT
+    for number, shown in enumerate(documents.programs()):
+        if shown.name is not None:
+            continue
+        text = shown.text
         name = "WebSocketServerFactory" if "enable(" in text else "SessionSocketFactory"
         prelude = PRELUDE.format(factory=name)
-        texts[f"snippet{number}.py"] = prelude + indent(text, "    ")
+        file = f"{shown.page.stem}{number}.py"
+        texts[file] = prelude + indent(text, "    ")
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
     for path in [*ROOT.glob("examples/*.py"), ROOT / "examples/webapps/sockets.py"]:
@@ -223,22 +262,27 @@ def programs(folder: Path) -> list[str]:
         name = f"example_{path.name}"
         shutil.copy(path, folder / name)
         texts[name] = ""
-    assert len(texts) > 12
+    assert len(texts) > 30
     return sorted(texts)
 
 
 def others(problems: list[str]) -> list[str]:
     """
-    @return: Those that are not Twisted's own.
+    @return: Those that are not Twisted's own.  The two of L{MISSPELT} have to be
+        among them, and are not in the list.
     """
-    return [each for each in problems if not any(re.search(t, each) for t in TWISTEDS)]
+    ours = [each for each in problems if not any(re.search(t, each) for t in TWISTEDS)]
+    found = [each for each in ours if each.startswith("misspelt.py")]
+    assert len(found) == 2, found
+    assert all(any(re.search(name, each) for name in FOUND) for each in found), found
+    return [each for each in ours if each not in found]
 
 
 @pytest.mark.e2e
 def test_mypy(tmp_path: Path) -> None:
     """
-    The README's programs, the examples and one with annotations are fine in
-    strict mode, as far as they are annotated.  Twisted's functions are not.
+    The programs of the documentation, the examples and one with annotations are
+    fine in strict mode, as far as they are annotated.  Twisted's functions are not.
     """
     strict = "--strict --allow-untyped-calls --allow-untyped-defs"
     more = "--allow-incomplete-defs --no-color-output --no-error-summary"

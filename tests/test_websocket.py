@@ -8,16 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketServerFactory
+from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
+from txsessionsock.testing import HOST, Browser
 from txsessionsock.websocket import AutobahnTimer, Hardened, Line, setLimits
 
-from .wires import ADDRESS, HOST, Browser, _Client, shake
+from .wires import shake
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,7 @@ class HardenedTests(SynchronousTestCase):
         """
         Connect.
         """
-        client: Any = WebSocketClientFactory(f"ws://{HOST}", reactor=self.clock)
-        client.protocol = _Client
-        client._batched_timer = AutobahnTimer(self.clock)
-        server = self.factory.buildProtocol(ADDRESS)
-        return Browser(server, client.buildProtocol(ADDRESS))
+        return Browser(self.factory)
 
     def test_echo(self) -> None:
         """

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.service import Command, Handover, Workers, workers
-from txsessionsock.service import signals as _twistd
+from txsessionsock.service.signals import onSignals
 
 
 class Process:
@@ -521,6 +521,22 @@ class ReplaceTests(WorkersCase):
             self.reactor.processes[n].ready()
         self.assertEqual(len(self.reactor.processes), 6)
 
+    def test_lateSuccessor(self) -> None:
+        """
+        One that is ready after it was asked to end is not heard: the old one is
+        not asked to end twice, and nothing is replaced.
+        """
+        self.allReady()
+        self.signal(signal.SIGHUP)
+        third = self.there[-1]
+        self.signal(signal.SIGTERM)
+        self.stopping = self.workers.stopService()
+        with capturedLogs() as logs:
+            third.ready()
+            self.signal(signal.SIGHUP)
+        self.assertEqual([p.signals for p in self.there], [["TERM"]] * 3)
+        self.assertEqual([formatEvent(event) for event in logs], [])
+
     def test_waiting(self) -> None:
         """
         One that waits for its next try has it now.
@@ -635,7 +651,7 @@ class LogTests(WorkersCase):
 
 class ExitTests(SynchronousTestCase):
     """
-    Tests for L{_twistd.exitWith}.
+    Tests for what L{txsessionsock.service.signals} does at the end.
     """
 
     def test_status(self) -> None:
@@ -644,7 +660,7 @@ class ExitTests(SynchronousTestCase):
         """
         script = (
             "import sys;"
-            "from txsessionsock._twistd.signals import exitWith; exitWith(7);"
+            "from txsessionsock.service.signals import exitWith; exitWith(7);"
             "sys.stdout.write('all of it')"
         )
         source, sink = os.pipe()
@@ -670,7 +686,7 @@ class ExitTests(SynchronousTestCase):
         reactor = Reactor()
         queue: list[Any] = []
         vars(reactor)["callFromThread"] = queue.append
-        _twistd.onSignals(reactor, {signal.SIGHUP: lambda: calls.append(1)})
+        onSignals(reactor, {signal.SIGHUP: lambda: calls.append(1)})
         handlers[signal.SIGHUP](1, None)
         self.assertEqual(calls, [])
         queue[0]()

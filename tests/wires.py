@@ -5,137 +5,29 @@ Sockets over wires that are not there, for the tests of clients and protocols.
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable
 from typing import Any
 
-from autobahn.twisted.websocket import (
-    WebSocketClientFactory,
-    WebSocketClientProtocol,
-    WebSocketServerFactory,
-)
-from twisted.internet.address import IPv4Address
+from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
-from twisted.test.iosim import FakeTransport, IOPump, connect
 
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
-from txsessionsock.websocket import AutobahnTimer
+from txsessionsock.testing import ADDRESS, HOST, Browser, Wire
 
 from .managing import SID, ManagerCase, timers
 
 
-ADDRESS = IPv4Address("TCP", "127.0.0.1", 9)
-HOST = "127.0.0.1:9"
-
-
-class Wire(FakeTransport):
-    """
-    A transport that can be paused.
-    """
-
-    isPaused = False
-    isAborted = False
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.unread: list[Any] = []
-
-    def pauseProducing(self) -> None:
-        self.isPaused = True
-
-    def resumeProducing(self) -> None:
-        self.isPaused = False
-        while self.unread and not self.isPaused:
-            super().bufferReceived(self.unread.pop(0))
-
-    def bufferReceived(self, buf: Any) -> None:
-        if self.isPaused:
-            self.unread.append(buf)
-        else:
-            super().bufferReceived(buf)
-
-    def abortConnection(self) -> None:
-        self.isAborted = True
-        super().abortConnection()
-
-
-class _Client(WebSocketClientProtocol):
-    browser: Browser
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self.browser.got.append(payload if isBinary else _read(payload))
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.browser.closed = (code, reason)
-
-
-def _read(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text.decode()
-
-
-class Browser:
-    """
-    The other end of a socket.
-
-    @ivar got: What it received.
-
-    @ivar closed: The close code and the reason, once it is closed.
-
-    @ivar server: The server's protocol.
-    """
-
-    def __init__(self, server: Any, client: Any) -> None:
-        self.got: list[Any] = []
-        self.closed: tuple[int | None, str | None] | None = None
-        self.server = server
-        self.client = client
-        client.browser = self
-        self.wire = Wire(server, isServer=True, peerAddress=ADDRESS)
-        other = Wire(client, isServer=False, peerAddress=ADDRESS)
-        self.pump: IOPump = connect(server, self.wire, client, other)
-        self.flush()
-
-    @property
-    def producer(self) -> Any:
-        """
-        What the server's transport tells when its buffer is full.
-        """
-        return self.wire.producer
-
-    def flush(self) -> None:
-        """
-        Let everything arrive.
-        """
-        self.pump.flush()
-
-    def send(self, *values: Any, isBinary: bool = False) -> None:
-        """
-        Send messages, in one go.
-        """
-        for value in values:
-            payload = value if isinstance(value, bytes) else json.dumps(value).encode()
-            self.client.sendMessage(payload, isBinary)
-        self.flush()
-
-    def close(self) -> None:
-        """
-        Go, politely.
-        """
-        self.client.sendClose(1000)
-        self.flush()
-
-    def cut(self) -> None:
-        """
-        Be gone.
-        """
-        if not self.wire.disconnected:
-            self.wire.disconnected = True
-            self.server.connectionLost(Failure(ConnectionLost()))
+__all__ = [
+    "ADDRESS",
+    "HOST",
+    "Browser",
+    "Recording",
+    "SocketCase",
+    "count",
+    "shake",
+]
 
 
 class Recording(SessionSocketProtocol):
@@ -234,18 +126,13 @@ class SocketCase(ManagerCase):
 
         @param query: What stands after a C{?} in the address.
         """
-        headers = {} if cookie is None else {"cookie": cookie or self.cookie()}
-        client = WebSocketClientFactory(
-            f"ws://{HOST}/?{query}" if query else f"ws://{HOST}",
+        browser = Browser(
+            self.factory if factory is None else factory,
+            cookie=None if cookie is None else cookie or self.cookie(),
             origin=origin,
-            headers=headers,
-            reactor=self.clock,
+            path=f"/?{query}" if query else "/",
             **options,
         )
-        client.protocol = _Client
-        client._batched_timer = AutobahnTimer(self.clock)
-        server = (self.factory if factory is None else factory).buildProtocol(ADDRESS)
-        browser = Browser(server, client.buildProtocol(ADDRESS))
         self.browsers.append(browser)
         return browser
 
@@ -281,7 +168,7 @@ class SocketCase(ManagerCase):
         self.run_(1)
         self.assertEqual(len(server._sessionsock.sockets), 0)
         self.assertEqual(server.countConnections, 0)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertEqual(timers(self.clock), [])
         gc.collect()
 

@@ -13,8 +13,6 @@ __all__ = ["Code", "refuseCode"]
 
 
 _STANDARD = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
-
-
 _PRIVATE = range(3000, 5000)
 """
 The close codes that may be sent (RFC 6455, section 7.4).

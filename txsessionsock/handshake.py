@@ -24,8 +24,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ._arguments import checked
-
 
 __all__ = ["FORWARDED", "Handshake", "fieldsIn", "handshakeOf"]
 
@@ -40,7 +38,6 @@ _PORT = re.compile(r":\d*\Z")
 _SECURE = frozenset({"https", "wss"})
 
 
-@checked
 @dataclass(frozen=True)
 class Handshake:
     """

@@ -48,7 +48,7 @@ def parseOrigin(text: str) -> Origin | None:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return None
     if parts.scheme in ("ws", "wss"):
-        # A socket's address: no page comes from there.
+        # This is the address of a socket, not of a page.
         return None
     if port is None:
         port = _DEFAULT_PORTS.get(parts.scheme)
@@ -57,13 +57,13 @@ def parseOrigin(text: str) -> Origin | None:
 
 def _hostIn(parts: SplitResult) -> str:
     host = parts.hostname or ""
-    # An address may be written in many ways.
+    # An IPv6 address can be written in many ways; compare one of them.
     return IPv6Address(host).compressed if ":" in host else host
 
 
 def shownOrigin(origin: Origin) -> str:
     """
-    @return: It as browsers write it.
+    @return: An origin as browsers write it.
     """
     scheme, host, port = origin
     where = f"[{host}]" if ":" in host else host
@@ -72,7 +72,7 @@ def shownOrigin(origin: Origin) -> str:
 
 def namesPort(origin: Origin) -> bool:
     """
-    Whether it has another port than its scheme.
+    Whether an origin has a port other than the default one of its scheme.
     """
     scheme, _, port = origin
     return port != _DEFAULT_PORTS.get(scheme)
@@ -82,9 +82,9 @@ def listedOrigin(text: str) -> Origin:
     """
     @param text: An origin that a user lists, whose host may be in any language.
 
-    @raise ValueError: No browser ever sends that; says what is right.
+    @raise ValueError: No browser ever sends it; the error says what is right.
 
-    @raise TypeError: It is no text.
+    @raise TypeError: It is not a C{str}.
     """
     if not isinstance(text, str):
         raise TypeError(f"an origin is a text like https://example.com, not {text!r}")
@@ -101,7 +101,7 @@ def listedOrigin(text: str) -> Origin:
 
 def _problems(text: str) -> Iterator[str]:
     """
-    Why this is no origin at all, first what is most likely meant.
+    Say why a text is no origin.  What the user most likely meant comes first.
     """
     if "*" in text:
         yield "there are no patterns: list each origin, like https://app.example.com"
@@ -131,8 +131,8 @@ def _problems(text: str) -> Iterator[str]:
 
 def _inPunycode(host: str) -> str:
     """
-    @return: A host as browsers send it (UTS 46, nontransitional processing); as
-        it is, if it is none by RFC 5891, which allows less than they do.
+    @return: A host as browsers send it (UTS 46, nontransitional processing).
+        One that RFC 5891 does not allow stays as it is; browsers allow more.
     """
     if host.isascii():
         return host
@@ -144,7 +144,7 @@ def _inPunycode(host: str) -> str:
 
 def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
     """
-    Why no page comes from there.
+    Say why no page comes from a host.
     """
     if scheme == "file":
         yield "pages of files have no origin; serve them by http:"
@@ -160,8 +160,8 @@ def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
     if not _NAME.fullmatch(host):
         yield f"{host!r} is no host; {_RIGHT}"
     if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        # What ends in a number is an address, and is sent in its one form (URL
-        # Standard, host parsing).
+        # To browsers, a host that ends in a number is an address.  They send it
+        # as four numbers, however it is written (URL Standard, host parsing).
         try:
             IPv4Address(host)
         except AddressValueError:
@@ -171,9 +171,10 @@ def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
 @checked
 class Origins:
     """
-    The web sites whose pages may connect: the one that the handshake itself
-    is sent to, and those that are listed.  Browsers send a user's cookies
-    along whichever site a page came from.
+    The web sites whose pages may connect: the site to which the handshake is
+    sent, and those that are listed.  Without this check, any site that a user
+    visits could connect with that user's cookies, since browsers send them
+    along with every handshake.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -183,23 +184,25 @@ class Origins:
 
         @raise ValueError: One of them is no origin.
 
-        @raise TypeError: One of them is no text, or C{allowed} is one.
+        @raise TypeError: C{allowed} is not a list of C{str}.
         """
         self._allowed = {listedOrigin(origin) for origin in allowed}
 
     def permits(self, handshake: Handshake) -> bool:
         """
-        Whether a handshake may go on; see L{refusal}.
+        Whether a request may go on; see L{refusal}.
         """
         return self.refusal(handshake) is None
 
     def refusal(self, handshake: Handshake) -> str | None:
         """
-        Why a handshake may not go on (RFC 6455, section 10.2).  One without
-        an C{Origin} header does not come from a browser.
+        Compare the origin of the page that sent a request with this server's own
+        and with those that are listed (RFC 6455, section 10.2).  Browsers send
+        C{Origin} with every handshake of a WebSocket; a request without it may
+        go on.
 
-        @return: The reason, with what the page's origin was compared with;
-            L{None} if it may go on.
+        @return: L{None} if the request may go on.  Otherwise the reason, with
+            what the page's origin was compared with.
         """
         origins = handshake.headers.get("origin", ())
         if not origins:
@@ -220,7 +223,8 @@ class Origins:
 
 def _ownOrigin(handshake: Handshake) -> Origin | None:
     """
-    The origin of the pages that this server itself serves.
+    @return: The origin of this server, as the browser sees it; L{None} if its
+        host is unknown.
     """
     scheme = "https" if handshake.isSecure else "http"
     return parseOrigin(f"{scheme}://{handshake.host}")
@@ -228,7 +232,7 @@ def _ownOrigin(handshake: Handshake) -> Origin | None:
 
 def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
     """
-    What a proxy has probably done.
+    @return: What a proxy has probably done wrong; empty if nothing.
     """
     if page is None:
         return ""

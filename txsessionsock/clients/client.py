@@ -306,7 +306,7 @@ class Client:
     def _unsaved(self) -> int | None:
         if self._conversation is None or not self._shared.perMessage:
             return None
-        return self._conversation.session.keeper.unsaved()
+        return self._conversation.session.keeper.unsaved(self)
 
     # What the session tells.
 

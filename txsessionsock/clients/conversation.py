@@ -251,7 +251,7 @@ class Conversation:
 
     def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
         # Not before the session was loaded, which may bring another lifetime.
-        self._keeper.visited(isFresh=self._isPerMessage)
+        self._keeper.clientActed(isFresh=self._isPerMessage)
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)
 
@@ -273,7 +273,7 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
-        self._keeper.enter(self._holder)
+        self._keeper.handlerBegins(self._holder)
         try:
             running = self._handlers.call(event, *args)
         except Exception:
@@ -283,14 +283,14 @@ class Conversation:
             self._handled(True)
             return None
         self._awaited = event, self._clock.seconds()
-        self._keeper.goesOn(looks=not self._isPerMessage)
+        self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
         self._turnTo(_Turn.COLLECTING)
         try:
-            number = self._keeper.leave(
+            number = self._keeper.handlerEnds(
                 self._holder, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
@@ -384,7 +384,7 @@ class Conversation:
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
-            self._keeper.visited(isFresh=self._isPerMessage)
+            self._keeper.clientActed(isFresh=self._isPerMessage)
             self._receiving = _Receiving.NOBODY
             receiver = self._takeReceiver()
             if receiver is not None:

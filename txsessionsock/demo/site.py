@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_demo -*-
 """
-A page that shows what this library is for: C{twistd -n sessionsock} without
+The demo, which shows what this library is for.  C{twistd -n sessionsock} without
 options serves it.
 """
 
@@ -49,14 +49,14 @@ _GOODS: Final = ("apples", "bread", "figs", "honey", "olives", "tea")
 
 _LAST: Final = "_last"
 """
-Where the session says how it was changed last, for pages to tell who did it.
-Like every key with an underscore, it is not shown.
+The key of the session under which it says who changed it last.  Keys that begin
+with an underscore are not shown.
 """
 
 _OWN: Final = Origins()
 """
-The demo's own pages.  Those that C{--origin} lists may have sockets, but neither log
-in nor out.
+The demo's own pages, which alone may press its buttons.  Sites that C{--origin}
+lists may only have sockets.
 """
 
 _log = Logger()
@@ -64,7 +64,7 @@ _log = Logger()
 
 class Demo(SessionSocketProtocol):
     """
-    Tells a page what is in its session, whoever changed it.
+    Tells a page what is in its session, whenever that changes.
     """
 
     def sessionConnected(self, session: Session) -> None:
@@ -96,9 +96,10 @@ class Demo(SessionSocketProtocol):
         )
 
 
-class _Page(Resource):
+class _FrontPage(Resource):
     """
-    The page.  Whoever looks at it is given a session worth having.
+    The page.  It puts a name into the session of a new visitor, so that the
+    session is stored and has a cookie.
     """
 
     isLeaf = True
@@ -123,7 +124,7 @@ class _Page(Resource):
 
 class _Action(Resource):
     """
-    Something that the page's scripts, and nobody else's, may ask for.
+    A button of the page.  Only scripts of the demo's own pages may press it.
     """
 
     isLeaf = True
@@ -163,8 +164,8 @@ async def _add(request: Request, tab: str) -> None:
 
 async def _login(request: Request, tab: str) -> None:
     """
-    Believe anybody.  What matters is that a session which becomes worth more
-    gets an id that nobody can have seen before.
+    Believe any name.  What is shown here is that a session gets a new id at
+    login, which nobody can have seen before.
     """
     name = _nameIn(request)
     if not name:
@@ -199,7 +200,7 @@ def demo(
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"static", _static("demo.css", "demo.js", "mark.svg"))
     pages: Mapping[bytes, Resource] = {
-        b"": _Page(),
+        b"": _FrontPage(),
         b"add": _Action(_add),
         b"login": _Action(_login),
         b"logout": _Action(_logout),

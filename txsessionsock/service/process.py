@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import signal
 from contextlib import suppress
+from enum import Enum
 from typing import Any, Protocol
 
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from txsessionsock._deferreds import Timer
 
 
 __all__ = ["Overseer", "WorkerProcess"]
@@ -50,15 +52,18 @@ class Overseer(Protocol):
         """
 
 
+class _State(Enum):
+    STARTING = "it does not listen yet"
+    READY = "it listens"
+    ENDING = "it was asked to end"
+    GONE = "it has ended, and so has its output"
+
+
 class WorkerProcess(ProcessProtocol):
     """
     One process.  What it logs goes to our log, with its number and pid.
 
     @ivar began: When it was started.
-
-    @ivar isReady: Whether it listens.
-
-    @ivar isEnding: Whether it was asked to end.
 
     @ivar how: How it ended, in words.
 
@@ -66,8 +71,6 @@ class WorkerProcess(ProcessProtocol):
     """
 
     transport: Any
-    isReady = False
-    isEnding = False
     how = ""
     lastError = ""
 
@@ -77,11 +80,11 @@ class WorkerProcess(ProcessProtocol):
         self.number = number
         self._readyDescriptor = readyDescriptor
         self._overseer = overseer
-        self._reactor = reactor
         self.began = reactor.seconds()
         self._unfinished: dict[int, bytes] = {}
-        self._lingering: IDelayedCall | None = None
-        self._isGone = False
+        self._deadline = Timer(reactor)
+        self._lingering = Timer(reactor)
+        self._state = _State.STARTING
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -89,12 +92,31 @@ class WorkerProcess(ProcessProtocol):
     def connectionMade(self) -> None:
         self.pid = self.transport.pid
 
-    def terminate(self) -> None:
+    @property
+    def isEnding(self) -> bool:
         """
-        Ask it to end well.
+        Whether it was asked to end.
         """
-        self.isEnding = True
+        return self._state is _State.ENDING
+
+    def expectReady(self, seconds: float) -> None:
+        """
+        Kill it, unless it is ready in time.
+        """
+        self._deadline.start(seconds, self._late, f"not ready after {seconds:g} s")
+
+    def terminate(self, seconds: float) -> None:
+        """
+        Ask it to end well, and kill it unless it does in time.
+        """
+        self._state = _State.ENDING
         self._signal("TERM")
+        why = f"still there {seconds:g} s after SIGTERM"
+        self._deadline.start(seconds, self._late, why)
+
+    def _late(self, why: str) -> None:
+        _log.error("{process}: {why}: killed", process=self, why=why)
+        self.kill()
 
     def kill(self) -> None:
         """
@@ -108,8 +130,10 @@ class WorkerProcess(ProcessProtocol):
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if childFD == self._readyDescriptor:
-            if not self.isReady:
-                self.isReady = True
+            # One that was asked to end meanwhile is of no use any more.
+            if self._state is _State.STARTING:
+                self._state = _State.READY
+                self._deadline.stop()
                 self._overseer.ready(self)
             return
         *lines, rest = (self._unfinished.get(childFD, b"") + data).split(b"\n")
@@ -132,17 +156,17 @@ class WorkerProcess(ProcessProtocol):
 
     def processExited(self, reason: Failure) -> None:
         self.how = _howIn(reason)
-        self._lingering = self._reactor.callLater(_LINGER, self._gone)
+        self._lingering.start(_LINGER, self._gone)
 
     def processEnded(self, reason: Failure) -> None:
         self._gone()
 
     def _gone(self) -> None:
-        if self._isGone:
+        if self._state is _State.GONE:
             return
-        self._isGone = True
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
+        self._state = _State.GONE
+        self._lingering.stop()
+        self._deadline.stop()
         self._overseer.ended(self)
 
 

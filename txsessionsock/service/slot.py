@@ -5,24 +5,30 @@ The place of one worker: a process serves there, and when it ends another does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from txsessionsock._deferreds import Timer, backOff
 
 from .process import Overseer, WorkerProcess
 
 
-__all__ = ["Boss", "Pace", "Slot"]
+__all__ = ["Boss", "Patience", "Slot"]
+
+_GRACE = 2.0
+"""
+How many seconds later than it should have ended a process is killed.
+"""
 
 _log = Logger()
 
 
 @dataclass(frozen=True)
-class Pace:
+class Patience:
     """
     How patient a parent is with its workers.  Times are in seconds.
 
@@ -78,7 +84,7 @@ class Slot:
         reactor: IReactorTime,
         *,
         drain: float,
-        pace: Pace,
+        patience: Patience,
     ) -> None:
         """
         @param drain: How many seconds a process has to end well.
@@ -87,13 +93,14 @@ class Slot:
         self._boss = boss
         self._reactor = reactor
         self._drain = drain
-        self._pace = pace
-        # All processes, with what is done when they take too long.
-        self._alive: dict[WorkerProcess, IDelayedCall] = {}
+        self._patience = patience
+        # The order in which they are told to end.
+        self._alive: dict[WorkerProcess, None] = {}
         self._current: WorkerProcess | None = None
         self._successor: WorkerProcess | None = None
         self._replacing: Deferred[bool] | None = None
-        self._waiting: IDelayedCall | None = None
+        # While nobody serves here: until another process is started.
+        self._again = Timer(reactor)
         self._fastDeaths = 0
         self._allGone: Deferred[None] | None = None
 
@@ -101,7 +108,6 @@ class Slot:
         """
         Have a process serve.
         """
-        self._waiting = None
         try:
             self._current = self._spawn()
         except OSError as error:
@@ -109,26 +115,9 @@ class Slot:
 
     def _spawn(self) -> WorkerProcess:
         process = self._boss.spawn(self.number, self)
-        limit = self._pace.start
-        self._limit(process, limit, f"not ready after {limit:g} s")
+        self._alive[process] = None
+        process.expectReady(self._patience.start)
         return process
-
-    def _limit(self, process: WorkerProcess, seconds: float, why: str) -> None:
-        """
-        Kill a process, unless something happens first.
-        """
-
-        def tooSlow() -> None:
-            _log.error("{process}: {why}: killed", process=process, why=why)
-            process.kill()
-
-        self._unlimit(process)
-        self._alive[process] = self._reactor.callLater(seconds, tooSlow)
-
-    def _unlimit(self, process: WorkerProcess) -> None:
-        call = self._alive.get(process)
-        if call is not None and call.active():
-            call.cancel()
 
     def replace(self) -> Deferred[bool]:
         """
@@ -138,8 +127,8 @@ class Slot:
         @return: A L{Deferred} that fires with whether there is a new one.
         """
         replacing = self._replacing = Deferred()
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._again.isRunning:
+            self._again.stop()
             self._fastDeaths = 0
             self.start()
         else:
@@ -157,25 +146,17 @@ class Slot:
 
     def ready(self, process: WorkerProcess) -> None:
         self._boss.hasServed = True
-        if not process.isEnding:
-            self._unlimit(process)
         if process is self._successor:
             old, self._current = self._current, process
             self._successor = None
             assert old is not None
-            self._terminate(old)
+            old.terminate(self._drain + _GRACE)
         if process is self._current:
             _log.info("{process} is ready", process=process)
             if self._successor is None:
                 self._replaced(True)
 
-    def _terminate(self, process: WorkerProcess) -> None:
-        process.terminate()
-        limit = self._drain + 2
-        self._limit(process, limit, f"still there {limit:g} s after SIGTERM")
-
     def ended(self, process: WorkerProcess) -> None:
-        self._unlimit(process)
         del self._alive[process]
         if self._allGone is not None:
             if not self._alive:
@@ -197,7 +178,7 @@ class Slot:
             self._boss.giveUp(f"{process} cannot start ({process.how}){why}")
             return
         self._current, self._successor = self._successor, None
-        if self._reactor.seconds() - process.began >= self._pace.fast:
+        if self._reactor.seconds() - process.began >= self._patience.fast:
             self._fastDeaths = 0
         if self._current is None:
             self._failed(f"{process} died ({process.how})")
@@ -211,13 +192,13 @@ class Slot:
         self._current = None
         self._replaced(False)
         self._fastDeaths += 1
-        if self._fastDeaths >= self._pace.tries:
+        if self._fastDeaths >= self._patience.tries:
             self._boss.giveUp(f"{problem}, for the {self._fastDeaths}th time in a row")
             return
-        delay = self._pace.first * 2 ** (self._fastDeaths - 1)
-        delay = min(delay, self._pace.longest)
+        first, longest = self._patience.first, self._patience.longest
+        delay = backOff(first, longest, self._fastDeaths - 1)
         _log.error("{problem}; again in {n:g} s", problem=problem, n=delay)
-        self._waiting = self._reactor.callLater(delay, self.start)
+        self._again.start(delay, self.start)
 
     def stop(self) -> Deferred[None]:
         """
@@ -225,19 +206,18 @@ class Slot:
 
         @return: A L{Deferred} that fires when they are gone.
         """
-        if self._waiting is not None and self._waiting.active():
-            self._waiting.cancel()
+        self._again.stop()
         if not self._alive:
             return succeed(None)
         gone = self._allGone = Deferred()
         for process in list(self._alive):
             if not process.isEnding:
-                self._terminate(process)
+                process.terminate(self._drain + _GRACE)
         return gone
 
-    def forEach(self, f: Callable[[WorkerProcess], None]) -> None:
+    def kill(self) -> None:
         """
-        Call a function with each process.
+        End all processes at once.
         """
         for process in list(self._alive):
-            f(process)
+            process.kill()

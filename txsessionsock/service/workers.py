@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
@@ -27,7 +28,7 @@ from .listening import CannotListen, Sharing, listen
 from .process import Overseer, WorkerProcess
 from .service import CannotStart
 from .signals import endsWithTerminal, exitWith, onSignals, report
-from .slot import Pace, Slot
+from .slot import Patience, Slot
 
 
 __all__ = ["Command", "Workers"]
@@ -69,6 +70,35 @@ class Command:
         return [sys.executable, "-P", "-c", _TWISTD, *twistd, *self.arguments]
 
 
+class _State(Enum):
+    NEW = "nothing is there yet"
+    LISTENING = "the sockets are there, and no worker"
+    SERVING = "the workers serve, or are started again"
+    REPLACING = "they are replaced, one by one"
+    REPLACING_AGAIN = "the same, and then all of them once more"
+    ENDING = "they end"
+    FAILED = "they end, because there is no point"
+
+
+_NEXT = {
+    _State.NEW: {_State.LISTENING},
+    _State.LISTENING: {_State.SERVING, _State.ENDING},
+    _State.SERVING: {_State.REPLACING, _State.ENDING, _State.FAILED},
+    _State.REPLACING: {
+        _State.SERVING,
+        _State.REPLACING_AGAIN,
+        _State.ENDING,
+        _State.FAILED,
+    },
+    _State.REPLACING_AGAIN: {_State.SERVING, _State.ENDING, _State.FAILED},
+    _State.ENDING: set(),
+    _State.FAILED: set(),
+}
+"""
+Which state may follow which.
+"""
+
+
 class Workers(Service):
     """
     The parent of worker processes.
@@ -90,7 +120,7 @@ class Workers(Service):
         reactor: Any,
         *,
         drain: float = 10.0,
-        pace: Pace | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """
         @param endpoints: Where to listen, and how the user called it; made with
@@ -98,22 +128,26 @@ class Workers(Service):
 
         @param drain: How many seconds a worker has to end well.
 
-        @param pace: L{Pace} as it is, unless given.
+        @param patience: L{Patience} as it is, unless given.
         """
         self._endpoints = endpoints
         self._sharing = sharing
         self._command = command
         self._reactor = reactor
-        pace = Pace() if pace is None else pace
+        patience = Patience() if patience is None else patience
         self._slots = [
-            Slot(number, self, reactor, drain=drain, pace=pace)
+            Slot(number, self, reactor, drain=drain, patience=patience)
             for number in range(count)
         ]
-        self._isPrepared = False
-        self._isEnding = False
-        self._hasFailed = False
-        self._isReplacing = False
-        self._replaceAgain = False
+        self._state = _State.NEW
+
+    def _become(self, state: _State) -> None:
+        assert state in _NEXT[self._state], (self._state, state)
+        self._state = state
+
+    @property
+    def _isEnding(self) -> bool:
+        return self._state in (_State.ENDING, _State.FAILED)
 
     def privilegedStartService(self) -> None:
         """
@@ -122,16 +156,16 @@ class Workers(Service):
         @raise CannotStart: It is not possible.
         """
         super().privilegedStartService()
-        self._isPrepared = True
         try:
             listen(self._endpoints, Factory())
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
+        self._become(_State.LISTENING)
         self.listening()
 
     def startService(self) -> None:
-        if not self._isPrepared:
+        if self._state is _State.NEW:
             # Runners such as twist shed no privileges.
             self.privilegedStartService()
         super().startService()
@@ -147,12 +181,15 @@ class Workers(Service):
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
+        if self._isEnding:
+            return
+        self._become(_State.SERVING)
         for slot in self._slots:
             slot.start()
 
     def spawn(self, number: int, overseer: Overseer) -> WorkerProcess:
         """
-        See L{Boss<txsessionsock._slot.Boss>}.
+        See L{Boss<txsessionsock.service.slot.Boss>}.
         """
         sockets = self._sharing.socketsOf(number)
         plan = Handover.planned(number, len(sockets))
@@ -179,11 +216,10 @@ class Workers(Service):
         """
         End, with 1: there is nobody who serves.
         """
-        if self._isEnding:
-            return
-        report(problem)
-        self._hasFailed = True
-        self._end()
+        if not self._isEnding:
+            report(problem)
+            self._become(_State.FAILED)
+            self._reactor.stop()
 
     def interrupt(self) -> None:
         """
@@ -192,38 +228,39 @@ class Workers(Service):
         if self._isEnding:
             _log.warn("asked to end again: workers are killed")
             for slot in self._slots:
-                slot.forEach(WorkerProcess.kill)
+                slot.kill()
         else:
             _log.info("the workers end")
-            self._end()
-
-    def _end(self) -> None:
-        self._isEnding = True
-        self._reactor.stop()
+            self._become(_State.ENDING)
+            self._reactor.stop()
 
     def hangUp(self) -> None:
         """
-        Replace all workers, one by one.
+        Replace all workers, one by one.  If they are being replaced, a worker
+        may have started before what it is to see was changed: then all of them
+        are replaced once more.
         """
-        if self._isReplacing:
-            self._replaceAgain = True
-            return
-        self._isReplacing = True
-        Deferred.fromCoroutine(self._replace()).addErrback(
-            lambda failure: _log.failure("replacing the workers failed", failure)
-        )
+        if self._state is _State.SERVING:
+            self._become(_State.REPLACING)
+            Deferred.fromCoroutine(self._replace()).addErrback(
+                lambda failure: _log.failure("replacing the workers failed", failure)
+            )
+        elif self._state is _State.REPLACING:
+            self._become(_State.REPLACING_AGAIN)
 
     async def _replace(self) -> None:
         _log.info("the workers are replaced, one by one")
         for slot in self._slots:
             if self._isEnding:
-                break
+                return
             if not await slot.replace():
                 _log.error("the other workers are not replaced")
                 break
-        self._isReplacing = False
-        if self._replaceAgain and not self._isEnding:
-            self._replaceAgain = False
+        if self._isEnding:
+            return
+        isAskedAgain = self._state is _State.REPLACING_AGAIN
+        self._become(_State.SERVING)
+        if isAskedAgain:
             self.hangUp()
 
     def stopService(self) -> Deferred[None]:
@@ -233,7 +270,8 @@ class Workers(Service):
         @return: A L{Deferred} that fires when they are gone.
         """
         super().stopService()
-        self._isEnding = True
+        if not self._isEnding:
+            self._become(_State.ENDING)
         stopping = gatherResults([slot.stop() for slot in self._slots])
         return stopping.addCallback(self._stopped)
 
@@ -241,5 +279,5 @@ class Workers(Service):
         self._sharing.close()
         for descriptor in self._nothing, self._lifeline, self._life:
             os.close(descriptor)
-        if self._hasFailed:
+        if self._state is _State.FAILED:
             exitWith(1)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+
+from txsessionsock._deferreds import Timer
 
 
 __all__ = ["Deadlines"]
@@ -41,7 +43,7 @@ class Deadlines:
         # due, so that putting it off with each write costs no sorting.
         self._entries: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(reactor)
 
     def expect(self, key: str, end: float | None) -> None:
         """
@@ -109,16 +111,11 @@ class Deadlines:
             self._due(key)
 
     def _arm(self) -> None:
-        end = self._heap[0][0] if self._heap and self._isTimed else None
-        timer = self._timer
-        if timer is not None and timer.active():
-            if end is not None and timer.getTime() <= end:
-                return
-            timer.cancel()
-        self._timer = None
-        if end is not None:
-            delay = max(0.0, end - self._reactor.seconds())
-            self._timer = self._reactor.callLater(delay, self._onTime)
+        if not self._heap or not self._isTimed:
+            self._timer.stop()
+        elif self._heap[0][0] < self._timer.due:
+            delay = self._heap[0][0] - self._reactor.seconds()
+            self._timer.start(delay, self._onTime)
 
     def _onTime(self) -> None:
         self.sweep()

@@ -17,11 +17,11 @@ from contextlib import suppress
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import alsoProvides, implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock, Store
 from txsessionsock._reactor import clockOf
 from txsessionsock._storecheck import checkStore
@@ -110,7 +110,7 @@ class CachedStore:
         self._reactor = clockOf(reactor)
         # By key, what may have a copy that is older than the session.
         self._doubtful: dict[str, object] = {}
-        self._timers: dict[str, IDelayedCall] = {}
+        self._timers: dict[str, Timer] = {}
         self._isFailing = self._isClosed = False
         if IWatchableStore.providedBy(sessions):
             alsoProvides(self, IWatchableStore)
@@ -202,13 +202,9 @@ class CachedStore:
     # What is deleted once more.
 
     def _later(self, key: str, turn: int = 0) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
         if not self._isClosed:
-            self._timers[key] = self._reactor.callLater(
-                _AGAIN[turn], self._timeToDelete, key, turn
-            )
+            timer = self._timers.setdefault(key, Timer(self._reactor))
+            timer.start(_AGAIN[turn], self._timeToDelete, key, turn)
 
     def _timeToDelete(self, key: str, turn: int) -> None:
         del self._timers[key]
@@ -238,7 +234,7 @@ class CachedStore:
         self._isClosed = True
         timers, self._timers = self._timers, {}
         for timer in timers.values():
-            timer.cancel()
+            timer.stop()
         again = [self._deleteAgain(key, _LAST) for key in timers]
         await DeferredList([Deferred.fromCoroutine(each) for each in again])
         for store in self._sessions, self._cache:

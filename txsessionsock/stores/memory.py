@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
@@ -56,7 +57,7 @@ class MemoryStore:
             self._place = place._place
         self._watchers = Watchers()
         self._pending: dict[str, None] = {}
-        self._delivery: IDelayedCall | None = None
+        self._delivery = Timer(self._place.reactor)
 
     def load(self, key: str) -> Deferred[Stored | None]:
         return succeed(self._place.get(key))
@@ -108,7 +109,7 @@ class MemoryStore:
     def _unwatched(self, key: str) -> None:
         self._pending.pop(key, None)
         if not self._pending:
-            self._cancelDelivery()
+            self._delivery.stop()
         if not self._watchers:
             self._place.watches(self, False)
 
@@ -118,18 +119,13 @@ class MemoryStore:
         """
         if key in self._watchers:
             self._pending[key] = None
-            if self._delivery is None:
-                self._delivery = self._place.reactor.callLater(0, self._deliver)
+            if not self._delivery.isRunning:
+                self._delivery.start(0, self._deliver)
 
     def _deliver(self) -> None:
-        self._cancelDelivery()
+        self._delivery.stop()
         pending, self._pending = self._pending, {}
         self._watchers.report(pending)
-
-    def _cancelDelivery(self) -> None:
-        if self._delivery is not None and self._delivery.active():
-            self._delivery.cancel()
-        self._delivery = None
 
 
 class _Place:

@@ -12,13 +12,13 @@ from threading import Lock, Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from txsessionsock._arguments import AboveZero, checked
+from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import (
@@ -94,10 +94,10 @@ class SQLiteStore:
         self._running = _Batch([])
         self._busy = False
         self._closed = False
-        self._watchdog: IDelayedCall | None = None
+        self._watchdog = Timer(self._reactor)
         self._nextSweep = 0.0
         self._watchers = Watchers()
-        self._poll: IDelayedCall | None = None
+        self._poll = Timer(self._reactor)
         self._polling = False
 
     def load(self, key: str) -> Deferred[Stored | None]:
@@ -149,8 +149,8 @@ class SQLiteStore:
             return fail(StoreUnavailable(f"{self._path}: the store is closed"))
         call = _Call(work, writes, self._reactor.seconds() + self._timeout)
         self._waiting.append(call)
-        if self._watchdog is None:
-            self._watchdog = self._reactor.callLater(self._timeout, self._checkTimes)
+        if not self._watchdog.isRunning:
+            self._watchdog.start(self._timeout, self._checkTimes)
         if not self._busy:
             self._next()
         return call.answer
@@ -211,14 +211,13 @@ class SQLiteStore:
         """
         Fail what took too long.
         """
-        now, self._watchdog = self._reactor.seconds(), None
+        now = self._reactor.seconds()
         running = [call for call in self._running.calls if not call.answer.called]
         waiting = [call for call in self._waiting if not call.answer.called]
         self._waiting = [call for call in waiting if call.deadline > now]
         left = [c.deadline for c in (*running, *waiting) if c.deadline > now]
         if left:
-            delay = min(left) - now
-            self._watchdog = self._reactor.callLater(delay, self._checkTimes)
+            self._watchdog.start(min(left) - now, self._checkTimes)
         late = [call for call in running if call.deadline <= now]
         isBegun = bool(late) and not self._running.giveUp()
         for call in late:
@@ -241,22 +240,21 @@ class SQLiteStore:
         return call
 
     def _schedulePoll(self) -> None:
-        idle = self._poll is None and not self._polling
-        if self._watchers and idle and not self._closed:
-            self._poll = self._reactor.callLater(POLL_INTERVAL, self._look)
+        isIdle = not self._poll.isRunning and not self._polling
+        if self._watchers and isIdle and not self._closed:
+            self._poll.start(POLL_INTERVAL, self._look)
 
     def _look(self) -> None:
         def looked(_: object) -> None:
             self._polling = False
             self._schedulePoll()
 
-        self._poll, self._polling = None, True
+        self._polling = True
         self._ask(SessionFile.nothing, writes=False).addBoth(looked)
 
     def _unwatched(self, key: str) -> None:
-        if not self._watchers and self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        if not self._watchers:
+            self._poll.stop()
 
     def _thread(self) -> ThreadPool:
         if self._pool is None:
@@ -276,10 +274,8 @@ class SQLiteStore:
     def _letGo(self, _: object) -> Deferred[None] | None:
         pool = self._pool
         assert pool is not None
-        for timer in self._poll, self._watchdog:
-            if timer is not None:
-                timer.cancel()
-        self._poll = self._watchdog = None
+        self._poll.stop()
+        self._watchdog.stop()
         if self._trigger is not None:
             self._reactor.removeSystemEventTrigger(self._trigger)
             self._trigger = None

@@ -5,35 +5,25 @@ What every bus promises, as tests; published in L{txsessionsock.testing}.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from txsessionsock._kinds import Bus
 from txsessionsock.interfaces import IBus, StoreUnavailable
 
-from .storecontract import toOverride
-
-
-if TYPE_CHECKING:
-    from twisted.trial.unittest import SynchronousTestCase as _TestCase
-else:
-    # As a test case of its own it would be run wherever it is imported.
-    _TestCase = object
+from .contract import Contract, toOverride
 
 
 __all__ = ["BusContract"]
 
 
-T = TypeVar("T")
-
 _MANY = 200
 _TOO_LONG = 100 * 1024 * 1024
 
 
-class BusContract(_TestCase):
+class BusContract(Contract):
     """
     Tests for what every L{IBus} promises.
 
@@ -58,22 +48,6 @@ class BusContract(_TestCase):
         """
         Wait until a bus takes part.
         """
-
-    def wait(self, answer: Deferred[T]) -> T:
-        """
-        Wait for an answer.
-
-        @raise Exception: What the L{Deferred} failed with.
-        """
-        results: list[T | Failure] = []
-        answer.addBoth(results.append)
-        if not results:
-            task = "waits for an answer that does not come at once"
-            raise toOverride(self, "wait(answer)", task)
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        assert not isinstance(results[0], Failure)
-        return results[0]
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_testing -*-
 """
 A reactor of its own for each test.
 """

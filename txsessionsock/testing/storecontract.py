@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from txsessionsock._kinds import Store
@@ -25,15 +24,10 @@ from txsessionsock.interfaces import (
     Stored,
 )
 
-
-if TYPE_CHECKING:
-    from twisted.trial.unittest import SynchronousTestCase as _TestCase
-else:
-    # As a test case of its own it would be run wherever it is imported.
-    _TestCase = object
+from .contract import Contract, toOverride
 
 
-__all__ = ["KEY", "StoreContract", "toOverride"]
+__all__ = ["KEY", "StoreContract"]
 
 
 T = TypeVar("T")
@@ -42,17 +36,7 @@ E = TypeVar("E", bound=Exception)
 KEY = "sess:key"
 
 
-def toOverride(case: object, method: str, task: str) -> NotImplementedError:
-    """
-    @return: What to raise where a test case leaves out what it has to have.
-    """
-    return NotImplementedError(
-        f"{type(case).__name__} is to override {method}, which {task}; docs/stores.md"
-        " and txsessionsock.testing have examples"
-    )
-
-
-class StoreContract(_TestCase):
+class StoreContract(Contract):
     """
     Tests for what every L{ISessionStore} promises.
 
@@ -83,21 +67,6 @@ class StoreContract(_TestCase):
         """
         task = "returns another store on the same place"
         raise toOverride(self, "makeOther(store)", task)
-
-    def wait(self, answer: Deferred[T]) -> T:
-        """
-        Wait for an answer.
-
-        @raise Exception: What the L{Deferred} failed with.
-        """
-        results: list[T | Failure] = []
-        answer.addBoth(results.append)
-        if not results:
-            task = "waits for an answer that does not come at once"
-            raise toOverride(self, "wait(answer)", task)
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
 
     def advance(self, seconds: float) -> None:
         """

@@ -26,11 +26,12 @@ from typing import Any
 import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.internet.interfaces import IReactorTime, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock._deferreds import Timer, backOff
 from txsessionsock.interfaces import StoreFailure, StoreUnavailable
 from txsessionsock.stores._deadlines import Deadlines
 from txsessionsock.stores._tracking import Tracking
@@ -67,17 +68,16 @@ class _Fence:
     Somebody who waits until all that was changed has been reported.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, reactor: IReactorTime) -> None:
         self.key = key
         self.answer: Deferred[None] = Deferred(lambda _: None)
-        self.timer: IDelayedCall | None = None
+        self.deadline = Timer(reactor)
 
     def finish(self, result: Failure | None) -> None:
         """
         Let whoever waits go on.
         """
-        if self.timer is not None and self.timer.active():
-            self.timer.cancel()
+        self.deadline.stop()
         if not self.answer.called:
             self.answer.callback(result)
 
@@ -114,13 +114,13 @@ class Listener:
         self._attempt: Attempt | None = None
         # What was sent to see whether it arrives.
         self._echoes, self._echo = count(), ""
-        self._unheard: IDelayedCall | None = None
-        self._again: IDelayedCall | None = None
-        self._probing: IDelayedCall | None = None
+        self._unheard = Timer(reactor)
+        self._again = Timer(reactor)
+        self._probing = Timer(reactor)
         self._waiting: list[_Fence] = []
         self._asked: list[_Fence] = []
         self._isProven = self._isAsking = self._isDue = self._isClosed = False
-        self._delay = _DELAYS[0]
+        self._tries = 0
         self._problem = self._answer = ""
 
     # What a store is asked.
@@ -140,8 +140,8 @@ class Listener:
         self._connect()
         if self._isClosed or (not self._isProven and self._problem):
             return fail(self._blind())
-        fence = _Fence(key)
-        fence.timer = self._reactor.callLater(self._timeout, self._late, fence)
+        fence = _Fence(key, self._reactor)
+        fence.deadline.start(self._timeout, self._late, fence)
         self._waiting.append(fence)
         self._ask()
         return fence.answer
@@ -162,9 +162,7 @@ class Listener:
         Listen no more.
         """
         self._isClosed = True
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._again.stop()
         if self._attempt is not None:
             self._attempt.giveUp()
             self._attempt = None
@@ -195,8 +193,8 @@ class Listener:
     # The connection.
 
     def _connect(self) -> None:
-        isBusy = self._connection or self._attempt or self._again
-        if self._isClosed or isBusy is not None:
+        isBusy = self._connection is not None or self._attempt is not None
+        if self._isClosed or isBusy or self._again.isRunning:
             return
         attempt = Attempt(self._database.settings, self._question)
         self._attempt = attempt
@@ -218,7 +216,7 @@ class Listener:
             self._drop(os.strerror(error.errno or 0))
             return
         self._reactor.addReader(self)
-        self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        self._probing.start(PROBE_INTERVAL, self._probe)
         self._prove()
 
     def _prove(self) -> None:
@@ -229,15 +227,14 @@ class Listener:
         """
         self._isDue = False
         self._echo = echo = f"?{self._writer}.{next(self._echoes)}"
-        self._stop(self._unheard)
+        self._unheard.stop()
         self._pool.ask(partial(send, text=echo), writes=False).addCallbacks(
             self._sent, self._unsent, (echo,), {}, (echo,)
         )
 
     def _sent(self, _: object, echo: str) -> None:
         if echo == self._echo:
-            wait = self._timeout * _UNHEARD
-            self._unheard = self._reactor.callLater(wait, self._missed)
+            self._unheard.start(self._timeout * _UNHEARD, self._missed)
 
     def _unsent(self, failure: Failure, echo: str) -> None:
         if echo != self._echo:
@@ -257,12 +254,12 @@ class Listener:
 
     def _heard(self) -> None:
         self._echo = ""
-        self._stop(self._unheard)
+        self._unheard.stop()
         if not self._isProven:
             self._isProven = True
             if self._problem:
                 self._log.info("{name}: listening again", name=self._database.name)
-            self._problem, self._delay = "", _DELAYS[0]
+            self._problem, self._tries = "", 0
             # What was done before is unknown.
             self._tracking.tellAll()
         self._ask()
@@ -288,8 +285,8 @@ class Listener:
             self._descriptor = -1
         if connection is not None:
             connection.close()
-        self._stop(self._probing)
-        self._stop(self._unheard)
+        self._probing.stop()
+        self._unheard.stop()
         self._echo, self._isProven = "", False
         if problem != self._problem and not self._isClosed:
             self._log.warn(
@@ -299,23 +296,15 @@ class Listener:
             )
         self._problem, self._isAsking = problem, False
         if not self._isClosed:
-            self._again = self._reactor.callLater(self._delay, self._retry)
-            self._delay = min(self._delay * 2, _DELAYS[1])
+            self._again.start(backOff(*_DELAYS, self._tries), self._connect)
+            self._tries += 1
         fences = [*self._asked, *self._waiting]
         self._asked, self._waiting = [], []
         for fence in fences:
             fence.finish(Failure(self._blind()))
 
-    def _stop(self, timer: IDelayedCall | None) -> None:
-        if timer is not None and timer.active():
-            timer.cancel()
-
-    def _retry(self) -> None:
-        self._again = None
-        self._connect()
-
     def _probe(self) -> None:
-        self._probing = self._reactor.callLater(PROBE_INTERVAL, self._probe)
+        self._probing.start(PROBE_INTERVAL, self._probe)
         self._isDue = True
         self.fence("").addErrback(lambda failure: failure.trap(StoreUnavailable))
 

@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionConflict,
@@ -111,7 +112,7 @@ class Pool:
         self._reactor = reactor
         self._timeout = timeout
         self._pool: _Connections | None = None
-        self._calls: dict[_Call, Any] = {}
+        self._calls: dict[_Call, Timer] = {}
         self._turns: dict[str, deque[_Call]] = {}
         self._isClosed = False
         # Who uses which connection.
@@ -139,7 +140,8 @@ class Pool:
             self._pool = _Connections(self._database, self._reactor, self._stop)
             self._pool.start()
         call = _Call(work, writes, key, self._reactor.seconds() + self._timeout)
-        self._calls[call] = self._reactor.callLater(self._timeout, self._late, call)
+        timer = self._calls[call] = Timer(self._reactor)
+        timer.start(self._timeout, self._late, call)
         turn = self._turns.setdefault(key, deque()) if key is not None else deque()
         turn.append(call)
         if turn[0] is call:
@@ -188,9 +190,7 @@ class Pool:
         return [call.connection for call in used]
 
     def _answered(self, result: Any, call: _Call) -> None:
-        timer = self._calls.pop(call)
-        if timer.active():
-            timer.cancel()
+        self._calls.pop(call).stop()
         if call.doubt is not None and self._database.commits:
             isFailure = isinstance(result, Failure)
             if not (isFailure and result.check(StoreTimeout)):

@@ -1,0 +1,35 @@
+"""
+Tests for the first lines of modules, by which trial and editors find the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class HeaderTests(SynchronousTestCase):
+    """
+    Tests for C{test-case-name}.
+    """
+
+    def test_exist(self) -> None:
+        """
+        The tests that a module names exist, and most modules name some.
+        """
+        tests = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+        found, stale = 0, []
+        for path in sorted((ROOT / "txsessionsock").rglob("*.py")):
+            first = path.read_text("utf-8").partition("\n")[0]
+            named = re.fullmatch(r"# -\*- test-case-name: (.+) -\*-", first)
+            found += named is not None
+            for name in named[1].split(",") if named else ():
+                if name.rpartition(".")[2] not in tests:
+                    stale.append(f"{path.relative_to(ROOT)}: {name}")
+        self.assertEqual(stale, [])
+        self.assertGreater(found, 100)
