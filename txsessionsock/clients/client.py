@@ -42,10 +42,10 @@ from .outbox import Outbox
 from .shared import Shared
 
 
-__all__ = ["Client", "Registry"]
+__all__ = ["Client", "ClientRegistry"]
 
 
-class Registry(Protocol):
+class ClientRegistry(Protocol):
     """
     Is told by each client about its life, in this order.
     """
@@ -85,7 +85,7 @@ class Client:
     def __init__(
         self,
         shared: Shared,
-        registry: Registry,
+        registry: ClientRegistry,
         carrier: Carrier,
         application: Application,
         face: object,

@@ -19,10 +19,10 @@ from .aside import BUSY_INTERVAL, Aside
 from .equipment import Equipment
 
 
-__all__ = ["Wire"]
+__all__ = ["SocketCarrier"]
 
 
-class Wire(Line):
+class SocketCarrier(Line):
     """
     The carrier of a client that is connected by a hardened WebSocket.
 

@@ -26,7 +26,7 @@ from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
 from txsessionsock.websocket import Hardened
 
-from .carrier import Wire
+from .carrier import SocketCarrier
 
 
 __all__ = ["Sessioned"]
@@ -55,8 +55,8 @@ class Sessioned(Hardened):
 
     peer: Any
 
-    _sessionsock: Wire
-    _sessionsockLine = Wire
+    _sessionsock: SocketCarrier
+    _sessionsockLine = SocketCarrier
     _sessionsockMessages: Messages | None = None
 
     @property
@@ -173,25 +173,25 @@ class Sessioned(Hardened):
         self._guard(self._received, payload, isBinary)
 
     def _received(self, payload: bytes, isBinary: bool) -> None:
-        wire = self._sessionsock
-        if wire.isAside(payload, isBinary):
+        carrier = self._sessionsock
+        if carrier.isAside(payload, isBinary):
             return
         try:
-            message = wire.messages.decode(payload, isBinary)
+            message = carrier.messages.decode(payload, isBinary)
             refuseToWait(message, "decode()")
         except ValueError:
-            wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
+            carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
             waiting = Waiting(message, len(payload), (payload, isBinary))
-            wire.client.received(waiting)
+            carrier.client.received(waiting)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        wire = self._sessionsock
-        wire.closed = (wasClean, code, reason)
-        self._guard(wire.drop)
+        carrier = self._sessionsock
+        carrier.closed = (wasClean, code, reason)
+        self._guard(carrier.drop)
         if self.closedByMe and self.localCloseCode is not None:
             code = self.localCloseCode
-        self._guard(wire.client.lost, _NO_STATUS if code is None else code)
+        self._guard(carrier.client.lost, _NO_STATUS if code is None else code)
 
     def _guard(self, call: Callable[..., object], *args: Any) -> None:
         """
