@@ -186,7 +186,7 @@ class OpenSessionTests(WebTestCase):
         request.finish()
         self.assertIsNone(browser.answers()[0].cookie())
         self.assertEqual(self.world.store.calls, [])
-        self.assertEqual(self.world.manager._new, {})
+        self.assertEqual(self.world.manager.statistics().newSessions, 0)
 
     def test_again(self) -> None:
         """
