@@ -73,43 +73,43 @@ class OpeningCase(WebTestCase):
 
 class CookieTests(OpeningCase, test_web.CookieTests):
     """
-    The cookies are those of a L{SessionedResource}.
+    All of L{test_web.CookieTests}, with L{Opening} pages.
     """
 
 
 class LifetimeTests(OpeningCase, test_web.LifetimeTests):
     """
-    So are their lifetimes.
+    All of L{test_web.LifetimeTests}, with L{Opening} pages.
     """
 
 
 class StoredFirstTests(OpeningCase, test_web_stored.StoredFirstTests):
     """
-    So is what is stored before the first byte leaves.
+    All of L{test_web_stored.StoredFirstTests}, with L{Opening} pages.
     """
 
 
 class OutageTests(OpeningCase, test_web_stored.OutageTests):
     """
-    So is what happens when the store fails, or the session ended.
+    All of L{test_web_stored.OutageTests}, with L{Opening} pages.
     """
 
 
 class ClientLeavesTests(OpeningCase, test_web_login.ClientLeavesTests):
     """
-    So is what happens when the client does not wait.
+    All of L{test_web_login.ClientLeavesTests}, with L{Opening} pages.
     """
 
 
 class ProducerTests(OpeningCase, test_web_producers.ProducerTests):
     """
-    So are pages that produce.
+    All of L{test_web_producers.ProducerTests}, with L{Opening} pages.
     """
 
 
 class OpenSessionTests(WebTestCase):
     """
-    L{openSession}, for what a L{SessionedResource} does not show.
+    L{openSession}, where a L{SessionedResource} does not show what it does.
     """
 
     def opened(
@@ -190,8 +190,8 @@ class OpenSessionTests(WebTestCase):
 
     def test_again(self) -> None:
         """
-        Once opened, it is the same for all who ask, also for pages that are in
-        a L{SessionedResource}.
+        Further calls get the same session, also those of a page that is in a
+        L{SessionedResource}.
         """
         _, request, opening = self.opened()
         session = self.successResultOf(opening)
@@ -213,7 +213,8 @@ class OpenSessionTests(WebTestCase):
 
     def test_twiceAtOnce(self) -> None:
         """
-        Who does not wait for it is told so; the one who does gets it.
+        A second call that does not wait for the first fails, be it for another
+        manager; the first call gets its session.
         """
         cookie, _ = self.login()
         self.world.store.hold("load")
@@ -222,13 +223,14 @@ class OpenSessionTests(WebTestCase):
             openSession(request, self.world.manager), SessionError
         )
         self.assertIn("already", str(failure.value))
+        self.failureResultOf(openSession(request, World().manager), SessionError)
         self.world.store.release()
         self.assertIs(self.successResultOf(opening), sessionOf(request))
 
     def test_tooLate(self) -> None:
         """
-        It is refused where the answer has begun, which could not be held, and
-        for the handshake of a WebSocket.
+        It fails if the answer has begun, which could not be held, and for the
+        handshake of a WebSocket.
         """
         for before in (
             lambda request: request.write(b"begun"),
@@ -295,7 +297,7 @@ class OpenSessionTests(WebTestCase):
 
     def test_workGoesOn(self) -> None:
         """
-        What waits for the session and then goes on is not cancelled when the
+        The work of a page that waited for its session is not cancelled when the
         client leaves.
         """
         cookie, sessionID = self.login()
@@ -315,7 +317,7 @@ class OpenSessionTests(WebTestCase):
 
     def test_givenUp(self) -> None:
         """
-        Who opened it may give up on it, and then nothing is held.
+        Cancelling the L{Deferred} gives up on the session, and nothing is held.
         """
         cookie, _ = self.login()
         self.world.store.hold("load")
