@@ -22,8 +22,8 @@ from txsessionsock.bus import LocalBus
 from txsessionsock.hub import Hub
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.protocol import enable
+from txsessionsock.testing import browser
 
-from . import wires
 from .hubbing import HubCase
 from .managing import SID
 from .wires import Browser, Recording
@@ -154,7 +154,7 @@ class EncodingTests(HubCase):
         """
         self.factory.setProtocolOptions(perMessageCompressionAccept=_accept)
         plain = self.browse()
-        self.patch(wires, "WebSocketClientFactory", Compressing)
+        self.patch(browser, "WebSocketClientFactory", Compressing)
         compressing = self.browse()
         self.assertIsNotNone(compressing.server._perMessageCompress)
         self.assertIsNone(plain.server._perMessageCompress)
