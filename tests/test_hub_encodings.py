@@ -22,7 +22,7 @@ from txsessionsock.bus import LocalBus
 from txsessionsock.hub import Hub
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.protocol import enable
-from txsessionsock.testing import browser
+from txsessionsock.testing import browser as browsing
 
 from .hubbing import HubCase
 from .managing import SID
@@ -154,7 +154,7 @@ class EncodingTests(HubCase):
         """
         self.factory.setProtocolOptions(perMessageCompressionAccept=_accept)
         plain = self.browse()
-        self.patch(browser, "WebSocketClientFactory", Compressing)
+        self.patch(browsing, "WebSocketClientFactory", Compressing)
         compressing = self.browse()
         self.assertIsNotNone(compressing.server._perMessageCompress)
         self.assertIsNone(plain.server._perMessageCompress)
