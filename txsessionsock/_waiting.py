@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_waiting -*-
+# -*- test-case-name: tests.clients.test_waiting -*-
 """
 What a user's function returns, where that may have to be waited for.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_cookies -*-
+# -*- test-case-name: tests.package.test_cookies -*-
 """
 The C{Cookie} header, read the way browsers write it; C{Set-Cookie}; and
 cookie signatures as the C{cookie-signature} package for Node.js makes them.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_workers -*-
+# -*- test-case-name: tests.service.test_workers -*-
 """
 What C{twistd} has no word for: further signals, exit codes, a problem in one
 line.

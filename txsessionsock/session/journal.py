@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_journal -*-
+# -*- test-case-name: tests.session.test_journal -*-
 """
 What was stored of one session lately, and what a foreign write dropped of it.
 

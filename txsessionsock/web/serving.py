@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_serving -*-
+# -*- test-case-name: tests.web.test_web_serving -*-
 """
 From a request to its session.  L{SessionedResource
 <txsessionsock.web.SessionedResource>} stands on it, and so can a resource of
