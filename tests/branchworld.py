@@ -23,9 +23,9 @@ from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.frameworks.starlette import Starsessions
 from txsessionsock.interfaces import Document, IFramework, SessionError
-from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
+from txsessionsock.session.journal import STAMP
 from txsessionsock.stores.memory import MemoryStore
 
 from . import branchplans as plans

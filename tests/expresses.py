@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from txsessionsock.frameworks.express import Express
-from txsessionsock.journal import STAMP
+from txsessionsock.session.journal import STAMP
 
 from .npm import installedByNpm
 from .redisserver import RedisServer

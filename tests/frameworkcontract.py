@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis.strategies import SearchStrategy
 from zope.interface.verify import verifyObject
 
-from txsessionsock._contract import toOverride
 from txsessionsock.cookies import cookieNamed, setCookie
 from txsessionsock.interfaces import (
     KEEP,
@@ -26,6 +25,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
+from txsessionsock.testing.storecontract import toOverride
 
 from .managing import framesLeftBy
 from .recorded import COOKIES, NOW, SESSIONS, Case, RecordedCase

@@ -18,7 +18,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 
-from txsessionsock.stores.sql import Table, Value
+from txsessionsock.stores._sql.table import Table, Value
 
 from .redisserver import RedisServer
 from .servers import Conditions, reactor

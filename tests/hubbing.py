@@ -7,10 +7,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from txsessionsock.hub import Hub, Reached
-from txsessionsock.interfaces import (
-    FOREVER,
-    SessionID,
-)
+from txsessionsock.interfaces import FOREVER, SessionID
 
 from .managing import raw
 from .wires import Browser, SocketCase

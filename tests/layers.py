@@ -1,5 +1,5 @@
 """
-Which module may import what: the table of the layers, and the reading of
+Which module may import what: the table of the floors, and the reading of
 imports.
 """
 
@@ -16,135 +16,94 @@ from pathlib import Path
 
 PACKAGE = "txsessionsock"
 
-LAYERS: dict[str, int] = {
-    "": 0,  # The package itself, which imports nothing.
-    "interfaces": 0,
-    "_arguments": 1,
-    "_branches": 1,
-    "_changes": 1,
-    "_foreign": 1,
-    "_json": 1,
-    "_kinds": 1,
-    "_merge": 1,
-    "_origins": 1,
-    "_redis.address": 1,
-    "_seldom": 1,
-    "_shares": 1,
-    "_silence": 1,
-    "_versions": 1,
-    "_waiting": 1,
-    "_writes": 1,
-    "cookies": 1,
-    "frameworks": 1,
-    "frameworks.*": 1,
-    "journal": 1,
-    "session": 1,
-    "_bus": 2,
-    "_bus.*": 2,
-    "_reactor": 2,
-    "_storecheck": 2,
-    "_redis": 2,
-    "_redis.*": 2,
-    "bus": 2,
-    "stores": 2,
-    "stores.*": 2,
-    "_attempt": 3,
-    "_audience": 3,
-    "_backend": 3,
-    "_commands": 3,
-    "_conversation": 3,
-    "_doubts": 3,
-    "_ending": 3,
-    "_events": 3,
-    "_guarding": 3,
-    "_handlers": 3,
-    "_inbox": 3,
-    "_live": 3,
-    "_members": 3,
-    "_moving": 3,
-    "_naming": 3,
-    "_outbox": 3,
-    "_pace": 3,
-    "_asking": 3,
-    "_reading": 3,
-    "_record": 3,
-    "_rounds": 3,
-    "_saving": 3,
-    "_settings": 3,
-    "_touching": 3,
-    "_writer": 3,
-    "client": 3,
-    "credentials": 3,
-    "hub": 3,
-    "manager": 3,
-    "messages": 3,
-    "sockets": 3,
-    "_application": 4,
-    "_aside": 4,
-    "_factory": 4,
-    "_held": 4,
-    "_outflow": 4,
-    "_page": 4,
-    "_sessioned": 4,
-    "_underway": 4,
-    "_wire": 4,
-    "klein": 4,
-    "protocol": 4,
-    "socketio": 4,
-    "socketio.*": 4,
-    "web": 4,
-    "websocket": 4,
-    "_buscontract": 5,
-    "_contract": 5,
-    "_twistd": 5,
-    "_twistd.*": 5,
-    "_watchcontract": 5,
-    "demo": 5,
-    "service": 5,
-    "tap": 5,
-    "testing": 5,
-    "workers": 5,
-}
+FLOORS: tuple[frozenset[str], ...] = (
+    frozenset({"", "_arguments", "_foreign", "_seldom", "_waiting", "interfaces"}),
+    frozenset(
+        {
+            "_deferreds",
+            "_json",
+            "_kinds",
+            "_reactor",
+            "_storecheck",
+            "closecodes",
+            "cookies",
+            "credentials",
+            "handshake",
+            "limits",
+            "messages",
+            "origins",
+            "tickets",
+        }
+    ),
+    frozenset({"frameworks", "session"}),
+    frozenset({"_redis", "bus", "stores", "websocket"}),
+    frozenset({"manager"}),
+    frozenset({"clients"}),
+    frozenset({"hub"}),
+    frozenset({"metrics", "protocol", "socketio"}),
+    frozenset({"klein", "web"}),
+    frozenset({"demo", "health", "service", "testing"}),
+    frozenset({"tap"}),
+)
 """
-The layer of each module, by its name within the package.  A module imports
-from lower layers, and within its own without cycles.
+The wings, from the ground up: each a package, or a module at the top level.  A
+wing imports from lower floors, and without circles from its own.
+"""
+
+OPEN = ("_redis", "frameworks", "stores")
+"""
+The packages whose modules are imported from outside.  The others hand on in
+their C{__init__} what others need of them.
+"""
+
+PURE = (
+    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting"),
+    *("closecodes", "cookies", "credentials", "frameworks", "handshake", "interfaces"),
+    *("limits", "messages", "origins", "session", "websocket"),
+)
+"""
+The wings that do not know what time it is.
 """
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "autobahn": ("4", "5"),
-    "txaio": ("4", "5"),
-    "twisted.web": ("4", "5"),
+    "autobahn": ("demo", "protocol", "tap", "web", "websocket"),
+    "txaio": ("websocket",),
+    "twisted.web": ("demo", "klein", "protocol", "service", "socketio", "tap", "web"),
     "txredisapi": ("_redis.connection",),
     "hiredis": ("_redis.connection",),
-    "psycopg": ("stores._sqlpostgres", "stores._sqlattempt", "stores._sqllisten"),
+    "psycopg": (
+        "stores._sql.postgresql",
+        "stores._sql.attempt",
+        "stores._sql.listener",
+    ),
     "klein": ("klein",),
-    "socketio": ("socketio", "socketio.*"),
-    "engineio": ("socketio", "socketio.*"),
-    "idna": ("_origins",),
-    "itsdangerous": ("frameworks.*",),
+    "socketio": ("socketio",),
+    "engineio": ("socketio",),
+    "idna": ("origins",),
+    "itsdangerous": ("frameworks",),
     "phpserialize": ("frameworks.php",),
-    "msgspec": ("1", "2", "3", "4", "5"),
-    "twisted": ("0", "1", "2", "3", "4", "5"),
-    "zope": ("0", "1", "2", "3", "4", "5"),
+    "msgspec": ("*",),
+    "twisted": ("*",),
+    "zope": ("*",),
 }
 """
-Where a foreign package may be imported: modules, or the numbers of layers.
+Where a foreign package may be imported: in modules or wings.
 """
 
 ON_DEMAND = (
     "_redis.connection",
     "_redis.link",
     "stores.redis",
-    "stores._sqlpostgres",
-    "stores._sqlattempt",
-    "stores._sqllisten",
+    "stores._sql.postgresql",
+    "stores._sql.attempt",
+    "stores._sql.listener",
 )
 """
 What is imported within functions only, or by one another: whoever asks for
 Redis, or for PostgreSQL.
 """
 
-REACTOR_USERS = ("service", "tap")
+REACTOR_USERS = ("service.service", "tap.make")
 """
 The modules that use the global reactor.  Others may fall back on it, when
 they were given none, by an import within a function.
@@ -215,17 +174,24 @@ def importsOf(tree: ast.Module, name: str, isPackage: bool) -> Iterator[Import]:
     return walk(tree, False, False)
 
 
-def layerOf(name: str) -> int | None:
+def wingOf(name: str) -> str:
     """
-    @return: The layer of a module, L{None} if it is in none.
+    @return: The package or module at the top level in which a module is.
     """
-    family, dot, _ = name.rpartition(".")
-    return LAYERS.get(name, LAYERS.get(f"{family}.*") if dot else None)
+    return name.partition(".")[0]
+
+
+def floorOf(name: str) -> int | None:
+    """
+    @return: The floor of a module's wing, L{None} if it is on none.
+    """
+    wing = wingOf(name)
+    return next((n for n, wings in enumerate(FLOORS) if wing in wings), None)
 
 
 def violations(sources: dict[str, str], packages: set[str]) -> list[str]:
     """
-    Hold imports against the table.
+    Hold imports against the table.  Those for type checkers count, too.
 
     @param sources: The text of each module, by its name within the package.
 
@@ -236,60 +202,76 @@ def violations(sources: dict[str, str], packages: set[str]) -> list[str]:
     problems = []
     graph: dict[str, set[str]] = {}
     for name, source in sources.items():
-        layer = layerOf(name)
-        if layer is None:
-            problems.append(f"{name}: unknown; give it a layer in LAYERS")
+        if floorOf(name) is None:
+            problems.append(f"{name}: unknown; give its wing a floor in FLOORS")
             continue
         tree = ast.parse(source)
-        found = list(importsOf(tree, name, name in packages))
         graph[name] = set()
-        for item in found:
+        for item in importsOf(tree, name, name in packages):
             own = _ownModule(item.name, sources)
             if own is None:
-                problem = _foreignProblem(name, layer, item)
+                problem = _foreignProblem(name, item)
             else:
-                problem = _ownProblem(name, layer, item, own)
-                if own != name and not item.typing:
+                problem = _ownProblem(name, item, own)
+                if own != name:
                     graph[name].add(own)
             if problem is not None:
                 problems.append(f"{name}:{item.line}: {problem}")
-        if layer < 2:
+        if wingOf(name) in PURE:
             problems += [f"{name}:{n}: reads a clock" for n in _clockReadings(tree)]
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        problems.append("imports go round: " + " <- ".join(error.args[1]))
+    wings: dict[str, set[str]] = {}
+    for name, targets in graph.items():
+        own = wingOf(name)
+        wings.setdefault(own, set()).update(map(wingOf, targets - {""}))
+        wings[own].discard(own)
+    for each in graph, wings:
+        try:
+            TopologicalSorter(each).prepare()
+        except CycleError as error:
+            problems.append("imports go round: " + " <- ".join(error.args[1]))
+            break
     return problems
 
 
 def _ownModule(imported: str, known: dict[str, str]) -> str | None:
     """
     Which module of the package an import means, of those that are there or
-    have a place in the table; L{None} if it is not ours.
+    whose wing has a floor; L{None} if it is not ours.
     """
     first, *parts = imported.split(".")
     if first != PACKAGE:
         return None
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
-        if name in known or layerOf(name) is not None:
+        if name in known:
             return name
     return "".join(parts[:1])
 
 
-def _ownProblem(name: str, layer: int, item: Import, own: str) -> str | None:
+def _ownProblem(name: str, item: Import, own: str) -> str | None:
     """
     What is wrong with an import of one of our own modules.
     """
-    target = layerOf(own)
+    floor, target = floorOf(name), floorOf(own)
+    assert floor is not None
     if target is None:
-        return f"{own} is unknown; give it a layer in LAYERS"
-    if target > layer:
-        return f"layer {layer} imports {own} of layer {target}"
-    if layer == 0 and own != name:
-        return f"imports {own or PACKAGE}; layer 0 imports nothing of ours"
+        return f"{own} is unknown; give its wing a floor in FLOORS"
+    if target > floor:
+        return f"floor {floor} imports {own} of floor {target}"
+    if name == "interfaces" and own != name:
+        return f"imports {own or PACKAGE}; interfaces import nothing of ours"
     if own in ON_DEMAND and name not in ON_DEMAND and not item.within:
         return f"imports {own}, which is for a function that needs it"
+    return _wayProblem(name, own)
+
+
+def _wayProblem(name: str, own: str) -> str | None:
+    """
+    What is wrong with the way from one module to another.
+    """
+    wing = wingOf(own)
+    if wing not in (wingOf(name), own, *OPEN):
+        return f"imports {own} past the face of {wing}"
     family, _, sibling = own.rpartition(".")
     if (
         family in IN_ORDER
@@ -301,12 +283,12 @@ def _ownProblem(name: str, layer: int, item: Import, own: str) -> str | None:
     return None
 
 
-def _foreignProblem(name: str, layer: int, item: Import) -> str | None:
+def _foreignProblem(name: str, item: Import) -> str | None:
     """
     What is wrong with an import of somebody else's module.
     """
-    if layer < 2 and any(_isIn(item.name, clock) for clock in CLOCKS):
-        return f"imports {item.name}; layers 0 and 1 have no clock"
+    if wingOf(name) in PURE and any(_isIn(item.name, clock) for clock in CLOCKS):
+        return f"imports {item.name}; {wingOf(name)} has no clock"
     if _isIn(item.name, "twisted.internet.reactor") and not (
         item.within or name in REACTOR_USERS
     ):
@@ -317,7 +299,7 @@ def _foreignProblem(name: str, layer: int, item: Import) -> str | None:
     if not places:
         return f"imports {item.name}; say in PLACES where that may be"
     for place in places:
-        if not any(p == str(layer) or fnmatchcase(name, p) for p in place):
+        if not any(fnmatchcase(name, p) or _isIn(name, p) for p in place):
             return f"imports {item.name}, which is for {', '.join(place)}"
     return None
 

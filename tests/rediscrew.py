@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 
 from txsessionsock.frameworks.express import Express
-from txsessionsock.journal import STAMP
+from txsessionsock.session.journal import STAMP
 
 from .redisserver import RedisServer
 from .redisworker import ROOT, command

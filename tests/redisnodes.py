@@ -12,8 +12,8 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from txsessionsock._bus.requests import Answers
 from txsessionsock.bus import RedisBus
+from txsessionsock.bus.requests import Answers
 from txsessionsock.interfaces import StoreFailure, StoreTimeout, StoreUnavailable
 
 from .servers import reactor

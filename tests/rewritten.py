@@ -27,13 +27,9 @@ from twisted.internet.task import react
 from txsessionsock.frameworks.django import Django
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import FlaskSession
-from txsessionsock.interfaces import (
-    KEEP,
-    Document,
-    IFramework,
-    UnencodableSession,
-)
-from txsessionsock.stores.sql import CONNECT_PG_SIMPLE, SQLStore
+from txsessionsock.interfaces import KEEP, Document, IFramework, UnencodableSession
+from txsessionsock.stores._sql.table import CONNECT_PG_SIMPLE
+from txsessionsock.stores.sql import SQLStore
 
 from .recorded import FIXTURES, NOW
 from .servers import SECRET, reactor

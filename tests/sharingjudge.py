@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from txsessionsock.journal import STAMP
+from txsessionsock.session.journal import STAMP
 
 from .histories import Version
 from .servers import reactor

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._contract import toOverride
 from txsessionsock._kinds import Store
 from txsessionsock.interfaces import ISessionStore, StoreFailure
 from txsessionsock.testing import PrivateReactor, StoreContract
+from txsessionsock.testing.storecontract import toOverride
 
 
 __all__ = ["FileCase", "StoreCase", "WaitingContract"]

@@ -22,44 +22,59 @@ from twisted.web.resource import Resource
 import txsessionsock
 from txsessionsock._arguments import checked
 from txsessionsock.bus import LocalBus
-from txsessionsock.credentials import Cookie, InBand, Origins
+from txsessionsock.credentials import Cookie, InBand
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import ISessionStore
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
+from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, enable
-from txsessionsock.sockets import Limits
+from txsessionsock.stores._sql.table import DJANGO
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
-from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.stores.sql import SQLStore
 from txsessionsock.web import SessionedResource, sessionOf
 
 
 NOT_FOR_USERS = {
-    "client.Client",
+    "clients.Client",
+    "clients.Once",
+    "clients.SessionClient",
+    "clients.listen",
+    "clients.refuseUnknown",
+    "clients.without",
     "hub.Group",
     "hub.Room",
-    "service.SessionSockService",
-    "session.Session",
-    "session.explained",
-    "session.shortHash",
-    "tap.makeService",
-    "web.PageSession",
-    "workers.Command",
-    "workers.Workers",
+    "manager.endAtOnceWhenAskedAgain",
+    "protocol.SessionedFactory",
+    "web.VisitedSite",
 }
 """
 What this library makes and calls itself.
 """
 
-MODULES_NOT_FOR_USERS = {"interfaces", "journal"}
+MODULES_NOT_FOR_USERS = {
+    "closecodes",
+    "handshake",
+    "interfaces",
+    "service",
+    "session",
+    "tap",
+    "websocket",
+}
 """
-Values and errors without any logic; and what the manager alone uses.
+Values and errors without any logic, and what a carrier makes.
+"""
+
+MODULES_FOR_USERS = {"frameworks", "stores"}
+"""
+In which packages users import from modules; from others, from the package alone.
 """
 
 OF_ITS_OWN = {"web.SessionSocketResource"}
@@ -103,7 +118,10 @@ def public() -> Iterator[tuple[str, Any]]:
     package = txsessionsock.__name__
     for found in pkgutil.walk_packages(txsessionsock.__path__, f"{package}."):
         module = found.name.removeprefix(f"{package}.")
+        wing, _, rest = module.partition(".")
         isPrivate = any(part.startswith("_") for part in module.split("."))
+        if rest and wing not in MODULES_FOR_USERS:
+            continue
         if isPrivate or module in MODULES_NOT_FOR_USERS:
             continue
         imported = import_module(found.name)

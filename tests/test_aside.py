@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._aside}: what the server and the client script say to
+Tests for L{txsessionsock.protocol.aside}: what the server and the client script say to
 each other beside messages, and to nobody else.
 """
 
@@ -12,12 +12,12 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
-from txsessionsock._aside import Aside
 from txsessionsock.credentials import Cookie, InBand
 from txsessionsock.interfaces import SessionID
+from txsessionsock.limits import Limits
 from txsessionsock.messages import Raw
 from txsessionsock.protocol import enable
-from txsessionsock.sockets import Limits
+from txsessionsock.protocol.aside import Aside
 
 from .managing import SID
 from .wires import HOST, Browser, Recording, SocketCase, count

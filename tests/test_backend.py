@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._backend}.
+Tests for L{txsessionsock.manager.storage}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.exceptions import DoesNotImplement
 
-from txsessionsock._backend import Backend, isFired
+from txsessionsock._deferreds import isFired
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
@@ -23,6 +23,7 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.manager.storage import Backend
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import UnwatchableStore

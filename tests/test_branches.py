@@ -1,12 +1,13 @@
 """
-Tests for L{txsessionsock._branches}.
+Tests for L{txsessionsock.session.branches}.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import (
+from txsessionsock.frameworks.express import Express
+from txsessionsock.session.branches import (
     Conflict,
     Stamp,
     Stamps,
@@ -18,8 +19,7 @@ from txsessionsock._branches import (
     put,
     valueAt,
 )
-from txsessionsock._merge import MISSING, same
-from txsessionsock.frameworks.express import Express
+from txsessionsock.session.merge import MISSING, same
 
 
 class StampTests(SynchronousTestCase):

@@ -14,11 +14,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._bus.envelopes import Answer, Bye, Hello, Question, open_, seal
-from txsessionsock._bus.handling import newNode
-from txsessionsock._bus.nodes import Nodes
-from txsessionsock._bus.requests import Answers, Requests
 from txsessionsock.bus import LocalBus
+from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, open_, seal
+from txsessionsock.bus.node import newNode
+from txsessionsock.bus.nodes import Nodes
+from txsessionsock.bus.requests import Answers, Requests
 from txsessionsock.interfaces import (
     BusFull,
     IBus,

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._changes}.
+Tests for L{txsessionsock.session.workingcopy}.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._changes import WorkingCopy
 from txsessionsock.interfaces import IncrementError
+from txsessionsock.session.workingcopy import WorkingCopy
 
 
 def changed(copy: WorkingCopy) -> list[str]:

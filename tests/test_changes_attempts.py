@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._changes}: attempts to store, and what others did.
+Tests for L{txsessionsock.session.workingcopy}: attempts to store, and what others did.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._changes import WorkingCopy
+from txsessionsock.session.workingcopy import WorkingCopy
 
 
 def changed(copy: WorkingCopy) -> list[str]:

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.client}: what goes wrong, and how it ends.
+Tests for L{txsessionsock.clients.client}: what goes wrong, and how it ends.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.client}: nothing is answered from a session that has
+Tests for L{txsessionsock.clients.client}: nothing is answered from a session that has
 ended, whoever ends it and whoever waits for what at that time.
 """
 

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.client}: messages in order, and not too many.
+Tests for L{txsessionsock.clients.client}: messages in order, and not too many.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from txsessionsock.interfaces import ClientGone
+from txsessionsock.limits import Limits
 from txsessionsock.session import Session
-from txsessionsock.sockets import Limits
 
 from .wires import Recording, SocketCase
 

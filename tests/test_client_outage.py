@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.client}: per message, many writers and a store that
+Tests for L{txsessionsock.clients.client}: per message, many writers and a store that
 fails.
 """
 

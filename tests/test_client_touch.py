@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._conversation}: what messages do to the lifetime of
+Tests for L{txsessionsock.clients.conversation}: what messages do to the lifetime of
 their session.
 """
 

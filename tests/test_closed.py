@@ -21,13 +21,13 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from zope.interface.verify import verifyObject
 
-from txsessionsock._application import Application
-from txsessionsock._sessioned import Sessioned
 from txsessionsock.credentials import InBand
 from txsessionsock.interfaces import SessionError
+from txsessionsock.limits import Limits
 from txsessionsock.messages import JSON
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
-from txsessionsock.sockets import Limits
+from txsessionsock.protocol.application import Application
+from txsessionsock.protocol.sessioned import Sessioned
 from txsessionsock.web import SessionSocketResource
 
 from .pages import WebTestCase

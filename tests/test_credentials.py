@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 
 from txsessionsock.credentials import Cookie, InBand
 from txsessionsock.interfaces import InvalidCredential
+from txsessionsock.limits import Limits
 from txsessionsock.messages import Raw
-from txsessionsock.sockets import Limits
 
 from .managing import raw
 from .wires import Recording, SocketCase

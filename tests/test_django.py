@@ -19,13 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.frameworks._signing import _signature, signed
-from txsessionsock.frameworks.django import (
-    Django,
-    DjangoDatabase,
-    DjangoSignedCookies,
-    whoIsLoggedIn,
-)
+from txsessionsock.frameworks._django import whoIsLoggedIn
+from txsessionsock.frameworks._djangosigning import _signature, signed
+from txsessionsock.frameworks.django import Django, DjangoDatabase, DjangoSignedCookies
 from txsessionsock.interfaces import (
     KEEP,
     Document,

@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from txsessionsock.frameworks.django import (
-    Django,
-    DjangoDatabase,
-    DjangoSignedCookies,
-)
+from txsessionsock.frameworks.django import Django, DjangoDatabase, DjangoSignedCookies
 from txsessionsock.interfaces import Document
 
 from .recorded import SESSIONS

@@ -12,7 +12,7 @@ import pytest
 
 from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.interfaces import NoSuchSession
-from txsessionsock.journal import STAMP
+from txsessionsock.session.journal import STAMP
 
 from .servers import inReactor, reactor
 from .visitors import Socket

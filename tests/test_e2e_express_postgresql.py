@@ -13,7 +13,8 @@ import pytest
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import Document
-from txsessionsock.stores.sql import CONNECT_PG_SIMPLE, SQLStore, WatchableSQLStore
+from txsessionsock.stores._sql.table import CONNECT_PG_SIMPLE
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .expresses import DIRECTORY, PROGRAM, expressIsThere, withoutOurs
 from .postgresqlcase import NOTIFY, TRIGGER

@@ -21,7 +21,8 @@ from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID, StoreFailure
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
-from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import SQLStore
 from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.testing import PrivateReactor
 

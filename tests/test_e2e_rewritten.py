@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from txsessionsock._merge import same as isEqual
+from txsessionsock.session.merge import same as isEqual
 
 from .rewritten import REWRITERS
 from .servers import inReactor

@@ -12,15 +12,10 @@ import pytest
 
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.flask import FlaskSession
+from txsessionsock.stores._sql.table import DJANGO, FLASK_SESSION, Table
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.redis import RedisStore
-from txsessionsock.stores.sql import (
-    DJANGO,
-    FLASK_SESSION,
-    SQLStore,
-    Table,
-    WatchableSQLStore,
-)
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .redisserver import sharedServer
 from .servers import SECRET, inReactor, reactor

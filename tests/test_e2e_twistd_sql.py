@@ -16,7 +16,8 @@ import pytest
 
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.interfaces import IFramework, SessionID
-from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import SQLStore
 
 from .redisserver import sharedServer as sharedRedis
 from .servers import DESK, SECRET, inReactor, reactor, twistd

@@ -9,9 +9,9 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.defer import Deferred, succeed
 
+from txsessionsock.limits import Limits
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.protocol import SessionSocketProtocol, enable
-from txsessionsock.sockets import Limits
 
 from .wires import SocketCase
 

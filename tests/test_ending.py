@@ -18,11 +18,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from txsessionsock.clients import SessionSockets
 from txsessionsock.frameworks.express import Express
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import SessionError
 from txsessionsock.manager import SessionManager
-from txsessionsock.sockets import SessionSockets
 from txsessionsock.stores.memory import MemoryStore
 
 

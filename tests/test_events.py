@@ -9,9 +9,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._events import Listeners, inOrder
+from txsessionsock._deferreds import inOrder
+from txsessionsock.clients import SessionSockets
+from txsessionsock.clients.listeners import Listeners
 from txsessionsock.session import Session
-from txsessionsock.sockets import SessionSockets
 
 from .wires import Recording, SocketCase
 

@@ -10,10 +10,7 @@ from unittest.mock import Mock
 from twisted.logger import capturedLogs
 
 from txsessionsock.hub import Hub, Room
-from txsessionsock.interfaces import (
-    SessionError,
-    SessionID,
-)
+from txsessionsock.interfaces import SessionError, SessionID
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.session import Session
 

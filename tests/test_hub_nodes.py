@@ -14,15 +14,11 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from txsessionsock._commands import Close, Count, Send, decode, encode, number
-from txsessionsock._members import Members, indexLabel, roomLabel, sessionLabel
 from txsessionsock.bus import LocalBus
 from txsessionsock.hub import Hub, Reached
-from txsessionsock.interfaces import (
-    BusFull,
-    IBus,
-    StoreUnavailable,
-)
+from txsessionsock.hub.commands import Close, Count, Send, decode, encode, number
+from txsessionsock.hub.members import Members, indexLabel, roomLabel, sessionLabel
+from txsessionsock.interfaces import BusFull, IBus, StoreUnavailable
 
 from .hubbing import OTHER, HubCase
 from .managing import SID

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.journal}.
+Tests for L{txsessionsock.session.journal}.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import Stamp
-from txsessionsock._versions import Memory
-from txsessionsock._writes import Function, Write
-from txsessionsock.journal import STAMP, Journal, stampList, stampsIn
+from txsessionsock.session import Journal, Memory
+from txsessionsock.session.branches import Stamp
+from txsessionsock.session.journal import STAMP, stampList, stampsIn
+from txsessionsock.session.writes import Function, Write
 
 
 class Node:

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._twistd.listening}, with real sockets.
+Tests for L{txsessionsock.service.listening}, with real sockets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._twistd.listening import Adopting, CannotListen, Sharing, listen
+from txsessionsock.service import Adopting, Sharing
+from txsessionsock.service.listening import CannotListen, listen
 
 
 class SharingTests(SynchronousTestCase):

@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._audience import Audience
 from txsessionsock.interfaces import StoreUnavailable
+from txsessionsock.manager.holders import Audience
 
 from .managing import KEY, ManagerCase, Recorder
 

@@ -7,11 +7,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
-from txsessionsock.interfaces import (
-    NoSuchSession,
-    StoreFailure,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import NoSuchSession, StoreFailure, StoreUnavailable
 from txsessionsock.session import Session
 from txsessionsock.testing import UnwatchableStore
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import NoSuchSession, StoreUnavailable
-from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
+from txsessionsock.session.journal import STAMP
 
 from .managing import SID, Recorder
 from .test_manager_repair import RepairCase

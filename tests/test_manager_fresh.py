@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._reading}: what a session shows of others' writes.
+Tests for L{txsessionsock.manager.reading}: what a session shows of others' writes.
 """
 
 from __future__ import annotations

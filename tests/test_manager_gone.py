@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._saving}: sessions that are gone, and stores that do
+Tests for L{txsessionsock.manager.saving}: sessions that are gone, and stores that do
 not say what they did.
 """
 

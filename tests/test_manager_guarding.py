@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._guarding}: how long somebody sees to it that what was
+Tests for L{txsessionsock.manager.guarding}: how long somebody sees to it that what was
 stored is not overwritten.
 """
 

@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txsessionsock import _saving
 from txsessionsock.interfaces import (
     TTL,
     IWatchableStore,
@@ -23,8 +22,9 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
-from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
+from txsessionsock.manager import saving as _saving
+from txsessionsock.session.journal import STAMP
 
 from .managing import KEY, SID, ManagerCase, Recorder
 

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._asking}: whoever waits hears of an outage within the
+Tests for L{txsessionsock.manager.asking}: whoever waits hears of an outage within the
 store's C{timeout}, whatever others wait for.
 """
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs, formatEvent
 
-from txsessionsock import _saving
 from txsessionsock.interfaces import SessionID, StoreUnavailable
 from txsessionsock.manager import SessionManager
+from txsessionsock.manager import saving as _saving
 
 from .managing import KEY, SID, ManagerCase, Recorder, raw
 

@@ -18,8 +18,8 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
-from txsessionsock.journal import STAMP
 from txsessionsock.session import Session
+from txsessionsock.session.journal import STAMP
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from txsessionsock.interfaces import Document, IFramework
-from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
+from txsessionsock.session.journal import STAMP
 
 from .languages import modelOf
 from .managing import SID, ManagerCase, Recorder

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._saving}: what is written, and when.
+Tests for L{txsessionsock.manager.saving}: what is written, and when.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
-from txsessionsock import _saving
 from txsessionsock.interfaces import (
     IncrementError,
     NoSuchSession,
     SessionReplaced,
     UnencodableSession,
 )
+from txsessionsock.manager import saving as _saving
 
 from .managing import KEY, ManagerCase, Recorder
 

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._reading}: who trusts reports, stores that make none,
+Tests for L{txsessionsock.manager.reading}: who trusts reports, stores that make none,
 and stores that answer in odd ways.
 """
 
@@ -11,12 +11,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
-from txsessionsock.interfaces import (
-    FOREVER,
-    SessionID,
-    StoreFailure,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import FOREVER, SessionID, StoreFailure, StoreUnavailable
 from txsessionsock.testing import FlakyStore, UnwatchableStore
 
 from .managing import KEY, ManagerCase, Recorder, raw

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._touching}: putting off the end of a session.
+Tests for L{txsessionsock.manager.expiry}: putting off the end of a session.
 """
 
 from __future__ import annotations

@@ -10,11 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from txsessionsock.interfaces import (
-    SessionError,
-    StoreUnavailable,
-    UnencodableSession,
-)
+from txsessionsock.interfaces import SessionError, StoreUnavailable, UnencodableSession
 
 from .managing import KEY, Recorder
 from .test_manager_save import SaveCase

@@ -14,7 +14,6 @@ from unittest.mock import patch
 import msgspec
 from twisted.internet.defer import Deferred, fail
 
-from txsessionsock._merge import same
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.django import Django
 from txsessionsock.frameworks.flask import FlaskSession
@@ -27,6 +26,7 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
+from txsessionsock.session.merge import same
 from txsessionsock.stores.memory import MemoryStore
 
 from .managing import SID, ManagerCase, Recorder

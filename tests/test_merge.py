@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._merge}.
+Tests for L{txsessionsock.session.merge}.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._merge import (
+from txsessionsock.session import detached
+from txsessionsock.session.merge import (
     MISSING,
     adapted,
     assimilate,
-    detached,
     fingerprint,
     isAtom,
     isNumber,

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._pace}.
+Tests for L{txsessionsock.manager.pace}.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from functools import partial
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._pace import _AT_ONCE, Pace
+from txsessionsock.manager.pace import _AT_ONCE, Pace
 
 
 class PaceTests(SynchronousTestCase):

@@ -212,9 +212,9 @@ print(json.dumps([sorted(alone), sorted(sys.modules), names]))
             "bus",
             "klein",
             "socketio",
-            "stores._sqlattempt",
-            "stores._sqllisten",
-            "stores._sqlpostgres",
+            "stores._sql.attempt",
+            "stores._sql.listener",
+            "stores._sql.postgresql",
             "stores.redis",
         )
     )

@@ -11,12 +11,7 @@ from unittest.mock import patch
 from hypothesis import strategies as st
 
 from txsessionsock.frameworks.php import PHP
-from txsessionsock.interfaces import (
-    Document,
-    IFramework,
-    SessionID,
-    UnencodableSession,
-)
+from txsessionsock.interfaces import Document, IFramework, SessionID, UnencodableSession
 
 from .frameworkcontract import StoringContract
 from .recorded import NOW, RecordedCase

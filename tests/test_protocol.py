@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from txsessionsock.limits import Limits
 from txsessionsock.messages import Raw
 from txsessionsock.protocol import SessionSocketProtocol
-from txsessionsock.sockets import Limits
 
 from .wires import Browser, SocketCase
 

@@ -11,7 +11,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._seldom import Seldom
-from txsessionsock.credentials import Handshake, Origins
+from txsessionsock.handshake import Handshake
+from txsessionsock.origins import Origins
 from txsessionsock.protocol import enable
 
 from .wires import Recording, SocketCase, shake

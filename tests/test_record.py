@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._record}.
+Tests for L{txsessionsock.session.record}.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._attempt import Attempt, Change
-from txsessionsock._record import Record
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     KEEP,
@@ -23,7 +21,8 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
-from txsessionsock.journal import STAMP, Journal
+from txsessionsock.session import Attempt, Change, Journal, Record
+from txsessionsock.session.journal import STAMP
 
 from .managing import raw
 

@@ -6,6 +6,7 @@ way, and what it says when it is not let in, or somebody else is there.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +17,12 @@ import pytest
 
 from txsessionsock._redis import link as _redis
 from txsessionsock._redis.link import Link
-from txsessionsock.interfaces import (
-    FOREVER,
-    StoreError,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import FOREVER, StoreError, StoreUnavailable
 from txsessionsock.stores.redis import RedisStore
 
 from .accesscase import SECRET, AccessCase
 from .certificates import Certificates
+from .documents import commands
 from .rediscase import RedisCase
 from .redisserver import RedisServer
 from .servers import reactor
@@ -32,12 +30,14 @@ from .servers import reactor
 
 pytestmark = pytest.mark.redis
 
-NEEDED = [
-    *("select", "client|tracking", "client|trackinginfo", "evalsha", "eval"),
-    *("get", "set", "del", "pttl", "pexpire", "persist"),
-]
+(_USER,) = [text for text in commands("redis.md") if "user app" in text]
+SURER = ["client|id", "client|list", "client|kill"]
 """
-Which commands a store needs.
+Which commands a store can do without.
+"""
+NEEDED = [name for name in re.findall(r"\+(\S+)", _USER) if name not in SURER]
+"""
+Which commands it needs, as C{docs/redis.md} says.
 """
 
 

@@ -13,16 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._bus.envelopes import Answer, Bye, Hello, Question, seal
 from txsessionsock._redis import link as _redis
 from txsessionsock.bus import RedisBus
-from txsessionsock.interfaces import (
-    IBus,
-    StoreTimeout,
-    StoreUnavailable,
-)
+from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock.interfaces import IBus, StoreTimeout, StoreUnavailable
 from txsessionsock.testing import BusContract
 
+from .documents import commands
 from .redisnodes import Node, nodes
 from .redisserver import RedisServer, sharedServer
 from .servers import inReactor, reactor
@@ -114,11 +111,13 @@ async def test_traces() -> None:
 @inReactor
 async def test_permissions() -> None:
     """
-    It needs no more than the README says.
+    It needs no more than C{docs/hub.md} says.
     """
-    commands = "+select +publish +subscribe +set +del +pttl"
-    user = "user bus on >pass resetkeys ~sessionsock:* resetchannels &sessionsock:*"
-    with RedisServer(f"{user} -@all {commands} +sadd +srem +smembers") as server:
+    (rights,) = commands("hub.md")
+    # What a store needs as well.
+    others = "+select +set +del +pttl"
+    user = "user bus on >pass resetkeys resetchannels -@all"
+    with RedisServer(f"{user} {others} {rights.strip()}") as server:
         url = server.url.replace("//", "//bus:pass@")
         async with nodes(url, url) as (one, two):
             assert len(await one.request(b"x")) == 2

@@ -14,11 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from txsessionsock._redis import link as _redis
-from txsessionsock.interfaces import (
-    BusFull,
-    StoreTimeout,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import BusFull, StoreTimeout, StoreUnavailable
 
 from .redisnodes import Node, nodes, portOf
 from .redisserver import RedisServer, proxy, sharedServer

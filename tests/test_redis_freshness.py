@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txsessionsock._redis import link as _redis
-from txsessionsock._redis.link import Call
+from txsessionsock._redis.call import Call
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._merge import same as isEqual
 from txsessionsock.interfaces import Document, IFramework, UnencodableSession
+from txsessionsock.session.merge import same as isEqual
 
 from .languages import modelOf
 from .recorded import NOW

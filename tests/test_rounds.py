@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._rounds}.
+Tests for L{txsessionsock.manager.rounds}.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._rounds import Rounds
+from txsessionsock.manager.rounds import Rounds
 
 
 class RoundsTests(SynchronousTestCase):

@@ -14,11 +14,7 @@ from zoneinfo import ZoneInfo
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.frameworks.aiohttp import Aiohttp
-from txsessionsock.frameworks.django import (
-    Django,
-    DjangoDatabase,
-    DjangoSignedCookies,
-)
+from txsessionsock.frameworks.django import Django, DjangoDatabase, DjangoSignedCookies
 from txsessionsock.frameworks.express import Express
 from txsessionsock.frameworks.flask import Flask, FlaskSession
 from txsessionsock.frameworks.php import PHP

@@ -20,12 +20,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from txsessionsock._twistd.visits import VisitedSite
+from txsessionsock.clients import SessionSockets
 from txsessionsock.frameworks.express import Express
 from txsessionsock.manager import SessionManager
-from txsessionsock.service import CannotStart, SessionSockService
-from txsessionsock.sockets import SessionSockets
+from txsessionsock.service import SessionSockService
+from txsessionsock.service.service import CannotStart
 from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.web import VisitedSite
 
 
 class Port:

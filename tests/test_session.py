@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._changes import WorkingCopy
 from txsessionsock.interfaces import IncrementError, SessionError, SessionID
-from txsessionsock.session import Keeper, Session, shortHash
+from txsessionsock.session import Session, shortHash
+from txsessionsock.session.roles import Keeper
+from txsessionsock.session.workingcopy import WorkingCopy
 
 
 class SessionTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._shares}.
+Tests for L{txsessionsock.session.shares}.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import Stamp
-from txsessionsock._merge import same
-from txsessionsock._shares import Shares
-from txsessionsock._versions import Version
+from txsessionsock.session.branches import Stamp
+from txsessionsock.session.merge import same
+from txsessionsock.session.shares import Shares
+from txsessionsock.session.versions import Version
 
 
 def version(n: Any, **numbers: int) -> Version:

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._silence}: what becomes of it is in
+Tests for L{txsessionsock.session.silence}: what becomes of it is in
 L{tests.test_journal}, here is when.
 """
 
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import Stamp, Stamps
-from txsessionsock._merge import MISSING, same
-from txsessionsock._silence import Silence
-from txsessionsock._versions import Version
+from txsessionsock.session.branches import Stamp, Stamps
+from txsessionsock.session.merge import MISSING, same
+from txsessionsock.session.silence import Silence
+from txsessionsock.session.versions import Version
 
 
 class SilenceTests(SynchronousTestCase):

@@ -29,13 +29,13 @@ from txsessionsock.interfaces import (
     UnencodableSession,
 )
 from txsessionsock.manager import SessionManager
-from txsessionsock.stores.sql import (
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
-    SQLStore,
     Table,
 )
+from txsessionsock.stores.sql import SQLStore
 
 from .managing import Recorder
 from .postgresqlcase import SCHEMAS, PostgreSQLCase

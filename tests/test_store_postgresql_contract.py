@@ -16,13 +16,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsessionsock.interfaces import TTL, ISessionStore, SessionConflict, Stored
-from txsessionsock.stores.sql import (
-    CONNECT_PG_SIMPLE,
-    DJANGO,
-    FLASK_SESSION,
-    SQLStore,
-    WatchableSQLStore,
-)
+from txsessionsock.stores._sql.table import CONNECT_PG_SIMPLE, DJANGO, FLASK_SESSION
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 from txsessionsock.testing import StoreContract, WatchableContract
 
 from .postgresqlcase import NOTIFY, TRIGGER, PostgreSQLCase

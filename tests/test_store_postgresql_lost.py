@@ -23,7 +23,8 @@ from twisted.protocols.wire import Echo
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.stores.sql import DJANGO, WatchableSQLStore
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import WatchableSQLStore
 
 from .postgresqlcase import NOTIFY, SCHEMAS, TRIGGER
 from .postgresserver import sharedServer

@@ -15,7 +15,8 @@ from twisted.internet.defer import gatherResults
 from twisted.logger import capturedLogs, formatEvent
 
 from txsessionsock.interfaces import KEEP, StoreTimeout, StoreUnavailable
-from txsessionsock.stores.sql import DJANGO, WatchableSQLStore
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import WatchableSQLStore
 
 from . import test_store_postgresql as deadlines
 from . import test_store_postgresql_contract as contract

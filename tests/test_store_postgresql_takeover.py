@@ -12,8 +12,9 @@ from twisted.internet.defer import gatherResults
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
 from txsessionsock.interfaces import KEEP, StoreUnavailable
-from txsessionsock.stores._sqlwork import Execute
-from txsessionsock.stores.sql import DJANGO, SQLStore, WatchableSQLStore
+from txsessionsock.stores._sql.statements import Execute
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .postgresproxies import HAProxy
 from .postgresqlcase import NOTIFY, TRIGGER, PostgreSQLCase

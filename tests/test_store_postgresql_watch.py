@@ -13,12 +13,8 @@ import pytest
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import NoSuchSession, SessionID, StoreUnavailable
 from txsessionsock.manager import SessionManager
-from txsessionsock.stores.sql import (
-    CONNECT_PG_SIMPLE,
-    DJANGO,
-    SQLStore,
-    WatchableSQLStore,
-)
+from txsessionsock.stores._sql.table import CONNECT_PG_SIMPLE, DJANGO
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .managing import Recorder
 from .postgresqlcase import NOTIFY, TRIGGER, PostgreSQLCase

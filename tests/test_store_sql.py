@@ -32,14 +32,14 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
     UndecodableSession,
 )
-from txsessionsock.stores.sql import (
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
     Deadline,
-    SQLStore,
     Table,
 )
+from txsessionsock.stores.sql import SQLStore
 from txsessionsock.testing import PrivateReactor, StoreContract
 
 from .storecase import FileCase, WaitingContract

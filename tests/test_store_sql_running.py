@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from txsessionsock.interfaces import FOREVER
-from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.stores._sql.table import DJANGO
+from txsessionsock.stores.sql import SQLStore
 
 from .servers import inReactor, reactor
 from .test_store_sql import SCHEMAS

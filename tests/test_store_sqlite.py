@@ -27,7 +27,7 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
     UndecodableSession,
 )
-from txsessionsock.stores._sqlitefile import SessionFile
+from txsessionsock.stores._sqlite.file import SessionFile
 from txsessionsock.stores.sqlite import POLL_INTERVAL, SQLiteStore, _Batch
 from txsessionsock.testing import WatchableContract
 

@@ -12,12 +12,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
-from txsessionsock.interfaces import (
-    FOREVER,
-    KEEP,
-    StoreUnavailable,
-    UndecodableSession,
-)
+from txsessionsock.interfaces import FOREVER, KEEP, StoreUnavailable, UndecodableSession
 
 from .pages import WebTestCase, put, read
 from .rediscase import RedisCase

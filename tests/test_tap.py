@@ -20,13 +20,12 @@ from twisted.python import failure
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._twistd.inherited import argumentsLike
-from txsessionsock.service import SessionSockService
+from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.tap import Options, makeService
-from txsessionsock.workers import Workers
+from txsessionsock.tap.inherited import argumentsLike
 
 from .servers import MODULES, reactor
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 
-from txsessionsock._twistd.framework import NAMES
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.flask import Flask, FlaskSession
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.interfaces import CookieAttributes, InvalidCredential
+from txsessionsock.stores._sql.table import FLASK_SESSION
 from txsessionsock.stores.cookie import CookieStore
-from txsessionsock.stores.sql import FLASK_SESSION
+from txsessionsock.tap.framework import NAMES
 
 from .test_tap import desk
 from .test_tap_tables import ShopCase

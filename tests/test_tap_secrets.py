@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._twistd.secret}.
+Tests for L{txsessionsock.tap.secret}.
 """
 
 from __future__ import annotations

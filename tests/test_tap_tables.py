@@ -23,18 +23,17 @@ from twisted.logger import capturedLogs, formatEvent
 from txsessionsock.bus import RedisBus
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.interfaces import Document, ISharedStore, IWatchableStore
-from txsessionsock.stores.cached import CachedStore
-from txsessionsock.stores.sql import (
+from txsessionsock.service import Workers
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
-    SQLStore,
     Table,
-    WatchableSQLStore,
 )
+from txsessionsock.stores.cached import CachedStore
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 from txsessionsock.stores.sqlite import SQLiteStore
 from txsessionsock.tap import makeService
-from txsessionsock.workers import Workers
 
 from .redisprocess import freePort
 from .test_store_sql import SCHEMAS
@@ -320,7 +319,7 @@ class RefusalTests(ShopCase):
         """
         What it takes is said when it is not there.
         """
-        name = "txsessionsock.stores._sqlpostgres"
+        name = "txsessionsock.stores._sql.postgresql"
         anyModules: dict[str, Any] = sys.modules
         had = sys.modules.get(name)
         self.addCleanup(

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._versions}.
+Tests for L{txsessionsock.session.versions}.
 """
 
 from __future__ import annotations
@@ -7,9 +7,10 @@ from __future__ import annotations
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._branches import Stamp
-from txsessionsock._merge import same
-from txsessionsock._versions import Memory, Version, shared, weigh
+from txsessionsock.session import Memory
+from txsessionsock.session.branches import Stamp
+from txsessionsock.session.merge import same
+from txsessionsock.session.versions import Version, shared, weigh
 
 
 class MemoryTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock._twistd.visits}, on a clock and wires that are not there.
+Tests for L{txsessionsock.web.visits}, on a clock and wires that are not there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from txsessionsock._twistd.visits import IDLE, VisitedSite
 from txsessionsock.credentials import Cookie, Credential, InBand
 from txsessionsock.frameworks.django import DjangoSignedCookies
 from txsessionsock.frameworks.express import Express
@@ -29,7 +28,8 @@ from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import enable
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
-from txsessionsock.web import SessionSocketResource
+from txsessionsock.web import SessionSocketResource, VisitedSite
+from txsessionsock.web.visits import IDLE
 
 from .pages import View, Wire
 

@@ -14,9 +14,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock._events import METHODS
 from txsessionsock._waiting import waitable
 from txsessionsock.bus import LocalBus
+from txsessionsock.clients import METHODS
 from txsessionsock.credentials import Cookie
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.express import Express

@@ -13,11 +13,7 @@ from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
 from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request
 from zope.interface.verify import verifyObject
 
-from txsessionsock.interfaces import (
-    SessionError,
-    SessionID,
-    StoreUnavailable,
-)
+from txsessionsock.interfaces import SessionError, SessionID, StoreUnavailable
 from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.web import (
     ClientScript,

@@ -23,7 +23,8 @@ from txsessionsock.frameworks.php import PHP
 from txsessionsock.frameworks.starlette import Starsessions
 from txsessionsock.interfaces import IFramework
 from txsessionsock.manager import SessionManager
-from txsessionsock.web import PageSession, sessionOf
+from txsessionsock.web import sessionOf
+from txsessionsock.web.page import PageSession
 
 from .pages import COOKIE, Answer, WebTestCase, put, read
 

@@ -18,10 +18,8 @@ from txsessionsock.interfaces import (
     SessionID,
     StoreUnavailable,
 )
-from txsessionsock.web import (
-    PageSession,
-    sessionOf,
-)
+from txsessionsock.web import sessionOf
+from txsessionsock.web.page import PageSession
 
 from .managing import timers
 from .pages import (

@@ -32,7 +32,6 @@ from twisted.web.iweb import IResponse
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from txsessionsock._outflow import Outflow
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
 from txsessionsock.manager import SessionManager
@@ -45,6 +44,7 @@ from txsessionsock.web import (
     SessionSocketResource,
     sessionOf,
 )
+from txsessionsock.websocket import Outflow
 
 from .pages import Connection, Socket, View, WebTestCase
 

@@ -17,10 +17,8 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
     UnencodableSession,
 )
-from txsessionsock.web import (
-    PageSession,
-    sessionOf,
-)
+from txsessionsock.web import sessionOf
+from txsessionsock.web.page import PageSession
 
 from .pages import (
     Answer,

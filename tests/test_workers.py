@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.workers} and what it is made of, without processes.
+Tests for L{txsessionsock.service.workers} and what it is made of, without processes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from twisted.logger import capturedLogs, formatEvent, formatEventAsClassicLogTex
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock import workers
-from txsessionsock._twistd import signals as _twistd
-from txsessionsock._twistd.handover import Handover
-from txsessionsock.workers import Command, Workers
+from txsessionsock.service import Command, Handover, Workers, workers
+from txsessionsock.service import signals as _twistd
 
 
 class Process:

@@ -19,8 +19,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import IFramework, ISignedCookies
-from txsessionsock.journal import STAMP
 from txsessionsock.manager import SessionManager
+from txsessionsock.session.journal import STAMP
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.redis import RedisStore

@@ -23,16 +23,15 @@ from txsessionsock.frameworks.flask import FlaskSession
 from txsessionsock.frameworks.php import PHP
 from txsessionsock.frameworks.starlette import Starsessions
 from txsessionsock.interfaces import IFramework
-from txsessionsock.stores.cached import CachedStore
-from txsessionsock.stores.redis import RedisStore
-from txsessionsock.stores.sql import (
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
-    SQLStore,
     Table,
-    WatchableSQLStore,
 )
+from txsessionsock.stores.cached import CachedStore
+from txsessionsock.stores.redis import RedisStore
+from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
 from .expresses import PROGRAM, expressIsThere
 from .histories import (

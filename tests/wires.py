@@ -19,9 +19,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 
-from txsessionsock._wire import Timer
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
+from txsessionsock.websocket import Timer
 
 from .managing import SID, ManagerCase, timers
 

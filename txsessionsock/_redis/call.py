@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import SessionError, StoreError
 
-from .way import encode
+from .sentinel import encode
 
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from .address import RedisAddress
 from .call import Call, said
 from .connection import Connection, Factory, Refusal, canBePushed
 from .greeting import REPLICA, Greeting, isReplica
-from .way import Way, encode
+from .sentinel import encode
+from .way import Way
 
 
 __all__ = ["Call", "Link", "Listener"]

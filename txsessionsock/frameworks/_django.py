@@ -12,14 +12,9 @@ from secrets import choice
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from txsessionsock.interfaces import (
-    KEEP,
-    TTL,
-    Document,
-    SessionID,
-)
+from txsessionsock.interfaces import KEEP, TTL, Document, SessionID
 
-from ._sessions import CookieOptions, Identity, Sessions
+from ._base import CookieOptions, Identity, Sessions
 
 
 __all__ = ["TWO_WEEKS", "DjangoSessions", "whoIsLoggedIn"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from txsessionsock import _json
+from txsessionsock._foreign import Foreign, Notation
 from txsessionsock.interfaces import UndecodableSession, UnencodableSession
 
-from .. import _json
-from .._foreign import Foreign, Notation
 from . import _pickles
 
 

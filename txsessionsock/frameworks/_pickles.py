@@ -22,7 +22,7 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID, SafeUUID
 
-from .._foreign import DEPTH, Foreign, isShort, ofType
+from txsessionsock._foreign import DEPTH, Foreign, isShort, ofType
 
 
 __all__ = ["MAX_SIZE", "dumps", "find", "loads"]

@@ -12,7 +12,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any
 
-from .._merge import areAlike, areEqual
+from txsessionsock.session import areAlike, areEqual
 
 
 __all__ = ["same", "sameInJSON", "sameInJavaScript", "sameInMsgpack", "sameInPHP"]

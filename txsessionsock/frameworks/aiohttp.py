@@ -23,9 +23,9 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
+from ._base import CookieOptions, Identity, Sessions, loggedInBy
 from ._encodings import JSON, decodeJSON, encode
 from ._same import sameInJSON
-from ._sessions import CookieOptions, Identity, Sessions, loggedInBy
 
 
 __all__ = ["Aiohttp", "whoIsLoggedIn"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from txsessionsock import _json
 from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     Document,
@@ -22,12 +23,11 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .. import _json
+from ._base import CookieOptions, Identity, InBrowser, Secrets, secretsFrom
 from ._django import TWO_WEEKS, DjangoSessions, whoIsLoggedIn
+from ._djangosigning import BadSignature, asciiJSON, signed, unsigned
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
 from ._same import same, sameInJSON
-from ._sessions import CookieOptions, Identity, InBrowser, Secrets, secretsFrom
-from ._signing import BadSignature, asciiJSON, signed, unsigned
 
 
 __all__ = ["Django", "DjangoDatabase", "DjangoSignedCookies", "whoIsLoggedIn"]

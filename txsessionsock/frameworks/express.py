@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._json import STRICT
 from txsessionsock.cookies import MAX_COOKIE, sign, storedAttributes, unsign
 from txsessionsock.interfaces import (
     FOREVER,
@@ -30,17 +31,9 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .._json import STRICT
+from ._base import CookieOptions, Identity, Prefixed, Secrets, loggedInBy, secretsFrom
 from ._encodings import STRICT_JSON, decodeJSON, encode
 from ._same import sameInJavaScript
-from ._sessions import (
-    CookieOptions,
-    Identity,
-    Prefixed,
-    Secrets,
-    loggedInBy,
-    secretsFrom,
-)
 
 
 __all__ = ["ATTRIBUTES", "Express", "whoIsLoggedIn"]

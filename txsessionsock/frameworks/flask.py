@@ -19,7 +19,9 @@ from uuid import UUID
 import msgspec
 from zope.interface import implementer
 
+from txsessionsock import _json
 from txsessionsock._arguments import checked
+from txsessionsock._foreign import Foreign, Notation, isText
 from txsessionsock.interfaces import (
     KEEP,
     TTL,
@@ -31,19 +33,10 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .. import _json
-from .._foreign import Foreign, Notation, isText
+from ._base import CookieOptions, Identity, Prefixed, Secrets, loggedInBy, secretsFrom
 from ._encodings import PICKLE, Encoding, decodeJSON, decodePickle, encode
+from ._itsdangerous import SignedCookies, signer
 from ._same import same, sameInJSON, sameInMsgpack
-from ._sessions import (
-    CookieOptions,
-    Identity,
-    Prefixed,
-    Secrets,
-    loggedInBy,
-    secretsFrom,
-)
-from ._signed import SignedCookies, signer
 
 
 __all__ = ["Flask", "FlaskSession", "whoIsLoggedIn"]

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._foreign import Foreign, Notation
 from txsessionsock.cookies import MAX_COOKIE
 from txsessionsock.interfaces import (
     TTL,
@@ -26,10 +27,9 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from .._foreign import Foreign, Notation
+from ._base import CookieOptions, Identity, Prefixed, loggedInBy
 from ._encodings import Encoding, encode
 from ._same import sameInPHP
-from ._sessions import CookieOptions, Identity, Prefixed, loggedInBy
 
 
 __all__ = ["PHP", "whoIsLoggedIn"]

@@ -24,17 +24,10 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
+from ._base import CookieOptions, Identity, Prefixed, Secrets, loggedInBy, secretsFrom
 from ._encodings import JSON, decodeJSON, encode
+from ._itsdangerous import SignedCookies, signer
 from ._same import sameInJSON
-from ._sessions import (
-    CookieOptions,
-    Identity,
-    Prefixed,
-    Secrets,
-    loggedInBy,
-    secretsFrom,
-)
-from ._signed import SignedCookies, signer
 
 
 __all__ = ["Starlette", "Starsessions", "whoIsLoggedIn"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ._shared import Changed, Watchers
+from ._watchers import Changed, Watchers
 
 
 __all__ = ["Tracked", "Tracking"]

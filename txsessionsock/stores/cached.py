@@ -39,7 +39,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 
-from ._shared import Changed
+from ._watchers import Changed
 
 
 __all__ = ["CachedStore"]

@@ -23,7 +23,7 @@ from txsessionsock.interfaces import (
 )
 
 from ._deadlines import Deadlines
-from ._shared import Changed, Watchers, deadline, newDeadline
+from ._watchers import Changed, Watchers, deadline, newDeadline
 
 
 __all__ = ["MemoryStore"]

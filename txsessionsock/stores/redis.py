@@ -20,8 +20,9 @@ from txsessionsock._arguments import AboveZero, checked
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock._redis.address import RedisAddress
-from txsessionsock._redis.link import Call, Link
-from txsessionsock._redis.way import encode
+from txsessionsock._redis.call import Call
+from txsessionsock._redis.link import Link
+from txsessionsock._redis.sentinel import encode
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -38,8 +39,8 @@ from txsessionsock.interfaces import (
 )
 
 from ._deadlines import Deadlines
-from ._shared import Changed, newDeadline
 from ._tracking import Tracked, Tracking
+from ._watchers import Changed, newDeadline
 
 
 __all__ = ["RedisStore"]

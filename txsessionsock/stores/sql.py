@@ -21,18 +21,11 @@ from zope.interface import implementer
 from txsessionsock._arguments import AboveZero, Size, checked
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
-from txsessionsock.interfaces import (
-    KEEP,
-    TTL,
-    ISharedStore,
-    IWatchableStore,
-    Stored,
-)
-
-from ._shared import Changed, newDeadline
-from ._sqlfile import SQLiteDatabase
-from ._sqlpool import Database, Pool
-from ._sqltable import (
+from txsessionsock.interfaces import KEEP, TTL, ISharedStore, IWatchableStore, Stored
+from txsessionsock.stores._sql.pool import Database, Pool
+from txsessionsock.stores._sql.sqlite import SQLiteDatabase
+from txsessionsock.stores._sql.statements import Sessions
+from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
     FLASK_SESSION,
@@ -40,7 +33,8 @@ from ._sqltable import (
     Table,
     Value,
 )
-from ._sqlwork import Sessions
+
+from ._watchers import Changed, newDeadline
 
 
 __all__ = [
@@ -149,7 +143,7 @@ class WatchableSQLStore(SQLStore):
         if url.partition(":")[0] not in _SERVERS:
             raise ValueError("only PostgreSQL tells what is done to a table")
         super().__init__(url, table, reactor, timeout, connections)
-        from ._sqllisten import Listener  # noqa: PLC0415  # an extra
+        from txsessionsock.stores._sql.listener import Listener  # noqa: PLC0415  # an extra
 
         self._listener = Listener(
             self._database, table, self._pool, clockOf(reactor), timeout
@@ -228,7 +222,7 @@ def _databaseAt(
     if kind not in _SERVERS:
         raise ValueError("give sqlite:PATH or postgresql://HOST/DATABASE")
     try:
-        from ._sqlpostgres import PostgreSQLDatabase  # noqa: PLC0415  # an extra
+        from txsessionsock.stores._sql.postgresql import PostgreSQLDatabase  # noqa: PLC0415  # an extra
     except ImportError as error:
         problem = "PostgreSQL needs psycopg 3: pip install txsessionsock[postgresql]"
         raise ImportError(problem) from error

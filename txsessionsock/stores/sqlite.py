@@ -29,9 +29,9 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
+from txsessionsock.stores._sqlite.file import Abandoned, SessionFile, Work
 
-from ._shared import Changed, Watchers, newDeadline
-from ._sqlitefile import Abandoned, SessionFile, Work
+from ._watchers import Changed, Watchers, newDeadline
 
 
 __all__ = ["SQLiteStore"]

@@ -1,3 +1,0 @@
-"""
-How nodes talk to each other.
-"""

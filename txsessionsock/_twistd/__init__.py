@@ -1,3 +1,0 @@
-"""
-What C{twistd sessionsock} is made of.
-"""

@@ -1,0 +1,322 @@
+# -*- test-case-name: tests.test_redis_bus -*-
+"""
+A bus on a Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txsessionsock._arguments import AboveZero, Size, checked
+from txsessionsock._kinds import Clock
+from txsessionsock._reactor import clockOf
+from txsessionsock.interfaces import BusFull, IBus, StoreFailure, StoreUnavailable
+
+from .envelopes import Answer, Bye, Envelope, Hello, Question, open_, seal
+from .node import COMMAND_SIZE, Handling, checkSize, newNode
+from .nodes import Nodes
+from .presence import Presence
+from .pubsub import PubSub
+from .requests import Answers, Requests
+
+
+__all__ = ["RedisBus"]
+
+_BEATS = 3
+"""
+How often in its lifetime a node says that it is there.
+"""
+
+_RETRY = 1.0
+"""
+After how many seconds to try again to take part.
+"""
+
+
+@checked
+@implementer(IBus)
+class RedisBus:
+    """
+    Nodes that find each other in a Redis, and talk through it.
+
+    All its keys and channels begin with one prefix: C{nodes} is a set of the
+    nodes, C{node:ID} is there while one lives; C{DATABASE:all} is a channel to
+    all, C{DATABASE:to:ID} one to a node.
+
+    @ivar node: See L{IBus}.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        url: str,
+        reactor: Clock | None = None,
+        *,
+        prefix: str = "sessionsock:",
+        timeout: AboveZero = 2.0,
+        lifetime: AboveZero = 15.0,
+        waiting: Size = 10_000,
+        waitingBytes: Size = 16 * 1024 * 1024,
+        commandSize: Size = COMMAND_SIZE,
+    ) -> None:
+        """
+        @param url: Where the Redis is, as for
+            L{RedisStore<txsessionsock.stores.redis.RedisStore>}.
+
+        @param reactor: The global reactor, unless given.
+
+        @param prefix: What keys and channels begin with.  Applications that
+            share a database have different ones.
+
+        @param timeout: How many seconds other nodes, and Redis, have for an
+            answer.
+
+        @param lifetime: After how many seconds a node counts as gone that did
+            not say so.
+
+        @param waiting: How many commands may wait for answers, and
+            C{waitingBytes}, of what size together.
+
+        @param commandSize: How many bytes a command may have.
+
+        @raise ValueError: The URL is wrong.
+        """
+        from txsessionsock._redis.address import RedisAddress  # noqa: PLC0415 - is for a Redis only
+
+        address = RedisAddress.parse(url)
+        self.node = newNode()
+        self._reactor = clockOf(reactor)
+        self._beatInterval = lifetime / _BEATS
+        self._commandSize = commandSize
+        # The channels of a Redis do not care for the database.
+        channels = f"{prefix}{address.database or 0}:"
+        self._all, self._to = f"{channels}all".encode(), f"{channels}to:"
+        self._handling = Handling()
+        self._nodes = Nodes(self.node, lifetime, self._beatInterval)
+        self._requests = Requests(
+            self.node, self._reactor, timeout, waiting, waitingBytes
+        )
+        self._pubsub = PubSub(
+            address,
+            self._reactor,
+            timeout,
+            (self._all, self._channel(self.node)),
+            # First be expected, then be reached, so that nobody is reached who
+            # is not expected.
+            prepare=lambda: Deferred.fromCoroutine(self._presence.announce()),
+            ready=self._connected,
+            lost=self._lost,
+            received=self._received,
+        )
+        self._presence = Presence(
+            self.node, self._nodes, prefix, lifetime, self._pubsub.ask
+        )
+        self._starting: IDelayedCall | None = None
+        self._unsure: list[int] = []
+        self._isLooking = False
+        self._beating: IDelayedCall | None = None
+        self._visit = 0
+        self._complaint = ""
+        self._whenReady: list[Deferred[None]] = []
+        self._lostAt = 0.0
+        self._isJoined = False
+        self._isClosed = False
+
+    def _channel(self, node: str) -> bytes:
+        return f"{self._to}{node}".encode()
+
+    # What it is for.
+
+    def handle(self, answer: Callable[[bytes], bytes]) -> None:
+        self._handling.begin(answer)
+        # A daemon forks before its reactor runs; a connection would not survive.
+        self._starting = self._reactor.callLater(0, self._pubsub.start)
+
+    def ready(self) -> Deferred[None]:
+        """
+        @return: A L{Deferred} that fires when this node takes part.  It fails
+            with L{StoreUnavailable} if the bus is closed before.
+        """
+        if self._isJoined:
+            return succeed(None)
+        ready: Deferred[None] = Deferred(lambda _: self._whenReady.remove(ready))
+        self._whenReady.append(ready)
+        return ready
+
+    def request(self, command: bytes) -> Deferred[Answers]:
+        checkSize(command, self._commandSize)
+        if not self._isJoined:
+            why = "is closed" if self._isClosed else "has no connection to other nodes"
+            return fail(StoreUnavailable(f"the bus {why}"))
+        others = self._nodes.others(self._reactor.seconds())
+        try:
+            number, answers = self._requests.begin(len(command), others)
+        except BusFull:
+            return fail()
+        self._publish(self._all, Question(self.node, number, command)).addCallbacks(
+            partial(self._reached, number), partial(self._requests.failed, number)
+        )
+        self._handling.own(
+            self.node, command, partial(self._requests.answered, number, self.node)
+        )
+        return answers
+
+    def _reached(self, number: int, count: int) -> None:
+        # This node got it too.
+        if self._requests.reached(number, count - 1):
+            self._unsure.append(number)
+            if not self._isLooking:
+                self._isLooking = True
+                Deferred.fromCoroutine(self._lookAgain()).addErrback(self._died)
+
+    async def _lookAgain(self) -> None:
+        """
+        More nodes were reached than are known: see who they are.
+        """
+        try:
+            while self._unsure:
+                unsure, self._unsure = self._unsure, []
+                with suppress(StoreFailure):
+                    await self._presence.look(self._reactor.seconds)
+                others = self._nodes.others(self._reactor.seconds())
+                for number in unsure:
+                    self._requests.awaits(number, others)
+        finally:
+            self._isLooking = False
+
+    def close(self) -> Deferred[None]:
+        if self._isClosed:
+            return succeed(None)
+        wasJoined = self._isJoined
+        self._isClosed, self._isJoined = True, False
+        if self._starting is not None and self._starting.active():
+            self._starting.cancel()
+        self._stopBeating()
+        self._requests.stop()
+        waiting, self._whenReady = self._whenReady, []
+        for ready in waiting:
+            ready.errback(StoreUnavailable("the bus is closed"))
+
+        async def close() -> None:
+            try:
+                if wasJoined:
+                    self._publish(self._all, Bye(self.node)).addErrback(_ignore)
+                    await self._presence.leave()
+            except StoreFailure as error:
+                self._log.warn(
+                    "other nodes miss this one for a while: {why}", why=error
+                )
+            await self._pubsub.close()
+
+        return Deferred.fromCoroutine(close())
+
+    # Being there.
+
+    def _connected(self) -> None:
+        self._visit += 1
+        self._beat()
+
+    def _lost(self) -> None:
+        self._stopBeating()
+        if self._isJoined:
+            self._isJoined = False
+            self._lostAt = self._reactor.seconds()
+        self._requests.giveUp()
+
+    def _stopBeating(self) -> None:
+        self._visit += 1
+        if self._beating is not None and self._beating.active():
+            self._beating.cancel()
+
+    def _beat(self) -> None:
+        Deferred.fromCoroutine(self._live(self._visit)).addErrback(self._died)
+
+    def _died(self, failure: Failure) -> None:
+        self._log.failure("node {node} failed", failure, node=self.node)
+
+    async def _live(self, visit: int) -> None:
+        """
+        Say that this node is there, see who else is, and do so again.
+
+        @param visit: Which connection this is for.
+        """
+        delay = self._beatInterval
+        try:
+            await self._presence.announce()
+            await self._presence.look(self._reactor.seconds)
+            if not self._isJoined:
+                await self._publish(self._all, Hello(self.node))
+        except StoreFailure as error:
+            delay = min(_RETRY, delay)
+            self._complain(visit, str(error))
+        else:
+            self._complaint = ""
+            if visit == self._visit and not self._isJoined:
+                self._joined()
+        if visit == self._visit:
+            self._beating = self._reactor.callLater(delay, self._beat)
+
+    def _complain(self, visit: int, complaint: str) -> None:
+        if visit == self._visit and complaint != self._complaint:
+            self._complaint = complaint
+            self._log.warn(
+                "node {node} cannot say that it is there: {why}; trying again",
+                node=self.node,
+                why=complaint,
+            )
+
+    def _joined(self) -> None:
+        self._isJoined = True
+        self._nodes.resume(self._lostAt, self._reactor.seconds())
+        self._log.info("node {node} takes part", node=self.node)
+        waiting, self._whenReady = self._whenReady, []
+        for ready in waiting:
+            ready.callback(None)
+
+    # Talking.
+
+    def _publish(self, channel: bytes, envelope: Envelope) -> Deferred[Any]:
+        return self._pubsub.ask(b"PUBLISH", channel, seal(envelope))
+
+    def _received(self, raw: bytes) -> None:
+        try:
+            envelope = open_(raw)
+        except ValueError as error:
+            self._log.warn(
+                "ignored a message of {size} bytes on the bus: {why}",
+                size=len(raw),
+                why=error,
+            )
+            return
+        if envelope.node == self.node or self._isClosed:
+            return
+        if isinstance(envelope, Bye):
+            self._nodes.left(envelope.node)
+            self._requests.left(envelope.node)
+            return
+        self._nodes.heard(envelope.node, self._reactor.seconds())
+        if isinstance(envelope, Answer):
+            self._requests.answered(envelope.number, envelope.node, envelope.answer)
+        elif isinstance(envelope, Question):
+            answer = self._handling.answer(envelope.node, envelope.command)
+            if self._pubsub.isReady:
+                answered = Answer(self.node, envelope.number, answer)
+                channel = self._channel(envelope.node)
+                self._publish(channel, answered).addErrback(_ignore)
+
+
+def _ignore(failure: Failure) -> None:
+    """
+    Who is not told will notice.
+    """
+    failure.trap(StoreFailure)

@@ -1,0 +1,8 @@
+"""
+A page that shows what the library does.
+"""
+
+from .site import demo
+
+
+__all__ = ["demo"]

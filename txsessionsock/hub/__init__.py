@@ -1,0 +1,8 @@
+"""
+Sending to sockets on all nodes: of a session, of an index, in a room.
+"""
+
+from .hub import Group, Hub, Reached, Room
+
+
+__all__ = ["Group", "Hub", "Reached", "Room"]

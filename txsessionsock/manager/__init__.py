@@ -1,0 +1,9 @@
+"""
+One live session for each id: opened, kept fresh, saved and ended.
+"""
+
+from .ending import endAtOnceWhenAskedAgain
+from .manager import Freshness, SessionManager
+
+
+__all__ = ["Freshness", "SessionManager", "endAtOnceWhenAskedAgain"]

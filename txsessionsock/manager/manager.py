@@ -1,0 +1,457 @@
+# -*- test-case-name: tests.test_manager -*-
+"""
+The one place where stores and frameworks meet, and the only one that decides
+when a session is read or written::
+
+    manager = SessionManager(MemoryStore(), Express(secrets=["keyboard cat"]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+from math import inf
+from secrets import token_urlsafe
+from typing import Any, Literal, TypeVar, cast
+
+from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txsessionsock._arguments import AboveZero, checked
+from txsessionsock._kinds import Clock, Framework, Store
+from txsessionsock._reactor import clockOf
+from txsessionsock._storecheck import takeStore
+from txsessionsock._waiting import refuseAsync, refuseNoFunction
+from txsessionsock.interfaces import (
+    CookieAttributes,
+    IFramework,
+    ISessionStore,
+    NoSuchSession,
+    SessionError,
+    SessionID,
+    SessionReplaced,
+    TooManySockets,
+)
+from txsessionsock.session import Holder, Memory, Session, explained, shortHash
+
+from .doubts import Doubts
+from .ending import Ending, Guest
+from .keeper import Live
+from .moving import move
+from .policy import Settings
+from .storage import Backend
+
+
+__all__ = ["Freshness", "SessionManager"]
+
+Freshness = Literal["strict", "tracked"]
+
+_Watcher = TypeVar("_Watcher", bound=Callable[[Session], object])
+_Close = TypeVar("_Close", bound=Callable[[], object])
+
+_LONGEST_WINDOW = 60.0
+
+
+@checked
+class SessionManager:
+    """
+    One live L{Session} for each id that this process uses.
+
+    @ivar framework: What the bytes mean.
+
+    @ivar doubts: Says what is probably wrong, while sockets find no session.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        framework: Framework,
+        reactor: Clock | None = None,
+        *,
+        freshness: Freshness = "strict",
+        saveInterval: float = 1.0,
+        storeTimeout: AboveZero = 2.0,
+        recheckInterval: float = 10.0,
+        unsavedLimit: int = 64 * 1024 * 1024,
+        repair: bool | None = None,
+        repairWindow: float = 5.0,
+    ) -> None:
+        """
+        @param store: Where sessions are.  A store object serves one manager,
+            whose L{end} closes it, if it has a C{close}.
+
+        @param framework: What their bytes mean.
+
+        @param reactor: The clock; the global reactor unless a test says
+            otherwise.
+
+        @param freshness: C{"strict"}: a handler sees every write whose writer
+            had its answer before the message was sent.  C{"tracked"}: it sees
+            what the store has reported, without asking; stale by the time a
+            report takes.
+
+        @param saveInterval: After how many seconds at the latest a change is
+            stored that nobody asked to store at once.
+
+        @param storeTimeout: How many seconds the store has for an answer.
+
+        @param recheckInterval: Every how many seconds to look whether a
+            session is still there, if the store cannot be watched; 0 for
+            never.
+
+        @param repair: Whether to see to it that a web application which writes
+            whole sessions, as most do, does not overwrite what was changed
+            here meanwhile.  It leaves a stamp in each session that it
+            changes, under the key C{_sessionsock}, which handlers do not see.
+            Unless said otherwise, with an L{ISharedStore}.
+
+        @param repairWindow: For how many seconds after it was stored a change
+            is guarded like that, 60 at most.
+
+        @param unsavedLimit: How many bytes of sessions to keep that could not
+            be stored and that nobody holds any more.
+
+        @raise TypeError: One of these is of another kind.
+
+        @raise ValueError: A number is out of range, or the store serves another
+            manager.
+        """
+        if not 0 <= repairWindow <= _LONGEST_WINDOW:
+            raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
+        # What it provides was checked.
+        self.framework = cast(IFramework, framework)
+        kept = cast(ISessionStore, store)
+        clock = clockOf(reactor)
+        self._backend = Backend(kept, self.framework, clock, storeTimeout)
+        repairs = self._backend.isShared if repair is None else repair
+        self._settings = Settings(
+            isTracked=freshness == "tracked",
+            saveInterval=saveInterval,
+            recheckInterval=recheckInterval,
+            began=self._began,
+            # With a letter: PHP takes what looks like a number for one.
+            node=f"n{token_urlsafe(6)}" if repairs and not framework.readOnly else None,
+            repairWindow=repairWindow,
+            numbers=count(1),
+            memory=Memory(),
+            isOver=lambda: self._isOver,
+            changed=self._changed,
+            gone=self._gone,
+            keeps=self._keeps,
+            lost=self._lost,
+            isNews=self.isNews,
+        )
+        takeStore(store, self)
+        self._isStopping = False
+        self._isOver = False
+        self._warnings: set[str] = set()
+        self._lives: dict[SessionID, Live] = {}
+        self._new: dict[Live, None] = {}
+        self._unsaved: dict[Live, int] = {}
+        self._unsavedLimit = unsavedLimit
+        self._watchers: list[Callable[[Session], object]] = []
+        self.doubts = Doubts(kept, self.framework)
+        self._ending = Ending(self.reactor, self.stop)
+        closeStore = getattr(store, "close", None)
+        if closeStore is not None:
+            self._ending.close(closeStore)
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """
+        The clock that everything about sessions goes by.
+        """
+        return self._backend.reactor
+
+    def open(
+        self, sessionID: SessionID, holder: Holder, limit: int | None = None
+    ) -> Deferred[Session]:
+        """
+        Get a session, fresh.
+
+        @param sessionID: Its id, which was verified.
+
+        @param holder: Who is to be told what happens to it, until L{release}.
+
+        @param limit: How many may hold it in this process.
+
+        @return: A L{Deferred} that fires with the session.  It fails with
+            L{NoSuchSession}, L{UndecodableSession}, L{StoreFailure} or
+            L{TooManySockets}.  Cancelling it gives up on the session.
+        """
+        live = self._lives.get(sessionID)
+        if live is None:
+            live = Live(self._backend, self._settings, sessionID)
+            self._lives[sessionID] = live
+            return live.open(holder)
+        if limit is not None and len(live.audience) + live.opening >= limit:
+            return fail(TooManySockets(f"the session has {limit} sockets already"))
+        self._unsaved.pop(live, None)
+
+        def ended(failure: Failure) -> Deferred[Session]:
+            # For those who had it.  What is stored now is for who comes now.
+            failure.trap(NoSuchSession, SessionReplaced)
+            return self.open(sessionID, holder, limit)
+
+        return live.open(holder).addErrback(ended)
+
+    def create(self, holder: Holder, like: Session | None = None) -> Session:
+        """
+        Begin a session.  It is not stored until something is put into it.
+
+        @param like: The one in whose place it comes; its cookie has the same
+            attributes.
+        """
+        live = self._begin(None if like is None else self._live(like))
+        live.audience.add(holder)
+        return live.session
+
+    def _begin(self, like: Live | None = None) -> Live:
+        live = Live(self._backend, self._settings, self.framework.newSessionID())
+        before = None if like is None else like.record.document
+        live.begin(self.framework.newDocument(self._backend.now(), before))
+        self._new[live] = None
+        return live
+
+    def release(self, session: Session, holder: Holder) -> Deferred[None]:
+        """
+        Hold a session no more.
+
+        @return: A L{Deferred} that fires when all its changes are stored.  It
+            fails like that of L{Session.save}; what can be tried again is.
+        """
+        return self._live(session).release(holder)
+
+    def regenerate(
+        self, session: Session, holder: Holder
+    ) -> Deferred[tuple[Session, Callable[[], None]]]:
+        """
+        Continue under a new id.  The old one ends at once, with nothing left
+        behind that was stored under it.
+
+        @param holder: Who holds the new session.
+
+        @return: A L{Deferred} that fires with the new session, which has the
+            same data and is stored if the old one was, and with what tells
+            those who hold the old one.  It fails like that of
+            L{Session.save}.
+        """
+        return Deferred.fromCoroutine(self._regenerate(self._live(session), holder))
+
+    async def _regenerate(
+        self, live: Live, holder: Holder
+    ) -> tuple[Session, Callable[[], None]]:
+        await live.save()
+        # Before anything is begun that would have to be undone.
+        fresh = live.fresh(live.arrival())
+        if fresh is not None:
+            await fresh
+        other = self._begin()
+        if not live.isNew:
+            other.touching.outlive(live.expires)
+        try:
+            tell = await move(live, other, holder)
+        except Exception:
+            # Who waits has waited long enough.
+            Deferred.fromCoroutine(self._discard(other))
+            raise
+        return other.session, tell
+
+    async def _discard(self, live: Live) -> None:
+        try:
+            await live.destroy()
+        except SessionError as error:
+            # Nobody will ever know its id.
+            self._log.warn(
+                "an abandoned session stays until it expires: {why}",
+                why=explained(error),
+            )
+        if not live.isClosed:
+            live.close()
+
+    def watch(self, changed: _Watcher) -> _Watcher:
+        """
+        Have a function called with each session that changes, whoever
+        changed it; its own process's handlers included.  Also a decorator.
+
+        @raise TypeError: That is no function, or would have to be waited for.
+        """
+        refuseAsync(changed, "watch()")
+        self._watchers.append(changed)
+        return changed
+
+    def cookieLifetime(self, session: Session) -> float | None:
+        """
+        For how many seconds a browser shall keep the session's cookie; L{None}
+        until it is closed.
+        """
+        document = self._live(session).record.document
+        return self.framework.cookieLifetime(document, self._backend.now())
+
+    def cookieAttributes(self, session: Session | None = None) -> CookieAttributes:
+        """
+        What else a browser is told of the cookie of a session, or of one that
+        begins here in no other's place.
+        """
+        if session is not None:
+            document = self._live(session).record.document
+        else:
+            document = self.framework.newDocument(self._backend.now())
+        return self.framework.cookieAttributes(document)
+
+    def join(self, guest: Guest) -> None:
+        """
+        Have clients leave, before the process ends, and before L{stop}.
+        """
+        self._ending.join(guest)
+
+    def closeAtEnd(self, close: _Close) -> _Close:
+        """
+        Have something closed when all is stored, before the process ends.  Also
+        a decorator.
+
+        @param close: May return a L{Deferred}.
+
+        @raise TypeError: That is no function.
+        """
+        refuseNoFunction(close, "closeAtEnd()")
+        self._ending.close(close)
+        return close
+
+    def endWith(self, reactor: Any, *listening: Any, drain: float = 10.0) -> None:
+        """
+        End well when the reactor stops, on C{SIGTERM} or for another reason:
+        see L{end}.  A second C{SIGTERM} or C{SIGINT} ends the process at once.
+
+        @param reactor: Which runs the program.
+
+        @param listening: What listens no more then: ports, or the L{Deferred}s
+            that the C{listen} of endpoints returns.
+
+        @param drain: How many seconds it may take.
+
+        @raise TypeError: One of these is something else.
+
+        @raise ValueError: That is no number of seconds.
+
+        @raise SessionError: It was said before, or the reactor has stopped.
+        """
+        self._ending.beginWith(reactor, drain, listening)
+
+    def end(self, *listening: IListeningPort, drain: float = 10.0) -> Deferred[None]:
+        """
+        End well: listen no more, close every socket with 1001, answer the
+        pages that are under way, store every session, and close the hubs and
+        the store.
+
+        @param listening: What listens no more.
+
+        @param drain: How many seconds it may take.
+
+        @return: A L{Deferred} that fires when that is done, or the time is up.
+
+        @raise ValueError: That is no number of seconds.
+        """
+        return self._ending.begin(drain, listening)
+
+    @property
+    def isStopping(self) -> bool:
+        """
+        Whether everything is stored for the last time.
+        """
+        return self._isStopping
+
+    def stop(self, drain: float = inf) -> Deferred[None]:
+        """
+        Store everything, before the process ends, and guard it until
+        C{repairWindow} is over.
+
+        @param drain: For how many seconds to guard it at most, in all.
+
+        @return: A L{Deferred} that fires when everything is stored or failed,
+            and nothing is guarded any more.
+        """
+        self._isStopping = True
+        return Deferred.fromCoroutine(self._stop(self._backend.now() + drain))
+
+    async def _stop(self, end: float) -> None:
+        loaded = [live for live in self._lives.values() if live.isLoaded]
+        await self._storeEach([*self._new, *loaded])
+        now = self._backend.now
+        end = min(end, now() + self._settings.repairWindow)
+        while (until := min(end, self._guardedUntil())) > now():
+            await self._backend.sleep(until - now())
+        # What was overwritten just now may not be put back yet.
+        await self._storeEach(
+            [live for live in self._lives.values() if live.isRepairing]
+        )
+        self._isOver = True
+        for live in list(self._lives.values()):
+            live.dropIfIdle()
+        self._backend.rest()
+
+    async def _storeEach(self, lives: Iterable[Live]) -> None:
+        await DeferredList(
+            [live.saving.now().addErrback(self._notSaved, live) for live in lives]
+        )
+
+    def _guardedUntil(self) -> float:
+        left = max((live.guarding.left for live in self._lives.values()), default=0.0)
+        return self._backend.now() + left
+
+    def _notSaved(self, failure: Failure, live: Live) -> None:
+        self._log.error(
+            "session {session}, {size} bytes, was not stored: {why}",
+            session=shortHash(live.id),
+            size=live.record.size,
+            why=explained(failure.value),
+        )
+
+    def _live(self, session: Session) -> Live:
+        keeper = session.keeper
+        assert isinstance(keeper, Live), "not a session of this manager"
+        return keeper
+
+    def _began(self, live: Live) -> None:
+        self._new.pop(live, None)
+        if not live.isClosed:
+            self._lives.setdefault(live.id, live)
+
+    def _changed(self, live: Live) -> None:
+        for changed in self._watchers:
+            changed(live.session)
+
+    def _gone(self, live: Live) -> None:
+        self._new.pop(live, None)
+        self._unsaved.pop(live, None)
+        if self._lives.get(live.id) is live:
+            del self._lives[live.id]
+
+    def _keeps(self, live: Live) -> bool:
+        size = len(self.framework.key(live.id)) + live.record.size
+        self._unsaved[live] = size
+        if sum(self._unsaved.values()) <= self._unsavedLimit:
+            return True
+        self._lost(live)
+        return False
+
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether this is asked for the first time.
+
+        @param warning: What to say once.
+        """
+        isNews = warning not in self._warnings
+        self._warnings.add(warning)
+        return isNews
+
+    def _lost(self, live: Live) -> None:
+        self._log.error(
+            "gave up storing the changes of session {session}, {size} bytes",
+            session=shortHash(live.id),
+            size=live.record.size,
+        )

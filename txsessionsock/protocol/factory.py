@@ -1,0 +1,159 @@
+# -*- test-case-name: tests.test_closed -*-
+"""
+What a factory of WebSockets with sessions does otherwise than Autobahn's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+
+from txsessionsock.interfaces import SessionError
+from txsessionsock.messages import JSON, Raw
+from txsessionsock.websocket import Timer
+
+from .application import Application, overrides
+from .equipment import Equipment
+from .sessioned import Sessioned
+
+
+__all__ = ["SessionedFactory", "equip"]
+
+_log = Logger()
+
+
+class SessionedFactory(WebSocketServerFactory):
+    """
+    Stands before an Autobahn factory.  Each protocol that it builds has a
+    session, whatever class it is of, whoever made it, and whenever the factory
+    was told to; what cannot have one is not served.
+    """
+
+    _sessionsock: Equipment
+
+    @property
+    def protocol(self) -> Any:
+        return vars(self).get("protocol", super().protocol)
+
+    @protocol.setter
+    def protocol(self, protocol: Any) -> None:
+        _refuse(protocol)
+        vars(self)["protocol"] = protocol
+
+    @property
+    def buildProtocol(self) -> Any:
+        build = vars(self).get("buildProtocol", super().buildProtocol)
+        return lambda address: self._withSession(build(address))
+
+    @buildProtocol.setter
+    def buildProtocol(self, build: Callable[[IAddress], Any]) -> None:
+        vars(self)["buildProtocol"] = build
+
+    def _withSession(self, protocol: Any) -> Any:
+        if protocol is None:
+            return None
+        kind: Any = type(protocol)
+        try:
+            if not issubclass(kind, Sessioned):
+                _refuse(kind)
+                protocol.__class__ = _sessioned(kind)
+                isRaw = overrides(protocol, "onMessage")
+                protocol._sessionsockMessages = Raw() if isRaw else JSON()
+            # Where that is no factory with sessions, it raises.
+            protocol.factory = protocol.factory or self
+        except (SessionError, TypeError):
+            _log.failure("a connection is refused, since it would have no session")
+            return None
+        return protocol
+
+    def setProtocolOptions(self, *args: Any, **options: Any) -> None:
+        super().setProtocolOptions(*args, **options)
+        # Who may connect is for Origins to say; Autobahn would answer 400.
+        # Each call that does not say so takes it back.
+        self.allowNullOrigin = True
+
+    def resetProtocolOptions(self) -> None:
+        super().resetProtocolOptions()
+        self.limit()
+
+    def limit(self) -> None:
+        """
+        Set the limits that nobody set.
+        """
+        limits = self._sessionsock.sockets.limits
+        defaults = WebSocketServerFactory(reactor=self.reactor)
+        options = {
+            "maxFramePayloadSize": limits.messageSize,
+            "maxMessagePayloadSize": limits.messageSize,
+            "openHandshakeTimeout": limits.handshakeTimeout,
+            "closeHandshakeTimeout": limits.closeTimeout,
+            "autoPingInterval": limits.pingInterval,
+            "autoPingTimeout": limits.pingTimeout,
+            # Or a bad message would be answered by a reset, not by a close code.
+            "failByDrop": False,
+        }
+        self.setProtocolOptions(
+            **{
+                name: value
+                for name, value in options.items()
+                if getattr(self, name) == getattr(defaults, name)
+            }
+        )
+
+
+def equip(factory: Any, equipment: Equipment) -> None:
+    """
+    Have a factory build nothing but protocols with sessions.
+
+    @raise ValueError: It has connections, which have none.
+
+    @raise TypeError: Its C{protocol} cannot have a session.
+    """
+    _refuse(factory.protocol)
+    if factory.countConnections:
+        raise ValueError(
+            f"{factory!r} has connections without sessions: enable it before it serves"
+        )
+    factory.__class__ = _before(SessionedFactory, type(factory))
+    factory._sessionsock = equipment
+    factory._batched_timer = Timer(factory.reactor)
+    factory.limit()
+
+
+def _refuse(protocol: Any) -> None:
+    """
+    @raise TypeError: What this is, or makes, cannot have a session.
+    """
+    if isinstance(protocol, type):
+        # What Autobahn's factories have from the start is no such subclass.
+        isDefault = protocol is WebSocketServerFactory.protocol
+        isUsable = isDefault or issubclass(protocol, WebSocketServerProtocol)
+    else:
+        # What a function makes is seen when it has made it.
+        isUsable = protocol is None or callable(protocol)
+    if not isUsable:
+        raise TypeError(
+            "a factory's protocol is a subclass of SessionSocketProtocol, or of"
+            f" autobahn.twisted's WebSocketServerProtocol, not {protocol!r}"
+        )
+
+
+def _before(first: type, theirs: type, *more: type) -> Any:
+    """
+    Make a class that goes by the name of another and comes before it.
+    """
+    own = {"__module__": theirs.__module__}
+    return type(theirs.__name__, (first, theirs, *more), own)
+
+
+@lru_cache
+def _sessioned(protocol: type[WebSocketServerProtocol]) -> Any:
+    """
+    Make a class with sessions of one of somebody else.
+    """
+    return _before(Sessioned, protocol, Application)

@@ -1,0 +1,22 @@
+"""
+The server as a service of Twisted, in one process or in several.
+"""
+
+from .handover import Handover
+from .listening import Adopting, Sharing, endpointAt
+from .service import SessionSockService
+from .worker import WorkerService, leaveToParent
+from .workers import Command, Workers
+
+
+__all__ = [
+    "Adopting",
+    "Command",
+    "Handover",
+    "SessionSockService",
+    "Sharing",
+    "WorkerService",
+    "Workers",
+    "endpointAt",
+    "leaveToParent",
+]

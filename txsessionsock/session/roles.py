@@ -1,0 +1,175 @@
+"""
+What a live session is to whom: who keeps it, and who holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from txsessionsock.interfaces import EndReason
+
+
+__all__ = ["Holder", "Keeper"]
+
+_T = TypeVar("_T")
+
+
+class Keeper(Protocol):
+    """
+    What keeps a session stored.  The manager has one for each live session;
+    only clients and pages, which are part of this library, call it.
+
+    @ivar isHandling: Whether a handler runs that has not yet waited for
+        anything, at whose end changes are looked for.
+    """
+
+    isHandling: bool
+
+    @property
+    def expires(self) -> float | None:
+        """
+        See L{Session.expires}.
+        """
+
+    @property
+    def created(self) -> float | None:
+        """
+        See L{Session.created}.
+        """
+
+    @property
+    def isNew(self) -> bool:
+        """
+        See L{Session.isNew}.
+        """
+
+    @property
+    def reason(self) -> EndReason | None:
+        """
+        Why the session ended, even if not all who hold it were told yet.
+        """
+
+    def identity(self) -> object:
+        """
+        Who is logged in, as the framework has it; L{None} for nobody.
+        """
+
+    def save(self) -> Deferred[None]:
+        """
+        See L{Session.save}.
+        """
+
+    def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        """
+        See L{Session.update}.
+        """
+
+    def reload(self) -> Deferred[None]:
+        """
+        See L{Session.reload}.
+        """
+
+    def touch(self) -> Deferred[None]:
+        """
+        See L{Session.touch}.
+        """
+
+    def destroy(self) -> Deferred[None]:
+        """
+        See L{Session.destroy}.
+        """
+
+    def arrival(self) -> int:
+        """
+        Note that a message arrived.
+
+        @return: What L{fresh} wants to know about it.
+        """
+
+    def fresh(self, arrival: int) -> Deferred[None] | None:
+        """
+        Make the session show every write whose writer had its answer before
+        the message arrived.
+
+        @return: L{None} if it does already.  Otherwise a L{Deferred} that
+            fails with L{NoSuchSession}, L{SessionReplaced},
+            L{UndecodableSession} or L{StoreFailure}.
+        """
+
+    def visited(self, *, isFresh: bool) -> None:
+        """
+        The client did something: put off the session's end.
+
+        @param isFresh: Whether the session was made L{fresh} for that.
+        """
+
+    def enter(self, holder: Holder) -> None:
+        """
+        A handler begins.
+        """
+
+    def changing(self) -> None:
+        """
+        Somebody set a key, or deleted one, while no handler was L{handling
+        <isHandling>}: that is to be stored soon.
+        """
+
+    def goesOn(self, *, looks: bool) -> None:
+        """
+        A handler waits for something.
+
+        @param looks: Whether what it changed so far, and what it changes until
+            it is done, is to be looked for now and then, and stored.
+        """
+
+    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+        """
+        A handler is done.
+
+        @param wasSync: Whether no other handler can have run meanwhile.
+
+        @param saveNow: Whether its changes are to be stored at once rather
+            than soon.
+
+        @return: The number of the last change, if it changed something; 0 if
+            not.
+        """
+
+    def unsaved(self) -> int | None:
+        """
+        What a frame that is sent now has to wait for, so that its receiver
+        never learns of a change that is lost.
+
+        @return: The number that L{Holder.stored} will reach, L{None} if
+            everything is stored.
+        """
+
+
+class Holder(Protocol):
+    """
+    Who has a session open: a client, or a page.  None of its methods raises.
+    """
+
+    def changed(self, keys: Sequence[str]) -> None:
+        """
+        Somebody else changed these keys.
+        """
+
+    def stored(self, number: int) -> None:
+        """
+        All changes up to this number are stored.
+        """
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Changes could not be stored.
+        """
+
+    def ended(self, reason: EndReason) -> None:
+        """
+        The session is over.  Called once; nothing else is called after it.
+        """

@@ -1,0 +1,248 @@
+# -*- test-case-name: tests.test_silence -*-
+"""
+What other nodes wrote and somebody overwrote.  They see to that themselves,
+unless they are dead; then those do who have seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from .branches import Path, Stamps, covers, numberOf, put, valueAt
+from .merge import MISSING, Same, isNumber
+from .shares import Shares
+from .versions import Version
+
+
+__all__ = ["Silence"]
+
+_SILENCE = 1.0
+"""
+After how many seconds a node that did not do its missing writes again is taken
+for dead.
+"""
+
+
+@dataclass(slots=True)
+class _Lost:
+    """
+    What is missing at one place.
+
+    @ivar here: What is there instead.
+
+    @ivar isUntouched: Whether who wrote that changed nothing there.
+
+    @ivar writes: By which writes of which nodes.
+
+    @ivar value: What was there in the end.
+    """
+
+    here: Any = field(repr=False)
+    isUntouched: bool
+    writes: set[tuple[str, int]] = field(default_factory=set)
+    value: Any = field(default=MISSING, repr=False)
+
+
+class Silence:
+    """
+    The writes of other nodes that are missing in one session.
+    """
+
+    def __init__(self, node: str, same: Same, window: float) -> None:
+        """
+        @param node: This node.
+
+        @param window: For how many seconds a node that is alive, and slow,
+            may still see to its writes.
+        """
+        self._node = node
+        self._same = same
+        self._window = window
+        # When each node was found silent, as long as it is.
+        self._since: dict[str, float] = {}
+        self._isHard = False
+        self._stamps: Stamps = {}
+        self._lost: dict[Path, _Lost] = {}
+        self._isAll = False
+
+    def find(
+        self,
+        branch: Version,
+        versions: Iterable[Version],
+        wasSeen: Callable[[Path, Any], bool],
+        *,
+        isAll: bool,
+    ) -> None:
+        """
+        Find out what is missing in a branch.
+
+        @param versions: What was stored since it branched off, with the latest
+            as the last; C{isAll} says whether nothing before that is missing.
+
+        @param wasSeen: Whether a value was seen at a place.
+        """
+        before, self._lost = self._lost, {}
+        if not self._since:
+            before, self._stamps, self._isAll = {}, {}, True
+        self._isAll = self._isAll and isAll
+        for version in versions:
+            self._stamps = _joined(self._stamps, version.stamps)
+            missing = self._isMissing(version, branch.stamps)
+            for path, (_, new) in version.places.items():
+                if missing and path not in self._lost:
+                    here = valueAt(branch.data, path)
+                    self._lost[path] = _Lost(here, wasSeen(path, here))
+                if path in self._lost:
+                    lost = self._lost[path]
+                    lost.value = new
+                    lost.writes |= {(n, version.stamps[n].number) for n in missing}
+        for path, lost in before.items():
+            # What was missing before is still missing.
+            found = self._lost.setdefault(path, lost)
+            if lost.writes - found.writes:
+                found.writes |= lost.writes
+                isSame = self._same(found.value, lost.value)
+                found.isUntouched = found.isUntouched and isSame
+
+    def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
+        """
+        @return: The other nodes whose changes in a version are missing.
+        """
+        return {
+            node
+            for node in version.writers
+            if node != self._node and version.stamps[node].own > numberOf(stamps, node)
+        }
+
+    def superseded(self, path: Path) -> None:
+        """
+        Somebody assigned something else.
+        """
+        self._lost.pop(path, None)
+
+    def stored(self, stamps: Stamps, now: float) -> None:
+        """
+        Something was stored: see who is still silent.
+        """
+        self._since = {
+            node: self._since.get(node, now)
+            for node, stamp in self._stamps.items()
+            if node != self._node and stamp.own > numberOf(stamps, node)
+        }
+        if not self._since:
+            self._lost.clear()
+            self._isHard = False
+
+    def due(self) -> float | None:
+        """
+        @return: When to see to what is missing; L{None} if nothing is.
+        """
+        if not self._since:
+            return None
+        last = max(self._since.values())
+        return last + max(_SILENCE, self._window if self._isHard else 0.0)
+
+    @property
+    def began(self) -> float:
+        """
+        Since when any node is silent; infinite if none is.
+        """
+        return min(self._since.values(), default=inf)
+
+    def takenOver(
+        self,
+        versions: Sequence[Version],
+        now: float,
+        isCounted: Callable[[Path], bool],
+    ) -> tuple[dict[str, Any], Stamps] | None:
+        """
+        Put what is missing into what is stored.
+
+        @param versions: What was stored since the first node was found silent, and
+            before that for a while, with what is stored now as the last.
+
+        @param isCounted: Whether this node counts or appends at a place, too.
+
+        @return: What should be stored, with which stamps; L{None} if nothing is
+            missing, or it is too early, since a node that is slow knows better.
+        """
+        due = self.due()
+        if due is None or now < due:
+            return None
+        latest = versions[-1]
+        data, isAll = self._restored(versions, isCounted)
+        if not isAll and not self._isHard:
+            self._isHard = True
+            return self.takenOver(versions, now, isCounted)
+        if data is latest.data:
+            self._since.clear()
+            return None
+        newer = {
+            node: stamp
+            for node, stamp in self._stamps.items()
+            if node != self._node and not covers(latest.stamps, {node: stamp})
+        }
+        return data, {**latest.stamps, **newer}
+
+    def _restored(
+        self, versions: Sequence[Version], isCounted: Callable[[Path], bool]
+    ) -> tuple[dict[str, Any], bool]:
+        """
+        @return: A session with what is missing, and whether that is all.
+        """
+        latest = versions[-1]
+        data, isAll = latest.data or {}, self._isAll
+        shares = Shares(versions, self._same)
+        for path, lost in self._lost.items():
+            nodes = self._nodes(lost, latest.stamps)
+            if not nodes:
+                continue
+            value = here = valueAt(data, path)
+            isKnown = False
+            if isCounted(path) and (isNumber(here) or type(here) is list):
+                value, isKnown = self._counted(path, nodes, latest, shares)
+            if not isKnown and lost.isUntouched and self._same(here, lost.here):
+                value, isKnown = lost.value, True
+            isAll = isAll and (isKnown or self._same(value, lost.value))
+            if not self._same(value, here):
+                data = put(data, path, value)
+        return data, isAll
+
+    def _counted(
+        self, path: Path, nodes: set[str], latest: Version, shares: Shares
+    ) -> tuple[Any, bool]:
+        """
+        @return: A number or a list with what some nodes did there and is missing,
+            as far as is known, and whether that is all.
+        """
+        here = value = valueAt(latest.data, path)
+        isAll = True
+        for node in nodes:
+            since, until = numberOf(latest.stamps, node), self._stamps[node].number
+            more, isEach = shares.added(node, path, since, until, here)
+            value, isAll = value + more, isAll and isEach
+        return value, isAll
+
+    def _nodes(self, lost: _Lost, stamps: Stamps) -> set[str]:
+        """
+        @param stamps: Those of what is stored.
+
+        @return: The silent nodes of which something is missing at a place.
+        """
+        return {
+            node
+            for node, number in lost.writes
+            if node in self._since and number > numberOf(stamps, node)
+        }
+
+
+def _joined(one: Stamps, other: Stamps) -> Stamps:
+    newer = {
+        node: stamp
+        for node, stamp in other.items()
+        if stamp.number > numberOf(one, node)
+    }
+    return {**one, **newer} if newer else one

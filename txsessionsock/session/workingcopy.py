@@ -1,0 +1,417 @@
+# -*- test-case-name: tests.test_changes -*-
+"""
+The data of a session while it is used: what was changed, and what becomes of
+the changes when they are stored or somebody else was first.
+
+Three versions exist at a time: the one that handlers change, the one as it was
+when we last looked for changes, and the one that is stored.  The latter two
+are never changed in place, so they can share their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from txsessionsock._foreign import Foreign, Notation, ofType
+from txsessionsock.interfaces import IncrementError, SessionReadOnly
+
+from .merge import (
+    MISSING,
+    Same,
+    adapted,
+    detached,
+    fingerprint,
+    isAtom,
+    isNumber,
+    merge,
+    same,
+)
+
+
+__all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
+
+_NOTHING: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
+
+
+@dataclass
+class Flight:
+    """
+    One attempt to store a session.
+
+    @ivar base: The data as stored when it began, and C{origin}, as collected.
+
+    @ivar data: The data to be stored: C{origin} and what updates made of it.
+
+    @ivar number: The number of the last change that is in it.
+
+    @ivar increments: By how much which keys were incremented since the last
+        attempt.
+
+    @ivar plain: Which keys got another value by assignment or deletion since
+        the last attempt.
+    """
+
+    base: dict[str, Any] = field(repr=False)
+    origin: dict[str, Any] = field(repr=False)
+    data: dict[str, Any] = field(repr=False)
+    number: int
+    increments: dict[str, int | float] = field(repr=False)
+    plain: set[str] = field(repr=False)
+
+
+class WorkingCopy:
+    """
+    The data of one live session, and how it came to differ from what is
+    stored.
+
+    @ivar data: The data that handlers change.
+
+    @ivar number: Counts changes; each L{collect} that finds one adds one.
+    """
+
+    def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
+        """
+        @param stored: The data as stored.  It becomes the copy's own.
+
+        @param same: Whether two values are one to all who store them.  What a
+            handler changed is compared by value and type.
+        """
+        self._isSame = same
+        self.data: dict[str, Any] = detached(stored)
+        self.number = 0
+        self._stored = stored
+        self._seen = dict(stored)
+        # Ordered, so that new keys are stored in the order they were set.
+        self._suspects: dict[str, None] = {}
+        # Of what was seen, for those keys where it was looked at.
+        self._marks: dict[str, bytes | None] = {}
+        # What was done to a key counts once it has another value because of
+        # it, which only L{collect} finds out.
+        self._assigned: set[str] = set()
+        self._counted: dict[str, int | float] = {}
+        self._increments: dict[str, int | float] = {}
+        self._plain: set[str] = set()
+
+    def get(self, key: str) -> Any:
+        """
+        Read one key, and remember it if its value can be changed in place.
+        """
+        value = self.data[key]
+        if not isAtom(value):
+            self._suspects[key] = None
+        return value
+
+    def assign(self, key: str, value: Any) -> None:
+        """
+        Set one key.
+        """
+        self.data[key] = value
+        self._wasAssigned(key)
+
+    def delete(self, key: str) -> None:
+        """
+        Remove one key.
+        """
+        del self.data[key]
+        self._wasAssigned(key)
+
+    def _wasAssigned(self, key: str) -> None:
+        self._suspects[key] = None
+        self._assigned.add(key)
+        self._counted.pop(key, None)
+
+    def increment(self, key: str, by: int | float) -> int | float:
+        """
+        Add to a number, in a way that merges by adding.
+        """
+        value = self.data.get(key, 0)
+        if not (isNumber(value) and isNumber(by)):
+            raise IncrementError(f"cannot increment {key!r}: it holds no number")
+        self.data[key] = value + by
+        self._suspects[key] = None
+        if key not in self._assigned:
+            self._counted[key] = self._counted.get(key, 0) + by
+        return value + by
+
+    def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
+        """
+        Look for changes made since the last time.
+
+        @return: The keys that have another value than then, and those with
+            values that cannot even be copied, such as a list that contains
+            itself or something that is equal to nothing else, with what it is;
+            these have the values they had then.
+        """
+        if not self._suspects:
+            return _NOTHING
+        changed, uncopied = [], {}
+        for key in list(self._suspects):
+            value = self.data.get(key, MISSING)
+            before = self._seen.get(key, MISSING)
+            if isAtom(value):
+                del self._suspects[key]
+            mark = fingerprint(value)
+            if mark is not None and mark == self._marks.get(key):
+                continue
+            try:
+                if not same(value, before):
+                    copy = detached(value)
+                    if not same(value, copy):
+                        raise TypeError("no copy of it is the same")
+                    self._note(key, copy)
+                    changed.append(key)
+                if value is MISSING:
+                    self._marks.pop(key, None)
+                else:
+                    self._marks[key] = mark
+            except Exception:
+                uncopied[key] = _uncopied(key, value)
+                self._put(key, before)
+        self._assigned.clear()
+        self._counted.clear()
+        if changed or uncopied:
+            self.number += 1
+        return changed, uncopied
+
+    def _note(self, key: str, value: Any) -> None:
+        if value is MISSING:
+            del self._seen[key]
+        else:
+            self._seen[key] = value
+        if key in self._assigned:
+            self._plain.add(key)
+            self._increments.pop(key, None)
+        elif key in self._counted and key not in self._plain:
+            by = self._increments.get(key, 0) + self._counted[key]
+            self._increments[key] = by
+
+    def _put(self, key: str, value: Any) -> None:
+        if value is MISSING:
+            self.data.pop(key, None)
+        else:
+            self.data[key] = detached(value)
+
+    def differs(self, data: dict[str, Any] | None = None) -> bool:
+        """
+        Whether what was collected is other than what is stored.
+
+        @param data: What to look at instead of what was collected.
+        """
+        return not same(self._seen if data is None else data, self._stored)
+
+    def settle(self) -> None:
+        """
+        What was collected is what is stored, however it came to be so.
+        """
+        self._increments.clear()
+        self._plain.clear()
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """
+        The data as stored, not to be changed.
+        """
+        return self._stored
+
+    @property
+    def collected(self) -> dict[str, Any]:
+        """
+        The data as collected, not to be changed.
+        """
+        return self._seen
+
+    def snapshot(self) -> dict[str, Any]:
+        """
+        A detached copy of the data as collected.
+        """
+        copy: dict[str, Any] = detached(self._seen)
+        return copy
+
+    def begin(self, data: dict[str, Any] | None = None) -> Flight:
+        """
+        Take what was collected, to store it.
+
+        @param data: What is to be stored, if it is more than that.
+        """
+        origin = dict(self._seen)
+        flight = Flight(
+            self._stored,
+            origin,
+            origin if data is None else data,
+            self.number,
+            self._increments,
+            self._plain,
+        )
+        self._increments, self._plain = {}, set()
+        return flight
+
+    def landed(self, flight: Flight) -> list[str]:
+        """
+        An attempt succeeded.  Everything is to be collected before.
+
+        @return: The keys that have another value now, because the attempt
+            stored more than was collected.
+        """
+        self._stored = flight.origin
+        if flight.data is flight.origin:
+            return []
+        return self.rebase(flight.data)[0]
+
+    def back(self, flight: Flight) -> None:
+        """
+        An attempt failed without storing anything; what it was to store still
+        is to be stored.
+        """
+        self._plain |= flight.plain
+        for key, by in flight.increments.items():
+            self._increments[key] = self._increments.get(key, 0) + by
+        for key in self._plain:
+            self._increments.pop(key, None)
+
+    def landedLate(self, flight: Flight) -> list[str]:
+        """
+        An attempt that was taken L{back} succeeded after all.
+
+        @return: See L{landed}.
+        """
+        self.found(flight)
+        return self.landed(flight)
+
+    def found(self, flight: Flight) -> None:
+        """
+        What an attempt was to store that was taken L{back} is in what somebody
+        else has stored since.
+        """
+        for key, by in flight.increments.items():
+            if key in self._increments:
+                self._increments[key] -= by
+
+    def forget(self, flight: Flight) -> None:
+        """
+        Nobody can tell whether an attempt succeeded: keep its assignments,
+        which do no harm twice, and give up its increments, which do.
+        """
+        lost, flight.increments = flight.increments, {}
+        for key, by in lost.items():
+            if key in self._plain or key in flight.plain:
+                continue
+            known = key in self._stored or key in self._increments
+            self._take(key, self._seen[key] - by if known else MISSING)
+
+    def revert(self, keys: Iterable[str]) -> list[str]:
+        """
+        Give some keys their stored values again.
+
+        @return: Those that had others.
+        """
+        changed = []
+        for key in keys:
+            self._increments.pop(key, None)
+            self._plain.discard(key)
+            stored = self._stored.get(key, MISSING)
+            if not same(self._seen.get(key, MISSING), stored):
+                changed.append(key)
+                self._take(key, stored)
+        self._untangle()
+        return changed
+
+    def rebase(
+        self, theirs: dict[str, Any], *, deletionsWin: bool = False
+    ) -> tuple[list[str], list[str]]:
+        """
+        Merge with what somebody else stored.  Everything is to be collected
+        before, and no attempt under way.
+
+        @param theirs: What is stored now.  It becomes the copy's own.
+
+        @param deletionsWin: See L{merge}.
+
+        @return: The keys that have another value now, and those that could
+            not be incremented, because they hold no number any more.
+        """
+        isSame = self._isSame
+        merged = merge(
+            self._stored, self._seen, theirs, deletionsWin=deletionsWin, isSame=isSame
+        )
+        notNumbers = []
+        for key, by in list(self._increments.items()):
+            count = theirs.get(key, 0)
+            if isNumber(count):
+                merged[key] = count + by
+            else:
+                notNumbers.append(key)
+                del self._increments[key]
+                merged[key] = count
+        changed = [
+            key
+            for key in (*merged, *(key for key in self._seen if key not in merged))
+            if not isSame(merged.get(key, MISSING), self._seen.get(key, MISSING))
+        ]
+        self._stored = theirs
+        for key in changed:
+            self._take(key, merged.get(key, MISSING))
+        if changed:
+            self._untangle()
+        self._plain = {
+            key
+            for key in self._plain
+            if not same(self._seen.get(key, MISSING), theirs.get(key, MISSING))
+        }
+        return changed, notNumbers
+
+    def _take(self, key: str, value: Any) -> None:
+        """
+        Set a key without this being a change of ours.
+        """
+        self._marks.pop(key, None)
+        if value is MISSING:
+            self._seen.pop(key, None)
+            self.data.pop(key, None)
+        else:
+            self._seen[key] = value
+            self.data[key] = adapted(self.data.get(key, MISSING), value)
+
+    def _untangle(self) -> None:
+        """
+        Undo what taking over one key did to another, if one and the same
+        dictionary or list was at two places.
+        """
+        for key, value in self._seen.items():
+            if not same(self.data.get(key, MISSING), value):
+                self.data[key] = detached(value)
+
+
+def _isCopied(value: object) -> Foreign | None:
+    try:
+        return None if same(value, detached(value)) else ofType(value)
+    except Exception:
+        return ofType(value)
+
+
+_COPIED = Notation({}, plain=(bytes, float, int, str), other=_isCopied)
+
+
+def _uncopied(key: str, value: object) -> Foreign:
+    try:
+        found = _COPIED.find(value)
+    except RecursionError:
+        found = None
+    return (found or Foreign("nested too deeply, or contains itself")).within(key)
+
+
+class FrozenCopy(WorkingCopy):
+    """
+    The data of a session that nobody here can store.  What is changed within
+    its values comes to light when that is tried.
+    """
+
+    def assign(self, key: str, value: Any) -> None:
+        raise SessionReadOnly
+
+    def delete(self, key: str) -> None:
+        raise SessionReadOnly
+
+    def increment(self, key: str, by: int | float) -> int | float:
+        raise SessionReadOnly

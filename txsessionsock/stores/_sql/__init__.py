@@ -1,0 +1,3 @@
+"""
+Sessions in tables of SQL databases.
+"""

@@ -1,0 +1,3 @@
+"""
+The library's own SQLite file.
+"""

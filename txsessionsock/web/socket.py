@@ -1,0 +1,111 @@
+"""
+A WebSocket below a site of Twisted Web.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.logger import Logger
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from txsessionsock.protocol import SessionedFactory
+
+from .requests import _isHandshake, isHTTP2
+from .resource import _Child
+
+
+__all__ = ["SessionSocketResource"]
+
+
+@implementer(IResource)
+class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
+    """
+    A WebSocket at a place in a site.
+
+    What Autobahn's own L{WebSocketResource} gets wrong is made good here: two
+    C{Cookie} headers joined with a comma, frames lost that came together with
+    the handshake, the channel left as the transport's producer, and errors
+    where an answer would do.
+    """
+
+    _log = Logger()
+
+    isLeaf = True
+
+    def __init__(self, factory: Any) -> None:
+        """
+        @param factory: A L{SessionSocketFactory
+            <txsessionsock.protocol.SessionSocketFactory>}, or one that was
+            given to L{enable<txsessionsock.protocol.enable>}.
+
+        @raise TypeError: It gives no sessions.
+        """
+        if not isinstance(factory, SessionedFactory):
+            raise TypeError(
+                f"{factory!r} gives no sessions: right is a SessionSocketFactory, or"
+                " enable(factory, manager) before"
+            )
+        self._factory = factory
+
+    def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
+        return self
+
+    def putChild(self, path: bytes, child: IResource) -> None:
+        raise ValueError("a WebSocket has no children")
+
+    def render(self, request: Request) -> Any:
+        if isHTTP2(request) or not _isHandshake(request):
+            return self._tellToUpgrade(request)
+        headers = request.requestHeaders
+        cookies = headers.getRawHeaders(b"cookie", [])
+        if cookies:
+            headers.setRawHeaders(b"cookie", [b"; ".join(cookies)])
+        builder = _Builder(self._factory, request.channel)
+        return WebSocketResource(builder).render(request)
+
+    def _tellToUpgrade(self, request: Request) -> bytes:
+        if not _isHandshake(request):
+            self._doubtProxy(request)
+        request.setResponseCode(426)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        if not isHTTP2(request):
+            request.setHeader(b"Upgrade", b"websocket")
+            request.setHeader(b"Connection", b"Upgrade")
+        return b"This is a WebSocket; connect to it with HTTP/1.1.\n"
+
+    def _doubtProxy(self, request: Request) -> None:
+        """
+        Say so if a browser has asked to upgrade, and we have not heard of it.
+        """
+        if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
+            return
+        self._factory._sessionsock.refusals.warn(
+            self._log,
+            "a handshake came without Upgrade: websocket, which a proxy has dropped;"
+            " right is to pass on Upgrade and Connection (nginx: proxy_http_version 1.1"
+            " and proxy_set_header)",
+            self._factory.reactor.seconds(),
+        )
+
+
+class _Builder:
+    """
+    A factory for one connection, which takes it away from its channel.
+    """
+
+    def __init__(self, factory: Any, channel: Any) -> None:
+        self._factory = factory
+        self._channel = channel
+
+    def buildProtocol(self, address: IAddress) -> IProtocol | None:
+        protocol: IProtocol | None = self._factory.buildProtocol(address)
+        if protocol is not None:
+            # The channel is still at work on what it received, and goes on
+            # with the rest when the handshake was passed on.
+            self._channel.rawDataReceived = protocol.dataReceived
+        return protocol
