@@ -851,6 +851,23 @@ class NodesTests(SynchronousTestCase):
         self.assertEqual(self.place.data, {"user": "ada", "n": 9, "mine": 2})
         self.assertFalse(self.one.repair())
 
+    def test_deadLate(self) -> None:
+        """
+        What tells who did what is remembered until that is done.
+        """
+        self.one.write(by={"n": 1}, list=[1])
+        self.two.write(by={"n": 1})
+        copy = self.foreign()
+        self.one.write(by={"n": 2}, list=[1, 2])
+        self.two.write(by={"n": 4})
+        self.place.now += 2
+        self.ends(copy, self.two, n=copy["n"], list=[1, 9])
+        self.place.now += 1
+        self.assertFalse(self.two.takeOver())
+        self.place.now += 4
+        self.assertTrue(self.two.takeOver())
+        self.assertEqual(self.place.data["n"], 8)
+
     def droppedTwice(self) -> None:
         """
         Two counts, and what one counted is dropped before, with nothing of two's
@@ -918,6 +935,21 @@ class NodesTests(SynchronousTestCase):
         self.one.repair()
         self.assertEqual(self.place.data["n"], 11)
         self.assertTakenOver(11)
+
+    def test_deadOnBranch(self) -> None:
+        """
+        So is what it did on a branch that was overwritten before it was repaired.
+        """
+        self.one.write(by={"n": 1})
+        self.two.write(by={"n": 1})
+        self.one.look()
+        self.copies = self.foreign(), self.foreign()
+        self.one.write(by={"n": 4}, y=1)
+        self.place.stored = {**self.copies[0], "h": 1}
+        self.two.write(by={"n": 2}, mine=2)
+        self.one.look()
+        self.assertTakenOver(8)
+        self.assertEqual(self.place.data["mine"], 2)
 
     def test_twoTakeOver(self) -> None:
         """

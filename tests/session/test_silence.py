@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.session.branches import Stamp, Stamps
-from txsessionsock.session.merge import same
+from txsessionsock.session.merge import MISSING, same
 from txsessionsock.session.silence import Silence
 from txsessionsock.session.versions import Version
 
@@ -130,3 +130,69 @@ class SilenceTests(SynchronousTestCase):
         found = self.takenOver(self.branch, 101.5)
         assert found is not None
         self.assertEqual(found[0], {"n": 2, "user": "ada", "one": 1, "two": 1})
+
+    def test_stillThere(self) -> None:
+        """
+        So is what the node did again, which is put in once.
+        """
+        self.find("one")
+        self.silence.stored({}, 100.0)
+        later = Version(
+            {"one": Stamp(4, 0, 4)},
+            {"n": 1, "user": "ada", "one": 1},
+            writers=frozenset({"one"}),
+            places={("one",): (None, 1)},
+        )
+        self.versions.append(later)
+        self.silence.find(self.branch, [later], lambda path, value: True, isAll=True)
+        self.silence.stored({}, 100.5)
+        found = self.takenOver(self.branch, 101.0)
+        assert found is not None
+        self.assertEqual(found[0], {"n": 1, "user": "ada", "one": 1})
+
+    def test_partOfIt(self) -> None:
+        """
+        If it is not known of all that a node did there, it is time later.
+        """
+        self.find("one")
+        self.silence.stored({}, 100.0)
+        # Somebody counted there before anybody looked.
+        mine = {"me": Stamp(1, 0, 1)}
+        later = Version(
+            {"one": Stamp(4, 0, 4), **mine},
+            {"n": 3, "user": "ada", "one": 1},
+            writers=frozenset({"one", "me"}),
+            places={("n",): (1, 3)},
+        )
+        self.versions.append(later)
+        self.silence.find(self.branch, [later], lambda path, value: True, isAll=True)
+        self.silence.stored(mine, 100.0)
+        latest = Version(mine, {"n": 1, "user": "ada", "one": 1})
+        self.assertIsNone(self.takenOver(latest, 101.0))
+        found = self.takenOver(latest, 105.0)
+        assert found is not None
+        self.assertEqual(found[0]["n"], 2)
+
+    def test_partIsThere(self) -> None:
+        """
+        What is there of a silent node's is left alone, whatever became of it; so
+        is what a node only put back that is heard.
+        """
+        stored = []
+        for key, stamps in (
+            ("a", {"one": Stamp(3, 0, 3)}),
+            ("b", {"one": Stamp(5, 0, 5)}),
+            ("c", {"one": Stamp(5, 0, 5), "two": Stamp(3, 0, 3)}),
+            ("d", {"one": Stamp(5, 0, 5), "two": Stamp(4, 0, 3)}),
+        ):
+            writers = frozenset({"one" if key in "ab" else "two"})
+            data = {**(self.versions[-1].data or {}), key: 1}
+            places = {(key,): (MISSING, 1)}
+            stored.append(Version(stamps, data, writers=writers, places=places))
+            self.versions.append(stored[-1])
+        self.silence.find(self.branch, stored, lambda path, value: True, isAll=True)
+        heard = {"one": Stamp(3, 0, 3), "two": Stamp(3, 0, 3)}
+        self.silence.stored(heard, 100.0)
+        found = self.takenOver(Version(heard, {"a": 7, "c": 1}), 101.0)
+        assert found is not None
+        self.assertEqual(found[0], {"a": 7, "b": 1, "c": 1})
