@@ -171,12 +171,18 @@ class UnwatchableTests(RepairCase):
 
     def test_seldom(self) -> None:
         """
-        That takes some questions for each write, not ever so many.
+        That takes five questions for each write: a quarter of a second after it,
+        and then each time after twice as long.
         """
+        # That takes a second, in which it is asked twice.
         self.save(mine=1)
         del self.store.calls[:]
-        self.run_(5)
-        self.assertIn(self.calls("load"), range(2, 8))
+        asked: list[float] = []
+        for tick in range(1, 101):
+            self.clock.advance(0.05)
+            if self.calls("load") > len(asked):
+                asked.append(tick / 20)
+        self.assertEqual(asked, [0.2, 1.4, 3.8])
 
     def test_neverRead(self) -> None:
         """
