@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.manager.guarding}: how long somebody sees to it that what was
+Tests for L{txsessionsock.manager.keeper}: for how long it sees to it that what was
 stored is not overwritten.
 """
 
@@ -33,6 +33,22 @@ class GuardingTests(RepairCase):
         self.ends(copy)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        self.assertQuiet()
+
+    def test_changedLast(self) -> None:
+        """
+        What is set by nobody's handler while a session is only guarded is stored,
+        though that ends before it is time to store it.
+        """
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.run_(4.5)
+        self.session["late"] = 1
+        self.run_(2)
+        expected = {"user": "ada", "n": 1, "mine": 1, "late": 1}
+        self.assertEqual(self.stored(), expected)
+        self.run_(20)
         self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
