@@ -49,7 +49,8 @@ _GOODS: Final = ("apples", "bread", "figs", "honey", "olives", "tea")
 
 _LAST: Final = "_last"
 """
-Where the session says how it was changed last, for pages to tell who did it.
+The key under which a session has its last change, from which pages tell
+which tab made it.
 Like every key with an underscore, it is not shown.
 """
 
@@ -58,7 +59,7 @@ _log = Logger()
 
 class Demo(SessionSocketProtocol):
     """
-    Tells a page what is in its session, whoever changed it.
+    Tells a page what is in its session, after each change by anybody.
     """
 
     def sessionConnected(self, session: Session) -> None:
@@ -90,9 +91,9 @@ class Demo(SessionSocketProtocol):
         )
 
 
-class _Page(Resource):
+class _DemoPage(Resource):
     """
-    The page.  Whoever looks at it is given a session worth having.
+    The page.  A visitor without a session gets one with something in it.
     """
 
     isLeaf = True
@@ -193,7 +194,7 @@ def demo(
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"static", _static("demo.css", "demo.js", "mark.svg"))
     pages: Mapping[bytes, Resource] = {
-        b"": _Page(),
+        b"": _DemoPage(),
         b"add": _Action(_add),
         b"login": _Action(_login),
         b"logout": _Action(_logout),
