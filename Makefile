@@ -1,5 +1,6 @@
 # make demo    serve the demo at http://localhost:8080/
-# make test    run all tests; ARGS="-k cookies" runs some
+# make test    run all tests; ARGS="-k cookies" runs some, ARGS="-n0 --pdb" in one process
+# make quick   run those that are in memory
 # make lint    ruff and mypy
 # make floors  the tests that run in memory, with the lowest versions of setup.py
 # make clean   remove what these made
@@ -8,17 +9,24 @@
 
 PYTHON ?= python3
 ARGS ?=
+# How many processes run tests.  Most tests of servers wait, most of the time.
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
+IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
 	$(BIN)/twistd --nodaemon --pidfile= sessionsock $(ARGS)
 
 test: $(VENV)/.has-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: $(VENV)/.has-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile quick \
+	  -m "$(IN_MEMORY)" $(ARGS)
 
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .

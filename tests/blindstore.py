@@ -89,7 +89,7 @@ class BlindTests(RedisCase):
 
 class BlindStrangerTests(StrangerCase):
     """
-    Who is no Redis.
+    Servers that do not speak as a Redis does, at the address of a blind store.
     """
 
     def test_garbage(self) -> None:

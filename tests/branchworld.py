@@ -638,9 +638,9 @@ class World:
 def _handle(
     node: Process, f: Callable[[Session], object], session: Session
 ) -> Deferred[None]:
-    session.keeper.enter(node.holder)
+    session.keeper.handlerBegins(node.holder)
     f(session)
-    session.keeper.leave(node.holder, wasSync=True, saveNow=True)
+    session.keeper.handlerEnds(node.holder, wasSync=True, saveNow=True)
     return session.save()
 
 

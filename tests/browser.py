@@ -4,6 +4,7 @@ A real Chromium for tests, by way of selenium and chromedriver.
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -83,21 +84,57 @@ def missing() -> str | None:
 @contextmanager
 def chromium(*flags: str) -> Iterator[Chrome]:
     """
-    Run a browser with a fresh profile.
+    Have a browser with one empty tab, without cookies or anything cached: one
+    that worked for earlier tests, or a new one if these failed.
 
     @param flags: Command line options beside the usual ones.
     """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ChromeOptions()
-        options.binary_location = _browser() or ""
-        for flag in (*_FLAGS, f"--user-data-dir={profile}", *flags):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        driver = Chrome(options, Service(shutil.which("chromedriver") or ""))
-        try:
-            yield driver
-        finally:
+    driver = _kept.pop(flags, None) or _start(flags)
+    try:
+        _forget(driver)
+        yield driver
+        _kept[flags] = driver
+    finally:
+        if _kept.get(flags) is not driver:
             driver.quit()
+
+
+_kept: dict[tuple[str, ...], Chrome] = {}
+"""
+Browsers that have nothing to do, by their flags.
+"""
+
+
+def _start(flags: tuple[str, ...]) -> Chrome:
+    profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    atexit.register(profile.cleanup)
+    options = ChromeOptions()
+    options.binary_location = _browser() or ""
+    for flag in (*_FLAGS, f"--user-data-dir={profile.name}", *flags):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options, Service(shutil.which("chromedriver") or ""))
+    atexit.register(driver.quit)
+    return driver
+
+
+def _forget(driver: Chrome) -> None:
+    """
+    Leave nothing of earlier tests: each has its own site, by its port, but
+    cookies know no ports.
+    """
+    old = driver.window_handles
+    driver.switch_to.new_window("tab")
+    new = driver.current_window_handle
+    for tab in old:
+        driver.switch_to.window(tab)
+        driver.close()
+    driver.switch_to.window(new)
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
+    driver.get_log("browser")
 
 
 def findings(driver: Chrome) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from unittest import skipIf
 from urllib.request import urlopen
 
+import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.ui import WebDriverWait
 from twisted.trial.unittest import SynchronousTestCase
@@ -47,6 +48,7 @@ Delays too short to wait for.
 """
 
 
+@pytest.mark.browser
 @skipIf(missing() is not None, missing() or "")
 class ClientScriptCase(SynchronousTestCase):
     """

@@ -4,6 +4,7 @@ What all tests have in common.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import TypeVar
@@ -18,6 +19,13 @@ settings.register_profile(
     "timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("timeless")
+# For make quick; those that say how many examples they want have them there too.
+settings.register_profile("quick", settings.get_profile("timeless"), max_examples=20)
+
+_OUTSIDE = {"browser", "e2e", "packaging", "postgresql", "redis", "webapps"}
+"""
+The marks of tests that need more than memory.
+"""
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _Wrapper = Generator[None, _Report, _Report]
@@ -47,14 +55,36 @@ def pytest_make_collect_report() -> _Wrapper[pytest.CollectReport]:
     return _unskipped((yield))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
     """
     Refuse trial's asynchronous test cases: they run the reactor themselves,
     and fail, as soon as a test of pytest-twisted has run before them.
     """
-    for item in items:
-        if isinstance(item, pytest.Function) and issubclass(item.cls or int, TestCase):
-            raise pytest.UsageError(
-                f"{item.nodeid}: use SynchronousTestCase, or a function with "
-                "pytest_twisted.ensureDeferred where the reactor must run"
-            )
+    if isinstance(obj, type) and issubclass(obj, TestCase) and obj is not TestCase:
+        raise pytest.Collector.CollectError(
+            f"{name}: use SynchronousTestCase, or a function with "
+            "pytest_twisted.ensureDeferred where the reactor must run"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Where several processes run tests, those of servers go first: what takes
+    long is not to be what is left for one process in the end.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_isInMemory)
+
+
+def _isInMemory(item: pytest.Item) -> bool:
+    return not any(mark.name in _OUTSIDE for mark in item.iter_markers())
+
+
+def pytest_collection_finish() -> None:
+    """
+    Leave out of all that the garbage collector does what is here before the
+    first test, and stays: modules, mostly.  Many tests have it look for what
+    they left, which took a third of the time of those in memory.
+    """
+    gc.collect()
+    gc.freeze()

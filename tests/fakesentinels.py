@@ -13,7 +13,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from txsessionsock._redis.sentinel import encode
+from txsessionsock._redis.resp import encode
 
 from .servers import Conditions, reactor
 

@@ -35,7 +35,7 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     which ends by itself.
     """
     calls = clock.getDelayedCalls()
-    return [call for call in calls if "Backend._checkTimes" not in repr(call)]
+    return [call for call in calls if "Storage._checkTimes" not in repr(call)]
 
 
 class Recorder:
@@ -163,9 +163,9 @@ class ManagerCase(SynchronousTestCase):
         Run a synchronous handler.
         """
         holder = holder or self.holder
-        session.keeper.enter(holder)
+        session.keeper.handlerBegins(holder)
         f(session)
-        return session.keeper.leave(holder, wasSync=True, saveNow=saveNow)
+        return session.keeper.handlerEnds(holder, wasSync=True, saveNow=saveNow)
 
     def run_(self, seconds: float, step: float = 0.05) -> None:
         """

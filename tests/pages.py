@@ -103,12 +103,12 @@ class Wire(StringTransport):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """
-        Only for the interface of those that have one.
+        Does nothing; L{ISSLTransport} has it.
         """
 
     def getPeerCertificate(self) -> None:
         """
-        Only for the interface of those that have one.
+        Does nothing; L{ISSLTransport} has it.
         """
 
     def unregisterProducer(self) -> None:
@@ -150,13 +150,13 @@ class Connection:
 
     def answers(self) -> list[Answer]:
         """
-        What came until now.
+        @return: The answers that came until now.
         """
         return parse(self.wire.value(), self.heads)
 
     def leave(self) -> None:
         """
-        Hang up.
+        Close the connection.
         """
         self.protocol.connectionLost(Failure(ConnectionDone()))
 
@@ -179,7 +179,7 @@ class View(Resource):
 @dataclass
 class Socket:
     """
-    Another one who holds a session.
+    Another holder of a session.
     """
 
     seen: list[object] = field(default_factory=list)
@@ -246,14 +246,14 @@ def put(request: Request) -> bytes:
 
 def read(request: Request) -> bytes:
     """
-    A page that does not.
+    A page that changes nothing.
     """
     return b"n is %d" % (sessionOf(request).get("n", 0),)
 
 
 def waiting(requests: list[Request]) -> Callable[[Request], int]:
     """
-    A page that does not answer by itself.
+    @return: A page that is answered later, by the test.
     """
 
     def page(request: Request) -> int:
@@ -324,7 +324,7 @@ class WebTestCase(SynchronousTestCase):
 
     def idIn(self, setCookie: str | None) -> SessionID:
         """
-        The session id in a C{Set-Cookie} header.
+        @return: The session id in a C{Set-Cookie} header.
         """
         assert setCookie is not None
         value = setCookie.partition(";")[0].partition("=")[2]
@@ -332,6 +332,6 @@ class WebTestCase(SynchronousTestCase):
 
     def assertIdle(self) -> None:
         """
-        Nobody holds a session any more.
+        Assert that nobody holds a session any more.
         """
-        self.assertEqual(self.world.manager._lives, {})
+        self.assertEqual(self.world.manager.statistics().sessions, 0)

@@ -4,6 +4,7 @@ What the tests of stores in PostgreSQL have in common.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ from txsessionsock.stores._sql.table import (
 )
 from txsessionsock.stores.sql import SQLStore, WatchableSQLStore
 
+from .documents import commands
 from .postgresserver import PASSWORD, PostgreSQLServer, sharedServer
 from .storecase import StoreCase
 
@@ -41,11 +43,13 @@ SCHEMAS = {
 NOTIFY = (files("txsessionsock.stores") / "notify.sql").read_text("utf-8")
 
 TRIGGER = (
-    "CREATE TRIGGER txsessionsock AFTER INSERT OR UPDATE OR DELETE ON {table}"
-    " FOR EACH ROW EXECUTE FUNCTION txsessionsock_notify('{key}');"
-    "CREATE TRIGGER txsessionsock_all AFTER TRUNCATE ON {table}"
-    " FOR EACH STATEMENT EXECUTE FUNCTION txsessionsock_notify()"
+    ";".join(re.findall(r'"(CREATE TRIGGER [^"]*)"', "".join(commands("sql.md"))))
+    .replace("ON django_session", "ON {table}")
+    .replace("'session_key'", "'{key}'")
 )
+"""
+As C{docs/sql.md} says.
+"""
 
 
 class PostgreSQLCase(StoreCase):

@@ -90,7 +90,7 @@ class RedisCase(SynchronousTestCase):
         gc.collect()
         left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
         # A manager has one timer for all calls, which runs out by itself.
-        self.assertEqual([call for call in left if "Backend" not in str(call)], [])
+        self.assertEqual([call for call in left if "Storage" not in str(call)], [])
 
     @cached_property
     def server(self) -> RedisServer:
@@ -169,8 +169,8 @@ class RedisCase(SynchronousTestCase):
 
     def ear(self, link: Link) -> Ear:
         """
-        Who hears what a link tells.
+        The owner of a link, which notes what the link tells.
         """
-        ear = link._listener
+        ear = link.owner
         assert isinstance(ear, Ear)
         return ear

@@ -71,7 +71,7 @@ def quiet() -> Iterator[None]:
     assert not errors, "\n".join(errors)
     left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
     # One timer for all calls of a store, that runs out when there are none.
-    assert not [call for call in left if "Backend" not in str(call)], left
+    assert not [call for call in left if "Storage" not in str(call)], left
 
 
 @asynccontextmanager

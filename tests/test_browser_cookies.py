@@ -48,9 +48,9 @@ _OTHERS = "expires", "size", "sourcePort"
 @inReactor
 async def test_one(cookie: dict[str, Any], isHTTPS: bool, tmp_path: Path) -> None:
     """
-    Whether a session begins in Express or here, the browser has one cookie for
-    it, with what Express sets on it: after a change, a login and a logout, by
-    one or the other.
+    A browser has one session cookie, whether the session begins in Express or
+    here, with the attributes that Express gives it: after a change, a login and
+    a logout, by either of them.
     """
     certificates = Certificates.make(tmp_path) if isHTTPS else None
     lasting = {**cookie, "maxAge": 600_000}
@@ -151,7 +151,7 @@ class _Browser:
 
     def cookies(self) -> list[dict[str, Any]]:
         """
-        All that it has.
+        @return: All cookies of the browser.
         """
         found = self._driver.execute_cdp_cmd("Network.getAllCookies", {})["cookies"]
         return [
@@ -162,7 +162,7 @@ class _Browser:
 
     def cookie(self) -> dict[str, Any]:
         """
-        The only one that it has, which has a lifetime.
+        @return: The only cookie, which has a lifetime.
         """
         (cookie,) = self.cookies()
         assert cookie["session"] is False
@@ -170,7 +170,7 @@ class _Browser:
 
     def session(self, site: str) -> Any:
         """
-        What is in the session.
+        @return: The data of the session.
         """
         value = self._run(site, "fetch('session').then(r => r.json())")
         value.pop("_sessionsock", None)
@@ -178,7 +178,7 @@ class _Browser:
 
     def post(self, site: str, what: str) -> Any:
         """
-        Do something.
+        Post to a page.
         """
         script = f"fetch({what!r}, {{method: 'POST'}}).then(r => r.text())"
         text = self._run(site, script)

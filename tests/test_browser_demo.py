@@ -65,19 +65,19 @@ class Page:
 
     def click(self, selector: str) -> None:
         """
-        As a user does.
+        Click, as a user does.
         """
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def text(self, selector: str) -> str:
         """
-        What is to be read there.
+        @return: The text that is to be read there.
         """
         return str(self.driver.find_element(By.CSS_SELECTOR, selector).text)
 
     def rests(self, selector: str) -> None:
         """
-        Wait until what comes in there, faded or moving, has arrived.
+        Wait until nothing there fades or moves any more.
         """
         self.until(
             "!document.querySelector(arguments[0]).getAnimations().length", selector
@@ -85,7 +85,7 @@ class Page:
 
     def reads(self, selector: str, text: str) -> None:
         """
-        Wait until it is to be read there.
+        Wait until a text is to be read there.
         """
         condition = (
             "document.querySelector(arguments[0])?.textContent.includes(arguments[1])"
@@ -103,7 +103,7 @@ class Page:
 
     def severe(self) -> list[str]:
         """
-        What the browser complains of.
+        @return: The errors in the browser's console.
         """
         return [
             entry["message"]
@@ -246,8 +246,8 @@ async def test_logout() -> None:
 @inReactor
 async def test_logoutElsewhere() -> None:
     """
-    A tab that comes back only when another one has the session of the next guest
-    does not go on as if it were its own.
+    A tab that comes back when another tab has the session of the next user does
+    not go on as if that were its own.
     """
 
     def test(driver: Chrome, url: str) -> None:
@@ -303,8 +303,8 @@ async def test_elsewhere() -> None:
 @inReactor
 async def test_widths(tmp_path: Path) -> None:
     """
-    The page fits: nothing has to be scrolled sideways, or sticks out, whether on
-    a phone or on a desk, neither in use nor after a logout.
+    The page fits on a phone and on a desktop, in use and after a logout:
+    nothing sticks out, and nothing has to be scrolled sideways.
     """
 
     def fits(page: Page, name: str) -> None:
@@ -333,8 +333,8 @@ async def test_widths(tmp_path: Path) -> None:
 @inReactor
 async def test_focus() -> None:
     """
-    Where somebody is with the keyboard is not lost: after a login it is at the
-    new name, after a logout, here or elsewhere, at what happened.
+    The keyboard focus is not lost.  After a login it is at the new name, after
+    a logout, here or elsewhere, at the message.
     """
     focus = "document.activeElement.id === arguments[0]"
 
@@ -374,8 +374,8 @@ async def test_links() -> None:
 @installedByNpm(NODE)  # type: ignore[untyped-decorator]  # Of pytest.
 async def test_accessible() -> None:
     """
-    axe finds nothing: on a phone or a desk, by day and by night, as a guest,
-    logged in, and when the session has ended.
+    axe finds no fault on a phone or a desktop, in light or dark colours, as a
+    guest, logged in, and when the session has ended.
     """
 
     def test(driver: Chrome, url: str) -> None:

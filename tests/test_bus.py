@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock.bus import LocalBus
 from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, open_, seal
 from txsessionsock.bus.node import newNode
-from txsessionsock.bus.nodes import Nodes
+from txsessionsock.bus.presence import Nodes
 from txsessionsock.bus.requests import Answers, Requests
 from txsessionsock.interfaces import (
     BusFull,
@@ -75,7 +75,8 @@ class LocalBusTests(SynchronousTestCase):
 
     def test_later(self) -> None:
         """
-        As with real nodes, others get a command later.
+        Other nodes get a command in a later turn of the reactor, as real ones
+        do.
         """
         self.other.handle(self.handle)
         asking = self.one.request(b"1")
@@ -126,7 +127,7 @@ class RequestsTests(SynchronousTestCase):
         """
         Ask, and have the own answer.
         """
-        number, done = self.requests.begin(size, others)
+        number, done = self.requests.add(size, others)
         self.requests.answered(number, "me", b"mine")
         return number, done
 
@@ -147,7 +148,7 @@ class RequestsTests(SynchronousTestCase):
         """
         The own answer is waited for too.
         """
-        number, done = self.requests.begin(1, ())
+        number, done = self.requests.add(1, ())
         self.requests.reached(number, 0)
         self.assertNoResult(done)
         self.requests.answered(number, "me", b"")
@@ -206,8 +207,8 @@ class RequestsTests(SynchronousTestCase):
 
     def test_deadline(self) -> None:
         """
-        Who does not answer in time is in the answer with L{None}; what comes
-        later, or twice, changes nothing.
+        A node that does not answer in time has L{None} in the answer.  An
+        answer that comes later, or twice, changes nothing.
         """
         number, done = self.begin("a", "slow")
         self.requests.reached(number, 2)
@@ -272,11 +273,10 @@ class RequestsTests(SynchronousTestCase):
 
     def test_left(self) -> None:
         """
-        A node that says goodbye is not waited for, and does not stand for
-        another that got the request.
+        A node that says goodbye is gone.
         """
         number, done = self.begin("a", "left")
-        self.requests.left("left")
+        self.requests.lost("left")
         self.requests.reached(number, 1)
         self.assertNoResult(done)
         self.requests.answered(number, "a", b"a")
@@ -290,7 +290,7 @@ class RequestsTests(SynchronousTestCase):
         number, done = self.begin("a", "b")
         self.requests.reached(number, 2)
         self.requests.answered(number, "a", b"a")
-        self.requests.left("a")
+        self.requests.lost("a")
         self.assertNoResult(done)
         self.requests.answered(number, "b", b"b")
         self.assertEqual(self.successResultOf(done)["a"], b"a")
@@ -302,7 +302,7 @@ class RequestsTests(SynchronousTestCase):
         for _ in range(3):
             number, done = self.begin("slow")
             self.requests.reached(number, 1)
-        error = self.assertRaises(BusFull, self.requests.begin, 1, ())
+        error = self.assertRaises(BusFull, self.requests.add, 1, ())
         self.assertIn("3 commands of 3 bytes", str(error))
         self.requests.answered(number, "slow", b"")
         self.successResultOf(done)
@@ -310,11 +310,11 @@ class RequestsTests(SynchronousTestCase):
 
     def test_mostBytes(self) -> None:
         """
-        The same for their size.
+        When the commands that wait have too many bytes, another one is refused.
         """
         number, done = self.begin("slow", size=60)
         self.requests.reached(number, 1)
-        self.assertRaises(BusFull, self.requests.begin, 41, ())
+        self.assertRaises(BusFull, self.requests.add, 41, ())
         second, _ = self.begin("slow", size=40)
         self.requests.reached(second, 1)
         self.clock.advance(2.1)
@@ -346,7 +346,8 @@ class NodesTests(SynchronousTestCase):
 
     def test_heard(self) -> None:
         """
-        Who was heard is there for a lifetime.  This node is no other.
+        A node that said something counts as there for a lifetime.  This node
+        does not count as another one.
         """
         self.nodes.heard("a", 100.0)
         self.nodes.heard("me", 100.0)
@@ -356,8 +357,8 @@ class NodesTests(SynchronousTestCase):
 
     def test_listed(self) -> None:
         """
-        Who is listed is there as long as that says, or longer if it was heard
-        since.
+        A node that is listed counts as there for the time that is listed with
+        it, or longer if it was heard since.
         """
         self.nodes.listed("a", 3.0, 100.0)
         self.nodes.listed("b", 3.0, 100.0)
@@ -370,14 +371,15 @@ class NodesTests(SynchronousTestCase):
         Who says goodbye is gone.
         """
         self.nodes.heard("a", 100.0)
-        self.nodes.left("a")
-        self.nodes.left("stranger")
+        self.nodes.saidBye("a")
+        self.nodes.saidBye("stranger")
         self.assertEqual(self.nodes.others(100.0), set())
 
     def test_gap(self) -> None:
         """
-        Who was there before the connection was lost is expected for another
-        lifetime after, even if the Redis forgot; who was gone before is not.
+        A node that was there before the connection was lost is expected for
+        another lifetime after that, even if the Redis forgot it.  A node that
+        was gone before is not.
         """
         self.nodes.listed("gone", 1.0, 100.0)
         self.nodes.heard("a", 100.0)

@@ -142,7 +142,7 @@ class OrderTests(SocketCase):
         """
         browser = self.flood(Limits(waitingMessages=8), *range(1, 101))
         self.assertTrue(browser.wire.isPaused)
-        self.assertEqual(len(browser.server._sessionsock.client._inbox), 8)
+        self.assertEqual(self.factory.sockets.statistics().waitingMessages, 8)
         self.assertEqual(len(browser.wire.unread), 91)
         gates = self.gates
         for done in range(1, 6):
@@ -161,9 +161,10 @@ class OrderTests(SocketCase):
         The same by size.
         """
         browser = self.flood(Limits(waitingBytes=1000), 300, 301, 302, 303, 304, 305)
-        inbox = browser.server._sessionsock.client._inbox
+        found = self.factory.sockets.statistics()
         self.assertTrue(browser.wire.isPaused)
-        self.assertEqual((len(inbox), inbox._bytes), (4, 301 + 302 + 303 + 304 + 8))
+        self.assertEqual(found.waitingMessages, 4)
+        self.assertEqual(found.waitingBytes, 301 + 302 + 303 + 304 + 8)
         self.gates["x" * 300].callback(None)
         self.assertEqual([len(m) for m in self.events("done")], [*range(300, 306)])
         self.assertFalse(browser.wire.isPaused)

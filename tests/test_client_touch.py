@@ -39,7 +39,7 @@ class KeepMeLoggedInTests(SocketCase):
         session = browser.server.session
         assert isinstance(session, Session)
         self.assertEqual(session.expires, self.clock.seconds() + seconds)
-        stored = self.successResultOf(self.place.load(session.keeper.key))  # type: ignore[attr-defined]  # a Live
+        stored = self.successResultOf(self.place.load(session.keeper.live.key))  # type: ignore[attr-defined]  # a SessionKeeper
         self.assertEqual(stored and stored.expires, session.expires)
 
     def test_longer(self) -> None:

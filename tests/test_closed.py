@@ -26,7 +26,7 @@ from txsessionsock.interfaces import SessionError
 from txsessionsock.limits import Limits
 from txsessionsock.messages import JSON
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
-from txsessionsock.protocol.application import Application
+from txsessionsock.protocol.application import ApplicationMethods
 from txsessionsock.protocol.sessioned import Sessioned
 from txsessionsock.web import SessionSocketResource
 
@@ -264,7 +264,7 @@ class OrderTests(ClosedCase):
         first, second = (factory.buildProtocol(ADDRESS) for _ in range(2))
         self.assertIs(type(first), type(second))
         self.assertEqual(type(first).__module__, Echo.__module__)
-        self.assertIsInstance(first, Application)
+        self.assertIsInstance(first, ApplicationMethods)
 
 
 class RefusedTests(ClosedCase):

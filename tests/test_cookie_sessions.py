@@ -124,7 +124,7 @@ class ManagedTests(SynchronousTestCase):
         """
         session = self.open()
         self.assertIsNone(session.keeper.fresh(session.keeper.arrival()))
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.assertEqual(self.holder.failures, [])
         # Nobody has looked at the time yet.
         self.clock.rightNow += 101

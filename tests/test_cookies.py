@@ -39,7 +39,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """
-        Names and values come in order, a name as often as it was sent.
+        Names and values come in order.  A name comes as often as it was sent.
         """
         self.assertEqual(
             list(parseCookies("a=1; b=2;a=3")), [("a", "1"), ("b", "2"), ("a", "3")]
@@ -47,8 +47,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_neighbours(self) -> None:
         """
-        Odd cookies of others, before which L{SimpleCookie} gives up, do not
-        hide ours.
+        Odd cookies, at which L{SimpleCookie} gives up, do not hide ours.
         """
         for odd in 'prefs={"a":1}', "a[b]=1", "x", "", "=", "é=\x85ü", '"', 'q="a b':
             header = f"{odd}; connect.sid=x"
@@ -75,8 +74,8 @@ class ParseTests(SynchronousTestCase):
 
     def test_severalHeaders(self) -> None:
         """
-        Several headers are one after the other; the comma with which some
-        join them separates nothing.
+        Several headers are read one after the other.  A comma, with which some
+        programs join them, separates nothing.
         """
         self.assertEqual(list(parseCookies("a=1", "b=2")), [("a", "1"), ("b", "2")])
         self.assertEqual(cookieNamed(["a=1", "b=2"], "b"), "2")
@@ -92,7 +91,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_missing(self) -> None:
         """
-        Names are compared as they are.
+        Names are compared with upper and lower case.
         """
         self.assertIsNone(cookieNamed("SID=1; sid2=1; xsid=1", "sid"))
         self.assertIsNone(cookieNamed([], "sid"))
@@ -113,7 +112,7 @@ class SignatureTests(SynchronousTestCase):
 
     def test_node(self) -> None:
         """
-        The signature is the one of C{cookie-signature}.
+        The signature is that of C{cookie-signature}.
         """
         self.assertEqual(sign("hello", "tobiiscool"), NODE_SIGNED)
         self.assertEqual(unsign(NODE_SIGNED, ["tobiiscool"]), "hello")
@@ -129,7 +128,7 @@ class SignatureTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         """
-        The signature of nothing needs its dot, too.
+        The signature of an empty value needs its dot, too.
         """
         self.assertEqual(unsign(sign("", "k"), ["k"]), "")
         self.assertIsNone(unsign(sign("", "k").removeprefix("."), ["k"]))
@@ -137,8 +136,8 @@ class SignatureTests(SynchronousTestCase):
     @given(TEXT, TEXT, st.integers(0), st.characters())
     def test_tampered(self, value: str, secret: str, at: int, other: str) -> None:
         """
-        What was signed verifies; with any one character changed, or without
-        its last one, it does not.
+        A signed value verifies.  It does not with any character changed, or
+        without the last one.
         """
         signed = sign(value, secret)
         self.assertEqual(unsign(signed, [secret]), value)
@@ -152,7 +151,7 @@ class SignatureTests(SynchronousTestCase):
     @given(st.text())
     def test_junk(self, junk: str) -> None:
         """
-        What nobody signed does not verify, whatever it is.
+        A text that was never signed does not verify.
         """
         self.assertIsNone(unsign(junk, ["secret"]))
 
@@ -164,8 +163,8 @@ class SetCookieTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        A cookie is out of reach for scripts and other sites, and under https
-        for eavesdroppers, unless told otherwise.
+        Unless options say otherwise, a cookie is out of reach for scripts and
+        other sites, and C{Secure} under https.
         """
         plain = b"sid=s%3Aa; Path=/; HttpOnly; SameSite=Lax"
         for isHTTPS, header in [
@@ -203,8 +202,8 @@ class SetCookieTests(SynchronousTestCase):
 
     def test_secure(self) -> None:
         """
-        What browsers keep only if it is C{Secure} is that, also where nobody
-        told us of https.
+        A cookie that browsers keep only if it is C{Secure} is that, also where
+        the page came by http.
         """
         insecure = CookieAttributes(secure=False)
         for name, attributes in [
@@ -221,7 +220,7 @@ class SetCookieTests(SynchronousTestCase):
 
     def test_dropped(self) -> None:
         """
-        A lifetime that is over is sent as 0, at which browsers drop a cookie.
+        A lifetime that is over is sent as 0, and browsers drop the cookie.
         """
         for over in 0, -5:
             header = setCookie("a", "", maxAge=over, isHTTPS=False)
@@ -258,7 +257,7 @@ class SetCookieTests(SynchronousTestCase):
     @given(st.text(st.characters(max_codepoint=255)), st.text())
     def test_quoted(self, value: str, other: str) -> None:
         """
-        What a cookie cannot hold can be quoted, as L{http.cookies} would.
+        A value that a cookie cannot hold is quoted as L{http.cookies} does.
         """
         header = setCookie("n", quoted(value), maxAge=None, isHTTPS=False).decode()
         sent = header.partition(";")[0]
@@ -274,7 +273,8 @@ class SetCookieTests(SynchronousTestCase):
     @given(st.text(), st.text())
     def test_inverse(self, name: str, value: str) -> None:
         """
-        What is not refused is one header line, and reads back as it was.
+        A cookie that is not refused is one header line, and reads back as it
+        was.
         """
         try:
             header = setCookie(name, value, maxAge=None, isHTTPS=False)
@@ -291,7 +291,7 @@ class AttributesTests(SynchronousTestCase):
 
     def test_words(self) -> None:
         """
-        Frameworks have several words for the same.
+        The words of several frameworks for one option are taken.
         """
         cases: list[tuple[dict[str, Any], CookieAttributes]] = [
             ({"sameSite": "strict"}, CookieAttributes(sameSite="Strict")),
@@ -317,8 +317,8 @@ class AttributesTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        What is no value for an option, or makes a cookie that browsers drop,
-        is refused with a sentence that says what is right.
+        A wrong value for an option, or a cookie that browsers would drop, is
+        refused with a sentence that says what is right.
         """
         cases: list[tuple[str, dict[str, Any], str]] = [
             ("sid", {"samesite": "lax"}, "no 'samesite' here; it has domain, path,"),
@@ -345,8 +345,8 @@ class AttributesTests(SynchronousTestCase):
 
     def test_stored(self) -> None:
         """
-        Of what is stored, everything counts that makes sense; what does not is
-        as if it were not there, and there is nothing to fail at.
+        Each stored value that a cookie can have counts.  Others are left out,
+        and nothing is raised.
         """
         self.assertEqual(
             storedAttributes(
@@ -387,7 +387,7 @@ class DroppedTests(SynchronousTestCase):
         **attributes: Any,
     ) -> str | None:
         """
-        The attribute at fault.
+        @return: The attribute at fault.
         """
         asked = CookieAttributes(**attributes)
         found = whyDropped(name, asked, isHTTPS=isHTTPS, host=host)
@@ -395,8 +395,8 @@ class DroppedTests(SynchronousTestCase):
 
     def test_secure(self) -> None:
         """
-        Over http, a browser keeps no cookie that is C{Secure}, or would have to
-        be; but it trusts its own machine.
+        Over http, browsers keep no cookie that is C{Secure} or would have to
+        be, but for hosts on their own machine.
         """
         cases: list[tuple[str, dict[str, Any]]] = [
             ("__Host-sid", {}),
@@ -419,7 +419,7 @@ class DroppedTests(SynchronousTestCase):
 
     def test_domain(self) -> None:
         """
-        A page can set a cookie for its own host and for what is above it.
+        A page can set a cookie for its own host and for domains above that.
         """
         for domain in "example.com", ".example.com", "WWW.example.com":
             self.assertIsNone(self.why(domain=domain))
@@ -429,7 +429,7 @@ class DroppedTests(SynchronousTestCase):
 
     def test_prefix(self) -> None:
         """
-        What is stored may not fit the name.
+        Stored attributes may not fit the name of the cookie.
         """
         self.assertEqual(
             self.why("__Host-sid", isHTTPS=True, domain="example.com"), "prefix"

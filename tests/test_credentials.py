@@ -29,7 +29,7 @@ class CookieTests(SocketCase):
 
     def assertInvalid(self, cookie: str | None, reason: str) -> None:
         """
-        There is no session, for this reason, and the client is told.
+        Assert that a client has no session for a certain reason, and is told.
         """
         self.seen.clear()
         self.do["sinvalid"] = lambda client, reason: client.send(["no", reason])
@@ -41,7 +41,7 @@ class CookieTests(SocketCase):
 
     def test_valid(self) -> None:
         """
-        Whoever has the cookie has the session.
+        A client that sends the cookie has its session.
         """
         for cookie in self.cookie(), f"a=b; {self.cookie()}; c=d", "":
             browser = self.browse(cookie=cookie)
@@ -74,21 +74,21 @@ class CookieTests(SocketCase):
 
     def test_missing(self) -> None:
         """
-        No cookie, no session.
+        A client without a cookie has no session.
         """
         self.assertInvalid(None, "missing")
         self.assertInvalid("theme=dark", "missing")
 
     def test_malformed(self) -> None:
         """
-        What is no cookie of the framework's is told apart.
+        A cookie that is not one of the framework is told apart.
         """
         self.assertInvalid("connect.sid=", "malformed")
         self.assertInvalid("connect.sid=%zz", "malformed")
 
     def test_badSignature(self) -> None:
         """
-        So is one that somebody else signed.
+        A cookie that was signed with another secret is told apart.
         """
         forged = self.cookie("other-id").rpartition(".")[2]
         head = self.cookie().rpartition(".")[0]
@@ -97,15 +97,15 @@ class CookieTests(SocketCase):
 
     def test_unknown(self) -> None:
         """
-        A session that is not there is not made.
+        A session that does not exist is not made.
         """
         self.assertInvalid(self.cookie("nobody"), "unknown")
         self.assertIsNone(self.stored("sess:nobody"))
 
     def test_slowInvalid(self) -> None:
         """
-        The handler of C{sinvalid} is waited for; what the client sends
-        meanwhile is nobody's.
+        The handler of C{sinvalid} is waited for.  Messages that come meanwhile
+        are dropped.
         """
         waiting: Deferred[None] = Deferred()
 
@@ -125,7 +125,7 @@ class CookieTests(SocketCase):
 
     def test_raisingInvalid(self) -> None:
         """
-        A handler that raises changes nothing about it.
+        A handler that raises changes nothing about that.
         """
         self.do["sinvalid"] = lambda client, reason: 1 / 0
         self.assertClosed(self.browse(cookie=None), 4401, "session-missing")
@@ -177,7 +177,8 @@ class InBandTests(SocketCase):
 
     def test_first(self) -> None:
         """
-        Nothing is called before it, and then C{sconnection} is.
+        No handler is called before the credential came, and then that of
+        C{sconnection} is.
         """
         self.serveInBand()
         browser = self.browse(cookie=None)
@@ -189,7 +190,7 @@ class InBandTests(SocketCase):
 
     def test_raw(self) -> None:
         """
-        It may be text or bytes.
+        The credential may be text or bytes.
         """
 
         class Plain(Recording):
@@ -216,7 +217,7 @@ class InBandTests(SocketCase):
 
     def test_chosen(self) -> None:
         """
-        It may be any that an application chooses.
+        An application may choose any text for an id.
         """
         self.serveInBand(allowUnsigned=True)
         for own in "user:1/é 100%", "s", "x" * 4096:
@@ -237,7 +238,7 @@ class InBandTests(SocketCase):
 
     def test_unknown(self) -> None:
         """
-        An id that is chosen by the client makes no session.
+        An id that a client has chosen makes no session.
         """
         self.serveInBand(allowUnsigned=True)
         browser = self.browse(cookie=None)
@@ -247,8 +248,8 @@ class InBandTests(SocketCase):
 
     def test_malformed(self) -> None:
         """
-        What looks like a credential and is none is malformed, anything else
-        is no credential.
+        A message that looks like a credential and is none is malformed.  Any
+        other message is no credential.
         """
         for message, reason in (
             ({"__sid": "x"}, "malformed"),
@@ -274,8 +275,8 @@ class InBandTests(SocketCase):
 
     def test_second(self) -> None:
         """
-        A second credential is an error: also of the same session, also
-        beside the cookie, also while the session is loaded.
+        A second credential is an error, also for the same session, beside the
+        cookie, or while the session is loaded.
         """
         for isCookie in True, False:
             for isHeld in True, False:
@@ -293,7 +294,7 @@ class InBandTests(SocketCase):
 
     def test_secondAfterRefusal(self) -> None:
         """
-        Whoever was refused is not heard again.
+        A client that was refused is not heard again.
         """
         self.do["sinvalid"] = lambda client, reason: Deferred()
         self.serveInBand()
@@ -304,7 +305,7 @@ class InBandTests(SocketCase):
 
     def test_badSecond(self) -> None:
         """
-        A second one that is no good is an error as well.
+        A second credential is an error also if it is invalid.
         """
         self.serveInBand(Cookie())
         browser = self.browse()
@@ -313,8 +314,8 @@ class InBandTests(SocketCase):
 
     def test_timeout(self) -> None:
         """
-        It has to come in time, counted from the connection, and pings do not
-        prolong that.
+        The credential has to come in time, counted from the connection.  Pings
+        do not prolong that.
         """
         self.do["sinvalid"] = lambda client, reason: client.send(reason)
         self.serve(credentials=[InBand()], limits=Limits(handshakeTimeout=10.0))
@@ -342,7 +343,7 @@ class InBandTests(SocketCase):
 
     def test_goneBefore(self) -> None:
         """
-        A client that leaves without a credential is nobody.
+        If a client leaves without a credential, the application is not told.
         """
         self.serveInBand()
         self.browse(cookie=None).close()
@@ -352,8 +353,8 @@ class InBandTests(SocketCase):
 
     def test_closedBefore(self) -> None:
         """
-        When the server goes away before the credential came, it is not missed
-        any more.
+        When the server goes away before the credential came, its time-out does
+        not count any more.
         """
         self.serveInBand()
         browser: Any = self.browse(cookie=None)
@@ -370,7 +371,7 @@ class ReachTests(SocketCase):
 
     def test_expired(self) -> None:
         """
-        The reason is the framework's.
+        The client gets the reason that the framework gave.
         """
 
         def sessionID(value: str, now: float) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from gc import collect
 from math import inf
+from typing import Any
 from weakref import ref
 
 from hypothesis import given
@@ -135,6 +136,18 @@ class TimerTests(SynchronousTestCase):
         """
         What is due in the past is called at once, and not within C{start}.
         """
+
+        class Strict(Clock):
+            """
+            A clock that refuses what reactors refuse.
+            """
+
+            def callLater(self, delay: float, *call: Any, **more: Any) -> Any:
+                assert delay >= 0.0
+                return super().callLater(delay, *call, **more)
+
+        self.clock = Strict()
+        self.timer = Timer(self.clock)
         self.timer.start(-1.0, self.called.append, 1)
         self.assertEqual(self.called, [])
         self.clock.advance(0.0)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 class Guest(Visitor):
     """
-    Does what the page does.
+    A visitor who does what the script of the page does.
     """
 
     async def act(self, path: str, value: object = None, **more: str) -> Answer:
@@ -30,7 +30,7 @@ class Guest(Visitor):
 
 async def welcomed(port: int) -> Guest:
     """
-    Somebody who has seen the page.
+    @return: A visitor who has seen the page.
     """
     guest = Guest(port)
     assert (await guest.get("/")).code == 200
@@ -40,8 +40,9 @@ async def welcomed(port: int) -> Guest:
 @inReactor
 async def test_page() -> None:
     """
-    Who looks at the page has a session, whose id is nowhere in what is served;
-    all that the page refers to is there; other sites cannot frame it.
+    A visitor of the page has a session, whose id is in nothing that is served.
+    All files that the page refers to are there.  Other sites cannot frame the
+    page.
     """
     async with twistd() as server:
         guest = Guest(server.port)
@@ -65,8 +66,8 @@ async def test_page() -> None:
 @inReactor
 async def test_conversation() -> None:
     """
-    What the socket says: the session at first, an answer to a ping, what a
-    request changed; never what begins with an underscore.
+    A socket tells the session when it opens, as the answer to a ping, and when
+    a request changed it.  It never tells keys that begin with an underscore.
     """
     async with twistd() as server:
         guest = await welcomed(server.port)
@@ -91,7 +92,7 @@ async def test_conversation() -> None:
 @inReactor
 async def test_login() -> None:
     """
-    Logging in changes the id; a name is what is a name.
+    Logging in changes the id.  Values that are no name log nobody in.
     """
     async with twistd() as server:
         guest = await welcomed(server.port)
@@ -109,8 +110,8 @@ async def test_login() -> None:
 @inReactor
 async def test_notAsked() -> None:
     """
-    What other sites have a browser send changes nothing, and neither do those
-    who have no session.
+    Requests that other sites have a browser send change nothing, nor do
+    requests without a session.
     """
     async with twistd() as server:
         guest = await welcomed(server.port)

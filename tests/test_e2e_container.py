@@ -37,7 +37,7 @@ pytestmark = [
 @asynccontextmanager
 async def container(directory: Path, *options: str) -> AsyncIterator[Twistd]:
     """
-    Run what README says, but for the PID file, as process 1.
+    Run what C{docs/twistd.md} says, but for the PID file, as process 1.
     """
     twistd = str(Path(sysconfig.get_path("scripts")) / "twistd")
     listen = "--listen=tcp:0:interface=127.0.0.1"

@@ -23,7 +23,7 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import deferLater
 
 from txsessionsock.frameworks.express import Express
-from txsessionsock.hub import Group, Hub, Reached
+from txsessionsock.hub import Group, Hub, Reached, hubOf
 from txsessionsock.interfaces import SessionID, StoreFailure
 
 from .e2e.hubdesk import SECRET, serve
@@ -145,7 +145,7 @@ async def scene(
         factory, store, port = await serve(
             reactor, server.url, busURL, timeout, lifetime
         )
-        hub = factory.sockets.hub
+        hub = hubOf(factory)
         try:
             for each in far:
                 await each.listens()

@@ -1,6 +1,6 @@
 """
-Programs of one's own that are asked to end: the README's, the examples, and the
-same in other forms.
+Programs of one's own that are asked to end: those of the documentation, the
+examples, and the same in other forms.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from twisted.internet.error import ConnectionRefusedError
 from txsessionsock.frameworks.express import Express
 from txsessionsock.stores.sqlite import SQLiteStore
 
+from .documents import ROOT, whole
 from .servers import Twistd, inReactor, program, reactor
-from .test_examples import ROOT, pythonBlocks
 from .visitors import Socket, Visitor
 
 
@@ -76,15 +76,16 @@ class Counter(Counter):
 
 def readme(folder: Path, more: str = "") -> str:
     """
-    Do as the README says.
+    Do as the README and C{docs/program.md} say.
 
-    @param more: What else is in its first program.
+    @param more: What else is in the README's program.
 
-    @return: Its second one, for a port of its own.
+    @return: That of the other page, for a port of its own.
     """
-    counter, served, *_ = pythonBlocks()
-    (folder / "counter.py").write_text(f"import sys\n{counter}{more}", "utf-8")
-    return _LOGS + here(served)
+    shown = whole()
+    counter = f"import sys\n{shown['counter.py']}{more}"
+    (folder / "counter.py").write_text(counter, "utf-8")
+    return _LOGS + here(shown["served.py"])
 
 
 def example(folder: Path, name: str) -> str:
@@ -155,7 +156,7 @@ async def ends(server: Twistd, socket: Socket, name: str = "TERM") -> None:
 @inReactor
 async def test_readme(perMessage: bool, name: str, tmp_path: Path) -> None:
     """
-    The README's program loses nothing, in either mode, and ends with 0.
+    The program of the documentation loses nothing, in either mode, and ends with 0.
     """
     text = readme(tmp_path)
     assert text.count("perMessage=True") == 1

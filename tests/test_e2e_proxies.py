@@ -52,7 +52,7 @@ def _program(name: str) -> str:
 
 def _documented(kind: str) -> str:
     """
-    What the page says of one kind of proxy.
+    @return: The settings of a kind of proxy, as the page documents them.
     """
     (text,) = re.findall(f"```{kind}\n(.*?)```", _PAGE.read_text("utf-8"), re.DOTALL)
     return str(text)
@@ -125,9 +125,9 @@ async def haproxy(directory: Path, server: Twistd) -> AsyncIterator[Visitor]:
 @inReactor
 async def test_documented(behind: Any, tmp_path: Path) -> None:
     """
-    As documented, pages and sockets have one session, the cookie is for TLS
-    alone, pages of other origins are refused, and when the server ends clients
-    are told.
+    With the documented settings, pages and sockets have one session, the cookie
+    is C{Secure}, pages of other origins are refused, and clients are told when
+    the server ends.
     """
     async with (
         twistd(*DESK, "--trust-proxy") as server,
@@ -195,7 +195,8 @@ async def test_wrong(
     isTrusted: bool, wrong: dict[str, str], own: str, hint: str, tmp_path: Path
 ) -> None:
     """
-    What is wrong with the proxy, or with who does not trust it, is in the log.
+    The log says what is wrong with the settings of the proxy, or that it is not
+    trusted.
     """
     trust = ["--trust-proxy"] if isTrusted else []
     async with (
@@ -215,8 +216,7 @@ async def test_wrong(
 @inReactor
 async def test_noUpgrade(tmp_path: Path) -> None:
     """
-    A proxy that does not pass on C{Upgrade} gets an answer that names it, and so
-    does the log.
+    If a proxy does not pass on C{Upgrade}, the answer and the log say so.
     """
     wrong = {"proxy_set_header Upgrade $http_upgrade;": ""}
     async with twistd(*DESK) as server, nginx(tmp_path, server, wrong) as visitor:

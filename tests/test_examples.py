@@ -1,5 +1,5 @@
 """
-The examples, and the programs in the README, as a reader would try them.
+The examples, and the programs in the documentation, as a reader would try them.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from selenium.webdriver import Chrome
 from twisted.trial.unittest import SynchronousTestCase
 
 from .browser import NODE, chromium, findings, missing, overflow, until, width
+from .documents import ROOT, whole
 from .npm import lacking
 
 
-ROOT = Path(__file__).parent.parent
 LISTEN = "tcp:0:interface=127.0.0.1"
 
 
 @contextmanager
 def serving(*command: str) -> Iterator[str]:
     """
-    Run a program in a folder of its own, where it finds what the README
+    Run a program in a folder of its own, where it finds what the documentation
     says to put there.
 
     @return: The address of its site.
     """
     with tempfile.TemporaryDirectory() as folder:
-        blocks = pythonBlocks()
-        (Path(folder) / "counter.py").write_text(blocks[0], "utf-8")
-        served = blocks[1].replace("tcp:8080", LISTEN)
+        shown = whole()
+        (Path(folder) / "counter.py").write_text(shown["counter.py"], "utf-8")
+        served = shown["served.py"].replace("tcp:8080", LISTEN)
         Path(folder, "served.py").write_text(
             "import sys\nfrom twisted.python import log\n"
             f"log.startLogging(sys.stdout)\n{served}",
@@ -60,14 +60,6 @@ def serving(*command: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.communicate(timeout=20)
-
-
-def pythonBlocks() -> list[str]:
-    """
-    The programs in the README.
-    """
-    text = (ROOT / "README.md").read_text("utf-8")
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.mark.browser
@@ -104,8 +96,8 @@ class ExampleTests(SynchronousTestCase):
     @skipIf(lacking(NODE) is not None, lacking(NODE) or "")
     def test_accessible(self) -> None:
         """
-        axe finds nothing in the pages of the examples and of the README, and
-        they fit on a phone.
+        axe finds nothing in the pages of the examples and of the documentation,
+        and they fit on a phone.
         """
         programs = [*self.examples, "served.py"]
         for name in programs:
@@ -216,7 +208,7 @@ class ExampleTests(SynchronousTestCase):
 
     def test_readmeServed(self) -> None:
         """
-        The README's first example, run as it says.
+        The README's program, run as it says.
         """
         self.serve(
             str(Path(sys.executable).with_name("twistd")),
@@ -226,9 +218,9 @@ class ExampleTests(SynchronousTestCase):
         self.click("button")
         self.logged('"count":1', "hello")
 
-    def test_readmeComposed(self) -> None:
+    def test_composed(self) -> None:
         """
-        The README's second example, which composes the same by hand.
+        The program that composes the same by hand.
         """
         self.serve(sys.executable, "served.py")
         self.click("button")

@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 from twisted.logger import capturedLogs
 
-from txsessionsock.hub import Hub, Room
-from txsessionsock.interfaces import SessionError, SessionID
+from txsessionsock.hub import Hub, Room, hubOf
+from txsessionsock.interfaces import SessionID
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.session import Session
 
@@ -79,13 +79,12 @@ class GroupTests(HubCase):
 
     def test_protocols(self) -> None:
         """
-        A protocol finds the hub at its factory, and is in a room before its
+        A protocol finds the hub of its server, and is in a room before its
         first message.
         """
 
         def room(client: Any) -> Room:
-            joined: Room = client.factory.sockets.hub.room("all")
-            return joined
+            return hubOf(client).room("all")
 
         self.do["sconnection"] = lambda client, _: room(client).add(client)
         self.do["smessage"] = lambda client, message, _: room(client).send(message)
@@ -241,10 +240,27 @@ class GroupTests(HubCase):
         self.assertNotIn(SID, shown)
         self.assertEqual(repr(self.hub.room("news")), "<Room room 'news'>")
 
+    def test_hubOf(self) -> None:
+        """
+        A hub is found by a client, its factory and that one's sockets.
+        """
+        client = self.browse().server
+        for owner in client, client.factory, self.hub.sockets:
+            self.assertIs(hubOf(owner), self.hub)
+        for nothing in None, "sockets", self.manager, self.hub:
+            self.assertRaises(TypeError, hubOf, nothing)
+
     def test_noHub(self) -> None:
         """
-        Sockets without a hub say so.
+        Sockets without a hub get one when it is asked for, which knows the
+        clients that are there, and keep it.
         """
-        sockets = self.serve().sockets
-        with self.assertRaises(SessionError):
-            sockets.hub  # noqa: B018 - a property that raises
+        self.factory = self.serve()
+        self.browse()
+        hub = hubOf(self.factory)
+        self.assertIsNot(hub, self.hub)
+        self.assertIs(hubOf(self.factory.sockets), hub)
+        reached = self.successResultOf(hub.session(SID).count())
+        self.assertEqual(reached, {hub.node: 1})
+        with self.assertRaisesRegex(ValueError, "have a hub already"):
+            Hub(self.factory.sockets)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from typing import Any, cast
 
 import msgspec
 from twisted.internet.defer import Deferred, fail
@@ -15,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from txsessionsock.bus import LocalBus
-from txsessionsock.hub import Hub, Reached
+from txsessionsock.hub import Hub, Reached, hubOf
 from txsessionsock.hub.commands import Close, Count, Send, decode, encode, number
 from txsessionsock.hub.members import Members, indexLabel, roomLabel, sessionLabel
 from txsessionsock.interfaces import BusFull, IBus, StoreUnavailable
@@ -84,7 +83,7 @@ class NodesTests(HubCase):
         browsers = [self.browse(self.here) for _ in range(2)]
         browsers += [self.browse(self.there) for _ in range(3)]
         for browser in browsers:
-            browser.server.factory.sockets.hub.room("news").add(browser.server)
+            hubOf(browser.server).room("news").add(browser.server)
         for hub in self.hub, self.farHub:
             for group in hub.session(SID), hub.by("user", 42), hub.room("news"):
                 self.assertReached(group.count(), 2, 3)
@@ -245,7 +244,8 @@ class MembersTests(SynchronousTestCase):
         A client is at one place of an index; other indexes, and rooms of the
         same name, are left alone.
         """
-        members, client = Members(), cast(Any, object())
+        members: Members[object] = Members()
+        client = object()
         room, other = roomLabel("user"), indexLabel("team", 1)
         members.add(client, room)
         members.add(client, other)

@@ -851,6 +851,92 @@ class NodesTests(SynchronousTestCase):
         self.assertEqual(self.place.data, {"user": "ada", "n": 9, "mine": 2})
         self.assertFalse(self.one.repair())
 
+    def droppedTwice(self) -> None:
+        """
+        Two counts, and what one counted is dropped before, with nothing of two's
+        by the first request, and all by the second, where y is in the way.
+        """
+        self.one.write(by={"n": 1})
+        self.two.write(by={"n": 1})
+        self.three.look()
+        first = self.foreign()
+        self.one.write(z=1)
+        self.copies = first, self.foreign()
+        self.three.look()
+        self.one.write(by={"n": 4}, x=1, y=1)
+        self.two.look()
+
+    def overwrites(self, number: int, **values: Any) -> None:
+        """
+        A request ends, and one sees it first.
+        """
+        self.place.stored = {**self.copies[number], **values}
+        self.one.look()
+
+    def assertTakenOver(self, n: int) -> None:
+        """
+        The second request drops all, and nobody but one is there.
+        """
+        self.one.look()
+        self.overwrites(1, y=9)
+        self.one.repair()
+        self.place.now += 1
+        self.assertTrue(self.one.takeOver())
+        self.assertEqual(self.place.data["n"], n)
+
+    def test_deadAfterRepair(self) -> None:
+        """
+        What a node put back of others before it died is not put in for it, but
+        by these themselves.
+        """
+        self.droppedTwice()
+        self.overwrites(0, h=1)
+        self.two.write(by={"n": 2})
+        self.assertEqual(self.place.data["n"], 8)
+        self.assertTakenOver(8)
+
+    def test_deadAfterItsRepair(self) -> None:
+        """
+        What it did again is put in once.
+        """
+        self.droppedTwice()
+        self.two.write(by={"n": 2})
+        self.overwrites(0, x=8)
+        self.two.repair()
+        self.one.repair()
+        self.assertEqual(self.place.data["n"], 8)
+        self.assertTakenOver(8)
+
+    def test_deadAfterMore(self) -> None:
+        """
+        So it is if it did something new with that.
+        """
+        self.droppedTwice()
+        self.two.write(by={"n": 2})
+        self.overwrites(0, x=8)
+        self.two.write(by={"n": 3})
+        self.one.repair()
+        self.assertEqual(self.place.data["n"], 11)
+        self.assertTakenOver(11)
+
+    def test_twoTakeOver(self) -> None:
+        """
+        Two nodes that have seen it put it in once.
+        """
+        self.droppedTwice()
+        self.three.write(by={"n": 1})
+        self.one.look()
+        self.two.write(by={"n": 2})
+        self.three.look()
+        self.one.look()
+        self.overwrites(1, y=9)
+        self.three.look()
+        self.one.repair()
+        self.three.repair()
+        self.place.now += 1
+        self.assertEqual((self.one.takeOver(), self.three.takeOver()), (True, False))
+        self.assertEqual(self.place.data["n"], 9)
+
     def test_slow(self) -> None:
         """
         A node that sees to its writes in time does so itself.

@@ -141,7 +141,7 @@ class OpenTests(ManagerCase):
             self.failureResultOf(deferred, CancelledError)
         self.store.release()
         self.clock.advance(2)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
     def test_cancelledAndOpenedAgain(self) -> None:
@@ -166,7 +166,7 @@ class OpenTests(ManagerCase):
         """
         self.failureResultOf(self.manager.open(SID, self.holder), NoSuchSession)
         self.assertIsNone(self.stored())
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertEqual(self.holder.reasons, [])
         self.assertQuiet()
 
@@ -214,7 +214,7 @@ class OpenTests(ManagerCase):
         self.put()
         self.store.fail(StoreUnavailable())
         self.failureResultOf(self.manager.open(SID, self.holder), StoreUnavailable)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
     def test_noAnswer(self) -> None:
@@ -235,7 +235,7 @@ class OpenTests(ManagerCase):
         """
         self.putRaw(b"?")
         self.failureResultOf(self.manager.open(SID, self.holder), UndecodableSession)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.put(n=1)
         self.assertEqual(dict(self.open()), {"n": 1})
 
@@ -317,7 +317,7 @@ class OpenTests(ManagerCase):
         self.put()
         session = self.open()
         self.store.hold("touch")
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.successResultOf(self.manager.release(session, self.holder))
         self.store.release()
         self.assertQuiet()

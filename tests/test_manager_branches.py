@@ -100,6 +100,28 @@ class BranchesTests(SynchronousTestCase):
         """
         self.assertRight(Profile(end="kill"))
 
+    def test_killedSlow(self) -> None:
+        """
+        Where that takes time, versions come and go unseen: not all that was
+        overwritten can be told, and of that which can, nothing is done twice.
+        """
+        for profile in (
+            Profile(end="kill", isSlow=True),
+            Profile(end="kill", isSlow=True, nodes=2),
+            Profile(end="kill", isSlow=True, doLeave=True),
+        ):
+            found = tally(profile, range(_SEED, _SEED + _HISTORIES))
+            bad = {
+                seed
+                for fault, seeds in found.failed.items()
+                if not fault.endswith((" lost after a kill", " undone"))
+                for seed in seeds
+            }
+            if bad:
+                self.fail(f"{found}\n\n{story(min(bad), profile)}")
+            self.assertLessEqual(len(found.bad), max(3, _HISTORIES // 20), found)
+            print(found)
+
     def test_everything(self) -> None:
         """
         All at once.

@@ -39,7 +39,7 @@ class CreateTests(ManagerCase):
         self.successResultOf(self.manager.release(session, self.holder))
         self.assertIsNone(self.stored(self.key(session)))
         self.assertEqual((self.holder.reasons, self.calls("create")), ([], 0))
-        self.assertEqual(self.manager._new, {})
+        self.assertEqual(self.manager.statistics().newSessions, 0)
         self.assertQuiet()
 
     def test_stored(self) -> None:
@@ -105,7 +105,7 @@ class CreateTests(ManagerCase):
         self.store.heal()
         self.clock.advance(0)
         self.assertEqual((session.isNew, self.holder.reasons), (True, []))
-        self.assertNotIn(session.id, self.manager._lives)
+        self.assertEqual(self.manager.statistics().newSessions, 1)
         self.run_(1.1)
         self.assertEqual(self.stored(self.key(session)), {"n": 1})
 
@@ -162,7 +162,7 @@ class StopTests(ManagerCase):
         self.store.hold("replace")
         stopped: Deferred[None] = self.manager.stop()
         self.assertNoResult(stopped)
-        watching = [c for c in self.clock.getDelayedCalls() if "Backend" in repr(c)]
+        watching = [c for c in self.clock.getDelayedCalls() if "Storage" in repr(c)]
         self.assertEqual(len(watching), 1)
         self.store.release()
         self.successResultOf(stopped)

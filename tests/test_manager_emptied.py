@@ -83,7 +83,7 @@ class EmptiedTests(RepairCase):
         """
         self.save(mine=1)
         emptied = self.emptied()
-        backend = self.manager._backend
+        backend = self.manager._storage
         destroy = backend.destroy
 
         def late(*args: Any) -> Any:

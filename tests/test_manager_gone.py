@@ -121,12 +121,12 @@ class GoneTests(SaveCase):
         sees.
         """
         keeper = self.session.keeper
-        keeper.enter(self.holder)
+        keeper.handlerBegins(self.holder)
         self.successResultOf(self.session.destroy())
         self.session["n"] = 1
         self.assertIsNone(keeper.unsaved())
-        keeper.leave(self.holder, wasSync=False, saveNow=True)
-        keeper.visited(isFresh=True)
+        keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
+        keeper.clientActed(isFresh=True)
         self.assertEqual(self.holder.keys, [])
         self.failureResultOf(self.session.touch(), NoSuchSession)
         self.failureResultOf(self.session.reload(), NoSuchSession)

@@ -33,7 +33,7 @@ class GuardingTests(RepairCase):
         self.ends(copy)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.clock.pump([1.0] * 10)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
     def test_endsMeanwhile(self) -> None:
@@ -48,7 +48,7 @@ class GuardingTests(RepairCase):
             self.ends(copy)
         self.successResultOf(self.place.destroy(KEY))
         self.clock.advance(0)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
     def test_stop(self) -> None:
@@ -67,7 +67,7 @@ class GuardingTests(RepairCase):
             self.clock.advance(1)
             self.ends(copy)
         self.successResultOf(stopped)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
     def test_stopMeanwhile(self) -> None:
@@ -112,7 +112,7 @@ class GuardingTests(RepairCase):
         manager = self.newManager(store := self.newStore(), repair=True)
         store.fail(StoreUnavailable())
         self.failureResultOf(manager.open(SID, Recorder()), StoreUnavailable)
-        self.assertEqual(manager._lives, {})
+        self.assertEqual(manager.statistics().sessions, 0)
 
     def test_openedAgain(self) -> None:
         """
@@ -136,7 +136,7 @@ class GuardingTests(RepairCase):
             self.save(x=number)
         self.settled(self.manager.release(self.session, self.holder), 0)
         self.clock.pump([1.0] * 10)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.session = self.open()
         copy = self.request()
         self.save(mine=1)
@@ -194,7 +194,7 @@ class UnwatchableTests(RepairCase):
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.run_(6)
         self.settled(self.manager.release(self.session, self.holder))
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
 
     def test_nobodyIsThere(self) -> None:
         """
@@ -208,5 +208,5 @@ class UnwatchableTests(RepairCase):
         self.run_(0.49)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.run_(20)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock import _deferreds
 from txsessionsock.interfaces import (
     TTL,
     IWatchableStore,
@@ -23,7 +24,6 @@ from txsessionsock.interfaces import (
     StoreUnavailable,
 )
 from txsessionsock.manager import SessionManager
-from txsessionsock.manager import saving as _saving
 from txsessionsock.session.journal import STAMP
 
 from .managing import KEY, SID, ManagerCase, Recorder
@@ -278,7 +278,7 @@ class InterleavingTests(ManagerCase):
         """
         self.setUp()
         self.repairs = repairs
-        self.patch(_saving, "_uniform", lambda low, high: high)
+        self.patch(_deferreds, "_uniform", lambda low, high: high)
         self.put(n=0, nested={})
         processes = [Process(self, name) for name in ("p0", "p1", "p2")]
         for process in processes:

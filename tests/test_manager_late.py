@@ -121,7 +121,7 @@ class HangTests(LateCase):
                 self.successResultOf(created)
                 session = self.successResultOf(self.manager.open(id, Recorder()))
                 self.hang()
-                session.keeper.reading.suspect()  # type: ignore[attr-defined]  # a Live
+                session.keeper.reading.suspect()  # type: ignore[attr-defined]  # a SessionKeeper
                 self.clock.advance(0.5)
                 self.expect(first, self.ways(session)[first]())
                 self.clock.advance(0.5)
@@ -139,7 +139,7 @@ class HangTests(LateCase):
         """
         keeper = self.session.keeper
         self.hang()
-        keeper.reading.suspect()  # type: ignore[attr-defined]  # a Live
+        keeper.reading.suspect()  # type: ignore[attr-defined]  # a SessionKeeper
         for _ in range(40):
             self.expect("fresh", keeper.fresh(keeper.arrival()))
             self.expect("save", self.ways(self.session)["save"]())
@@ -157,7 +157,7 @@ class HangTests(LateCase):
             sessions.append(self.successResultOf(self.manager.open(id, Recorder())))
         self.hang()
         for session in sessions:
-            session.keeper.reading.suspect()  # type: ignore[attr-defined]  # a Live
+            session.keeper.reading.suspect()  # type: ignore[attr-defined]  # a SessionKeeper
         self.clock.pump([0.01] * 100)
         for session in sessions:
             self.expect("fresh", session.keeper.fresh(session.keeper.arrival()))
@@ -205,7 +205,7 @@ class HangTests(LateCase):
         self.hang()
         self.expect("release", self.manager.release(self.session, self.holder))
         self.assertInTime(1)
-        self.assertEqual(len(self.manager._unsaved), 1)
+        self.assertEqual(self.manager.statistics().abandonedSessions, 1)
 
     def test_foundOut(self) -> None:
         """

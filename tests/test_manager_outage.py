@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs, formatEvent
 
+from txsessionsock import _deferreds
 from txsessionsock.interfaces import SessionID, StoreUnavailable
 from txsessionsock.manager import SessionManager
-from txsessionsock.manager import saving as _saving
 
 from .managing import KEY, SID, ManagerCase, Recorder, raw
 
@@ -22,7 +22,7 @@ class OutageTests(ManagerCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(_saving, "_uniform", lambda low, high: high)
+        self.patch(_deferreds, "_uniform", lambda low, high: high)
         self.put(n=0)
         self.session = self.open()
 
@@ -89,7 +89,7 @@ class OutageTests(ManagerCase):
         self.handle(self.session, lambda s: s.update(n=1))
         self.store.heal()
         self.successResultOf(self.session.save())
-        self.assertFalse(self.session.keeper.saving.isFailing)  # type: ignore[attr-defined]  # a Live
+        self.assertFalse(self.session.keeper.saving.isFailing)  # type: ignore[attr-defined]  # a SessionKeeper
         self.successResultOf(self.manager.release(self.session, self.holder))
         self.clock.advance(0)
         self.assertQuiet()
@@ -118,8 +118,10 @@ class OutageTests(ManagerCase):
         self.run_(60, 1)
         self.store.heal()
         self.run_(11)
-        self.assertEqual((self.stored(), self.manager._lives), ({"n": 1}, {}))
-        self.assertEqual(self.manager._unsaved, {})
+        self.assertEqual(
+            (self.stored(), self.manager.statistics().sessions), ({"n": 1}, 0)
+        )
+        self.assertEqual(self.manager.statistics().abandonedSessions, 0)
         self.assertQuiet()
 
     def test_orphanFound(self) -> None:
@@ -136,7 +138,7 @@ class OutageTests(ManagerCase):
         self.store.heal()
         self.store.fail(StoreUnavailable(), "replace")
         self.assertIs(self.open(), self.session)
-        self.assertEqual(self.manager._unsaved, {})
+        self.assertEqual(self.manager.statistics().abandonedSessions, 0)
         self.store.heal()
         self.run_(11)
         self.assertEqual(self.stored(), {"n": 1})
@@ -157,7 +159,8 @@ class OutageTests(ManagerCase):
         self.assertRegex(text, r"^gave up .* session [0-9a-f]{8}, \d+ bytes$")
         self.assertNotIn(SID, text)
         self.assertNotIn("a secret", repr(logs))
-        self.assertEqual((self.manager._lives, self.manager._unsaved), ({}, {}))
+        found = self.manager.statistics()
+        self.assertEqual((found.sessions, found.abandonedBytes), (0, 0))
         self.assertQuiet()
 
     def test_orphanInDoubt(self) -> None:
@@ -168,10 +171,12 @@ class OutageTests(ManagerCase):
         self.store.lose("replace", "load")
         self.session["n"] = 1
         self.manager.release(self.session, self.holder).addErrback(lambda _: None)
-        self.assertIn(SID, self.manager._lives)
+        self.assertEqual(self.manager.statistics().sessions, 1)
         self.store.heal()
         self.run_(11)
-        self.assertEqual((self.manager._lives, self.stored()), ({}, {"n": 1}))
+        self.assertEqual(
+            (self.manager.statistics().sessions, self.stored()), (0, {"n": 1})
+        )
 
     def test_orphanGone(self) -> None:
         """
@@ -185,7 +190,7 @@ class OutageTests(ManagerCase):
         self.successResultOf(self.place.destroy(KEY))
         self.store.heal()
         self.run_(11)
-        self.assertEqual((self.stored(), self.manager._lives), (None, {}))
+        self.assertEqual((self.stored(), self.manager.statistics().sessions), (None, 0))
         self.assertQuiet()
 
     def orphan(self, manager: SessionManager, name: str, size: int) -> None:
@@ -210,11 +215,13 @@ class OutageTests(ManagerCase):
             for name in ("first", "second", "third"):
                 self.orphan(manager, name, 1000)
         self.assertEqual([event["size"] > 1000 for event in logs], [True])
-        self.assertEqual(set(manager._lives), {"first", "second"})
+        found = manager.statistics()
+        self.assertEqual((found.sessions, found.abandonedSessions), (2, 2))
+        self.assertTrue(2000 < found.abandonedBytes <= 2500)
         self.store.heal()
         self.run_(11)
         lengths = [len(self.stored(f"sess:{n}") or {}) for n in ("first", "third")]
-        self.assertEqual((lengths, manager._lives), ([1, 0], {}))
+        self.assertEqual((lengths, manager.statistics().sessions), ([1, 0], 0))
 
     def test_limitCountsOrphansOnly(self) -> None:
         """
@@ -227,4 +234,5 @@ class OutageTests(ManagerCase):
         self.successResultOf(manager.open(SessionID("first"), Recorder()))
         for name in ("second", "third"):
             self.orphan(manager, name, 1000)
-        self.assertEqual(set(manager._lives), {"first", "second", "third"})
+        found = manager.statistics()
+        self.assertEqual((found.sessions, found.abandonedSessions), (3, 2))

@@ -112,7 +112,7 @@ class RegenerateTests(EndCase):
         self.failureResultOf(regenerated, NoSuchSession)
         self.assertEnded("destroyed")
         self.assertEqual(self.place._place._sessions, {})
-        self.assertEqual(len(self.manager._lives), 0)
+        self.assertEqual(self.manager.statistics().sessions, 0)
 
     def test_storeFails(self) -> None:
         """
@@ -125,8 +125,8 @@ class RegenerateTests(EndCase):
             self.store.heal()
             self.run_(20)
             self.assertEqual(self.stored(), {"n": 0})
-            self.assertEqual(list(self.manager._lives), [SID])
-            self.assertEqual(self.manager._new, {})
+            self.assertEqual(self.manager.statistics().sessions, 1)
+            self.assertEqual(self.manager.statistics().newSessions, 0)
         self.assertEqual(self.holder.reasons, [])
         self.session["n"] = 1
         self.successResultOf(self.session.save())

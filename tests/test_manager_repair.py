@@ -114,7 +114,7 @@ class RepairTests(RepairCase):
         What sessions were is remembered within one bound for all of a manager;
         where that is too little, each node still does its own again.
         """
-        memory = self.manager._settings.memory
+        memory = self.manager._policy.memory
         memory._limit = 0
         copy = self.request()
         self.save(mine=1)
@@ -249,7 +249,7 @@ class RepairTests(RepairCase):
         self.save(mine=1)
         self.run_(1)
         self.settled(self.manager.release(self.session, self.holder), 0)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
 
     def test_byDefault(self) -> None:
         """

@@ -10,13 +10,14 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
+from txsessionsock import _deferreds
 from txsessionsock.interfaces import (
     IncrementError,
     NoSuchSession,
     SessionReplaced,
     UnencodableSession,
 )
-from txsessionsock.manager import saving as _saving
+from txsessionsock.manager import saving
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -28,7 +29,7 @@ class SaveCase(ManagerCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(_saving, "_uniform", lambda low, high: high)
+        self.patch(_deferreds, "_uniform", lambda low, high: high)
         self.put(n=0)
         self.session = self.open()
         del self.store.calls[:]
@@ -186,7 +187,7 @@ class ConflictTests(SaveCase):
         """
         self.session["mine"] = 1
         self.put(n=10)
-        self.patch(_saving, "AT_ONCE", 0)
+        self.patch(saving, "TRIES_WITHOUT_WAITING", 0)
         saved = self.session.save()
         self.assertNoResult(saved)
         self.session["mine"] = 2

@@ -64,7 +64,7 @@ class TrackedTests(FreshCase):
         each message reads the session.
         """
         self.store.fail(StoreUnavailable(), "fence")
-        self.session.keeper.reading._changed(KEY)  # type: ignore[attr-defined]  # a Live
+        self.session.keeper.reading._changed(KEY)  # type: ignore[attr-defined]  # a SessionKeeper
         for n in (1, 2):
             self.put(n=n)
             self.assertIsNone(self.fresh())
@@ -231,9 +231,9 @@ class ManyTests(ManagerCase):
         self.store.calls.clear()
         for key, changed in list(self.store._watchers.values()):
             changed(key)
-        readings = [session.keeper.reading for session in sessions]  # type: ignore[attr-defined]  # a Live
-        self.assertEqual([r for r in readings if r.isTrusted], [])
-        pace = manager._backend.pace
+        readings = [session.keeper.reading for session in sessions]  # type: ignore[attr-defined]  # a SessionKeeper
+        self.assertEqual([r for r in readings if not r.sight.isStale], [])
+        pace = manager._storage.pace
         turns, goOn = [0], pace._next
 
         def turn() -> None:
@@ -248,4 +248,4 @@ class ManyTests(ManagerCase):
         self.assertLess(max(b - a for a, b in pairwise(turns)), 100)
         self.store.release()
         self.clock.pump([0.0] * 10)
-        self.assertEqual([r for r in readings if not r.isTrusted], [])
+        self.assertEqual([r for r in readings if r.sight.isStale], [])

@@ -41,7 +41,7 @@ class TouchTests(EndCase):
         """
         A message arrives; how often was the store asked to touch so far?
         """
-        self.session.keeper.visited(isFresh=True)
+        self.session.keeper.clientActed(isFresh=True)
         return self.calls("touch")
 
     def test_throttled(self) -> None:
@@ -150,7 +150,7 @@ class OtherLifetimesTests(ManagerCase):
         self.putRaw(raw(n=0), 1000)
         self.manager = self.newManager(self.store)
         framework = Express(secrets=["keyboard cat"], **options)
-        self.manager._backend.framework = framework
+        self.manager._storage.framework = framework
         return self.successResultOf(self.manager.open(SID, self.holder))
 
     def test_keep(self) -> None:
@@ -159,7 +159,7 @@ class OtherLifetimesTests(ManagerCase):
         write would.
         """
         session = self.holding(disableTouch=True, ttl=2000)
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.assertEqual(self.calls("touch"), 0)
         self.successResultOf(session.touch())
         self.assertEqual(session.expires, self.clock.seconds() + 2000)
@@ -169,14 +169,14 @@ class OtherLifetimesTests(ManagerCase):
         A write that keeps the deadline is no touch.
         """
         session = self.holding(ttl=500)
-        self.patch(self.manager._backend.framework, "lifetime", lambda d, now: KEEP)
+        self.patch(self.manager._storage.framework, "lifetime", lambda d, now: KEEP)
         self.patch(
-            self.manager._backend.framework, "touchLifetime", lambda d, now: 2000
+            self.manager._storage.framework, "touchLifetime", lambda d, now: 2000
         )
         session["n"] = 1
         self.successResultOf(session.save())
         self.assertEqual(session.expires, self.clock.seconds() + 1000)
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.assertEqual(session.expires, self.clock.seconds() + 2000)
 
     def test_forever(self) -> None:
@@ -225,7 +225,7 @@ class LongerTests(ManagerCase):
         with capturedLogs() as logs:
             session = self.open()
             for _ in range(3):
-                session.keeper.visited(isFresh=True)
+                session.keeper.clientActed(isFresh=True)
                 self.clock.advance(100)
         self.assertEqual((self.calls("touch"), session.expires), (0, self.end))
         logs[0]["left"] = "864000"
@@ -257,7 +257,7 @@ class LongerTests(ManagerCase):
         self.putRaw(raw(n=1), FOREVER)
         with capturedLogs() as logs:
             session = self.open()
-            session.keeper.visited(isFresh=True)
+            session.keeper.clientActed(isFresh=True)
             self.successResultOf(session.touch())
             session["n"] = 2
             self.successResultOf(session.save())
@@ -295,7 +295,7 @@ class LongerTests(ManagerCase):
         self.putRaw(raw(n=2), 100)
         self.successResultOf(session.reload())
         self.putRaw(raw(n=2), self.longer)
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.assertEqual((self.calls("touch"), session.expires), (1, self.end))
 
     def test_simpleStore(self) -> None:
@@ -319,7 +319,7 @@ class LongerTests(ManagerCase):
         session = self.open()
         self.putRaw(lasting(100), 100)
         self.clock.advance(50)
-        session.keeper.visited(isFresh=True)
+        session.keeper.clientActed(isFresh=True)
         self.assertEqual(session.expires, self.clock.seconds() + 100)
         session["n"] = 1
         self.successResultOf(session.save())
@@ -346,10 +346,10 @@ class LearningTests(ManagerCase):
         self.clock.advance(20)
         self.putRaw(lasting(864000), 864000)
         self.clock.advance(5)
-        session.keeper.visited(isFresh=False)
+        session.keeper.clientActed(isFresh=False)
         self.assertEqual(session.expires, self.clock.seconds() + 864000 - 5)
         self.clock.advance(60)
-        session.keeper.visited(isFresh=False)
+        session.keeper.clientActed(isFresh=False)
         self.assertEqual(session.expires, self.clock.seconds() + 864000)
 
     def test_shorter(self) -> None:
@@ -360,7 +360,7 @@ class LearningTests(ManagerCase):
         session = self.open()
         self.clock.advance(100)
         self.putRaw(lasting(100), 100)
-        session.keeper.visited(isFresh=False)
+        session.keeper.clientActed(isFresh=False)
         self.assertEqual(session.expires, self.clock.seconds() + 100)
         self.assertEqual(self.calls("touch"), 0)
 
@@ -372,10 +372,10 @@ class LearningTests(ManagerCase):
         session = self.open()
         self.clock.advance(20)
         self.store.fail(StoreUnavailable())
-        session.keeper.visited(isFresh=False)
+        session.keeper.clientActed(isFresh=False)
         self.store.heal()
         self.assertEqual(self.calls("touch"), 0)
-        session.keeper.visited(isFresh=False)
+        session.keeper.clientActed(isFresh=False)
         self.assertEqual(session.expires, self.clock.seconds() + 100)
 
 

@@ -47,7 +47,7 @@ class Process:
     def assertOver(self) -> None:
         self.leave()
         self._case.clock.pump([1.0] * 8)
-        self._case.assertEqual(self._manager._lives, {})
+        self._case.assertEqual(self._manager.statistics().sessions, 0)
 
 
 class WritersTests(RepairCase):

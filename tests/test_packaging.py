@@ -254,9 +254,13 @@ def test_twistedUntouched() -> None:
     assert not list((ROOT / "twisted").rglob("__init__.py"))
 
 
-def test_noSkip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", ["-n0", "-n2"])
+def test_noSkip(
+    processes: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    A skipped test fails the full run, however it was skipped.
+    A skipped test fails the full run, however it was skipped, and in how many
+    processes tests run.
     """
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
     pytester.makepyfile(
@@ -287,7 +291,7 @@ def test_noSkip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> N
         pytest.importorskip("no_such_module")
         """,
     )
-    options = ("-p", "no:cacheprovider")
+    options = ("-p", "no:cacheprovider", processes)
     monkeypatch.delenv("SESSIONSOCK_NO_SKIP", raising=False)
     pytester.runpytest_subprocess(*options).assert_outcomes(passed=1, skipped=6)
     monkeypatch.setenv("SESSIONSOCK_NO_SKIP", "1")
@@ -296,7 +300,8 @@ def test_noSkip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> N
     result.stdout.fnmatch_lines("*nothing may be skipped here: *because")
 
 
-def test_asynchronousTestCase(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("processes", ["-n0", "-n2"])
+def test_asynchronousTestCase(processes: str, pytester: pytest.Pytester) -> None:
     """
     A test case that would run the reactor is refused.
     """
@@ -309,6 +314,6 @@ def test_asynchronousTestCase(pytester: pytest.Pytester) -> None:
             def test_it(self): pass
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines("*use SynchronousTestCase*")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", processes)
+    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    result.stdout.fnmatch_lines("*Tests: use SynchronousTestCase*")

@@ -36,8 +36,7 @@ class OriginsTests(SynchronousTestCase):
         headers["host"] = [host]
         if origin is not None:
             headers["origin"] = [origin]
-        origins = Origins(allowed, trustProxy=trustProxy)
-        return origins.permits(Handshake(headers, isSecure))
+        return Origins(allowed).permits(Handshake(headers, isSecure, trustProxy))
 
     def test_same(self) -> None:
         """
@@ -57,7 +56,7 @@ class OriginsTests(SynchronousTestCase):
 
     def test_other(self) -> None:
         """
-        Others may not, be they ever so similar.
+        Pages of other origins may not connect, however similar those are.
         """
         for origin in (
             "null",
@@ -88,20 +87,21 @@ class OriginsTests(SynchronousTestCase):
 
     def test_noBrowser(self) -> None:
         """
-        What sends no origin is no browser.
+        A client that sends no origin is no browser, and may connect.
         """
         self.assertTrue(self.permits(None))
 
     def test_several(self) -> None:
         """
-        Two origins are none.
+        A handshake with two origins is refused.
         """
         twice = {"host": ["a.example"], "origin": ["http://a.example"] * 2}
         self.assertFalse(Origins().permits(Handshake(twice, False)))
 
     def test_listed(self) -> None:
         """
-        What is listed may connect too, with exactly that scheme and port.
+        A page of an origin that is listed may connect, with exactly that scheme
+        and port.
         """
         listed = "https://App.example:443/", "http://[::1]:3000", "capacitor://local"
         for origin in "https://app.example", "http://[::1]:3000", "capacitor://local":
@@ -111,8 +111,8 @@ class OriginsTests(SynchronousTestCase):
 
     def test_noOrigin(self) -> None:
         """
-        What no browser ever sends cannot be listed: that is said, with what is
-        right.
+        A text that no browser ever sends cannot be listed, and the error says
+        what is right.
         """
         for origin, right in (
             ("*", "list each origin"),
@@ -169,7 +169,7 @@ class OriginsTests(SynchronousTestCase):
 
     def test_sameOrigin(self) -> None:
         """
-        What is listed may be written in many ways; a browser has one.
+        An origin may be listed in many spellings.  Browsers send one of them.
         """
         for listed, sent in (
             ("HTTPS://App.Example:443/", "https://app.example"),
@@ -191,8 +191,8 @@ class OriginsTests(SynchronousTestCase):
 
     def test_proxy(self) -> None:
         """
-        A proxy that is trusted says what the browser connected to; the one
-        nearest to us has the last word.
+        A proxy that is trusted says for which host the browser asked.  The
+        proxy nearest to us counts.
         """
         host, proto = "x-forwarded-host", "x-forwarded-proto"
         for headers in (
@@ -214,7 +214,7 @@ class OriginsTests(SynchronousTestCase):
 
     def test_silentProxy(self) -> None:
         """
-        Where a trusted proxy says nothing, the request itself counts.
+        Where a trusted proxy says nothing, the request to us counts.
         """
         for more in {}, {"x-forwarded-host": "", "x-forwarded-proto": ""}:
             self.assertTrue(
@@ -231,15 +231,15 @@ class RefusalTests(SynchronousTestCase):
 
     def refusal(self, origin: str, trustProxy: bool = False, **headers: str) -> str:
         given = {name.replace("_", "-"): [value] for name, value in headers.items()}
-        handshake = Handshake({**given, "origin": [origin]}, False)
-        refusal = Origins(trustProxy=trustProxy).refusal(handshake)
+        handshake = Handshake({**given, "origin": [origin]}, False, trustProxy)
+        refusal = Origins().refusal(handshake)
         assert refusal is not None
         return refusal
 
     def test_compared(self) -> None:
         """
-        It says with what the page's origin was compared, and where that came
-        from.
+        The refusal says with what the page's origin was compared, and from
+        which header that came.
         """
         self.assertEqual(
             self.refusal("http://localhost:5173", host="localhost:8080"),
@@ -261,8 +261,8 @@ class RefusalTests(SynchronousTestCase):
 
     def test_hints(self) -> None:
         """
-        It says what a proxy has probably done, and what is right: a sentence for
-        each mistake, and none for what is none.
+        The refusal says what a proxy has probably done wrong, and what is
+        right: a sentence for each mistake, and none where there is none.
         """
         port = "if a proxy drops the port, right is"
         tls = "where a proxy ends TLS, right is X-Forwarded-Proto: https"
@@ -322,7 +322,7 @@ class SeldomTests(SynchronousTestCase):
 
     def test_clockSetBack(self) -> None:
         """
-        A clock that is set back silences nobody for long.
+        After a clock was set back, lines are soon logged again.
         """
         seldom = Seldom()
         seldom.take("a", 1e9)
@@ -331,12 +331,12 @@ class SeldomTests(SynchronousTestCase):
 
 class RefusingTests(SocketCase):
     """
-    What becomes of a handshake from elsewhere.
+    Answers to handshakes of pages from elsewhere.
     """
 
     def test_refused(self) -> None:
         """
-        It is answered by 403, and nobody hears of it.
+        A page from elsewhere gets 403, and the application is not told.
         """
         self.put()
         self.serve()
@@ -376,8 +376,8 @@ class RefusingTests(SocketCase):
 
     def test_ownOptions(self) -> None:
         """
-        What an Autobahn factory refuses by itself is refused still, and what
-        it would let in has to be listed.
+        An Autobahn factory goes on refusing what it refuses by its own
+        options.  What it would let in has to be listed.
         """
         factory = WebSocketServerFactory(reactor=self.clock)
         factory.setProtocolOptions(allowedOrigins=["http://app.example:80"])

@@ -21,7 +21,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
-from txsessionsock.session import Attempt, Change, Journal, Record
+from txsessionsock.session import Change, Journal, Record, WriteAttempt
 from txsessionsock.session.journal import STAMP
 
 from .managing import raw
@@ -46,7 +46,7 @@ class RecordCase(SynchronousTestCase):
         self.record.stored = stored(n=1)
         self.copy = self.record.copy
 
-    def prepare(self, *changes: Change) -> Attempt:
+    def prepare(self, *changes: Change) -> WriteAttempt:
         """
         Find out what is to be written, which is something.
         """
@@ -58,7 +58,7 @@ class RecordCase(SynchronousTestCase):
     def change(self, f: Callable[[dict[str, Any]], Any]) -> Change:
         return Change(f, Deferred())
 
-    def writes(self, attempt: Attempt) -> dict[str, Any]:
+    def writes(self, attempt: WriteAttempt) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(attempt.new)
         del data["cookie"]
         data.pop(STAMP, None)
@@ -183,6 +183,47 @@ class RecordTests(RecordCase):
             else:
                 self.record.absorb(stored(userId=theirs), 0)
 
+    def counted(self) -> list[dict[str, Any]]:
+        """
+        The data in which somebody looked for who is logged in, from now on.
+        """
+        looked: list[dict[str, Any]] = []
+        identify = self.framework.identity
+
+        def counting(data: dict[str, Any]) -> object:
+            looked.append(data)
+            return identify(data)
+
+        self.patch(self.framework, "identity", counting)
+        return looked
+
+    def test_identityOnce(self) -> None:
+        """
+        Who is logged in is found out once for a foreign change, if nothing was
+        changed here, however often somebody asks.
+        """
+        self.assertIsNone(self.record.identity)
+        looked = self.counted()
+        for n, user in enumerate((None, "ann", "ann", None, "bob")):
+            self.record.absorb(stored(n=n, userId=user), 0)
+            self.assertEqual([self.record.identity] * 3, [user] * 3)
+            self.assertEqual(len(looked), n + 1)
+
+    def test_identityChangedHere(self) -> None:
+        """
+        What is changed here counts at once.
+        """
+        self.record.absorb(stored(userId="ann", user={"id": 1}), 0)
+        self.copy.assign("userId", None)
+        self.assertEqual(self.record.identity, 1)
+        self.copy.get("user")["id"] = 2
+        self.assertEqual(self.record.identity, 2)
+        self.record.collect()
+        self.assertEqual(self.record.identity, 2)
+        self.assertRaises(
+            SessionReplaced, self.record.absorb, stored(n=2, user={"id": 1}), 0
+        )
+
     def test_noNumber(self) -> None:
         """
         An increment of what is no number is a problem that names the key.
@@ -257,7 +298,7 @@ class DoubtCase(RecordCase):
         super().setUp()
         self.error = StoreTimeout()
 
-    def lost(self, *changes: Change) -> Attempt:
+    def lost(self, *changes: Change) -> WriteAttempt:
         """
         An attempt that nobody answered.
         """

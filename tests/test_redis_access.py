@@ -6,6 +6,7 @@ way, and what it says when it is not let in, or somebody else is there.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from txsessionsock.stores.redis import RedisStore
 
 from .accesscase import SECRET, AccessCase
 from .certificates import Certificates
+from .documents import commands
 from .rediscase import RedisCase
 from .redisserver import RedisServer
 from .servers import reactor
@@ -28,18 +30,20 @@ from .servers import reactor
 
 pytestmark = pytest.mark.redis
 
-NEEDED = [
-    *("select", "client|tracking", "client|trackinginfo", "evalsha", "eval"),
-    *("get", "set", "del", "pttl", "pexpire", "persist"),
-]
+(_USER,) = [text for text in commands("redis.md") if "user app" in text]
+SURER = ["client|id", "client|list", "client|kill"]
 """
-Which commands a store needs.
+Which commands a store can do without.
+"""
+NEEDED = [name for name in re.findall(r"\+(\S+)", _USER) if name not in SURER]
+"""
+Which commands it needs, as C{docs/redis.md} says.
 """
 
 
 class CredentialsTests(AccessCase):
     """
-    As whom a store comes.
+    Passwords, users, and what they may do.
     """
 
     def test_password(self) -> None:
@@ -90,8 +94,8 @@ class CredentialsTests(AccessCase):
 
     def test_blind(self) -> None:
         """
-        Who may not have changes reported sees none, which is said once, and
-        can do all else, on a restarted server too.
+        A user that may not have changes reported sees none, which is said once,
+        and can do all else, on a restarted server too.
         """
         server = self.start("user app on >pw ~* &* +@all -client")
         store = self.open(f"redis://app:pw@127.0.0.1:{server.port}/0")
@@ -128,7 +132,7 @@ class CredentialsTests(AccessCase):
 
     def test_keys(self) -> None:
         """
-        Who may not use the keys is told so, and the keys are not.
+        A user that may not use the keys is told so, without the keys.
         """
         server = self.start("user app on >pw ~other:* +@all")
         store = self.open(f"redis://app:pw@127.0.0.1:{server.port}/0")
@@ -151,7 +155,7 @@ class CredentialsTests(AccessCase):
         self.assertRefused(f"{url}/99", "out of range")
 
 
-class WayTests(AccessCase):
+class EndpointTests(AccessCase):
     """
     Unix sockets and TLS.
     """

@@ -6,19 +6,23 @@ from __future__ import annotations
 
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
+from unittest.mock import patch
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock._redis import link as _redis
 from txsessionsock.bus import RedisBus
 from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, seal
+from txsessionsock.bus.pubsub import PubSub, PubSubState
 from txsessionsock.interfaces import IBus, StoreTimeout, StoreUnavailable
 from txsessionsock.testing import BusContract
 
+from .documents import commands
 from .redisnodes import Node, nodes
 from .redisserver import RedisServer, sharedServer
 from .servers import inReactor, reactor
@@ -72,12 +76,106 @@ class RedisBusContractTests(_Fixture, BusContract, SynchronousTestCase):
 
 class RESP2ContractTests(_Fixture, BusContract, SynchronousTestCase):
     """
-    The same without hiredis, where a connection that hears can say nothing.
+    What is promised for all buses, without hiredis: a connection that hears can
+    ask nothing then.
     """
 
     def setUp(self) -> None:
         self.patch(_redis, "canBePushed", lambda: False)
         super().setUp()
+
+
+@inReactor
+async def test_states() -> None:
+    """
+    A node subscribes when it is connected, and is ready when it can ask
+    something too.  After an attempt that was refused, the next one waits.
+    """
+    states: list[str] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        states.append(state.name)
+        become(pubsub, state)
+
+    user = "user joe on >pass ~* resetchannels +@all"
+    subscribed = ["PREPARING", "SUBSCRIBING", "SUBSCRIBED", "READY"]
+    with RedisServer(user) as server, patch.object(PubSub, "_become", becoming):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while "PAUSING" not in states:
+            await deferLater(reactor, 0.01)
+        assert node._pubsub.state is PubSubState.PAUSING
+        server.command("ACL", "SETUSER", "joe", "allchannels")
+        await node.ready()
+        server.command("CLIENT", "KILL", "USER", "joe")
+        await node.lost()
+        await node.ready()
+        assert node._pubsub.isReady
+        await node.close()
+    refused = ["PREPARING", "SUBSCRIBING", "DOWN", "PAUSING"]
+    assert states == [*refused, *subscribed, "DOWN", *subscribed, "CLOSED"]
+
+
+@inReactor
+async def test_closedWhenReady() -> None:
+    """
+    A node that is closed as soon as it is ready does not say any more that it is
+    there, nor does it try to.
+    """
+    node = Node(sharedServer().url)
+    await node.ready().addCallback(lambda _: node.close())
+    await deferLater(reactor, 0)
+    calls = [str(call) for call in reactor.getDelayedCalls()]
+    assert [call for call in calls if "RedisBus" in call] == []
+
+
+@inReactor
+async def test_unprepared() -> None:
+    """
+    After an attempt that could not be prepared, the next one waits as well.
+    """
+    states: list[str] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        states.append(state.name)
+        become(pubsub, state)
+
+    user = "user joe on >pass ~* &* +@all -set"
+    with RedisServer(user) as server, patch.object(PubSub, "_become", becoming):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while len(states) < 3:
+            await deferLater(reactor, 0.01)
+        await node.close()
+    assert states[:3] == ["PREPARING", "DOWN", "PAUSING"]
+
+
+@inReactor
+async def test_closedWhileSubscribing() -> None:
+    """
+    A node that is closed before the server has refused the subscription says
+    nothing about that.
+    """
+    closing: list[Deferred[None]] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        become(pubsub, state)
+        if state is PubSubState.SUBSCRIBING:
+            reactor.callLater(0, lambda: closing.append(node.close()))
+
+    user = "user joe on >pass ~* resetchannels +@all"
+    with (
+        RedisServer(user) as server,
+        patch.object(PubSub, "_become", becoming),
+        capturedLogs() as events,
+    ):
+        node = Node(server.url.replace("//", "//joe:pass@"))
+        while not closing:
+            await deferLater(reactor, 0.01)
+        await closing[0]
+        assert node._pubsub.state is PubSubState.CLOSED
+    assert [formatEvent(e) for e in events if e["log_level"] == LogLevel.warn] == []
 
 
 @inReactor
@@ -110,11 +208,13 @@ async def test_traces() -> None:
 @inReactor
 async def test_permissions() -> None:
     """
-    It needs no more than the README says.
+    It needs no more than C{docs/hub.md} says.
     """
-    commands = "+select +publish +subscribe +set +del +pttl"
-    user = "user bus on >pass resetkeys ~sessionsock:* resetchannels &sessionsock:*"
-    with RedisServer(f"{user} -@all {commands} +sadd +srem +smembers") as server:
+    (rights,) = commands("hub.md")
+    # What a store needs as well.
+    others = "+select +set +del +pttl"
+    user = "user bus on >pass resetkeys resetchannels -@all"
+    with RedisServer(f"{user} {others} {rights.strip()}") as server:
         url = server.url.replace("//", "//bus:pass@")
         async with nodes(url, url) as (one, two):
             assert len(await one.request(b"x")) == 2
@@ -193,8 +293,8 @@ async def test_hostile() -> None:
 @inReactor
 async def test_leftovers() -> None:
     """
-    Who is in the set but has no key any more is not expected, and removed.
-    Somebody who only listens is not waited for.
+    A node that is in the set and has no key any more is not expected, and
+    removed.  Somebody who only listens is not waited for.
     """
     server = sharedServer()
     server.command("SADD", "sessionsock:nodes", "dead", b"\xff\xfe")

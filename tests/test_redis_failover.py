@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
 from txsessionsock._redis import link as _redis
-from txsessionsock._redis.call import said
+from txsessionsock._redis.resp import said
 from txsessionsock.interfaces import KEEP, StoreFailure, StoreUnavailable
 
 from .redisfailover import Pair, pair, place, until
@@ -109,7 +109,8 @@ async def test_read() -> None:
 @inReactor
 async def test_blind() -> None:
     """
-    So it is without reports of changes, where each message reads anew.
+    A store that has no changes reported does not read from a replica either: it
+    reads anew for each message.
     """
     with (
         pair() as servers,
@@ -251,7 +252,7 @@ async def test_tooFewReplicas() -> None:
 @inReactor
 async def test_masterDown() -> None:
     """
-    So does a replica that answers nothing while it has no master.
+    A replica that answers nothing while it has no master is left, too.
     """
     with pair("replica-serve-stale-data no") as servers:
         async with place(servers) as at:
@@ -313,8 +314,8 @@ def _isOk(server: RedisServer) -> bool:
 @pytest.mark.parametrize("word", ["CLUSTERDOWN", "MOVED"])
 async def test_cluster(word: str) -> None:
     """
-    The same for a cluster of one shard, whose node does not serve the key any
-    more.
+    A node of a cluster of one shard that does not serve the key any more is
+    left, too.
     """
     buses = freePort(), freePort()
     with cluster(buses) as servers:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from txsessionsock._redis import link as _redis
-from txsessionsock._redis.call import Call
+from txsessionsock._redis.call import RedisCall
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import (
     FOREVER,
@@ -58,7 +58,8 @@ class MissedTests(RedisCase):
 
     def test_smallTable(self) -> None:
         """
-        Nor if the server can track three keys only, and forgets the others.
+        Nothing is missed if the server can track three keys only, and forgets
+        the others.
         """
         server = self.start("tracking-table-max-keys 3")
         rounds = Rounds(self, server, 5)
@@ -89,19 +90,19 @@ class MissedTests(RedisCase):
         The test would notice a connection with C{NOLOOP}, if the guard did not
         come before it.
         """
-        self.patch(_redis, "Call", _noLoop)
+        self.patch(_redis, "RedisCall", _noLoop)
         self.patch(Tracking, "isOwed", lambda *_: False)
         rounds = Rounds(self, self.server, 50)
         rounds.run(10)
         self.assertGreater(rounds.missed, 10)
 
 
-def _noLoop(*arguments: bytes) -> Call:
+def _noLoop(*arguments: bytes) -> RedisCall:
     """
     What would not have our own changes reported.
     """
     isTracking = arguments[:2] == (b"CLIENT", b"TRACKING")
-    return Call(*arguments, *([b"NOLOOP"] if isTracking else []))
+    return RedisCall(*arguments, *([b"NOLOOP"] if isTracking else []))
 
 
 class ReportTests(RedisCase):
@@ -146,7 +147,7 @@ class ReportTests(RedisCase):
 
     def test_own(self) -> None:
         """
-        Who is alone is told nothing, in a thousand changes.
+        A store that is alone is told nothing, in a thousand changes.
         """
         self.watch()
         self.wait(self.changes())
@@ -158,7 +159,8 @@ class ReportTests(RedisCase):
 
     def test_ownAtOnce(self) -> None:
         """
-        Nor if the changes are all under way at once, with fences between.
+        A store that is alone is told nothing, if its changes are all under way
+        at once, with fences between.
         """
         self.watch()
         answers: list[Deferred[Any]] = []
@@ -198,8 +200,8 @@ class ReportTests(RedisCase):
 
     def test_flush(self) -> None:
         """
-        Who empties the database is reported for every key, and what comes
-        after as well.
+        When somebody empties the database, that is reported for every key, and
+        so is what comes after.
         """
         for command in ["FLUSHALL"], ["FLUSHDB"], ["FLUSHALL", "ASYNC"]:
             for key in "a", "b":
@@ -290,7 +292,7 @@ class GuardTests(RedisCase):
         A server that does not report our own changes is found out by the
         first fence after one: it fails, all are told, and there is one warning.
         """
-        self.patch(_redis, "Call", _noLoop)
+        self.patch(_redis, "RedisCall", _noLoop)
         store, told = self.open(), list[str]()
         self.wait(store.create("k", b"0", FOREVER))
         for key in "k", "k2":
@@ -313,7 +315,7 @@ class GuardTests(RedisCase):
         A manager then reads the session for each batch of messages, and sees
         every change.
         """
-        self.patch(_redis, "Call", _noLoop)
+        self.patch(_redis, "RedisCall", _noLoop)
         framework, server = Express("secret"), self.start()
         manager = SessionManager(
             self.open(server.url), framework, reactor, repair=False
@@ -349,7 +351,7 @@ class GuardTests(RedisCase):
         """
         The next connection is believed again.
         """
-        self.patch(_redis, "Call", _noLoop)
+        self.patch(_redis, "RedisCall", _noLoop)
         server = self.start()
         store = self.open(server.url)
         self.wait(store.create("k", b"0", FOREVER))
@@ -358,7 +360,7 @@ class GuardTests(RedisCase):
         self.wait(store.load("k"))
         self.wait(store.replace("k", b"0", b"1", KEEP))
         self.failing(store.fence("k"), StoreUnavailable)
-        self.patch(_redis, "Call", Call)
+        self.patch(_redis, "RedisCall", RedisCall)
         told.clear()
         server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         self.until(lambda: told)

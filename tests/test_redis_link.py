@@ -16,6 +16,7 @@ import pytest
 import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred, gatherResults
 
+from txsessionsock._redis.link import Link, LinkState
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -121,8 +122,8 @@ class AskTests(RedisCase):
 
     def test_cancelled(self) -> None:
         """
-        Who gives up a question does not get anybody else's answer moved; it is
-        asked anyway if it is on its way.
+        When a question is given up, each other question still gets its own
+        answer.  A question that is on its way is asked anyway.
         """
         link = self.link()
         for isUp in False, True:
@@ -145,8 +146,8 @@ class AskTests(RedisCase):
 
     def test_cancelledStore(self) -> None:
         """
-        The same for sessions: a change whose maker has gone is made, and not
-        taken for anybody else's.
+        A change of a session that is given up on its way is made, and not taken
+        for anybody else's.
         """
         store, told = self.open(), list[str]()
         self.assertTrue(self.wait(store.create("k", b"0", FOREVER)))
@@ -176,7 +177,7 @@ class AskTests(RedisCase):
         waiting = self.open(server.url, timeout=PATIENCE).load("k")
         server.start()
         self.assertIsNone(self.wait(waiting))
-        self.until(lambda: store._link._connection is not None)
+        self.until(lambda: store._link.isUp)
         self.assertIsNone(self.wait(store.load("k")))
         stats: bytes = server.command("INFO", "commandstats")
         self.assertNotIn(b"cmdstat_set:", stats)
@@ -259,8 +260,8 @@ class AskTests(RedisCase):
 
     def test_heard(self) -> None:
         """
-        Who listens to a link hears when it is up, before anybody has an
-        answer, when it is down, and what the server says by itself.
+        The owner of a link hears when it is up, before anybody has an answer,
+        when it is down, and what the server says by itself.
         """
         link = self.link(tracks=True)
         heard = self.ear(link).heard
@@ -277,6 +278,103 @@ class AskTests(RedisCase):
         client.command("CLIENT", "KILL", "ID", self.wait(link.ask(b"CLIENT", b"ID")))
         self.until(lambda: heard[3:] == ["down", "up"])
         self.assertIsNone(self.wait(link.ask(b"GET", b"none")))
+
+
+class StateTests(RedisCase):
+    """
+    The state of a link.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.states: list[tuple[str, bool, bool]] = []
+        become = Link._become
+
+        def becoming(link: Link, state: LinkState) -> None:
+            self.states.append((state.name, link.isUp, link.isTracking))
+            become(link, state)
+
+        self.patch(Link, "_become", becoming)
+
+    def test_states(self) -> None:
+        """
+        A link goes from state to state, and is up and tracks while it is of
+        use, also until it is closed.
+        """
+        link = self.link(tracks=True)
+        self.assertIs(link.state, LinkState.NEW)
+        number = self.wait(link.ask(b"CLIENT", b"ID"))
+        self.assertIs(link.state, LinkState.UP)
+        self.server.command("CLIENT", "KILL", "ID", number)
+        self.until(lambda: len(self.states) == 6)
+        last = link.ask(b"ECHO", b"last")
+        closing = link.close()
+        self.assertIs(link.state, LinkState.CLOSING)
+        self.assertEqual(self.wait(last), b"last")
+        self.wait(closing)
+        self.assertIs(link.state, LinkState.CLOSED)
+        off, on = (False, False), (True, True)
+        self.assertEqual(
+            self.states,
+            [
+                ("CONNECTING", *off),
+                ("GREETING", *off),
+                ("UP", *off),
+                ("CONNECTING", *on),
+                ("GREETING", *off),
+                ("UP", *off),
+                ("CLOSING", *on),
+                ("CLOSED", *on),
+            ],
+        )
+
+    def test_never(self) -> None:
+        """
+        A link that is closed while it connects, or before, was never up.
+        """
+        for isAsked in False, True:
+            link = self.link(f"redis://127.0.0.1:{freePort()}")
+            if isAsked:
+                link.ask(b"PING").addErrback(lambda failure: None)
+                # Until it was refused, and waits to try again.
+                self.advance(0.05)
+            self.wait(link.close())
+            self.assertIs(link.state, LinkState.CLOSED)
+            self.assertEqual(self.ear(link).heard, [])
+        self.assertNotIn("UP", [name for name, *_ in self.states])
+
+    def test_lostWhileClosing(self) -> None:
+        """
+        A link that loses its connection while it is closed makes no other one.
+        """
+        server = self.start()
+        link = self.link(server.url, timeout=PATIENCE)
+        self.wait(link.ask(b"PING"))
+        server.pause()
+        last = link.ask(b"PING")
+        closing = link.close()
+        server.kill()
+        self.failing(last, StoreTimeout)
+        self.wait(closing)
+        self.assertIs(link.state, LinkState.CLOSED)
+        self.assertEqual(self.ear(link).heard, ["up", "down"])
+        server.launch()
+        self.advance(0.3)
+        self.assertNotIn(b"txsessionsock", server.command("CLIENT", "LIST"))
+
+    def test_droppedWhileClosing(self) -> None:
+        """
+        A link whose connection turns out to be of no use while it is closed
+        makes no other one.
+        """
+        link = self.link()
+        self.wait(link.ask(b"PING"))
+        closing = link.close()
+        link.drop("it is of no use")
+        self.assertIs(link.state, LinkState.CLOSED)
+        self.wait(closing)
+        self.assertEqual(self.ear(link).heard, ["up", "down"])
+        self.assertEqual(self.logged, [])
 
 
 class CloseTests(RedisCase):
@@ -361,7 +459,7 @@ class CloseTests(RedisCase):
 
     def test_silent(self) -> None:
         """
-        So is a connection on which nothing is answered, at any stage.
+        A connection on which nothing is answered is given up, at any stage.
         """
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
@@ -399,7 +497,7 @@ class CloseTests(RedisCase):
 
     def test_within(self) -> None:
         """
-        Who is told of an outage may close the store at once.
+        The store may be closed as soon as a call fails in an outage.
         """
         server = self.start()
         store = self.open(server.url, timeout=0.3)

@@ -208,7 +208,8 @@ async def test_down() -> None:
 @inReactor
 async def test_askedAgain() -> None:
     """
-    Who asks again, at once when a connection is lost, asks the next one.
+    A call that is asked again as soon as a connection is lost is asked on the
+    next connection.
     """
     async with proxy(sharedServer().port) as between:
         url = f"redis://127.0.0.1:{between.port}"
@@ -246,7 +247,7 @@ async def test_nameless() -> None:
 
 class Sentinel(RedisProcess):
     """
-    One that speaks TLS, and wants a password.
+    A sentinel that speaks TLS, and wants a password.
     """
 
     options = ("--sentinel",)

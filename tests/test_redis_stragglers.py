@@ -58,7 +58,7 @@ async def test_late(isRestarted: bool) -> None:
 @inReactor
 async def test_forbidden() -> None:
     """
-    Who may not do that can use the store all the same.
+    A user that may not close connections can use the store all the same.
     """
     rights = "user app on >pass ~* -@all +evalsha +eval +get +set +pttl +ping +select"
     with RedisServer(rights) as server:

@@ -138,13 +138,14 @@ class StrangerCase(AccessCase):
 
 class StrangerTests(StrangerCase):
     """
-    Who is no Redis.
+    Servers that do not speak as a Redis does.
     """
 
     def test_strangers(self) -> None:
         """
-        Who does not speak as a Redis does is found out, with and without a
-        password, and no error is logged; when there is a Redis, all is well.
+        A server that does not speak as a Redis does is found out, with and
+        without a password, and no error is logged.  When there is a Redis, all
+        is well.
         """
         unknown = "does not speak as a Redis"
         for stranger, problem in (
@@ -177,7 +178,8 @@ class StrangerTests(StrangerCase):
 
     def test_odd(self) -> None:
         """
-        Who speaks as a Redis does and says odd things is not believed either.
+        A server that speaks as a Redis does and says odd things is not believed
+        either.
         """
         for stranger in (
             Stranger(answer=lambda data: data),
@@ -231,7 +233,7 @@ class StrangerTests(StrangerCase):
 
     def test_secretSessions(self) -> None:
         """
-        Nor does it do so with sessions.
+        A session that a server repeats is neither told nor logged.
         """
         server = self.start('rename-command EVALSHA ""')
         store = self.open(server.url)
@@ -251,5 +253,5 @@ def _reachable(store: RedisStore) -> list[object]:
     What somebody may come to look at.
     """
     link: Any = store._link
-    own = [store, link, link.address, link._way, link._factory, link._connection]
+    own = [store, link, link.address, link._endpoint, link._factory, link._connection]
     return [*own, store.load("k").addErrback(lambda _: None), vars(store), vars(link)]

@@ -47,8 +47,8 @@ async def afterwards(fail: Callable[[RedisServer], None]) -> None:
                 talking.append((visitor, await visitor.connect()))
                 assert await talking[-1][1].ask(["get", "n"]) == 1
             fail(server)
-            for live in list(manager._lives.values()):
-                live.reading.suspect()
+            for keeper in list(manager._registry.live.values()):
+                keeper.reading.suspect()
             await deferLater(reactor, 0.2)
             told = [tell(visitor, socket) for visitor, socket in talking]
             for waits in await gatherResults(told, consumeErrors=True):

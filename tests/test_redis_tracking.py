@@ -223,7 +223,8 @@ class TrackingModelTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(["write", "touch", "fence", "execute", "deliver"])))
     def test_quiet(self, actions: list[str]) -> None:
         """
-        Who is alone is told nothing, however many changes are under way.
+        A store that is alone is told nothing, however many changes are under
+        way.
         """
         server = TrackingServer()
         holder = Holder(server)

@@ -284,8 +284,8 @@ class RedisAddressTests(SynchronousTestCase):
     @given(st.sampled_from(SCHEMES), _odd, _odd)
     def test_misplaced(self, scheme: str, before: str, after: str) -> None:
         """
-        Nor has it if the URL does not begin as it should, or if there is no
-        colon before the password.
+        The password is not shown either if the URL does not begin as it should,
+        or if there is no colon before the password.
         """
         password = f"{before}{SECRET}{after}"
         for url in f"{password}@host/0", f"//:{password}@host/0":

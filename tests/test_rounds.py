@@ -29,7 +29,7 @@ class RoundsTests(SynchronousTestCase):
         """
         With nothing under way, a round begins at once.
         """
-        waiting = self.rounds.now()
+        waiting = self.rounds.fromNow()
         self.assertEqual((len(self.running), self.rounds.begun), (1, 1))
         self.assertNoResult(waiting)
         self.running[0].callback(None)
@@ -39,8 +39,8 @@ class RoundsTests(SynchronousTestCase):
         """
         All who come while one is under way share the next one.
         """
-        first = self.rounds.now()
-        others = [self.rounds.now() for _ in range(5)]
+        first = self.rounds.fromNow()
+        others = [self.rounds.fromNow() for _ in range(5)]
         self.assertEqual(len(self.running), 1)
         self.running[0].callback(None)
         self.successResultOf(first)
@@ -57,7 +57,7 @@ class RoundsTests(SynchronousTestCase):
         Who came before a round began is served by it.
         """
         before = self.rounds.begun
-        self.rounds.now()
+        self.rounds.fromNow()
         waiting = self.rounds.after(before)
         assert waiting is not None
         self.running[0].callback(None)
@@ -73,17 +73,17 @@ class RoundsTests(SynchronousTestCase):
         """
         turn: list[Callable[[], None]] = []
         self.rounds = Rounds(self.run_, turn.append)
-        self.successful(self.rounds.now())
-        waiting = [self.rounds.now() for _ in range(3)]
+        self.successful(self.rounds.fromNow())
+        waiting = [self.rounds.fromNow() for _ in range(3)]
         self.assertEqual((len(self.running), len(turn)), (1, 1))
         turn.pop()()
         self.assertEqual(len(self.running), 2)
-        waiting.append(self.rounds.now())
+        waiting.append(self.rounds.fromNow())
         self.running[1].callback(None)
         for waiter in waiting[:3]:
             self.successResultOf(waiter)
         self.assertNoResult(waiting[3])
-        waiting.append(self.rounds.now())
+        waiting.append(self.rounds.fromNow())
         turn.pop()()
         self.assertEqual((len(self.running), len(turn)), (3, 0))
         self.running[2].callback(None)
@@ -103,12 +103,12 @@ class RoundsTests(SynchronousTestCase):
         """
         turn: list[Callable[[], None]] = []
         self.rounds = Rounds(self.run_, turn.append)
-        self.successful(self.rounds.now())
+        self.successful(self.rounds.fromNow())
         self.rounds._run = lambda: None
-        waiting = self.rounds.now()
+        waiting = self.rounds.fromNow()
         turn.pop()()
         self.successResultOf(waiting)
-        self.successResultOf(self.rounds.now())
+        self.successResultOf(self.rounds.fromNow())
         self.assertEqual(turn, [])
 
     def test_failed(self) -> None:
@@ -116,7 +116,7 @@ class RoundsTests(SynchronousTestCase):
         A round that failed serves nobody afterwards; the next one may.
         """
         before = self.rounds.begun
-        first, second = self.rounds.now(), self.rounds.now()
+        first, second = self.rounds.fromNow(), self.rounds.fromNow()
         self.running[0].errback(ValueError())
         self.failureResultOf(first, ValueError)
         waiting = self.rounds.after(before)
@@ -142,7 +142,7 @@ class RoundsTests(SynchronousTestCase):
         """
         A failure that nobody waits for any more is no error.
         """
-        waiting = self.rounds.now()
+        waiting = self.rounds.fromNow()
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.running[0].errback(ValueError())
@@ -154,7 +154,7 @@ class RoundsTests(SynchronousTestCase):
         rounds = Rounds(lambda: None)
         self.assertIsNone(rounds.after(0))
         self.assertEqual(rounds.begun, 1)
-        self.successResultOf(rounds.now())
+        self.successResultOf(rounds.fromNow())
 
     def test_raises(self) -> None:
         """
@@ -166,7 +166,7 @@ class RoundsTests(SynchronousTestCase):
 
         rounds = Rounds(bad)
         for _ in range(2):
-            self.failureResultOf(rounds.now(), ValueError)
+            self.failureResultOf(rounds.fromNow(), ValueError)
 
     def test_reentrant(self) -> None:
         """
@@ -176,11 +176,11 @@ class RoundsTests(SynchronousTestCase):
 
         def again(_: object) -> None:
             order.append("first")
-            self.rounds.now().addCallback(lambda _: order.append("third"))
+            self.rounds.fromNow().addCallback(lambda _: order.append("third"))
 
-        self.rounds.now().addCallback(again)
+        self.rounds.fromNow().addCallback(again)
         self.rounds.after(0)
-        self.rounds.now().addCallback(lambda _: order.append("second"))
+        self.rounds.fromNow().addCallback(lambda _: order.append("second"))
         while self.running:
             self.running.pop(0).callback(None)
         self.assertEqual(sorted(order), ["first", "second", "third"])

@@ -21,6 +21,7 @@ class SilenceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.silence = Silence("me", same, 5.0)
         self.branch = Version({}, {"n": 0, "user": "ada"})
+        self.versions = [self.branch]
 
     def find(self, *nodes: str, isAll: bool = True, isSeen: bool = True) -> None:
         """
@@ -28,11 +29,14 @@ class SilenceTests(SynchronousTestCase):
         """
         versions = []
         stamps: dict[str, Stamp] = {}
+        data = self.branch.data or {}
         for count, node in enumerate(nodes):
             stamps = {**stamps, node: Stamp(3, 0, 3)}
+            data = {**data, "n": count + 1, node: 1}
             places = {("n",): (count, count + 1), (node,): (None, 1)}
             writers = frozenset({node})
-            versions.append(Version(stamps, None, writers=writers, places=places))
+            versions.append(Version(stamps, data, writers=writers, places=places))
+        self.versions += [*versions, self.branch]
         self.silence.find(
             self.branch,
             versions,
@@ -46,7 +50,8 @@ class SilenceTests(SynchronousTestCase):
         """
         See to what is missing; this node counts, too.
         """
-        return self.silence.takenOver(latest, now, lambda path: path == ("n",))
+        versions = [*self.versions, latest]
+        return self.silence.takenOver(versions, now, lambda path: path == ("n",))
 
     def test_nobody(self) -> None:
         """

@@ -136,7 +136,7 @@ class MakeTests(TapCase):
         C{--freshness} and C{--drain} reach their places.
         """
         service = self.make("--freshness", "tracked", "--drain", "2.5")
-        self.assertEqual(service._manager._settings.isTracked, True)
+        self.assertEqual(service._manager._policy.isTracked, True)
         self.assertEqual(service._drain, 2.5)
 
     def test_listen(self) -> None:
@@ -180,7 +180,7 @@ class StoreTests(TapCase):
         """
         The store of a server.
         """
-        return self.make(*options)._manager._backend._store
+        return self.make(*options)._manager._storage._store
 
     def test_kinds(self) -> None:
         """
@@ -262,7 +262,7 @@ class WorkersTests(TapCase):
         One is this process itself, with any store and endpoint.
         """
         service = self.make("--workers=1", "--listen=unix:socket")
-        self.assertIsInstance(service._manager._backend._store, MemoryStore)
+        self.assertIsInstance(service._manager._storage._store, MemoryStore)
 
     def test_several(self) -> None:
         """

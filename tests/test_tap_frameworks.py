@@ -112,7 +112,7 @@ class FrameworkTests(ShopCase):
         """
         made = self.make("--framework=flask", self.secretFile())
         self.assertIsInstance(made._manager.framework, Flask)
-        self.assertIsInstance(made._manager._backend._store, CookieStore)
+        self.assertIsInstance(made._manager._storage._store, CookieStore)
 
     def test_secret(self) -> None:
         """

@@ -22,6 +22,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from txsessionsock.bus import RedisBus
 from txsessionsock.frameworks.django import DjangoDatabase
+from txsessionsock.hub import hubOf
 from txsessionsock.interfaces import Document, ISharedStore, IWatchableStore
 from txsessionsock.service import Workers
 from txsessionsock.stores._sql.table import (
@@ -74,7 +75,7 @@ class ShopCase(TapCase):
         """
         The store of a server.
         """
-        return self.make(*options)._manager._backend._store
+        return self.make(*options)._manager._storage._store
 
 
 STANDARD = {table.key: table.name for table in (DJANGO, FLASK_SESSION)}
@@ -193,12 +194,12 @@ class TableTests(ShopCase):
         self.assertIsInstance(store, CachedStore)
         os.environ["SESSIONSOCK_CACHE"] = "redis://:hush@localhost/3"
         made = self.make(*options, "--framework-option=keyPrefix=shop")
-        store = made._manager._backend._store
+        store = made._manager._storage._store
         self.assertEqual(str(store._cache._link.address), "redis://localhost:6379/3")
         self.assertEqual(
             store._cacheKey("k"), "shop:1:django.contrib.sessions.cached_dbk"
         )
-        self.assertIsInstance(made._sockets.hub._bus, RedisBus)
+        self.assertIsInstance(hubOf(made._sockets)._bus, RedisBus)
 
     def test_workers(self) -> None:
         """
@@ -230,7 +231,7 @@ class TableTests(ShopCase):
         ):
             with capturedLogs() as logs:
                 made = self.make(f"--framework={name}", f"--store={place}")
-            store = made._manager._backend._store
+            store = made._manager._storage._store
             self.assertIsInstance(store, WatchableSQLStore)
             self.assertTrue(IWatchableStore.providedBy(store))
             self.assertEqual(self.table(store), table)

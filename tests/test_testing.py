@@ -4,7 +4,6 @@ Tests for the test doubles of L{txsessionsock.testing}.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import unittest
@@ -35,6 +34,8 @@ from txsessionsock.testing import (
     UnwatchableStore,
     WatchableContract,
 )
+
+from .documents import whole
 
 
 ROOT = Path(txsessionsock.__file__).parent.parent
@@ -191,15 +192,14 @@ class OwnStoreTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        text = (ROOT / "docs" / "stores.md").read_text("utf-8")
-        store, atOnce, later = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        shown = whole()
         sys.modules["dictstore"] = module = ModuleType("dictstore")
         self.addCleanup(sys.modules.pop, "dictstore")
-        exec(store, vars(module))
+        exec(shown["dictstore.py"], vars(module))
         # Where trial makes directories by.
         self.cases: dict[str, Any] = {"__name__": __name__}
-        for program in atOnce, later:
-            exec(program, self.cases)
+        for name in "test_dictstore.py", "test_sqlitestore.py":
+            exec(shown[name], self.cases)
 
     def outcome(self, case: type[unittest.TestCase]) -> unittest.TestResult:
         """

@@ -29,9 +29,10 @@ from txsessionsock.interfaces import (
     IWatchableStore,
 )
 
+from . import documents
 from .browser import NODE
+from .documents import ROOT
 from .npm import installedByNpm
-from .test_examples import ROOT, pythonBlocks
 
 
 TWISTEDS = (
@@ -52,23 +53,27 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.frameworks.express import Express
-from txsessionsock.frameworks.flask import Flask
+from txsessionsock.frameworks.flask import Flask, FlaskSession
+from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, enable
+from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol, enable
 from txsessionsock.session import Session
 from txsessionsock.clients import SessionClient
 from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import DJANGO, SQLStore
+from txsessionsock.testing import FlakyStore
 from txsessionsock.web import sessionOf
 
 SECRET_KEY, SECRET_KEY_FALLBACKS = "a", ["b"]
+SECRET, OLD_SECRET = "a", "b"
 
 async def snippet(
     manager: SessionManager,
@@ -80,7 +85,7 @@ async def snippet(
 ) -> None:
 """
 """
-What the README's shorter examples take for granted.
+What the shorter examples of the documentation take for granted.
 """
 
 ANNOTATED = """
@@ -113,7 +118,7 @@ from txsessionsock.bus import LocalBus
 from txsessionsock.clients import SessionClient
 from txsessionsock.frameworks.flask import Flask
 from txsessionsock.frameworks.php import PHP
-from txsessionsock.hub import Hub
+from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import TTL, EndReason, ISessionStore, Stored
 from txsessionsock.session import Session
 from txsessionsock.stores.cookie import CookieStore
@@ -168,7 +173,7 @@ class Chat(SessionSocketProtocol):
         self.send(await self.receive())
 
     def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
-        self.factory.sockets.hub.by("user", 42).send(list(keys))
+        hubOf(self).by("user", 42).send(list(keys))
 
     def sessionDestroyed(self, session: Session, reason: EndReason) -> None: ...
 
@@ -240,13 +245,16 @@ def programs(folder: Path) -> list[str]:
 
     @return: The names of the files.
     """
-    counter, served, *snippets = pythonBlocks()
-    texts = {"counter.py": counter, "served.py": served, "annotated.py": ANNOTATED}
+    texts = {"annotated.py": ANNOTATED, **documents.whole()}
     texts["misspelt.py"] = MISSPELT
-    for number, text in enumerate(snippets):
+    for number, shown in enumerate(documents.programs()):
+        if shown.name is not None:
+            continue
+        text = shown.text
         name = "WebSocketServerFactory" if "enable(" in text else "SessionSocketFactory"
         prelude = PRELUDE.format(factory=name)
-        texts[f"snippet{number}.py"] = prelude + indent(text, "    ")
+        file = f"{shown.page.stem}{number}.py"
+        texts[file] = prelude + indent(text, "    ")
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
     for path in [*ROOT.glob("examples/*.py"), ROOT / "examples/webapps/sockets.py"]:
@@ -254,7 +262,7 @@ def programs(folder: Path) -> list[str]:
         name = f"example_{path.name}"
         shutil.copy(path, folder / name)
         texts[name] = ""
-    assert len(texts) > 12
+    assert len(texts) > 30
     return sorted(texts)
 
 
@@ -273,8 +281,8 @@ def others(problems: list[str]) -> list[str]:
 @pytest.mark.e2e
 def test_mypy(tmp_path: Path) -> None:
     """
-    The README's programs, the examples and one with annotations are fine in
-    strict mode, as far as they are annotated.  Twisted's functions are not.
+    The programs of the documentation, the examples and one with annotations are
+    fine in strict mode, as far as they are annotated.  Twisted's functions are not.
     """
     strict = "--strict --allow-untyped-calls --allow-untyped-defs"
     more = "--allow-incomplete-defs --no-color-output --no-error-summary"

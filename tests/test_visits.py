@@ -43,7 +43,7 @@ HANDSHAKE = (
 
 class _Protocol(WebSocketServerProtocol):
     """
-    Takes its time to welcome somebody.
+    A WebSocket that may take its time to accept its client.
     """
 
     welcome: Deferred[None] | None = None
@@ -66,7 +66,7 @@ class _VisitCase(SynchronousTestCase):
         self, framework: IFramework, store: ISessionStore, *credentials: Credential
     ) -> SessionSocketResource:
         """
-        Where sockets are.
+        The resource of the sockets.
         """
         factory = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = _Protocol
@@ -94,7 +94,7 @@ class _VisitCase(SynchronousTestCase):
 
     def settle(self, wire: Wire) -> None:
         """
-        Lose the connection, if that was asked for.
+        Close the connection, if the server asked for that.
         """
         if wire.disconnecting and wire.protocol is not None:
             protocol, wire.protocol = wire.protocol, None
@@ -136,13 +136,13 @@ class VisitTests(_VisitCase):
 
     def test_nobody(self) -> None:
         """
-        Nobody is waited for.
+        A server without connections ends at once.
         """
         self.successResultOf(self.site.goAway())
 
     def test_gone(self) -> None:
         """
-        Whoever left is not there any more.
+        A connection that is closed is not counted any more.
         """
         wire = self.connect()
         self.assertEqual(len(self.site), 1)
@@ -152,8 +152,8 @@ class VisitTests(_VisitCase):
 
     def test_idle(self) -> None:
         """
-        Connections that ask for nothing, or for nothing more, are kept for a
-        moment.
+        Connections without a request, and those whose request is answered, are
+        kept for a moment.
         """
         wires = [self.connect(), self.connect(b"GET /fast HTTP/1.1\r\n\r\n")]
         emptied = self.site.goAway()
@@ -202,7 +202,7 @@ class VisitTests(_VisitCase):
 
     def test_welcome(self) -> None:
         """
-        A socket that is not open yet is waited for.
+        A server that ends waits for a socket that is not open yet.
         """
         self.patch(_Protocol, "welcome", Deferred())
         wire = self.connect(HANDSHAKE)
@@ -218,7 +218,7 @@ class VisitTests(_VisitCase):
 
     def test_notWelcome(self) -> None:
         """
-        Until its client leaves.
+        It waits no longer when the client of that socket leaves.
         """
         self.patch(_Protocol, "welcome", Deferred())
         wire = self.connect(HANDSHAKE)
@@ -231,7 +231,7 @@ class VisitTests(_VisitCase):
 
     def test_late(self) -> None:
         """
-        A page may take its time until it makes a socket of a connection.
+        A page may take its time before it makes a socket of its connection.
         """
         self.patch(_Protocol, "welcome", Deferred())
         wire = self.connect(HANDSHAKE.replace(b"/ws", b"/late"))
@@ -246,8 +246,8 @@ class VisitTests(_VisitCase):
 
     def test_lateAndGone(self) -> None:
         """
-        Such a socket may be gone before anybody asks for it, which a connection
-        of Twisted's has no protocol then.
+        Such a socket may be closed before anybody looks at its connection,
+        which then has no protocol.
         """
         wire = self.connect(HANDSHAKE.replace(b"/ws", b"/late"))
         self.advance(6, wire)
@@ -259,7 +259,8 @@ class VisitTests(_VisitCase):
 
     def test_keptAlive(self) -> None:
         """
-        A socket is not a visit any more, though somebody refers to what it was.
+        A socket is not counted, also if something still refers to the
+        connection that it was.
         """
         wire = self.connect(HANDSHAKE[:40])
         visit = wire.protocol
@@ -278,8 +279,8 @@ class RefusedTests(_VisitCase):
         self, framework: IFramework, store: ISessionStore, cookie: str
     ) -> None:
         """
-        Nothing of a connection is kept when it is lost, also before the
-        garbage collector was there.
+        Assert that nothing of a connection is kept when it is closed, also
+        before the garbage collector ran.
         """
         self.site = VisitedSite(Resource(), self.clock)
         self.site.resource.putChild(b"ws", self.resource(framework, store, Cookie()))
@@ -298,7 +299,8 @@ class RefusedTests(_VisitCase):
 
     def test_badSignature(self) -> None:
         """
-        By their cookies.
+        Sockets that are refused for the signature of their cookie are not
+        waited for.
         """
         for framework in Flask("x"), Starlette("x"), DjangoSignedCookies("x"):
             for cookie in "abc.def.ghi", "abc:1xVBlY:def", "":
@@ -308,7 +310,7 @@ class RefusedTests(_VisitCase):
 
     def test_store(self) -> None:
         """
-        Because of what is stored.
+        Sockets that are refused for what is stored are not waited for.
         """
         framework, sessionID = Express("x"), SessionID("a")
         cookie = framework.cookieValue(sessionID)

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock._waiting import waitable
 from txsessionsock.bus import LocalBus
 from txsessionsock.clients import METHODS
+from txsessionsock.clients.life import Phase
 from txsessionsock.credentials import Cookie
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.express import Express
@@ -334,7 +335,8 @@ class HandlerTests(SocketCase):
         factory.protocol = Choosing
         enable(factory, self.manager)
         browser = self.browse(factory, protocols=["a", "b"])
-        self.assertFalse(browser.server._sessionsock.handshake)
+        client = browser.server._sessionsock.client
+        self.assertIs(client.life.phase, Phase.CONNECTING)
         gate.callback("b")
         browser.flush()
         self.assertEqual(browser.client.websocket_protocol_in_use, "b")
@@ -343,6 +345,26 @@ class HandlerTests(SocketCase):
                 plain: Any = type("Unfit", (base,), {"onConnect": unfit})
                 factory.protocol = plain
                 self.assertEqual(shake(factory, "Host: a"), 500)
+
+    def test_credential(self) -> None:
+        """
+        A credential may wait, too; what cannot be waited for is answered with
+        1011.
+        """
+
+        class Slow(Cookie):
+            f: Any
+
+            def inHandshake(self, *args: Any) -> Any:
+                return self.f()
+
+        for f in UNFIT:
+            slow = Slow()
+            slow.f = f
+            self.serve(SessionSocketProtocol, credentials=[slow])
+            self.assertClosed(self.browse(), 1011, "session failed")
+            (failure,) = self.flushLoggedErrors(TypeError)
+            self.assertIn("Twisted cannot wait", str(failure.value))
 
 
 class OrdinaryTests(SocketCase):
@@ -422,24 +444,6 @@ class OrdinaryTests(SocketCase):
             error = self.failureResultOf(session.update(f), TypeError)
             self.assertIn("update() wants an ordinary function", str(error.value))
         self.assertEqual(dict(session), {"user": "al"})
-
-    def test_credential(self) -> None:
-        """
-        Nor does the look for a credential.
-        """
-
-        class Slow(Cookie):
-            f: Any
-
-            def inHandshake(self, *args: Any) -> Any:
-                return self.f()
-
-        for f in self.waiting():
-            slow = Slow()
-            slow.f = f
-            self.serve(credentials=[slow])
-            self.assertClosed(self.browse(), 1011, None)
-            self.said("Slow")
 
     def test_messages(self) -> None:
         """

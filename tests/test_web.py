@@ -33,7 +33,7 @@ from .pages import (
 
 class CookieTests(WebTestCase):
     """
-    Which session a request has, and which cookie its answer.
+    The session that a request has, and the cookie of its answer.
     """
 
     def test_interface(self) -> None:
@@ -75,7 +75,7 @@ class CookieTests(WebTestCase):
 
     def test_cacheControl(self) -> None:
         """
-        What a page says about caches stands.
+        A page that has a C{Cache-Control} of its own keeps it.
         """
 
         def page(request: Request) -> bytes:
@@ -86,14 +86,14 @@ class CookieTests(WebTestCase):
 
     def test_secure(self) -> None:
         """
-        Under https the cookie is for https only.
+        The cookie of a page that comes by https is C{Secure}.
         """
         self.assertIn("Secure", str(self.get(put, isSecure=True).cookie()).split("; "))
 
     def test_proxy(self) -> None:
         """
-        What a proxy says about https counts if it is trusted, and then what
-        the nearest one says.
+        C{X-Forwarded-Proto} counts if the proxy is trusted, and then the last
+        of its values.
         """
 
         def isSecure(trustProxy: bool, proto: str, isSecure: bool = False) -> bool:
@@ -125,8 +125,8 @@ class CookieTests(WebTestCase):
 
     def test_oddHeaders(self) -> None:
         """
-        Repeated C{Cookie} headers are read, odd bytes in other cookies do not
-        matter, and the first of two cookies counts, as in Express.
+        Repeated C{Cookie} headers are all read.  Odd bytes in other cookies do
+        no harm.  Of two session cookies the first counts, as in Express.
         """
         (one, _), (two, _) = self.login(n=10), self.login(n=20)
         browser = self.serve(read)
@@ -135,7 +135,7 @@ class CookieTests(WebTestCase):
 
     def test_outside(self) -> None:
         """
-        Outside of a L{SessionedResource} it is said what is missing.
+        The error outside of a L{SessionedResource} says what is missing.
         """
         failures: list[str] = []
 
@@ -150,7 +150,7 @@ class CookieTests(WebTestCase):
 
     def test_visit(self) -> None:
         """
-        A visit that changes nothing puts off the session's end.
+        A page that changes nothing puts off the session's end.
         """
         cookie, sessionID = self.login()
         self.world.clock.advance(3600)
@@ -162,7 +162,7 @@ class CookieTests(WebTestCase):
 
     def test_secretsStaySecret(self) -> None:
         """
-        A session id is not shown by accident.
+        The C{repr} of a session does not show its id.
         """
         shown: list[str] = []
         cookie, sessionID = self.login()
@@ -177,15 +177,15 @@ class CookieTests(WebTestCase):
 
 class LifetimeTests(WebTestCase):
     """
-    Cookies that end by themselves.
+    Cookies that have a lifetime.
     """
 
     options = {"maxAge": 600}  # noqa: RUF012 - never changed
 
     def test_renewed(self) -> None:
         """
-        A cookie with a lifetime is sent again whenever the session changed,
-        as Express does, and only then.
+        A cookie with a lifetime is sent again when the session changed, as
+        Express does, and only then.
         """
         setCookie = self.get(put).cookie()
         assert setCookie is not None
@@ -197,13 +197,13 @@ class LifetimeTests(WebTestCase):
 
 class TreeTests(WebTestCase):
     """
-    The wrapped tree.
+    The tree of resources inside of a L{SessionedResource}.
     """
 
     def test_path(self) -> None:
         """
-        Resources are found as if nothing were around them, wherever the tree
-        is mounted, and twice wrapped is once.
+        C{prepath} and C{postpath} are as if there were no L{SessionedResource},
+        wherever it is in the site.  A second one inside of it does nothing.
         """
         seen: list[tuple[list[bytes] | None, list[bytes] | None]] = []
 
@@ -260,8 +260,8 @@ class TreeTests(WebTestCase):
 
     def test_methods(self) -> None:
         """
-        HEAD has headers and no body, as with Twisted, also where it must
-        pretend; other methods are refused.
+        An answer to HEAD has headers and no body, also if the page has only
+        C{render_GET}.  Other methods are refused.
         """
 
         class OnlyGet(Resource):
@@ -283,8 +283,8 @@ class TreeTests(WebTestCase):
 
     def test_asking(self) -> None:
         """
-        HEAD and OPTIONS, which health checks send, begin no session, whatever the
-        page does; in one that there is, what they change is stored.
+        HEAD and OPTIONS, which health checks send, begin no session, whatever
+        the page does.  What they change in a session that exists is stored.
         """
 
         def login(request: Request) -> Any:
@@ -309,8 +309,8 @@ class TreeTests(WebTestCase):
                 self.assertEqual(answer.code, 200)
                 self.assertIsNone(answer.cookie())
                 self.world.clock.advance(5)
-                self.assertEqual(self.world.manager._lives, {})
-                self.assertEqual(self.world.manager._new, {})
+                self.assertEqual(self.world.manager.statistics().sessions, 0)
+                self.assertEqual(self.world.manager.statistics().newSessions, 0)
                 self.assertEqual(self.world.inner._place._sessions, {})
             cookie, sessionID = self.login()
             browser = self.serve(put)
@@ -321,7 +321,7 @@ class TreeTests(WebTestCase):
 
     def test_askedAndGone(self) -> None:
         """
-        The same where the client does not wait for the answer.
+        HEAD begins no session either if the client leaves before the answer.
         """
 
         def page(request: Request) -> Any:
@@ -333,7 +333,7 @@ class TreeTests(WebTestCase):
         browser.leave()
         self.world.clock.advance(5)
         self.assertEqual(self.world.store.calls, [])
-        self.assertEqual(self.world.manager._new, {})
+        self.assertEqual(self.world.manager.statistics().newSessions, 0)
 
     def test_pipelining(self) -> None:
         """
@@ -378,7 +378,8 @@ class TreeTests(WebTestCase):
 
     def test_accessLog(self) -> None:
         """
-        What is logged is what was sent.
+        The access log has the status that was sent, also where a page was
+        refused.
         """
         logged: list[int] = []
         cookie, _ = self.login()
@@ -399,8 +400,8 @@ class ClientScriptTests(WebTestCase):
 
     def test_served(self) -> None:
         """
-        It is JavaScript, asked for again each time, and sent only when it is
-        another.
+        The script is JavaScript.  Browsers ask for it each time, and it is sent
+        only if it has changed.
         """
         browser = self.world.connect(ClientScript())
         browser.send()
@@ -419,7 +420,7 @@ class ClientScriptTests(WebTestCase):
 
     def test_types(self) -> None:
         """
-        Its types are served alike.
+        C{types=True} serves the types for TypeScript.
         """
         browser = self.world.connect(ClientScript(types=True))
         browser.send()
@@ -429,7 +430,7 @@ class ClientScriptTests(WebTestCase):
 
     def test_head(self) -> None:
         """
-        HEAD says how long it is.
+        An answer to HEAD has the length of the script.
         """
         browser = self.world.connect(ClientScript())
         browser.send(method="HEAD")

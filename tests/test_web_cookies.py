@@ -49,7 +49,7 @@ ENVELOPE = {"originalMaxAge": None, "expires": None, **EVERYTHING}
 
 async def login(session: PageSession) -> None:
     """
-    What a page does.
+    Log in.
     """
     await session.regenerate()
     session["user"] = "ann"
@@ -57,14 +57,14 @@ async def login(session: PageSession) -> None:
 
 async def logout(session: PageSession) -> None:
     """
-    What a page does.
+    Log out.
     """
     await session.destroy()
 
 
 async def logoutAndSaySo(session: PageSession) -> None:
     """
-    What a page does.
+    Log out, and put something into the new session.
     """
     await session.destroy()
     session["notice"] = "logged out"
@@ -86,7 +86,7 @@ def page(doing: Callable[[PageSession], Any]) -> Callable[[Request], int]:
 
 def attributes(answer: Answer) -> str | None:
     """
-    What stands behind a cookie's name and value.
+    The attributes of a cookie, without its name and value.
     """
     cookie = answer.cookie()
     return None if cookie is None else cookie.partition("; ")[2]
@@ -99,7 +99,7 @@ class CookieCase(WebTestCase):
 
     def by(self, framework: IFramework) -> None:
         """
-        Have the sessions of another framework.
+        Serve the sessions of another framework.
         """
         world = self.world
         world.framework = framework  # type: ignore[assignment]  # Any will do.
@@ -121,7 +121,7 @@ class CookieCase(WebTestCase):
 
     def raw(self, answer: Answer) -> dict[str, Any]:
         """
-        What is stored of the session whose cookie was set.
+        The stored bytes of the session whose cookie was set.
         """
         key = self.world.framework.key(self.idIn(answer.cookie()))
         stored = self.successResultOf(self.world.inner.load(key))
@@ -132,7 +132,7 @@ class CookieCase(WebTestCase):
 
 class ExpressTests(CookieCase):
     """
-    Express keeps in each session what it set on its cookie.
+    Express stores in each session the attributes of its cookie.
     """
 
     def test_renewed(self) -> None:
@@ -149,7 +149,7 @@ class ExpressTests(CookieCase):
 
     def test_updated(self) -> None:
         """
-        So is one whose page changes the session in one step.
+        C{update} renews the cookie, too.
         """
 
         async def update(session: PageSession) -> None:
@@ -178,7 +178,7 @@ class ExpressTests(CookieCase):
 
     def test_loggedOut(self) -> None:
         """
-        A logout drops the cookie that is there.
+        A logout drops the cookie of the browser.
         """
         answer = self.get(page(logout), self.express(ENVELOPE, user="ann"))
         self.assertEqual(
@@ -187,7 +187,7 @@ class ExpressTests(CookieCase):
 
     def test_loggedOutTwice(self) -> None:
         """
-        So does one after a login, and a second one.
+        A logout after a login drops it, and so does a second logout.
         """
 
         async def twice(session: PageSession) -> None:
@@ -200,8 +200,8 @@ class ExpressTests(CookieCase):
 
     def test_afterLogout(self) -> None:
         """
-        What goes on after a logout has a cookie in the place of the old one,
-        with the lifetime of new sessions.
+        A session that begins after a logout has a cookie in the place of the
+        old one, with the lifetime of new sessions.
         """
         cookie = self.express(ENVELOPE | {"originalMaxAge": 600_000}, user="ann")
         answer = self.get(page(logoutAndSaySo), cookie)
@@ -210,8 +210,8 @@ class ExpressTests(CookieCase):
 
     def test_begun(self) -> None:
         """
-        A session that begins here has the cookie that the options say; without
-        any, the one that Express sets without any is kept safe.
+        The cookie of a session that begins here has the attributes of the
+        options.  Without options it has those of Express, and is kept safe.
         """
         self.by(Express(SECRET, cookie=EVERYTHING))
         answer = self.get(put)
@@ -224,8 +224,8 @@ class ExpressTests(CookieCase):
 
     def test_insecure(self) -> None:
         """
-        What Express set for http and https is not for https only with us; what
-        makes no sense is not sent.
+        A cookie that Express set without C{Secure} is sent without it.  Values
+        that no cookie can have are not sent.
         """
         envelope = {"originalMaxAge": 1000, "secure": False, "path": "/\r\nX: y"}
         answer = self.get(put, self.express(envelope), isSecure=True)
@@ -251,12 +251,13 @@ class ExpressTests(CookieCase):
 
 class OthersTests(CookieCase):
     """
-    Other frameworks keep that in their settings.
+    Other frameworks have the attributes of the cookie in their settings.
     """
 
     def test_settings(self) -> None:
         """
-        Our pages set, renew and drop the cookie that the settings say.
+        Our pages set, renew and drop the cookie with the attributes of the
+        settings.
         """
         for framework in (
             Aiohttp(cookieName=COOKIE, cookie=EVERYTHING),
@@ -313,7 +314,7 @@ class OthersTests(CookieCase):
 
 class SaidTests(CookieCase):
     """
-    What cannot work is said in the log, once.
+    The log says once why a cookie cannot work.
     """
 
     def said(
@@ -335,8 +336,9 @@ class SaidTests(CookieCase):
 
     def test_second(self) -> None:
         """
-        A browser that has a cookie of the application's gets a second one as
-        soon as a session begins here, unless we know of the first one.
+        The log says so if a browser that has the application's cookie would get
+        a second one when a session begins here, unless the options say which
+        cookie the application sets.
         """
         theirs = self.express(ENVELOPE | {"secure": False, "partitioned": False})
         (line,) = self.said(theirs, asked=read)
@@ -351,8 +353,9 @@ class SaidTests(CookieCase):
 
     def test_secure(self) -> None:
         """
-        So is a cookie that the browser drops because it talks http, unless it
-        is on the server's own machine; with it, it is C{Secure}.
+        It says so if the browser drops the cookie because the page came by
+        http.  On the server's own machine browsers keep it.  A page that came
+        by https has a C{Secure} cookie.
         """
         self.by(Express(SECRET, cookie={"secure": True}))
         (line,) = self.said()
@@ -378,7 +381,7 @@ class SaidTests(CookieCase):
 
     def test_domain(self) -> None:
         """
-        So is a cookie for a domain in which the page is not.
+        It says so if the page is not in the domain of the cookie.
         """
         self.by(Express(SECRET, cookie={"domain": "example.com"}))
         self.assertEqual(self.said(), [])

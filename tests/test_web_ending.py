@@ -20,21 +20,23 @@ class EndingTests(WebTestCase):
 
     def goesOut(self, browser: Connection) -> None:
         """
-        All that was written to a connection goes out, and it is closed.
+        Let all that was written to a connection go out, after which it is
+        closed.
         """
         self.assertTrue(browser.wire.disconnecting)
         self.leaves(browser)
 
     def leaves(self, browser: Connection) -> None:
         """
-        A connection is closed.
+        Close a connection.
         """
         browser.wire.disconnected = True
         browser.leave()
 
     def test_underWay(self) -> None:
         """
-        A page that is under way is waited for, and what it does is stored.
+        A server that ends waits for a page that is being made, and stores what
+        it does.
         """
         requests: list[Request] = []
         cookie, sessionID = self.login()
@@ -57,7 +59,7 @@ class EndingTests(WebTestCase):
 
     def test_left(self) -> None:
         """
-        A page whose client left is not.
+        It does not wait for a page whose client left.
         """
         requests: list[Request] = []
         browser = self.serve(waiting(requests))
@@ -67,7 +69,8 @@ class EndingTests(WebTestCase):
 
     def test_refused(self) -> None:
         """
-        Nor is one that had no session because the store failed.
+        It does not wait for a page that had no session because the store
+        failed.
         """
         cookie, _ = self.login()
         self.world.store.fail(StoreUnavailable("gone"), "load")
@@ -81,7 +84,7 @@ class EndingTests(WebTestCase):
 
     def test_meanwhile(self) -> None:
         """
-        Who comes while others are waited for is served.
+        A request that comes while others are waited for is served.
         """
         requests: list[Request] = []
         self.serve(waiting(requests)).send()
@@ -91,8 +94,8 @@ class EndingTests(WebTestCase):
 
     def test_tooLate(self) -> None:
         """
-        Who comes when sessions are stored for the last time is asked to come
-        again, and the store is not.
+        A request that comes when sessions are stored for the last time is
+        answered with 503, and the store is not asked.
         """
         cookie, _ = self.login()
         saving: Deferred[None] = Deferred()
@@ -114,8 +117,8 @@ class EndingTests(WebTestCase):
 
     def test_idle(self) -> None:
         """
-        A connection that asks for nothing more is closed at once, and one that
-        is a WebSocket by now is not.
+        A connection without a request is closed at once.  One that has become a
+        WebSocket is left alone.
         """
         browser, other = self.serve(put), self.serve(put)
         browser.send()

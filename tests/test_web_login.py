@@ -105,8 +105,7 @@ class LoginTests(WebTestCase):
 
     def test_notAwaited(self) -> None:
         """
-        A page that does not wait for its new id is answered with it all the
-        same.
+        A page that does not wait for its new id gets it nevertheless.
         """
         cookie, oldID = self.login()
 
@@ -143,8 +142,8 @@ class LoginTests(WebTestCase):
 
     def test_outageAfter(self) -> None:
         """
-        The new id reaches the browser even if the page does not: an outage is
-        not a logout.
+        The browser gets the new id also if the page cannot be stored: an outage
+        is not a logout.
         """
         cookie, _ = self.login()
 
@@ -182,7 +181,8 @@ class LoginTests(WebTestCase):
 
     def test_destroyAndGoOn(self) -> None:
         """
-        What is put into the session after a logout is in a new one.
+        Values that are put into the session after a logout are in a new
+        session.
         """
         cookie, oldID = self.login()
 
@@ -207,7 +207,7 @@ class LoginTests(WebTestCase):
 
     def test_destroyFails(self) -> None:
         """
-        A logout that fails is not taken for one.
+        A logout that fails leaves session and cookie as they are.
         """
         cookie, sessionID = self.login()
 
@@ -228,7 +228,7 @@ class SharingTests(WebTestCase):
 
     def test_announced(self) -> None:
         """
-        What a page changes is in the sockets' session, and they are told.
+        Sockets see what a page changes in their session, and are told of it.
         """
         cookie, sessionID = self.login()
         session, socket = self.hold(sessionID)
@@ -238,24 +238,25 @@ class SharingTests(WebTestCase):
 
     def test_announcedDuringHandler(self) -> None:
         """
-        A socket is told what a page did also while its own handler waits.
+        A socket is also told what a page did while the socket's own handler
+        waits.
         """
         cookie, sessionID = self.login()
         session, socket = self.hold(sessionID)
-        session.keeper.enter(socket)
+        session.keeper.handlerBegins(socket)
         self.get(put, cookie)
-        session.keeper.leave(socket, wasSync=False, saveNow=True)
+        session.keeper.handlerEnds(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [["n"]])
 
     def assertUndisturbed(self, sessionID: SessionID) -> None:
         """
-        A socket is not told what its own handler did, so no page counts as
-        being at work.
+        Assert that no page counts as being at work: a socket is not told what
+        its own handler did.
         """
         session, socket = self.hold(sessionID)
-        session.keeper.enter(socket)
+        session.keeper.handlerBegins(socket)
         session["mine"] = session.get("mine", 0) + 1
-        session.keeper.leave(socket, wasSync=False, saveNow=True)
+        session.keeper.handlerEnds(socket, wasSync=False, saveNow=True)
         self.assertEqual(socket.seen, [])
 
     def test_done(self) -> None:
@@ -274,8 +275,8 @@ class SharingTests(WebTestCase):
 
     def test_movedForNobody(self) -> None:
         """
-        A client that leaves before it could have its new id changes nothing
-        for the others.
+        If a client leaves before its page has the new id, nothing changes for
+        others who have the session.
         """
         cookie, oldID = self.login()
         _, socket = self.hold(oldID)
@@ -321,7 +322,7 @@ class ClientLeavesTests(WebTestCase):
 
     def test_whileLoading(self) -> None:
         """
-        It left before its page was asked for: the page is not.
+        A client leaves while its session is loaded: its page is not asked for.
         """
         cookie, _ = self.login()
         asked: list[Request] = []
@@ -335,8 +336,8 @@ class ClientLeavesTests(WebTestCase):
 
     def test_midway(self) -> None:
         """
-        What its page did is stored, and what it does after that, until it has
-        no more use for the session.
+        A client leaves before its page is done: what the page does is stored,
+        until nothing has its session any more.
         """
         cookie, sessionID = self.login()
         requests: list[Request] = []
@@ -366,8 +367,8 @@ class ClientLeavesTests(WebTestCase):
 
     def test_whileHeld(self) -> None:
         """
-        It left when its page was done: the rest is stored, nothing is sent,
-        not even the next request that it had sent already.
+        A client leaves when its page is done: the rest is stored, and nothing
+        is sent, not even an answer to the next request, which had come already.
         """
         cookie, sessionID = self.login()
         browser = self.serve(put)

@@ -23,7 +23,7 @@ from .pages import (
 @implementer(IPushProducer)
 class Pushing:
     """
-    Produces until it is told not to.
+    A producer that produces until it is told not to.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class ProducerTests(WebTestCase):
 
     def test_pausedTwice(self) -> None:
         """
-        It goes on when both the store and the client are ready for it.
+        A producer goes on only when both the store and the client are ready.
         """
         browser, producer, request = self.pushing()
         browser.protocol._channel.pauseProducing()
@@ -92,7 +92,7 @@ class ProducerTests(WebTestCase):
 
     def test_registeredWhileHeld(self) -> None:
         """
-        One that begins while the output waits, waits too.
+        A producer that is registered while the output waits, waits too.
         """
         producer = Pushing()
 
@@ -111,7 +111,7 @@ class ProducerTests(WebTestCase):
 
     def test_stopped(self) -> None:
         """
-        It is stopped with the connection.
+        A producer is stopped with its connection.
         """
         browser, producer, _ = self.pushing()
         browser.protocol._channel.stopProducing()
@@ -119,8 +119,8 @@ class ProducerTests(WebTestCase):
 
     def test_file(self) -> None:
         """
-        A file, which is asked for its data piece by piece, is asked for no
-        more while the output waits.
+        A file, which is asked for its data piece by piece, is not asked while
+        the output waits.
         """
         content = b"0123456789" * 50_000
         path = FilePath(self.mktemp())

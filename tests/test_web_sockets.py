@@ -85,7 +85,7 @@ def frame(text: bytes) -> bytes:
 
 def handshake(*headers: str) -> bytes:
     """
-    What a browser asks for a WebSocket.
+    The bytes with which a browser asks for a WebSocket.
     """
     lines = [
         "GET /ws HTTP/1.1",
@@ -136,7 +136,7 @@ class SocketResourceTests(WebTestCase):
 
     def test_framesWithHandshake(self) -> None:
         """
-        Frames that come together with the handshake are not lost, nor is their
+        Frames that come together with the handshake are all handled, in their
         order.
         """
         browser = self.connect()
@@ -147,7 +147,7 @@ class SocketResourceTests(WebTestCase):
 
     def test_cookies(self) -> None:
         """
-        Repeated C{Cookie} headers are joined as one header would have them.
+        Repeated C{Cookie} headers are joined with semicolons.
         """
         self.connect().protocol.dataReceived(handshake("Cookie: a=1", "Cookie: b=2,3"))
         self.connect().protocol.dataReceived(handshake())
@@ -174,7 +174,7 @@ class SocketResourceTests(WebTestCase):
 
     def test_noHandshake(self) -> None:
         """
-        Somebody who looks at it with a browser is told what it is.
+        A request that is no handshake is answered with 426.
         """
         browser = self.connect()
         browser.send("/ws")
@@ -188,8 +188,8 @@ class SocketResourceTests(WebTestCase):
 
     def test_noUpgrade(self) -> None:
         """
-        A handshake that a proxy has spoiled is in the log, once; others that are
-        none are not.
+        A handshake whose C{Upgrade} a proxy has dropped is in the log, once.
+        Requests that are no handshakes are not.
         """
         browser = self.connect()
         with capturedLogs() as logs:
@@ -203,8 +203,8 @@ class SocketResourceTests(WebTestCase):
 
     def test_http2(self) -> None:
         """
-        Over HTTP/2 there is no such thing.  The answer has no header that
-        HTTP/2 forbids.
+        HTTP/2 has no such handshake.  The answer has no header that HTTP/2
+        forbids.
         """
         resource = SessionSocketResource(self.factory)
 
@@ -244,7 +244,7 @@ class Client(WebSocketClientProtocol):
 
 class Body(Protocol):
     """
-    Reads an answer to its end, and sees whether that is one.
+    Reads an answer to its end, and notes whether it is whole.
     """
 
     def __init__(self) -> None:

@@ -33,12 +33,12 @@ from .pages import (
 
 class StoredFirstTests(WebTestCase):
     """
-    Stored before the first byte leaves.
+    A page is stored before the first byte of its answer leaves.
     """
 
     def test_held(self) -> None:
         """
-        Nothing leaves until what was changed is stored.
+        The answer waits until the changes of the page are stored.
         """
         cookie, sessionID = self.login()
         browser = self.serve(put)
@@ -90,8 +90,8 @@ class StoredFirstTests(WebTestCase):
 
     def test_laterChanges(self) -> None:
         """
-        What is changed after the first byte is stored before the byte that
-        comes next, and before the end.
+        Changes after the first byte are stored before the next byte leaves, and
+        before the end.
         """
         browser, request, session, sessionID = self.streaming()
         self.world.store.hold("replace")
@@ -111,8 +111,8 @@ class StoredFirstTests(WebTestCase):
 
     def test_changedWhileHeld(self) -> None:
         """
-        What is changed and written while the output waits, waits for its own
-        turn.
+        Bytes that are written while others wait, wait for the changes before
+        them.
         """
         cookie, sessionID = self.login()
 
@@ -133,8 +133,8 @@ class StoredFirstTests(WebTestCase):
 
     def test_changedMind(self) -> None:
         """
-        Headers that are set after the first byte was written are too late, as
-        always, also while it waits.
+        Headers that are set after the first byte was written are too late, also
+        while that byte waits.
         """
 
         def page(request: Request) -> bytes:
@@ -151,8 +151,7 @@ class StoredFirstTests(WebTestCase):
 
     def test_tooLate(self) -> None:
         """
-        After the first byte there is no new id to be had; logging out still
-        works.
+        After the first byte no new id can be had.  Logging out still works.
         """
         browser, request, session, sessionID = self.streaming()
         failure = self.failureResultOf(session.regenerate(), SessionError)
@@ -181,8 +180,8 @@ class StoredFirstTests(WebTestCase):
 
     def test_raisesLate(self) -> None:
         """
-        A page that raises after it wrote cannot change what it began with,
-        whether that is out or waits.
+        The answer of a page that raises after it wrote goes on as it began,
+        whether its beginning is out or waits.
         """
 
         def page(request: Request) -> bytes:
@@ -202,13 +201,14 @@ class StoredFirstTests(WebTestCase):
 
 class OutageTests(WebTestCase):
     """
-    When the store fails, and when the session is gone.
+    Answers when the store fails, and when the session is gone.
     """
 
     def test_load(self) -> None:
         """
-        A session that cannot be loaded is no reason for a new one: the page is
-        not asked for, the cookie stays, and all is well when the store is.
+        If the session cannot be loaded, the page is not asked for and the
+        browser keeps its cookie.  When the store is well again, the session is
+        there.
         """
         cookie, _ = self.login()
         self.world.store.fail(StoreUnavailable())
@@ -222,8 +222,8 @@ class OutageTests(WebTestCase):
 
     def test_undecodable(self) -> None:
         """
-        A session that cannot be decoded is an error of the server, and stays
-        as it is.
+        A session that cannot be decoded is answered with 500, and what is
+        stored stays as it is.
         """
         cookie, sessionID = self.login()
         key = self.world.framework.key(sessionID)
@@ -242,7 +242,7 @@ class OutageTests(WebTestCase):
     def test_save(self) -> None:
         """
         A page whose changes cannot be stored is not sent, nor are its headers
-        and cookies; the changes are tried again.
+        and cookies.  The changes are tried again.
         """
         cookie, sessionID = self.login()
 
@@ -284,8 +284,8 @@ class OutageTests(WebTestCase):
 
     def test_saveSlowly(self) -> None:
         """
-        It is the same when the failure comes later, and for HEAD there is no
-        body.
+        A failure that comes later refuses the page as well.  The answer to HEAD
+        has no body.
         """
         cookie, _ = self.login()
         browser = self.serve(put)
@@ -301,7 +301,7 @@ class OutageTests(WebTestCase):
 
     def test_saveForNobody(self) -> None:
         """
-        Nobody is told when the client left meanwhile.
+        Nothing is sent if the client left meanwhile.
         """
         cookie, _ = self.login()
         browser = self.serve(put)
@@ -315,7 +315,7 @@ class OutageTests(WebTestCase):
 
     def test_saveLate(self) -> None:
         """
-        When the answer has begun, it is cut off, so that nobody takes it for
+        An answer that has begun is cut off, so that no client takes it for
         whole.
         """
         cookie, _ = self.login()
@@ -334,8 +334,7 @@ class OutageTests(WebTestCase):
 
     def test_unencodable(self) -> None:
         """
-        Something in the session that cannot be stored is an error of the
-        page.
+        A value that cannot be stored is an error of the page.
         """
         cookie, sessionID = self.login()
 
@@ -349,8 +348,8 @@ class OutageTests(WebTestCase):
 
     def test_unencodableUnnoticed(self) -> None:
         """
-        It is one also when somebody else's save was the one that dropped it,
-        but not when the page knows and did something about it.
+        It is one also if the save of another holder dropped the value.  It is
+        none if the page was told and put another value in its place.
         """
         cookie, sessionID = self.login()
         session, _ = self.hold(sessionID)
@@ -375,17 +374,17 @@ class OutageTests(WebTestCase):
 
     def test_unencodableOfAnother(self) -> None:
         """
-        It is none when a socket did it, while a page was at work that
-        changed nothing.
+        A value that a socket put in is no error of a page that changed nothing
+        meanwhile.
         """
         cookie, sessionID = self.login()
         session, holder = self.hold(sessionID)
 
         def page(request: Request) -> bytes:
             sessionOf(request)
-            session.keeper.enter(holder)
+            session.keeper.handlerBegins(holder)
             session["x"] = object()
-            session.keeper.leave(holder, wasSync=True, saveNow=True)
+            session.keeper.handlerEnds(holder, wasSync=True, saveNow=True)
             return b"fine"
 
         self.assertEqual(self.get(page, cookie).code, 200)
@@ -393,9 +392,9 @@ class OutageTests(WebTestCase):
 
     def test_gone(self) -> None:
         """
-        A session that was logged out elsewhere is not brought back: a page
-        that changed it is not sent, one that did not is.  The cookie is left
-        alone, since the browser may have a new one by now.
+        A session that was logged out elsewhere does not come back.  A page that
+        changed it is refused, one that changed nothing is sent.  The answer has
+        no cookie, since the browser may have a new one by now.
         """
 
         def gone(page: Callable[[Request], bytes]) -> Answer:
@@ -418,7 +417,7 @@ class OutageTests(WebTestCase):
 
     def test_goneNew(self) -> None:
         """
-        Nobody gets the cookie of a session that is gone already.
+        The cookie of a session that is gone already is not sent.
         """
 
         def page(request: Request) -> bytes:
@@ -435,8 +434,8 @@ class OutageTests(WebTestCase):
 
     def test_replaced(self) -> None:
         """
-        A session that is somebody else's now ends for those who had it; a new
-        request has what is stored.
+        A session whose stored data was replaced ends for those who had it.  A
+        new request has what is stored.
         """
         cookie, sessionID = self.login(user="ann")
         _, socket = self.hold(sessionID)

@@ -4,7 +4,9 @@ Live web applications beside our sockets, and what is to be seen of each.
 
 from __future__ import annotations
 
+import atexit
 import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import IFramework, ISignedCookies
@@ -66,15 +69,27 @@ def installed(modules: Iterable[str]) -> Any:
     return pytest.mark.skipif(bool(missing), reason=reason)
 
 
+_WATCHDOG = 'read said || kill -9 "$1"'
+"""
+Notices that nobody is there any more to end an application.
+"""
+
+
 class _Application(ProcessProtocol, Conditions):
     """
-    A web application at work.
+    A web application at work, which does not survive this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *command: str) -> None:
         super().__init__()
         self.said = self.errors = ""
         self.isGone = False
+        self._process: Any = reactor.spawnProcess(self, command[0], command, env=None)
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", _WATCHDOG, "sh", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     @property
     def port(self) -> int:
@@ -83,6 +98,37 @@ class _Application(ProcessProtocol, Conditions):
         """
         line, newline, _ = self.said.partition("\n")
         return int(line) if newline else 0
+
+    async def starts(self) -> None:
+        """
+        Wait until it listens.
+        """
+        await self.until(lambda: self.port or self.isGone)
+        assert self.port, self.errors
+
+    async def check(self) -> None:
+        """
+        Fail if it has gone, or complained.
+        """
+        # What is in the pipe is read when the reactor has looked once.
+        await deferLater(reactor, 0)
+        assert not _TROUBLE.search(self.errors), self.errors
+        assert not self.isGone, self.errors
+
+    async def ends(self) -> None:
+        """
+        Have it end.
+        """
+        self.kill()
+        await self.until(lambda: self.isGone)
+
+    def kill(self) -> None:
+        """
+        Leave nothing behind.
+        """
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess("KILL")
+        self._watchdog.communicate(b"\n")
 
     def outReceived(self, data: bytes) -> None:
         self.said += data.decode()
@@ -94,6 +140,38 @@ class _Application(ProcessProtocol, Conditions):
     def processEnded(self, reason: Failure) -> None:
         self.isGone = True
         self.happened()
+
+
+_kept: dict[tuple[str, ...], _Application] = {}
+"""
+Those that run for all tests, by their commands.
+"""
+
+
+@asynccontextmanager
+async def _started(*command: str, isKept: bool) -> AsyncIterator[_Application]:
+    """
+    Have an application at work.
+
+    @param isKept: Whether it may have worked for other tests, and goes on for
+        more.  It does not after one that failed.
+    """
+    application = _kept.pop(command, None) or _Application(*command)
+    try:
+        await application.starts()
+        yield application
+        await application.check()
+        if isKept and command not in _kept:
+            _kept[command] = application
+    finally:
+        if _kept.get(command) is not application:
+            await application.ends()
+
+
+@atexit.register
+def _killAll() -> None:
+    for application in _kept.values():
+        application.kill()
 
 
 class Scene:
@@ -136,6 +214,7 @@ async def running(
     *,
     store: SQLStore | CachedStore | None = None,
     place: str = "",
+    isKept: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Scene]:
     """
@@ -150,6 +229,9 @@ async def running(
     @param place: What the program is told of that; the port of Redis unless
         given.
 
+    @param isKept: Whether this place is for all tests, as the Redis is, so that
+        one application serves them all.
+
     @param settings: Of the manager.
     """
     redis = sharedServer()
@@ -158,22 +240,15 @@ async def running(
         ours = CookieStore(framework, reactor)
     elif store is None:
         ours = RedisStore(redis.url, reactor)
-    application = _Application()
     command = [*_command(program), kind, place or str(redis.port)]
-    process: Any = reactor.spawnProcess(application, command[0], command, env=None)
     try:
-        await application.until(lambda: application.port or application.isGone)
-        assert application.port, application.errors
-        manager = SessionManager(ours, framework, reactor, **settings)
-        async with site(manager, perMessage=True) as (port, _):
-            yield Scene(application.port, port, redis)
+        async with _started(*command, isKept=isKept or not place) as application:
+            manager = SessionManager(ours, framework, reactor, **settings)
+            async with site(manager, perMessage=True) as (port, _):
+                yield Scene(application.port, port, redis)
     finally:
-        with suppress(ProcessExitedAlready):
-            process.signalProcess("KILL")
-        await application.until(lambda: application.isGone)
         if not isinstance(ours, CookieStore):
             await ours.close()
-    assert not _TROUBLE.search(application.errors), application.errors
 
 
 def _command(program: str) -> list[str]:

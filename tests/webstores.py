@@ -5,10 +5,12 @@ change them: how to run each beside us, and to see what is stored.
 
 from __future__ import annotations
 
+import atexit
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,19 +86,36 @@ async def _inRedis(application: Application) -> AsyncIterator[Place]:
 @asynccontextmanager
 async def _inSQLite(application: Application, table: Table) -> AsyncIterator[Place]:
     framework = application.framework()
-    with TemporaryDirectory() as directory:
-        path = str(Path(directory) / "db.sqlite3")
-        newStore = partial(SQLStore, f"sqlite:{path}", table, reactor)
-        async with running(
-            application.program,
-            application.kind,
-            framework,
-            store=newStore(),
-            place=f"sqlite:{path}",
-        ) as scene:
-            history = sqliteHistory(path, table)
-            where = [f"--store=sqlite:{path}", f"--table={table.name}"]
-            yield Place(scene, framework, history, newStore, where, tellsWhose=False)
+    path = _file(application.program)
+    newStore = partial(SQLStore, f"sqlite:{path}", table, reactor)
+    async with running(
+        application.program,
+        application.kind,
+        framework,
+        store=newStore(),
+        place=f"sqlite:{path}",
+        isKept=True,
+        recheckInterval=0.5,
+    ) as scene:
+        history = _historyOfFile(path, table)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for name in table.path, "history":
+                connection.execute(f"DELETE FROM {name}")
+        where = [f"--store=sqlite:{path}", f"--table={table.name}"]
+        yield Place(scene, framework, history, newStore, where, tellsWhose=False)
+
+
+@cache
+def _file(program: str) -> str:
+    """
+    The database file of an application.
+    """
+    directory = TemporaryDirectory()
+    atexit.register(directory.cleanup)
+    return str(Path(directory.name) / "db.sqlite3")
+
+
+_historyOfFile = cache(sqliteHistory)
 
 
 @asynccontextmanager
@@ -117,26 +136,52 @@ async def _inPostgreSQL(
     """
     # Where there is no server, only these are not run.
     case: Any = import_module("tests.postgresqlcase")
-    server = case.sharedServer()
-    framework, database = application.framework(), server.newDatabase()
+    server, framework = case.sharedServer(), application.framework()
+    schema = case.SCHEMAS[table] if isThere else ""
+    database = _database(application.program, application.kind, schema)
     execute, url = partial(server.execute, database=database), server.url(database)
-    if isThere:
-        execute(case.SCHEMAS[table])
     async with running(
         application.program,
         application.kind,
         framework,
         store=around(SQLStore(url, table, reactor)),
         place=url + fragment,
+        isKept=True,
+        recheckInterval=0.5,
     ) as scene:
-        execute(case.NOTIFY)
-        execute(case.TRIGGER.format(table=table.path, key=table.key))
+        history = _historyOf(database, table)
+        for name in table.path, "history":
+            execute(f"DELETE FROM {name}")
 
         def newStore() -> Any:
             return around(WatchableSQLStore(url, table, reactor))
 
-        history = postgresqlHistory(execute, table)
         yield Place(scene, framework, history, newStore, [f"--store={url}"])
+
+
+@cache
+def _database(program: str, kind: str, schema: str) -> str:
+    """
+    The database of an application.
+    """
+    case: Any = import_module("tests.postgresqlcase")
+    server = case.sharedServer()
+    name: str = server.newDatabase()
+    if schema:
+        server.execute(schema, database=name)
+    return name
+
+
+@cache
+def _historyOf(database: str, table: Table) -> History:
+    """
+    Have a table, which is there by now, tell of changes.
+    """
+    case: Any = import_module("tests.postgresqlcase")
+    execute = partial(case.sharedServer().execute, database=database)
+    execute(case.NOTIFY)
+    execute(case.TRIGGER.format(table=table.path, key=table.key))
+    return postgresqlHistory(execute, table)
 
 
 @asynccontextmanager

@@ -168,7 +168,7 @@ class SocketCase(ManagerCase):
         self.run_(1)
         self.assertEqual(len(server._sessionsock.sockets), 0)
         self.assertEqual(server.countConnections, 0)
-        self.assertEqual(self.manager._lives, {})
+        self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertEqual(timers(self.clock), [])
         gc.collect()
 

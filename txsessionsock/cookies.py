@@ -57,14 +57,14 @@ def parseCookies(*headers: str) -> Iterator[tuple[str, str]]:
     Split C{Cookie} headers into names and values, in order.
 
     L{http.cookies.SimpleCookie} gives up on the whole header because of one
-    odd cookie, which need not even be ours.
+    odd cookie, be it ours or another application's.
 
     @param headers: The value of each C{Cookie} header of one request.  Pass
-        them one by one: when they were joined with C{","}, nobody can tell
-        any longer where a value ends, since commas are common in values.
+        them one by one.  Once they are joined with C{","}, it is unknown where
+        a value ends, since values have commas too.
 
-    @return: Pairs of name and value, as they came, without the quotes around
-        them; a name may come more than once.
+    @return: Pairs of name and value, as they came.  Quotes around a value are
+        left out; a name may come more than once.
     """
     for header in headers:
         for part in header.split(";"):
@@ -85,9 +85,9 @@ def cookieNamed(
 
     @param headers: The value of the C{Cookie} header, or of each of them.
 
-    @param firstWins: Which of several cookies of that name to take: the same
-        one as the web application takes, or it and its sockets disagree on
-        who somebody is.
+    @param firstWins: Whether to take the first or the last of several cookies
+        of that name.  It has to be the one that the web application takes, or
+        a user is somebody else for the sockets.
 
     @return: The value, or L{None} if there is no such cookie.
     """
@@ -105,13 +105,14 @@ def cookieNamed(
 @checked
 def quoted(value: str, charset: str = "latin-1") -> str:
     """
-    Write what a cookie cannot hold as L{http.cookies} does: between quotes,
-    and bytes as three digits behind a backslash.
+    Write a value as L{http.cookies} does: as it is, if a cookie can hold it.
+    Otherwise between quotes, with three digits behind a backslash for each byte
+    that a cookie cannot hold.
 
-    @param charset: In which bytes are characters: Werkzeug has C{"utf-8"},
-        Django, Starlette and aiohttp C{"latin-1"}.
+    @param charset: The charset in which characters become bytes: Werkzeug has
+        C{"utf-8"}, Django, Starlette and aiohttp C{"latin-1"}.
 
-    @raise ValueError: It has characters that this charset has not.
+    @raise ValueError: The value has characters that are not in this charset.
     """
     if _PLAIN.fullmatch(value):
         return value
@@ -123,9 +124,9 @@ def unquoted(value: str, charset: str = "latin-1") -> str:
     """
     Read what L{quoted} wrote.
 
-    @param value: What was between the quotes, if there were any.
+    @param value: The value of the cookie, without quotes around it.
 
-    @raise ValueError: Nobody writes that.
+    @raise ValueError: Its bytes are no text in this charset.
     """
     read = SimpleCookie().value_decode(f'"{value}"')[0] if "\\" in value else value
     return read.encode("latin-1").decode(charset)
@@ -142,17 +143,16 @@ def isToken(name: str) -> bool:
 @checked
 def cookieAttributes(name: str, options: Mapping[str, object]) -> CookieAttributes:
     """
-    Take what is said of a cookie.
+    Read the options of a cookie.
 
     @param name: The cookie's name.
 
-    @param options: By the names of L{CookieAttributes}, which are those of
-        C{express-session}; a value that is L{None}, false or empty stands for
-        no such attribute.
+    @param options: Their values, by the names of L{CookieAttributes}, which are
+        those of C{express-session}.  L{None}, false or empty is no such
+        attribute.
 
-    @raise ValueError: There is no such option, that is no value for it, or no
-        browser would keep such a cookie; with a sentence that says what is
-        right.
+    @raise ValueError: There is no such option, it cannot have that value, or
+        browsers would drop such a cookie.  The error says what is right.
     """
     read: dict[str, Any] = {}
     for option, value in options.items():
@@ -177,8 +177,8 @@ def cookieAttributes(name: str, options: Mapping[str, object]) -> CookieAttribut
 @checked
 def storedAttributes(stored: Mapping[str, Any]) -> CookieAttributes:
     """
-    Take what C{express-session} keeps of a cookie in its session; what makes
-    no sense there is left out.
+    Read what C{express-session} stores of a cookie in its session.  Values that
+    no cookie can have are left out.
     """
     read: dict[str, Any] = {}
     for option in _READERS.keys() & stored.keys():
@@ -190,7 +190,8 @@ def storedAttributes(stored: Mapping[str, Any]) -> CookieAttributes:
 @checked
 def whichCookie(attributes: CookieAttributes) -> dict[str, str | bool | None]:
     """
-    What tells a cookie from others of its name (RFC 6265bis, section 5.7).
+    @return: The attributes that tell a cookie from others of its name (RFC
+        6265bis, section 5.7).
     """
     return {
         "domain": _host(attributes),
@@ -200,7 +201,7 @@ def whichCookie(attributes: CookieAttributes) -> dict[str, str | bool | None]:
 
 
 def _host(attributes: CookieAttributes) -> str | None:
-    # Browsers ignore a dot in front.
+    # Browsers ignore a dot in front of a domain.
     domain = attributes.domain
     return None if domain is None else domain.lower().removeprefix(".")
 
@@ -269,13 +270,14 @@ _READERS: dict[str, Callable[[object], object]] = {
 
 
 def _isHostOnly(name: str) -> bool:
-    # Browsers do not mind the case (RFC 6265bis, section 5.7).
+    # To browsers, upper and lower case are the same here (RFC 6265bis, section
+    # 5.7).
     return name.lower().startswith("__host-")
 
 
 def _needsSecure(name: str, attributes: CookieAttributes) -> bool:
     """
-    Whether browsers drop such a cookie unless it is C{Secure}.
+    Whether browsers drop a cookie if it is not C{Secure}.
     """
     isPrefixed = _isHostOnly(name) or name.lower().startswith("__secure-")
     return isPrefixed or attributes.partitioned or attributes.sameSite == "None"
@@ -283,7 +285,7 @@ def _needsSecure(name: str, attributes: CookieAttributes) -> bool:
 
 def _isSecure(name: str, attributes: CookieAttributes, isHTTPS: bool) -> bool:
     """
-    Whether a cookie is to be C{Secure}.
+    Whether to make a cookie C{Secure}.
     """
     if attributes.secure is None:
         return isHTTPS or _needsSecure(name, attributes)
@@ -297,12 +299,12 @@ def whyDropped(
     """
     Find out why a browser does not keep a cookie (RFC 6265bis, section 5.7).
 
-    @param isHTTPS: Whether the browser talks https.
+    @param isHTTPS: Whether the browser speaks TLS.
 
-    @param host: The host that it talks to, without port; empty if nobody
-        knows.
+    @param host: The host for which it asked, without port; empty if unknown.
 
-    @return: The attribute at fault, and a sentence; L{None} if it keeps it.
+    @return: The attribute at fault and a sentence; L{None} if browsers keep the
+        cookie.
     """
     domain = _host(attributes)
     if _isHostOnly(name) and (domain or attributes.path != "/"):
@@ -325,7 +327,7 @@ def whyDropped(
 
 def _isLoopback(host: str) -> bool:
     """
-    Whether browsers trust a host as they trust https.
+    Whether browsers keep C{Secure} cookies of a host also without TLS.
     """
     name = host.lower()
     return f".{name}".endswith(".localhost") or name == "::1" or name[:4] == "127."
@@ -343,14 +345,16 @@ def setCookie(
     """
     Build the value of a C{Set-Cookie} header.
 
-    @param value: The cookie's value, encoded already where that is needed.
+    @param value: The cookie's value.  Characters that a cookie cannot hold are
+        encoded already.
 
     @param maxAge: For how many seconds the browser shall keep the cookie;
         L{None} until it is closed, 0 to make the browser drop it now.
 
-    @param isHTTPS: Whether the browser talks https.
+    @param isHTTPS: Whether the browser speaks TLS.
 
-    @raise ValueError: Something holds a character that does not belong there.
+    @raise ValueError: The name, the value or an attribute has a character that
+        it cannot have.
     """
     if not isToken(name):
         raise ValueError("not the name of a cookie")

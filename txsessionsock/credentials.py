@@ -6,6 +6,7 @@ Who may connect, and where in a handshake the session id is.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import Protocol
 
 from . import _json
@@ -15,7 +16,7 @@ from .handshake import Handshake
 from .interfaces import IFramework, InvalidCredential, SessionID
 
 
-__all__ = ["Cookie", "Credential", "InBand"]
+__all__ = ["Cookie", "Credential", "Found", "InBand"]
 
 # What begins like a signed value of Express has to be one.
 _PLAIN_SESSION_ID = re.compile(
@@ -23,9 +24,23 @@ _PLAIN_SESSION_ID = re.compile(
 )
 
 
+Found = SessionID | None | Awaitable[SessionID | None]
+"""
+What a credential answers: the id of a session or L{None}, at once or later.
+"""
+
+
 class Credential(Protocol):
     """
     One way for a client to name its session.
+
+    Either method may have to ask somebody, such as a store, and answer later:
+    by a L{Deferred<twisted.internet.defer.Deferred>}, or as a coroutine.  What
+    the client sends meanwhile waits.  When the client goes meanwhile, or the
+    answer takes longer than C{Limits.handshakeTimeout}, the L{Deferred} is
+    cancelled.  If it fails with a L{StoreFailure
+    <txsessionsock.interfaces.StoreFailure>}, the client is told to come again
+    later.
 
     @ivar awaitsMessage: Whether it may come in a message after the handshake.
     """
@@ -34,18 +49,18 @@ class Credential(Protocol):
 
     def inHandshake(
         self, handshake: Handshake, framework: IFramework, now: float
-    ) -> SessionID | None:
+    ) -> Found:
         """
         @return: The id, or L{None} if the handshake has no such credential.
 
         @raise InvalidCredential: It has one that cannot be verified.
         """
 
-    def inMessage(
-        self, message: object, framework: IFramework, now: float
-    ) -> SessionID | None:
+    def inMessage(self, message: object, framework: IFramework, now: float) -> Found:
         """
-        The same for a message.
+        The same for a message.  Of a client that has named its session every
+        message is looked at, and may be a second credential, which is refused:
+        so what is no credential has to be answered with L{None} at once.
         """
 
 

@@ -14,7 +14,7 @@ import idna
 
 from ._arguments import checked
 from ._seldom import shown
-from .handshake import _FORWARDED, Handshake
+from .handshake import FORWARDED, Handshake
 
 
 __all__ = ["Origins"]
@@ -48,7 +48,7 @@ def parseOrigin(text: str) -> Origin | None:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return None
     if parts.scheme in ("ws", "wss"):
-        # A socket's address: no page comes from there.
+        # This is the address of a socket, not of a page.
         return None
     if port is None:
         port = _DEFAULT_PORTS.get(parts.scheme)
@@ -57,13 +57,13 @@ def parseOrigin(text: str) -> Origin | None:
 
 def _hostIn(parts: SplitResult) -> str:
     host = parts.hostname or ""
-    # An address may be written in many ways.
+    # An IPv6 address can be written in many ways; compare one of them.
     return IPv6Address(host).compressed if ":" in host else host
 
 
 def shownOrigin(origin: Origin) -> str:
     """
-    @return: It as browsers write it.
+    @return: An origin as browsers write it.
     """
     scheme, host, port = origin
     where = f"[{host}]" if ":" in host else host
@@ -72,7 +72,7 @@ def shownOrigin(origin: Origin) -> str:
 
 def namesPort(origin: Origin) -> bool:
     """
-    Whether it has another port than its scheme.
+    Whether an origin has a port other than the default one of its scheme.
     """
     scheme, _, port = origin
     return port != _DEFAULT_PORTS.get(scheme)
@@ -82,9 +82,9 @@ def listedOrigin(text: str) -> Origin:
     """
     @param text: An origin that a user lists, whose host may be in any language.
 
-    @raise ValueError: No browser ever sends that; says what is right.
+    @raise ValueError: No browser ever sends it; the error says what is right.
 
-    @raise TypeError: It is no text.
+    @raise TypeError: It is not a C{str}.
     """
     if not isinstance(text, str):
         raise TypeError(f"an origin is a text like https://example.com, not {text!r}")
@@ -101,7 +101,7 @@ def listedOrigin(text: str) -> Origin:
 
 def _problems(text: str) -> Iterator[str]:
     """
-    Why this is no origin at all, first what is most likely meant.
+    Say why a text is no origin.  What the user most likely meant comes first.
     """
     if "*" in text:
         yield "there are no patterns: list each origin, like https://app.example.com"
@@ -131,8 +131,8 @@ def _problems(text: str) -> Iterator[str]:
 
 def _inPunycode(host: str) -> str:
     """
-    @return: A host as browsers send it (UTS 46, nontransitional processing); as
-        it is, if it is none by RFC 5891, which allows less than they do.
+    @return: A host as browsers send it (UTS 46, nontransitional processing).
+        One that RFC 5891 does not allow stays as it is; browsers allow more.
     """
     if host.isascii():
         return host
@@ -144,7 +144,7 @@ def _inPunycode(host: str) -> str:
 
 def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
     """
-    Why no page comes from there.
+    Say why no page comes from a host.
     """
     if scheme == "file":
         yield "pages of files have no origin; serve them by http:"
@@ -160,8 +160,8 @@ def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
     if not _NAME.fullmatch(host):
         yield f"{host!r} is no host; {_RIGHT}"
     if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        # What ends in a number is an address, and is sent in its one form (URL
-        # Standard, host parsing).
+        # To browsers, a host that ends in a number is an address.  They send it
+        # as four numbers, however it is written (URL Standard, host parsing).
         try:
             IPv4Address(host)
         except AddressValueError:
@@ -171,106 +171,84 @@ def _hostProblems(scheme: str, host: str, port: int | None) -> Iterator[str]:
 @checked
 class Origins:
     """
-    The web sites whose pages may connect: the one that the handshake itself
-    is sent to, and those that are listed.  Browsers send a user's cookies
-    along whichever site a page came from.
+    The web sites whose pages may connect: the site to which the handshake is
+    sent, and those that are listed.  Without this check, any site that a user
+    visits could connect with that user's cookies, since browsers send them
+    along with every handshake.
     """
 
-    def __init__(
-        self, allowed: Iterable[str] = (), *, trustProxy: bool = False
-    ) -> None:
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
         """
         @param allowed: Further sites, such as C{"https://example.com"}.  A host
             may be in any language; there are no patterns.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
-
         @raise ValueError: One of them is no origin.
 
-        @raise TypeError: One of them is no text, or C{allowed} is one;
-            C{trustProxy} is neither L{True} nor L{False}.
+        @raise TypeError: C{allowed} is not a list of C{str}.
         """
-        self._trustProxy = trustProxy
         self._allowed = {listedOrigin(origin) for origin in allowed}
 
     def permits(self, handshake: Handshake) -> bool:
         """
-        Whether a handshake may go on; see L{refusal}.
+        Whether a request may go on; see L{refusal}.
         """
         return self.refusal(handshake) is None
 
     def refusal(self, handshake: Handshake) -> str | None:
         """
-        Why a handshake may not go on (RFC 6455, section 10.2).  One without
-        an C{Origin} header does not come from a browser.
+        Compare the origin of the page that sent a request with this server's own
+        and with those that are listed (RFC 6455, section 10.2).  Browsers send
+        C{Origin} with every handshake of a WebSocket; a request without it may
+        go on.
 
-        @return: The reason, with what the page's origin was compared with;
-            L{None} if it may go on.
+        @return: L{None} if the request may go on.  Otherwise the reason, with
+            what the page's origin was compared with.
         """
         origins = handshake.headers.get("origin", ())
         if not origins:
             return None
         sent = origins[0] if len(origins) == 1 else ", ".join(origins)
         page = parseOrigin(sent) if len(origins) == 1 else None
-        own = self._own(handshake)
+        own = _ownOrigin(handshake)
         if page is not None and (page in self._allowed or page == own):
             return None
-        name, host = self._host(handshake)
         us = "unknown" if own is None else shownOrigin(own)
-        how = "with" if self.isSecure(handshake) else "without"
+        how = "with" if handshake.isSecure else "without"
         return (
             f"refused a page of {shown(sent)}, which is not listed in origins"
-            f" (--origin): this server is {shown(us)} ({name}: {shown(host)},"
-            f" {how} TLS){self._hint(handshake, page, own)}"
+            f" (--origin): this server is {shown(us)} ({handshake.hostHeader}:"
+            f" {shown(handshake.host)}, {how} TLS){_hint(handshake, page, own)}"
         )
 
-    def _hint(
-        self, handshake: Handshake, page: Origin | None, own: Origin | None
-    ) -> str:
-        """
-        What a proxy has probably done.
-        """
-        if page is None:
-            return ""
-        told = [name for name in _FORWARDED if handshake.last(name.lower())]
-        if told and not self._trustProxy:
-            return (
-                f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
-                " (--trust-proxy)"
-            )
-        if own is None or page[1] != own[1]:
-            return "; if browsers call it otherwise, a proxy has changed the name"
-        hints = ""
-        if page[0] == "https" and own[0] == "http":
-            right = "" if self._trustProxy else " and trustProxy=True (--trust-proxy)"
-            hints = (
-                f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
-            )
-        if namesPort(page) and not namesPort(own):
-            name, where = self._host(handshake)[0], shownOrigin(page).partition("//")[2]
-            hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
-        return hints
 
-    def isSecure(self, handshake: Handshake) -> bool:
-        """
-        Whether the browser speaks TLS, to us or to the proxy.
-        """
-        scheme = handshake.last("x-forwarded-proto") if self._trustProxy else None
-        if not scheme:
-            return handshake.isSecure
-        return scheme.lower() in ("https", "wss")
+def _ownOrigin(handshake: Handshake) -> Origin | None:
+    """
+    @return: The origin of this server, as the browser sees it; L{None} if its
+        host is unknown.
+    """
+    scheme = "https" if handshake.isSecure else "http"
+    return parseOrigin(f"{scheme}://{handshake.host}")
 
-    def _host(self, handshake: Handshake) -> tuple[str, str]:
-        """
-        @return: What the browser connected to, after the name of the header that
-            says so.
-        """
-        host = handshake.last("x-forwarded-host") if self._trustProxy else None
-        if host:
-            return "X-Forwarded-Host", host
-        return "Host", handshake.last("host") or ""
 
-    def _own(self, handshake: Handshake) -> Origin | None:
-        scheme = "https" if self.isSecure(handshake) else "http"
-        return parseOrigin(f"{scheme}://{self._host(handshake)[1]}")
+def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
+    """
+    @return: What a proxy has probably done wrong; empty if nothing.
+    """
+    if page is None:
+        return ""
+    told = [name for name in FORWARDED if handshake.last(name)]
+    if told and not handshake.trustProxy:
+        return (
+            f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
+            " (--trust-proxy)"
+        )
+    if own is None or page[1] != own[1]:
+        return "; if browsers call it otherwise, a proxy has changed the name"
+    hints = ""
+    if page[0] == "https" and own[0] == "http":
+        right = "" if handshake.trustProxy else " and trustProxy=True (--trust-proxy)"
+        hints = f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
+    if namesPort(page) and not namesPort(own):
+        name, where = handshake.hostHeader, shownOrigin(page).partition("//")[2]
+        hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
+    return hints

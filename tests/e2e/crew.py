@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from twisted.web.server import Request
 
+from txsessionsock.hub import hubOf
 from txsessionsock.session import Session
 
 from .desk import Desk, Pages
@@ -30,7 +31,8 @@ class Crew(Desk):
         verb, key = message
         if verb == "greet":
             return (
-                self.factory.sockets.hub.by("name", key)
+                hubOf(self)
+                .by("name", key)
                 .send("hello")
                 .addCallback(
                     lambda reached: self.send([os.getpid(), sorted(reached.values())])

@@ -17,7 +17,7 @@ from twisted.internet.task import react
 
 from txsessionsock.bus import RedisBus
 from txsessionsock.frameworks.express import Express
-from txsessionsock.hub import Group, Hub
+from txsessionsock.hub import Group, Hub, hubOf
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
@@ -38,7 +38,7 @@ class HubDesk(SessionSocketProtocol):
 
     async def sessionMessageReceived(self, message: Any, session: Session) -> None:
         verb, *arguments = message
-        hub: Hub = self.factory.sockets.hub
+        hub = hubOf(self)
         if verb == "join":
             hub.room(*arguments).add(self)
         elif verb == "login":
@@ -75,7 +75,7 @@ async def serve(
 async def _main(reactor: Any, store: str, bus: str, *times: str) -> None:
     factory, _, port = await serve(reactor, store, bus, *map(float, times))
     address: Any = port.getHost()
-    print(f"node {factory.sockets.hub.node}")
+    print(f"node {hubOf(factory).node}")
     print(f"starting on {address.port}", flush=True)
     await Deferred()
 

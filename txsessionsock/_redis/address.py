@@ -87,7 +87,8 @@ class RedisAddress:
         """
         scheme = url.partition(":")[0].lower()
         if scheme not in _EXAMPLES:
-            # It may be the password that comes first.
+            # The scheme is not shown: what stands before the first colon may be
+            # a password.
             known = ", ".join(f"{name}://" for name in _EXAMPLES)
             raise ValueError(f"the URL of a Redis begins with one of {known}")
         try:
@@ -145,8 +146,8 @@ class RedisAddress:
 
 
 def _refuse(scheme: str, problem: str) -> NoReturn:
-    # Nothing of the URL is said again: a password with a / or ? in it ends up
-    # anywhere.
+    # The message shows nothing of the URL: if a password has a / or ? in it,
+    # parts of it are in the path or in the query.
     raise ValueError(f"{problem}; right is, for example, {_EXAMPLES[scheme]}") from None
 
 

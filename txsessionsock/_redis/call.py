@@ -5,49 +5,56 @@ A command for Redis, from the question to the answer.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import SessionError, StoreError
 
-from .sentinel import encode
+from .address import RedisAddress
+from .resp import encode
 
 
-if TYPE_CHECKING:
-    from .link import Link
-
-__all__ = ["Call", "said"]
-
-_SCRIPTED = re.compile(
-    r"^ERR Error running script .*: -?(?=[A-Z]+ )| script: \S+, on @\S+$"
-)
-"""
-What a Redis puts around the error of a command that a script runs: 6.2 before
-it, 7 and later behind it.
-"""
+__all__ = ["CallOwner", "RedisCall"]
 
 
-class Call:
+class CallOwner(Protocol):
+    """
+    Sends calls, and decides what becomes of one that was not done.
+    """
+
+    address: RedisAddress
+
+    def refused(self, call: RedisCall, error: Exception) -> None:
+        """
+        The answer is an error.
+        """
+
+
+class RedisCall:
     """
     A command, from the question to the answer.
 
     @ivar answer: Fires with the reply.  Fails with L{StoreUnavailable},
         L{StoreTimeout} or L{StoreError}.
+
+    @ivar deadline: When there has to be an answer.
+
+    @ivar sent: When the command was sent; L{None} if it was not.
     """
 
-    __slots__ = ("answer", "command", "deadline", "link", "sent")
+    __slots__ = ("answer", "command", "deadline", "owner", "sent")
 
     def __init__(self, *arguments: bytes) -> None:
         self.command = encode(*arguments)
-        # The link makes it: a canceller of ours would be garbage that only a
-        # collector finds, with each command.
+        # The owner makes it.  Its canceller would be a method of this call, and
+        # the two would refer to each other: garbage for the collector, with
+        # each command.
         self.answer: Deferred[Any]
         self.sent: float | None = None
         self.deadline = 0.0
-        self.link: Link | None = None
+        self.owner: CallOwner | None = None
 
     def isLate(self, now: float) -> bool:
         """
@@ -84,26 +91,26 @@ class Call:
 
         @param text: What the server said.
         """
-        assert self.link is not None
-        return StoreError(f"{self.link.address}: {text}")
+        assert self.owner is not None
+        return StoreError(f"{self.owner.address}: {text}")
 
     def callback(self, reply: Any) -> None:
         """
         There is an answer; called by txredisapi.
         """
-        link = self.link
-        assert link is not None
+        owner = self.owner
+        assert owner is not None
         if isinstance(reply, Exception):
             self.undone()
             if not self.answer.called:
-                link.refused(self, reply)
+                owner.refused(self, reply)
             return
         try:
             result = self.interpret(reply)
         except SessionError:
             result = Failure()
         except (TypeError, ValueError, LookupError):
-            result = Failure(StoreError(f"{link.address}: this is no answer"))
+            result = Failure(StoreError(f"{owner.address}: this is no answer"))
         if not self.answer.called:
             self.answer.callback(result)
 
@@ -113,18 +120,3 @@ class Call:
         """
         if not self.answer.called:
             self.answer.errback(error)
-
-
-def said(error: object) -> str:
-    """
-    What an error says, in one line, and without what was asked.
-    """
-    match error:
-        case Exception(args=[[*_, [*_, str(last)]]]):
-            # OpenSSL's, whose last word is plain.
-            return f"TLS: {last}"
-        case Exception() if type(error).__name__ == "VerificationError":
-            return "TLS: the certificate is that of another host"
-    # A server that does not know a command repeats it, arguments and all.
-    text = _SCRIPTED.sub("", str(error).partition(", with args")[0])
-    return text[:200].strip() or type(error).__name__

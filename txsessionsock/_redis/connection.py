@@ -2,6 +2,9 @@
 """
 txredisapi's connection, with a short way for commands.
 
+What txredisapi still does for us: it connects again and again, says AUTH and
+SELECT, parses RESP2, and finds out who waits for a reply.
+
 This leans on two internals of txredisapi 1.6: C{replyQueue.waiting}, a list of
 what is called back with the next replies, and C{_reader}, its hiredis parser.
 A small object in that list costs a fourth of what a command of its own costs.
@@ -9,19 +12,20 @@ A small object in that list costs a fourth of what a command of its own costs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionClosed
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
 
-from .call import Call, said
+from txsessionsock._deferreds import Timer
 
+from .address import RedisAddress
+from .call import RedisCall
+from .resp import said
 
-if TYPE_CHECKING:
-    from .link import Link
 
 try:
     from hiredis import PushNotification
@@ -29,7 +33,13 @@ except ImportError:
     PushNotification = None  # type: ignore[assignment, misc]  # As it is optional.
 
 
-__all__ = ["Connection", "Factory", "Refusal", "canBePushed"]
+__all__ = [
+    "ConnectionFactory",
+    "ConnectionOwner",
+    "RedisConnection",
+    "Refusal",
+    "canBePushed",
+]
 
 Refusal = txredisapi.ResponseError
 """
@@ -46,13 +56,50 @@ def canBePushed() -> bool:
     return PushNotification is not None
 
 
-class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no types.
+class ConnectionOwner(Protocol):
+    """
+    Has one connection after the other, and hears what becomes of each.
+
+    @ivar timeout: How many seconds there are for a new one to be of use.
+
+    @ivar subscribes: Whether it is used to subscribe.
+    """
+
+    address: RedisAddress
+    reactor: IReactorTime
+    timeout: float
+    subscribes: bool
+
+    def made(self, connection: RedisConnection) -> None:
+        """
+        There is a connection that knows who we are.
+        """
+
+    def pushed(self, message: list[Any]) -> None:
+        """
+        The server said something that nobody had asked for.
+        """
+
+    def troubled(self, error: object) -> None:
+        """
+        There was a problem with a connection, or with getting one.
+        """
+
+    def lost(self, connection: RedisConnection, problem: str) -> None:
+        """
+        A connection is gone.
+
+        @param problem: Why; nothing, if that has been said.
+        """
+
+
+class RedisConnection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no types.
     """
     txredisapi's protocol, with a short way for commands and an ear for what
     the server says by itself.
     """
 
-    factory: Factory
+    factory: ConnectionFactory
     hasPushes = False
 
     @property
@@ -68,18 +115,19 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        link = self.factory.link
-        self._patience = link.reactor.callLater(link.timeout, self._impatient)
+        owner = self.factory.owner
+        self._patience = Timer(owner.reactor)
+        self._patience.start(owner.timeout, self._impatient)
         # AUTH and SELECT.
         yield super().connectionMade()
         if self._ready:
-            link.made(self)
+            owner.made(self)
 
     def _impatient(self) -> None:
-        self.factory.link.troubled("it does not answer")
+        self.factory.owner.troubled("it does not answer")
         self.transport.abortConnection()
 
-    def put(self, call: Call, now: float) -> None:
+    def put(self, call: RedisCall, now: float) -> None:
         """
         Send a command.
         """
@@ -90,16 +138,15 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
 
     def settle(self) -> None:
         """
-        It is of use, so there is no hurry any more.
+        The connection is of use: it may be kept.
         """
-        if self._patience.active():
-            self._patience.cancel()
+        self._patience.stop()
 
-    def pending(self) -> list[Call]:
+    def pending(self) -> list[RedisCall]:
         """
         What was sent and is not answered.
         """
-        return [call for call in self.replyQueue.waiting if isinstance(call, Call)]
+        return [call for call in self.replyQueue.waiting if isinstance(call, RedisCall)]
 
     if PushNotification is not None:
 
@@ -109,11 +156,11 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
             try:
                 while (reply := reader.gets()) is not False:
                     if type(reply) is PushNotification:
-                        self.factory.link.pushed(reply)
+                        self.factory.owner.pushed(reply)
                     else:
                         self.replyReceived(reply)
             except txredisapi.InvalidData:
-                self._isStranger()
+                self._hangUp()
 
     else:
 
@@ -121,17 +168,20 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
             try:
                 super().dataReceived(data, unpause)
             except (txredisapi.InvalidData, UnicodeDecodeError):
-                self._isStranger()
+                self._hangUp()
 
-    def _isStranger(self) -> None:
-        self.factory.link.troubled("it does not speak as a Redis does")
+    def _hangUp(self) -> None:
+        """
+        What came is not what a Redis sends.
+        """
+        self.factory.owner.troubled("it does not speak as a Redis does")
         self.transport.abortConnection()
 
     def replyReceived(self, reply: Any) -> None:
-        link = self.factory.link
-        isPush = link.subscribes and not self.hasPushes and isinstance(reply, list)
+        owner = self.factory.owner
+        isPush = owner.subscribes and not self.hasPushes and isinstance(reply, list)
         if isPush and reply and reply[0] in _PUBSUB:
-            link.pushed(reply)
+            owner.pushed(reply)
             return
         waiting = self.replyQueue.waiting
         if waiting:
@@ -142,9 +192,9 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
     def connectionLost(self, why: Any) -> None:
         self.settle()
         self.factory.connection = None
-        # First, or whoever asks again when there is no answer would ask this
-        # connection, and for ever.
-        self.factory.link.lost(self, "" if self._isOurs(why) else said(why.value))
+        # The owner hears of it before the calls fail.  Somebody may ask again
+        # as soon as a call fails, and would ask this connection, for ever.
+        self.factory.owner.lost(self, "" if self._isOurs(why) else said(why.value))
         super().connectionLost(why)
 
     def _isOurs(self, why: Failure) -> bool:
@@ -155,15 +205,15 @@ class Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has no t
         return bool(isClosed or why.check(ConnectionAborted))
 
 
-class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types.
+class ConnectionFactory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types.
     """
     Connects, and does not give up.
     """
 
-    protocol = Connection
+    protocol = RedisConnection
 
-    def __init__(self, link: Link) -> None:
-        address = link.address
+    def __init__(self, owner: ConnectionOwner) -> None:
+        address = owner.address
         super().__init__(
             None,
             address.database,
@@ -173,21 +223,22 @@ class Factory(txredisapi.RedisFactory):  # type: ignore[misc]  # It has no types
             convertNumbers=False,
             username=address.user,
         )
-        self.link = link
-        self.connection: Connection | None = None
+        self.owner = owner
+        self.connection: RedisConnection | None = None
 
     def stopTrying(self) -> Deferred[None]:
-        # txredisapi would give up for ever when it is not let in at once, also
-        # if that is because the server hangs.
+        # txredisapi calls this when AUTH or SELECT fails, and would never try
+        # again: not even if they failed because the server hangs.
         return succeed(None)
 
     def retryDelay(self, attempt: int) -> float:
+        # The endpoint waits, since it also waits between its own attempts.
         return 0.0
 
     def connectionError(self, why: str) -> None:
-        # Why it was lost, the link knows better.
+        # The owner knows better why a connection was lost.
         if not why.endswith("Lost connection"):
-            self.link.troubled(why)
+            self.owner.troubled(why)
 
     def abort(self) -> None:
         """

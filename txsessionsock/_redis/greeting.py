@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_redis_link -*-
 """
-What is said first over a connection to a Redis, and what the answers show.
+The first commands on a connection to a Redis, and what the answers show: what it
+can, and whether it is the right server.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ What servers call what they are then: C{HELLO}, and C{ROLE} or older ones.
 
 def _roleIn(reply: Any) -> Any:
     """
-    @param reply: That to C{HELLO}, which every user may ask, whatever the
-        access control list says.
+    @param reply: The reply to C{HELLO}.  No access control list can forbid that
+        command.
 
     @return: C{b"master"}, C{b"replica"}, or L{None} if it does not say.
     """
@@ -66,7 +67,7 @@ class Skills:
 
 class Greeting:
     """
-    Says it, over one connection after the other.
+    Sends the first commands over one connection after the other.
     """
 
     def __init__(self, *, speaksThree: bool, tracks: bool, wantsMaster: bool) -> None:
@@ -75,8 +76,8 @@ class Greeting:
 
         @param tracks: Whether to have tracked what is read.
 
-        @param wantsMaster: Whether only a server will do that says that it is
-            a master; else any that does not say that it is a replica.
+        @param wantsMaster: Whether a server has to say that it is a master.
+            Otherwise it is enough if it does not say that it is a replica.
         """
         self._name = f"txsessionsock-{token_hex(8)}".encode()
         self._wantsMaster = wantsMaster
@@ -89,7 +90,7 @@ class Greeting:
             *([(b"HELLO", b"3", *name)] if speaksThree else named),
             (b"CLIENT", b"ID"),
             *([(b"CLIENT", b"TRACKING", b"ON")] if speaksThree and tracks else []),
-            # For servers that know no HELLO, or none without a version.
+            # Some servers do not know HELLO, or not without a version.
             *([(b"ROLE",)] if wantsMaster else []),
         ]
 
@@ -109,7 +110,7 @@ class Greeting:
 
         @raise StoreFailure: The connection is of no use.
         """
-        # All at once.
+        # All are sent at once, so that this costs one round trip.
         answers = await DeferredList(
             [ask(*command) for command in self._commands], consumeErrors=True
         )
@@ -117,7 +118,7 @@ class Greeting:
         for command, (isDone, reply) in zip(self._commands, answers, strict=True):
             if isDone:
                 replies[b" ".join(command[:2])] = reply
-            # That it refuses a command is no reason not to use the others.
+            # A server that refuses one of the commands may be of use without it.
             elif not reply.check(StoreError):
                 reply.raiseException()
         if replies.get(b"PING", b"PONG") not in (b"PONG", "PONG"):
@@ -135,21 +136,22 @@ class Greeting:
 
     async def _killStrays(self, ask: Ask) -> None:
         """
-        See to it that nothing is done any more that was sent over connections
-        which are lost for us.  The server may not have noticed, or hang and
-        find it all later: a write that timed out would be done after we looked
-        whether it was.
+        Have the server close our earlier connections, if something was not
+        answered there.  It may not know yet that they are lost, or it may hang
+        and read them later.  Then a write that timed out would be done after we
+        have looked whether it was done.
         """
         try:
             while self._strays:
                 number = b"%d" % self._strays[-1]
                 found = await ask(b"CLIENT", b"LIST", b"ID", number)
-                # A server that was started anew counts anew.
+                # A server that was restarted counts from 1 again, so that the
+                # number may be that of somebody else.
                 if b" name=%b " % self._name in _bytes(found):
                     await ask(b"CLIENT", b"KILL", b"ID", number)
                 self._strays.pop()
         except StoreError:
-            # It may not be allowed to.
+            # This user may not use CLIENT LIST or CLIENT KILL.
             self._strays.clear()
 
 

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_redis_sentinel -*-
 """
-The sentinels of a Redis: who is the master now, and when that may have changed.
+The sentinels of a Redis: which server is the master now, and when that may have
+changed.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import StoreUnavailable
 
 from .address import RedisAddress
+from .resp import encode
 
 
-__all__ = ["Master", "Sentinels", "encode"]
+__all__ = ["Master", "Sentinels"]
 
 Master = tuple[str, int]
 """
@@ -38,20 +40,11 @@ have not.
 _SWITCHED = b"+switch-master"
 
 
-def encode(*arguments: bytes) -> bytes:
-    """
-    A command, as Redis takes it.
-    """
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(each), each) for each in arguments]
-    return b"".join(parts)
-
-
 class Sentinels:
     """
-    Those who know where the master is.  Any one of them may be dead, or not
-    have heard of the last fail-over, or be cut off from the others and know no
-    better than that the old master still is one.
+    The sentinels of one address.  Any one of them may be dead, or have missed
+    the last fail-over, or be cut off from the others and still take the old
+    master for one.
     """
 
     def __init__(
@@ -64,7 +57,7 @@ class Sentinels:
         """
         @param timeout: How many seconds one has to answer.
 
-        @param to: The way to a host and port.
+        @param to: Makes an endpoint that leads to a host and port.
         """
         self._address = address
         self._reactor = reactor
@@ -76,7 +69,8 @@ class Sentinels:
 
     async def master(self) -> Master:
         """
-        Ask all of them at once, and believe most of those who answer.
+        Ask all sentinels at once, and believe what most of those that answer
+        say.
 
         @raise StoreUnavailable: None of them knows.
         """
@@ -87,7 +81,7 @@ class Sentinels:
 
     async def deny(self, master: Master) -> bool:
         """
-        Whether most of them all know another master.
+        Whether most sentinels agree that another server is the master.
         """
         said = (await self._ask()).most_common(1)
         return any(each != master and votes >= self._most for each, votes in said)
@@ -129,24 +123,26 @@ class Sentinels:
 
     def _asked(self, end: IStreamClientEndpoint) -> Deferred[Master | None]:
         async def ask() -> Master | None:
-            connecting: Deferred[Any] = end.connect(_Factory(_Question, self._address))
-            question: _Question = await connecting
+            connecting: Deferred[Any] = end.connect(
+                _SpeakerFactory(_MasterQuestion, self._address)
+            )
+            question: _MasterQuestion = await connecting
             try:
                 return await question.answer
             finally:
-                question.leave()
+                question.hangUp()
 
         return Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._reactor)
 
     def watch(self, changed: Callable[[], object]) -> None:
         """
-        Have a function called whenever one of them may have learnt of another
-        master, until L{close}.
+        Have a function called, until L{close}, whenever one of them may have
+        learnt of another master.
         """
         if self._services:
             return
         for end in self._ends:
-            factory = _Factory(_Listener, self._address, changed)
+            factory = _SpeakerFactory(_SwitchListener, self._address, changed)
             service = ClientService(end, factory, clock=self._reactor)
             self._services.append(service)
             service.startService()
@@ -159,7 +155,7 @@ class Sentinels:
         return DeferredList([service.stopService() for service in services])
 
 
-class _Factory(Factory):
+class _SpeakerFactory(Factory):
     noisy = False
 
     def __init__(
@@ -180,16 +176,16 @@ class _Factory(Factory):
 
 class _Speaker(LineReceiver):
     """
-    Speaks to a sentinel.  What it says is lists of strings, each on a line of
-    its own after a line with its length.
+    Speaks to a sentinel.  A sentinel answers with lists of strings: each string
+    is on a line of its own, after a line with its length.
     """
 
-    factory: _Factory
+    factory: _SpeakerFactory
     transport: Any
 
-    def begin(self, *command: bytes) -> None:
+    def say(self, *command: bytes) -> None:
         """
-        Say who we are, and what we want.
+        Say who we are, and send a command.
         """
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpKeepAlive(True)
@@ -202,7 +198,7 @@ class _Speaker(LineReceiver):
         self.transport.write(encode(*command))
 
 
-class _Question(_Speaker):
+class _MasterQuestion(_Speaker):
     """
     Asks where the master is.
 
@@ -216,7 +212,7 @@ class _Question(_Speaker):
 
     def connectionMade(self) -> None:
         service = self.factory.address.service or ""
-        self.begin(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.encode())
+        self.say(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.encode())
 
     def lineReceived(self, line: bytes) -> None:
         if line[:1] == b"+" or line[:1] == b"$" or line == b"*2":
@@ -243,7 +239,7 @@ class _Question(_Speaker):
     def connectionLost(self, reason: Any = None) -> None:
         self._fail("the sentinel closed the connection")
 
-    def leave(self) -> None:
+    def hangUp(self) -> None:
         """
         Close the connection.
         """
@@ -251,16 +247,17 @@ class _Question(_Speaker):
         self.transport.abortConnection()
 
 
-class _Listener(_Speaker):
+class _SwitchListener(_Speaker):
     """
     Hears of each fail-over.
     """
 
     def connectionMade(self) -> None:
-        self.begin(b"SUBSCRIBE", _SWITCHED)
+        self.say(b"SUBSCRIBE", _SWITCHED)
 
     def lineReceived(self, line: bytes) -> None:
         service = (self.factory.address.service or "").encode()
-        # Who listens from now on may have missed one.
+        # The answer to SUBSCRIBE counts as well: there may have been a fail-over
+        # just before it.
         if line == b":1" or line.startswith(service + b" "):
             self.factory.changed()

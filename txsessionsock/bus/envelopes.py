@@ -33,7 +33,7 @@ class Hello(_Envelope, frozen=True):
 
 class Bye(_Envelope, frozen=True):
     """
-    A node does so no more.
+    A node takes part no more.
     """
 
 
@@ -41,7 +41,7 @@ class Question(_Envelope, frozen=True):
     """
     A command for all nodes.
 
-    @ivar number: What the answers shall say.
+    @ivar number: What the answers to it will say.
     """
 
     number: _Number
@@ -50,9 +50,11 @@ class Question(_Envelope, frozen=True):
 
 class Answer(_Envelope, frozen=True):
     """
-    What a node makes of a command.
+    What a node answered to a command.
 
-    @ivar answer: L{None} if it did not understand it.
+    @ivar number: That of the question.
+
+    @ivar answer: L{None} if the node did not understand it.
     """
 
     number: _Number

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import IBus, StoreUnavailable
@@ -29,7 +30,7 @@ __all__ = ["LocalBus"]
 @implementer(IBus)
 class LocalBus:
     """
-    A bus without other nodes, or with such in the same process.
+    A bus without other nodes, or with other nodes in the same process.
 
     @ivar node: See L{IBus}.
     """
@@ -38,27 +39,28 @@ class LocalBus:
         self, reactor: Clock | None = None, place: LocalBus | None = None
     ) -> None:
         """
-        @param reactor: The clock; the global reactor unless said otherwise,
-            or that of C{place}.
+        @param reactor: The clock.  If none is given, it is that of C{place}, or
+            the global reactor.
 
-        @param place: A node to be together with.
+        @param place: Another node, in the same process, to exchange commands
+            with.
         """
         self.node = newNode()
-        self._place: _Place = (
-            _Place(clockOf(reactor)) if place is None else place._place
+        self._shared: _SharedByNodes = (
+            _SharedByNodes(clockOf(reactor)) if place is None else place._shared
         )
         self._handling = Handling()
         self._isClosed = False
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
-        self._handling.begin(answer)
-        self._place.nodes[self] = None
+        self._handling.answerBy(answer)
+        self._shared.nodes[self] = None
 
     def request(self, command: bytes) -> Deferred[Answers]:
         checkSize(command, COMMAND_SIZE)
         if self._isClosed:
             return fail(StoreUnavailable("this bus is closed"))
-        awaited = [self, *(node for node in self._place.nodes if node is not self)]
+        awaited = [self, *(node for node in self._shared.nodes if node is not self)]
         answers: Answers = {}
         done: Deferred[Answers] = Deferred()
 
@@ -68,8 +70,8 @@ class LocalBus:
                 done.callback(answers)
 
         for node in awaited[1:]:
-            self._place.later(partial(node._take, self, command, answered))
-        self._handling.own(self.node, command, partial(answered, self))
+            self._shared.later(partial(node._take, self, command, answered))
+        self._handling.answerOwn(self.node, command, partial(answered, self))
         return done
 
     def _take(
@@ -78,18 +80,18 @@ class LocalBus:
         command: bytes,
         answered: Callable[[LocalBus, bytes | None], None],
     ) -> None:
-        isThere = self in self._place.nodes
+        isThere = self in self._shared.nodes
         answered(self, self._handling.answer(asker.node, command) if isThere else None)
 
     def close(self) -> Deferred[None]:
         self._isClosed = True
-        self._place.nodes.pop(self, None)
+        self._shared.nodes.pop(self, None)
         closed: Deferred[None] = Deferred()
-        self._place.later(partial(closed.callback, None))
+        self._shared.later(partial(closed.callback, None))
         return closed
 
 
-class _Place:
+class _SharedByNodes:
     """
     What nodes in one process share.
 
@@ -97,22 +99,20 @@ class _Place:
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
         self.nodes: dict[LocalBus, None] = {}
         self._waiting: deque[Callable[[], object]] = deque()
-        self._delivery: IDelayedCall | None = None
+        self._delivery = Timer(reactor)
 
     def later(self, deliver: Callable[[], object]) -> None:
         """
-        Do something in another turn of the reactor, behind all that was to be
+        Do something in another turn of the reactor, after all that was to be
         done before.
         """
         self._waiting.append(deliver)
-        if self._delivery is None:
-            self._delivery = self._reactor.callLater(0, self._deliver)
+        if not self._delivery.isRunning:
+            self._delivery.start(0, self._deliver)
 
     def _deliver(self) -> None:
-        self._delivery = None
         waiting, self._waiting = self._waiting, deque()
         for deliver in waiting:
             deliver()

@@ -27,7 +27,7 @@ message to a client.
 
 def newNode() -> str:
     """
-    An id that nobody else has, and that tells people where the node is.
+    An id that no other node has, and that tells people where the node is.
     """
     return f"{gethostname()[:200]}.{getpid()}.{token_hex(6)}"
 
@@ -44,7 +44,7 @@ def checkSize(command: bytes, limit: int) -> None:
 
 class Handling:
     """
-    Has commands answered by the one function that was given for it.
+    Has commands answered by one function.
     """
 
     _log = Logger()
@@ -54,7 +54,7 @@ class Handling:
         self._own: deque[tuple[bytes, Callable[[bytes | None], object]]] = deque()
         self._isBusy = False
 
-    def begin(self, answer: Callable[[bytes], bytes]) -> None:
+    def answerBy(self, answer: Callable[[bytes], bytes]) -> None:
         """
         Have them answered by a function from now on.
 
@@ -86,12 +86,13 @@ class Handling:
             self._log.failure("a command of node {node} failed", node=node)
         return None
 
-    def own(
+    def answerOwn(
         self, node: str, command: bytes, answered: Callable[[bytes | None], object]
     ) -> None:
         """
-        Answer one of this node's commands: at once, unless it came from within
-        another.  Then it is that one's turn first, as it is elsewhere.
+        Answer one of this node's own commands: at once, unless it was sent while
+        another one is being answered.  Then it waits for the end of that, so that
+        the order is the same as on other nodes.
         """
         self._own.append((command, answered))
         if self._isBusy:

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_redis_bus -*-
 """
-How nodes find each other in a Redis: each has a key there that is gone soon
-when its node is, and a place in a set.
+Which nodes there are, and how they find each other in a Redis: each has a key
+there that expires soon after its node is gone, and is in a set.
 """
 
 from __future__ import annotations
@@ -11,10 +11,77 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from .nodes import Nodes
+
+__all__ = ["Nodes", "Presence"]
 
 
-__all__ = ["Presence"]
+class Nodes:
+    """
+    The other nodes.  Each counts as there until nothing was heard of it for a
+    lifetime.
+
+    Times are in seconds of any clock.
+    """
+
+    def __init__(self, own: str, lifetime: float, interval: float) -> None:
+        """
+        @param interval: After how many seconds L{looked} is called again.
+        """
+        self._own = own
+        self._lifetime = lifetime
+        self._interval = interval
+        self._until: dict[str, float] = {}
+        self._looked = 0.0
+
+    def heard(self, node: str, now: float) -> None:
+        """
+        A node said something.
+        """
+        self.listed(node, self._lifetime, now)
+
+    def listed(self, node: str, seconds: float, now: float) -> None:
+        """
+        A node is said to be there.
+
+        @param seconds: For how long that is certain.
+        """
+        if node != self._own:
+            self._until[node] = max(now + seconds, self._until.get(node, 0.0))
+
+    def looked(self, now: float) -> None:
+        """
+        All nodes that can be seen were listed.
+        """
+        self._looked = now
+
+    def saidBye(self, node: str) -> None:
+        """
+        A node said that it is not there any more.
+        """
+        self._until.pop(node, None)
+
+    def resume(self, lost: float, now: float) -> None:
+        """
+        After a time in which nothing could be heard, count the nodes that were
+        there before it as if they had just been heard.
+
+        @param lost: When that time began.
+        """
+        for node, until in list(self._until.items()):
+            if until > lost:
+                self.heard(node, now)
+
+    def others(self, now: float) -> set[str]:
+        """
+        The nodes that are expected to answer.
+        """
+        # If we have not looked for longer than that, we were out ourselves: the
+        # silence of the others since then does not count against them.
+        certain = min(now, self._looked + self._interval)
+        for node, until in list(self._until.items()):
+            if until <= certain:
+                del self._until[node]
+        return set(self._until)
 
 
 class Presence:
@@ -49,7 +116,7 @@ class Presence:
 
     async def announce(self) -> None:
         """
-        Say that this node is there.
+        Say that this node is there, for one lifetime.
 
         @raise StoreFailure: It could not be said.
         """
@@ -71,19 +138,22 @@ class Presence:
         """
         members = await self._ask(b"SMEMBERS", self._set)
         members = [node for node in members if isinstance(node, bytes)]
-        lefts = await gatherResults(
+        lifetimes = await gatherResults(
             [self._ask(b"PTTL", self._key(node)) for node in members],
             consumeErrors=True,
         ).addErrback(_first)
-        for node, left in zip(members, lefts, strict=True):
-            if left > 0:
-                self._others.listed(node.decode("utf-8", "replace"), left / 1000, now())
+        gone = []
+        for node, milliseconds in zip(members, lifetimes, strict=True):
+            if milliseconds > 0:
+                name = node.decode("utf-8", "replace")
+                self._others.listed(name, milliseconds / 1000, now())
+            else:
+                gone.append(node)
         self._others.looked(now())
-        gone = [node for node, left in zip(members, lefts, strict=True) if left <= 0]
         if gone:
             await self._ask(b"SREM", self._set, *gone)
 
-    async def leave(self) -> None:
+    async def withdraw(self) -> None:
         """
         Say that this node is not there any more.
 
@@ -100,6 +170,6 @@ class Presence:
 
 def _first(failure: Any) -> Any:
     """
-    What the first of several failed with.
+    What the first of several Deferreds failed with.
     """
     return failure.value.subFailure

@@ -6,14 +6,15 @@ Subscribing to channels of a Redis, and asking it things beside that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.interfaces import StoreFailure
 
 
@@ -21,17 +22,79 @@ if TYPE_CHECKING:
     from txsessionsock._redis.address import RedisAddress
     from txsessionsock._redis.link import Link
 
-__all__ = ["PubSub"]
+__all__ = ["PubSub", "PubSubState"]
 
 _RETRY = 1.0
 """
-After how many seconds to try again what was refused.
+After how many seconds to subscribe again, when the last attempt failed.
 """
 
 
-class _Listener:
+class PubSubState(Enum):
     """
-    Hears of one of the two connections.
+    What there is of a subscription.
+
+    @cvar DOWN: No connection that could hear anything.
+
+    @cvar PAUSING: A connection.  The last attempt to subscribe failed, so the
+        next one waits.
+
+    @cvar PREPARING: A connection.  What has to be done before C{SUBSCRIBE} is
+        being done.
+
+    @cvar SUBSCRIBING: C{SUBSCRIBE} was sent.  Not all channels are confirmed.
+
+    @cvar SUBSCRIBED: All channels are confirmed.  Nothing can be asked yet.
+
+    @cvar READY: All channels are confirmed, and something can be asked.
+
+    @cvar CLOSED: No connection, and there will be none.
+    """
+
+    DOWN = auto()
+    PAUSING = auto()
+    PREPARING = auto()
+    SUBSCRIBING = auto()
+    SUBSCRIBED = auto()
+    READY = auto()
+    CLOSED = auto()
+
+
+_S = PubSubState
+_FOLLOWING = {
+    _S.DOWN: (_S.PAUSING, _S.PREPARING, _S.CLOSED),
+    _S.PAUSING: (_S.PREPARING, _S.DOWN, _S.CLOSED),
+    _S.PREPARING: (_S.SUBSCRIBING, _S.DOWN, _S.CLOSED),
+    _S.SUBSCRIBING: (_S.SUBSCRIBED, _S.DOWN, _S.CLOSED),
+    _S.SUBSCRIBED: (_S.READY, _S.DOWN, _S.CLOSED),
+    _S.READY: (_S.DOWN, _S.CLOSED),
+    _S.CLOSED: (),
+}
+"""
+Which states can come after each.
+"""
+
+
+class _Trouble(Enum):
+    """
+    What became of the attempts to subscribe since one succeeded.
+
+    @cvar NONE: None of them failed.
+
+    @cvar FAILED: One failed.
+
+    @cvar REFUSED: The server refused one.  That is logged.
+    """
+
+    NONE = auto()
+    FAILED = auto()
+    REFUSED = auto()
+
+
+class _OwnerOfOne:
+    """
+    Tells a L{PubSub} what becomes of one of its two links: by functions, since
+    each link has its own.
     """
 
     def __init__(
@@ -40,25 +103,16 @@ class _Listener:
         down: Callable[[], None],
         pushed: Callable[[list[Any]], None],
     ) -> None:
-        self._up, self._down, self._pushed = up, down, pushed
-
-    def up(self) -> None:
-        self._up()
-
-    def down(self) -> None:
-        self._down()
-
-    def pushed(self, message: list[Any]) -> None:
-        self._pushed(message)
+        self.up, self.down, self.pushed = up, down, pushed
 
 
 class PubSub:
     """
-    One connection where replies and messages can be told apart (RESP3), else
-    two.
+    A subscription to some channels.  It has one connection if replies and
+    messages can be told apart there (RESP3), and otherwise two: one that hears,
+    and one that asks.
 
-    @ivar isReady: Whether all channels are subscribed to and something can be
-        asked.
+    @ivar state: What there is of a subscription.
     """
 
     _log = Logger()
@@ -78,18 +132,17 @@ class PubSub:
         """
         @param timeout: How many seconds there are for an answer.
 
-        @param prepare: Called before subscribing, which goes on if it did not
-            fail.
+        @param prepare: Called before subscribing.  If it fails, nothing is
+            subscribed to.
 
-        @param ready: Called when L{isReady} became true, and C{lost} when it
-            did not stay so.
+        @param ready: Called when the subscription is L{PubSubState.READY}, and
+            C{lost} when it is so no more, unless because it was closed.
 
         @param received: Called with each message.
         """
         from txsessionsock._redis.link import Link  # noqa: PLC0415 - txredisapi is for a Redis only
 
-        self.isReady = False
-        self._reactor = reactor
+        self.state = PubSubState.DOWN
         self._timeout = timeout
         self._channels = tuple(channels)
         self._prepare = prepare
@@ -97,22 +150,41 @@ class PubSub:
         self._lost = lost
         self._received = received
         self._confirmed: set[bytes] = set()
-        self._isAsked = self._isRefused = self._isTold = False
-        self._visit = 0
-        self._timer: IDelayedCall | None = None
+        self._trouble = _Trouble.NONE
+        self._timer = Timer(reactor)
         self._hearing = Link(
             address,
-            _Listener(self._up, self._down, self._pushed),
+            _OwnerOfOne(self._up, self._down, self._pushed),
             reactor,
             timeout=timeout,
             subscribes=True,
         )
         self._other = Link(
             address,
-            _Listener(self._look, self._otherDown, self._pushed),
+            _OwnerOfOne(self._look, self._otherDown, self._pushed),
             reactor,
             timeout=timeout,
         )
+
+    @property
+    def isReady(self) -> bool:
+        """
+        Whether all channels are subscribed to and something can be asked.
+        """
+        return self.state is PubSubState.READY
+
+    def _become(self, state: PubSubState) -> None:
+        """
+        Go on to another state.  Nothing else does.
+        """
+        was, self.state = self.state, state
+        assert state in _FOLLOWING[was], (was, state)
+        # It runs within one state only.
+        self._timer.stop()
+        if state is PubSubState.READY:
+            self._ready()
+        elif state is PubSubState.DOWN and was is PubSubState.READY:
+            self._lost()
 
     def start(self) -> None:
         """
@@ -136,61 +208,75 @@ class PubSub:
         """
         Wait for the answers to what was asked, then disconnect.
         """
-        self._stopTimer()
-        self._visit += 1
-        self.isReady = False
+        if self.state is not PubSubState.CLOSED:
+            self._become(PubSubState.CLOSED)
         closing = gatherResults([self._other.close(), self._hearing.close()])
         return closing.addCallback(lambda _: None)
 
     def _up(self) -> None:
+        if self.state is PubSubState.CLOSED:
+            return
         self._confirmed.clear()
-        if self._isRefused:
-            self._later(_RETRY, self._begin)
-        else:
+        if self._trouble is _Trouble.NONE:
             self._begin()
+        else:
+            self._become(PubSubState.PAUSING)
+            self._timer.start(_RETRY, self._begin)
 
     def _begin(self) -> None:
-        self._isRefused = True
-        visit = self._visit
+        # The connection may be lost while this is prepared.  Then the result comes
+        # in another state, and is ignored.  Or it comes in the next attempt's
+        # PREPARING, and serves that one: the same was prepared.
+        self._become(PubSubState.PREPARING)
 
         def prepared(_: None) -> None:
-            if visit == self._visit:
-                self._isAsked = True
+            if self.state is PubSubState.PREPARING:
+                self._become(PubSubState.SUBSCRIBING)
                 self._hearing.tell(b"SUBSCRIBE", *self._channels)
                 why = "it does not answer a SUBSCRIBE"
-                self._later(self._timeout, partial(self._hearing.drop, why))
+                self._timer.start(self._timeout, self._hearing.drop, why)
 
         def failed(failure: Failure) -> None:
             failure.trap(StoreFailure)
-            if visit == self._visit:
+            if self.state is PubSubState.PREPARING:
                 why = failure.getErrorMessage()
                 self._hearing.drop(why.removeprefix(f"{self._hearing.address}: "))
 
         self._prepare().addCallbacks(prepared, failed)
 
     def _down(self) -> None:
-        self._visit += 1
-        self._stopTimer()
-        # It hangs up on us: the answer was an error, which is nobody's reply.
-        if self._isAsked and self._isRefused and not self._isTold:
-            self._isTold = True
+        # The answer to SUBSCRIBE was an error, which nobody waits for: so the
+        # connection was closed.  Or there was no answer in time.
+        isRefused = self.state is PubSubState.SUBSCRIBING
+        if isRefused and self._trouble is not _Trouble.REFUSED:
+            self._trouble = _Trouble.REFUSED
             self._log.warn(
                 "{address}: it does not let us subscribe to {channels}; trying again",
                 address=self._hearing.address,
                 channels=b", ".join(self._channels).decode(),
             )
-        self._isAsked = False
-        self._confirmed.clear()
-        self._look()
+        self._end()
+
+    def _end(self) -> None:
+        """
+        Nothing is heard any more.
+        """
+        if self.state in (PubSubState.DOWN, PubSubState.CLOSED):
+            return
+        isUnfinished = self.state in (PubSubState.PREPARING, PubSubState.SUBSCRIBING)
+        if isUnfinished and self._trouble is _Trouble.NONE:
+            self._trouble = _Trouble.FAILED
+        self._become(PubSubState.DOWN)
 
     def _otherDown(self) -> None:
-        # Perhaps because its server became a replica.  Who subscribes without
-        # RESP3 cannot ask for that, and may be connected to the same one.
+        # Perhaps because its server became a replica.  Without RESP3, the
+        # connection that hears cannot ask for that, and may lead to the same
+        # server.
         if self._hearing.isUp and not self._hearing.hasPushes:
-            # We hang up: that is no answer to a SUBSCRIBE.
-            self._isAsked = False
+            # This ends before the connection does, so that the end of the
+            # connection does not look like the server's refusal.
+            self._end()
             self._hearing.drop("")
-        self._look()
 
     def _pushed(self, message: list[Any]) -> None:
         match message:
@@ -202,35 +288,22 @@ class PubSub:
 
     def _look(self) -> None:
         """
-        See whether this is of use now.
+        See whether all channels are confirmed, and whether something can be
+        asked.
         """
-        isSubscribed = self._confirmed.issuperset(self._channels)
-        if isSubscribed and self._isRefused:
-            self._isRefused = self._isTold = False
-            self._stopTimer()
-        if isSubscribed and not self._asking.isUp:
-            _connect(self._asking)
-        isReady = isSubscribed and self._asking.isUp
-        if isReady != self.isReady:
-            self.isReady = isReady
-            if isReady:
-                self._ready()
-            else:
-                self._lost()
-
-    def _later(self, seconds: float, f: Callable[[], object]) -> None:
-        self._stopTimer()
-        self._timer = self._reactor.callLater(seconds, f)
-
-    def _stopTimer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        isConfirmed = self._confirmed.issuperset(self._channels)
+        if isConfirmed and self.state is PubSubState.SUBSCRIBING:
+            self._trouble = _Trouble.NONE
+            self._become(PubSubState.SUBSCRIBED)
+            if not self._asking.isUp:
+                _connect(self._asking)
+        if self.state is PubSubState.SUBSCRIBED and self._asking.isUp:
+            self._become(PubSubState.READY)
 
 
 def _connect(link: Link) -> None:
     """
-    Connect by asking something; that goes on when it fails.
+    Connect by asking something.  The link goes on trying when that fails.
     """
 
     def failed(failure: Failure) -> None:

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsessionsock._arguments import AboveZero, Size, checked
+from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import BusFull, IBus, StoreFailure, StoreUnavailable
 
 from .envelopes import Answer, Bye, Envelope, Hello, Question, open_, seal
 from .node import COMMAND_SIZE, Handling, checkSize, newNode
-from .nodes import Nodes
-from .presence import Presence
+from .presence import Nodes, Presence
 from .pubsub import PubSub
 from .requests import Answers, Requests
 
@@ -38,8 +38,25 @@ How often in its lifetime a node says that it is there.
 
 _RETRY = 1.0
 """
-After how many seconds to try again to take part.
+After how many seconds to try again to say that this node is there.
 """
+
+
+class _Part(Enum):
+    """
+    Whether a node takes part.
+
+    @cvar OUT: It does not, since it is not connected, or could not yet say that
+        it is there.
+
+    @cvar IN: It does: its commands reach others.
+
+    @cvar CLOSED: It does not, and never will again.
+    """
+
+    OUT = auto()
+    IN = auto()
+    CLOSED = auto()
 
 
 @checked
@@ -81,8 +98,8 @@ class RedisBus:
         @param timeout: How many seconds other nodes, and Redis, have for an
             answer.
 
-        @param lifetime: After how many seconds a node counts as gone that did
-            not say so.
+        @param lifetime: After how many seconds of silence a node counts as
+            gone.
 
         @param waiting: How many commands may wait for answers, and
             C{waitingBytes}, of what size together.
@@ -111,8 +128,8 @@ class RedisBus:
             self._reactor,
             timeout,
             (self._all, self._channel(self.node)),
-            # First be expected, then be reached, so that nobody is reached who
-            # is not expected.
+            # Announce this node before subscribing.  Otherwise a command may
+            # reach a node that its sender does not count.
             prepare=lambda: Deferred.fromCoroutine(self._presence.announce()),
             ready=self._connected,
             lost=self._lost,
@@ -121,33 +138,35 @@ class RedisBus:
         self._presence = Presence(
             self.node, self._nodes, prefix, lifetime, self._pubsub.ask
         )
-        self._starting: IDelayedCall | None = None
+        self._part = _Part.OUT
+        self._lostAt = 0.0
+        self._whenReady: list[Deferred[None]] = []
+        self._starting = Timer(self._reactor)
+        self._beating = Timer(self._reactor)
+        # Counts how often a connection came or went: what was begun before the
+        # last time is out of date.
+        self._generation = 0
+        self._complaint = ""
         self._unsure: list[int] = []
         self._isLooking = False
-        self._beating: IDelayedCall | None = None
-        self._visit = 0
-        self._complaint = ""
-        self._whenReady: list[Deferred[None]] = []
-        self._lostAt = 0.0
-        self._isJoined = False
-        self._isClosed = False
 
     def _channel(self, node: str) -> bytes:
         return f"{self._to}{node}".encode()
 
-    # What it is for.
+    # What the hub calls.
 
     def handle(self, answer: Callable[[bytes], bytes]) -> None:
-        self._handling.begin(answer)
-        # A daemon forks before its reactor runs; a connection would not survive.
-        self._starting = self._reactor.callLater(0, self._pubsub.start)
+        self._handling.answerBy(answer)
+        # Not at once: twistd may call this before it forks to become a daemon,
+        # and the connection would stay with the parent.
+        self._starting.start(0, self._pubsub.start)
 
     def ready(self) -> Deferred[None]:
         """
         @return: A L{Deferred} that fires when this node takes part.  It fails
             with L{StoreUnavailable} if the bus is closed before.
         """
-        if self._isJoined:
+        if self._part is _Part.IN:
             return succeed(None)
         ready: Deferred[None] = Deferred(lambda _: self._whenReady.remove(ready))
         self._whenReady.append(ready)
@@ -155,24 +174,25 @@ class RedisBus:
 
     def request(self, command: bytes) -> Deferred[Answers]:
         checkSize(command, self._commandSize)
-        if not self._isJoined:
-            why = "is closed" if self._isClosed else "has no connection to other nodes"
+        if self._part is not _Part.IN:
+            isClosed = self._part is _Part.CLOSED
+            why = "is closed" if isClosed else "has no connection to other nodes"
             return fail(StoreUnavailable(f"the bus {why}"))
         others = self._nodes.others(self._reactor.seconds())
         try:
-            number, answers = self._requests.begin(len(command), others)
+            number, answers = self._requests.add(len(command), others)
         except BusFull:
             return fail()
         self._publish(self._all, Question(self.node, number, command)).addCallbacks(
             partial(self._reached, number), partial(self._requests.failed, number)
         )
-        self._handling.own(
+        self._handling.answerOwn(
             self.node, command, partial(self._requests.answered, number, self.node)
         )
         return answers
 
     def _reached(self, number: int, count: int) -> None:
-        # This node got it too.
+        # Redis counts this node too.
         if self._requests.reached(number, count - 1):
             self._unsure.append(number)
             if not self._isLooking:
@@ -181,7 +201,7 @@ class RedisBus:
 
     async def _lookAgain(self) -> None:
         """
-        More nodes were reached than are known: see who they are.
+        More nodes got a command than are known: see which they are.
         """
         try:
             while self._unsure:
@@ -195,12 +215,10 @@ class RedisBus:
             self._isLooking = False
 
     def close(self) -> Deferred[None]:
-        if self._isClosed:
+        if self._part is _Part.CLOSED:
             return succeed(None)
-        wasJoined = self._isJoined
-        self._isClosed, self._isJoined = True, False
-        if self._starting is not None and self._starting.active():
-            self._starting.cancel()
+        wasIn, self._part = self._part is _Part.IN, _Part.CLOSED
+        self._starting.stop()
         self._stopBeating()
         self._requests.stop()
         waiting, self._whenReady = self._whenReady, []
@@ -209,9 +227,9 @@ class RedisBus:
 
         async def close() -> None:
             try:
-                if wasJoined:
+                if wasIn:
                     self._publish(self._all, Bye(self.node)).addErrback(_ignore)
-                    await self._presence.leave()
+                    await self._presence.withdraw()
             except StoreFailure as error:
                 self._log.warn(
                     "other nodes miss this one for a while: {why}", why=error
@@ -223,51 +241,55 @@ class RedisBus:
     # Being there.
 
     def _connected(self) -> None:
-        self._visit += 1
-        self._beat()
+        if self._part is not _Part.CLOSED:
+            self._generation += 1
+            self._beat()
 
     def _lost(self) -> None:
         self._stopBeating()
-        if self._isJoined:
-            self._isJoined = False
+        if self._part is _Part.IN:
+            self._part = _Part.OUT
             self._lostAt = self._reactor.seconds()
         self._requests.giveUp()
 
     def _stopBeating(self) -> None:
-        self._visit += 1
-        if self._beating is not None and self._beating.active():
-            self._beating.cancel()
+        self._generation += 1
+        self._beating.stop()
 
     def _beat(self) -> None:
-        Deferred.fromCoroutine(self._live(self._visit)).addErrback(self._died)
+        beat = self._sayPresent(self._generation)
+        Deferred.fromCoroutine(beat).addErrback(self._died)
 
     def _died(self, failure: Failure) -> None:
         self._log.failure("node {node} failed", failure, node=self.node)
 
-    async def _live(self, visit: int) -> None:
+    async def _sayPresent(self, generation: int) -> None:
         """
         Say that this node is there, see who else is, and do so again.
 
-        @param visit: Which connection this is for.
+        @param generation: Which connection this is for.
         """
         delay = self._beatInterval
         try:
             await self._presence.announce()
             await self._presence.look(self._reactor.seconds)
-            if not self._isJoined:
+            if self._part is _Part.OUT:
                 await self._publish(self._all, Hello(self.node))
         except StoreFailure as error:
             delay = min(_RETRY, delay)
-            self._complain(visit, str(error))
+            if generation == self._generation:
+                self._complain(str(error))
         else:
             self._complaint = ""
-            if visit == self._visit and not self._isJoined:
+            if generation == self._generation and self._part is _Part.OUT:
                 self._joined()
-        if visit == self._visit:
-            self._beating = self._reactor.callLater(delay, self._beat)
+        # Not before this: those who waited for the node to join may close it as
+        # soon as they are told.
+        if generation == self._generation:
+            self._beating.start(delay, self._beat)
 
-    def _complain(self, visit: int, complaint: str) -> None:
-        if visit == self._visit and complaint != self._complaint:
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
             self._complaint = complaint
             self._log.warn(
                 "node {node} cannot say that it is there: {why}; trying again",
@@ -276,7 +298,7 @@ class RedisBus:
             )
 
     def _joined(self) -> None:
-        self._isJoined = True
+        self._part = _Part.IN
         self._nodes.resume(self._lostAt, self._reactor.seconds())
         self._log.info("node {node} takes part", node=self.node)
         waiting, self._whenReady = self._whenReady, []
@@ -298,11 +320,11 @@ class RedisBus:
                 why=error,
             )
             return
-        if envelope.node == self.node or self._isClosed:
+        if envelope.node == self.node or self._part is _Part.CLOSED:
             return
         if isinstance(envelope, Bye):
-            self._nodes.left(envelope.node)
-            self._requests.left(envelope.node)
+            self._nodes.saidBye(envelope.node)
+            self._requests.lost(envelope.node)
             return
         self._nodes.heard(envelope.node, self._reactor.seconds())
         if isinstance(envelope, Answer):
@@ -317,6 +339,7 @@ class RedisBus:
 
 def _ignore(failure: Failure) -> None:
     """
-    Who is not told will notice.
+    The message did not go out.  Its receiver will notice: an answer does not
+    come, or a node's key expires.
     """
     failure.trap(StoreFailure)

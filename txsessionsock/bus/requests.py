@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.interfaces import BusFull, StoreError, StoreTimeout, StoreUnavailable
 
 
@@ -26,13 +27,16 @@ What each node answered; L{None} if it did not.
 @dataclass(eq=False, slots=True)
 class _Request:
     """
-    @ivar awaited: Who was expected to answer when it was asked.
+    A command that was sent, and the answers to it.
 
-    @ivar gone: Who will not.
+    @ivar awaited: The nodes that are expected to answer.
 
-    @ivar reached: How many others got it, once that is known.
+    @ivar gone: The nodes that will not answer any more.
 
-    @ivar isUnsure: Whether those were more than were expected.
+    @ivar reached: How many other nodes got it; L{None} until that is known.
+
+    @ivar isUnsure: Whether those were more than were expected, and it is not
+        known which.
     """
 
     size: int
@@ -80,11 +84,11 @@ class Requests:
         # In the order of their deadlines.
         self._pending: dict[int, _Request] = {}
         self._size = 0
-        self._timer: IDelayedCall | None = None
+        self._timer = Timer(reactor)
 
-    def begin(self, size: int, others: Iterable[str]) -> tuple[int, Deferred[Answers]]:
+    def add(self, size: int, others: Iterable[str]) -> tuple[int, Deferred[Answers]]:
         """
-        Ask something.
+        Note that something is asked.
 
         @param size: How many bytes it has.
 
@@ -104,8 +108,8 @@ class Requests:
         request = _Request(size, deadline, {self._own, *others}, Deferred())
         self._pending[number] = request
         self._size += size
-        if self._timer is None:
-            self._timer = self._reactor.callLater(self._timeout, self._due)
+        if not self._timer.isRunning:
+            self._timer.start(self._timeout, self._due)
         return number, request.done
 
     def reached(self, number: int, count: int) -> bool:
@@ -125,7 +129,7 @@ class Requests:
 
     def awaits(self, number: int, others: Iterable[str]) -> None:
         """
-        It is known who there is besides those who were expected.
+        It is known which nodes there are besides those that were expected.
         """
         request = self._pending.get(number)
         if request is not None:
@@ -142,9 +146,9 @@ class Requests:
             request.answers.setdefault(node, answer)
             self._look(number, request)
 
-    def left(self, node: str) -> None:
+    def lost(self, node: str) -> None:
         """
-        A node answers no more.
+        A node answers nothing any more.
         """
         for number, request in list(self._pending.items()):
             request.gone.add(node)
@@ -159,7 +163,8 @@ class Requests:
         It is not known that anybody else got a request.
         """
         if failure.check(StoreUnavailable):
-            # That would say that this node did nothing either.
+            # StoreUnavailable would say that nothing was done.  But this node
+            # has done it.
             why = failure.getErrorMessage()
             failure = Failure(StoreError(f"only this node got a command: {why}"))
         if number in self._pending:
@@ -174,20 +179,17 @@ class Requests:
 
     def stop(self) -> None:
         """
-        The same, for good.
+        Nobody answers any more, and nothing more is asked.
         """
         self.giveUp()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.stop()
 
     def _due(self) -> None:
-        now, self._timer = self._reactor.seconds(), None
+        now = self._reactor.seconds()
         due = []
         for number, request in self._pending.items():
             if request.deadline > now:
-                delay = request.deadline - now
-                self._timer = self._reactor.callLater(delay, self._due)
+                self._timer.start(request.deadline - now, self._due)
                 break
             due.append(number)
         for number in due:

@@ -1,20 +1,27 @@
 """
-The clients of one server: who they are, what they say and in which order.
+The clients of one server: each from its handshake to its last save, with its
+messages in order.
 """
 
+from .broadcast import Broadcast
 from .carrier import SessionClient
 from .client import Client
+from .life import Phase
 from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
 from .sockets import SessionSockets
+from .statistics import SocketStatistics
 
 
 __all__ = [
     "METHODS",
+    "Broadcast",
     "Client",
     "Listener",
     "Once",
+    "Phase",
     "SessionClient",
     "SessionSockets",
+    "SocketStatistics",
     "listen",
     "refuseUnknown",
     "without",

@@ -1,35 +1,50 @@
 """
-What carries a client: the connection below it, and the application above.
+The connection that carries a client, and the client as listeners get it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, overload
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import EndReason, InvalidReason
 from txsessionsock.session import Session
 
-from .listeners import Listener
-from .sockets import _L
+from .listeners import _L, Listener
 
 
-__all__ = ["Application", "Carrier", "SessionClient"]
+__all__ = ["Carrier", "SessionClient"]
 
 
 class Carrier(Protocol):
     """
-    What carries a client's messages.  None of its methods calls the client.
+    The connection that carries a client's messages.  None of its methods calls
+    the client.
+
+    @ivar isPaused: Whether it receives nothing for now.
+
+    @ivar encoding: What L{encode} goes by.  Carriers that have the same object
+        there make the same of a value.
     """
+
+    @property
+    def isPaused(self) -> bool: ...
+
+    @property
+    def encoding(self) -> object: ...
 
     def encode(self, value: Any) -> Any:
         """
-        Make of a value what L{write} takes, so that it may be changed after.
+        Make a frame, which L{write} takes, of a value.  The value may be changed
+        afterwards.
 
         @raise ValueError: It cannot be sent.
+        """
+
+    def check(self, frame: Any) -> None:
+        """
+        @raise ValueError: What was encoded is too large for this carrier.
         """
 
     def write(self, frame: Any) -> None:
@@ -39,8 +54,8 @@ class Carrier(Protocol):
 
     def whose(self, session: Session) -> Any:
         """
-        @return: What tells the client whose session it has, for L{write};
-            L{None} if it did not ask, or knows.
+        @return: A frame that tells the client whose session it has; L{None} if
+            the client did not ask for that, or has been told.
         """
 
     def close(self, code: int, reason: str) -> None:
@@ -56,47 +71,6 @@ class Carrier(Protocol):
     def resume(self) -> None:
         """
         Receive again.
-        """
-
-
-class Application(Protocol):
-    """
-    What is called last for each event; listeners get it as the client.
-    """
-
-    def sessionConnected(self, session: Session) -> object:
-        """
-        C{sconnection}
-        """
-
-    def sessionMessageReceived(self, message: Any, session: Session) -> object:
-        """
-        C{smessage}
-        """
-
-    def sessionInvalid(self, reason: InvalidReason) -> object:
-        """
-        C{sinvalid}
-        """
-
-    def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
-        """
-        C{schanged}
-        """
-
-    def sessionDestroyed(self, session: Session, reason: EndReason) -> object:
-        """
-        C{sdestroyed}
-        """
-
-    def sessionError(self, failure: Failure) -> object:
-        """
-        C{serror}
-        """
-
-    def sessionDisconnected(self, session: Session, code: int) -> object:
-        """
-        C{disconnect}
         """
 
 

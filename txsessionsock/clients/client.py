@@ -7,9 +7,8 @@ it is sent, and how it ends.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -32,70 +31,89 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Session, explained, shortHash
 
-from .carrier import Application, Carrier
+from .broadcast import Broadcast
+from .carrier import Carrier
 from .conversation import Conversation
-from .handlers import Handlers
-from .identification import Naming
+from .identification import Identification
 from .inbox import Inbox, Waiting
+from .life import Life, Phase
+from .listeners import Application, Handlers
 from .outbox import Outbox
-from .sockets import SessionSockets
+from .shared import Shared
 
 
-__all__ = ["Client"]
+__all__ = ["Client", "Registry"]
 
 
-class _State(Enum):
+class Registry(Protocol):
     """
-    Where a client is in its life.  It only ever goes on to a later state.
+    Is told by each client about its life, in this order.
     """
 
-    WAITING = 0
-    """The handshake is done; the client has not yet named its session."""
+    def connected(self, client: Client) -> None:
+        """
+        A client is there.
+        """
 
-    OPENING = 1
-    """Its session is being opened."""
+    def opened(self, client: Client) -> None:
+        """
+        A client has its session.
+        """
 
-    REFUSED = 2
-    """It has no session, and is told so."""
+    def lost(self, client: Client) -> None:
+        """
+        A client that had its session is disconnected.
+        """
 
-    OPEN = 3
-    """It has its session."""
-
-    LEAVING = 4
-    """It had one and is disconnected; what it sent before is handled."""
-
-    OVER = 5
-    """Nothing is called any more."""
+    def removed(self, client: Client) -> None:
+        """
+        A client is gone, and its session stored.
+        """
 
 
 class Client:
     """
     One client, from the handshake to the last save.
 
-    @ivar handlers: Whom its events concern.
+    @ivar handlers: The functions and methods that its events call.
+
+    @ivar life: Where it is in its life.
     """
 
     _log = Logger()
 
     def __init__(
         self,
-        sockets: SessionSockets,
+        shared: Shared,
+        registry: Registry,
         carrier: Carrier,
         application: Application,
         face: object,
     ) -> None:
         """
+        @param registry: Is told where the client is in its life.
+
         @param application: Is called for each event, after the listeners.
 
-        @param face: Whom listeners get as the client.
+        @param face: The object that listeners get as the client.
         """
-        self.handlers = Handlers(sockets, application, face)
-        self._sockets = sockets
+        self.handlers = Handlers(shared.listeners, application, face)
+        self._shared = shared
+        self._registry = registry
         self._carrier = carrier
-        self._state = _State.WAITING
-        self._naming = Naming(sockets, self._open, self._invalid, self._second)
-        self._inbox = Inbox(carrier, sockets.limits)
-        self._outbox = Outbox(carrier, self._unsaved, self._closes)
+        self.life = Life()
+        self._inbox = Inbox(carrier, shared.limits)
+        self._outbox = Outbox(carrier, self.life, self._unsaved, self._closes)
+        self._identification = Identification(
+            shared,
+            self.life,
+            self._inbox,
+            found=self._open,
+            invalid=self._invalid,
+            second=self._second,
+            broken=self._broken,
+            again=self._receive,
+        )
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
         self._stored = 0
@@ -112,11 +130,19 @@ class Client:
         return None if self._conversation is None else self._conversation.session
 
     @property
+    def waiting(self) -> tuple[int, int, int]:
+        """
+        How many messages wait for a handler, of how many bytes; and how many
+        are held back until the session is stored.
+        """
+        return len(self._inbox), self._inbox.size, len(self._outbox)
+
+    @property
     def isOpen(self) -> bool:
         """
         Whether what is sent now may still arrive.
         """
-        return self._outbox.isOpen and not self._isOver
+        return self.life.isOpen and not self._isOver
 
     def awaited(self) -> str | None:
         """
@@ -129,7 +155,7 @@ class Client:
     @property
     def source(self) -> Any:
         """
-        What the carrier made the message of that is handled now.
+        The source of the message that is being handled; see L{received}.
         """
         return None if self._conversation is None else self._conversation.source
 
@@ -141,23 +167,23 @@ class Client:
 
         @param elapsed: How many seconds that took.
         """
-        self._sockets.add(self)
         self._hasCookie = "cookie" in handshake.headers
-        if self._outbox.isOpen:
-            self._naming.begin(handshake, elapsed)
+        self._outbox.connected()
+        self._registry.connected(self)
+        if self.life.isOpen:
+            self._identification.begin(handshake, elapsed)
 
     def _open(self, sessionID: SessionID) -> None:
-        self._state = _State.OPENING
-        sockets = self._sockets
-        self._opening = sockets.manager.open(
-            sessionID, self, sockets.limits.socketsPerSession
-        )
-        self._opening.addCallbacks(self._opened, self._notOpened)
-        self._opening.addErrback(self._unexpected)
+        self.life.goOn(Phase.OPENING)
+        shared = self._shared
+        opening = shared.manager.open(sessionID, self, shared.limits.socketsPerSession)
+        self._opening = opening
+        opening.addCallbacks(self._opened, self._notOpened)
+        opening.addErrback(self._unexpected)
 
     def _opened(self, session: Session) -> None:
-        self._state = _State.OPEN
-        manager = self._sockets.manager
+        self.life.goOn(Phase.OPEN)
+        manager = self._shared.manager
         manager.doubts.found()
         lifetime = manager.cookieLifetime(session) if self._hasCookie else None
         if lifetime is not None:
@@ -167,13 +193,13 @@ class Client:
             self,
             self._inbox,
             self.handlers,
-            self._sockets.manager.reactor,
-            isPerMessage=self._sockets.perMessage,
+            self._shared.manager.reactor,
+            isPerMessage=self._shared.perMessage,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
         )
-        self._sockets.opened(self)
+        self._registry.opened(self)
         self._tellWhose()
         self._conversation.begin()
 
@@ -188,8 +214,9 @@ class Client:
             self._broken(failure)
 
     def _invalid(self, reason: InvalidReason) -> None:
-        self._state = _State.REFUSED
-        self._sockets.manager.doubts.refused(reason)
+        self.life.goOn(Phase.REFUSED)
+        self._identification.stop()
+        self._shared.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
         code = Code.NO_CREDENTIAL_IN_TIME if late else Code.SESSION_OVER
@@ -208,21 +235,25 @@ class Client:
 
         @param size: How many bytes it takes while it waits.
 
-        @param source: What the message was made of.
+        @param source: The payload of which the carrier made the message.
         """
-        if not self._outbox.isOpen or self._state is _State.REFUSED:
+        self._receive(Waiting(message, size, source))
+
+    def _receive(self, waiting: Waiting) -> None:
+        life = self.life
+        if not life.isOpen or life.phase is Phase.REFUSED:
             return
-        if self._naming.takes(message):
+        if self._identification.takes(waiting):
             return
         if self._conversation is None:
-            self._inbox.append(Waiting(message, size, source, 0))
+            self._inbox.append(waiting)
         else:
-            self._conversation.received(message, size, source)
-            if self._sockets.manager.reactor.seconds() > self._cookieEnds:
+            self._conversation.received(waiting)
+            if self._shared.manager.reactor.seconds() > self._cookieEnds:
                 self._outlivesCookie()
 
     def _outlivesCookie(self) -> None:
-        session, manager = self.session, self._sockets.manager
+        session, manager = self.session, self._shared.manager
         if session is not None and not self._isOver and manager.isNews("outlived"):
             self._log.warn(
                 "session {session} lives, and the browser of its socket was to keep"
@@ -241,7 +272,7 @@ class Client:
         @return: A L{Deferred} that fires with the message.  It fails with
             L{ClientGone} or L{NoSuchSession} if none will come.
         """
-        if self._conversation is None or not self._outbox.isOpen:
+        if self._conversation is None or not self.life.isOpen:
             return fail(ClientGone("the client is gone"))
         return self._conversation.receive()
 
@@ -253,7 +284,16 @@ class Client:
         @raise ValueError: The value is no message.
         """
         if self.isOpen:
-            self._outbox.send(self._carrier.encode(value))
+            frame = self._carrier.encode(value)
+            self._carrier.check(frame)
+            self._outbox.send(frame)
+
+    def sendOneOfMany(self, message: Broadcast) -> None:
+        """
+        The same for a message that many clients get.
+        """
+        if self.isOpen:
+            self._outbox.send(message.frameFor(self._carrier))
 
     def sendFrame(self, frame: Any) -> None:
         """
@@ -271,20 +311,20 @@ class Client:
         return session is not None and session.keeper.reason is not None
 
     def _unsaved(self) -> int | None:
-        if self._conversation is None or not self._sockets.perMessage:
+        if self._conversation is None or not self._shared.perMessage:
             return None
-        return self._conversation.session.keeper.unsaved()
+        return self._conversation.session.keeper.unsaved(self)
 
     # What the session tells.
 
     def changed(self, keys: Sequence[str]) -> None:
-        if self._conversation is not None and self._outbox.isOpen:
+        if self._conversation is not None and self.life.isOpen:
             self._tellWhose()
             self._conversation.changed(keys)
 
     def _tellWhose(self) -> None:
         """
-        The client hears first whose session it is, and then what is in it.
+        Tell the client whose session it is, before it sees anything of it.
         """
         session = self.session
         if session is None or not self.isOpen:
@@ -303,7 +343,8 @@ class Client:
             self._outbox.stored(number)
             self._tellWhose()
         except Exception:
-            # Nobody else may miss that it is stored because of this client.
+            # The other holders of the session are told after this one, and have
+            # to be told even if this client fails.
             self._broken(Failure())
 
     def failed(self, failure: Failure) -> None:
@@ -314,7 +355,7 @@ class Client:
             self._failed(failure, conversation.hasUnsaved(self._stored))
 
     def _failed(self, failure: Failure, isMine: bool) -> None:
-        if failure.check(StoreFailure) and not self._sockets.perMessage:
+        if failure.check(StoreFailure) and not self._shared.perMessage:
             if not self._isInOutage:
                 self._isInOutage = True
                 self._report(failure)
@@ -323,15 +364,16 @@ class Client:
 
     def ended(self, reason: EndReason) -> None:
         conversation = self._conversation
-        if conversation is None or self._state is _State.OVER:
+        life = self.life
+        if conversation is None or life.phase is Phase.OVER:
             return
-        if self._state is _State.OPEN:
+        if life.isConnected:
             code = Code.SESSION_MOVED if reason == "moved" else Code.SESSION_OVER
             # Before any handler is called, so that it cannot send.
             self._outbox.decide(code, f"session-{reason}")
             self._outbox.clear()
         conversation.drop()
-        if self._state is _State.OPEN:
+        if life.isConnected:
             self._notify("sdestroyed", conversation.session, reason)
             self.closeNow(code, f"session-{reason}")
         conversation.sessionOver()
@@ -355,7 +397,7 @@ class Client:
         The store failed, or something cannot be read or stored.
         """
         self._forget()
-        if not self._outbox.isEnded:
+        if not self.life.wasClosed:
             self._report(failure)
         if failure.check(StoreFailure):
             self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
@@ -363,9 +405,10 @@ class Client:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
     def _report(self, failure: Failure) -> None:
-        # A handler that waited for a write fails with what the write did.  Who
-        # was told of an error is kept there: its frames have all that their
-        # callers have, which is not to live as long as a client.
+        # Several handlers of a client may fail with one error: each that waited
+        # for a write fails with the error of that write.  The error itself keeps
+        # which clients were told.  If the clients kept the errors, these would
+        # live as long: with their tracebacks, and all that is in those frames.
         told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
         if self not in told:
             told.add(self)
@@ -386,9 +429,10 @@ class Client:
 
     def _isExpected(self, failure: Failure) -> bool:
         """
-        Whether a handler may fail so, because it was overtaken by events.
+        Whether a handler may fail like this because the client or its session
+        went while the handler was at work.
         """
-        return (self._isOver or not self._outbox.isOpen) and bool(
+        return (self._isOver or not self.life.isOpen) and bool(
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 
@@ -421,9 +465,7 @@ class Client:
         self._outbox.closeNow(code, reason)
 
     def _closes(self) -> None:
-        self._naming.stop()
-        if self._state is _State.OPENING and self._opening is not None:
-            self._opening.cancel()
+        self._stopLooking()
         # Or the answer to our close frame would never be read.
         self._inbox.resume()
 
@@ -433,22 +475,29 @@ class Client:
 
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
-        self._outbox.cut()
-        self._naming.stop()
+        self.life.goOn(Phase.LEAVING)
+        self._outbox.clear()
+        self._stopLooking()
         if self._conversation is None:
-            if self._state is _State.OPENING and self._opening is not None:
-                self._opening.cancel()
-            self._state = _State.OVER
+            self.life.goOn(Phase.OVER)
             self._inbox.clear()
-            self._sockets.remove(self)
-        elif self._state is _State.OPEN:
-            self._state = _State.LEAVING
-            self._sockets.lost(self)
-            self._conversation.leave(code, self._release)
+            self._registry.removed(self)
+        else:
+            self._registry.lost(self)
+            self._conversation.clientGone(code, self._release)
+
+    def _stopLooking(self) -> None:
+        """
+        Neither look for the session any more, nor open it.
+        """
+        self._identification.stop()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
 
     def _release(self) -> Deferred[None]:
         assert self.session is not None
-        self._state = _State.OVER
+        self.life.goOn(Phase.OVER)
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)
@@ -459,8 +508,8 @@ class Client:
             )
 
         def released(result: Any) -> Any:
-            self._sockets.remove(self)
+            self._registry.removed(self)
             return result
 
-        releasing = self._sockets.manager.release(self.session, self)
+        releasing = self._shared.manager.release(self.session, self)
         return releasing.addErrback(notSaved).addBoth(released)

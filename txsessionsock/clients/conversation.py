@@ -1,11 +1,12 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What happens between a client and its handlers while it has a session.
+The handlers of a client that has a session, called one after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum, IntEnum
 from functools import partial
 from typing import Any
 
@@ -23,11 +24,59 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Holder, Session, shortHash
 
-from .handlers import Handlers
 from .inbox import Inbox, Waiting
+from .listeners import Handlers
 
 
 __all__ = ["Conversation"]
+
+
+class _Turn(IntEnum):
+    """
+    Whose turn it is.
+    """
+
+    NOBODY = 0
+    """No handler is at work."""
+
+    HANDLER = 1
+    """A handler is at work, or the session is being loaded for it."""
+
+    COLLECTING = 2
+    """The handler is done, and what it changed is being collected.  If a write
+    fails now, it is not yet known whether it was of this client."""
+
+    HANDLED = 3
+    """That is done.  The turn ends when this is told to all who want to know."""
+
+    OVER = 4
+    """The last handler is done, and the session was given back."""
+
+
+_NEXT: dict[_Turn, tuple[_Turn, ...]] = {
+    _Turn.NOBODY: (_Turn.HANDLER,),
+    # Without a handler, if the session ended while it was loaded.
+    _Turn.HANDLER: (_Turn.COLLECTING, _Turn.NOBODY),
+    _Turn.COLLECTING: (_Turn.HANDLED,),
+    _Turn.HANDLED: (_Turn.NOBODY, _Turn.OVER),
+    _Turn.OVER: (),
+}
+
+
+class _Receiving(Enum):
+    """
+    Whether a handler L{receive<Conversation.receive>}s.
+    """
+
+    NOBODY = 0
+    """None does."""
+
+    WAITING = 1
+    """One waits for the next message."""
+
+    FEEDING = 2
+    """The next message was taken out of the inbox for it, and the session is
+    being loaded.  It may have given up meanwhile."""
 
 
 class Conversation:
@@ -36,7 +85,7 @@ class Conversation:
 
     @ivar session: The client's session.
 
-    @ivar source: What the carrier made the message of that is handled now.
+    @ivar source: The source of the message that is being handled.
     """
 
     _log = Logger()
@@ -57,12 +106,12 @@ class Conversation:
         broken: Callable[[Failure], None],
     ) -> None:
         """
-        @param holder: Who changes the session.
+        @param holder: The client, as the one in whose name the session is changed.
 
-        @param raised: Called with what a handler failed with.
+        @param raised: Called with the failure of a handler.
 
-        @param failed: Called with what was L{postponed<postpones>}, and
-            whether it was this client's.
+        @param failed: Called with the failure of a write that was L{postponed
+            <postpones>}, and whether it was to store a change of this client.
 
         @param broken: Called when the session cannot be had for a message.
         """
@@ -77,14 +126,13 @@ class Conversation:
         self._raised = raised
         self._failed = failed
         self._broken = broken
-        self._isBusy = False
+        self._turn = _Turn.NOBODY
         self._changedKeys: dict[str, None] = {}
-        self._code: int | None = None
-        self._release: Callable[[], Deferred[None]] | None = None
+        # What is done when the client is gone and all it sent was handled.
+        self._last: Callable[[], Deferred[None]] | None = None
+        self._receiving = _Receiving.NOBODY
         self._receiver: Deferred[Any] | None = None
-        self._isFeeding = False
         self._ownChange = 0
-        self._isLeaving = False
         self._postponed: list[tuple[Failure, int]] = []
 
     def begin(self) -> None:
@@ -105,12 +153,12 @@ class Conversation:
 
     # One thing at a time.
 
-    def received(self, message: Any, size: int, source: Any) -> None:
+    def received(self, waiting: Waiting) -> None:
         """
         The client sent something.
         """
-        arrival = self._keeper.arrival()
-        self._inbox.append(Waiting(message, size, source, arrival))
+        waiting.arrival = self._keeper.arrival()
+        self._inbox.append(waiting)
         self._goOn()
 
     def changed(self, keys: Sequence[str]) -> None:
@@ -134,49 +182,56 @@ class Conversation:
         self.drop()
         self._failReceiver(NoSuchSession())
 
-    def leave(self, code: int, release: Callable[[], Deferred[None]]) -> None:
+    def clientGone(self, code: int, release: Callable[[], Deferred[None]]) -> None:
         """
         The client is gone; finish.
 
         @param release: Called when all handlers are done.
         """
-        self._code = code
-        self._release = release
+        self._last = partial(self._handleDisconnect, code, release)
         self._changedKeys.clear()
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
     def _goOn(self) -> None:
-        if self._receiver is not None and not self._isFeeding and self._inbox:
+        if self._receiving is _Receiving.WAITING and self._inbox:
             self._feed()
-        while not self._isBusy:
+        while self._turn is _Turn.NOBODY:
             if self._isOver:
                 self.drop()
             if self._changedKeys:
                 self._step(self._handleChanged)
-            elif self._isFeeding:
-                return  # What comes now is behind the message that is fed.
+            elif self._receiving is _Receiving.FEEDING:
+                return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
                 self._step(self._handleMessage)
-            elif self._release is not None:
-                release, self._release = self._release, None
-                self._step(partial(self._handleDisconnect, release))
+            elif self._last is not None:
+                last, self._last = self._last, None
+                self._step(last, _Turn.OVER)
             else:
                 return
 
-    def _step(self, step: Callable[[], Deferred[None] | None]) -> None:
-        self._isBusy = True
+    def _turnTo(self, turn: _Turn) -> None:
+        if turn not in _NEXT[self._turn]:
+            raise RuntimeError(f"after {self._turn.name} comes no {turn.name}")
+        self._turn = turn
+
+    def _step(
+        self, step: Callable[[], Deferred[None] | None], then: _Turn = _Turn.NOBODY
+    ) -> None:
+        self._turnTo(_Turn.HANDLER)
         running = step()
         if running is not None:
             running.addErrback(self._unexpected)
             if not isFired(running):
-                running.addCallback(self._stepped)
+                running.addCallback(self._stepped, then)
                 return
-        # Not by a callback, or a thousand that fail at once would nest.
-        self._isBusy = False
+        # Here, not in a callback: a thousand messages that fail at once would nest
+        # a thousand frames.
+        self._turnTo(then)
 
-    def _stepped(self, _: object) -> None:
-        self._isBusy = False
+    def _stepped(self, _: object, then: _Turn) -> None:
+        self._turnTo(then)
         self._goOn()
 
     def _unexpected(self, failure: Failure) -> None:
@@ -188,15 +243,15 @@ class Conversation:
         waiting = self._inbox.next()
         fresh = self._fresh(waiting)
         if fresh is None:
-            return self._handleNow(waiting)
+            return self._handleFresh(waiting)
         return fresh.addCallbacks(
-            lambda _: None if self._isOver else self._handleNow(waiting),
+            lambda _: None if self._isOver else self._handleFresh(waiting),
             self._notFresh,
         )
 
-    def _handleNow(self, waiting: Waiting) -> Deferred[None] | None:
-        # Only now: the lifetime may be another one than before.
-        self._keeper.visited(isFresh=self._isPerMessage)
+    def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
+        # Not before the session was loaded, which may bring another lifetime.
+        self._keeper.clientActed(isFresh=self._isPerMessage)
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)
 
@@ -205,9 +260,9 @@ class Conversation:
         return self._handle("schanged", self.session, tuple(keys))
 
     def _handleDisconnect(
-        self, release: Callable[[], Deferred[None]]
+        self, code: int, release: Callable[[], Deferred[None]]
     ) -> Deferred[None]:
-        handled = self._handle("disconnect", self.session, self._code)
+        handled = self._handle("disconnect", self.session, code)
         if handled is None:
             return release()
         return handled.addCallback(lambda _: release())
@@ -218,7 +273,7 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
-        self._keeper.enter(self._holder)
+        self._keeper.handlerBegins(self._holder)
         try:
             running = self._handlers.call(event, *args)
         except Exception:
@@ -228,18 +283,18 @@ class Conversation:
             self._handled(True)
             return None
         self._awaited = event, self._clock.seconds()
-        self._keeper.goesOn(looks=not self._isPerMessage)
+        self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
-        self._isLeaving = True
+        self._turnTo(_Turn.COLLECTING)
         try:
-            number = self._keeper.leave(
+            number = self._keeper.handlerEnds(
                 self._holder, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
-            self._isLeaving = False
+            self._turnTo(_Turn.HANDLED)
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
         postponed, self._postponed = self._postponed, []
@@ -276,9 +331,10 @@ class Conversation:
         @return: Whether to ask again later, when it is known whether it was
             this client's.
         """
-        if self._isLeaving:
+        isCollecting = self._turn is _Turn.COLLECTING
+        if isCollecting:
             self._postponed.append((failure, stored))
-        return self._isLeaving
+        return isCollecting
 
     # Freshness.
 
@@ -302,14 +358,21 @@ class Conversation:
             return fail(SessionError("somebody waits for the next message already"))
         if self._isOver:
             return fail(NoSuchSession())
-        self._receiver = Deferred(self._stopReceiving)
-        receiver = self._receiver
-        if self._inbox and not self._isFeeding:
-            self._feed()
+        receiver = self._receiver = Deferred(self._stopReceiving)
+        if self._receiving is _Receiving.NOBODY:
+            self._receiving = _Receiving.WAITING
+            if self._inbox:
+                self._feed()
         return receiver
 
     def _stopReceiving(self, _: Deferred[Any]) -> None:
-        self._receiver = None
+        self._takeReceiver()
+
+    def _takeReceiver(self) -> Deferred[Any] | None:
+        receiver, self._receiver = self._receiver, None
+        if self._receiving is _Receiving.WAITING:
+            self._receiving = _Receiving.NOBODY
+        return receiver
 
     def _feed(self) -> None:
         """
@@ -321,9 +384,9 @@ class Conversation:
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
-            self._keeper.visited(isFresh=self._isPerMessage)
-            self._isFeeding = False
-            receiver, self._receiver = self._receiver, None
+            self._keeper.clientActed(isFresh=self._isPerMessage)
+            self._receiving = _Receiving.NOBODY
+            receiver = self._takeReceiver()
             if receiver is not None:
                 receiver.callback(waiting.message)
             elif not self._isOver:
@@ -331,12 +394,12 @@ class Conversation:
             self._goOn()
 
         def broken(failure: Failure) -> None:
-            self._isFeeding = False
+            self._receiving = _Receiving.NOBODY
             self._failReceiver(failure)
             self._notFresh(failure)
             self._goOn()
 
-        self._isFeeding = True
+        self._receiving = _Receiving.FEEDING
         fresh = self._fresh(waiting)
         if fresh is None:
             give(None)
@@ -344,6 +407,6 @@ class Conversation:
             fresh.addCallbacks(give, broken).addErrback(self._unexpected)
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
-        receiver, self._receiver = self._receiver, None
+        receiver = self._takeReceiver()
         if receiver is not None:
             receiver.errback(error)

@@ -1,37 +1,61 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.test_client_asking -*-
 """
-How a client comes to name its session.
+Finding out which session a client names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from txsessionsock._waiting import refuseToWait
+from txsessionsock._deferreds import Timer
+from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Credential
 from txsessionsock.handshake import Handshake
-from txsessionsock.interfaces import InvalidCredential, InvalidReason, SessionID
+from txsessionsock.interfaces import (
+    InvalidCredential,
+    InvalidReason,
+    SessionError,
+    SessionID,
+    StoreTimeout,
+)
 
-from .sockets import SessionSockets
+from .inbox import Inbox, Waiting
+from .life import Life, Phase
+from .shared import Shared
 
 
-__all__ = ["Naming"]
+__all__ = ["Identification"]
+
+_Ask = Callable[..., Any]
 
 
-class Naming:
+class Identification:
     """
     Looks for the one credential of a client: in its handshake, and where that
-    is allowed in its first message.  The first that is found is it.
+    is allowed in its first message.  The first that is found is it.  A
+    credential may take its time; then the client is L{Phase.ASKING}, and what
+    it sends waits in its inbox.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
-        sockets: SessionSockets,
+        shared: Shared,
+        life: Life,
+        inbox: Inbox,
+        *,
         found: Callable[[SessionID], None],
         invalid: Callable[[InvalidReason], None],
         second: Callable[[], None],
+        broken: Callable[[Failure], None],
+        again: Callable[[Waiting], None],
     ) -> None:
         """
         @param found: Called when the client named a session.
@@ -39,13 +63,22 @@ class Naming:
         @param invalid: Called when it will not.
 
         @param second: Called when it names one again.
+
+        @param broken: Called when nobody can say which session it named.
+
+        @param again: Called with each message that came while a credential was
+            asked.
         """
-        self._sockets = sockets
+        self._shared = shared
+        self._life = life
+        self._inbox = inbox
         self._found = found
         self._invalid = invalid
         self._second = second
-        self._isDone = False
-        self._timeout: IDelayedCall | None = None
+        self._broken = broken
+        self._again = again
+        self._timer = Timer(shared.manager.reactor)
+        self._asked: Deferred[None] | None = None
 
     def begin(self, handshake: Handshake, elapsed: float) -> None:
         """
@@ -53,64 +86,132 @@ class Naming:
 
         @param elapsed: How many seconds that took.
         """
-        if self._look(lambda c, *now: c.inHandshake(handshake, *now)):
-            return
-        if not self._sockets.awaitsMessage:
-            self._refuse("missing")
-            return
-        left = max(0.0, self._sockets.limits.handshakeTimeout - elapsed)
-        reactor = self._sockets.manager.reactor
-        self._timeout = reactor.callLater(left, self._refuse, "timeout")
+        remaining = self._shared.limits.handshakeTimeout - elapsed
+        self._look(
+            lambda each, *now: each.inHandshake(handshake, *now),
+            partial(self._notInHandshake, remaining),
+        )
 
-    def takes(self, message: object) -> bool:
+    def _notInHandshake(self, remaining: float) -> None:
+        if self._shared.awaitsMessage:
+            self._life.goOn(Phase.WAITING)
+            self._timer.start(remaining, self._invalid, "timeout")
+        else:
+            self._invalid("missing")
+
+    def takes(self, waiting: Waiting) -> bool:
         """
         The client sent a message.
 
-        @return: Whether it is none for the application.
+        @return: Whether it is none for the application, or not yet.
         """
-        if not self._sockets.awaitsMessage:
-            return False
-        if self._look(lambda c, *now: c.inMessage(message, *now)):
+        if self._life.phase is Phase.ASKING:
+            self._inbox.append(waiting)
             return True
-        if self._isDone:
+        if not self._shared.awaitsMessage:
             return False
-        self._refuse("missing")
-        return True
 
-    def _look(self, ask: Callable[..., SessionID | None]) -> bool:
-        """
-        @return: Whether there was a credential, good or bad.
-        """
-        now = self._sockets.manager.reactor.seconds()
-        credential: Credential
-        for credential in self._sockets.credentials:
-            try:
-                found = ask(credential, self._sockets.framework, now)
-            except InvalidCredential as error:
-                if self._isDone:
-                    self._second()
-                else:
-                    self._refuse(error.reason)
-                return True
-            if found is not None:
-                refuseToWait(found, type(credential).__name__)
-                if self._isDone:
-                    self._second()
-                else:
-                    self.stop()
-                    self._found(found)
-                return True
+        def ask(each: Credential, *now: Any) -> object:
+            return each.inMessage(waiting.message, *now)
+
+        if self._life.phase is Phase.WAITING:
+            self._look(ask, partial(self._invalid, "missing"))
+            return True
+        if self._isCredential(ask):
+            self._second()
+            return True
         return False
 
-    def _refuse(self, reason: InvalidReason) -> None:
-        self.stop()
-        self._invalid(reason)
+    def _isCredential(self, ask: _Ask) -> bool:
+        """
+        Whether some credential takes a message for one, good or bad.  One that
+        has to think about it does.
+        """
+        try:
+            found = self._first(ask, iter(self._shared.credentials))
+        except InvalidCredential:
+            return True
+        if not isinstance(found, Deferred):
+            return found is not None
+        answers: list[object] = []
+        found.addBoth(answers.append)
+        found.cancel()
+        return answers != [None]
+
+    # Asking the credentials.
+
+    def _look(self, ask: _Ask, missing: Callable[[], None]) -> None:
+        """
+        Ask which session the client named.
+
+        @param missing: Called if there is no credential.
+        """
+        self._life.goOn(Phase.ASKING)
+        try:
+            found = self._first(ask, iter(self._shared.credentials))
+        except Exception:
+            self._failed(Failure())
+            return
+        if isinstance(found, Deferred):
+            self._timer.start(self._shared.limits.handshakeTimeout, self._late)
+            self._asked = found.addCallback(self._answered, missing)
+            self._asked.addErrback(self._failed)
+        else:
+            self._answered(found, missing)
+
+    def _first(self, ask: _Ask, credentials: Iterator[Credential]) -> Any:
+        """
+        Ask one after the other, until a credential is found.
+
+        @return: The L{SessionID}, or L{None}; or a L{Deferred} of that.
+        """
+        framework, now = self._shared.framework, self._shared.manager.reactor.seconds()
+        for credential in credentials:
+            found: Any = waitable(ask(credential, framework, now))
+            if isinstance(found, Deferred):
+                return found.addCallback(
+                    lambda found: (
+                        self._first(ask, credentials) if found is None else found
+                    )
+                )
+            if found is not None:
+                return found
+        return None
+
+    def _answered(self, found: SessionID | None, missing: Callable[[], None]) -> None:
+        if self._life.phase is not Phase.ASKING:
+            return  # The client was closed meanwhile, or is gone.
+        self._timer.stop()
+        # Taken out before the session is opened, which may begin with what is in
+        # the inbox: none of these has been looked at.
+        came = self._inbox.takeAll()
+        if found is None:
+            missing()
+        else:
+            self._found(found)
+        for waiting in came:
+            self._again(waiting)
+        self._inbox.lookedThrough()
+
+    def _failed(self, failure: Failure) -> None:
+        if not self._life.isOpen:
+            # Nobody waits for the answer any more.
+            if not failure.check(CancelledError, SessionError):
+                self._log.failure("a credential failed", failure)
+        elif isinstance(failure.value, InvalidCredential):
+            self._invalid(failure.value.reason)
+        else:
+            self._broken(failure)
+
+    def _late(self) -> None:
+        # The client has done its part; it may come again.
+        self._broken(Failure(StoreTimeout("a credential took too long")))
 
     def stop(self) -> None:
         """
         Look no more.
         """
-        self._isDone = True
-        timeout, self._timeout = self._timeout, None
-        if timeout is not None and timeout.active():
-            timeout.cancel()
+        self._timer.stop()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.cancel()

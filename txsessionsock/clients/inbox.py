@@ -24,7 +24,7 @@ class Waiting:
 
     @ivar size: How many bytes it takes.
 
-    @ivar source: What the carrier made it of.
+    @ivar source: The payload of which the carrier made it.
 
     @ivar arrival: See L{txsessionsock.session.roles.Keeper.arrival}.
     """
@@ -32,21 +32,24 @@ class Waiting:
     message: Any
     size: int
     source: Any
-    arrival: int
+    arrival: int = 0
 
 
 class Inbox:
     """
     Messages in the order in which they came.  While there are too many,
     nothing is received.
+
+    @ivar size: How many bytes they take.
     """
+
+    size = 0
 
     def __init__(self, carrier: Carrier, limits: Limits) -> None:
         self._carrier = carrier
         self._limits = limits
         self._waiting: deque[Waiting] = deque()
-        self._bytes = 0
-        self._isPaused = False
+        self._isTaken = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,9 +59,8 @@ class Inbox:
         A message came.
         """
         self._waiting.append(waiting)
-        self._bytes += waiting.size
-        if not self._isPaused and self._isFull(1):
-            self._isPaused = True
+        self.size += waiting.size
+        if not self._carrier.isPaused and self._isFull(1):
             self._carrier.pause()
 
     def next(self) -> Waiting:
@@ -66,17 +68,37 @@ class Inbox:
         Take the first out.
         """
         waiting = self._waiting.popleft()
-        self._bytes -= waiting.size
-        if not self._isFull(2):
-            self.resume()
+        self.size -= waiting.size
+        self._relax()
         return waiting
+
+    def takeAll(self) -> list[Waiting]:
+        """
+        Take all out, for somebody to look through.  Until C{lookedThrough} is
+        called nothing more is received, for it would get ahead of these.
+        """
+        waiting = list(self._waiting)
+        self.clear()
+        self._isTaken = True
+        return waiting
+
+    def lookedThrough(self) -> None:
+        """
+        See L{takeAll}.
+        """
+        self._isTaken = False
+        self._relax()
+
+    def _relax(self) -> None:
+        if not self._isTaken and not self._isFull(2):
+            self.resume()
 
     def putBack(self, waiting: Waiting) -> None:
         """
-        It was not its turn.
+        Put the one that L{next} returned back at the front.
         """
         self._waiting.appendleft(waiting)
-        self._bytes += waiting.size
+        self.size += waiting.size
 
     def arrived(self, arrival: int) -> None:
         """
@@ -90,18 +112,17 @@ class Inbox:
         Drop all.
         """
         self._waiting.clear()
-        self._bytes = 0
+        self.size = 0
 
     def resume(self) -> None:
         """
         Receive again.
         """
-        if self._isPaused:
-            self._isPaused = False
+        if self._carrier.isPaused:
             self._carrier.resume()
 
     def _isFull(self, factor: int) -> bool:
         return (
             factor * len(self._waiting) >= self._limits.waitingMessages
-            or factor * self._bytes >= self._limits.waitingBytes
+            or factor * self.size >= self._limits.waitingBytes
         )

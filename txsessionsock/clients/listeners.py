@@ -1,17 +1,26 @@
 # -*- test-case-name: tests.test_events -*-
 """
-Who listens to which event, and calling them one after the other.
+The functions and methods that are called for an event, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from txsessionsock._deferreds import inOrder
+from txsessionsock.interfaces import EndReason, InvalidReason
+from txsessionsock.session import Session
 
 
 __all__ = [
     "METHODS",
+    "Application",
+    "Handlers",
     "Listener",
     "Listeners",
     "Once",
@@ -30,12 +39,53 @@ METHODS = {
     "disconnect": "sessionDisconnected",
 }
 """
-What can be listened to, and the method that is called after the listeners.
+The events, and for each the method that is called after its listeners.
 """
 
 Listener = Callable[..., object]
 
 _L = TypeVar("_L", bound=Listener)
+
+
+class Application(Protocol):
+    """
+    The methods of a protocol that are called for events, after the listeners.
+    """
+
+    def sessionConnected(self, session: Session) -> object:
+        """
+        C{sconnection}
+        """
+
+    def sessionMessageReceived(self, message: Any, session: Session) -> object:
+        """
+        C{smessage}
+        """
+
+    def sessionInvalid(self, reason: InvalidReason) -> object:
+        """
+        C{sinvalid}
+        """
+
+    def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
+        """
+        C{schanged}
+        """
+
+    def sessionDestroyed(self, session: Session, reason: EndReason) -> object:
+        """
+        C{sdestroyed}
+        """
+
+    def sessionError(self, failure: Failure) -> object:
+        """
+        C{serror}
+        """
+
+    def sessionDisconnected(self, session: Session, code: int) -> object:
+        """
+        C{disconnect}
+        """
 
 
 class Once:
@@ -54,7 +104,8 @@ class Once:
         self._isCalled = False
 
     def __call__(self, *args: Any, **more: Any) -> object:
-        # Two events may have come before the first was handled.
+        # The list of listeners is taken before the first of them is called, so a
+        # second event may have this one in its list, too.
         if self._isCalled:
             return None
         self._isCalled = True
@@ -93,10 +144,10 @@ def refuseUnknown(event: object, *more: str) -> None:
 
 def without(listeners: Iterable[Listener], listener: Listener | None) -> list[Listener]:
     """
-    @param listener: Who is to be called no more, be it L{Once}; L{None} for
-        everybody.
+    @param listener: The one to leave out, also where it is in a L{Once};
+        L{None} for all.
 
-    @return: The others.
+    @return: The other ones.
     """
     return [
         other
@@ -164,3 +215,93 @@ class Listeners:
         The functions for an event, in the order in which they came.
         """
         return self._listeners.get(event, ())
+
+
+class Handlers:
+    """
+    The listeners of all clients, those of this one, and the method.
+
+    @ivar face: The object that the listeners of all clients get as the client.
+    """
+
+    def __init__(
+        self, shared: Listeners, application: Application, face: object
+    ) -> None:
+        """
+        @param shared: The listeners of all clients.
+
+        @param application: Is called last.
+
+        @param face: See above.
+        """
+        self.listeners = Listeners()
+        self._shared = shared
+        self._application = application
+        self.face = face
+        self._current: object = None
+
+    def hear(self, event: str) -> bool:
+        """
+        Whether somebody listens to an event.
+        """
+        return bool(self._shared.of(event) or self.listeners.of(event))
+
+    def call(self, event: str, *args: Any) -> Deferred[None] | None:
+        """
+        Call them one after the other.
+
+        @return: L{None} if they are done.  Otherwise a L{Deferred} that fails
+            as the first of them does that fails.
+
+        @raise Exception: What the first of them raises, if it is at once.
+        """
+        if not self.hear(event):
+            self._current = type(self.face)
+            return inOrder((partial(self._method(event), *args),))
+        return inOrder(self._noted(event, args))
+
+    def _noted(self, event: str, args: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
+        """
+        Yield the calls one after the other, and keep which handler came last.
+        """
+        for handler, call in self._calls(event, args):
+            self._current = handler
+            yield call
+
+    def _calls(
+        self, event: str, args: tuple[Any, ...]
+    ) -> list[tuple[object, Callable[[], Any]]]:
+        shared, own = self._shared.of(event), self.listeners.of(event)
+        return [
+            *((f, partial(f, self.face, *args)) for f in shared),
+            *((f, partial(f, *args)) for f in own),
+            (type(self.face), partial(self._method(event), *args)),
+        ]
+
+    def _method(self, event: str) -> Callable[..., object]:
+        method: Callable[..., object] = getattr(self._application, METHODS[event])
+        return method
+
+    @property
+    def current(self) -> str:
+        """
+        Where the last that was L{called<call>} is written: the name of a
+        listener, or of the class with the method.
+        """
+        current = self._current
+        while isinstance(current, (Once, partial)):
+            current = current.listener if isinstance(current, Once) else current.func
+        name = getattr(current, "__qualname__", type(current).__qualname__)
+        return f"{current.__module__}.{name}"
+
+    def notify(self, event: str, *args: Any) -> Deferred[None]:
+        """
+        Call them one after the other.
+
+        @return: A L{Deferred} that fails as the first of them does that fails.
+        """
+        try:
+            calls = (call for _, call in self._calls(event, args))
+            return inOrder(calls) or succeed(None)
+        except Exception:
+            return fail()

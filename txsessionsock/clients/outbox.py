@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_client -*-
 """
-What goes out to a client.
+The frames that go out to a client.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .carrier import Carrier
+from .life import Life, Phase
 
 
 __all__ = ["Outbox"]
@@ -25,19 +26,12 @@ class Outbox:
     Frames in the order in which they were sent, and at last the end of the
     connection.  Each is held back until what its receiver may learn from it
     is stored.
-
-    @ivar closing: The close code and why, once they are decided upon.  The
-        first that somebody decides upon is it.
-
-    @ivar isEnded: Whether we closed the connection.
     """
-
-    closing: tuple[int, str] | None = None
-    isEnded = False
 
     def __init__(
         self,
         carrier: Carrier,
+        life: Life,
         unsaved: Callable[[], int | None],
         closes: Callable[[], None],
     ) -> None:
@@ -48,10 +42,12 @@ class Outbox:
         @param closes: Called before the connection is closed.
         """
         self._carrier = carrier
+        self._life = life
         self._unsaved = unsaved
         self._closes = closes
         self._held: deque[tuple[int, Any]] = deque()
-        self._isCut = False
+        # The close code and the reason, once there are any.
+        self._why = (0, "")
 
     def __len__(self) -> int:
         """
@@ -59,32 +55,39 @@ class Outbox:
         """
         return len(self._held)
 
-    @property
-    def isOpen(self) -> bool:
+    def connected(self) -> None:
         """
-        Whether what is sent now may still arrive.
+        The handshake is done.
         """
-        return self.closing is None and not self._isCut
+        if self._life.phase is Phase.CLOSED:
+            # A handler of the handshake has closed the connection.  Until now
+            # there was none that could have been closed.
+            self._carrier.close(*self._why)
+        else:
+            self._life.goOn(Phase.WAITING)
 
     def send(self, frame: Any) -> None:
         """
         Send a frame behind all others, if the connection is still open.
         """
-        if self.isOpen:
+        if self._life.isOpen:
             self._put(frame)
 
     def decide(self, code: int, reason: str) -> None:
         """
-        Send nothing more, and close the connection later.
+        Send nothing more, and close the connection later.  The first code that
+        somebody decides upon is it.
         """
-        self.closing = self.closing or (code, reason)
+        if self._life.isOpen:
+            self._life.goOn(Phase.CLOSING)
+            self._why = code, reason
 
     def close(self, code: int, reason: str) -> None:
         """
         Close the connection behind all frames.
         """
-        if self.isOpen:
-            self.closing = code, reason
+        if self._life.isOpen:
+            self.decide(code, reason)
             self._put(_END)
 
     def closeNow(self, code: int, reason: str) -> None:
@@ -108,13 +111,6 @@ class Outbox:
         """
         self._held.clear()
 
-    def cut(self) -> None:
-        """
-        The connection is gone.
-        """
-        self._isCut = True
-        self._held.clear()
-
     def _put(self, frame: Any) -> None:
         number = self._unsaved()
         if number is not None:
@@ -127,8 +123,7 @@ class Outbox:
     def _write(self, frame: Any) -> None:
         if frame is not _END:
             self._carrier.write(frame)
-            return
-        self._closes()
-        if self.closing is not None and not self._isCut:
-            self.isEnded = True
-            self._carrier.close(*self.closing)
+        elif self._life.phase is Phase.CLOSING:
+            self._life.goOn(Phase.CLOSED)
+            self._closes()
+            self._carrier.close(*self._why)

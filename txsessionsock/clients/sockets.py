@@ -1,34 +1,48 @@
 # -*- test-case-name: tests.test_events -*-
 """
-All clients of one server: what they have in common, and what they need from
-what carries them.
+All clients of one server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from types import MappingProxyType
+from typing import Any, Protocol, overload
 
 from twisted.internet.defer import Deferred, succeed
 
 from txsessionsock._arguments import checked
 from txsessionsock.closecodes import Code
 from txsessionsock.credentials import Cookie, Credential
-from txsessionsock.interfaces import IFramework, SessionError
+from txsessionsock.interfaces import IFramework
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 
-from .listeners import Listener, Listeners
+from .carrier import Carrier
+from .client import Client
+from .life import Phase
+from .listeners import _L, Application, Listener
+from .shared import Shared
+from .statistics import SocketStatistics
 
 
-if TYPE_CHECKING:
-    from txsessionsock.hub import Hub
+__all__ = ["Follower", "SessionSockets"]
 
-    from .client import Client
 
-__all__ = ["SessionSockets"]
+class Follower(Protocol):
+    """
+    Is told of each client of a server that gets a session, and when it goes.
+    """
 
-_L = TypeVar("_L", bound=Listener)
+    def opened(self, client: Client) -> None:
+        """
+        A client has its session.
+        """
+
+    def lost(self, client: Client) -> None:
+        """
+        A client that had its session is disconnected.
+        """
 
 
 @checked
@@ -36,12 +50,9 @@ class SessionSockets:
     """
     The clients of one server.
 
-    @ivar manager: Where their sessions come from.
+    @ivar shared: The things that they share.
 
-    @ivar perMessage: Whether the session is fresh for each message and stored
-        after it, rather than loaded once and stored at the end.
-
-    @ivar credentials: The ways to name a session, the first found wins.
+    @ivar followers: Those that were given to L{follow}.
     """
 
     kind = "sockets"
@@ -59,14 +70,14 @@ class SessionSockets:
 
         @param limits: L{Limits} as they are, unless given.
         """
-        self.manager = manager
-        self.perMessage = perMessage
-        self.credentials = (Cookie(),) if credentials is None else tuple(credentials)
-        self.awaitsMessage = any(c.awaitsMessage for c in self.credentials)
-        self.limits = Limits() if limits is None else limits
-        self.listeners = Listeners()
+        self.shared = Shared(
+            manager,
+            perMessage,
+            (Cookie(),) if credentials is None else tuple(credentials),
+            Limits() if limits is None else limits,
+        )
+        self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}
-        self._hub: Hub | None = None
         self._allGone: list[Deferred[None]] = []
         self._isGoingAway = False
         manager.join(self)
@@ -84,33 +95,33 @@ class SessionSockets:
         return iter(list(self._clients))
 
     @property
-    def hub(self) -> Hub:
+    def manager(self) -> SessionManager:
         """
-        Finds clients by session, index and room.
-
-        @raise SessionError: No L{Hub} was made for these.
+        Where their sessions come from.
         """
-        if self._hub is None:
-            raise SessionError("these sockets have no hub: make one, Hub(sockets)")
-        return self._hub
-
-    @hub.setter
-    def hub(self, hub: Hub) -> None:
-        self._hub = hub
+        return self.shared.manager
 
     @property
-    def hasHub(self) -> bool:
+    def perMessage(self) -> bool:
         """
-        Whether a L{Hub} was made for these.
+        Whether the session is fresh for each message and stored after it,
+        rather than loaded once and stored at the end.
         """
-        return self._hub is not None
+        return self.shared.perMessage
+
+    @property
+    def limits(self) -> Limits:
+        """
+        What one client may take.
+        """
+        return self.shared.limits
 
     @property
     def framework(self) -> IFramework:
         """
-        Whose sessions these are.
+        The framework whose sessions these are.
         """
-        return self.manager.framework
+        return self.shared.framework
 
     @overload
     def on(self, event: str, listener: _L) -> _L: ...
@@ -127,7 +138,7 @@ class SessionSockets:
 
         @raise TypeError: That is no function.
         """
-        return self.listeners.on(event, listener)
+        return self.shared.listeners.on(event, listener)
 
     @overload
     def once(self, event: str, listener: _L) -> _L: ...
@@ -139,7 +150,7 @@ class SessionSockets:
         """
         The same for the next event of that name only, whichever client's.
         """
-        return self.listeners.once(event, listener)
+        return self.shared.listeners.once(event, listener)
 
     def off(self, event: str, listener: Listener | None = None) -> None:
         """
@@ -147,39 +158,59 @@ class SessionSockets:
 
         @raise ValueError: There is no such event.
         """
-        self.listeners.off(event, listener)
+        self.shared.listeners.off(event, listener)
 
-    def add(self, client: Client) -> None:
+    def client(
+        self, carrier: Carrier, application: Application, face: object
+    ) -> Client:
         """
-        A client is there.
+        Make a client of this server; see L{Client}.
         """
+        return Client(self.shared, self, carrier, application, face)
+
+    def follow(self, follower: Follower) -> None:
+        """
+        Tell somebody of the clients that have sessions: of those that there
+        are now, and of each that comes or goes.
+        """
+        self.followers.append(follower)
+        for client in self:
+            if client.session is not None and client.isOpen:
+                follower.opened(client)
+
+    # What clients tell.
+
+    def connected(self, client: Client) -> None:
         self._clients[client] = None
         if self._isGoingAway:
             self._sendAway(client)
 
     def opened(self, client: Client) -> None:
-        """
-        A client has its session.
-        """
-        if self._hub is not None:
-            self._hub.opened(client)
+        for follower in self.followers:
+            follower.opened(client)
 
     def lost(self, client: Client) -> None:
-        """
-        A client that had its session is disconnected.
-        """
-        if self._hub is not None:
-            self._hub.lost(client)
+        for follower in self.followers:
+            follower.lost(client)
 
-    def remove(self, client: Client) -> None:
-        """
-        A client is gone, and its session stored.
-        """
+    def removed(self, client: Client) -> None:
         self._clients.pop(client, None)
         if not self._clients:
             waiting, self._allGone = self._allGone, []
             for deferred in waiting:
                 deferred.callback(None)
+
+    def statistics(self) -> SocketStatistics:
+        """
+        Count the clients, and what waits for them.
+        """
+        phases = dict.fromkeys(Phase, 0)
+        messages = size = held = 0
+        for client in self._clients:
+            phases[client.life.phase] += 1
+            more = client.waiting
+            messages, size, held = messages + more[0], size + more[1], held + more[2]
+        return SocketStatistics(MappingProxyType(phases), messages, size, held)
 
     def goAway(self) -> Deferred[None]:
         """

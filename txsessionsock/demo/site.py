@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_demo -*-
 """
-A page that shows what this library is for: C{twistd -n sessionsock} without
+The demo, which shows what this library is for.  C{twistd -n sessionsock} without
 options serves it.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from random import choice, randrange
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -23,6 +22,7 @@ from twisted.web.static import File
 
 from txsessionsock._arguments import checked
 from txsessionsock.manager import SessionManager
+from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
 from txsessionsock.web import (
@@ -49,9 +49,14 @@ _GOODS: Final = ("apples", "bread", "figs", "honey", "olives", "tea")
 
 _LAST: Final = "_last"
 """
-The key under which a session has its last change, from which pages tell
-which tab made it.
-Like every key with an underscore, it is not shown.
+The key of the session under which it says who changed it last.  Keys that begin
+with an underscore are not shown.
+"""
+
+_OWN: Final = Origins()
+"""
+The demo's own pages, which alone may press its buttons.  Sites that C{--origin}
+lists may only have sockets.
 """
 
 _log = Logger()
@@ -59,7 +64,7 @@ _log = Logger()
 
 class Demo(SessionSocketProtocol):
     """
-    Tells a page what is in its session, after each change by anybody.
+    Tells a page what is in its session, whenever that changes.
     """
 
     def sessionConnected(self, session: Session) -> None:
@@ -91,9 +96,10 @@ class Demo(SessionSocketProtocol):
         )
 
 
-class _DemoPage(Resource):
+class _FrontPage(Resource):
     """
-    The page.  A visitor without a session gets one with something in it.
+    The page.  It puts a name into the session of a new visitor, so that the
+    session is stored and has a cookie.
     """
 
     isLeaf = True
@@ -118,7 +124,7 @@ class _DemoPage(Resource):
 
 class _Action(Resource):
     """
-    Something that the page's scripts, and nobody else's, may ask for.
+    A button of the page.  Only scripts of the demo's own pages may press it.
     """
 
     isLeaf = True
@@ -158,8 +164,8 @@ async def _add(request: Request, tab: str) -> None:
 
 async def _login(request: Request, tab: str) -> None:
     """
-    Believe anybody.  What matters is that a session which becomes worth more
-    gets an id that nobody can have seen before.
+    Believe any name.  What is shown here is that a session gets a new id at
+    login, which nobody can have seen before.
     """
     name = _nameIn(request)
     if not name:
@@ -194,7 +200,7 @@ def demo(
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"static", _static("demo.css", "demo.js", "mark.svg"))
     pages: Mapping[bytes, Resource] = {
-        b"": _DemoPage(),
+        b"": _FrontPage(),
         b"add": _Action(_add),
         b"login": _Action(_login),
         b"logout": _Action(_logout),
@@ -231,8 +237,7 @@ def _nameIn(request: Request) -> str:
 def _isSameOrigin(request: Request) -> bool:
     if request.getHeader("sec-fetch-site") not in {None, "same-origin"}:
         return False
-    origin = request.getHeader("origin")
-    return origin is None or urlsplit(origin).netloc == request.getHeader("host")
+    return _OWN.permits(sessionOf(request).handshake)
 
 
 def _unanswered(failure: Failure, request: Request, left: Deferred[None]) -> None:

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_hub_nodes -*-
 """
-What hubs tell each other to do.
+The commands that hubs send each other.
 """
 
 from __future__ import annotations

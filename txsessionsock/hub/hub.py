@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -23,7 +23,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
-from txsessionsock.clients import SessionSockets
+from txsessionsock.clients import Broadcast, Client, SessionSockets
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionID
 from txsessionsock.messages import JSON
@@ -33,10 +33,7 @@ from .commands import Close, Command, Count, Send, decode, encode, number
 from .members import Label, Members, describe, indexLabel, roomLabel, sessionLabel
 
 
-if TYPE_CHECKING:
-    from txsessionsock.clients import Client
-
-__all__ = ["Group", "Hub", "Reached", "Room"]
+__all__ = ["Group", "Hub", "Reached", "Room", "hubOf"]
 
 Reached = dict[str, int | None]
 """
@@ -77,7 +74,8 @@ class Group:
         @raise ValueError: The value is no message, or too large.
         """
         payload = _json.encode(value)[0]
-        # What cannot be read is found out here, not on other nodes.
+        # What cannot be read again, such as what is nested too deeply, is refused
+        # here.  Other nodes could only drop it.
         _json.decode(payload, False)
         return self._hub.tell(Send(self._label, payload))
 
@@ -119,7 +117,7 @@ class Room(Group):
 
         @return: Whether it is in the room now; not if it is gone.
         """
-        return self._hub.enter(client, self._label)
+        return self._hub.addTo(self._label, client)
 
     def remove(self, client: object) -> bool:
         """
@@ -127,7 +125,7 @@ class Room(Group):
 
         @return: Whether it was.
         """
-        return self._hub.leave(client, self._label)
+        return self._hub.removeFrom(self._label, client)
 
 
 @checked
@@ -142,33 +140,30 @@ class Hub:
 
     def __init__(self, sockets: SessionSockets, bus: Bus | None = None) -> None:
         """
-        @param sockets: Its C{hub} is this from now on.
+        @param sockets: L{hubOf} finds this hub by them from now on.
 
         @param bus: How to reach other nodes; unless given, there are none.
             It belongs to the hub.
 
         @raise ValueError: These sockets, or that bus, have a hub already.
         """
-        if sockets.hasHub:
-            raise ValueError("these sockets have a hub already: it is sockets.hub")
+        if _hubOf(sockets) is not None:
+            raise ValueError("these sockets have a hub already: it is hubOf(sockets)")
         self.sockets = sockets
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
-        self._members = Members()
+        self._members: Members[Client] = Members()
         self._indexes: dict[str, Callable[[Session], object]] = {}
-        # By identity: a protocol may be equal to another.
+        # By identity: a protocol of a user may say that it equals another.
         self._byFace: dict[int, Client] = {}
         self._bus.handle(self._obey)
-        sockets.hub = self
+        sockets.follow(self)
         sockets.manager.watch(self._changed)
         sockets.manager.closeAtEnd(self.close)
-        for client in sockets:
-            if client.session is not None and client.isOpen:
-                self.opened(client)
 
     @property
     def node(self) -> str:
         """
-        What this node is called in answers.
+        The name of this node in answers.
         """
         return self._bus.node
 
@@ -228,7 +223,7 @@ class Hub:
         """
         return Room(self, roomLabel(name))
 
-    def enter(self, face: object, label: Label) -> bool:
+    def addTo(self, label: Label, face: object) -> bool:
         """
         See L{Room.add}.
         """
@@ -238,7 +233,7 @@ class Hub:
         self._members.add(client, label)
         return True
 
-    def leave(self, face: object, label: Label) -> bool:
+    def removeFrom(self, label: Label, face: object) -> bool:
         """
         See L{Room.remove}.
         """
@@ -253,7 +248,7 @@ class Hub:
         """
         return self._bus.close()
 
-    # Who is there.
+    # The clients of this node.
 
     def opened(self, client: Client) -> None:
         """
@@ -307,7 +302,7 @@ class Hub:
 
     def _obey(self, raw: bytes) -> bytes:
         """
-        Do what some node wants done here.
+        Do what a command says, which may come from another node.
 
         @raise ValueError: It is nothing that can be done here.
         """
@@ -321,7 +316,8 @@ class Hub:
 
     def _doing(self, command: Command) -> Callable[[Client], bool]:
         """
-        What a command does to a client; whether that was reached by it.
+        @return: A function that does to a client what a command says, and
+            returns whether the client was reached.
         """
 
         def close(client: Client) -> bool:
@@ -334,10 +330,12 @@ class Hub:
         if isinstance(command, Count):
             return lambda client: True
         value = _json.decode(command.payload, False)
+        # What encodes as the sender did can have what the sender made.
+        message = Broadcast(value, JSON, (command.payload, False))
 
         def send(client: Client) -> bool:
             try:
-                client.send(value)
+                client.sendOneOfMany(message)
             except ValueError as error:
                 self._log.warn(
                     "{session} cannot be sent a message for {group}: {why}",
@@ -347,7 +345,7 @@ class Hub:
                 )
                 return False
             except Exception:
-                # The others shall have it all the same.
+                # Go on: the other clients of the group get it all the same.
                 self._log.failure(
                     "{session} cannot be sent a message", session=client.session
                 )
@@ -355,3 +353,30 @@ class Hub:
             return True
 
         return send
+
+
+def hubOf(owner: object) -> Hub:
+    """
+    Find the hub of a server.
+
+    @param owner: A client, as listeners get it; or its factory, or the sockets
+        of that.
+
+    @return: The L{Hub} that was made for these sockets.  Unless one was, one
+        is made that reaches the clients of this process only.
+
+    @raise TypeError: This has no sockets with sessions.
+    """
+    sockets = owner
+    if not isinstance(owner, SessionSockets):
+        sockets = getattr(getattr(owner, "_sessionsock", None), "sockets", None)
+    if not isinstance(sockets, SessionSockets):
+        raise TypeError(
+            "the hub is that of a socket with a session, of its factory, or of"
+            f" factory.sockets, not of {owner!r}"
+        )
+    return _hubOf(sockets) or Hub(sockets)
+
+
+def _hubOf(sockets: SessionSockets) -> Hub | None:
+    return next((each for each in sockets.followers if isinstance(each, Hub)), None)

@@ -5,28 +5,28 @@ Which clients of this process are in which groups.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import Generic, Literal, TypeVar
 
 from txsessionsock import _json
 from txsessionsock.interfaces import SessionID
 
 
-if TYPE_CHECKING:
-    from txsessionsock.clients import Client
-
 __all__ = ["Label", "Members", "describe", "indexLabel", "roomLabel", "sessionLabel"]
+
+_M = TypeVar("_M", bound=Hashable)
 
 Label = tuple[Literal["session", "index", "room"], str, str]
 """
-What names a group on every node: of which kind it is, the name of the index or
-room, and the value in the index, or the hash of the session's id.
+The name of a group on every node: its kind, the name of the index or room, and
+the value in the index, or the hash of the session's id.
 """
 
 
 def sessionLabel(sessionID: SessionID) -> Label:
     """
-    The clients of a session.  Whoever reads the label does not learn the id.
+    The clients of a session.  The id cannot be read from the label.
     """
     hashed = sha256(sessionID.encode("utf-8", "surrogatepass")).hexdigest()
     return "session", "", hashed
@@ -58,71 +58,73 @@ def roomLabel(name: str) -> Label:
 
 def describe(label: Label) -> str:
     """
-    What may be said of a group in a log.
+    @return: The name of a group for a log, which does not show the session.
     """
     kind, name, value = label
     return f"{kind} {value[:8]}" if kind == "session" else f"{kind} {name!r}"
 
 
-class Members:
+class Members(Generic[_M]):
     """
-    Clients by group, and groups by client.
+    Members by group, and groups by member.
     """
 
     def __init__(self) -> None:
-        self._clients: dict[Label, dict[Client, None]] = {}
-        self._labels: dict[Client, dict[Label, None]] = {}
+        self._groups: dict[Label, dict[_M, None]] = {}
+        self._labels: dict[_M, dict[Label, None]] = {}
 
-    def __contains__(self, client: Client) -> bool:
-        return client in self._labels
+    def __contains__(self, member: _M) -> bool:
+        return member in self._labels
 
     def __len__(self) -> int:
         """
         How many groups there are.
         """
-        return len(self._clients)
+        return len(self._groups)
 
-    def of(self, label: Label) -> list[Client]:
+    def of(self, label: Label) -> list[_M]:
         """
-        The clients in a group.
+        The members in a group.
         """
-        return list(self._clients.get(label, ()))
+        return list(self._groups.get(label, ()))
 
-    def add(self, client: Client, label: Label) -> None:
+    def add(self, member: _M, label: Label) -> None:
         """
-        Have a client in a group.
+        Have a member in a group.
         """
-        self._labels.setdefault(client, {})[label] = None
-        self._clients.setdefault(label, {})[client] = None
+        self._labels.setdefault(member, {})[label] = None
+        self._groups.setdefault(label, {})[member] = None
 
-    def remove(self, client: Client, label: Label) -> bool:
+    def remove(self, member: _M, label: Label) -> bool:
         """
-        Have it there no more.
+        Take it out of that group.
 
         @return: Whether it was.
         """
-        if self._labels.get(client, {}).pop(label, label) is not None:
+        labels = self._labels.get(member, {})
+        if label not in labels:
             return False
-        group = self._clients[label]
-        del group[client]
+        del labels[label]
+        group = self._groups[label]
+        del group[member]
         if not group:
-            del self._clients[label]
+            del self._groups[label]
         return True
 
-    def drop(self, client: Client) -> None:
+    def drop(self, member: _M) -> None:
         """
-        Have it nowhere any more.
+        Take it out of all groups.
         """
-        for label in list(self._labels.get(client, ())):
-            self.remove(client, label)
-        self._labels.pop(client, None)
+        for label in list(self._labels.get(member, ())):
+            self.remove(member, label)
+        self._labels.pop(member, None)
 
-    def move(self, client: Client, name: str, label: Label | None) -> None:
+    def move(self, member: _M, name: str, label: Label | None) -> None:
         """
-        Have a client at one place in an index, or at none.
+        Have a member at one place in an index, or at none.
         """
-        for other in list(self._labels.get(client, ())):
+        for other in list(self._labels.get(member, ())):
             if other[:2] == ("index", name) and other != label:
-                self.remove(client, other)
+                self.remove(member, other)
         if label is not None:
-            self.add(client, label)
+            self.add(member, label)

@@ -10,9 +10,9 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from txsessionsock.interfaces import StoreFailure, StoreTimeout
+from txsessionsock.interfaces import StoreFailure
 
-from .storage import Backend
+from .storage import Storage
 
 
 __all__ = ["Asking"]
@@ -22,15 +22,15 @@ _T = TypeVar("_T")
 
 class Asking:
     """
-    Who waits for one live session.
+    The deadline of those who wait for one live session.
 
-    They wait for the questions of others first, as long as somebody has the
-    session's turn, and each question has the store's whole time.  So each who
-    waits has that time, too, since the store answered anything.
+    Several may wait for one session, and the store is asked one question at a
+    time.  So a waiter does not fail while the store answers the questions of
+    others: it fails when the store has answered nothing for C{timeout} seconds.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._answeredAt = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
@@ -43,20 +43,20 @@ class Asking:
         """
         The store answered.
         """
-        self._answeredAt = self._backend.now()
+        self._answeredAt = self._storage.now()
 
     def _answered(self, result: _T) -> _T:
-        self._answeredAt = self._backend.now()
+        self._answeredAt = self._storage.now()
         return result
 
     def _failed(self, failure: Failure) -> Failure:
         if not failure.check(StoreFailure):
-            self._answeredAt = self._backend.now()
+            self._answeredAt = self._storage.now()
         return failure
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:
         """
-        Wait for something, as long as there is hope.
+        Wait for something, as long as the store answers anything.
 
         @return: A L{Deferred} that fires as the other one does, or fails with
             L{StoreTimeout} before that; what was begun goes on.
@@ -64,7 +64,7 @@ class Asking:
         if waiting.called:
             return waiting
         told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
-        since = self._backend.now()
+        since = self._storage.now()
 
         def fired(result: _T | Failure) -> None:
             if not told.called:
@@ -73,12 +73,12 @@ class Asking:
         def late() -> None:
             if told.called:
                 return
-            left = self._answeredAt + self._backend.timeout - self._backend.now()
-            if self._answeredAt > since and left > 0:
-                self._backend.later(left, late)
+            remaining = self._answeredAt + self._storage.timeout - self._storage.now()
+            if self._answeredAt > since and remaining > 0:
+                self._storage.later(remaining, late)
             else:
-                told.errback(StoreTimeout(self._backend.noAnswer))
+                told.errback(self._storage.noAnswer())
 
         waiting.addBoth(fired)
-        self._backend.expect(told, late)
+        self._storage.expect(told, late)
         return told

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_doubts -*-
 """
-What is probably wrong, while no socket has found a session.
+Hints in the log, while no socket has found a session yet.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["Doubts"]
 
 class Doubts:
     """
-    Says once for each reason why sockets have no session, until the first has
-    one: after that, it is what happens to visitors.
+    Logs once for each reason what is probably set up wrongly.  When a first
+    socket has found its session, the set-up is right: nothing is logged any more.
     """
 
     _log = Logger()

@@ -176,18 +176,18 @@ class Ending:
     async def _end(self, drain: float, listening: Iterable[IListeningPort]) -> None:
         began = self._clock.seconds()
 
-        def left(share: float) -> float:
+        def remaining(share: float) -> float:
             return max(began + share * drain - self._clock.seconds(), 0.0)
 
         async def until(share: float, work: Deferred[Any], what: str) -> bool:
-            return await self._within(left(share), work, what)
+            return await self._within(remaining(share), work, what)
 
         # All hear of it at once: who comes from now on is refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
         if not await until(_LEAVING, leaving, "waiting for clients to leave"):
             self._tellAwaited()
-        storing = maybeDeferred(self._storeAll, _GUARDING * left(_STORING))
+        storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORING))
         await until(_STORING, storing, "storing sessions")
         closing = [maybeDeferred(close) for close in self._closes]
         await until(1.0, _all([*ports, *closing]), "closing the store")
@@ -196,7 +196,7 @@ class Ending:
         while True:
             for leaving in [guest.goAway() for guest in list(self._guests)]:
                 await leaving
-            # Whoever came while others left is waited for, too.
+            # Clients may have come while others left: wait for them, too.
             if not any(len(guest) for guest in self._guests):
                 break
 
@@ -284,7 +284,7 @@ def endAtOnceWhenAskedAgain(reactor: Any) -> None:
     """
     if current_thread() is not main_thread():
         return
-    # Whoever has a handler of their own knows what to do.
+    # A program that has set its own handler decides itself.
     for number, name in (signal.SIGTERM, "sigTerm"), (signal.SIGINT, "sigInt"):
         if signal.getsignal(number) == getattr(reactor, name, None):
             signal.signal(number, _endAtOnce)

@@ -1,19 +1,22 @@
 # -*- test-case-name: tests.test_manager_touch -*-
 """
-Putting off the end of one live session, and not too often.
+The end of one live session: putting it off, but not too often, and asking the
+store when it comes.
 
-What others know of its lifetime, we may not: nothing here ends a session
+Others may know more of its lifetime than we do: nothing here ends a session
 sooner than the store says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer, backOff
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -23,40 +26,114 @@ from txsessionsock.interfaces import (
     Lifetime,
     NoSuchSession,
     SessionError,
+    StoreFailure,
 )
 from txsessionsock.session import shortHash
 
+from .live import Live
+from .reading import ASK_AGAIN, Reading
 
-if TYPE_CHECKING:
-    from .keeper import Live
 
-__all__ = ["Touching"]
+__all__ = ["Expiry"]
 
 _AT_MOST = 60.0
 """
-Every how many seconds at most a session is touched because of its visitors.
+Every how many seconds at most a session is touched because of what clients do.
 """
 
 
-class Touching:
+_SOONEST = 0.25
+"""
+After how many seconds at the soonest to ask about a deadline.
+"""
+
+
+class Expiry:
     """
-    The visits of one live session.
+    The deadline of one live session.
     """
 
     _log = Logger()
 
-    def __init__(self, live: Live) -> None:
+    def __init__(
+        self,
+        live: Live,
+        reading: Reading,
+        dropOverdue: Callable[[], bool],
+        isNews: Callable[[str], bool],
+    ) -> None:
+        """
+        @param dropOverdue: Lets go of the session if nobody holds it, because
+            its time is up and the store does not answer; whether it did.
+
+        @param isNews: Whether a warning was not given yet.
+        """
         self._live = live
-        # When a visit puts the deadline off, as far as is known.
+        self._storage = live.storage
+        self._reading = reading
+        self._dropOverdue = dropOverdue
+        self._isNews = isNews
+        # When a message puts the deadline off, as far as is known.
         self._due: float | None = None
         self._isTouching = False
         self._notBefore = 0.0
+        self._askAt: float | None = None
+        self._failures = 0
+        self._timer = Timer(self._storage.reactor)
 
-    def moved(self) -> None:
+    def moved(self, deadline: float | None) -> None:
         """
         The deadline, or what it depends on, may be another one.
+
+        @param deadline: In seconds since the epoch; L{None} for never.
         """
         self._due = None
+        self._failures = 0
+        self._ask(deadline)
+
+    def stop(self) -> None:
+        """
+        The session is live no more.
+        """
+        self._timer.stop()
+
+    # When the deadline comes.
+
+    def _ask(self, at: float | None) -> None:
+        """
+        Ask the store at some time whether the deadline was put off.
+        """
+        self._askAt = at
+        if at is None or self._live.isClosed:
+            self._timer.stop()
+            return
+        now = self._storage.now()
+        at = max(at, now + _SOONEST)
+        # Each write puts the deadline off, and most sessions end before it.  So
+        # a timer that is too soon stays, and waits for the rest when it fires.
+        if self._timer.due > at:
+            self._timer.start(at - now, self._onDeadline)
+
+    def _onDeadline(self) -> None:
+        if self._askAt is not None and self._askAt > self._storage.now():
+            self._ask(self._askAt)
+            return
+
+        def failed(failure: Failure) -> None:
+            failure.trap(SessionError)
+            if failure.check(StoreFailure) and not self._dropOverdue():
+                first, most, jitter = ASK_AGAIN
+                patience = backOff(first, most, self._failures, jitter)
+                self._failures += 1
+                self._ask(self._storage.now() + patience)
+
+        reading = Deferred.fromCoroutine(self._reading.read(always=True))
+        reading.addErrback(failed).addErrback(self._unexpected)
+
+    def _unexpected(self, failure: Failure) -> None:
+        self._log.failure("a session could not be read", failure)
+
+    # Putting the deadline off.
 
     def outlive(self, deadline: float | None) -> None:
         """
@@ -64,27 +141,27 @@ class Touching:
         """
         self._notBefore = inf if deadline is None else deadline
 
-    def visited(self, *, isFresh: bool) -> None:
+    def clientActed(self, *, isFresh: bool) -> None:
         """
         Touch the session, if that puts its end off by more than a little.
 
         @param isFresh: Whether what is known of the session is not older than
-            the visit; otherwise that is asked first.
+            what the client did; otherwise that is asked first.
         """
         if not self._isTouching and self._isDue():
             self._isTouching = True
-            visit = Deferred.fromCoroutine(self._visit(isFresh))
-            visit.addBoth(self._visited).addErrback(lambda f: f.trap(SessionError))
+            touched = Deferred.fromCoroutine(self._touchIfDue(isFresh))
+            touched.addBoth(self._touched).addErrback(lambda f: f.trap(SessionError))
 
     def _isDue(self) -> bool:
         if self._due is None:
             self._due = self._whenDue()
-        return self._due <= self._live.backend.now()
+        return self._due <= self._storage.now()
 
     def _whenDue(self) -> float:
         live = self._live
-        now, expires = live.backend.now(), live.expires
-        ttl = live.backend.framework.touchLifetime(live.record.document, now)
+        now, expires = self._storage.now(), live.expires
+        ttl = self._storage.framework.touchLifetime(live.record.document, now)
         if ttl is KEEP or (expires is None and ttl is FOREVER):
             return inf
         if isinstance(ttl, Lifetime):
@@ -92,45 +169,45 @@ class Touching:
         self._compare(ttl)
         return inf if expires is None else expires - ttl + min(_AT_MOST, ttl / 10)
 
-    def _visited(self, result: object) -> object:
+    def _touched(self, result: object) -> object:
         self._isTouching = False
         return result
 
-    async def _visit(self, isFresh: bool) -> None:
+    async def _touchIfDue(self, isFresh: bool) -> None:
         live = self._live
         if not isFresh:
             await self._learn()
             if not self._isDue():
                 return
-        framework, now = live.backend.framework, live.backend.now()
+        framework, now = self._storage.framework, self._storage.now()
         await self._touch(framework.touchLifetime(live.record.document, now))
 
     async def _learn(self) -> None:
         """
         Find out how long the session is to live.
         """
-        fresh = self._live.fresh(self._live.arrival())
+        fresh = self._reading.fresh(self._reading.arrival())
         if fresh is not None:
             await fresh
 
-    async def _now(self) -> None:
+    async def _touchNow(self) -> None:
         live = self._live
         await self._learn()
-        framework, now = live.backend.framework, live.backend.now()
+        framework, now = self._storage.framework, self._storage.now()
         document = live.record.document
         ttl = framework.touchLifetime(document, now)
         await self._touch(framework.lifetime(document, now) if ttl is KEEP else ttl)
 
-    def now(self) -> Deferred[None]:
+    def touch(self) -> Deferred[None]:
         """
-        Touch the session.
+        Touch the session now.
         """
-        return Deferred.fromCoroutine(self._now())
+        return Deferred.fromCoroutine(self._touchNow())
 
     async def _touch(self, ttl: TTL) -> None:
         live = self._live
         try:
-            deadline = await live.backend.touch(live.key, _atLeast(ttl))
+            deadline = await self._storage.touch(live.key, _atLeast(ttl))
         except NoSuchSession:
             live.endGone()
             raise
@@ -145,11 +222,11 @@ class Touching:
 
         @param ttl: What the framework says of what is written.
         """
-        live, now = self._live, self._live.backend.now()
+        live, now = self._live, self._storage.now()
         if isinstance(ttl, Lifetime):
             return ttl
         stored = Document(live.record.copy.stored, live.record.document.envelope)
-        before = live.backend.framework.lifetime(stored, now)
+        before = self._storage.framework.lifetime(stored, now)
         if before is FOREVER or (not isinstance(before, Lifetime) and ttl < before):
             return ttl
         self._compare(ttl)
@@ -165,15 +242,15 @@ class Touching:
             return ttl
         if self._notBefore == inf:
             return FOREVER
-        return max(ttl, self._notBefore - self._live.backend.now())
+        return max(ttl, self._notBefore - self._storage.now())
 
     def _compare(self, ttl: float) -> None:
         """
         Say so if the application lets its sessions live longer than we would.
         """
         live = self._live
-        left = inf if live.expires is None else live.expires - live.backend.now()
-        if left > ttl * 1.1 + _AT_MOST and live.settings.isNews("lifetime"):
+        remaining = inf if live.expires is None else live.expires - self._storage.now()
+        if remaining > ttl * 1.1 + _AT_MOST and self._isNews("lifetime"):
             self._log.warn(
                 "session {session} lives for {left} s more, where its framework"
                 " has {ttl:g} s. It is not cut short; but give the framework the"
@@ -181,7 +258,7 @@ class Touching:
                 " cookieAge for Django, maxLifetime for PHP, lifetime for Flask and"
                 " Starlette, maxAge for aiohttp (--framework-option).",
                 session=shortHash(live.id),
-                left="infinitely many" if left == inf else f"{left:.0f}",
+                left="infinitely many" if remaining == inf else f"{remaining:.0f}",
                 ttl=ttl,
             )
 

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.test_manager_audience -*-
+# -*- test-case-name: tests.test_manager_holders -*-
 """
-Who has a session open, whose handlers are at work, and who is told what.
+Who has a session open, whose handlers are running, and who is told what.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import EndReason
 from txsessionsock.session import Holder
 
+from .statistics import Counts
 
-__all__ = ["Audience"]
+
+__all__ = ["Holders"]
 
 
 @dataclass(eq=False, slots=True)
-class _Visit:
+class _RunningHandler:
     """
-    A handler at work.
+    A handler that has begun and not ended.
 
     @ivar number: The number of the last change that it may have made.
     """
@@ -29,7 +31,7 @@ class _Visit:
     number: int = 0
 
 
-class Audience:
+class Holders:
     """
     The holders of one live session.
     """
@@ -38,16 +40,20 @@ class Audience:
         self,
         later: Callable[[float, Callable[[], object]], object],
         noticed: Callable[[], object] = lambda: None,
+        counts: Counts | None = None,
     ) -> None:
         """
         @param later: Calls something after some seconds.
 
         @param noticed: Called first at each change, whoever did it.
+
+        @param counts: Where holders are counted.
         """
+        self._counts = Counts() if counts is None else counts
         self._later = later
         self._noticed = noticed
         self._holders: dict[Holder, None] = {}
-        self._inside: list[_Visit] = []
+        self._inside: list[_RunningHandler] = []
         self._isTelling = False
         self._untold: list[tuple[Sequence[str], object]] = []
 
@@ -56,21 +62,25 @@ class Audience:
 
     def add(self, holder: Holder) -> None:
         """
-        Tell somebody from now on.
+        Add a holder.
         """
-        self._holders[holder] = None
+        if holder not in self._holders:
+            self._holders[holder] = None
+            self._counts.holders += 1
 
     def remove(self, holder: Holder) -> None:
         """
-        Tell somebody nothing more.
+        Remove a holder: tell it nothing more.
         """
-        self._holders.pop(holder, None)
+        if holder in self._holders:
+            del self._holders[holder]
+            self._counts.holders -= 1
 
-    def entered(self, holder: Holder) -> None:
+    def handlerBegins(self, holder: Holder) -> None:
         """
         A handler begins.
         """
-        self._inside.append(_Visit(holder))
+        self._inside.append(_RunningHandler(holder))
 
     def did(self, author: Holder | None, number: int) -> None:
         """
@@ -78,46 +88,47 @@ class Audience:
 
         @param author: By whom, if that is certain.
         """
-        for visit in self._inside:
-            if author is None or visit.holder is author:
-                visit.number = number
+        for handler in self._inside:
+            if author is None or handler.holder is author:
+                handler.number = number
 
-    def left(self, holder: Holder) -> int:
+    def handlerEnds(self, holder: Holder) -> int:
         """
-        A handler is done.
+        A handler ends.
 
-        @return: The number of its last change, 0 if it made none for certain.
+        @return: The number of its last change, 0 if it certainly made none.
         """
-        visit = next(visit for visit in self._inside if visit.holder is holder)
-        self._inside.remove(visit)
-        return visit.number
+        handler = next(handler for handler in self._inside if handler.holder is holder)
+        self._inside.remove(handler)
+        return handler.number
 
     @property
     def isInside(self) -> bool:
         """
-        Whether a handler is at work.
+        Whether a handler is running.
         """
         return bool(self._inside)
 
     def author(self) -> Holder | None:
         """
-        Whose handler is at work, if it is one only.
+        Whose handler is running; L{None} if it is none's, or several's.
         """
-        inside = {visit.holder for visit in self._inside}
+        inside = {handler.holder for handler in self._inside}
         return inside.pop() if len(inside) == 1 else None
 
     def _each(self) -> Iterator[Holder]:
         for holder in list(self._holders):
-            # One who was told before may have ended the session.
+            # A holder that was told before this one may have ended the session.
             if holder in self._holders:
                 yield holder
 
     def changed(self, keys: Sequence[str], author: object) -> None:
         """
-        Tell everybody that keys have other values, but for who did it.  What
-        is changed by those who are told is told in the next turn of the
-        reactor, or handlers that answer each other's changes would let
-        nothing else happen.
+        Tell all holders but the author that keys have other values.
+
+        A holder that is told may change the session.  The others are told of
+        that in the next turn of the reactor: otherwise two handlers that answer
+        each other's changes would let nothing else happen.
         """
         if not keys:
             return
@@ -156,11 +167,12 @@ class Audience:
 
     def dismiss(self, reason: EndReason) -> Callable[[], None]:
         """
-        The session is over; nobody is told anything more.
+        The session is over: remove all holders.
 
-        @return: What tells them this.
+        @return: What tells them so.
         """
         holders, self._holders = self._holders, {}
+        self._counts.holders -= len(holders)
 
         def tell() -> None:
             while holders:

@@ -1,138 +1,160 @@
 # -*- test-case-name: tests.test_manager -*-
 """
-One live session: who holds it, what is known of it, how it ends.
+Keeping one session: opening it, handlers that work on it, and letting go of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.interfaces import (
     Document,
     EndReason,
     NoSuchSession,
-    SessionConflict,
-    SessionError,
     SessionID,
     SessionReadOnly,
-    SessionReplaced,
-    Stored,
     StoreTimeout,
 )
-from txsessionsock.session import (
-    Change,
-    Emptied,
-    Holder,
-    Journal,
-    Record,
-    Session,
-    shortHash,
-)
+from txsessionsock.session import Change, Holder, Session, shortHash
 
-from .asking import Asking
-from .expiry import Touching
-from .guarding import Guarding
-from .holders import Audience
-from .policy import Settings
+from .expiry import Expiry
+from .live import Live
+from .policy import Policy
 from .reading import Reading
 from .saving import Saving
-from .storage import Backend
+from .statistics import Counts
+from .storage import Storage
 
 
-__all__ = ["Live"]
+__all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
 
 
-class Live:
+class Owner(Protocol):
     """
-    A session that somebody in this process holds or is about to.
+    What has the keepers of all live sessions, as each of them knows it.
+    """
 
-    It is read and written by one at a time, in C{turn}.  Nothing here decides
-    when a handler runs; clients and pages do.
+    @property
+    def isOver(self) -> bool:
+        """
+        Whether nothing is guarded any more, because the process ends.
+        """
+
+    def firstStored(self, keeper: SessionKeeper) -> None:
+        """
+        A session that began here was stored.
+        """
+
+    def changed(self, keeper: SessionKeeper) -> None:
+        """
+        Keys of a session have other values, whoever did it.
+        """
+
+    def gone(self, keeper: SessionKeeper) -> None:
+        """
+        A session is live no more.
+        """
+
+    def keeps(self, keeper: SessionKeeper) -> bool:
+        """
+        A session that nobody holds could not be stored.
+
+        @return: Whether to go on trying.
+        """
+
+    def lost(self, keeper: SessionKeeper) -> None:
+        """
+        The changes of a session will not be stored.
+        """
+
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether a warning was not given yet.
+        """
+
+
+class SessionKeeper:
+    """
+    Keeps one live session fresh and stored.  Nothing here decides when a handler
+    runs; clients and pages do.
+
+    @ivar opening: How many are about to hold the session.
     """
 
     _log = Logger()
 
-    record: Record
-    session: Session
-    expires: float | None = None
-    created: float | None = None
-    reason: EndReason | None = None
     isHandling = False
 
-    def __init__(self, backend: Backend, settings: Settings, id: SessionID) -> None:
-        self.id = id
-        self.key = backend.framework.key(id)
-        self.backend = backend
-        self.settings = settings
-        self.turn = DeferredLock()
-        self.audience = Audience(backend.later, partial(settings.changed, self))
+    def __init__(
+        self,
+        storage: Storage,
+        policy: Policy,
+        counts: Counts,
+        owner: Owner,
+        id: SessionID,
+    ) -> None:
+        self._storage = storage
+        self._owner = owner
         self.opening = 0
-        self.isLoaded = False
-        self.isClosed = False
-        self._toldNumber = 0
-        self.guarding = Guarding(self)
-        self.asking = Asking(backend)
-        self.reading = Reading(self)
-        self.saving = Saving(self)
-        self.touching = Touching(self)
-
-    def begin(self, document: Document) -> None:
-        """
-        Be a new session, which is stored when something is put into it.
-        """
-        self.created = self.backend.now()
-        self._load(document)
-
-    def _load(self, document: Document) -> None:
-        settings, now = self.settings, self.backend.now()
-        journal = Journal(
-            settings.node,
-            settings.repairWindow,
-            now,
-            settings.numbers,
-            same=self.backend.framework.same,
-            memory=settings.memory,
+        # Whose frames wait for which change, if there will be one.
+        self._promised: dict[Holder, int] = {}
+        self.live = Live(storage, policy, counts, id, self)
+        self.reading = Reading(self.live, self.guardedFor)
+        self.expiry = Expiry(
+            self.live, self.reading, self._dropOverdue, self._owner.isNews
         )
-        self.record = Record(self.backend.framework, document, journal, now)
-        self.session = Session(self.id, self.record.copy, self)
-        self.isLoaded = True
+        self.saving = Saving(
+            self.live,
+            self.reading,
+            self.expiry,
+            firstStored=self._firstStored,
+            idle=self.dropIfIdle,
+        )
+        self._guardTimer = Timer(storage.reactor)
 
-    def rename(self) -> None:
-        """
-        Take another id, because this one is taken.
-        """
-        self.reading.stop()
-        self.id = self.session.id = self.backend.framework.newSessionID()
-        self.key = self.backend.framework.key(self.id)
-        self.reading.watch()
+    # What is known of the session.
 
     @property
-    def isRepairing(self) -> bool:
-        """
-        Whether something is to be stored that somebody overwrote.
-        """
-        return self.isLoaded and self.record.isRepairing
+    def expires(self) -> float | None:
+        return self.live.expires
+
+    @property
+    def created(self) -> float | None:
+        return self.live.created
 
     @property
     def isNew(self) -> bool:
-        return self.isLoaded and self.record.stored is None
+        return self.live.isNew
 
-    # Holders.
+    @property
+    def reason(self) -> EndReason | None:
+        return self.live.reason
+
+    def identity(self) -> object:
+        return self.live.record.identity
+
+    # Those who hold it.
 
     @property
     def isHeld(self) -> bool:
         """
         Whether somebody has the session open, or is about to.
         """
-        return bool(self.audience) or self.opening > 0
+        return bool(self.live.holders) or self.opening > 0
+
+    def startNew(self, document: Document) -> None:
+        """
+        Keep a new session, which is stored when something is put into it.
+        """
+        self.live.startNew(document)
 
     def open(self, holder: Holder) -> Deferred[Session]:
         """
@@ -141,9 +163,9 @@ class Live:
 
         def opened(_: object) -> Session:
             self.opening -= 1
-            self.checkAlive()
-            self.audience.add(holder)
-            return self.session
+            self.live.checkAlive()
+            self.live.holders.add(holder)
+            return self.live.session
 
         def failed(failure: Failure) -> Failure:
             self.opening -= 1
@@ -151,8 +173,7 @@ class Live:
             return failure
 
         self.opening += 1
-        fresh = self.asking.inTime(self.reading.rounds.now())
-        return fresh.addErrback(failed).addCallback(opened)
+        return self.reading.opened().addErrback(failed).addCallback(opened)
 
     def release(self, holder: Holder) -> Deferred[None]:
         """
@@ -160,8 +181,8 @@ class Live:
 
         @return: A L{Deferred} that fires when everything is stored.
         """
-        self.audience.remove(holder)
-        if self.reason is not None:
+        self.live.holders.remove(holder)
+        if self.live.reason is not None:
             return succeed(None)
 
         def done(result: _T) -> _T:
@@ -170,70 +191,126 @@ class Live:
 
         return self.save().addBoth(done)
 
+    # Letting go of it.
+
+    def guardedFor(self) -> float:
+        """
+        For how many seconds the session stays live, even if nobody holds it, in
+        case somebody overwrites what was stored.
+        """
+        if self._owner.isOver:
+            return 0.0
+        return self.live.repairUntil - self._storage.now()
+
     def dropIfIdle(self) -> None:
         """
-        Be live no more, if there is nobody to be live for.
+        Be live no more, if nobody holds the session and nothing is to be stored
+        or guarded.
         """
-        if self.isClosed or self.isHeld or self.guarding.isNeeded():
+        live = self.live
+        if live.isClosed or self.isHeld:
             return
-        if self.isLoaded and self.saving.isBusy:
-            if self.saving.isFailing and not self.settings.keeps(self):
-                self.close()
-            return
-        self.close()
+        guarded = self.guardedFor()
+        if guarded > 0:
+            if not self._guardTimer.isRunning:
+                self._guardTimer.start(guarded, self.dropIfIdle)
+        elif not (live.isLoaded and self.saving.isBusy) or (
+            self.saving.isFailing and not self._owner.keeps(self)
+        ):
+            live.close()
 
-    def dropOverdue(self) -> bool:
+    def _dropOverdue(self) -> bool:
         """
-        Be live no more, if the session's time is up and nobody holds it.
+        Be live no more, if nobody holds the session.
         """
         if self.isHeld:
             return False
-        self.settings.lost(self)
-        self.close()
+        self._owner.lost(self)
+        self.live.close()
         return True
+
+    # What the state, the reading side and the writing side tell.
+
+    @property
+    def isTold(self) -> bool:
+        return self.reading.isTold
+
+    def keysChanged(self) -> None:
+        self._owner.changed(self)
+
+    def deadlineMoved(self, deadline: float | None) -> None:
+        self.expiry.moved(deadline)
+
+    def repairWanted(self) -> None:
+        self.saving.repair()
+
+    def ending(self) -> None:
+        # A handler that sent something may end the session before it ends itself.
+        if self._promised:
+            self.live.collect()
+            self._keepPromises()
+
+    def closed(self) -> None:
+        self._guardTimer.stop()
+        self.reading.stop()
+        self.expiry.stop()
+        self.saving.stop()
+        self._owner.gone(self)
+
+    def giveUpChanges(self) -> None:
+        self.saving.abandon()
+
+    def _firstStored(self) -> None:
+        self._owner.firstStored(self)
 
     # Handlers.
 
     def arrival(self) -> int:
-        return self.reading.rounds.begun
+        return self.reading.arrival()
 
     def fresh(self, arrival: int) -> Deferred[None] | None:
-        if self.reason is not None:
-            return fail(NoSuchSession())
-        if self.isNew or (self.settings.isTracked and self.reading.isTrusted):
-            return None
-        fresh = self.reading.rounds.after(arrival)
-        return None if fresh is None else self.asking.inTime(fresh)
+        return self.reading.fresh(arrival)
 
-    def visited(self, *, isFresh: bool) -> None:
-        if self.reason is None and not self.isNew:
-            self.touching.visited(isFresh=isFresh)
+    def clientActed(self, *, isFresh: bool) -> None:
+        if self.live.reason is None and not self.live.isNew:
+            self.expiry.clientActed(isFresh=isFresh)
 
-    def enter(self, holder: Holder) -> None:
-        self.collect()
-        self.audience.entered(holder)
+    def handlerBegins(self, holder: Holder) -> None:
+        live = self.live
+        # What was changed until now is not this handler's doing.  To change
+        # something, one asks the session for it first (isTouched), with one
+        # exception: a handler that waited may go on with a list that it got
+        # before.  Nobody else may: outside of handlers one calls save() then.
+        if live.record.copy.isTouched or live.holders.isInside:
+            live.collect()
+        live.holders.handlerBegins(holder)
         self.isHandling = True
 
-    def goesOn(self, *, looks: bool) -> None:
+    def handlerWaits(self, *, looks: bool) -> None:
         self.isHandling = False
-        if looks and self.reason is None:
+        if self._promised:
+            self.live.collect()
+            self._keepPromises()
+        if looks and self.live.reason is None:
             self.saving.soon()
 
     def changing(self) -> None:
-        if not self.isClosed:
+        if not self.live.isClosed:
             self.saving.soon()
-        elif self.reason is None:
+        elif self.live.reason is None:
             self._log.warn(
                 "session {session} was changed when nobody had it open any more:"
                 " that is not stored",
-                session=shortHash(self.id),
+                session=shortHash(self.live.id),
             )
 
-    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+    def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+        live = self.live
         self.isHandling = False
-        self.collect(holder if wasSync else None)
-        number = self.audience.left(holder)
-        if self.reason is None and self.record.unsaved:
+        live.collect(holder if wasSync else None)
+        number = live.holders.handlerEnds(holder)
+        self._keepPromises()
+        if live.reason is None and live.record.unsaved:
             if saveNow:
                 # Handlers of the same turn share one write.
                 self.saving.atEndOfTurn()
@@ -241,215 +318,74 @@ class Live:
                 self.saving.soon()
         return number
 
-    def unsaved(self) -> int | None:
-        if self.reason is not None:
+    def unsaved(self, holder: Holder | None = None) -> int | None:
+        live, copy = self.live, self.live.record.copy
+        if live.reason is not None:
             return None
-        self.collect()
-        if not self.record.unsaved:
+        if self.isHandling and holder is not None and copy.mayDiffer:
+            # Whether the handler changes something is looked for when it ends or
+            # waits, and not for each frame that it sends.
+            self._promised[holder] = copy.number + 1
+            return copy.number + 1
+        live.collect()
+        if not live.record.unsaved:
             return None
         self.saving.atEndOfTurn()
-        return self.record.copy.number
+        return copy.number
 
-    def collect(self, author: Holder | None = None) -> None:
+    def _keepPromises(self) -> None:
         """
-        Look for changes, and tell those who hold the session.
-
-        @param author: Who made them, if that is certain.
+        Let frames go, or know what they wait for, now that changes were looked
+        for.
         """
-        # Again, for what is changed by who is told, before it waits for something.
-        copy = self.record.copy
-        before, changed = copy.number, self.record.collect()
-        while copy.number > before:
-            author = author or self.audience.author()
-            self.audience.did(author, copy.number)
-            before = copy.number
-            self.audience.changed(changed, author)
-            author, changed = None, self.record.collect()
+        promised, self._promised = self._promised, {}
+        if not promised:
+            return
+        record = self.live.record
+        if record.copy.number < max(promised.values()):
+            record.skip()
+        if record.unsaved:
+            self.saving.atEndOfTurn()
+            return
+        for holder in promised:
+            holder.stored(record.number)
 
     # What the session offers.
 
-    def identity(self) -> object:
-        return self.backend.framework.identity(self.record.copy.data)
-
     def save(self) -> Deferred[None]:
-        return self.asking.inTime(self.saving.now())
+        return self.live.asking.inTime(self.saving.save())
 
     def change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
-        if self.backend.framework.readOnly:
+        if self._storage.framework.readOnly:
             return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
-        self.saving.add(Change(f, done, self.audience.author()))
-        return self.asking.inTime(done)
+        self.saving.add(Change(f, done, self.live.holders.author()))
+        return self.live.asking.inTime(done)
 
     def reload(self) -> Deferred[None]:
         reading = Deferred.fromCoroutine(self.reading.read(always=True))
-        return self.asking.inTime(reading)
+        return self.live.asking.inTime(reading)
 
     def touch(self) -> Deferred[None]:
-        if self.reason is not None:
+        if self.live.reason is not None:
             return fail(NoSuchSession())
-        if self.isNew:
+        if self.live.isNew:
             return succeed(None)
-        return self.asking.inTime(self.touching.now())
+        return self.live.asking.inTime(self.expiry.touch())
+
+    def destroy(self) -> Deferred[None]:
+        return self.live.asking.inTime(Deferred.fromCoroutine(self._destroy()))
 
     async def _destroy(self) -> None:
-        if self.isNew and self.reason is None:
+        live = self.live
+        if live.isNew and live.reason is None:
             # A write may be under way that stores it.
-            async with self.turn:
+            async with live.turn:
                 pass
-        if self.reason is None and not (self.isNew and not self.record.isInDoubt):
+        if live.reason is None and not (live.isNew and not live.record.isInDoubt):
             try:
-                await self.asking.asked(self.backend.destroy(self.key))
+                await live.asking.asked(self._storage.destroy(live.key))
             except StoreTimeout:
                 self.reading.suspect()
                 raise
-        self.end("destroyed")
-
-    def destroy(self) -> Deferred[None]:
-        return self.asking.inTime(Deferred.fromCoroutine(self._destroy()))
-
-    # What is stored, and how it ends.
-
-    async def absorb(self, current: Stored | None) -> None:
-        """
-        Take notice of what is stored now.  To be called in the session's turn.
-
-        @raise NoSuchSession: Nothing is, or only word that it was ended.
-
-        @raise SessionReplaced: What is stored is somebody else's.
-
-        @raise UndecodableSession: It cannot be understood.
-        """
-        while True:
-            self.checkAlive()
-            if current is None:
-                self.endGone()
-                raise NoSuchSession
-            try:
-                self._absorb(current)
-                return
-            except Emptied:
-                current = await self._endEmptied(current)
-            except NoSuchSession:
-                self.endGone()
-                raise
-            except SessionReplaced:
-                self.end("replaced")
-                raise
-
-    async def _endEmptied(self, emptied: Stored) -> Stored | None:
-        """
-        Delete what the web application would have deleted, if our stamp had
-        not been in it.
-
-        @return: What somebody stored meanwhile; L{None} if it is gone.
-        """
-        try:
-            await self.asking.asked(self.backend.destroy(self.key, emptied.raw))
-        except SessionConflict as conflict:
-            return conflict.current
-        return None
-
-    def _absorb(self, current: Stored) -> None:
-        now = self.backend.now()
-        self.expiresAt(current.expires)
-        if self.isLoaded:
-            self.collect()
-            if not self.reading.isTold and not self.record.isStored(current):
-                self.record.journal.missed(now)
-            self.audience.changed(self.record.absorb(current, now), None)
-            if self.record.isRepairing:
-                self.saving.atEndOfTurn()
-            self.guarding.listen()
-        else:
-            self._load(self.backend.framework.loads(current.raw, now))
-            self.record.stored = current
-
-    def takeOver(self) -> None:
-        """
-        See to what nodes wrote that are dead.  To be called in the session's
-        turn.
-        """
-        self.collect()
-        self.audience.changed(self.record.takeOver(self.backend.now()), None)
-        self.guarding.listen()
-
-    def expiresAt(self, deadline: float | None) -> None:
-        """
-        Note when the session ends.
-        """
-        self.expires = deadline
-        self.touching.moved()
-        self.reading.expectEnd(deadline)
-
-    def checkAlive(self) -> None:
-        """
-        @raise NoSuchSession: The session is over.
-
-        @raise SessionError: Nobody holds it any more.
-        """
-        if self.reason is not None:
-            raise NoSuchSession
-        if self.isClosed:
-            raise SessionError("nobody holds this session any more")
-
-    def endGone(self) -> None:
-        """
-        The store has the session no more.
-        """
-        late = self.expires is not None and self.expires <= self.backend.now()
-        self.end("expired" if late else "destroyed")
-
-    def end(self, reason: EndReason) -> None:
-        """
-        The session is over: tell everybody who holds it, once.
-        """
-        tell = self._over(reason)
-        tell()
-        # Last, because handlers go on that wait for a change.
-        self.saving.abandon()
-
-    def retire(self, reason: EndReason) -> Callable[[], None]:
-        """
-        The session is over.
-
-        @return: What tells everybody who holds it.
-        """
-        tell = self._over(reason)
-        self.saving.abandon()
-        return tell
-
-    def _over(self, reason: EndReason) -> Callable[[], None]:
-        tell = self.audience.dismiss(reason)
-        if self.reason is None:
-            self.reason = reason
-            if not self.isClosed:
-                self._stop()
-        return tell
-
-    def close(self) -> None:
-        """
-        Be live no more.
-        """
-        self._stop()
-        self.saving.abandon()
-
-    def _stop(self) -> None:
-        self.isClosed = True
-        self.guarding.stop()
-        self.reading.stop()
-        self.saving.stop()
-        self.settings.gone(self)
-
-    def tellStored(self) -> None:
-        """
-        Tell who holds the session what became of its changes.
-        """
-        reverted, self.record.reverted = self.record.reverted, []
-        problem, self.record.problem = self.record.problem, None
-        number, self._toldNumber = self._toldNumber, self.record.number
-        self.audience.changed(reverted, None)
-        if problem is not None:
-            self.audience.failed(Failure(problem))
-        if problem is not None or number < self.record.number:
-            self.audience.stored(self.record.number)
+        live.end("destroyed")

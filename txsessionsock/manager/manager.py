@@ -38,10 +38,12 @@ from txsessionsock.session import Holder, Memory, Session, explained, shortHash
 
 from .doubts import Doubts
 from .ending import Ending, Guest
-from .keeper import Live
+from .keeper import SessionKeeper
 from .moving import move
-from .policy import Settings
-from .storage import Backend
+from .policy import Policy
+from .registry import Registry
+from .statistics import SessionStatistics
+from .storage import Storage
 
 
 __all__ = ["Freshness", "SessionManager"]
@@ -122,38 +124,25 @@ class SessionManager:
         """
         if not 0 <= repairWindow <= _LONGEST_WINDOW:
             raise ValueError(f"repairWindow is 0 to 60 seconds, not {repairWindow!r}")
-        # What it provides was checked.
+        # Its interface was checked.
         self.framework = cast(IFramework, framework)
         kept = cast(ISessionStore, store)
         clock = clockOf(reactor)
-        self._backend = Backend(kept, self.framework, clock, storeTimeout)
-        repairs = self._backend.isShared if repair is None else repair
-        self._settings = Settings(
+        self._storage = Storage(kept, self.framework, clock, storeTimeout)
+        repairs = self._storage.isShared if repair is None else repair
+        self._policy = Policy(
             isTracked=freshness == "tracked",
             saveInterval=saveInterval,
             recheckInterval=recheckInterval,
-            began=self._began,
             # With a letter: PHP takes what looks like a number for one.
             node=f"n{token_urlsafe(6)}" if repairs and not framework.readOnly else None,
             repairWindow=repairWindow,
             numbers=count(1),
             memory=Memory(),
-            isOver=lambda: self._isOver,
-            changed=self._changed,
-            gone=self._gone,
-            keeps=self._keeps,
-            lost=self._lost,
-            isNews=self.isNews,
         )
         takeStore(store, self)
         self._isStopping = False
-        self._isOver = False
-        self._warnings: set[str] = set()
-        self._lives: dict[SessionID, Live] = {}
-        self._new: dict[Live, None] = {}
-        self._unsaved: dict[Live, int] = {}
-        self._unsavedLimit = unsavedLimit
-        self._watchers: list[Callable[[Session], object]] = []
+        self._registry = Registry(self.framework, unsavedLimit)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
@@ -165,7 +154,7 @@ class SessionManager:
         """
         The clock that everything about sessions goes by.
         """
-        return self._backend.reactor
+        return self._storage.reactor
 
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None
@@ -183,21 +172,28 @@ class SessionManager:
             L{NoSuchSession}, L{UndecodableSession}, L{StoreFailure} or
             L{TooManySockets}.  Cancelling it gives up on the session.
         """
-        live = self._lives.get(sessionID)
-        if live is None:
-            live = Live(self._backend, self._settings, sessionID)
-            self._lives[sessionID] = live
-            return live.open(holder)
-        if limit is not None and len(live.audience) + live.opening >= limit:
+        keeper = self._registry.live.get(sessionID)
+        if keeper is None:
+            keeper = self._keeper(sessionID)
+            self._registry.live[sessionID] = keeper
+            return keeper.open(holder)
+        if limit is not None and len(keeper.live.holders) + keeper.opening >= limit:
             return fail(TooManySockets(f"the session has {limit} sockets already"))
-        self._unsaved.pop(live, None)
+        self._registry.reopened(keeper)
 
         def ended(failure: Failure) -> Deferred[Session]:
-            # For those who had it.  What is stored now is for who comes now.
+            # The session ended for those who held it before.  A new holder gets
+            # what is stored under the id now, if anything is.
             failure.trap(NoSuchSession, SessionReplaced)
             return self.open(sessionID, holder, limit)
 
-        return live.open(holder).addErrback(ended)
+        return keeper.open(holder).addErrback(ended)
+
+    def _keeper(self, sessionID: SessionID) -> SessionKeeper:
+        registry = self._registry
+        return SessionKeeper(
+            self._storage, self._policy, registry.counts, registry, sessionID
+        )
 
     def create(self, holder: Holder, like: Session | None = None) -> Session:
         """
@@ -206,16 +202,16 @@ class SessionManager:
         @param like: The one in whose place it comes; its cookie has the same
             attributes.
         """
-        live = self._begin(None if like is None else self._live(like))
-        live.audience.add(holder)
-        return live.session
+        keeper = self._begin(None if like is None else _keeperOf(like))
+        keeper.live.holders.add(holder)
+        return keeper.live.session
 
-    def _begin(self, like: Live | None = None) -> Live:
-        live = Live(self._backend, self._settings, self.framework.newSessionID())
-        before = None if like is None else like.record.document
-        live.begin(self.framework.newDocument(self._backend.now(), before))
-        self._new[live] = None
-        return live
+    def _begin(self, like: SessionKeeper | None = None) -> SessionKeeper:
+        keeper = self._keeper(self.framework.newSessionID())
+        before = None if like is None else like.live.record.document
+        keeper.startNew(self.framework.newDocument(self._storage.now(), before))
+        self._registry.new[keeper] = None
+        return keeper
 
     def release(self, session: Session, holder: Holder) -> Deferred[None]:
         """
@@ -224,7 +220,7 @@ class SessionManager:
         @return: A L{Deferred} that fires when all its changes are stored.  It
             fails like that of L{Session.save}; what can be tried again is.
         """
-        return self._live(session).release(holder)
+        return _keeperOf(session).release(holder)
 
     def regenerate(
         self, session: Session, holder: Holder
@@ -240,38 +236,38 @@ class SessionManager:
             those who hold the old one.  It fails like that of
             L{Session.save}.
         """
-        return Deferred.fromCoroutine(self._regenerate(self._live(session), holder))
+        return Deferred.fromCoroutine(self._regenerate(_keeperOf(session), holder))
 
     async def _regenerate(
-        self, live: Live, holder: Holder
+        self, keeper: SessionKeeper, holder: Holder
     ) -> tuple[Session, Callable[[], None]]:
-        await live.save()
+        await keeper.save()
         # Before anything is begun that would have to be undone.
-        fresh = live.fresh(live.arrival())
+        fresh = keeper.fresh(keeper.arrival())
         if fresh is not None:
             await fresh
         other = self._begin()
-        if not live.isNew:
-            other.touching.outlive(live.expires)
+        if not keeper.isNew:
+            other.expiry.outlive(keeper.expires)
         try:
-            tell = await move(live, other, holder)
+            tell = await move(keeper, other, holder)
         except Exception:
-            # Who waits has waited long enough.
+            # In the background: the caller has waited long enough.
             Deferred.fromCoroutine(self._discard(other))
             raise
-        return other.session, tell
+        return other.live.session, tell
 
-    async def _discard(self, live: Live) -> None:
+    async def _discard(self, keeper: SessionKeeper) -> None:
         try:
-            await live.destroy()
+            await keeper.destroy()
         except SessionError as error:
-            # Nobody will ever know its id.
+            # That does no harm: nobody will ever know its id.
             self._log.warn(
                 "an abandoned session stays until it expires: {why}",
                 why=explained(error),
             )
-        if not live.isClosed:
-            live.close()
+        if not keeper.live.isClosed:
+            keeper.live.close()
 
     def watch(self, changed: _Watcher) -> _Watcher:
         """
@@ -281,7 +277,7 @@ class SessionManager:
         @raise TypeError: That is no function, or would have to be waited for.
         """
         refuseAsync(changed, "watch()")
-        self._watchers.append(changed)
+        self._registry.watch(changed)
         return changed
 
     def cookieLifetime(self, session: Session) -> float | None:
@@ -289,8 +285,8 @@ class SessionManager:
         For how many seconds a browser shall keep the session's cookie; L{None}
         until it is closed.
         """
-        document = self._live(session).record.document
-        return self.framework.cookieLifetime(document, self._backend.now())
+        document = _keeperOf(session).live.record.document
+        return self.framework.cookieLifetime(document, self._storage.now())
 
     def cookieAttributes(self, session: Session | None = None) -> CookieAttributes:
         """
@@ -298,10 +294,17 @@ class SessionManager:
         begins here in no other's place.
         """
         if session is not None:
-            document = self._live(session).record.document
+            document = _keeperOf(session).live.record.document
         else:
-            document = self.framework.newDocument(self._backend.now())
+            document = self.framework.newDocument(self._storage.now())
         return self.framework.cookieAttributes(document)
+
+    def statistics(self) -> SessionStatistics:
+        """
+        How many sessions are live in this process, and what they wait for: for
+        whoever watches over it.  As cheap with many sessions as with few.
+        """
+        return self._registry.statistics(self._storage.unanswered)
 
     def join(self, guest: Guest) -> None:
         """
@@ -376,68 +379,44 @@ class SessionManager:
             and nothing is guarded any more.
         """
         self._isStopping = True
-        return Deferred.fromCoroutine(self._stop(self._backend.now() + drain))
+        return Deferred.fromCoroutine(self._stop(self._storage.now() + drain))
 
     async def _stop(self, end: float) -> None:
-        loaded = [live for live in self._lives.values() if live.isLoaded]
-        await self._storeEach([*self._new, *loaded])
-        now = self._backend.now
-        end = min(end, now() + self._settings.repairWindow)
+        registry, now = self._registry, self._storage.now
+        loaded = [keeper for keeper in registry.live.values() if keeper.live.isLoaded]
+        await self._storeEach([*registry.new, *loaded])
+        end = min(end, now() + self._policy.repairWindow)
         while (until := min(end, self._guardedUntil())) > now():
-            await self._backend.sleep(until - now())
+            await self._storage.sleep(until - now())
         # What was overwritten just now may not be put back yet.
         await self._storeEach(
-            [live for live in self._lives.values() if live.isRepairing]
+            [keeper for keeper in registry.live.values() if keeper.live.isRepairing]
         )
-        self._isOver = True
-        for live in list(self._lives.values()):
-            live.dropIfIdle()
-        self._backend.rest()
+        registry.isOver = True
+        for keeper in list(registry.live.values()):
+            keeper.dropIfIdle()
+        self._storage.rest()
 
-    async def _storeEach(self, lives: Iterable[Live]) -> None:
+    async def _storeEach(self, keepers: Iterable[SessionKeeper]) -> None:
         await DeferredList(
-            [live.saving.now().addErrback(self._notSaved, live) for live in lives]
+            [
+                keeper.saving.save().addErrback(self._notSaved, keeper)
+                for keeper in keepers
+            ]
         )
 
     def _guardedUntil(self) -> float:
-        left = max((live.guarding.left for live in self._lives.values()), default=0.0)
-        return self._backend.now() + left
+        keepers = self._registry.live.values()
+        longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)
+        return self._storage.now() + longest
 
-    def _notSaved(self, failure: Failure, live: Live) -> None:
+    def _notSaved(self, failure: Failure, keeper: SessionKeeper) -> None:
         self._log.error(
             "session {session}, {size} bytes, was not stored: {why}",
-            session=shortHash(live.id),
-            size=live.record.size,
+            session=shortHash(keeper.live.id),
+            size=keeper.live.record.size,
             why=explained(failure.value),
         )
-
-    def _live(self, session: Session) -> Live:
-        keeper = session.keeper
-        assert isinstance(keeper, Live), "not a session of this manager"
-        return keeper
-
-    def _began(self, live: Live) -> None:
-        self._new.pop(live, None)
-        if not live.isClosed:
-            self._lives.setdefault(live.id, live)
-
-    def _changed(self, live: Live) -> None:
-        for changed in self._watchers:
-            changed(live.session)
-
-    def _gone(self, live: Live) -> None:
-        self._new.pop(live, None)
-        self._unsaved.pop(live, None)
-        if self._lives.get(live.id) is live:
-            del self._lives[live.id]
-
-    def _keeps(self, live: Live) -> bool:
-        size = len(self.framework.key(live.id)) + live.record.size
-        self._unsaved[live] = size
-        if sum(self._unsaved.values()) <= self._unsavedLimit:
-            return True
-        self._lost(live)
-        return False
 
     def isNews(self, warning: str) -> bool:
         """
@@ -445,13 +424,10 @@ class SessionManager:
 
         @param warning: What to say once.
         """
-        isNews = warning not in self._warnings
-        self._warnings.add(warning)
-        return isNews
+        return self._registry.isNews(warning)
 
-    def _lost(self, live: Live) -> None:
-        self._log.error(
-            "gave up storing the changes of session {session}, {size} bytes",
-            session=shortHash(live.id),
-            size=live.record.size,
-        )
+
+def _keeperOf(session: Session) -> SessionKeeper:
+    keeper = session.keeper
+    assert isinstance(keeper, SessionKeeper), "not a session of a manager"
+    return keeper

@@ -6,7 +6,7 @@ Going on under another id, with all that was acknowledged under the old one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from txsessionsock.interfaces import (
     NoSuchSession,
@@ -18,11 +18,10 @@ from txsessionsock.interfaces import (
 )
 from txsessionsock.session import Holder, detached
 
-from .saving import AT_ONCE, backOff
+from .keeper import SessionKeeper
+from .live import Live
+from .saving import TRIES_WITHOUT_WAITING, afterConflict
 
-
-if TYPE_CHECKING:
-    from .keeper import Live
 
 __all__ = ["move"]
 
@@ -33,14 +32,15 @@ For how many seconds to try while others go on changing the session.
 
 _LONGEST: Final = 3
 """
-As after how many tries to wait at most: who changes it all the time does not
-wait either.
+The wait does not grow after so many tries: those who change the session all the
+time do not wait either.
 """
 
 _SETTLED: Final = (0.02, 20)
 """
-Every how many seconds to look, and how often, whether another node puts back
-what a web application overwrote, of which this node may never have heard.
+Every how many seconds to look, and how often, whether another node stores
+something again that a web application overwrote.  This node may never have heard
+of it.
 """
 
 _SETTLING: Final = 1.0
@@ -50,7 +50,9 @@ there no more.
 """
 
 
-async def move(live: Live, other: Live, holder: Holder) -> Callable[[], None]:
+async def move(
+    keeper: SessionKeeper, other: SessionKeeper, holder: Holder
+) -> Callable[[], None]:
     """
     Have a session go on as a new one, which nobody else has yet.
 
@@ -62,39 +64,41 @@ async def move(live: Live, other: Live, holder: Holder) -> Callable[[], None]:
 
     @return: What tells everybody who holds the old one.
     """
-    async with live.turn:
-        # Nobody holds it yet, which is no reason to drop it.
+    async with keeper.live.turn:
+        # Otherwise it would be dropped, since nobody holds it yet.
         other.opening += 1
         try:
-            await _moved(live, other)
+            await _moved(keeper, other)
         finally:
             other.opening -= 1
-        live.audience.remove(holder)
-        other.audience.add(holder)
-        return live.retire("moved")
+        keeper.live.holders.remove(holder)
+        other.live.holders.add(holder)
+        return keeper.live.retire("moved")
 
 
-async def _moved(live: Live, other: Live) -> None:
-    tries, begun = 0, live.backend.now()
+async def _moved(keeper: SessionKeeper, other: SessionKeeper) -> None:
+    live = keeper.live
+    tries, began = 0, live.storage.now()
     while True:
-        await live.saving.inTurn()
-        _copy(live, other)
+        await keeper.saving.inTurn()
+        _copy(live, other.live)
         await other.save()
         live.checkAlive()
         copied = live.record.stored
         if copied is None:
             return
-        elapsed = live.backend.now() - begun
+        elapsed = live.storage.now() - began
         isSettled = await _isSettled(live, copied, elapsed)
-        if isSettled and await _isEnded(live, copied):
+        if isSettled and await _isEnded(keeper, copied):
             return
         if elapsed > _PATIENCE:
             raise StoreError("no new session id: others change the session")
         if not isSettled:
             continue
         tries += 1
-        if tries > AT_ONCE:
-            await live.backend.sleep(backOff(min(tries - AT_ONCE, _LONGEST)))
+        if tries > TRIES_WITHOUT_WAITING:
+            wait = afterConflict(min(tries - TRIES_WITHOUT_WAITING, _LONGEST))
+            await live.storage.sleep(wait)
             await _read(live)
 
 
@@ -107,14 +111,14 @@ async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
 
     @return: Whether what was copied is all.
     """
-    if live.settings.node is None:
+    if live.policy.node is None:
         return True
     interval, times = _SETTLED
     journal, isLate = live.record.journal, elapsed > _SETTLING
     if elapsed >= interval and journal.isHeard(isLate=isLate):
         return True
     for _ in range(times):
-        await live.backend.sleep(interval)
+        await live.storage.sleep(interval)
         await _read(live)
         stored = live.record.stored
         if stored is None or stored.raw != copied.raw:
@@ -126,67 +130,71 @@ async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
 
 async def _read(live: Live) -> None:
     live.checkAlive()
-    await live.absorb(await live.backend.load(live.key))
+    await live.absorb(await live.storage.load(live.key))
 
 
-async def _isEnded(live: Live, copied: Stored) -> bool:
+async def _isEnded(keeper: SessionKeeper, copied: Stored) -> bool:
     """
     End a session if it still is what was copied; if it is not, what it is
     now is merged.
     """
+    live = keeper.live
     try:
-        wasThere = await live.backend.destroy(live.key, copied.raw)
+        wasThere = await live.storage.destroy(live.key, copied.raw)
     except SessionConflict as conflict:
         await live.absorb(conflict.current)
         return False
     except StoreTimeout as error:
-        if not await _isGone(live, error):
+        if not await _isGone(keeper, error):
             return False
     else:
         if not wasThere:
             live.endGone()
     if live.reason is not None:
-        # Who logged out meanwhile is logged out.
+        # Somebody logged out meanwhile: that counts.
         raise NoSuchSession
     return True
 
 
 def _copy(live: Live, other: Live) -> None:
     """
-    What is not stored by now is not copied: who changed it is told that the
-    session is gone.  What the framework keeps beside the data is copied, too:
-    the cookie of Express, when a session of starsessions began.
+    Copy what is stored.  A change that is not stored by now is lost with the old
+    session, and its author is told that the session is gone.  What the framework
+    keeps beside the data is copied, too: the cookie of Express, when a session of
+    starsessions began.
 
-    The new session begins without the stamps of the old one.  They tell which
-    copies of I{that} session lack something; whoever has a copy of the new one
-    has all that was stored before there was a new one.  Who still has a copy
-    of the old session can overwrite nothing here.  For the same reason the
-    journal of the old session ends with it.
+    The new session begins without the stamps of the old one, and with a new
+    journal.  Stamps tell which copies of a session lack a write.  Every copy of
+    the new session has all writes of the old one, and a copy of the old session
+    cannot overwrite the new one.
     """
     data = detached(live.record.copy.stored)
     for key in [key for key in other.session if key not in data]:
         del other.session[key]
     for key, value in data.items():
-        # Of whatever type the key is.
+        # Not by the session itself, which refuses keys that are no str.
         other.record.copy.assign(key, value)
     other.record.adopt(live.record)
     other.record.isWanted = not live.isNew
 
 
-async def _isGone(live: Live, error: StoreTimeout) -> bool:
+async def _isGone(keeper: SessionKeeper, error: StoreTimeout) -> bool:
     """
     Find out whether a session was deleted, when the store did not answer that.
     """
+    live = keeper.live
     try:
-        current = await live.backend.load(live.key)
+        current = await live.storage.load(live.key)
     except StoreFailure:
-        live.reading.suspect()
+        keeper.reading.suspect()
         raise error from None
     if current is not None:
         await live.absorb(current)
         return False
-    if live.expires is not None and live.expires <= live.backend.now():
+    if live.expires is not None and live.expires <= live.storage.now():
         live.endGone()
-    # A logout in this very moment looks the same; but then the outage would
-    # be a logout for everybody else.
+    # We asked the store to delete the session, it did not answer, and now the
+    # session is gone.  Somebody may have logged out in that moment instead: that
+    # looks the same.  But if it counted as a logout, each such outage would log
+    # everybody out.
     return True

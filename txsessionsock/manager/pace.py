@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_pace -*-
 """
-Not doing everything at once.
+Spreading work over several turns of the reactor.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ How many things to do in one turn of the reactor.
 
 class Pace:
     """
-    Does things, of which there may be very many, in order: at once, and those
-    that are too many for a turn of the reactor in the next ones.
+    Calls functions in order, and only so many in one turn of the reactor: the
+    rest is called in the next turns.
     """
 
     def __init__(self, afterTurn: Callable[[Callable[[], None]], object]) -> None:
@@ -30,22 +30,22 @@ class Pace:
         """
         self._afterTurn = afterTurn
         self._waiting: deque[Callable[[], object]] = deque()
-        self._left = _AT_ONCE
+        self._remaining = _AT_ONCE
 
     def do(self, call: Callable[[], object]) -> None:
         """
         Call something, as soon as it is its turn.
         """
-        if not self._left:
+        if not self._remaining:
             self._waiting.append(call)
             return
-        if self._left == _AT_ONCE:
+        if self._remaining == _AT_ONCE:
             self._afterTurn(self._next)
-        self._left -= 1
+        self._remaining -= 1
         call()
 
     def _next(self) -> None:
-        self._left = _AT_ONCE
+        self._remaining = _AT_ONCE
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
             self.do(call)

@@ -1,24 +1,20 @@
 """
-What a manager and its live sessions agree upon.
+How a manager treats its sessions: numbers, and what is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from txsessionsock.session import Memory
 
 
-if TYPE_CHECKING:
-    from .keeper import Live
-
-__all__ = ["Settings"]
+__all__ = ["Policy"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Policy:
     """
     What all live sessions of a manager have in common.
 
@@ -38,22 +34,6 @@ class Settings:
     @ivar numbers: Those of all its writes.
 
     @ivar memory: What of sessions it remembers.
-
-    @ivar isOver: Whether nothing is guarded any more, because the process ends.
-
-    @ivar began: Called when a new session was stored.
-
-    @ivar changed: Called when keys of a session have other values, whoever
-        did it.
-
-    @ivar gone: Called when a session is live no more.
-
-    @ivar keeps: Called when a session that nobody holds could not be stored;
-        whether to go on trying.
-
-    @ivar lost: Called when there is no more use in trying.
-
-    @ivar isNews: Whether a warning was not given yet.
     """
 
     isTracked: bool
@@ -63,10 +43,3 @@ class Settings:
     repairWindow: float
     numbers: Iterator[int]
     memory: Memory
-    isOver: Callable[[], bool]
-    began: Callable[[Live], None]
-    changed: Callable[[Live], None]
-    gone: Callable[[Live], None]
-    keeps: Callable[[Live], bool]
-    lost: Callable[[Live], None]
-    isNews: Callable[[str], bool]

@@ -6,100 +6,115 @@ Keeping one live session fresh: reading it, and listening to its store.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import Final
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import isFired
-from txsessionsock.interfaces import SessionError, StoreFailure, UndecodableSession
+from txsessionsock._deferreds import Timer, backOff, isFired
+from txsessionsock.interfaces import (
+    NoSuchSession,
+    SessionError,
+    StoreFailure,
+    UndecodableSession,
+)
 
+from .live import Live
 from .rounds import Rounds
+from .sight import Sight, Step
 
 
-if TYPE_CHECKING:
-    from .keeper import Live
+__all__ = ["ASK_AGAIN", "Reading"]
 
-__all__ = ["Reading"]
-
-_ASK_AGAIN = (1.0, 10.0)
+ASK_AGAIN: Final = (1.0, 10.0, 0.2)
 """
 After how many seconds to ask a store again that failed, at first and in the
-long run.
+long run, and which share of them chance takes off.
 """
 
-_SOONEST = 0.25
-"""
-After how many seconds at the soonest to ask about a deadline.
-"""
-
-_GUARDED = 0.25
+_GUARDED: Final = 0.25
 """
 After how many seconds at the soonest to see whether something was overwritten.
 """
-
-
-_uniform = SystemRandom().uniform
 
 
 class Reading:
     """
     The reading side of a live session.
 
-    @ivar rounds: Make the session fresh; each round serves all who came
-        before it began.
+    @ivar sight: What is known of how fresh the session is.
     """
 
     _log = Logger()
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, guarded: Callable[[], float]) -> None:
+        """
+        @param guarded: For how many seconds a write is to be repaired if somebody
+            overwrites it.
+        """
         self._live = live
-        self._backend = live.backend
-        # Counts, not a flag: a report that comes while the store answers is
-        # not about what it answers, and until then there is nothing to trust.
-        self._reported = 0
-        self._heeded = 0
-        self._isBlind = False
+        self._storage = live.storage
+        self._guarded = guarded
+        self.sight = Sight(
+            isWatchable=self._storage.isWatchable, isTracked=live.policy.isTracked
+        )
         self._isRechecking = False
         self._toldUndecodable = False
         self._failures = 0
         self._fence: Deferred[None] | None = None
         self._stopWatching: Callable[[], None] | None = None
-        self._end: float | None = None
-        self._deadline: IDelayedCall | None = None
-        self._recheckCall: IDelayedCall | None = None
-        self.rounds = Rounds(self._freshen, lambda begin: live.backend.later(0, begin))
-
-    @property
-    def isTrusted(self) -> bool:
-        """
-        Whether the session is as fresh as the store's reports make it.
-        """
-        return self.isTold and not self._isStale
+        self._recheckTimer = Timer(self._storage.reactor)
+        # Each round serves all who came before it began.
+        self._rounds = Rounds(
+            self._freshen, lambda begin: self._storage.later(0, begin)
+        )
 
     @property
     def isTold(self) -> bool:
         """
         Whether the store tells what others do.
         """
-        return self._stopWatching is not None and not self._isBlind
+        return self.sight.isSeeing
 
-    @property
-    def _isStale(self) -> bool:
-        return self._heeded < self._reported
+    # What messages need.
+
+    def arrival(self) -> int:
+        """
+        Note that a message arrived.
+
+        @return: What L{fresh} wants to know about it.
+        """
+        return self._rounds.begun
+
+    def fresh(self, arrival: int) -> Deferred[None] | None:
+        """
+        Make the session as fresh as a message needs it.
+
+        @return: L{None} if it is.
+        """
+        if self._live.reason is not None:
+            return fail(NoSuchSession())
+        if self._live.isNew or self.sight.forMessage() is Step.NOTHING:
+            return None
+        fresh = self._rounds.after(arrival)
+        return None if fresh is None else self._live.asking.inTime(fresh)
+
+    def opened(self) -> Deferred[None]:
+        """
+        Load the session, or make it fresh, for somebody who opens it.
+        """
+        return self._live.asking.inTime(self._rounds.fromNow())
 
     def _freshen(self) -> Deferred[None] | None:
         self._live.checkAlive()
-        if not self._backend.isWatchable:
+        if not self._storage.isWatchable:
             return Deferred.fromCoroutine(self.read(always=True))
         self.watch()
         fence = self._askFence()
         if isFired(fence) and not isinstance(fence.result, Failure):
-            self._isBlind = False
-            if self._live.isLoaded and not self._isStale:
+            self.sight.fenced()
+            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:
                 return None
         return Deferred.fromCoroutine(self._readBehind(fence))
 
@@ -107,11 +122,11 @@ class Reading:
         try:
             await fence
         except StoreFailure:
-            self._isBlind = True
+            self.sight.lost()
         else:
-            self._isBlind = False
+            self.sight.fenced()
             self._live.asking.isAnswered()
-        await self.read(always=self._isBlind or not self._live.isLoaded)
+        await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
         """
@@ -124,28 +139,46 @@ class Reading:
         live = self._live
         async with live.turn:
             live.checkAlive()
-            reported = self._reported
+            reports = self.sight.reports
             if live.isNew:
-                self._heeded = reported
-            if live.isNew or not (always or self._isStale):
+                self.sight.heeded(reports)
+            if live.isNew or not (always or self.sight.isStale):
                 return
-            answer = live.asking.asked(self._backend.load(live.key))
+            answer = live.asking.asked(self._storage.load(live.key))
             await live.absorb(await answer)
-            self._heeded = reported
+            self.sight.heeded(reports)
             self._failures = 0
             self._toldUndecodable = False
             live.tellStored()
         self.expectNothing()
-        if self._isStale:
-            # Reported while the store answered, perhaps to the first question.
+        if self.sight.isStale:
+            # The store reported a change while it answered, perhaps about what
+            # it had when it was asked.
             self._recheck()
+
+    # What the store reports.
 
     def watch(self) -> None:
         """
         Begin to listen to what others do to the session, if the store tells.
         """
-        if self._stopWatching is None and self._backend.isWatchable:
-            self._stopWatching = self._backend.watch(self._live.key, self._changed)
+        if self._stopWatching is None and self._storage.isWatchable:
+            self._stopWatching = self._storage.watch(self._live.key, self._changed)
+            self.sight.watched()
+            self._live.counts.watchedKeys += 1
+
+    def _unwatch(self) -> None:
+        stopWatching, self._stopWatching = self._stopWatching, None
+        if stopWatching is not None:
+            stopWatching()
+            self._live.counts.watchedKeys -= 1
+
+    def renamed(self) -> None:
+        """
+        The session has another key: listen to that.
+        """
+        self._unwatch()
+        self.watch()
 
     def _changed(self, key: str) -> None:
         self.suspect()
@@ -154,65 +187,60 @@ class Reading:
         """
         Trust what is known of the session no more, and look again.
         """
-        self._reported += 1
+        self.sight.reported()
         # All sessions may be suspect together, when a store was away.
-        self._backend.pace.do(self._recheck)
+        self._storage.pace.do(self._recheck)
 
     def _recheck(self) -> None:
         if self._isRechecking or not self._live.isLoaded or self._live.isClosed:
             return
         self._isRechecking = True
-        if not self._backend.isWatchable:
-            reading = self.read(always=True)
-        elif self._live.settings.isTracked or self._isBlind:
-            # A store that lost sight of changes reports every key; whether it
-            # sees again, only a fence tells.
+        step = self.sight.forReport()
+        if step is Step.FENCE:
             reading = self._readBehind(self._askFence())
         else:
-            self._look()
-            reading = self.read(always=False)
+            if self.sight.isSeeing:
+                self._look()
+            reading = self.read(always=not self._storage.isWatchable)
         Deferred.fromCoroutine(reading).addBoth(self._rechecked)
 
     def _rechecked(self, result: object) -> None:
         self._isRechecking = False
         if not isinstance(result, Failure):
-            if self._isStale:
+            if self.sight.isStale:
                 self._recheck()
         elif result.check(StoreFailure):
-            self._recheckAfter(self._patience())
+            self._recheckAfter(backOff(*ASK_AGAIN[:2], self._failures, ASK_AGAIN[2]))
+            self._failures += 1
         elif result.check(UndecodableSession):
             if not self._toldUndecodable:
                 self._toldUndecodable = True
-                self._live.audience.failed(result)
+                self._live.holders.failed(result)
             self.expectNothing()
         elif not result.check(SessionError):
-            self._unexpected(result)
+            self._log.failure("a session could not be read", result)
 
     def _look(self) -> None:
         """
-        Find out whether the store sees changes at all: it may have reported
-        this one because it does so no more.
+        Find out whether the store sees changes at all.  It may have reported
+        this one because it no longer does.
         """
 
         def looked(result: object) -> None:
-            self._isBlind = isinstance(result, Failure)
+            if isinstance(result, Failure):
+                self.sight.lost()
+            else:
+                self.sight.fenced()
             self.expectNothing()
 
         if self._fence is None or isFired(self._fence):
             self._askFence().addBoth(looked)
 
     def _askFence(self) -> Deferred[None]:
-        self._fence = self._backend.fence(self._live.key)
+        self._fence = self._storage.fence(self._live.key)
         return self._fence
 
-    def _patience(self) -> float:
-        """
-        After how many seconds to ask again.  A store that can be watched says
-        by itself when it is back, so there is no hurry.
-        """
-        first, most = _ASK_AGAIN
-        self._failures += 1
-        return _uniform(0.8, 1.0) * min(most, first * 2.0 ** min(self._failures - 1, 9))
+    # What the store does not report.
 
     def expectNothing(self) -> None:
         """
@@ -220,75 +248,27 @@ class Reading:
         often while something is guarded, first of all soon after it was
         stored, and last just before it is guarded no more.
         """
-        if self._backend.isWatchable and not self._isBlind:
+        if self.sight.isToldInTime:
             return
-        interval = self._live.settings.recheckInterval
-        left = self._live.guarding.left
-        if left > _GUARDED:
-            elapsed = self._live.settings.repairWindow - left
-            soon = min(max(elapsed, _GUARDED), left - _GUARDED / 2)
+        interval = self._live.policy.recheckInterval
+        remaining = self._guarded()
+        if remaining > _GUARDED:
+            elapsed = self._live.policy.repairWindow - remaining
+            soon = min(max(elapsed, _GUARDED), remaining - _GUARDED / 2)
             interval = min(interval or soon, soon)
-        due = self._backend.now() + interval
-        if self._recheckCall is None or self._recheckCall.getTime() > due:
+        if self._recheckTimer.due > self._storage.now() + interval:
             self._recheckAfter(interval)
 
     def _recheckAfter(self, delay: float) -> None:
-        self._cancel(self._recheckCall)
-        self._recheckCall = None
-        if not self._live.isClosed and delay > 0:
-            self._recheckCall = self._backend.later(delay, self._recheckNow)
-
-    def _recheckNow(self) -> None:
-        self._recheckCall = None
-        self._recheck()
-
-    def expectEnd(self, deadline: float | None) -> None:
-        """
-        Ask the store on the deadline whether it was put off.
-
-        @param deadline: In seconds since the epoch; L{None} for never.
-        """
-        self._end = deadline
-        if deadline is None or self._live.isClosed:
-            self._cancel(self._deadline)
-            self._deadline = None
-            return
-        now = self._backend.now()
-        at = max(deadline, now + _SOONEST)
-        # Each write puts the deadline off, and most sessions end before it:
-        # what comes too soon looks again.
-        if self._deadline is None or self._deadline.getTime() > at:
-            self._cancel(self._deadline)
-            self._deadline = self._backend.later(at - now, self._onDeadline)
-
-    def _onDeadline(self) -> None:
-        self._deadline = None
-        if self._end is not None and self._end > self._backend.now():
-            self.expectEnd(self._end)
-            return
-
-        def failed(failure: Failure) -> None:
-            failure.trap(SessionError)
-            if failure.check(StoreFailure) and not self._live.dropOverdue():
-                self.expectEnd(self._backend.now() + self._patience())
-
-        reading = Deferred.fromCoroutine(self.read(always=True))
-        reading.addErrback(failed).addErrback(self._unexpected)
-
-    def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session could not be read", failure)
+        if self._live.isClosed or delay <= 0:
+            self._recheckTimer.stop()
+        else:
+            self._recheckTimer.start(delay, self._recheck)
 
     def stop(self) -> None:
         """
         Listen no more.
         """
-        stopWatching, self._stopWatching = self._stopWatching, None
-        if stopWatching is not None:
-            stopWatching()
-        self._cancel(self._deadline)
-        self._cancel(self._recheckCall)
-        self._deadline = self._recheckCall = None
-
-    def _cancel(self, call: IDelayedCall | None) -> None:
-        if call is not None and call.active():
-            call.cancel()
+        self._unwatch()
+        self.sight.unwatched()
+        self._recheckTimer.stop()

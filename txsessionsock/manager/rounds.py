@@ -16,9 +16,9 @@ __all__ = ["Rounds"]
 
 class Rounds:
     """
-    Runs something over and over, as long as anybody waits.  Whoever comes
-    while a round is under way gets the next one: what was begun before they
-    came proves nothing to them.
+    Runs something over and over, as long as anybody waits.  A caller that
+    arrives during a round waits for the next: the running one began before its
+    message and may not see the change that it needs.
 
     @ivar begun: How many rounds were begun.
     """
@@ -33,7 +33,7 @@ class Rounds:
 
         @param afterTurn: Calls something when the reactor is done with what it
             does.  If given, rounds that take time begin only then, so that
-            whoever comes in the same turn shares one.
+            all callers of one turn share one.
         """
         self._run = run
         self._afterTurn = afterTurn
@@ -69,7 +69,7 @@ class Rounds:
             self._next.append(waiter)
         return waiter
 
-    def now(self) -> Deferred[None]:
+    def fromNow(self) -> Deferred[None]:
         """
         Wait for a round that begins from now on.
         """

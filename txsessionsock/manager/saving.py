@@ -6,15 +6,15 @@ that was changed until it begins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import Final
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer, backOff
 from txsessionsock.interfaces import (
     Lifetime,
     NoSuchSession,
@@ -27,38 +27,49 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     UndecodableSession,
 )
-from txsessionsock.session import Attempt, Change
+from txsessionsock.session import Change, WriteAttempt
 
+from .expiry import Expiry
+from .live import Live
+from .reading import Reading
 from .rounds import Rounds
 
 
-if TYPE_CHECKING:
-    from .keeper import Live
+__all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict"]
 
-__all__ = ["AT_ONCE", "Saving", "backOff"]
-
-_RETRY = (1.0, 10.0)
+_RETRY: Final = (1.0, 10.0, 0.2)
 """
 After how many seconds a write that failed is tried again, at first and in the
-long run.
+long run, and which share of them chance takes off.
 """
 
-_JITTER = (0.002, 0.1)
+_CONFLICT: Final = (0.002, 0.1, 1.0)
 """
-Up to how many seconds to wait after a conflict, at first and in the long run.
+The same after a conflict.
 """
 
-AT_ONCE = 3
+TRIES_WITHOUT_WAITING: Final = 3
 """
 How often to try again without waiting, on what was found instead.
 """
 
-_PATIENCE = 2
+_UNANSWERED: Final = 2
 """
 How often to try again at once what the store did not do nor answer.
 """
 
-_uniform = SystemRandom().uniform
+_SOONEST: Final = 0.25
+"""
+After how many seconds at the soonest to see to what other nodes wrote.
+"""
+
+
+def afterConflict(tries: int) -> float:
+    """
+    How many seconds to wait so that those who disturb each other soon do not.
+    """
+    first, most, jitter = _CONFLICT
+    return backOff(first, most, tries, jitter)
 
 
 class Saving:
@@ -68,15 +79,33 @@ class Saving:
 
     _log = Logger()
 
-    def __init__(self, live: Live) -> None:
+    def __init__(
+        self,
+        live: Live,
+        reading: Reading,
+        expiry: Expiry,
+        *,
+        firstStored: Callable[[], None],
+        idle: Callable[[], None],
+    ) -> None:
+        """
+        @param firstStored: Called when a session was stored that began here.
+
+        @param idle: Called when all is stored, or failed.
+        """
         self._live = live
-        self._backend = live.backend
+        self._reading = reading
+        self._expiry = expiry
+        self._firstStored = firstStored
+        self._idle = idle
+        self._storage = live.storage
         self._rounds = Rounds(self._write)
         self._changes: list[Change] = []
-        self._soon: IDelayedCall | None = None
-        self._turnEnd: IDelayedCall | None = None
-        self._retry: IDelayedCall | None = None
-        self._retryDelay = 0.0
+        self._soon = Timer(live.storage.reactor)
+        self._turnEnd = Timer(live.storage.reactor)
+        self._retry = Timer(live.storage.reactor)
+        self._silence = Timer(live.storage.reactor)
+        self._failures = 0
 
     @property
     def isBusy(self) -> bool:
@@ -91,7 +120,7 @@ class Saving:
         """
         Whether the last write failed.
         """
-        return self._retry is not None
+        return self._retry.isRunning
 
     def add(self, change: Change) -> None:
         """
@@ -105,7 +134,7 @@ class Saving:
         self._changes.append(change)
         self.inBackground()
 
-    def now(self) -> Deferred[None]:
+    def save(self) -> Deferred[None]:
         """
         Store what was changed until now.
         """
@@ -114,15 +143,22 @@ class Saving:
         except SessionError:
             return fail()
         self._live.collect()
-        return self._rounds.now() if self.isBusy else succeed(None)
+        return self._rounds.fromNow() if self.isBusy else succeed(None)
+
+    def _saveKnown(self) -> Deferred[None]:
+        """
+        Store what was changed until now.  If there is something to store, the
+        write looks for the rest.
+        """
+        return self._rounds.fromNow() if self.isBusy else self.save()
 
     def inBackground(self) -> None:
         """
-        Store what was changed until now.  Who holds the session is told what
-        becomes of it.
+        Store what was changed until now.  Those who hold the session are told
+        what becomes of it.
         """
-        self._cancelTimers()
-        self._await(self._rounds.now())
+        self._stopTimers()
+        self._await(self._rounds.fromNow())
 
     def _await(self, saved: Deferred[None]) -> None:
         self._live.asking.inTime(saved).addErrback(self._told)
@@ -130,7 +166,7 @@ class Saving:
     def _told(self, failure: Failure) -> None:
         if failure.check(StoreTimeout):
             # What became of it may be found out only later.
-            self._live.audience.failed(failure)
+            self._live.holders.failed(failure)
         elif not failure.check(SessionError):
             self._log.failure("a session could not be stored", failure)
 
@@ -138,38 +174,51 @@ class Saving:
         """
         Store what was changed until now, at the latest after a while.
         """
-        if self._soon is None:
-            interval = self._live.settings.saveInterval
-            self._soon = self._backend.later(interval, self._timeToSave)
+        if not self._soon.isRunning:
+            self._soon.start(self._live.policy.saveInterval, self._timeToSave)
 
     def atEndOfTurn(self) -> None:
         """
         Store what was changed, when the reactor is done with what it does.
         """
-        if self._turnEnd is None:
-            self._turnEnd = self._backend.later(0, self._timeToSave)
+        if not self._turnEnd.isRunning:
+            self._turnEnd.start(0, self._timeToSave)
 
     def _timeToSave(self) -> None:
-        self._cancelTimers()
-        self._await(self.now())
-        if self._live.audience.isInside and not self._live.isClosed:
+        self._stopTimers()
+        self._await(self._saveKnown())
+        if self._live.holders.isInside and not self._live.isClosed:
             # What a handler that waits changes is noticed only by looking.
             self.soon()
 
-    def _cancelTimers(self) -> None:
-        for call in (self._soon, self._turnEnd, self._retry):
-            self._cancel(call)
-        self._soon = self._turnEnd = self._retry = None
+    def _stopTimers(self) -> None:
+        for timer in (self._soon, self._turnEnd, self._retry):
+            timer.stop()
 
-    def _cancel(self, call: IDelayedCall | None) -> None:
-        if call is not None and call.active():
-            call.cancel()
+    def repair(self) -> None:
+        """
+        If somebody overwrote something, store it again when the reactor is done
+        with what it does.
+        """
+        if self._live.record.isRepairing:
+            self.atEndOfTurn()
+        self._listen()
+
+    def _listen(self) -> None:
+        """
+        If somebody overwrote what other nodes wrote, see whether they see to it.
+        """
+        due = self._live.record.journal.silent()
+        if due is not None and not self._silence.isRunning:
+            delay = max(_SOONEST, due - self._storage.now())
+            self._silence.start(delay, self.inBackground)
 
     def stop(self) -> None:
         """
         Store nothing more.
         """
-        self._cancelTimers()
+        self._stopTimers()
+        self._silence.stop()
 
     def abandon(self) -> None:
         """
@@ -201,25 +250,28 @@ class Saving:
         except (NoSuchSession, SessionReplaced):
             raise
         except Exception:
-            # Also what a framework or a store should not raise: whoever
-            # waits for this to be stored must hear of it.
+            # Also what a framework or a store should not raise: those who wait
+            # for the write must hear of it.
             self._retryLater()
-            live.audience.failed(Failure())
-            # Who released it may have been told before that.
-            live.dropIfIdle()
+            live.holders.failed(Failure())
+            # A holder may have released the session during the write: it was not
+            # let go of then.
+            self._idle()
             raise
-        self._retryDelay = 0.0
-        self._cancel(self._retry)
-        self._retry = None
+        self._failures = 0
+        self._retry.stop()
         if live.created is not None and not live.isNew:
-            live.settings.began(live)
+            self._firstStored()
         problem = live.record.problem
         live.tellStored()
-        live.collect()
-        if not self.isBusy and not live.audience.isInside:
-            self._cancel(self._soon)
-            self._soon = None
-        live.dropIfIdle()
+        if live.record.copy.isTouched:
+            # A key that was set while the store answered has a timer running.
+            # It must be known as a change before that timer is stopped, or the
+            # session let go of.
+            live.collect()
+        if not self.isBusy and not live.holders.isInside:
+            self._soon.stop()
+        self._idle()
         if problem is not None:
             raise problem
 
@@ -233,7 +285,9 @@ class Saving:
         live.checkAlive()
         if live.record.isInDoubt:
             await self._learn(await self._load())
+        live.collect()
         live.takeOver()
+        self._listen()
         while (attempt := self._prepare()) is not None:
             try:
                 if await self._isStored(attempt, tries):
@@ -244,20 +298,20 @@ class Saving:
                 raise
             self._changes[:0] = attempt.pending
             tries += 1
+            live.collect()
 
-    def _prepare(self) -> Attempt | None:
+    def _prepare(self) -> WriteAttempt | None:
         live = self._live
-        live.collect()
         changes = [change for change in self._changes if change.isPending]
         self._changes = []
         try:
-            return live.record.prepare(changes, self._backend.now())
+            return live.record.prepare(changes, self._storage.now())
         except Exception as error:
             for change in changes:
                 change.done.errback(error)
             raise
 
-    async def _isStored(self, attempt: Attempt, tries: int) -> bool:
+    async def _isStored(self, attempt: WriteAttempt, tries: int) -> bool:
         """
         Try to store the session.
 
@@ -265,14 +319,14 @@ class Saving:
         """
         live = self._live
         try:
-            stored = await self._send(attempt)
+            stored = await self._sendCounted(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
-            if tries >= AT_ONCE:
-                # Whoever waits has to look again, or loses to those who write
-                # all the time.
-                await self._backend.sleep(backOff(tries))
+            if tries >= TRIES_WITHOUT_WAITING:
+                # After sleeping, load again.  Otherwise what we know is stale, and
+                # a busy writer makes every retry fail.
+                await self._storage.sleep(afterConflict(tries))
                 live.checkAlive()
                 await self._learn(await self._load())
             return False
@@ -286,9 +340,9 @@ class Saving:
             live.record.timedOut(attempt, error)
             await self._findOut(error)
             if not live.record.hasStored(attempt):
-                if tries >= _PATIENCE:
+                if tries >= _UNANSWERED:
                     raise
-                await self._backend.sleep(backOff(tries))
+                await self._storage.sleep(afterConflict(tries))
             return False
         except (StoreFailure, UndecodableSession):
             live.record.refused(attempt)
@@ -296,14 +350,21 @@ class Saving:
         self._succeed(attempt, stored)
         return True
 
-    async def _send(self, attempt: Attempt) -> Stored:
+    async def _sendCounted(self, attempt: WriteAttempt) -> Stored:
+        self._live.counts.writes += 1
+        try:
+            return await self._send(attempt)
+        finally:
+            self._live.counts.writes -= 1
+
+    async def _send(self, attempt: WriteAttempt) -> Stored:
         live = self._live
         if attempt.old is None:
             return await self._create(attempt)
         if attempt.new != attempt.old:
-            ttl = live.touching.ofWrite(attempt.ttl)
+            ttl = self._expiry.ofWrite(attempt.ttl)
             return await live.asking.asked(
-                self._backend.replace(live.key, attempt.old, attempt.new, ttl)
+                self._storage.replace(live.key, attempt.old, attempt.new, ttl)
             )
         current = await self._load()
         if current is None:
@@ -314,17 +375,18 @@ class Saving:
 
     def _load(self) -> Deferred[Stored | None]:
         live = self._live
-        return live.asking.asked(self._backend.load(live.key))
+        return live.asking.asked(self._storage.load(live.key))
 
-    async def _create(self, attempt: Attempt) -> Stored:
+    async def _create(self, attempt: WriteAttempt) -> Stored:
         live = self._live
-        live.reading.watch()
-        ttl = live.touching.ofNew(attempt.ttl)
-        create = partial(self._backend.create, raw=attempt.new, ttl=ttl)
+        self._reading.watch()
+        ttl = self._expiry.ofNew(attempt.ttl)
+        create = partial(self._storage.create, raw=attempt.new, ttl=ttl)
         while not await live.asking.asked(create(live.key)):
             live.checkAlive()
             live.rename()
-        expires = None if isinstance(ttl, Lifetime) else self._backend.now() + ttl
+            self._reading.renamed()
+        expires = None if isinstance(ttl, Lifetime) else self._storage.now() + ttl
         return Stored(attempt.new, expires)
 
     async def _findOut(self, error: StoreTimeout) -> None:
@@ -346,27 +408,20 @@ class Saving:
         else:
             await self._live.absorb(current)
 
-    def _succeed(self, attempt: Attempt, stored: Stored) -> None:
+    def _succeed(self, attempt: WriteAttempt, stored: Stored) -> None:
         live = self._live
-        live.collect()
+        if attempt.adds:
+            live.collect()
         changed = live.record.landed(attempt, stored)
         authors = {change.author for change, _ in attempt.results}
-        live.audience.changed(changed, authors.pop() if len(authors) == 1 else None)
+        live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
-        live.reading.expectNothing()
+        self._reading.expectNothing()
         attempt.succeed()
 
     def _retryLater(self) -> None:
-        if not self._live.isClosed and self._retry is None:
-            first, most = _RETRY
-            self._retryDelay = min(most, max(first, self._retryDelay * 2))
-            delay = self._retryDelay * _uniform(0.8, 1.0)
-            self._retry = self._backend.later(delay, self._timeToSave)
-
-
-def backOff(tries: int) -> float:
-    """
-    How many seconds to wait so that those who disturb each other soon do not.
-    """
-    first, most = _JITTER
-    return _uniform(0.0, min(most, first * 2.0 ** min(tries, 10)))
+        if not self._live.isClosed and not self._retry.isRunning:
+            first, most, jitter = _RETRY
+            delay = backOff(first, most, self._failures, jitter)
+            self._failures += 1
+            self._retry.start(delay, self._timeToSave)

@@ -1,6 +1,6 @@
-# -*- test-case-name: tests.test_backend -*-
+# -*- test-case-name: tests.test_storage -*-
 """
-A store as the manager asks it: with a deadline, and with errors of ours only.
+A store as the manager asks it: with a deadline, and it fails with our errors only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from txsessionsock._deferreds import isFired
+from txsessionsock._deferreds import Timer, isFired
 from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
     TTL,
@@ -34,9 +34,14 @@ from txsessionsock.interfaces import (
 from .pace import Pace
 
 
-__all__ = ["Backend"]
+__all__ = ["Storage"]
 
 _T = TypeVar("_T")
+
+_LOOSER: Final = 1.25
+"""
+How much more time a call of the store has than those who wait for it.
+"""
 
 _Awaited = tuple[float, Deferred[Any], Callable[[], object]]
 """
@@ -44,15 +49,23 @@ When somebody waits no more, for what, and what happens then.
 """
 
 
-class Backend:
+class Storage:
     """
     Where sessions are and what they mean, for all live sessions of a manager.
 
-    @ivar timeout: How many seconds the store has for an answer.
+    There are two deadlines.  Those who wait for a session hear of an outage
+    within C{timeout}; see L{Asking<txsessionsock.manager.asking.Asking>}.  A call
+    of the store is the store's own business: only the store knows whether it has
+    sent something, so our stores have a deadline of their own.  The one here is a
+    net for stores that have none.  It is looser, so that the store comes first.
+
+    @ivar timeout: For how many seconds somebody waits for the store.
 
     @ivar isWatchable: Whether the store tells what others do.
 
     @ivar isShared: Whether others write sessions who know nothing of us.
+
+    @ivar unanswered: How many questions the store has not answered yet.
 
     @ivar pace: Does what may be to be done for very many sessions together.
     """
@@ -83,16 +96,16 @@ class Backend:
         self.isShared = ISharedStore.providedBy(store)
         # By how much time they have.
         self._asked: dict[float, deque[_Awaited]] = {}
-        self._watchdogs: dict[float, IDelayedCall] = {}
+        self._watchdogs: dict[float, Timer] = {}
         self._isLate = False
+        self.unanswered = 0
         self.pace = Pace(lambda call: reactor.callLater(0, call))
 
-    @property
-    def noAnswer(self) -> str:
+    def noAnswer(self) -> StoreTimeout:
         """
-        What there is to say when there was none in time.
+        What those who waited fail with.
         """
-        return f"the store did not answer within {self.timeout:g} s"
+        return StoreTimeout(f"the store did not answer within {self.timeout:g} s")
 
     def now(self) -> float:
         """
@@ -144,8 +157,8 @@ class Backend:
 
     def fence(self, key: str) -> Deferred[None]:
         """
-        See L{IWatchableStore.fence}.  It has half of the time: if it is not
-        answered, whoever waits still wants to read.
+        See L{IWatchableStore.fence}.  It has half of the time: if there is no
+        answer, those who wait still want to read.
         """
         return self._ask(self._store.fence, key, timeout=self.timeout / 2)
 
@@ -169,8 +182,15 @@ class Backend:
         except Exception:
             answer = fail()
         if not isFired(answer):
-            self.expect(answer, partial(self._giveUp, answer), timeout)
+            self.unanswered += 1
+            most = self.timeout * _LOOSER if timeout is None else timeout
+            self.expect(answer, partial(self._giveUp, answer), most)
+            answer.addBoth(self._answered)
         return answer.addErrback(self._ours)
+
+    def _answered(self, result: _T) -> _T:
+        self.unanswered -= 1
+        return result
 
     def expect(
         self,
@@ -181,18 +201,20 @@ class Backend:
         """
         Call something if there is no answer in time.
 
-        @param timeout: That of the store unless given.
+        @param timeout: After how many seconds; L{timeout} unless given.
         """
         timeout = self.timeout if timeout is None else timeout
-        # One timer for all that have the same time: they are late in the order
-        # in which they were asked.
+        # One timer for all answers with the same timeout: they are due in the
+        # order in which they were asked for.
         asked = self._asked.setdefault(timeout, deque())
         while asked and isFired(asked[0][1]):
             asked.popleft()
         asked.append((self.now() + timeout, answer, late))
-        if timeout not in self._watchdogs:
-            check = partial(self._checkTimes, timeout)
-            self._watchdogs[timeout] = self.later(timeout, check)
+        watchdog = self._watchdogs.get(timeout)
+        if watchdog is None:
+            watchdog = self._watchdogs[timeout] = Timer(self.reactor)
+        if not watchdog.isRunning:
+            watchdog.start(timeout, self._checkTimes, timeout)
 
     def _checkTimes(self, timeout: float) -> None:
         """
@@ -201,12 +223,10 @@ class Backend:
         asked = self._asked[timeout]
         while asked and asked[0][0] <= self.now():
             self.pace.do(asked.popleft()[2])
-        # Only now, since those who are told may ask again.
-        self._watchdogs.pop(timeout, None)
+        # Those who were told may have asked again, and started the timer.
         if asked:
-            delay = max(0.0, asked[0][0] - self.now())
-            check = partial(self._checkTimes, timeout)
-            self._watchdogs[timeout] = self.later(delay, check)
+            delay = asked[0][0] - self.now()
+            self._watchdogs[timeout].start(delay, self._checkTimes, timeout)
 
     def _giveUp(self, answer: Deferred[Any]) -> None:
         if not isFired(answer):
@@ -216,7 +236,7 @@ class Backend:
 
     def rest(self) -> None:
         """
-        Have no timer until something is asked, as soon as all is answered.
+        Stop all timers, as soon as the store has answered everything.
         """
 
         def answered(result: _T) -> _T:
@@ -229,15 +249,13 @@ class Backend:
             pending[-1].addBoth(answered)
             return
         for watchdog in self._watchdogs.values():
-            if watchdog.active():
-                watchdog.cancel()
-        self._watchdogs.clear()
+            watchdog.stop()
         self._asked.clear()
 
     def _ours(self, failure: Failure) -> Failure:
         if failure.check(SessionError):
             return failure
         if self._isLate and failure.check(CancelledError):
-            return Failure(StoreTimeout(self.noAnswer))
+            return Failure(self.noAnswer())
         self._log.failure("the session store raised what it should not", failure)
         return Failure(StoreError(f"the store failed: {type(failure.value).__name__}"))

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_protocol -*-
 """
-What an application overrides and calls on a WebSocket with a session.
+The methods of a WebSocket with a session that an application overrides or calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from txsessionsock.session import Session
 from .equipment import Equipment
 
 
-__all__ = ["Application", "overrides"]
+__all__ = ["ApplicationMethods", "overrides"]
 
 _L = TypeVar("_L", bound=Listener)
 
@@ -39,7 +39,7 @@ _log = Logger()
 
 class _Wire(Protocol):
     """
-    What an application uses of what stands between it and its connection.
+    The part of L{txsessionsock.protocol.carrier.Wire} that an application uses.
 
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
     """
@@ -58,10 +58,11 @@ class _SessionOf:
         return None if protocol is None else protocol._sessionsock.client.session
 
 
-class Application:
+class ApplicationMethods:
     """
-    What an application overrides, and what it calls.  It comes after the
-    protocol of somebody else, whose own names win.
+    The methods that an application overrides, and those that it calls.  Where
+    the protocol is somebody else's, it is a base after that one, whose own names
+    win.
 
     @cvar messages: What messages are: L{JSON}, or L{Raw}.
 
@@ -145,7 +146,7 @@ class Application:
         Have a function called on the next event of that name, and no more; see
         C{on}.
         """
-        # Whose on and off come before this class.
+        # In the class of the protocol, Sessioned's on and off come before ours.
         protocol: Any = self
         taken = partial(protocol.off, event)
         on = partial(protocol.on, event)

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_aside -*-
 """
-What C{sessionsock.js} and the server say to each other beside messages; it is
-written down in C{docs/browser.md}.
+The messages between C{sessionsock.js} and the server that no application sees;
+they are described in C{docs/browser.md}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["BUSY_INTERVAL", "PARAMETER", "Aside"]
 
 PARAMETER = "sessionsock"
 """
-By what in the address of a socket a client asks for it.
+The parameter in the address of a socket by which a client asks for them.
 """
 
 BUSY_INTERVAL = 5.0
@@ -33,9 +33,8 @@ _PING = re.compile(rb" ping ([0-9]{1,15})")
 
 class Aside:
     """
-    One client's.  All that belongs to it begins with a word that this client
-    made up, so nothing that an application sends can be taken for it, whoever
-    it came from.
+    These messages of one client.  Each begins with a word that this client made
+    up, so that nothing that an application sends can be taken for one.
     """
 
     def __init__(self, token: str) -> None:
@@ -91,7 +90,7 @@ class Aside:
 
         @return: L{None} if that was told already.
         """
-        # Called for each message that is stored, mostly with nothing new.
+        # This is called each time the session is stored, mostly with nothing new.
         told = sessionID, _written(identity)
         if told == self._told:
             return None

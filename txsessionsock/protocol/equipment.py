@@ -1,5 +1,5 @@
 """
-What the connections of one factory have in common.
+The things that the connections of one factory share.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
+from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
 
@@ -18,7 +19,11 @@ __all__ = ["Equipment"]
 @dataclass(frozen=True)
 class Equipment:
     """
-    What a factory needs to give its connections sessions.
+    The things that a factory needs to give its connections sessions.
+
+    @ivar origins: The web sites whose pages may connect.
+
+    @ivar trustProxy: See L{Handshake<txsessionsock.handshake.Handshake>}.
 
     @ivar messages: What messages are; L{None} if the protocol says.
 
@@ -29,6 +34,14 @@ class Equipment:
 
     sockets: SessionSockets
     origins: Origins
+    trustProxy: bool
     messages: Messages | None = None
     refusals: Seldom = field(default_factory=Seldom)
     troubles: Seldom = field(default_factory=Seldom)
+
+    @property
+    def limits(self) -> Limits:
+        """
+        The limits for one client.
+        """
+        return self.sockets.limits

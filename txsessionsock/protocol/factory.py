@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.test_closed -*-
 """
-What a factory of WebSockets with sessions does otherwise than Autobahn's.
+A factory of Autobahn's that builds WebSockets with sessions only.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from twisted.logger import Logger
 
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import JSON, Raw
-from txsessionsock.websocket import Timer
+from txsessionsock.websocket import AutobahnTimer, setLimits
 
-from .application import Application, overrides
+from .application import ApplicationMethods, overrides
 from .equipment import Equipment
 from .sessioned import Sessioned
 
@@ -73,37 +73,13 @@ class SessionedFactory(WebSocketServerFactory):
 
     def setProtocolOptions(self, *args: Any, **options: Any) -> None:
         super().setProtocolOptions(*args, **options)
-        # Who may connect is for Origins to say; Autobahn would answer 400.
-        # Each call that does not say so takes it back.
+        # Origins says which pages may connect; Autobahn would answer 400 to some
+        # of them.  Each call without this option takes it back.
         self.allowNullOrigin = True
 
     def resetProtocolOptions(self) -> None:
         super().resetProtocolOptions()
-        self.limit()
-
-    def limit(self) -> None:
-        """
-        Set the limits that nobody set.
-        """
-        limits = self._sessionsock.sockets.limits
-        defaults = WebSocketServerFactory(reactor=self.reactor)
-        options = {
-            "maxFramePayloadSize": limits.messageSize,
-            "maxMessagePayloadSize": limits.messageSize,
-            "openHandshakeTimeout": limits.handshakeTimeout,
-            "closeHandshakeTimeout": limits.closeTimeout,
-            "autoPingInterval": limits.pingInterval,
-            "autoPingTimeout": limits.pingTimeout,
-            # Or a bad message would be answered by a reset, not by a close code.
-            "failByDrop": False,
-        }
-        self.setProtocolOptions(
-            **{
-                name: value
-                for name, value in options.items()
-                if getattr(self, name) == getattr(defaults, name)
-            }
-        )
+        setLimits(self, self._sessionsock.limits)
 
 
 def equip(factory: Any, equipment: Equipment) -> None:
@@ -121,8 +97,8 @@ def equip(factory: Any, equipment: Equipment) -> None:
         )
     factory.__class__ = _before(SessionedFactory, type(factory))
     factory._sessionsock = equipment
-    factory._batched_timer = Timer(factory.reactor)
-    factory.limit()
+    factory._batched_timer = AutobahnTimer(factory.reactor)
+    setLimits(factory, equipment.limits)
 
 
 def _refuse(protocol: Any) -> None:
@@ -130,11 +106,12 @@ def _refuse(protocol: Any) -> None:
     @raise TypeError: What this is, or makes, cannot have a session.
     """
     if isinstance(protocol, type):
-        # What Autobahn's factories have from the start is no such subclass.
+        # The protocol that Autobahn's factories have from the start is a base of
+        # that class, not a subclass.
         isDefault = protocol is WebSocketServerFactory.protocol
         isUsable = isDefault or issubclass(protocol, WebSocketServerProtocol)
     else:
-        # What a function makes is seen when it has made it.
+        # A protocol that a function makes is looked at when it is made.
         isUsable = protocol is None or callable(protocol)
     if not isUsable:
         raise TypeError(
@@ -156,4 +133,4 @@ def _sessioned(protocol: type[WebSocketServerProtocol]) -> Any:
     """
     Make a class with sessions of one of somebody else.
     """
-    return _before(Sessioned, protocol, Application)
+    return _before(Sessioned, protocol, ApplicationMethods)

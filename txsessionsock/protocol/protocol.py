@@ -29,7 +29,7 @@ from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
 from txsessionsock.session import Session
 
-from .application import Application
+from .application import ApplicationMethods
 from .equipment import Equipment
 from .factory import SessionedFactory, equip
 from .sessioned import Sessioned
@@ -40,7 +40,7 @@ __all__ = ["SessionSocketFactory", "SessionSocketProtocol", "enable"]
 _L = TypeVar("_L", bound=Listener)
 
 
-class SessionSocketProtocol(Sessioned, Application):
+class SessionSocketProtocol(Sessioned, ApplicationMethods):
     """
     One WebSocket, with the session of the browser at its other end.
 
@@ -110,7 +110,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         self.sockets = SessionSockets(
             manager, perMessage=perMessage, credentials=credentials, limits=limits
         )
-        equip(self, Equipment(self.sockets, Origins(origins, trustProxy=trustProxy)))
+        equip(self, Equipment(self.sockets, Origins(origins), trustProxy))
 
     @overload
     def on(self, event: str, listener: _L) -> _L: ...
@@ -183,6 +183,5 @@ def enable(
     sockets = SessionSockets(
         manager, perMessage=perMessage, credentials=credentials, limits=limits
     )
-    allowed = Origins(origins, trustProxy=trustProxy)
-    equip(factory, Equipment(sockets, allowed, messages))
+    equip(factory, Equipment(sockets, Origins(origins), trustProxy, messages))
     return sockets

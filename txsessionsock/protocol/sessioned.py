@@ -1,26 +1,23 @@
 # -*- test-case-name: tests.test_protocol -*-
 """
-What a WebSocket with a session does otherwise than Autobahn's.
+A WebSocket of Autobahn's whose client has a session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from txsessionsock._seldom import shown
-from txsessionsock._waiting import refuseToWait, waitable
+from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import METHODS, Listener, listen, refuseUnknown, without
 from txsessionsock.closecodes import Code, refuseCode
-from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
+from txsessionsock.websocket import Hardened
 
 from .carrier import Wire
 
@@ -41,25 +38,18 @@ _NO_STATUS = 1005
 The code of a close frame without one (RFC 6455, section 7.1.5).
 """
 
-_HEADER_END = b"\r\n\r\n"
 
-
-class Sessioned(WebSocketServerProtocol):
+class Sessioned(Hardened):
     """
-    Stands before an Autobahn protocol.  It takes the names of Autobahn's own
-    methods, and two more.
+    A L{Hardened} WebSocket whose client has a session.  It takes one more name.
 
     @ivar _sessionsockMessages: What messages are; L{None} if C{messages} says.
     """
 
-    transport: Any
     peer: Any
-    autoPingTimeout: float
-    websocket_protocols: list[str]
-    websocket_protocol_in_use: str | None
-    _transport_details: Any
 
     _sessionsock: Wire
+    _sessionsockLine = Wire
     _sessionsockMessages: Messages | None = None
 
     @property
@@ -106,11 +96,11 @@ class Sessioned(WebSocketServerProtocol):
         @raise ValueError: There is no such event.
         """
         if event == _AUTOBAHNS:
-            # In a new list, or Autobahn, which goes through its own, would leave
-            # out who comes after a listener that takes itself off.
+            # Make a new list.  Autobahn may be going through the old one, and would
+            # skip the listener after one that takes itself off.
             if self._listeners and event in self._listeners:
-                left = without(self._listeners[event], handler)
-                self._listeners[event] = left
+                others = without(self._listeners[event], handler)
+                self._listeners[event] = others
             return
         listeners = self._sessionsock.client.handlers.listeners
         if event is not None:
@@ -158,75 +148,17 @@ class Sessioned(WebSocketServerProtocol):
         """
         self._sessionsock.client.sendFrame(preparedMsg)
 
-    def endMessage(self) -> None:
-        super().endMessage()
-        self._sessionsock.messageEnded()
-
-    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
-        # All goes through here, also pongs, which the client can ask for.
-        super().sendData(data, *args, **more)
-        self._sessionsock.wrote(len(data))
-
     # From the connection to the session.
 
-    def connectionMade(self) -> None:
-        self._sessionsock = Wire(self, super().sendMessage, super().unregisterProducer)
-        # An HTTP channel leaves itself as the transport's producer.
-        self.transport.unregisterProducer()
-        super().connectionMade()
-
-    def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        handshake = self._handshakeIn(self.data)
-        equipment = self._sessionsock.equipment
-        why = None if handshake is None else equipment.origins.refusal(handshake)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        equipment.refusals.warn(_log, why, self.factory.reactor.seconds())
-        self.failHandshake("origin not allowed", 403)
-
-    def _handshakeIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
-        details = self._transport_details
-        return handshakeOf(data[:end], details is not None and bool(details.is_secure))
-
     def _onOpen(self) -> None:
-        # Autobahn's does some things and then calls onOpen, whose time is
-        # after sconnection.
+        self._guard(self._opened)
+
+    def _opened(self) -> None:
+        # Autobahn's method reads the TLS certificate and then calls onOpen, which
+        # is called later here: after sconnection.
         with self._instead("onOpen", lambda: None):
             super()._onOpen()
-        if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
-            self._sessionsock.equipment.refusals.warn(
-                _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
-                self.factory.reactor.seconds(),
-            )
-        handshake = self._handshakeIn(self.http_request_data)
-        assert handshake is not None
-        self._guard(self._sessionsock.begin, handshake)
-
-    @contextmanager
-    def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
-        """
-        Have Autobahn call something else than a method of the application.
-        """
-        own = vars(self)
-        theirs = own.get(name)
-        own[name] = call
-        try:
-            yield
-        finally:
-            del own[name]
-            if theirs is not None:
-                own[name] = theirs
+        self._sessionsock.begin()
 
     # While it is open, and its end.
 
@@ -249,8 +181,6 @@ class Sessioned(WebSocketServerProtocol):
         wire = self._sessionsock
         wire.closed = (wasClean, code, reason)
         self._guard(wire.drop)
-        if wire.handshake is None:
-            return
         if self.closedByMe and self.localCloseCode is not None:
             code = self.localCloseCode
         self._guard(wire.client.lost, _NO_STATUS if code is None else code)
@@ -264,22 +194,3 @@ class Sessioned(WebSocketServerProtocol):
         except Exception:
             _log.failure("a session socket failed")
             self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
-
-    def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isPaused:
-            # The pong may wait in the socket that we do not read.
-            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
-                self.autoPingTimeout, self.onAutoPingTimeout
-            )
-        else:
-            super().onAutoPingTimeout()
-
-    def dropConnection(self, abort: bool = False) -> None:
-        self._sessionsock.drop()
-        super().dropConnection(abort)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._sessionsock.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._sessionsock.unregisterProducer()

@@ -17,7 +17,7 @@ from .branches import Stamps
 from .workingcopy import Flight
 
 
-__all__ = ["Attempt", "Change"]
+__all__ = ["Change", "WriteAttempt"]
 
 
 @dataclass(eq=False)
@@ -39,13 +39,13 @@ class Change:
     @property
     def isPending(self) -> bool:
         """
-        Whether nobody was told what became of it, nor has lost interest.
+        Whether C{done} has not fired, and was not cancelled.
         """
         return not self.done.called
 
 
 @dataclass(eq=False)
-class Attempt:
+class WriteAttempt:
     """
     One write.
 
@@ -82,20 +82,28 @@ class Attempt:
     @property
     def isDone(self) -> bool | None:
         """
-        Whether it was done that was in doubt, if the store has learned that.
+        Whether the write was done, if the store found out; L{None} if nobody
+        knows.
         """
         return None if self.error is None else self.error.isDone
 
     @property
+    def adds(self) -> bool:
+        """
+        Whether it stores more than was collected.
+        """
+        return self.flight.data is not self.flight.origin
+
+    @property
     def pending(self) -> list[Change]:
         """
-        The changes that nobody was told about.
+        The changes whose callers still wait.
         """
         return [change for change, _ in self.results if change.isPending]
 
     def succeed(self) -> None:
         """
-        Tell who waits for the changes in it that they are stored.
+        Tell the callers of the changes in it that these are stored.
         """
         for change, result in self.results:
             if change.isPending:
@@ -103,7 +111,7 @@ class Attempt:
 
     def fail(self, error: Exception) -> None:
         """
-        Tell who waits for the changes in it that they are not.
+        Tell them that they are not.
         """
         for change in self.pending:
             change.done.errback(error)

@@ -360,6 +360,8 @@ class Journal:
             # What was known then is needed until the repair is stored.
             now = min(now, self._branchedAt)
         self._writes.trim(now)
+        # And until it is clear what of a silent node's has to be put back.
+        now = min(now, self._silence.began)
         versions = self._versions
         while versions and now - versions[0].replaced > self._window:
             self._memory.forget(versions.popleft())
@@ -512,7 +514,8 @@ class Journal:
         if self._branches:
             # What is stored is not known until it is repaired.
             return None
-        found = self._silence.takenOver(self._latest, now, self._writes.isCounted)
+        versions = [*self._versions, self._latest]
+        found = self._silence.takenOver(versions, now, self._writes.isCounted)
         if found is None:
             return None
         data, stamps = found

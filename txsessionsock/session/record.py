@@ -30,7 +30,7 @@ from txsessionsock.interfaces import (
     UnencodableSession,
 )
 
-from .attempt import Attempt, Change
+from .attempt import Change, WriteAttempt
 from .branches import Stamps
 from .journal import STAMP, Journal, stampList, stampsIn
 from .merge import MISSING, detached, merge, same
@@ -113,13 +113,17 @@ class Record:
         self._envelope = document.envelope
         kind = FrozenCopy if framework.readOnly else WorkingCopy
         self.copy: WorkingCopy = kind(data, framework.same)
-        # By what they were to store: one that was given up may still succeed.
-        self._timedOut: dict[bytes, Attempt] = {}
-        # By their numbers, those of which it is only known that they were not
-        # stored when we looked: somebody may have had them.
-        self._past: dict[int, Attempt] = {}
-        self._open: Attempt | None = None
+        # Keyed by the bytes they tried to store.  A write that timed out may
+        # still be done later.
+        self._timedOut: dict[bytes, WriteAttempt] = {}
+        # Keyed by number: attempts that were not stored when we looked.  Somebody
+        # may have read them before that, and write them again.
+        self._past: dict[int, WriteAttempt] = {}
+        self._open: WriteAttempt | None = None
         self.reverted: list[str] = []
+        # Whose session which stored data is: it takes time to find out, and most
+        # changes are somebody else's and leave the login as it is.
+        self._owned: tuple[dict[str, Any], object] | None = None
 
     @property
     def document(self) -> Document:
@@ -127,6 +131,22 @@ class Record:
         The session as stored and changed.
         """
         return Document(self.copy.data, self._envelope)
+
+    @property
+    def identity(self) -> object:
+        """
+        Who is logged in, as the framework has it; L{None} for nobody.
+        """
+        if self.unsaved or self.copy.isTouched:
+            return self._framework.identity(self.copy.data)
+        return self._storedIdentity
+
+    @property
+    def _storedIdentity(self) -> object:
+        stored = self.copy.stored
+        if self._owned is None or self._owned[0] is not stored:
+            self._owned = stored, self._framework.identity(stored)
+        return self._owned[1]
 
     def adopt(self, other: Record) -> None:
         """
@@ -155,6 +175,15 @@ class Record:
         Whether nobody knows yet what became of the last attempt.
         """
         return self._open is not None
+
+    def skip(self) -> None:
+        """
+        Count a change that was none, because somebody waits for its number.
+        """
+        isStored = not self.unsaved
+        self.copy.number += 1
+        if isStored:
+            self.number = self.copy.number
 
     def collect(self) -> Sequence[str]:
         """
@@ -199,10 +228,12 @@ class Record:
         if isStamped and self._isEmptied(theirs.data, stamps):
             raise Emptied
         found = self._findAttempt(stamps, now)
-        isBack = self._bringsLoginBack(theirs.data)
-        # What did not change is kept as it is, so that it is compared no more.
+        they = self._framework.identity(theirs.data)
+        isBack = self._bringsLoginBack(theirs.data, they)
+        # Values that did not change stay the same objects: comparing them again
+        # takes no time.
         theirData = shared(theirs.data, self.copy.stored, self._same)
-        data = self._repaired(theirData, stamps, now)
+        data = self._repaired(theirData, they, stamps, now)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
@@ -211,6 +242,8 @@ class Record:
         merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current
+        if data is theirData:
+            self._owned = data, they
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
         return [*found, *(key for key in merged if key not in found)]
@@ -237,19 +270,19 @@ class Record:
                     self._giveBack()
         return []
 
-    def _isProof(self, attempt: Attempt) -> bool:
+    def _isProof(self, attempt: WriteAttempt) -> bool:
         """
         Whether an attempt succeeded if the bytes are there that it was to
-        store.  Without our stamp in them, somebody else may have stored the
-        same; what is done by then is not to be done twice nor taken for ours.
+        store.  Bytes without our stamp may be somebody else's, who stored the
+        same: then an increment or an update of ours may be done or not.
         """
         isCounting = attempt.flight.increments or attempt.results
         return self.journal.identifies or not isCounting
 
     def _unchanged(self, current: Stored) -> list[str]:
         """
-        What is stored is what was stored before: no attempt succeeded, unless
-        somebody undid it and left no stamp.
+        The store has the bytes that it had before: no attempt succeeded, unless
+        one did and somebody undid it, without a stamp.
         """
         self.stored = current
         doubtful = self._open
@@ -266,35 +299,39 @@ class Record:
         isEnded = self._framework.isEnded
         if not isEnded(theirs) or isEnded(self.copy.stored):
             return False
-        # If another node left a stamp meanwhile, it may be who emptied it.
+        # A new stamp of another node: that node may have emptied it on purpose.
         return not self.journal.isNews(stamps)
 
-    def _bringsLoginBack(self, theirs: dict[str, Any]) -> bool:
+    def _bringsLoginBack(self, theirs: dict[str, Any], they: object) -> bool:
         """
         Whether a login that one side ended would be back with what the other
         side changed in it.
 
+        @param they: Who is logged in in C{theirs}.
+
         @raise SessionReplaced: Two people are logged in.
         """
-        identify = self._framework.identity
-        we, they = identify(self.copy.data), identify(theirs)
+        we = self.identity
         if we is not None and they is not None:
             if we != they and not self._same(we, they):
                 raise SessionReplaced("the session is somebody else's now")
             return False
-        if identify(self.copy.stored) is None:
+        if self._storedIdentity is None:
             return False
+        if not self.unsaved:
+            return they is not None
         merged = merge(self.copy.stored, self.copy.collected, theirs, isSame=self._same)
-        return identify(merged) is not None
+        return self._framework.identity(merged) is not None
 
     def _repaired(
-        self, theirs: dict[str, Any], stamps: Stamps, now: float
+        self, theirs: dict[str, Any], they: object, stamps: Stamps, now: float
     ) -> dict[str, Any]:
         """
         What should be stored, with what somebody overwrote of ours.
+
+        @param they: Who is logged in in C{theirs}.
         """
-        identify = self._framework.identity
-        if not self._same(identify(self.copy.stored), identify(theirs)):
+        if not self._same(self._storedIdentity, they):
             self.journal.seen(theirs, stamps, now)
             self.isRepairing = False
             return theirs
@@ -302,14 +339,14 @@ class Record:
         repaired = self.journal.repaired(theirs, stamps, now, run)
         self.isRepairing = repaired is not theirs
         if self.isRepairing:
-            # What is sent now waits for that, as it would for a change.
+            # A frame that is sent now waits for the repair, as for a change.
             self.copy.number += 1
         return repaired
 
     def takeOver(self, now: float) -> list[str]:
         """
-        See to what other nodes wrote, and somebody overwrote, and they do not
-        see to.  Changes are to be collected before, and no attempt under way.
+        Store again what other nodes wrote and somebody overwrote, if those nodes
+        do not.  Changes are to be collected before, and no attempt under way.
 
         @return: The keys that have another value because of it.
         """
@@ -333,7 +370,8 @@ class Record:
         for attempt in self._timedOut.values():
             if attempt.number == last:
                 return self._landedLate(attempt, Stored(attempt.new, None))
-        # Who wrote had not got it, so it is still to be stored.
+        # The writer of these bytes had not read the last attempt, so that one is
+        # still to be stored.
         self._giveBack()
         if last in self._past:
             attempt = self._past.pop(last)
@@ -350,8 +388,8 @@ class Record:
 
     def _giveBack(self) -> None:
         """
-        What an attempt was to store that was in doubt, and may be stored any
-        number of times, still is to be stored.
+        The outcome of the last write is unknown.  Mark its assignments as
+        unsaved again; storing them twice does no harm.
         """
         attempt, self._open = self._open, None
         if attempt is not None:
@@ -359,18 +397,19 @@ class Record:
 
     def _giveUpIncrements(self) -> None:
         """
-        Nobody will ever know what became of the attempt that is in doubt.
+        Nobody can find out any more whether the attempt in doubt succeeded.  Its
+        increments are given up: adding them twice would do harm.
         """
         if self._open is not None and self._open.flight.increments:
             self.problem = StoreTimeout(_UNKNOWN)
             self.copy.forget(self._open.flight)
 
-    def _landedLate(self, attempt: Attempt, current: Stored) -> list[str]:
+    def _landedLate(self, attempt: WriteAttempt, current: Stored) -> list[str]:
         self._note(attempt)
         if attempt is self._open:
             changed = self.copy.landed(attempt.flight)
         else:
-            # So no later one can have succeeded.
+            # An earlier attempt succeeded, so the later ones did not.
             self._giveBack()
             changed = self.copy.landedLate(attempt.flight)
         self._landed(attempt, current)
@@ -379,7 +418,7 @@ class Record:
 
     # What is to be stored.
 
-    def prepare(self, changes: list[Change], now: float) -> Attempt | None:
+    def prepare(self, changes: list[Change], now: float) -> WriteAttempt | None:
         """
         Find out what is to be written.  Changes are to be collected before.
 
@@ -397,7 +436,7 @@ class Record:
             self._revert(now)
             made = self._make(changes, now)
             attempt = self._attempt(made, now)
-        # Last, because whoever is told may change the session at once.
+        # Last: a function that is told may change the session at once.
         for change, failure in made.failed:
             change.done.errback(failure)
         if attempt is None:
@@ -440,7 +479,7 @@ class Record:
         self._dumps(after, now)
         return after
 
-    def _attempt(self, made: _Made, now: float) -> Attempt | None:
+    def _attempt(self, made: _Made, now: float) -> WriteAttempt | None:
         isChanged = self.copy.differs(made.data) or self._isMissing
         differs = isChanged or self.isRepairing
         if not differs and not (made.results and (self.stored or self.copy.differs())):
@@ -449,7 +488,9 @@ class Record:
             return None
         old = None if self.stored is None else self.stored.raw
         if old is not None and not differs:
-            return Attempt(old, old, KEEP, self.copy.begin(made.data), made.results)
+            return WriteAttempt(
+                old, old, KEEP, self.copy.begin(made.data), made.results
+            )
         data = self.copy.collected if made.data is None else made.data
         number = self.journal.begin()
         stamps = self.journal.stamps(number, now, isRepair=not isChanged)
@@ -458,7 +499,7 @@ class Record:
         ttl = self._framework.lifetime(Document(data, self._envelope), now)
         self.size = len(new)
         flight = self.copy.begin(made.data)
-        return Attempt(
+        return WriteAttempt(
             old, new, ttl, flight, made.results, number, now, stamps, made.functions
         )
 
@@ -492,9 +533,10 @@ class Record:
                 self.reverted += self.copy.revert(keys)
                 self.problem = self.problem or error
 
-    def landed(self, attempt: Attempt, stored: Stored) -> list[str]:
+    def landed(self, attempt: WriteAttempt, stored: Stored) -> list[str]:
         """
-        An attempt succeeded.  Changes are to be collected before.
+        An attempt succeeded.  Changes are to be collected before, if the attempt
+        L{adds <WriteAttempt.adds>} some.
 
         @return: The keys that have another value now, because of changes that
             were in it.
@@ -504,11 +546,11 @@ class Record:
         self._landed(attempt, stored)
         return changed
 
-    def _note(self, attempt: Attempt) -> None:
+    def _note(self, attempt: WriteAttempt) -> None:
         if attempt.new != attempt.old:
             self.journal.wrote(self._writeOf(attempt), attempt.at)
 
-    def _writeOf(self, attempt: Attempt) -> Write:
+    def _writeOf(self, attempt: WriteAttempt) -> Write:
         flight = attempt.flight
         others = (*self._timedOut.values(), *self._past.values())
         return Write(
@@ -526,7 +568,7 @@ class Record:
             },
         )
 
-    def _landed(self, attempt: Attempt, stored: Stored) -> None:
+    def _landed(self, attempt: WriteAttempt, stored: Stored) -> None:
         self._timedOut.clear()
         self._past.clear()
         self._open = None
@@ -540,23 +582,30 @@ class Record:
         """
         return self.stored is not None and self.stored.raw == current.raw
 
-    def hasStored(self, attempt: Attempt) -> bool:
+    def isSettled(self, current: Stored) -> bool:
+        """
+        Whether L{absorb} would change nothing: the bytes are known, and the
+        outcome of no write is in doubt.
+        """
+        return self.isStored(current) and not self._timedOut
+
+    def hasStored(self, attempt: WriteAttempt) -> bool:
         """
         Whether an attempt is what was stored when we last heard of it.
         """
         return self.stored is not None and self.stored.raw == attempt.new
 
-    def refused(self, attempt: Attempt) -> None:
+    def refused(self, attempt: WriteAttempt) -> None:
         """
         An attempt stored nothing.
         """
         self.copy.back(attempt.flight)
 
-    def refusedBy(self, error: StoreRefusal, attempt: Attempt) -> None:
+    def refusedBy(self, error: StoreRefusal, attempt: WriteAttempt) -> None:
         """
-        The store takes no such value.  If that happens once more although
-        nothing is found in it that stores refuse, all is given up that was
-        changed.
+        The store refuses a value.  The first time, values are looked through for
+        what stores refuse.  The second time nothing was found, so everything that
+        was changed is given up.
 
         @raise StoreRefusal: Nothing was.
         """
@@ -579,10 +628,10 @@ class Record:
             self.reverted += reverted
             self.problem = self.problem or problem
 
-    def timedOut(self, attempt: Attempt, error: StoreTimeout) -> None:
+    def timedOut(self, attempt: WriteAttempt, error: StoreTimeout) -> None:
         """
-        Nobody knows what became of an attempt.  What is stored tells, or the
-        store does; until then no other may be made.
+        Nobody knows whether an attempt succeeded.  The store or the stored bytes
+        will tell.  Until then no other attempt may be made.
         """
         attempt.error = error
         self._timedOut[attempt.new] = attempt

@@ -1,5 +1,6 @@
 """
-What a live session is to whom: who keeps it, and who holds it.
+The two sides of a live session: the keeper that stores it, and the holders that
+have it open.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Keeper(Protocol):
     What keeps a session stored.  The manager has one for each live session;
     only clients and pages, which are part of this library, call it.
 
-    @ivar isHandling: Whether a handler runs that has not yet waited for
-        anything, at whose end changes are looked for.
+    @ivar isHandling: Whether a handler is running and has not waited for
+        anything yet.  Changes are looked for when it ends.
     """
 
     isHandling: bool
@@ -100,25 +101,25 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
-    def visited(self, *, isFresh: bool) -> None:
+    def clientActed(self, *, isFresh: bool) -> None:
         """
-        The client did something: put off the session's end.
+        The client did something: put the session's end off.
 
         @param isFresh: Whether the session was made L{fresh} for that.
         """
 
-    def enter(self, holder: Holder) -> None:
+    def handlerBegins(self, holder: Holder) -> None:
         """
         A handler begins.
         """
 
     def changing(self) -> None:
         """
-        Somebody set a key, or deleted one, while no handler was L{handling
-        <isHandling>}: that is to be stored soon.
+        Somebody set a key, or deleted one, while no handler was running: store
+        that soon.
         """
 
-    def goesOn(self, *, looks: bool) -> None:
+    def handlerWaits(self, *, looks: bool) -> None:
         """
         A handler waits for something.
 
@@ -126,7 +127,7 @@ class Keeper(Protocol):
             it is done, is to be looked for now and then, and stored.
         """
 
-    def leave(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
+    def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         """
         A handler is done.
 
@@ -139,10 +140,15 @@ class Keeper(Protocol):
             not.
         """
 
-    def unsaved(self) -> int | None:
+    def unsaved(self, holder: Holder | None = None) -> int | None:
         """
         What a frame that is sent now has to wait for, so that its receiver
         never learns of a change that is lost.
+
+        @param holder: Who sends it.  While a handler is L{handling
+            <isHandling>}, the frame may have to wait until it is known whether
+            that changed something; then the holder is told.  Without a holder
+            that is found out now.
 
         @return: The number that L{Holder.stored} will reach, L{None} if
             everything is stored.
@@ -151,7 +157,7 @@ class Keeper(Protocol):
 
 class Holder(Protocol):
     """
-    Who has a session open: a client, or a page.  None of its methods raises.
+    A client or a page that has a session open.  None of its methods raises.
     """
 
     def changed(self, keys: Sequence[str]) -> None:

@@ -6,13 +6,14 @@ unless they are dead; then those do who have seen it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, NamedTuple
+from math import inf
+from typing import Any
 
-from .branches import Path, Stamps, added, covers, numberOf, put, valueAt
+from .branches import Path, Stamps, covers, numberOf, put, valueAt
 from .merge import MISSING, Same, isNumber
+from .shares import Shares
 from .versions import Version
 
 
@@ -25,15 +26,6 @@ for dead.
 """
 
 
-class _Step(NamedTuple):
-    """
-    @ivar since: The number of the node's write before.
-    """
-
-    since: int
-    more: Any
-
-
 @dataclass(slots=True)
 class _Lost:
     """
@@ -43,54 +35,15 @@ class _Lost:
 
     @ivar isUntouched: Whether who wrote that changed nothing there.
 
-    @ivar steps: How much more each node made of a number, or what it appended to
-        a list, by the number of its write; L{None} if nobody can tell.
+    @ivar writes: By which writes of which nodes.
 
     @ivar value: What was there in the end.
     """
 
     here: Any = field(repr=False)
     isUntouched: bool
-    steps: dict[tuple[str, int], _Step] = field(default_factory=dict, repr=False)
+    writes: set[tuple[str, int]] = field(default_factory=set)
     value: Any = field(default=MISSING, repr=False)
-
-    def missing(self, nodes: Collection[str], stamps: Stamps) -> list[Any]:
-        """
-        @param nodes: Those that are silent.
-
-        @param stamps: Those of what is stored.
-
-        @return: The steps that are missing there; L{None} for those of which a
-            part is there.
-        """
-        return [
-            None if step.since < numberOf(stamps, node) else step.more
-            for (node, number), step in self.steps.items()
-            if node in nodes and number > numberOf(stamps, node)
-        ]
-
-    def restored(
-        self, value: Any, more: list[Any], same: Same, *, isCounted: bool
-    ) -> Any:
-        """
-        @param more: The steps that are missing.
-
-        @param isCounted: Whether this node counts or appends there, too.
-
-        @return: What should be where a value is now.
-
-        @raise LookupError: Nobody can tell.
-        """
-        if self.isUntouched and same(value, self.here):
-            return self.value
-        if isCounted and (isNumber(value) or type(value) is list):
-            if isNumber(value) and all(map(isNumber, more)):
-                return value + sum(more)
-            if type(value) is list and all(type(items) is list for items in more):
-                return [*value, *chain.from_iterable(more)]
-        if same(value, self.value):
-            return value
-        raise LookupError
 
 
 class Silence:
@@ -138,25 +91,21 @@ class Silence:
         for version in versions:
             self._stamps = _joined(self._stamps, version.stamps)
             missing = self._isMissing(version, branch.stamps)
-            for path, (old, new) in version.places.items():
+            for path, (_, new) in version.places.items():
                 if missing and path not in self._lost:
                     here = valueAt(branch.data, path)
                     self._lost[path] = _Lost(here, wasSeen(path, here))
                 if path in self._lost:
                     lost = self._lost[path]
                     lost.value = new
-                    isSure = len(version.writers) == 1
-                    more = added(old, new, self._same) if isSure else None
-                    for node in missing:
-                        number = version.stamps[node].number
-                        since = numberOf(version.base, node)
-                        lost.steps[node, number] = _Step(since, more)
+                    lost.writes |= {(n, version.stamps[n].number) for n in missing}
         for path, lost in before.items():
             # What was missing before is still missing.
             found = self._lost.setdefault(path, lost)
-            if lost.steps.keys() - found.steps.keys():
-                found.steps = {**lost.steps, **found.steps}
-                found.isUntouched = False
+            if lost.writes - found.writes:
+                found.writes |= lost.writes
+                isSame = self._same(found.value, lost.value)
+                found.isUntouched = found.isUntouched and isSame
 
     def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
         """
@@ -196,11 +145,24 @@ class Silence:
         last = max(self._since.values())
         return last + max(_SILENCE, self._window if self._isHard else 0.0)
 
+    @property
+    def began(self) -> float:
+        """
+        Since when any node is silent; infinite if none is.
+        """
+        return min(self._since.values(), default=inf)
+
     def takenOver(
-        self, latest: Version, now: float, isCounted: Callable[[Path], bool]
+        self,
+        versions: Sequence[Version],
+        now: float,
+        isCounted: Callable[[Path], bool],
     ) -> tuple[dict[str, Any], Stamps] | None:
         """
         Put what is missing into what is stored.
+
+        @param versions: What was stored since the first node was found silent, and
+            before that for a while, with what is stored now as the last.
 
         @param isCounted: Whether this node counts or appends at a place, too.
 
@@ -210,10 +172,11 @@ class Silence:
         due = self.due()
         if due is None or now < due:
             return None
-        data, isAll = self._restored(latest, isCounted)
+        latest = versions[-1]
+        data, isAll = self._restored(versions, isCounted)
         if not isAll and not self._isHard:
             self._isHard = True
-            return self.takenOver(latest, now, isCounted)
+            return self.takenOver(versions, now, isCounted)
         if data is latest.data:
             self._since.clear()
             return None
@@ -225,26 +188,55 @@ class Silence:
         return data, {**latest.stamps, **newer}
 
     def _restored(
-        self, latest: Version, isCounted: Callable[[Path], bool]
+        self, versions: Sequence[Version], isCounted: Callable[[Path], bool]
     ) -> tuple[dict[str, Any], bool]:
         """
         @return: A session with what is missing, and whether that is all.
         """
+        latest = versions[-1]
         data, isAll = latest.data or {}, self._isAll
+        shares = Shares(versions, self._same)
         for path, lost in self._lost.items():
-            more = lost.missing(self._since, latest.stamps)
-            if not more:
+            nodes = self._nodes(lost, latest.stamps)
+            if not nodes:
                 continue
-            here = valueAt(data, path)
-            try:
-                isOurs = isCounted(path)
-                value = lost.restored(here, more, self._same, isCounted=isOurs)
-            except LookupError:
-                isAll = False
-            else:
-                if value is not here:
-                    data = put(data, path, value)
+            value = here = valueAt(data, path)
+            isKnown = False
+            if isCounted(path) and (isNumber(here) or type(here) is list):
+                value, isKnown = self._counted(path, nodes, latest, shares)
+            if not isKnown and lost.isUntouched and self._same(here, lost.here):
+                value, isKnown = lost.value, True
+            isAll = isAll and (isKnown or self._same(value, lost.value))
+            if not self._same(value, here):
+                data = put(data, path, value)
         return data, isAll
+
+    def _counted(
+        self, path: Path, nodes: set[str], latest: Version, shares: Shares
+    ) -> tuple[Any, bool]:
+        """
+        @return: A number or a list with what some nodes did there and is missing,
+            as far as is known, and whether that is all.
+        """
+        here = value = valueAt(latest.data, path)
+        isAll = True
+        for node in nodes:
+            since, until = numberOf(latest.stamps, node), self._stamps[node].number
+            more, isEach = shares.added(node, path, since, until, here)
+            value, isAll = value + more, isAll and isEach
+        return value, isAll
+
+    def _nodes(self, lost: _Lost, stamps: Stamps) -> set[str]:
+        """
+        @param stamps: Those of what is stored.
+
+        @return: The silent nodes of which something is missing at a place.
+        """
+        return {
+            node
+            for node, number in lost.writes
+            if node in self._since and number > numberOf(stamps, node)
+        }
 
 
 def _joined(one: Stamps, other: Stamps) -> Stamps:

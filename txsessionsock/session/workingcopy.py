@@ -69,6 +69,9 @@ class WorkingCopy:
     @ivar data: The data that handlers change.
 
     @ivar number: Counts changes; each L{collect} that finds one adds one.
+
+    @ivar isTouched: Whether somebody has set or deleted a key, or has got a
+        value that can be changed in place, since the last L{collect}.
     """
 
     def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
@@ -81,14 +84,15 @@ class WorkingCopy:
         self._isSame = same
         self.data: dict[str, Any] = detached(stored)
         self.number = 0
+        self.isTouched = False
         self._stored = stored
         self._seen = dict(stored)
         # Ordered, so that new keys are stored in the order they were set.
         self._suspects: dict[str, None] = {}
-        # Of what was seen, for those keys where it was looked at.
+        # The fingerprints of values in _seen, of keys that were compared before.
         self._marks: dict[str, bytes | None] = {}
-        # What was done to a key counts once it has another value because of
-        # it, which only L{collect} finds out.
+        # Keys that were assigned or counted since the last L{collect}, which
+        # finds out whether they have other values because of it.
         self._assigned: set[str] = set()
         self._counted: dict[str, int | float] = {}
         self._increments: dict[str, int | float] = {}
@@ -101,6 +105,7 @@ class WorkingCopy:
         value = self.data[key]
         if not isAtom(value):
             self._suspects[key] = None
+            self.isTouched = True
         return value
 
     def assign(self, key: str, value: Any) -> None:
@@ -118,6 +123,7 @@ class WorkingCopy:
         self._wasAssigned(key)
 
     def _wasAssigned(self, key: str) -> None:
+        self.isTouched = True
         self._suspects[key] = None
         self._assigned.add(key)
         self._counted.pop(key, None)
@@ -130,10 +136,19 @@ class WorkingCopy:
         if not (isNumber(value) and isNumber(by)):
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
+        self.isTouched = True
         self._suspects[key] = None
         if key not in self._assigned:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
+
+    @property
+    def mayDiffer(self) -> bool:
+        """
+        Whether L{collect} may find something: somebody who once got a value that
+        can be changed in place may have it still.
+        """
+        return bool(self._suspects)
 
     def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
         """
@@ -146,6 +161,7 @@ class WorkingCopy:
         """
         if not self._suspects:
             return _NOTHING
+        self.isTouched = False
         changed, uncopied = [], {}
         for key in list(self._suspects):
             value = self.data.get(key, MISSING)
@@ -203,7 +219,7 @@ class WorkingCopy:
 
     def settle(self) -> None:
         """
-        What was collected is what is stored, however it came to be so.
+        What was collected equals what is stored: nothing is to be stored.
         """
         self._increments.clear()
         self._plain.clear()
@@ -261,8 +277,7 @@ class WorkingCopy:
 
     def back(self, flight: Flight) -> None:
         """
-        An attempt failed without storing anything; what it was to store still
-        is to be stored.
+        An attempt stored nothing: its changes are still to be stored.
         """
         self._plain |= flight.plain
         for key, by in flight.increments.items():
@@ -281,8 +296,8 @@ class WorkingCopy:
 
     def found(self, flight: Flight) -> None:
         """
-        What an attempt was to store that was taken L{back} is in what somebody
-        else has stored since.
+        An attempt that was taken L{back} succeeded after all: its increments
+        are in what somebody else has stored since.
         """
         for key, by in flight.increments.items():
             if key in self._increments:
@@ -290,8 +305,9 @@ class WorkingCopy:
 
     def forget(self, flight: Flight) -> None:
         """
-        Nobody can tell whether an attempt succeeded: keep its assignments,
-        which do no harm twice, and give up its increments, which do.
+        Nobody can tell whether an attempt succeeded.  Keep its assignments,
+        which do no harm if they are stored twice.  Give up its increments, which
+        would be added twice.
         """
         lost, flight.increments = flight.increments, {}
         for key, by in lost.items():

@@ -20,9 +20,9 @@ from txsessionsock._arguments import AboveZero, checked
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
 from txsessionsock._redis.address import RedisAddress
-from txsessionsock._redis.call import Call
+from txsessionsock._redis.call import RedisCall
 from txsessionsock._redis.link import Link
-from txsessionsock._redis.sentinel import encode
+from txsessionsock._redis.resp import encode
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -331,7 +331,7 @@ class RedisStore:
         return None if never else asked + remaining / 1000
 
 
-class _Scripted(Call):
+class _Scripted(RedisCall):
     """
     A script on its way.
     """

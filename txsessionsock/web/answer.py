@@ -1,11 +1,13 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.test_web_stored -*-
 """
-An answer that waits until what its page did to the session is stored.
+The answer to a request.  It waits until what its page did to the session is
+stored, and is refused if that cannot be stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -17,23 +19,58 @@ from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
-from .page import Page
+from .page import Page, PageState
 from .refusal import Refusal
 from .requests import isHTTP2
-from .valve import _Valve
+from .valve import Valve
 
 
 __all__ = ["HeldChannel"]
 
 
+class Sent(Enum):
+    """
+    What the client has of an answer.
+    """
+
+    NOTHING = auto()
+    BEGUN = auto()
+    """
+    Status, headers and perhaps more.
+    """
+    REFUSED = auto()
+    """
+    Another answer in its place, or only its beginning: the connection is closed,
+    and what the page still writes goes nowhere.
+    """
+
+
+class Flow(Enum):
+    """
+    What becomes of what the page writes.
+    """
+
+    IDLE = auto()
+    """
+    There is nothing.
+    """
+    HOLDING = auto()
+    """
+    It waits for the store.
+    """
+    SENDING = auto()
+    """
+    It goes out.
+    """
+
+
 class HeldChannel:
     """
-    Stands between a request and its channel.  Every byte goes out when
-    everything is stored that had been done to the session when it was
-    written.
+    Stands between a request and its channel.  Each byte leaves when everything
+    is stored that had been done to the session when that byte was written.
 
-    The request does not know: what it writes, and in which order, is what
-    Twisted made of the page, so nothing of that has to be imitated here.
+    The request does not know of it.  Twisted makes the answer, as it would of
+    any page, and nothing of that has to be imitated here.
     """
 
     _log = Logger()
@@ -44,12 +81,9 @@ class HeldChannel:
         self._page = page
         self._reactor = reactor
         self._waiting: list[Callable[[], None]] = []
-        self._isRunning = False
-        self._isHolding = False
-        self._isSent = False
-        self._isRefused = False
-        self._isDone = False
-        self._valve: _Valve | None = None
+        self._flow = Flow.IDLE
+        self._sent = Sent.NOTHING
+        self._valve: Valve | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -59,8 +93,9 @@ class HeldChannel:
     @property
     def factory(self) -> HeldChannel:
         """
-        Where the request is logged when the page is done, which may be before
-        it is known what the answer is.
+        Twisted logs a request with the factory of its channel, as soon as the
+        page is done.  Only when all is stored it is known what the answer is,
+        so L{log} waits for that.
         """
         return self
 
@@ -70,8 +105,8 @@ class HeldChannel:
     def writeHeaders(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
-        self._page.hasBegun = True
-        self._then(partial(self._begin, version, code, reason, headers.copy()))
+        self._page.answers()
+        self._then(partial(self._beginAnswer, version, code, reason, headers.copy()))
 
     def write(self, data: bytes) -> None:
         self._then(partial(self._channel.write, data))
@@ -83,16 +118,15 @@ class HeldChannel:
         self._then(self._channel.loseConnection)
 
     def requestDone(self, request: Request) -> None:
-        self._isDone = True
-        self._page.leave()
+        self._page.done()
         self._then(partial(self._channel.requestDone, request))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._valve = _Valve(producer, streaming, self._reactor, self._failed)
+        self._valve = Valve(producer, streaming, self._reactor, self._failed)
         self._channel.registerProducer(self._valve, True)
-        if self._isHolding:
+        if self._flow is Flow.HOLDING:
             self._valve.turn("held", True)
-        self._valve.begin()
+        self._valve.start()
 
     def unregisterProducer(self) -> None:
         valve, self._valve = self._valve, None
@@ -104,42 +138,53 @@ class HeldChannel:
 
     def _then(self, step: Callable[[], None]) -> None:
         self._waiting.append(step)
-        if not self._isRunning:
-            self._isRunning = True
+        if self._flow is Flow.IDLE:
             Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 steps, self._waiting = self._waiting, []
-                await self._hold(Deferred.fromCoroutine(self._page.settled()))
+                await self._settled()
                 for step in steps:
-                    if not (self._isRefused or self._request._disconnected):
+                    if not (self._sent is Sent.REFUSED or self._request._disconnected):
                         step()
         finally:
-            self._isRunning = False
-            if self._isDone:
+            self._turn(Flow.IDLE)
+            if self._page.state is PageState.DONE:
                 self._page.over()
 
-    async def _hold(self, settled: Deferred[None]) -> None:
+    async def _settled(self) -> None:
+        # Before the page is asked: what is written meanwhile waits for the next
+        # round.
+        self._turn(Flow.SENDING)
+        settled = Deferred.fromCoroutine(self._page.settled())
         if not settled.called:
-            self._setHolding(True)
+            self._turn(Flow.HOLDING)
         try:
             await settled
         except Exception:
-            if not self._isRefused:
+            if self._sent is not Sent.REFUSED:
                 self._refuse(Failure())
-        self._setHolding(False)
+        self._turn(Flow.SENDING)
 
-    def _setHolding(self, isHolding: bool) -> None:
-        self._isHolding = isHolding
+    def _turn(self, flow: Flow) -> None:
+        """
+        The one place where the flow changes.
+        """
+        self._flow = flow
         if self._valve is not None:
-            self._valve.turn("held", isHolding)
+            self._valve.turn("held", flow is Flow.HOLDING)
 
-    def _begin(
+    def _beginAnswer(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers
     ) -> None:
-        self._isSent = True
+        self._sent = Sent.BEGUN
+        self._sendHead(version, code, reason, headers)
+
+    def _sendHead(
+        self, version: bytes, code: bytes, reason: bytes, headers: Headers
+    ) -> None:
         cookie = self._page.cookie()
         if cookie is not None:
             headers.addRawHeader(b"Set-Cookie", cookie)
@@ -155,12 +200,12 @@ class HeldChannel:
     # When it cannot go out.
 
     def _refuse(self, failure: Failure) -> None:
-        self._isRefused = True
+        before, self._sent = self._sent, Sent.REFUSED
         refusal = Refusal.because(failure)
         refusal.report(self._log, failure)
         if self._request._disconnected:
             return
-        if self._isSent:
+        if before is Sent.BEGUN:
             self._abort()
         else:
             self._answerWith(refusal)
@@ -174,13 +219,13 @@ class HeldChannel:
                 headers.addRawHeader(name, value)
         for name, value in refusal.headers():
             headers.addRawHeader(name, value)
-        # The page may go on for ever; closing tells it, and its client, that
-        # there is nothing more to wait for.
+        # The page may go on for ever.  A closed connection tells the page, and
+        # the client, that there is nothing to wait for.
         if not isHTTP2(request):
             headers.addRawHeader(b"Connection", b"close")
         code = b"%d" % (refusal.code,)
         reason = RESPONSES.get(refusal.code, b"")
-        self._begin(request.clientproto, code, reason, headers)
+        self._sendHead(request.clientproto, code, reason, headers)
         if request.method != b"HEAD":
             channel.write(refusal.body)
             request.sentLength = len(refusal.body)

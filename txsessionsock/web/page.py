@@ -1,11 +1,13 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.test_web_page -*-
 """
-A page of a web site, while it is made, and the session that it has.
+A page of a web site, from when its session is there until its answer is out;
+and the session that it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -13,7 +15,8 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock.cookies import setCookie, whyDropped
+from txsessionsock.cookies import cookieNamed, setCookie, whyDropped
+from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     CookieAttributes,
     EndReason,
@@ -39,12 +42,34 @@ Every how many seconds to look after a page whose client left.
 """
 
 
+class PageState(Enum):
+    """
+    How far a page is.
+    """
+
+    WORKING = "nothing is answered, so a cookie can still be set"
+    ANSWERING = "the answer has begun"
+    DONE = "the page has written all, and some of that may have to wait"
+    LEFT = "the client left, and the page may go on without it"
+    OVER = "the session is given back"
+
+
+_NEXT: dict[PageState, set[PageState]] = {
+    PageState.WORKING: {PageState.ANSWERING, PageState.DONE, PageState.LEFT},
+    PageState.ANSWERING: {PageState.DONE, PageState.LEFT},
+    # Twisted no longer tells a page that has finished whether its client left.
+    PageState.DONE: {PageState.OVER},
+    PageState.LEFT: {PageState.OVER},
+    PageState.OVER: set(),
+}
+
+
 class PageHolder:
     """
-    A page as one who holds a session.  It wants to know nothing but why
-    something that it put in was dropped behind its back.
+    The holder of a page.  Remembers only why one of its values could not be
+    stored, and whether the session ended.
 
-    @ivar problem: Why.
+    @ivar problem: The error; L{None} if there was none, or the page knows it.
 
     @ivar isOver: Whether the session ended.
     """
@@ -54,12 +79,12 @@ class PageHolder:
 
     def changed(self, keys: Sequence[str]) -> None:
         """
-        A page looks for itself.
+        Nothing to do: a page looks at its session when it wants to.
         """
 
     def stored(self, number: int) -> None:
         """
-        A page waits for its own L{Session.save}.
+        Nothing to do: a page waits for its own L{Session.save}.
         """
 
     def failed(self, failure: Failure) -> None:
@@ -72,8 +97,9 @@ class PageHolder:
 
 class PageSession(Session):
     """
-    The session of one request.  It shares its data with whoever else has the
-    session open, and can be exchanged for another: at login and at logout.
+    The session of one request.  It shares its data with all others in this
+    process that have the session open.  At login and at logout, it becomes
+    another session.
     """
 
     def __init__(self, page: Page, session: Session) -> None:
@@ -85,6 +111,15 @@ class PageSession(Session):
         Be another session from now on.
         """
         self.id, self._copy, self.keeper = session.id, session._copy, session.keeper
+
+    @property
+    def handshake(self) -> Handshake:
+        """
+        The request: its headers, and what they say about TLS and about the
+        host.  C{Origins().permits(session.handshake)} is whether it comes from
+        a page of this site.
+        """
+        return self.page.handshake
 
     def save(self) -> Deferred[None]:
         return super().save().addErrback(self.page.isKnown)
@@ -104,14 +139,15 @@ class PageSession(Session):
 
 class Page:
     """
-    A request, from when its session is there until its answer is out.
+    A page that is being made.
 
-    @ivar hasBegun: Whether the page has begun to answer, so that no cookie
-        can be set any more.
+    @ivar handshake: Its request.
+
+    @ivar state: How far it is.
     """
 
     _log = Logger()
-    hasBegun = False
+    state = PageState.WORKING
 
     def __init__(
         self,
@@ -120,92 +156,100 @@ class Page:
         holder: PageHolder,
         *,
         sentID: SessionID | None,
-        hasCookie: bool,
-        isSecure: bool,
+        handshake: Handshake,
         isFleeting: bool,
-        host: str,
         gone: Callable[[], None],
     ) -> None:
         """
-        @param sentID: The id of the session that the browser has.
+        @param sentID: The id of the session, if the browser's cookie names it.
 
-        @param hasCookie: Whether the browser sent a session cookie, be it
-            valid or not.
+        @param handshake: Its request.
 
-        @param isSecure: Whether the browser talks https.
+        @param isFleeting: Whether the session is new and ends with the page.
 
-        @param isFleeting: Whether the session, which is new, ends with the page.
-
-        @param host: The host that it talks to, without port.
-
-        @param gone: Called when the answer is out, or the client left.
+        @param gone: Called when the answer is out or the client left, and
+            perhaps once more after that.
         """
         self.manager = manager
         self._session = session
         self._holder = holder
         self._sentID = sentID
-        self._hasCookie = hasCookie
-        self._isSecure = isSecure
+        self.handshake = handshake
         self._isFleeting = isFleeting
-        self._host = host
         self._gone = gone
         self._turn = DeferredLock()
         self._tellMoved: list[Callable[[], None]] = []
-        self._isInside = False
+        # Whether it had changed something when it was asked last.
         self._isModified = False
+        # Whether C{update} has stored something for it.
         self._isUpdated = False
-        # What the browser was told of the cookie that is to go.
+        # The attributes of the cookie that the browser has to forget.
         self._loggedOut: CookieAttributes | None = None
-        self._isGone = False
 
-    def begin(self) -> PageSession:
+    def start(self) -> PageSession:
         """
-        The page begins.
+        Let the page have its session.
 
-        @return: What it has as its session.  The page lives on it; this
-            object does not keep it alive.
+        @return: The session.  It refers to this object, which refers to it only
+            weakly: a session that the page has forgotten is let go.
         """
         session = PageSession(self, self._session)
         self._given = ref(session)
-        self._session.keeper.visited(isFresh=True)
+        self._session.keeper.clientActed(isFresh=True)
         self._enter()
         return session
 
-    def _enter(self) -> None:
-        self._session.keeper.enter(self._holder)
-        # It may go on after it was rendered, for as long as it likes.
-        self._session.keeper.goesOn(looks=False)
-        self._isInside = True
+    def _goTo(self, state: PageState) -> bool:
+        """
+        The one place where the state changes.
 
-    def leave(self) -> None:
+        @return: Whether it did: a page goes forward only.
         """
-        The page is done.
-        """
-        if self._isInside:
-            self._isInside = False
-            # Who did what matters only to those who are told, as pages are not.
-            hasChanged = self._session.keeper.leave(
-                self._holder, wasSync=False, saveNow=False
-            )
-            self._isModified = bool(hasChanged)
+        if state not in _NEXT[self.state]:
+            return False
+        wasAtWork = self._isAtWork
+        self.state = state
+        if wasAtWork and not self._isAtWork:
+            self._leave()
+        return True
+
+    @property
+    def _isAtWork(self) -> bool:
+        return self.state is PageState.WORKING or self.state is PageState.ANSWERING
+
+    @property
+    def _canSetCookie(self) -> bool:
+        return self.state is PageState.WORKING
+
+    def _enter(self) -> None:
+        self._session.keeper.handlerBegins(self._holder)
+        # A page may go on after its render method returned, for any time.
+        self._session.keeper.handlerWaits(looks=False)
+
+    def _leave(self) -> None:
+        # A page may wait for something, and other handlers run meanwhile.
+        hasChanged = self._session.keeper.handlerEnds(
+            self._holder, wasSync=False, saveNow=False
+        )
+        self._isModified = bool(hasChanged)
 
     def _hasChanged(self) -> bool:
         """
         Whether something was changed since this was asked last.
         """
-        if self._isInside:
-            self.leave()
+        if self._isAtWork:
+            self._leave()
             self._enter()
         return self._isModified
 
-    # What the session offers to a page.
+    # What a page asks of its session.
 
     async def regenerate(self) -> None:
         """
         Give the page a session with the same data and another id.
         """
         async with self._turn:
-            if self.hasBegun or self._isGone:
+            if not self._canSetCookie:
                 raise SessionError(
                     "no new session id: the answer has begun, so its cookie cannot be"
                     " set"
@@ -213,7 +257,7 @@ class Page:
             holder = PageHolder()
             session, tell = await self.manager.regenerate(self._session, holder)
             self._become(session, holder)
-            if self._isGone:
+            if self.state is PageState.LEFT:
                 tell()
             else:
                 self._tellMoved.append(tell)
@@ -225,7 +269,7 @@ class Page:
         async with self._turn:
             ended = self._session
             await ended.destroy()
-            if not (self.hasBegun or self._isGone):
+            if self._canSetCookie:
                 holder = PageHolder()
                 self._become(self.manager.create(holder, ended), holder)
                 self._loggedOut = self.manager.cookieAttributes(ended)
@@ -235,12 +279,12 @@ class Page:
         given = self._given()
         if given is not None:
             given.become(session)
-        if not self._isGone:
+        if self._isAtWork:
             self._enter()
 
     def isKnown(self, failure: Failure) -> Failure:
         """
-        The page itself heard why something could not be stored.
+        Note that the page itself was told why something could not be stored.
         """
         if failure.value is self._holder.problem:
             self._holder.problem = None
@@ -248,18 +292,18 @@ class Page:
 
     def updated(self, result: _T) -> _T:
         """
-        What C{update} did is stored.
+        Note that what C{update} did is stored.
         """
         self._isUpdated = True
         return result
 
-    # What the answer needs.
+    # What an answer asks of its page.
 
     async def settled(self) -> None:
         """
         Wait until everything is stored that the page did until now.
 
-        @raise SessionError: It cannot be.
+        @raise SessionError: It cannot be stored.
         """
         async with self._turn:
             if self._isFleeting:
@@ -267,7 +311,8 @@ class Page:
             try:
                 await self._session.save()
             except (NoSuchSession, SessionReplaced, UnencodableSession):
-                # Or it is somebody else's doing.
+                # A page that changed nothing is not refused for what another one
+                # did: its answer is right as it is.
                 if self._hasChanged():
                     raise
             problem, self._holder.problem = self._holder.problem, None
@@ -276,7 +321,7 @@ class Page:
 
     def cookie(self) -> bytes | None:
         """
-        The C{Set-Cookie} header that the answer must have.
+        @return: The C{Set-Cookie} header of the answer, L{None} for none.
         """
         session = self._session
         if self._isFleeting:
@@ -294,15 +339,23 @@ class Page:
                 value = framework.cookieValue(session.id)
                 attributes = self.manager.cookieAttributes(session)
                 return self._setCookie(value, attributes, maxAge)
-        elif self._loggedOut is not None and self._hasCookie:
+        elif self._loggedOut is not None and self._hasCookie():
             return self._setCookie("", self._loggedOut, 0)
         return None
+
+    def _hasCookie(self) -> bool:
+        """
+        Whether the browser sent a session cookie, be it valid or not.
+        """
+        cookies = self.handshake.headers.get("cookie", ())
+        return cookieNamed(cookies, self.manager.framework.cookieName) is not None
 
     def _setCookie(
         self, value: str, attributes: CookieAttributes, maxAge: float | None
     ) -> bytes:
-        name, isHTTPS = self.manager.framework.cookieName, self._isSecure
-        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=self._host)
+        name, isHTTPS = self.manager.framework.cookieName, self.handshake.isSecure
+        host = self.handshake.hostname
+        problem = whyDropped(name, attributes, isHTTPS=isHTTPS, host=host)
         if problem is not None and self.manager.isNews(f"cookie {problem[0]}"):
             self._log.error(
                 "browsers drop the session cookie {name} that a page sets, so nobody"
@@ -312,28 +365,39 @@ class Page:
             )
         return setCookie(name, value, attributes, maxAge=maxAge, isHTTPS=isHTTPS)
 
-    # How it ends.
+    # What becomes of it.
+
+    def answers(self) -> None:
+        """
+        The page writes its headers.
+        """
+        self._goTo(PageState.ANSWERING)
+
+    def done(self) -> None:
+        """
+        The page has written everything.
+        """
+        self._goTo(PageState.DONE)
 
     def over(self) -> None:
         """
-        The answer is out.
+        The answer is out, or nobody waits for it any more.
         """
-        self._isGone = True
-        self._gone()
-        self._tell()
-        self._release()
+        if self._goTo(PageState.OVER):
+            self._gone()
+            self._tell()
+            self._release()
 
     def clientLeft(self) -> None:
         """
         The client left before the page was done.  The page may go on, and may
-        never say when it is done: as long as it has the session, what it
-        changes is stored.
+        never say when it is done.  So what it changes is stored for as long as
+        anything has its session.
         """
-        self._isGone = True
-        self._gone()
-        self.leave()
-        self._tell()
-        self._lookAfter()
+        if self._goTo(PageState.LEFT):
+            self._gone()
+            self._tell()
+            self._lookAfter()
 
     def _tell(self) -> None:
         tellings, self._tellMoved = self._tellMoved, []
@@ -343,15 +407,15 @@ class Page:
     def _lookAfter(self) -> None:
         isNeeded = not (self._isFleeting or self._holder.isOver)
         if not isNeeded or self._given() is None:
-            self._release()
+            self.over()
         else:
-            # What cannot be stored now is tried again by the manager.
+            # The manager tries again what cannot be stored now.
             self._session.save().addErrback(lambda failure: failure.trap(SessionError))
             self.manager.reactor.callLater(_LOOK_AGAIN, self._lookAfter)
 
     def _release(self) -> None:
         if self._isFleeting:
-            # Without a word to the store, unless the page itself has saved it.
+            # The store hears nothing of it, unless the page itself has saved it.
             self._session.destroy().addErrback(self._notSaved)
         released = self.manager.release(self._session, self._holder)
         released.addErrback(self._notSaved)

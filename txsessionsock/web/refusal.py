@@ -1,25 +1,42 @@
+# -*- test-case-name: tests.test_web_serving -*-
 """
-With which answers a page is refused.
+What a client gets in place of a page whose session cannot be had, or stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.server import Request
 
+from txsessionsock._arguments import checked
 from txsessionsock.interfaces import (
     NoSuchSession,
+    SessionError,
     SessionReplaced,
     StoreFailure,
     UndecodableSession,
 )
 from txsessionsock.session import explained
 
+from .requests import AnyRequest
 
-__all__ = ["ENDING", "Refusal"]
+
+__all__ = ["Refusal", "ServerEnding", "refuse"]
+
+_log = Logger()
+
+
+class ServerEnding(SessionError):
+    """
+    This server is about to end: its sessions are being stored for the last
+    time, and none is opened any more.
+    """
 
 
 @dataclass(frozen=True)
@@ -35,17 +52,20 @@ class Refusal:
     @classmethod
     def because(cls, failure: Failure) -> Refusal:
         """
-        @param failure: What happened to the session.
+        @param failure: Why the session cannot be had, or stored.
         """
         if failure.check(StoreFailure):
             return _OUTAGE
         if failure.check(NoSuchSession, SessionReplaced):
             return _ENDED
+        if failure.check(ServerEnding):
+            return _ENDING
         return _BROKEN
 
     def report(self, log: Logger, failure: Failure) -> None:
         """
-        Say so in a log, unless it is nobody's fault.
+        Write the reason to a log.  A session that ended is no fault, and nothing
+        is written.
         """
         if failure.check(UndecodableSession):
             log.error(
@@ -62,7 +82,7 @@ class Refusal:
 
     def headers(self) -> Iterable[tuple[bytes, bytes]]:
         """
-        The headers that go with it.
+        @return: The headers of the answer.
         """
         yield b"Content-Type", b"text/plain; charset=utf-8"
         yield b"Content-Length", b"%d" % (len(self.body),)
@@ -70,13 +90,20 @@ class Refusal:
         if self.retryAfter is not None:
             yield b"Retry-After", b"%d" % (self.retryAfter,)
 
+    def answer(self, request: Request) -> None:
+        """
+        Answer a request whose answer has not begun.
+        """
+        request.setResponseCode(self.code)
+        for name, value in self.headers():
+            request.setHeader(name, value)
+        request.write(self.body)
+        request.finish()
 
-ENDING = Refusal(
+
+_ENDING = Refusal(
     503, b"This server is about to end. Please try again in a moment.\n", retryAfter=5
 )
-"""
-For those who come when sessions are stored for the last time.
-"""
 
 
 _OUTAGE = Refusal(
@@ -94,3 +121,28 @@ _ENDED = Refusal(
 
 
 _BROKEN = Refusal(500, b"Something is wrong with your session.\n")
+
+
+@checked
+def refuse(failure: Failure, request: AnyRequest) -> None:
+    """
+    Answer a request whose session could not be opened, or whose page failed;
+    for C{addErrback}.  A store that fails is 503, a session that ended
+    meanwhile 409, everything else 500, and the log has why.  If the client has
+    left, there is nobody to answer.
+    """
+    if not failure.check(CancelledError):
+        _refuse(failure, request)
+
+
+def _refuse(failure: Failure, request: Any) -> None:
+    isGone = request._disconnected or request.finished
+    if failure.check(SessionError) and not request.startedWriting:
+        refusal = Refusal.because(failure)
+        refusal.report(_log, failure)
+        if not isGone:
+            refusal.answer(request)
+    elif isGone:
+        _log.failure("a page failed whose client is gone", failure)
+    else:
+        request.processingFailed(failure)

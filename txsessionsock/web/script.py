@@ -1,5 +1,6 @@
+# -*- test-case-name: tests.test_web -*-
 """
-The browser client, as a resource.
+The script for browsers as a resource of a site of Twisted Web.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from twisted.web.server import Request
 
 from txsessionsock._arguments import checked
 
-from .resource import _Child
+from .requests import AnyResource
 
 
 __all__ = ["ClientScript"]
 
 
 @checked
-class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
+class ClientScript(Resource, AnyResource):  # type: ignore[misc]  # It is Any.
     """
     The script C{sessionsock.js} for browsers.  It is the same for everyone.
     """
@@ -35,14 +36,14 @@ class ClientScript(Resource, _Child):  # type: ignore[misc]  # The same.
         super().__init__()
         name = "sessionsock.d.ts" if types else "sessionsock.js"
         self._script = (files("txsessionsock") / "static" / name).read_bytes()
-        # Browsers take what else TypeScript may be called for a video.
+        # Not video/mp2t, by which MIME tables know files that end with .ts.
         self._kind = b"text/plain" if types else b"text/javascript"
         self._tag = b'"%s"' % (sha256(self._script).hexdigest()[:32].encode("ascii"),)
 
     def render_GET(self, request: Request) -> bytes:
         request.setHeader(b"Content-Type", self._kind + b"; charset=utf-8")
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
-        # Asked for each time, and sent only when this library was updated.
+        # Browsers ask each time, and get it only when this library was updated.
         request.setHeader(b"Cache-Control", b"no-cache")
         if request.setETag(self._tag) == CACHED:
             return b""

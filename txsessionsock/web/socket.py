@@ -1,5 +1,6 @@
+# -*- test-case-name: tests.test_web_sockets -*-
 """
-A WebSocket below a site of Twisted Web.
+A WebSocket as a resource of a site of Twisted Web.
 """
 
 from __future__ import annotations
@@ -15,22 +16,21 @@ from zope.interface import implementer
 
 from txsessionsock.protocol import SessionedFactory
 
-from .requests import _isHandshake, isHTTP2
-from .resource import _Child
+from .requests import AnyResource, isHTTP2, wantsSocket
 
 
 __all__ = ["SessionSocketResource"]
 
 
 @implementer(IResource)
-class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
+class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A WebSocket at a place in a site.
 
-    What Autobahn's own L{WebSocketResource} gets wrong is made good here: two
-    C{Cookie} headers joined with a comma, frames lost that came together with
-    the handshake, the channel left as the transport's producer, and errors
-    where an answer would do.
+    It mends four faults of Autobahn's own L{WebSocketResource}, which joins two
+    C{Cookie} headers with a comma, loses frames that came together with the
+    handshake, leaves the channel as the transport's producer, and fails where
+    it could answer.
     """
 
     _log = Logger()
@@ -43,7 +43,7 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
             <txsessionsock.protocol.SessionSocketFactory>}, or one that was
             given to L{enable<txsessionsock.protocol.enable>}.
 
-        @raise TypeError: It gives no sessions.
+        @raise TypeError: This factory gives no sessions.
         """
         if not isinstance(factory, SessionedFactory):
             raise TypeError(
@@ -59,7 +59,7 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         raise ValueError("a WebSocket has no children")
 
     def render(self, request: Request) -> Any:
-        if isHTTP2(request) or not _isHandshake(request):
+        if isHTTP2(request) or not wantsSocket(request):
             return self._tellToUpgrade(request)
         headers = request.requestHeaders
         cookies = headers.getRawHeaders(b"cookie", [])
@@ -69,7 +69,7 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
         return WebSocketResource(builder).render(request)
 
     def _tellToUpgrade(self, request: Request) -> bytes:
-        if not _isHandshake(request):
+        if not wantsSocket(request):
             self._doubtProxy(request)
         request.setResponseCode(426)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
@@ -80,7 +80,8 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
 
     def _doubtProxy(self, request: Request) -> None:
         """
-        Say so if a browser has asked to upgrade, and we have not heard of it.
+        Say in the log if a proxy has dropped the header by which a browser asked
+        for a WebSocket.
         """
         if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
             return
@@ -95,7 +96,8 @@ class SessionSocketResource(_Child):  # type: ignore[misc]  # The same.
 
 class _Builder:
     """
-    A factory for one connection, which takes it away from its channel.
+    Builds the protocol of one connection, and has the channel pass on what it
+    still receives.
     """
 
     def __init__(self, factory: Any, channel: Any) -> None:
@@ -105,7 +107,7 @@ class _Builder:
     def buildProtocol(self, address: IAddress) -> IProtocol | None:
         protocol: IProtocol | None = self._factory.buildProtocol(address)
         if protocol is not None:
-            # The channel is still at work on what it received, and goes on
-            # with the rest when the handshake was passed on.
+            # The channel has received the handshake, and perhaps frames behind
+            # it.  When the handshake is passed on, it goes on with the frames.
             self._channel.rawDataReceived = protocol.dataReceived
         return protocol

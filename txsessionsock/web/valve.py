@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_web_producers -*-
 """
 A producer that is paused as long as an answer is held.
 """
@@ -7,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock._deferreds import Timer
 
-__all__ = []
+
+__all__ = ["Valve"]
 
 
 @implementer(IPushProducer)
-class _Valve:
+class Valve:
     """
-    A page's producer.  It produces as long as the channel takes it and
-    nothing is held.
+    Stands between a page's producer and the channel.  The producer produces as
+    long as the channel takes it and the answer is not held.
     """
 
     def __init__(
@@ -33,17 +36,16 @@ class _Valve:
         @param isStreaming: Whether it produces until it is told not to,
             rather than only when asked.
 
-        @param failed: Called when it raised instead.
+        @param failed: Called with the failure, if it raised.
         """
         self._producer = producer
         self._isStreaming = isStreaming
-        self._reactor = reactor
         self._failed = failed
         self._closedBy: set[str] = set()
-        self._pulling: IDelayedCall | None = None
+        self._pulling = Timer(reactor)
         self._isOver = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """
         Ask for the first time, if it wants to be asked.
         """
@@ -52,7 +54,7 @@ class _Valve:
 
     def turn(self, who: str, isClosed: bool) -> None:
         """
-        Open or close, unless somebody else keeps it closed.
+        Open or close it.  It is open when nobody keeps it closed.
         """
         wasClosed = bool(self._closedBy)
         (self._closedBy.add if isClosed else self._closedBy.discard)(who)
@@ -80,16 +82,13 @@ class _Valve:
         It produces no more.
         """
         self._isOver = True
-        if self._pulling is not None:
-            self._pulling.cancel()
-            self._pulling = None
+        self._pulling.stop()
 
     def _pullSoon(self) -> None:
-        if self._pulling is None and not (self._closedBy or self._isOver):
-            self._pulling = self._reactor.callLater(0, self._pull)
+        if not (self._pulling.isRunning or self._closedBy or self._isOver):
+            self._pulling.start(0, self._pull)
 
     def _pull(self) -> None:
-        self._pulling = None
         if self._closedBy:
             return
         try:

@@ -1,9 +1,10 @@
 """
-Autobahn's WebSocket, hardened.  Knows no sessions.
+Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
-from .options import Timer
+from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
+from .protocol import Hardened, Line
 
 
-__all__ = ["Outflow", "Timer"]
+__all__ = ["AutobahnTimer", "Hardened", "Line", "Outflow", "setLimits"]

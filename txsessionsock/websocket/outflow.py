@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from zope.interface import implementer
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.limits import Limits
 
 
@@ -35,12 +36,11 @@ class Outflow:
         @param drop: Called when the client had too much waiting for too long.
         """
         self._transport = transport
-        self._reactor = reactor
         self._limits = limits
         self._drop = drop
         self._isFull = False
         self._waiting = 0
-        self._timeout: IDelayedCall | None = None
+        self._timeout = Timer(reactor)
         self._push: IPushProducer | None = None
         self._isPulling = False
         transport.registerProducer(self, True)
@@ -68,7 +68,7 @@ class Outflow:
             if self._isFull:
                 producer.pauseProducing()
         else:
-            # It is asked for more only when all is sent, so it needs no bound.
+            # A pull producer is asked for more only when all is sent: no bound.
             self._resumed()
             self._isPulling = True
             self._transport.unregisterProducer()
@@ -93,21 +93,13 @@ class Outflow:
         if not self._isFull:
             return
         self._waiting += size
-        if self._timeout is None and self._waiting > self._limits.unsentBytes:
-            self._timeout = self._reactor.callLater(
-                self._limits.unsentTimeout, self._dropNow
-            )
-
-    def _dropNow(self) -> None:
-        self._timeout = None
-        self._drop()
+        if self._waiting > self._limits.unsentBytes and not self._timeout.isRunning:
+            self._timeout.start(self._limits.unsentTimeout, self._drop)
 
     def _resumed(self) -> None:
         self._isFull = False
         self._waiting = 0
-        timeout, self._timeout = self._timeout, None
-        if timeout is not None:
-            timeout.cancel()
+        self._timeout.stop()
 
     def pauseProducing(self) -> None:
         self._isFull = True

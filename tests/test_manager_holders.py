@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock.interfaces import StoreUnavailable
-from txsessionsock.manager.holders import Audience
+from txsessionsock.manager.holders import Holders
 
 from .managing import KEY, ManagerCase, Recorder
 
@@ -48,21 +48,21 @@ class ChangedTests(ManagerCase):
         """
         The others, when one handler alone was at work.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([], [("n",)]))
 
     def test_uncertain(self) -> None:
         """
         Everybody, when two handlers were at work.
         """
-        self.keeper.enter(self.holder)
-        self.keeper.enter(self.other)
+        self.keeper.handlerBegins(self.holder)
+        self.keeper.handlerBegins(self.other)
         self.session["n"] = 1
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
-        self.keeper.leave(self.other, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.other, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("n",)], [("n",)]))
 
     def test_answeringEachOther(self) -> None:
@@ -94,11 +94,11 @@ class ChangedTests(ManagerCase):
         A synchronous handler beside one that waits: each is told what the
         other did, and not what it did itself.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["mine"] = 1
         self.handle(self.session, lambda s: s.update(yours=1), self.other)
         self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
         self.assertEqual(self.told(), ([("yours",)], [("mine",)]))
 
     def test_outside(self) -> None:
@@ -134,13 +134,13 @@ class ChangedTests(ManagerCase):
 
         def waits(keys: Sequence[str]) -> None:
             if "n" in keys:
-                self.keeper.enter(self.other)
+                self.keeper.handlerBegins(self.other)
                 self.session["theirs"] = 2
 
         self.put(n=0, theirs=1, far=[0])
         self.clock.advance(0)
         self.other.changed = waits  # type: ignore[method-assign]  # Recorder has none.
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         self.put(n=0, theirs=1, far=[1])
         self.run_(1)
@@ -152,24 +152,24 @@ class ChangedTests(ManagerCase):
         are told something.
         """
         for tell in (
-            lambda audience: audience.changed(["n"], None),
-            lambda audience: audience.stored(1),
-            lambda audience: audience.failed(Failure(ZeroDivisionError())),
+            lambda holders: holders.changed(["n"], None),
+            lambda holders: holders.stored(1),
+            lambda holders: holders.failed(Failure(ZeroDivisionError())),
         ):
-            audience, first, second = (
-                Audience(Clock().callLater),
+            holders, first, second = (
+                Holders(Clock().callLater),
                 Recorder(),
                 Recorder(),
             )
 
-            def end(*_: object, audience: Audience = audience) -> None:
-                audience.dismiss("destroyed")()
+            def end(*_: object, holders: Holders = holders) -> None:
+                holders.dismiss("destroyed")()
 
             recorder: Any = first
             recorder.changed = recorder.stored = recorder.failed = end
-            audience.add(first)
-            audience.add(second)
-            tell(audience)
+            holders.add(first)
+            holders.add(second)
+            tell(holders)
             self.assertEqual(second.reasons, ["destroyed"])
             told = second.keys, second.numbers, second.failures
             self.assertEqual(told, ([], [], []))
@@ -178,12 +178,12 @@ class ChangedTests(ManagerCase):
         """
         One who is told may release the session.
         """
-        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
-        audience.add(one)
-        audience.add(other)
-        one.whenEnded = lambda: audience.remove(other)
-        tell = audience.dismiss("destroyed")
-        self.assertEqual(len(audience), 0)
+        holders, one, other = Holders(Clock().callLater), Recorder(), Recorder()
+        holders.add(one)
+        holders.add(other)
+        one.whenEnded = lambda: holders.remove(other)
+        tell = holders.dismiss("destroyed")
+        self.assertEqual(len(holders), 0)
         tell()
         self.assertEqual((one.reasons, other.reasons), (["destroyed"],) * 2)
 
@@ -211,7 +211,7 @@ class StoredTests(ManagerCase):
         Within a handler that changed something, for that; it is written at
         the end of the turn, though the handler goes on.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         number = self.keeper.unsaved()
         self.session["n"] = 2
@@ -220,18 +220,18 @@ class StoredTests(ManagerCase):
         self.assertEqual((self.stored(), self.holder.numbers[-1:]), ({"n": 2}, [2]))
         self.assertEqual(number, 1)
         self.assertIsNone(self.keeper.unsaved())
-        self.keeper.leave(self.holder, wasSync=False, saveNow=True)
+        self.keeper.handlerEnds(self.holder, wasSync=False, saveNow=True)
 
     def test_ofSuspended(self) -> None:
         """
         It waits for what a handler has changed that is still at work, which
         its sender may have seen.
         """
-        self.keeper.enter(self.holder)
+        self.keeper.handlerBegins(self.holder)
         self.session["n"] = 1
         other = Recorder()
         self.open(other)
-        self.keeper.enter(other)
+        self.keeper.handlerBegins(other)
         number = self.keeper.unsaved()
         assert number is not None
         self.clock.advance(0)
@@ -288,7 +288,7 @@ class StoredTests(ManagerCase):
 
 class TidyTests(SynchronousTestCase):
     """
-    L{Audience} by itself.
+    L{Holders} by itself.
     """
 
     def test_handlers(self) -> None:
@@ -296,14 +296,14 @@ class TidyTests(SynchronousTestCase):
         Handlers of one holder are told apart from those of others, whoever
         leaves first.
         """
-        audience, one, other = Audience(Clock().callLater), Recorder(), Recorder()
-        self.assertIsNone(audience.author())
-        audience.entered(one)
-        audience.did(one, 1)
-        audience.entered(other)
-        self.assertIsNone(audience.author())
-        audience.did(other, 2)
-        self.assertEqual(audience.left(one), 1)
-        self.assertIs(audience.author(), other)
-        audience.did(None, 3)
-        self.assertEqual(audience.left(other), 3)
+        holders, one, other = Holders(Clock().callLater), Recorder(), Recorder()
+        self.assertIsNone(holders.author())
+        holders.handlerBegins(one)
+        holders.did(one, 1)
+        holders.handlerBegins(other)
+        self.assertIsNone(holders.author())
+        holders.did(other, 2)
+        self.assertEqual(holders.handlerEnds(one), 1)
+        self.assertIs(holders.author(), other)
+        holders.did(None, 3)
+        self.assertEqual(holders.handlerEnds(other), 3)

@@ -23,28 +23,29 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
-from txsessionsock.manager.storage import Backend
+from txsessionsock.manager.storage import Storage
 from txsessionsock.stores.cached import CachedStore
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import UnwatchableStore
 
 
-class BackendTests(SynchronousTestCase):
+class StorageTests(SynchronousTestCase):
     """
-    L{Backend}.
+    L{Storage}.
     """
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.store = MemoryStore(self.clock)
-        self.backend = self.make(self.store)
+        self.storage = self.make(self.store)
 
-    def make(self, store: Any) -> Backend:
-        return Backend(store, Express(secrets=["s"]), self.clock, 2.0)
+    def make(self, store: Any) -> Storage:
+        # A call has a quarter more: 2 seconds.
+        return Storage(store, Express(secrets=["s"]), self.clock, 1.6)
 
-    def answering(self, load: Any) -> Backend:
+    def answering(self, load: Any) -> Storage:
         """
-        A backend whose store loads so.
+        One whose store loads so.
         """
         store = UnwatchableStore(self.store)
         self.patch(store, "load", load)
@@ -55,16 +56,16 @@ class BackendTests(SynchronousTestCase):
         What is asked is passed on, and so is the answer.
         """
         ask = self.successResultOf
-        self.assertIs(ask(self.backend.create("k", b"1", FOREVER)), True)
-        self.assertEqual(ask(self.backend.load("k")), Stored(b"1", None))
-        stored = ask(self.backend.replace("k", b"1", b"2", FOREVER))
+        self.assertIs(ask(self.storage.create("k", b"1", FOREVER)), True)
+        self.assertEqual(ask(self.storage.load("k")), Stored(b"1", None))
+        stored = ask(self.storage.replace("k", b"1", b"2", FOREVER))
         self.assertEqual(stored, Stored(b"2", None))
-        self.assertEqual(ask(self.backend.touch("k", 5)), 5.0)
-        self.assertIsNone(ask(self.backend.fence("k")))
-        self.failureResultOf(self.backend.destroy("k", b"1"), SessionConflict)
-        self.assertIs(ask(self.backend.destroy("k", b"2")), True)
-        self.assertIs(ask(self.backend.destroy("k")), False)
-        self.failureResultOf(self.backend.touch("k", 5), NoSuchSession)
+        self.assertEqual(ask(self.storage.touch("k", 5)), 5.0)
+        self.assertIsNone(ask(self.storage.fence("k")))
+        self.failureResultOf(self.storage.destroy("k", b"1"), SessionConflict)
+        self.assertIs(ask(self.storage.destroy("k", b"2")), True)
+        self.assertIs(ask(self.storage.destroy("k")), False)
+        self.failureResultOf(self.storage.touch("k", 5), NoSuchSession)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_unfit(self) -> None:
@@ -102,15 +103,15 @@ class BackendTests(SynchronousTestCase):
             for pair in stores, stores[::-1]:
                 self.assertRaises(TypeError, CachedStore, *pair, str, self.clock)
         for fit in Any_, Longer:
-            backend = self.make(fit(self.store))
-            self.assertIs(self.successResultOf(backend.destroy("k", b"1")), False)
+            storage = self.make(fit(self.store))
+            self.assertIs(self.successResultOf(storage.destroy("k", b"1")), False)
 
     def test_watch(self) -> None:
         """
         A store that can be watched is; one that cannot is not.
         """
         heard: list[str] = []
-        stop = self.backend.watch("k", heard.append)
+        stop = self.storage.watch("k", heard.append)
         other = MemoryStore(place=self.store)
         self.successResultOf(other.create("k", b"1", FOREVER))
         self.clock.advance(0)
@@ -129,23 +130,38 @@ class BackendTests(SynchronousTestCase):
         cancelled.
         """
         cancelled: list[Deferred[None]] = []
-        backend = self.answering(lambda key: Deferred(cancelled.append))
-        answer = backend.load("k")
+        storage = self.answering(lambda key: Deferred(cancelled.append))
+        answer = storage.load("k")
         self.clock.advance(1.9)
         self.assertNoResult(answer)
         self.clock.advance(0.2)
         self.failureResultOf(answer, StoreTimeout)
         self.assertEqual(len(cancelled), 1)
 
+    def test_storeFirst(self) -> None:
+        """
+        A store with a deadline of its own, which is that of those who wait, is
+        not cut short: it knows what it has sent.
+        """
+
+        def load(key: str) -> Deferred[None]:
+            answer: Deferred[None] = Deferred()
+            self.clock.callLater(1.6, answer.errback, StoreUnavailable())
+            return answer
+
+        answer = self.answering(load).load("k")
+        self.clock.advance(1.6)
+        self.failureResultOf(answer, StoreUnavailable)
+
     def test_ownTimeout(self) -> None:
         """
         A store that, when it is told to give up, knows that it sent nothing
         may say so.
         """
-        backend = self.answering(
+        storage = self.answering(
             lambda key: Deferred(lambda d: d.errback(StoreUnavailable()))
         )
-        answer = backend.load("k")
+        answer = storage.load("k")
         self.clock.advance(2)
         self.failureResultOf(answer, StoreUnavailable)
 
@@ -170,20 +186,20 @@ class BackendTests(SynchronousTestCase):
             asked.append(Deferred())
             return asked[-1]
 
-        backend = self.answering(load)
-        backend.rest()
-        backend.load("k")
-        late = backend.load("k")
+        storage = self.answering(load)
+        storage.rest()
+        storage.load("k")
+        late = storage.load("k")
         asked[0].callback(None)
-        backend.rest()
+        storage.rest()
         self.clock.advance(2)
         self.failureResultOf(late, StoreTimeout)
-        answer = backend.load("k")
+        answer = storage.load("k")
         asked[2].callback(None)
-        backend.rest()
+        storage.rest()
         self.assertIsNone(self.successResultOf(answer))
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        last = backend.load("k")
+        last = storage.load("k")
         self.clock.advance(2)
         self.failureResultOf(last, StoreTimeout)
 
@@ -198,9 +214,9 @@ class BackendTests(SynchronousTestCase):
             asked.append(Deferred())
             return asked[-1]
 
-        backend = self.answering(load)
-        answers = [backend.load("k") for _ in range(3)]
-        backend.rest()
+        storage = self.answering(load)
+        answers = [storage.load("k") for _ in range(3)]
+        storage.rest()
         asked[1].callback(None)
         asked[2].callback(None)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
@@ -220,10 +236,10 @@ class BackendTests(SynchronousTestCase):
             asked.append(Deferred())
             return asked[-1]
 
-        backend = self.answering(load)
-        early = [backend.load("k") for _ in range(250)]
+        storage = self.answering(load)
+        early = [storage.load("k") for _ in range(250)]
         self.clock.advance(1.0)
-        answered, late = backend.load("k"), backend.load("k")
+        answered, late = storage.load("k"), storage.load("k")
         asked[250].callback(None)
         self.assertIsNone(self.successResultOf(answered))
         self.clock.pump([1.0, 0.0, 0.0])
@@ -269,9 +285,9 @@ class BackendTests(SynchronousTestCase):
         Time is the clock's.
         """
         self.clock.advance(5)
-        self.assertEqual(self.backend.now(), 5)
-        slept, called = self.backend.sleep(1), []
-        self.backend.later(2, lambda: called.append(1))
+        self.assertEqual(self.storage.now(), 5)
+        slept, called = self.storage.sleep(1), []
+        self.storage.later(2, lambda: called.append(1))
         self.assertNoResult(slept)
         self.clock.advance(1)
         self.successResultOf(slept)

@@ -1,33 +1,28 @@
 # -*- test-case-name: tests.test_redis_link -*-
 """
-The way to a Redis: over TCP, TLS or a Unix socket, straight or by the word of
-its sentinels.
+How a Redis is reached, and after what delay again: over TCP, TLS or a Unix
+socket, at its address or where its sentinels say that the master is.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    UNIXClientEndpoint,
-    wrapClientTLS,
-)
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
+from txsessionsock._deferreds import backOff
+
 from .address import RedisAddress
-from .sentinel import Master, Sentinels, encode
+from .sentinel import Master, Sentinels
+from .tls import Secure, security
 
 
-__all__ = ["Way", "encode"]
-
-Secure = Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint]
+__all__ = ["RedisEndpoint"]
 
 _BACK_OFF = (0.1, 1.0)
 """
@@ -40,17 +35,15 @@ After how many seconds to try another address of a host beside the first; the
 endpoint waits that long even if there is none.
 """
 
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
-
 
 @implementer(IStreamClientEndpoint)
-class Way:
+class RedisEndpoint:
     """
-    An endpoint that does not give up, and whose master is the one that there
-    is now.
+    An endpoint that tries again until it is connected.  With sentinels, it
+    connects to the server that is the master at that time.
 
-    @ivar failures: How many attempts have failed in a row; whoever finds a
-        connection to be of use sets it to 0.
+    @ivar failures: How many attempts have failed in a row.  The user sets it
+        to 0 when a connection turns out to be of use.
     """
 
     def __init__(
@@ -71,7 +64,7 @@ class Way:
         self._reactor = reactor
         self._timeout = timeout
         self._troubled = troubled
-        self._secure: Secure = _security(address)
+        self._secure: Secure = security(address)
         self._sentinels: Sentinels | None = None
         if address.service is not None:
             self._sentinels = Sentinels(address, reactor, timeout, self._to)
@@ -91,14 +84,12 @@ class Way:
         while True:
             self.failures += 1
             if self.failures > 1:
-                first, most = _BACK_OFF
-                delay = min(most, first * 2.0 ** min(self.failures - 2, 10))
-                await deferLater(self._reactor, delay)
+                await deferLater(self._reactor, backOff(*_BACK_OFF, self.failures - 2))
             try:
                 end = await self._end()
                 return await end.connect(factory)
             except Exception as error:
-                # Endpoints have several words for that they were cancelled.
+                # Not each endpoint fails with CancelledError when it is cancelled.
                 if self._isClosed or isinstance(error, CancelledError):
                     raise
                 self._troubled(error)
@@ -125,8 +116,8 @@ class Way:
 
     def watch(self, moved: Callable[[], object]) -> None:
         """
-        Have a function called when most sentinels know another master than
-        the one that this led to.
+        Have a function called when most sentinels say that another server is
+        the master than the one that this led to.
         """
         if self._sentinels is not None:
             self._moved = moved
@@ -134,7 +125,8 @@ class Way:
 
     def check(self) -> None:
         """
-        Look whether this still leads to the master.
+        Ask the sentinels whether the server that this led to still is the
+        master.
         """
         if self._sentinels is not None and self._master is not None:
             self._checking.cancel()
@@ -148,62 +140,9 @@ class Way:
 
     def close(self) -> Deferred[Any]:
         """
-        Hear no more of sentinels, and give up when cancelled.
+        Leave the sentinels alone.  From now on, an attempt that is cancelled
+        ends, whatever it fails with.
         """
         self._isClosed = True
         self._checking.cancel()
         return succeed(None) if self._sentinels is None else self._sentinels.close()
-
-
-def _security(address: RedisAddress) -> Secure:
-    """
-    What makes an endpoint as secure as an address asks for.
-
-    @raise ValueError: A file that it names is of no use.
-    """
-    if not address.isSecure:
-        return lambda host, end: end
-    try:
-        from twisted.internet import ssl  # noqa: PLC0415  # It needs pyOpenSSL.
-    except ImportError:
-        raise ValueError("rediss: needs pip install txsessionsock[tls]") from None
-
-    def authorities(path: str) -> Any:
-        found = _PEM.findall(Path(path).read_bytes())
-        if not found:
-            raise ValueError("there is no certificate in it")
-        return ssl.trustRootFromCertificates(
-            [ssl.Certificate.loadPEM(p) for p in found]
-        )
-
-    def own(path: str) -> Any:
-        certificate = ssl.Certificate.loadPEM(Path(path).read_bytes())
-        pem = Path(address.privateKey or "").read_bytes()
-        if b"ENCRYPTED" in pem:
-            # OpenSSL would ask for it on the terminal.
-            raise ValueError("the private key must not have a password")
-        key = ssl.KeyPair.load(pem, 1)
-        return ssl.PrivateCertificate.fromCertificateAndKeyPair(certificate, key)
-
-    trusted = _read(authorities, address.authorities) or ssl.platformTrust()
-    client = _read(own, address.certificate)
-
-    def secure(host: str, end: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        options = ssl.optionsForClientTLS(
-            host, trustRoot=trusted, clientCertificate=client
-        )
-        return wrapClientTLS(options, end)
-
-    return secure
-
-
-def _read(make: Callable[[str], Any], path: str | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return make(path)
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror}") from None
-    except Exception as error:  # OpenSSL has errors of its own.
-        why = str(error) if isinstance(error, ValueError) else "no PEM that is of use"
-        raise ValueError(f"{path}: {why}") from None

@@ -1,0 +1,57 @@
+# -*- test-case-name: tests.test_client -*-
+"""
+The things that all clients of one server share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from txsessionsock.credentials import Credential
+from txsessionsock.interfaces import IFramework
+from txsessionsock.limits import Limits
+from txsessionsock.manager import SessionManager
+
+from .listeners import Listeners
+
+
+__all__ = ["Shared"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """
+    The things that each client of a server is given.
+
+    @ivar manager: Where sessions come from.
+
+    @ivar perMessage: Whether the session is fresh for each message and stored
+        after it, rather than loaded once and stored at the end.
+
+    @ivar credentials: The ways to name a session; the first found wins.
+
+    @ivar limits: What one client may take.
+
+    @ivar listeners: The functions that are called for every client.
+    """
+
+    manager: SessionManager
+    perMessage: bool
+    credentials: tuple[Credential, ...]
+    limits: Limits
+    listeners: Listeners = field(default_factory=Listeners)
+
+    @cached_property
+    def awaitsMessage(self) -> bool:
+        """
+        Whether a client may name its session in a message.
+        """
+        return any(each.awaitsMessage for each in self.credentials)
+
+    @property
+    def framework(self) -> IFramework:
+        """
+        The framework whose sessions these are.
+        """
+        return self.manager.framework

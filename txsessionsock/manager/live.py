@@ -1,0 +1,353 @@
+# -*- test-case-name: tests.test_manager -*-
+"""
+What this process knows of one session: its record, who holds it, when it ends
+and how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import DeferredLock
+from twisted.python.failure import Failure
+
+from txsessionsock.interfaces import (
+    Document,
+    EndReason,
+    NoSuchSession,
+    SessionConflict,
+    SessionError,
+    SessionID,
+    SessionReplaced,
+    Stored,
+)
+from txsessionsock.session import Emptied, Holder, Journal, Keeper, Record, Session
+
+from .asking import Asking
+from .holders import Holders
+from .policy import Policy
+from .statistics import Counts
+from .storage import Storage
+
+
+__all__ = ["Live", "Upkeep"]
+
+
+class Upkeep(Keeper, Protocol):
+    """
+    What a L{Live} needs of the one who reads it, stores it and lets go of it.
+    """
+
+    @property
+    def isTold(self) -> bool:
+        """
+        Whether the store tells what others do to the session.
+        """
+
+    def keysChanged(self) -> None:
+        """
+        Keys of the session have other values.
+        """
+
+    def deadlineMoved(self, deadline: float | None) -> None:
+        """
+        The session ends at another time, as far as is known.
+        """
+
+    def repairWanted(self) -> None:
+        """
+        Somebody overwrote something: this node is to store it again, or to see
+        whether the node does that wrote it.
+        """
+
+    def ending(self) -> None:
+        """
+        The session is about to end: its holders will be told nothing else.
+        """
+
+    def closed(self) -> None:
+        """
+        The session is live no more: stop all timers.
+        """
+
+    def giveUpChanges(self) -> None:
+        """
+        Fail the changes that still wait for a write.  There will be none.
+        """
+
+
+class Live:
+    """
+    The state of a session that somebody in this process holds or is about to.
+
+    The session is read and written by one at a time, in C{turn}.
+
+    @ivar key: Where the store has the session.
+
+    @ivar record: What is stored, and what was changed since; once the session
+        is loaded.
+
+    @ivar expires: When the session ends, in seconds since the epoch, as the
+        store last said; L{None} for never.
+
+    @ivar created: When it began, if this process began it.
+
+    @ivar reason: Why it ended; L{None} while it has not.
+
+    @ivar isClosed: Whether it is live no more: it ended, or nobody holds it.
+    """
+
+    record: Record
+    session: Session
+    expires: float | None = None
+    created: float | None = None
+    reason: EndReason | None = None
+    isLoaded = False
+    isClosed = False
+
+    def __init__(
+        self,
+        storage: Storage,
+        policy: Policy,
+        counts: Counts,
+        id: SessionID,
+        upkeep: Upkeep,
+    ) -> None:
+        self.counts = counts
+        self.storage = storage
+        self.policy = policy
+        self.id = id
+        self.key = storage.framework.key(id)
+        self.turn = DeferredLock()
+        self.holders = Holders(storage.later, upkeep.keysChanged, counts)
+        self.asking = Asking(storage)
+        self._upkeep = upkeep
+        self._toldNumber = 0
+
+    @property
+    def isNew(self) -> bool:
+        """
+        Whether the session was never stored.
+        """
+        return self.isLoaded and self.record.stored is None
+
+    @property
+    def isRepairing(self) -> bool:
+        """
+        Whether something is to be stored that somebody overwrote.
+        """
+        return self.isLoaded and self.record.isRepairing
+
+    @property
+    def repairUntil(self) -> float:
+        """
+        Until when an overwritten write of this node would be repaired, in
+        seconds since the epoch; in the past if none would be.
+        """
+        return self.record.journal.until() if self.isLoaded else 0.0
+
+    def startNew(self, document: Document) -> None:
+        """
+        Be a new session, which is stored when something is put into it.
+        """
+        self.created = self.storage.now()
+        self._load(document)
+
+    def _load(self, document: Document) -> None:
+        policy, now = self.policy, self.storage.now()
+        journal = Journal(
+            policy.node,
+            policy.repairWindow,
+            now,
+            policy.numbers,
+            same=self.storage.framework.same,
+            memory=policy.memory,
+        )
+        self.record = Record(self.storage.framework, document, journal, now)
+        self.session = Session(self.id, self.record.copy, self._upkeep)
+        self.isLoaded = True
+
+    def rename(self) -> None:
+        """
+        Take another id, because this one is taken.
+        """
+        self.id = self.session.id = self.storage.framework.newSessionID()
+        self.key = self.storage.framework.key(self.id)
+
+    # What was changed here.
+
+    def collect(self, author: Holder | None = None) -> None:
+        """
+        Look for changes, and tell those who hold the session.
+
+        @param author: Who made them, if that is certain.
+        """
+        copy, isChanged = self.record.copy, True
+        while isChanged:
+            before, changed = copy.number, self.record.collect()
+            isChanged = copy.number > before
+            if isChanged:
+                self._count()
+                author = author or self.holders.author()
+                self.holders.did(author, copy.number)
+                self.holders.changed(changed, author)
+                author = None
+                # A holder that was just told may have changed the session, and
+                # wait for something now: then look again.
+                isChanged = copy.isTouched
+
+    def _count(self) -> None:
+        if self.record.unsaved and not self.isClosed:
+            self.counts.unsaved.add(self)
+        else:
+            self.counts.unsaved.discard(self)
+
+    def tellStored(self) -> None:
+        """
+        Tell those who hold the session what became of its changes.
+        """
+        self._count()
+        reverted, self.record.reverted = self.record.reverted, []
+        problem, self.record.problem = self.record.problem, None
+        number, self._toldNumber = self._toldNumber, self.record.number
+        self.holders.changed(reverted, None)
+        if problem is not None:
+            self.holders.failed(Failure(problem))
+        if problem is not None or number < self.record.number:
+            self.holders.stored(self.record.number)
+
+    # What is stored.
+
+    async def absorb(self, current: Stored | None) -> None:
+        """
+        Take notice of what is stored now.  To be called in the session's turn.
+
+        @raise NoSuchSession: Nothing is, or only word that it was ended.
+
+        @raise SessionReplaced: What is stored is somebody else's.
+
+        @raise UndecodableSession: It cannot be understood.
+        """
+        while True:
+            self.checkAlive()
+            if current is None:
+                self.endGone()
+                raise NoSuchSession
+            try:
+                self._absorb(current)
+                return
+            except Emptied:
+                current = await self._endEmptied(current)
+            except NoSuchSession:
+                self.endGone()
+                raise
+            except SessionReplaced:
+                self.end("replaced")
+                raise
+
+    async def _endEmptied(self, emptied: Stored) -> Stored | None:
+        """
+        Delete what the web application would have deleted, if our stamp had
+        not been in it.
+
+        @return: What somebody stored meanwhile; L{None} if it is gone.
+        """
+        try:
+            await self.asking.asked(self.storage.destroy(self.key, emptied.raw))
+        except SessionConflict as conflict:
+            return conflict.current
+        return None
+
+    def _absorb(self, current: Stored) -> None:
+        now = self.storage.now()
+        self.expiresAt(current.expires)
+        if self.isLoaded:
+            if not self.record.isSettled(current):
+                self.collect()
+            if not self._upkeep.isTold and not self.record.isStored(current):
+                self.record.journal.missed(now)
+            changed = self.record.absorb(current, now)
+            self._count()
+            self.holders.changed(changed, None)
+            self._upkeep.repairWanted()
+        else:
+            self._load(self.storage.framework.loads(current.raw, now))
+            self.record.stored = current
+
+    def takeOver(self) -> None:
+        """
+        See to what nodes wrote that are dead.  To be called in the session's
+        turn, when changes were collected.
+        """
+        changed = self.record.takeOver(self.storage.now())
+        self._count()
+        self.holders.changed(changed, None)
+
+    def expiresAt(self, deadline: float | None) -> None:
+        """
+        Note when the session ends.
+        """
+        self.expires = deadline
+        self._upkeep.deadlineMoved(deadline)
+
+    # How it ends.
+
+    def checkAlive(self) -> None:
+        """
+        @raise NoSuchSession: The session is over.
+
+        @raise SessionError: Nobody holds it any more.
+        """
+        if self.reason is not None:
+            raise NoSuchSession
+        if self.isClosed:
+            raise SessionError("nobody holds this session any more")
+
+    def endGone(self) -> None:
+        """
+        The store has the session no more.
+        """
+        late = self.expires is not None and self.expires <= self.storage.now()
+        self.end("expired" if late else "destroyed")
+
+    def end(self, reason: EndReason) -> None:
+        """
+        The session is over: tell everybody who holds it, once.
+        """
+        tell = self._end(reason)
+        tell()
+        # Last: a handler that waits for a change goes on at once, and is to find
+        # that its client was told.
+        self._upkeep.giveUpChanges()
+
+    def retire(self, reason: EndReason) -> Callable[[], None]:
+        """
+        The session is over.
+
+        @return: What tells everybody who holds it.
+        """
+        tell = self._end(reason)
+        self._upkeep.giveUpChanges()
+        return tell
+
+    def _end(self, reason: EndReason) -> Callable[[], None]:
+        self._upkeep.ending()
+        tell = self.holders.dismiss(reason)
+        if self.reason is None:
+            self.reason = reason
+            if not self.isClosed:
+                self._close()
+        return tell
+
+    def close(self) -> None:
+        """
+        Be live no more, though the session goes on.
+        """
+        self._close()
+        self._upkeep.giveUpChanges()
+
+    def _close(self) -> None:
+        self.isClosed = True
+        self.counts.unsaved.discard(self)
+        self._upkeep.closed()

@@ -1,0 +1,341 @@
+# -*- test-case-name: tests.test_websocket -*-
+"""
+Autobahn's WebSocket, hardened: who may connect, what may wait for a client that
+does not read, what the end of a connection has to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.util import encode_truncate
+from autobahn.websocket.protocol import PreparedMessage
+from twisted.logger import Logger
+
+from txsessionsock._seldom import Seldom, shown
+from txsessionsock._waiting import waitable
+from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
+from txsessionsock.limits import Limits
+from txsessionsock.origins import Origins
+
+from .outflow import Outflow
+
+
+__all__ = ["Hardened", "Line", "Rules"]
+
+_log = Logger()
+
+_HEADER_END = b"\r\n\r\n"
+
+_REASON_SIZE = 123
+"""
+How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
+"""
+
+
+class Rules(Protocol):
+    """
+    The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
+
+    @ivar refusals: The lines of the log about handshakes that do not do.
+    """
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def origins(self) -> Origins: ...
+
+    @property
+    def trustProxy(self) -> bool: ...
+
+    @property
+    def refusals(self) -> Seldom: ...
+
+
+class Line:
+    """
+    All that a protocol has beside Autobahn's own, in one place so that few names
+    are taken from those who write protocols.  It sends messages in order, and
+    can stop receiving.
+
+    @ivar connectedAt: When the connection came, in seconds since the epoch.
+
+    @ivar request: The request of the handshake, once it has come whole.
+
+    @ivar isPaused: Whether nothing is received for now.
+    """
+
+    request: Handshake | None = None
+    isPaused = False
+
+    def __init__(
+        self,
+        protocol: Any,
+        sendMessage: Callable[..., None],
+        unregisterProducer: Callable[[], None],
+    ) -> None:
+        """
+        @param sendMessage: Sends at once, as Autobahn's does, and for
+            C{unregisterProducer} alike.
+        """
+        self._protocol = protocol
+        self._sendMessage = sendMessage
+        self._unregisterProducer = unregisterProducer
+        self._reactor = protocol.factory.reactor
+        self.connectedAt = self._reactor.seconds()
+        self._outflow: Outflow | None = None
+        # These wait for the end of a message that is sent in several frames.
+        self._behind: list[tuple[Any, ...] | PreparedMessage] = []
+
+    @property
+    def rules(self) -> Rules:
+        """
+        Those of the factory.
+        """
+        rules: Rules = self._protocol.factory._sessionsock
+        return rules
+
+    def opened(self) -> None:
+        """
+        The handshake is done.
+        """
+        self._outflow = Outflow(
+            self._protocol.transport,
+            self._reactor,
+            self.rules.limits,
+            partial(self._protocol.dropConnection, abort=True),
+        )
+
+    def drop(self) -> None:
+        """
+        The connection is about to be cut; a transport with a producer would
+        wait for it.
+        """
+        outflow, self._outflow = self._outflow, None
+        if outflow is not None:
+            outflow.end()
+
+    # What goes out.
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """
+        Let something of the application's produce.
+        """
+        if self._outflow is None:
+            self._protocol.transport.registerProducer(producer, streaming)
+        else:
+            self._outflow.register(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """
+        Let it produce no more.
+        """
+        if self._outflow is None:
+            self._unregisterProducer()
+        else:
+            self._outflow.unregister()
+
+    def wrote(self, size: int) -> None:
+        """
+        Something was given to the transport.
+        """
+        if self._outflow is not None:
+            self._outflow.wrote(size)
+
+    def checkSize(self, payload: bytes) -> None:
+        """
+        @raise ValueError: Autobahn would not send that much.
+        """
+        limit = self._protocol.maxMessagePayloadSize
+        if 0 < limit < len(payload):
+            raise ValueError(
+                f"a message of {len(payload)} bytes; no more than {limit} can be"
+                " sent (Limits.messageSize)"
+            )
+
+    def write(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
+        """
+        Send a message, between two others.
+
+        @param frame: The arguments of Autobahn's C{sendMessage}, or what its
+            factory has prepared.
+        """
+        protocol = self._protocol
+        if protocol.state != protocol.STATE_OPEN:
+            return
+        if protocol.send_state != protocol.SEND_STATE_GROUND:
+            # The application is in the middle of a message (beginMessage), and
+            # no other may come between its frames (RFC 6455, section 5.4).
+            self._behind.append(frame)
+        elif not isinstance(frame, PreparedMessage):
+            self._sendMessage(*frame)
+        elif protocol._perMessageCompress is None or frame.doNotCompress:
+            protocol.sendData(frame.payloadHybi)
+        else:
+            self._sendMessage(frame.payload, frame.binary)
+
+    def messageEnded(self) -> None:
+        """
+        The application has sent the last frame of a message.
+        """
+        behind, self._behind = self._behind, []
+        for frame in behind:
+            self.write(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """
+        Send a close frame, with any code that can be sent.
+        """
+        if self._protocol.state == self._protocol.STATE_OPEN:
+            text = reason.encode("utf-8", "replace").decode("utf-8")
+            # sendClose refuses every code below 3000 but 1000.
+            self._protocol.sendCloseFrame(
+                code=int(code), reasonUtf8=encode_truncate(text, _REASON_SIZE) or None
+            )
+
+    # What comes in.
+
+    def pause(self) -> None:
+        """
+        Receive nothing more for now.
+        """
+        self.isPaused = True
+        self._protocol.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """
+        Receive again.
+        """
+        self.isPaused = False
+        if self._protocol.state != self._protocol.STATE_CLOSED:
+            self._protocol.transport.resumeProducing()
+
+
+class Hardened(WebSocketServerProtocol):
+    """
+    Stands before an Autobahn protocol.  It takes the names of Autobahn's own
+    methods, and two more.
+
+    @ivar _sessionsock: All else that it has.
+
+    @cvar _sessionsockLine: What makes that.
+    """
+
+    factory: Any
+    transport: Any
+    autoPingTimeout: float
+    websocket_protocols: list[str]
+    websocket_protocol_in_use: str | None
+    _transport_details: Any
+
+    _sessionsock: Line
+    _sessionsockLine: ClassVar[type[Line]] = Line
+
+    # The handshake.
+
+    def connectionMade(self) -> None:
+        self._sessionsock = self._sessionsockLine(
+            self, super().sendMessage, super().unregisterProducer
+        )
+        # An HTTP channel leaves itself as the transport's producer.
+        self.transport.unregisterProducer()
+        super().connectionMade()
+
+    def processHandshake(self) -> None:
+        # Before Autobahn's check, which answers 400, and before onConnect.
+        line = self._sessionsock
+        if line.request is not None:
+            # Frames that came while onConnect waits.  Autobahn would look for
+            # another handshake in them, and begin anew with that.
+            return
+        line.request = request = self._requestIn(self.data)
+        why = None if request is None else line.rules.origins.refusal(request)
+        if why is None:
+            onConnect = self.onConnect
+            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
+                super().processHandshake()
+            return
+        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
+        self.failHandshake("origin not allowed", 403)
+
+    def _requestIn(self, data: bytes) -> Handshake | None:
+        end = data.find(_HEADER_END)
+        if end < 0:
+            return None
+        details = self._transport_details
+        return handshakeOf(
+            fieldsIn(data[:end]),
+            isTLS=details is not None and bool(details.is_secure),
+            trustProxy=self._sessionsock.rules.trustProxy,
+        )
+
+    def _onOpen(self) -> None:
+        super()._onOpen()
+        line = self._sessionsock
+        if self.websocket_protocols and self.websocket_protocol_in_use is None:
+            offered = shown(", ".join(self.websocket_protocols))
+            line.rules.refusals.warn(
+                _log,
+                f"a client offered the subprotocols {offered} and none was chosen, so"
+                " browsers drop the connection; onConnect(request) returns the one to"
+                " speak",
+                self.factory.reactor.seconds(),
+            )
+        line.opened()
+
+    @contextmanager
+    def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
+        """
+        Have Autobahn call something else than a method of the application.  An
+        attribute of the protocol itself comes before those of its class.
+        """
+        own = vars(self)
+        theirs = own.get(name)
+        own[name] = call
+        try:
+            yield
+        finally:
+            del own[name]
+            if theirs is not None:
+                own[name] = theirs
+
+    # While it is open.
+
+    def endMessage(self) -> None:
+        super().endMessage()
+        self._sessionsock.messageEnded()
+
+    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
+        # All goes through here, also pongs, which the client can ask for.
+        super().sendData(data, *args, **more)
+        self._sessionsock.wrote(len(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._sessionsock.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self._sessionsock.unregisterProducer()
+
+    # Its end.
+
+    def onAutoPingTimeout(self) -> None:
+        if self._sessionsock.isPaused:
+            # The pong may wait in the socket that we do not read.
+            self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
+                self.autoPingTimeout, self.onAutoPingTimeout
+            )
+        else:
+            super().onAutoPingTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        self._sessionsock.drop()
+        super().dropConnection(abort)
+
+    def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self._sessionsock.drop()
+        super()._onClose(wasClean, code, reason)
