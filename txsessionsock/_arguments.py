@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_arguments -*-
+# -*- test-case-name: tests.package.test_arguments -*-
 """
 Refusing, at once, arguments of a wrong kind: what a parameter's annotation says
 is what is checked.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_foreign -*-
+# -*- test-case-name: tests.package.test_foreign -*-
 """
 What cannot be written in a notation such as JSON: where it is in a value, of
 which type it is, and what can be written instead.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_express -*-
+# -*- test-case-name: tests.frameworks.test_express -*-
 """
 JSON: L{msgspec}'s where it can, the standard library's where it refuses what
 other languages write (lone surrogates, very large numbers).

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol_origin -*-
+# -*- test-case-name: tests.protocol.test_protocol_origin -*-
 """
 A limit for lines of the log that anybody can cause, or that come in crowds.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_storage -*-
+# -*- test-case-name: tests.manager.test_storage -*-
 """
 Refusing, at once, a store that cannot be asked as it will be.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_waiting -*-
+# -*- test-case-name: tests.clients.test_waiting -*-
 """
 Results of users' functions that have to be waited for: coroutines, generators
 and Deferreds.

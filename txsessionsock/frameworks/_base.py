@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_express -*-
+# -*- test-case-name: tests.frameworks.test_express -*-
 """
 What all frameworks have in common: those whose sessions are in a store, and
 those whose sessions are in the browser.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_signed_cookies -*-
+# -*- test-case-name: tests.frameworks.test_signed_cookies -*-
 """
 Sessions that live in the browser, in a cookie that C{itsdangerous} signed.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_pickles -*-
+# -*- test-case-name: tests.frameworks.test_pickles -*-
 """
 Pickles of plain values, read without ever calling what they name.
 

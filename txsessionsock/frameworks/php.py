@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_php -*-
+# -*- test-case-name: tests.frameworks.test_php -*-
 """
 PHP: the sessions that C{phpredis} stores.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 Keeping one session: opening it, handlers that work on it, and letting go of it.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 The one place where stores and frameworks meet, and the only one that decides
 when a session is read or written::

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_listening -*-
+# -*- test-case-name: tests.real.twistd.test_listening -*-
 """
 Ports that several processes listen at: the parent makes a socket for each of
 them, and each adopts its own.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_workers -*-
+# -*- test-case-name: tests.service.test_workers -*-
 """
 What C{twistd} does not offer: handlers of further signals, exit codes, and a
 problem in one line.

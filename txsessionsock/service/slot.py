@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_workers -*-
+# -*- test-case-name: tests.service.test_workers -*-
 """
 The place of one worker: a process serves there, and when it ends another does.
 """

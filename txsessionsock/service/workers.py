@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_workers -*-
+# -*- test-case-name: tests.service.test_workers -*-
 """
 Several processes that serve at the same ports: C{twistd sessionsock --workers}.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_tracking -*-
+# -*- test-case-name: tests.stores.test_redis_tracking -*-
 """
 Telling the changes of others from one's own, when the server reports both.
 

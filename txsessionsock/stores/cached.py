@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_cached -*-
+# -*- test-case-name: tests.stores.test_store_cached -*-
 """
 Sessions of which the web application has copies in a cache, as Django's
 C{cached_db} does::

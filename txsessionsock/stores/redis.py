@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_redis -*-
+# -*- test-case-name: tests.real.redis.test_store_redis -*-
 """
 Sessions in a Redis, which every node shares::
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_sqlite -*-
+# -*- test-case-name: tests.real.sqlite.test_store_sqlite -*-
 """
 Sessions in an SQLite file, which several processes may share.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap_tables -*-
+# -*- test-case-name: tests.tap.test_tap_tables -*-
 """
 Sessions in the table of a web application: what C{--store}, C{--table} and
 C{--cache} name together.

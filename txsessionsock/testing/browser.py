@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_testing_browser -*-
+# -*- test-case-name: tests.testing.test_testing_browser -*-
 """
 A browser for the tests of one's own protocol, without a network::
 

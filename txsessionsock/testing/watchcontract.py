@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_memory -*-
+# -*- test-case-name: tests.stores.test_store_memory -*-
 """
 What every watchable store promises, as tests; published in
 L{txsessionsock.testing}.

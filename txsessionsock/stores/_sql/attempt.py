@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_postgresql_watch -*-
+# -*- test-case-name: tests.real.postgresql.test_store_postgresql_watch -*-
 """
 Connecting to PostgreSQL to listen, in a thread, and what the connection then
 has to show each time that it is asked.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_postgresql -*-
+# -*- test-case-name: tests.real.postgresql.test_store_postgresql -*-
 """
 Hears what others do to a table, by C{LISTEN} and the trigger of C{notify.sql}.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_postgresql -*-
+# -*- test-case-name: tests.real.postgresql.test_store_postgresql -*-
 """
 The database of a web application in PostgreSQL.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_sql -*-
+# -*- test-case-name: tests.stores.test_store_sql -*-
 """
 What a store does to a table, in SQL: one statement for each change, so that
 no transaction is ever open.

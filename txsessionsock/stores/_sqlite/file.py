@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_sqlite -*-
+# -*- test-case-name: tests.real.sqlite.test_store_sqlite -*-
 """
 A file of sessions, as seen from the thread that reads and writes it.
 """
