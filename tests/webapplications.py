@@ -30,7 +30,7 @@ from txsessionsock.stores.redis import RedisStore
 from txsessionsock.stores.sql import SQLStore
 
 from .redisserver import RedisServer, sharedServer
-from .servers import Conditions, reactor, site
+from .servers import STARTING, Conditions, reactor, site
 from .visitors import Refused, Socket, Visitor
 
 
@@ -103,7 +103,7 @@ class _Application(ProcessProtocol, Conditions):
         """
         Wait until it listens.
         """
-        await self.until(lambda: self.port or self.isGone)
+        await self.until(lambda: self.port or self.isGone, patience=STARTING)
         assert self.port, self.errors
 
     async def check(self) -> None:
