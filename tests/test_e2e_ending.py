@@ -131,6 +131,7 @@ async def test_login() -> None:
         assert await again.ask(["get", "n"]) == 1
 
 
+@pytest.mark.timed
 @inReactor
 async def test_expiry() -> None:
     """
