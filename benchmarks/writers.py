@@ -31,10 +31,10 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from tests.sharing import Sharing, serving, sharing
-from tests.sharingjudge import Outcome, outcome
-from tests.webstores import APPLICATIONS, Application
-from tests.writers import Figures, measure
+from tests.support.sharing import Sharing, serving, sharing
+from tests.support.sharingjudge import Outcome, outcome
+from tests.support.webstores import APPLICATIONS, Application
+from tests.support.writers import Figures, measure
 
 
 CHURN = 8.0

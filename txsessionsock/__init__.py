@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_face -*-
+# -*- test-case-name: tests.package.test_face -*-
 """
 Use your web sessions on your WebSockets.
 

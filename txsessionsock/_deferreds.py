@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_deferreds -*-
+# -*- test-case-name: tests.package.test_deferreds -*-
 """
 What everybody who waits for something needs: a timer, how long to wait after a
 failure, and what Deferreds are asked and told at several places.

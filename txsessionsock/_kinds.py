@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_types -*-
+# -*- test-case-name: tests.package.test_types -*-
 """
 What may be given to the public constructors, for type checkers: those that have
 no plugin for C{zope.interface} do not know what provides an interface.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_cookies -*-
+# -*- test-case-name: tests.package.test_cookies -*-
 """
 The C{Cookie} header, read the way browsers write it; C{Set-Cookie}; and
 cookie signatures as the C{cookie-signature} package for Node.js makes them.
@@ -360,24 +360,30 @@ def setCookie(
         raise ValueError("not the name of a cookie")
     if not _COOKIE_VALUE.fullmatch(value):
         raise ValueError("the cookie's value needs encoding")
-    parts = [f"{name}={value}"]
-    if attributes.domain is not None:
-        parts.append(f"Domain={_domain(attributes.domain)}")
-    if attributes.path is not None:
-        parts.append(f"Path={_path(attributes.path)}")
-    if maxAge is not None:
-        parts.append(f"Max-Age={max(0, ceil(maxAge))}")
-    if _isSecure(name, attributes, isHTTPS):
-        parts.append("Secure")
-    if attributes.httpOnly:
-        parts.append("HttpOnly")
-    if attributes.sameSite is not None:
-        parts.append(f"SameSite={_sameSite(attributes.sameSite)}")
-    if attributes.partitioned:
-        parts.append("Partitioned")
-    if attributes.priority is not None:
-        parts.append(f"Priority={_READERS['priority'](attributes.priority)}")
+    isSecure = _isSecure(name, attributes, isHTTPS)
+    parts = [f"{name}={value}", *_written(attributes, maxAge, isSecure)]
     return "; ".join(parts).encode("ascii")
+
+
+def _written(
+    attributes: CookieAttributes, maxAge: float | None, isSecure: bool
+) -> Iterator[str]:
+    if attributes.domain is not None:
+        yield f"Domain={_domain(attributes.domain)}"
+    if attributes.path is not None:
+        yield f"Path={_path(attributes.path)}"
+    if maxAge is not None:
+        yield f"Max-Age={max(0, ceil(maxAge))}"
+    if isSecure:
+        yield "Secure"
+    if attributes.httpOnly:
+        yield "HttpOnly"
+    if attributes.sameSite is not None:
+        yield f"SameSite={_sameSite(attributes.sameSite)}"
+    if attributes.partitioned:
+        yield "Partitioned"
+    if attributes.priority is not None:
+        yield f"Priority={_READERS['priority'](attributes.priority)}"
 
 
 def _signature(value: bytes, secret: str | bytes) -> bytes:

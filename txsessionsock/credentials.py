@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_credentials -*-
+# -*- test-case-name: tests.package.test_credentials -*-
 """
 Who may connect, and where in a handshake the session id is.
 """

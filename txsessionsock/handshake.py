@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_handshake -*-
+# -*- test-case-name: tests.package.test_handshake -*-
 """
 The request with which a socket or a page begins: its headers, and what they
 say about TLS and about the host.

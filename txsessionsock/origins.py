@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol_origin -*-
+# -*- test-case-name: tests.protocol.test_protocol_origin -*-
 """
 Origins of web pages (RFC 6454), as browsers send them and as users list them.
 """

@@ -12,7 +12,7 @@ import json
 import socket
 import struct
 
-from tests.clientscript import ClientScriptCase
+from tests.support.clientscript import ClientScriptCase
 
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1

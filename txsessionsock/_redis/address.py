@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_url -*-
+# -*- test-case-name: tests.redis.test_redis_url -*-
 """
 Where a Redis is: the URLs that name one.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_link -*-
+# -*- test-case-name: tests.real.redis.test_redis_link -*-
 """
 A command for Redis, from the question to the answer.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_link -*-
+# -*- test-case-name: tests.real.redis.test_redis_link -*-
 """
 How a Redis is reached, and after what delay again: over TCP, TLS or a Unix
 socket, at its address or where its sentinels say that the master is.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_link -*-
+# -*- test-case-name: tests.real.redis.test_redis_link -*-
 """
 The first commands on a connection to a Redis, and what the answers show: what it
 can, and whether it is the right server.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_link -*-
+# -*- test-case-name: tests.real.redis.test_redis_link -*-
 """
 One connection to a Redis that is made again whenever it is lost.
 """

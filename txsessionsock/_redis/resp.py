@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_link -*-
+# -*- test-case-name: tests.real.redis.test_redis_link -*-
 """
 The protocol of Redis, as far as txredisapi does not know it: commands as bytes,
 and errors in words.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_sentinel -*-
+# -*- test-case-name: tests.real.redis.test_redis_sentinel -*-
 """
 The sentinels of a Redis: which server is the master now, and when that may have
 changed.

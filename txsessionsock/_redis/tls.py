@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_access -*-
+# -*- test-case-name: tests.real.redis.test_redis_access -*-
 """
 TLS on the way to a Redis: whom to trust, and as whom to go there.
 """

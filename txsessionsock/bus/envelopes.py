@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_bus -*-
+# -*- test-case-name: tests.bus.test_bus -*-
 """
 What nodes say to each other on a bus that carries bytes.
 """

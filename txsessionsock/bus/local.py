@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_bus -*-
+# -*- test-case-name: tests.bus.test_bus -*-
 """
 A bus that stays in this process.
 """

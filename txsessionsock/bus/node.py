@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_bus -*-
+# -*- test-case-name: tests.bus.test_bus -*-
 """
 What a node does with the commands that a bus brings.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_bus -*-
+# -*- test-case-name: tests.real.redis.test_redis_bus -*-
 """
 Which nodes there are, and how they find each other in a Redis: each has a key
 there that expires soon after its node is gone, and is in a set.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_redis_bus -*-
+# -*- test-case-name: tests.real.redis.test_redis_bus -*-
 """
 Subscribing to channels of a Redis, and asking it things beside that.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_bus -*-
+# -*- test-case-name: tests.bus.test_bus -*-
 """
 What was asked on a bus, and who has not answered yet.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_encodings -*-
+# -*- test-case-name: tests.hub.test_hub_encodings -*-
 """
 A message for many clients.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.clients.test_client -*-
 """
 One client and its session, whatever carries it: how it gets its session, what
 it is sent, and how it ends.

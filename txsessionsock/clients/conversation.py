@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.clients.test_client -*-
 """
 The handlers of a client that has a session, called one after the other.
 """

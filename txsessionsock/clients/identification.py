@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client_asking -*-
+# -*- test-case-name: tests.clients.test_client_asking -*-
 """
 Finding out which session a client names.
 """

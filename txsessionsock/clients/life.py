@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client_life -*-
+# -*- test-case-name: tests.clients.test_client_life -*-
 """
 Where a client is in its life.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_events -*-
+# -*- test-case-name: tests.clients.test_events -*-
 """
 The functions and methods that are called for an event, one after the other.
 """

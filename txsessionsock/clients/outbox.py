@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.clients.test_client -*-
 """
 The frames that go out to a client.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_client -*-
+# -*- test-case-name: tests.clients.test_client -*-
 """
 The things that all clients of one server share.
 """

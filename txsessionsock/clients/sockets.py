@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_events -*-
+# -*- test-case-name: tests.clients.test_events -*-
 """
 All clients of one server.
 """

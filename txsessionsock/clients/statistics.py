@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_statistics -*-
+# -*- test-case-name: tests.clients.test_statistics -*-
 """
 How many clients a server has, and how much waits for them.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_demo -*-
+# -*- test-case-name: tests.real.twistd.test_demo -*-
 """
 The demo, which shows what this library is for.  C{twistd -n sessionsock} without
 options serves it.

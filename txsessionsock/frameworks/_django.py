@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_django -*-
+# -*- test-case-name: tests.frameworks.test_django -*-
 """
 What the sessions of all of Django's backends have in common.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_django -*-
+# -*- test-case-name: tests.frameworks.test_django -*-
 """
 What C{django.core.signing} makes: JSON, compressed where that is shorter, with
 the time of signing and a signature.

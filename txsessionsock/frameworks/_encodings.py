@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_flask -*-
+# -*- test-case-name: tests.frameworks.test_flask -*-
 """
 How sessions are written and read, with refusals that name the keys in question.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_same -*-
+# -*- test-case-name: tests.frameworks.test_same -*-
 """
 When two values are one and the same to the applications of a framework: when
 they are equal, in value and type, once the framework has written and read them.

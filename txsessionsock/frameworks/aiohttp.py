@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_aiohttp -*-
+# -*- test-case-name: tests.frameworks.test_aiohttp -*-
 """
 aiohttp: the sessions of C{aiohttp-session}, as its C{RedisStorage} stores
 them.

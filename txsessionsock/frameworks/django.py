@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_django -*-
+# -*- test-case-name: tests.frameworks.test_django -*-
 """
 Django: the sessions of C{django.contrib.sessions}, wherever its backends keep
 them.  Django itself is not needed.

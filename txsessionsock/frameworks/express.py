@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_express -*-
+# -*- test-case-name: tests.frameworks.test_express -*-
 """
 Express: the sessions of C{express-session}, as C{connect-redis} and its like
 store them.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_flask -*-
+# -*- test-case-name: tests.frameworks.test_flask -*-
 """
 Flask: the sessions of C{Flask-Session}, and Flask's own, which are signed
 cookies.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_starlette -*-
+# -*- test-case-name: tests.frameworks.test_starlette -*-
 """
 Starlette and FastAPI: the sessions of C{starsessions}, and Starlette's own,
 which are signed cookies.

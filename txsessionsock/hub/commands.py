@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_nodes -*-
+# -*- test-case-name: tests.hub.test_hub_nodes -*-
 """
 The commands that hubs send each other.
 """

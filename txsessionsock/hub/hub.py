@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub -*-
+# -*- test-case-name: tests.hub.test_hub -*-
 """
 Clients by session, index and room, on every node::
 

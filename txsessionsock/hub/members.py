@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_hub_nodes -*-
+# -*- test-case-name: tests.hub.test_hub_nodes -*-
 """
 Which clients of this process are in which groups.
 """

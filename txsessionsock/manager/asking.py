@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_late -*-
+# -*- test-case-name: tests.manager.test_manager_late -*-
 """
 Waiting for the store about one live session, and hearing of an outage in time.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_doubts -*-
+# -*- test-case-name: tests.manager.test_doubts -*-
 """
 Hints in the log, while no socket has found a session yet.
 """

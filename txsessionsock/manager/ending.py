@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_ending -*-
+# -*- test-case-name: tests.manager.test_ending -*-
 """
 How everything ends that uses the sessions of one manager: in which order, and
 within which time.

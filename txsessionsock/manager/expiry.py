@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_touch -*-
+# -*- test-case-name: tests.manager.test_manager_touch -*-
 """
 The end of one live session: putting it off, but not too often, and asking the
 store when it comes.

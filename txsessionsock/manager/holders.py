@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_holders -*-
+# -*- test-case-name: tests.manager.test_manager_holders -*-
 """
 Who has a session open, whose handlers are running, and who is told what.
 """

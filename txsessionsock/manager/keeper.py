@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 Keeping one session: opening it, handlers that work on it, and letting go of it.
 """
@@ -210,6 +210,9 @@ class SessionKeeper:
         live = self.live
         if live.isClosed or self.isHeld:
             return
+        if live.isLoaded and live.record.copy.isTouched:
+            # Somebody set a key after the last holder was gone.
+            live.collect()
         guarded = self.guardedFor()
         if guarded > 0:
             if not self._guardTimer.isRunning:

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 What this process knows of one session: its record, who holds it, when it ends
 and how it ended.

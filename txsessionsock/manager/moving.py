@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_regenerate -*-
+# -*- test-case-name: tests.manager.test_manager_regenerate -*-
 """
 Going on under another id, with all that was acknowledged under the old one.
 """

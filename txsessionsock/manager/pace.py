@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_pace -*-
+# -*- test-case-name: tests.manager.test_pace -*-
 """
 Spreading work over several turns of the reactor.
 """

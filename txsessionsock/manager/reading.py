@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_fresh -*-
+# -*- test-case-name: tests.manager.test_manager_fresh -*-
 """
 Keeping one live session fresh: reading it, and listening to its store.
 """

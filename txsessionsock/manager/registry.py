@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 Which sessions are live in this process.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_rounds -*-
+# -*- test-case-name: tests.manager.test_rounds -*-
 """
 Asking a question once for all who want to know.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager -*-
+# -*- test-case-name: tests.manager.test_manager -*-
 """
 Storing the changes of one live session: one write at a time, each with all
 that was changed until it begins.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_sight -*-
+# -*- test-case-name: tests.manager.test_sight -*-
 """
 How fresh a live session is, and what to ask the store to make it fresher.
 

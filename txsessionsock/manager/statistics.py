@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_manager_statistics -*-
+# -*- test-case-name: tests.manager.test_manager_statistics -*-
 """
 How many sessions are live in this process, and what they wait for.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_storage -*-
+# -*- test-case-name: tests.manager.test_storage -*-
 """
 A store as the manager asks it: with a deadline, and it fails with our errors only.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol -*-
+# -*- test-case-name: tests.protocol.test_protocol -*-
 """
 The methods of a WebSocket with a session that an application overrides or calls.
 """

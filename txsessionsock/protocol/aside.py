@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_aside -*-
+# -*- test-case-name: tests.protocol.test_aside -*-
 """
 The messages between C{sessionsock.js} and the server that no application sees;
 they are described in C{docs/browser.md}.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_closed -*-
+# -*- test-case-name: tests.protocol.test_closed -*-
 """
 A factory of Autobahn's that builds WebSockets with sessions only.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol -*-
+# -*- test-case-name: tests.protocol.test_protocol -*-
 """
 WebSockets that carry web sessions.
 

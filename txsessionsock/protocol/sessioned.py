@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol -*-
+# -*- test-case-name: tests.protocol.test_protocol -*-
 """
 A WebSocket of Autobahn's whose client has a session.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_service -*-
+# -*- test-case-name: tests.service.test_service -*-
 """
 The server that C{twistd sessionsock} runs, as a service.
 """

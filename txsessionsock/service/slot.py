@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_workers -*-
+# -*- test-case-name: tests.service.test_workers -*-
 """
 The place of one worker: a process serves there, and when it ends another does.
 """
@@ -49,7 +49,7 @@ class Patience:
 
 class Boss(Protocol):
     """
-    Who has the slots.
+    The owner of the slots: L{Workers<txsessionsock.service.workers.Workers>}.
     """
 
     hasServed: bool

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_record -*-
+# -*- test-case-name: tests.session.test_record -*-
 """
 One write of a session, and the changes that wait for it.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_branches -*-
+# -*- test-case-name: tests.session.test_branches -*-
 """
 Two versions of a session that descend from one: what differs between them, and
 bringing into one what was changed in the other.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_journal -*-
+# -*- test-case-name: tests.session.test_journal -*-
 """
 What was stored of one session lately, and what a foreign write dropped of it.
 
@@ -161,6 +161,7 @@ class Journal:
         self._known: Stamps = {}
         # What was stored and not accepted, until what is missing is stored.
         self._branches: list[Version] = []
+        self._changed: dict[Path, tuple[Any, Any]] = {}
         self._branchedAt = 0.0
         self._stamps: Stamps = {}
         self._silence = Silence(self._name, same, window)
@@ -281,6 +282,7 @@ class Journal:
         self._versions.clear()
         self._writes.clear()
         self._branches.clear()
+        self._changed.clear()
         self._silence = Silence(self._name, self._same, self._window)
         self._latest = Version(stamps, dict(data))
         self._known = stamps
@@ -297,29 +299,47 @@ class Journal:
 
         @param before: From what its places are known to differ.
         """
-        changed: dict[Path, tuple[Any, Any]] = {}
+        last = (self._branches or [self._latest])[-1]
+        changed = self._relate(version, last, before)
         # Requests may have begun with branches, too.
         for each in (*self._branches, version):
             replaced, self._latest = self._latest, each
-            self._isStamped = self._isStamped or bool(each.stamps)
-            self._attribute(each)
-            differing = each.places
-            if each is not version or replaced.data is not before:
-                differing = {**self._differing(replaced, each), **differing}
-            if each.writers:
-                each.places = differing
-            else:
-                each.foreign = differing.keys()
-            changed |= differing
             replaced.replaced = now
             self._versions.append(replaced)
             self._memory.keep(replaced)
             self._take(each.stamps, now)
         self._branches.clear()
-        self._writes.supersede(version.data, changed)
+        self._writes.supersede(version.data, self._changed | changed)
+        self._changed.clear()
         while len(self._versions) > MOST:
             self._memory.forget(self._versions.popleft())
         self._silence.stored(version.stamps, now)
+
+    def _relate(
+        self,
+        version: Version,
+        replaced: Version,
+        before: dict[str, Any] | None = None,
+    ) -> dict[Path, tuple[Any, Any]]:
+        """
+        Find out who wrote a version, and what that changed.
+
+        @param replaced: What was stored before, as far as is known.
+
+        @param before: From what its places are known to differ.
+
+        @return: Where it differs, and what was and is there.
+        """
+        self._isStamped = self._isStamped or bool(version.stamps)
+        self._attribute(version)
+        differing = version.places
+        if before is None or replaced.data is not before:
+            differing = {**self._differing(replaced, version), **differing}
+        if version.writers:
+            version.places = differing
+        else:
+            version.foreign = differing.keys()
+        return differing
 
     def _differing(
         self, before: Version, version: Version
@@ -414,6 +434,8 @@ class Journal:
             if not (isAll and self._same(repaired, theirs)):
                 if not self._branches:
                     self._branchedAt = now
+                last = (self._branches or [self._latest])[-1]
+                self._changed |= self._relate(version, last)
                 self._branches.append(version)
                 self._take(joined, now)
                 return dict(repaired)
@@ -492,6 +514,8 @@ class Journal:
         """
         twins, later = self._descent(branch.stamps)
         silence = self._silence
+        # What nodes wrote on another branch may be missing in this one.
+        later += self._branches
         silence.find(branch, later, self._wasSeen, isAll=bool(twins))
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_merge -*-
+# -*- test-case-name: tests.session.test_merge -*-
 """
 What it takes to merge two versions of a session: comparing by value and type,
 copies that share nothing, the three-way merge, and taking over its result

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_record -*-
+# -*- test-case-name: tests.session.test_record -*-
 """
 What is known of one stored session, and of the attempts to change it.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_session -*-
+# -*- test-case-name: tests.session.test_session -*-
 """
 The session that handlers hold, and what it is between: the keeper that stores
 it and the holders that have it open.

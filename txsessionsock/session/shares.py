@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_shares -*-
+# -*- test-case-name: tests.session.test_shares -*-
 """
 How much one node made of numbers and lists in which others count, too.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_silence -*-
+# -*- test-case-name: tests.session.test_silence -*-
 """
 What other nodes wrote and somebody overwrote.  They see to that themselves,
 unless they are dead; then those do who have seen it.

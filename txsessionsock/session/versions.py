@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_versions -*-
+# -*- test-case-name: tests.session.test_versions -*-
 """
 How much of what sessions were lately is remembered, by all live sessions of a
 manager together; and which stamps in them are old.

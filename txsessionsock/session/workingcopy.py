@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_changes -*-
+# -*- test-case-name: tests.session.test_changes -*-
 """
 The data of a session while it is used: what was changed, and what becomes of
 the changes when they are stored or somebody else was first.

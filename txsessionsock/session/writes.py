@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_journal -*-
+# -*- test-case-name: tests.session.test_journal -*-
 """
 What this node did to one session lately, to do it again where somebody dropped
 it.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_deadlines -*-
+# -*- test-case-name: tests.stores.test_deadlines -*-
 """
 Many deadlines, which are put off more often than they come.
 """

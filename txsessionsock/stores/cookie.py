@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_cookie_sessions -*-
+# -*- test-case-name: tests.frameworks.test_cookie_sessions -*-
 """
 Sessions in the browser: each is the cookie that its id is.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap -*-
+# -*- test-case-name: tests.tap.test_tap -*-
 """
 Files that are written: the PID file and the log of C{twistd} itself, and the store.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap_frameworks -*-
+# -*- test-case-name: tests.tap.test_tap_frameworks -*-
 """
 Beside a web application: whether sessions are where it has them.
 """

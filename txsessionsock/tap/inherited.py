@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap -*-
+# -*- test-case-name: tests.tap.test_tap -*-
 """
 What was said to C{twistd} itself, before C{sessionsock}: for workers it counts too.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap_secrets -*-
+# -*- test-case-name: tests.tap.test_tap_secrets -*-
 """
 The secrets that sign session cookies, from a file or the environment.
 """

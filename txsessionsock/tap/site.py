@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_tap -*-
+# -*- test-case-name: tests.tap.test_tap -*-
 """
 What C{twistd sessionsock} serves: the demo, or sockets and pages of the user.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_bus -*-
+# -*- test-case-name: tests.bus.test_bus -*-
 """
 What every bus promises, as tests; published in L{txsessionsock.testing}.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_testing -*-
+# -*- test-case-name: tests.package.test_testing -*-
 """
 What the published tests have in common: what one overrides, and waiting.
 """

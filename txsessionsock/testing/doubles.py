@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_testing -*-
+# -*- test-case-name: tests.package.test_testing -*-
 """
 For the tests of those who write a store, and of those who use one.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_testing_framework -*-
+# -*- test-case-name: tests.testing.test_testing_framework -*-
 """
 What every framework promises, as tests; published in L{txsessionsock.testing}.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_testing -*-
+# -*- test-case-name: tests.package.test_testing -*-
 """
 A reactor of its own for each test.
 """

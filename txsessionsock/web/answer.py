@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_stored -*-
+# -*- test-case-name: tests.web.test_web_stored -*-
 """
 The answer to a request.  It waits until what its page did to the session is
 stored, and is refused if that cannot be stored.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_page -*-
+# -*- test-case-name: tests.web.test_web_page -*-
 """
 A page of a web site, from when its session is there until its answer is out;
 and the session that it has.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_serving -*-
+# -*- test-case-name: tests.web.test_web_serving -*-
 """
 What a client gets in place of a page whose session cannot be had, or stored.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.web.test_web -*-
 """
 What is asked of a request of Twisted Web: its session, its headers, whether it
 is the handshake of a WebSocket.

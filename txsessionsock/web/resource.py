@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.web.test_web -*-
 """
 A tree of pages with sessions, which are those of the sockets of the same site::
 

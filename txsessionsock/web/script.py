@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web -*-
+# -*- test-case-name: tests.web.test_web -*-
 """
 The script for browsers as a resource of a site of Twisted Web.
 """

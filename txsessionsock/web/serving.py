@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_serving -*-
+# -*- test-case-name: tests.web.test_web_serving -*-
 """
 From a request to its session.  L{SessionedResource
 <txsessionsock.web.SessionedResource>} stands on it, and so can a resource of
@@ -74,8 +74,8 @@ class _Pages:
     @ivar underWay: Those that are being made, for which the manager waits when it
         ends.
 
-    @ivar newCookie: What tells the cookie of a session that begins here from
-        others of its name.
+    @ivar newCookie: The attributes that tell the cookie of a session that begins
+        here from others of its name.
     """
 
     underWay: UnderWay
@@ -99,11 +99,11 @@ def openSession(
     """
     Open the session of a request: that of its cookie, fresh, or a new one.
 
-    From then on L{sessionOf} finds it too, and the answer is held: what is
-    written to the request, by any means that Twisted has, leaves when
-    everything is stored that was done to the session until then.  The answer
-    gets its cookie by itself.  See L{sessionOf} for what becomes of an answer
-    that cannot be stored.
+    From then on L{sessionOf} finds it, and the answer is held.  Each byte that
+    is written to the request, by any means that Twisted has, leaves when
+    everything is stored that had been done to the session when that byte was
+    written.  The session's cookie is set.  L{sessionOf} says what the client
+    gets when the session cannot be stored.
 
     @param request: Its answer has not begun.
 
@@ -145,8 +145,8 @@ def opening(
     handshake = handshakeIn(request, trustProxy)
     opened = Deferred.fromCoroutine(_opened(request, manager, handshake, over))
     request.notifyFinish().addErrback(lambda _: opened.cancel())
-    # Another one for the caller: what is done after it, for as long as it takes,
-    # is not cancelled when the client leaves.
+    # The caller gets a Deferred of its own.  If the client leaves when the session
+    # is there, the caller's work goes on; cancelling `opened` would cancel it.
     session: Deferred[PageSession] = Deferred(lambda _: opened.cancel())
     opened.addBoth(done).chainDeferred(session)
     return session
@@ -167,7 +167,8 @@ def pagesOf(manager: SessionManager) -> _Pages:
 
 def _problemWith(request: Request, manager: SessionManager) -> Exception | None:
     """
-    Why a request cannot have a session of a manager now.
+    @return: Why a request cannot have a session of a manager now; L{None} if it
+        can.
     """
     if request._disconnected:
         return CancelledError()
@@ -175,8 +176,8 @@ def _problemWith(request: Request, manager: SessionManager) -> Exception | None:
         return SessionError("this is the handshake of a WebSocket, which is no page")
     if request.startedWriting or request.producer is not None:
         return SessionError("its answer has begun: open the session before that")
-    if request.getComponent(_IOpening) is manager:
-        return SessionError("its session is being opened already: wait for that")
+    if request.getComponent(_IOpening) is not None:
+        return SessionError("a session of it is being opened already: wait for that")
     if manager.isStopping:
         return ServerEnding("this server is about to end")
     return None

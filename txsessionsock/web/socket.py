@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_sockets -*-
+# -*- test-case-name: tests.real.twistd.test_web_sockets -*-
 """
 A WebSocket as a resource of a site of Twisted Web.
 """

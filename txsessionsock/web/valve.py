@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_web_producers -*-
+# -*- test-case-name: tests.web.test_web_producers -*-
 """
 A producer that is paused as long as an answer is held.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_visits -*-
+# -*- test-case-name: tests.web.test_visits -*-
 """
 Who visits a site: the connections that speak HTTP, and the pages that are being
 made for them.  A server that ends waits for both.

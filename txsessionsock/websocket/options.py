@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_websocket -*-
+# -*- test-case-name: tests.websocket.test_websocket -*-
 """
 The options of Autobahn that are ours to set.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_protocol -*-
+# -*- test-case-name: tests.protocol.test_protocol -*-
 """
 A bound on what waits for a client that does not read.
 """

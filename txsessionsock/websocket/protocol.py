@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_websocket -*-
+# -*- test-case-name: tests.websocket.test_websocket -*-
 """
 Autobahn's WebSocket, hardened: who may connect, what may wait for a client that
 does not read, what the end of a connection has to wait for.

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_sql -*-
+# -*- test-case-name: tests.stores.test_store_sql -*-
 """
 What the table of a web application looks like.
 """

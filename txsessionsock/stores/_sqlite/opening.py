@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_store_sqlite -*-
+# -*- test-case-name: tests.real.sqlite.test_store_sqlite -*-
 """
 How a file of sessions is created, recognised and opened.
 """

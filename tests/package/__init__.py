@@ -1,0 +1,3 @@
+"""
+Tests for the package as a whole, and its modules at the top level.
+"""

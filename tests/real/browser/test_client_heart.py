@@ -1,0 +1,136 @@
+"""
+The client script: how it tells whether a connection is one, in a real browser, on
+lines that are not there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.browser import until
+from tests.support.clientscript import ClientScriptCase
+
+
+_LINE = """
+const Heart = socket._visit.heart.constructor;
+window.said = [];
+window.line = { bufferedAmount: 0 };
+const on = {};
+for (const name of ["say", "answered", "dead"])
+  on[name] = (text) => said.push(text === undefined ? name : text);
+window.heart = new Heart(line, arguments[0], true, on);
+"""
+
+
+class HeartTests(ClientScriptCase):
+    """
+    Pings and what answers them.
+    """
+
+    def heart(self, **options: Any) -> None:
+        """
+        Make one whose server answers.
+        """
+        self.begin()
+        self.until("connect")
+        self.js(
+            f"{_LINE} heart.begin()", {"heartbeat": 5000, "patience": 60, **options}
+        )
+
+    def tearDown(self) -> None:
+        self.js("heart.stop()")
+        super().tearDown()
+
+    def said(self) -> list[str]:
+        said: list[str] = self.js("return said")
+        return said
+
+    def test_older(self) -> None:
+        """
+        Only the answer to the last ping ends the doubt: others may have waited
+        since before whatever happened.
+        """
+        self.heart(patience=5000)
+        doubts = """
+            const doubts = [];
+            const look = () => doubts.push(heart.isDoubtful);
+            heart.probe(); look();
+            heart.probe(); look();
+            heart.pong(1); look();
+            heart.pong(2); look();
+            return doubts;
+        """
+        self.assertEqual(self.js(doubts), [True, True, True, False])
+        self.assertEqual(self.said(), ["ping 1", "ping 2", "answered"])
+
+    def test_confirmed(self) -> None:
+        """
+        An answer shows that what was sent before the question arrived.
+        """
+        self.heart(patience=5000)
+        sent = """
+            heart.sent("a", 1);
+            heart.probe();
+            heart.sent("b", 1);
+            const before = heart.unconfirmed;
+            heart.pong(1);
+            return [before, heart.unconfirmed];
+        """
+        self.assertEqual(self.js(sent), [["a", "b"], ["b"]])
+
+    def test_slept(self) -> None:
+        """
+        When all timers slept, the answer may be here and be told next: that is
+        waited for once.
+        """
+        self.heart()
+        self.js("heart.probe(); skew = 9000; window.began = performance.now()")
+        until(self.driver, "said.includes('dead')")
+        self.assertGreater(self.js("return performance.now() - began"), 1000)
+        self.heart()
+        self.js("heart.probe(); skew += 9000; setTimeout(() => heart.pong(1), 200)")
+        until(self.driver, "said.includes('answered')")
+        self.js("window.passed = 0; setTimeout(() => { passed = 1 }, 1000)")
+        until(self.driver, "passed")
+        self.assertEqual(self.said(), ["ping 1", "answered"])
+
+    def test_longMessage(self) -> None:
+        """
+        While what is sent still goes out, the connection is not dead.
+        """
+        self.heart()
+        self.js(
+            """
+            line.bufferedAmount = 3;
+            heart.probe();
+            const drain = setInterval(() => {
+              line.bufferedAmount -= 1;
+              if (!line.bufferedAmount) clearInterval(drain);
+            }, 40);
+            heart._on.dead = () => said.push(`dead at ${line.bufferedAmount}`);
+            """
+        )
+        until(self.driver, "said.length > 1")
+        self.assertEqual(self.said(), ["ping 1", "dead at 0"])
+
+    def test_sendingOn(self) -> None:
+        """
+        Nor is it while more is sent than goes out meanwhile.
+        """
+        self.heart()
+        self.js(
+            """
+            line.bufferedAmount = 30;
+            heart.probe();
+            window.sends = 0;
+            const send = setInterval(() => {
+              line.bufferedAmount -= 1;
+              line.bufferedAmount += 3;
+              heart.sent("abc", 3);
+              if (++sends === 6) clearInterval(send);
+            }, 20);
+            heart._on.dead = () => said.push(`dead after ${sends}`);
+            """
+        )
+        until(self.driver, "said.length > 1")
+        self.assertEqual(self.said(), ["ping 1", "dead after 6"])

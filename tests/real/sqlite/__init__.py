@@ -1,0 +1,3 @@
+"""
+Tests that need files and processes that share them.
+"""

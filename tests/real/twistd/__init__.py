@@ -1,0 +1,3 @@
+"""
+Tests that need processes and real sockets.
+"""

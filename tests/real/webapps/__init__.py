@@ -1,0 +1,3 @@
+"""
+Tests that need web applications of other frameworks.
+"""

@@ -1,0 +1,328 @@
+"""
+What became of what sockets of several nodes changed in the same keys.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.task import deferLater
+
+from tests.support.histories import Version
+from tests.support.servers import reactor
+from tests.support.sharing import Done, Sharing
+from txsessionsock.session.journal import STAMP
+
+
+__all__ = ["Outcome", "outcome"]
+
+_PATIENCE = 6.0
+"""
+For how many seconds what was overwritten may be missing in the end.
+"""
+
+_QUIET = 0.5
+"""
+For how many seconds nobody writes in the end.
+"""
+
+
+@dataclass
+class Outcome:
+    """
+    What came of a run.
+
+    @ivar acknowledged: How many changes of each kind were.
+
+    @ivar lost: Those that are not there.
+
+    @ivar doubled: What is there more than once.
+
+    @ivar excepted: How many are not there that nobody promised, and why.
+
+    @ivar clobbers: How many writes of the application dropped something.
+
+    @ivar isRestless: Whether nodes still write when all is over.
+    """
+
+    requests: int
+    acknowledged: Counter[str]
+    lost: list[Done] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    excepted: Counter[str] = field(default_factory=Counter)
+    foreign: list[str] = field(default_factory=list)
+    clobbers: int = 0
+    isRestless: bool = False
+
+    @property
+    def isRight(self) -> bool:
+        """
+        Whether everything is as promised.
+        """
+        return not (self.lost or self.doubled or self.foreign or self.isRestless)
+
+    def __str__(self) -> str:
+        lost = Counter(done.verb for done in self.lost)
+        kinds = ", ".join(
+            f"{verb} {lost[verb]} of {total}"
+            for verb, total in sorted(self.acknowledged.items())
+        )
+        more = [f"doubled: {', '.join(self.doubled)}"] if self.doubled else []
+        more += [f"of the application: {', '.join(self.foreign)}"] * bool(self.foreign)
+        more += ["nodes never end to write"] * self.isRestless
+        more += [f"excepted: {count} {why}" for why, count in self.excepted.items()]
+        return "; ".join(
+            (
+                f"{len(self.lost)} of {self.acknowledged.total()} lost ({kinds})",
+                *more,
+                f"{self.clobbers} of {self.requests} requests overwrote something",
+            )
+        )
+
+
+async def outcome(
+    running: Sharing, foreign: Mapping[str, int], patience: float = _PATIENCE
+) -> Outcome:
+    """
+    Find out, when all is over.
+
+    @param foreign: What the application counted, if nobody else writes there.
+
+    @param patience: For how many seconds what was overwritten may be missing.
+    """
+    deadline = reactor.seconds() + patience
+    while True:
+        session = await running.scene.session()
+        missing = list(_missing(running, session))
+        wrong = [key for key, n in foreign.items() if session.get(key, 0) != n]
+        if not (missing or wrong) or reactor.seconds() > deadline:
+            break
+        await deferLater(reactor, 0.05)
+    versions = await running.versions()
+    deadline = reactor.seconds() + patience
+    while True:
+        before = len(versions)
+        await deferLater(reactor, _QUIET)
+        versions = await running.versions()
+        if len(versions) == before or reactor.seconds() > deadline:
+            break
+    session = await running.scene.session()
+    missing = list(_missing(running, session))
+    history = _History(versions)
+    found = Outcome(
+        running.requests,
+        Counter(done.verb for done in running.done if done.answered is not None),
+        doubled=list(_doubled(running.done, session)),
+        foreign=[
+            f"{key} is {session.get(key, 0)}, not {n}"
+            for key, n in foreign.items()
+            if session.get(key, 0) != n
+        ],
+        clobbers=history.clobbers(),
+        isRestless=len(versions) > before,
+    )
+    for done in missing:
+        why = history.exception(done, running)
+        if why:
+            found.excepted[why] += 1
+        else:
+            found.lost.append(done)
+    return found
+
+
+# What is there.
+
+
+def _by(done: Iterable[Done]) -> dict[str, list[Done]]:
+    found: dict[str, list[Done]] = {}
+    for each in done:
+        found.setdefault(each.key, []).append(each)
+    return found
+
+
+def _under(session: Mapping[str, Any], key: str) -> Any:
+    outer, dot, inner = key.partition(".")
+    value = session.get(outer)
+    if dot:
+        return value.get(inner) if isinstance(value, dict) else None
+    return value
+
+
+def _missing(running: Sharing, session: Mapping[str, Any]) -> Iterable[Done]:
+    """
+    What was acknowledged and is not there.
+    """
+    for key, changes in _by(running.done).items():
+        value = _under(session, key)
+        known = [change for change in changes if change.answered is not None]
+        match changes[0].verb:
+            case "update" | "increment":
+                # Nobody can tell which; those who were killed come first, and
+                # what they did last.
+                known.sort(key=lambda change: -(change.answered or 0.0))
+                known.sort(key=lambda change: change.by not in running.killed)
+                yield from known[: max(0, len(known) - (value or 0))]
+            case "append" | "push":
+                yield from (each for each in known if each.token not in (value or ()))
+            case _:
+                yield from _notLast(changes, value)
+
+
+def _notLast(changes: list[Done], value: object) -> Iterable[Done]:
+    """
+    If neither the last acknowledged assignment stands nor a later one, that.
+    """
+    for change in reversed(changes):
+        if change.token == value:
+            return
+        if change.answered is not None:
+            yield change
+            return
+
+
+def _doubled(done: list[Done], session: Mapping[str, Any]) -> Iterable[str]:
+    for key, changes in _by(done).items():
+        value = _under(session, key)
+        if changes[0].verb in ("update", "increment"):
+            if (value or 0) > len(changes):
+                yield f"{key} is {value}, after {len(changes)} changes"
+        elif isinstance(value, list):
+            yield from (token for token, n in Counter(value).items() if n > 1)
+
+
+# What may be missing.
+
+
+class _History:
+    """
+    All that was stored.
+    """
+
+    def __init__(self, versions: list[tuple[Version, dict[str, Any] | None]]) -> None:
+        self._versions = [(version, data or {}) for version, data in versions]
+        self._stamps = [_numbers(data) for _, data in self._versions]
+        # Whose number is higher than ever.
+        self._writers: list[set[str]] = []
+        most: dict[str, int] = {}
+        for stamps in self._stamps:
+            newer = {node for node in stamps if stamps[node] > most.get(node, 0)}
+            self._writers.append(newer)
+            most |= {node: stamps[node] for node in newer}
+
+    def clobbers(self) -> int:
+        """
+        How many writes dropped one of ours.
+        """
+        return sum(
+            any(now.get(node, 0) < number for node, number in before.items())
+            for before, now in zip(self._stamps, self._stamps[1:], strict=False)
+        )
+
+    def exception(self, done: Done, running: Sharing) -> str:
+        """
+        Why a change may be missing, if it may.
+        """
+        if done.by in running.killed and not self._isKnown(done, running):
+            return "killed before anybody saw it"
+        if done.verb == "push" or done.key[0] == "x":
+            dropped = self._dropped(done)
+            if any(not self._wasSeen(done, number) for number in dropped):
+                return f"{done.verb} overwritten before others saw it"
+            if dropped and self._wasHidden(done, running):
+                return f"{done.verb} overwritten while the next was made"
+        return ""
+
+    def _having(self, done: Done) -> list[bool]:
+        return [_has(data, done) for _, data in self._versions]
+
+    def _dropped(self, done: Done) -> list[int]:
+        """
+        @return: Which writes of the application dropped a change.
+        """
+        having = self._having(done)
+        return [
+            number
+            for number in range(1, len(having))
+            if having[number - 1] and not (having[number] or self._writers[number])
+        ]
+
+    def _wasSeen(self, done: Done, number: int) -> bool:
+        """
+        Whether all others had read a change before it was dropped.
+        """
+        at = self._versions[number][0].at
+        return all(done.seen.get(name, at) < at for name in done.others)
+
+    def _wasHidden(self, done: Done, running: Sharing) -> bool:
+        """
+        Whether a change was dropped for good by another one in its place, whose
+        handler was shown a session without it.
+        """
+        having = self._having(done)
+        last = len(having) - 1 - having[::-1].index(True)
+        others = [
+            other
+            for other in running.done
+            if other.key == done.key and _lacks(other, done)
+        ]
+        for _, data in self._versions[last + 1 :]:
+            if _under(data, done.key):
+                return any(_has(data, other) for other in others)
+        return False
+
+    def _isKnown(self, done: Done, running: Sharing) -> bool:
+        """
+        Whether another node has written on top of a change of a node that was
+        killed.
+        """
+        assert done.answered is not None
+        node = self._nodeOf(done.by)
+        numbers = [
+            stamps.get(node, 0)
+            for (version, _), stamps in zip(self._versions, self._stamps, strict=True)
+            if version.at <= done.answered
+        ]
+        wanted = max(numbers, default=0)
+        return any(
+            stamps.get(node, 0) >= wanted and writers - {node}
+            for stamps, writers in zip(self._stamps, self._writers, strict=True)
+        )
+
+    def _nodeOf(self, name: str) -> str:
+        """
+        What stands for a clerk's node in the stamps: who wrote when its own key
+        changed.
+        """
+        seen: Counter[str] = Counter()
+        before = None
+        for (_, data), writers in zip(self._versions, self._writers, strict=True):
+            value = data.get(f"own {name}")
+            if value != before and len(writers) == 1:
+                seen.update(writers)
+            before = value
+        return seen.most_common(1)[0][0] if seen else ""
+
+
+def _has(data: Mapping[str, Any], done: Done) -> bool:
+    value = _under(data, done.key)
+    return value == done.token or (isinstance(value, list) and done.token in value)
+
+
+def _lacks(other: Done, done: Done) -> bool:
+    """
+    Whether a list to which something was appended had not got something else.
+    """
+    return isinstance(other.made, list) and done.token not in other.made
+
+
+def _numbers(data: Mapping[str, Any]) -> dict[str, int]:
+    """
+    The stamps of nodes in what is stored.
+    """
+    stamps = data.get(STAMP)
+    if not isinstance(stamps, dict):
+        return {}
+    return {node: int(stamp[0]) for node, stamp in stamps.items()}
