@@ -312,7 +312,8 @@ class SessionKeeper:
         self.isHandling = False
         live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
-        self._keepPromises()
+        if self._promised:
+            self._keepPromises()
         if live.reason is None and live.record.unsaved:
             if saveNow:
                 # Handlers of the same turn share one write.
@@ -342,8 +343,6 @@ class SessionKeeper:
         for.
         """
         promised, self._promised = self._promised, {}
-        if not promised:
-            return
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()
