@@ -312,8 +312,7 @@ class SessionKeeper:
         self.isHandling = False
         live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
-        if self._promised:
-            self._keepPromises()
+        self._keepPromises()
         if live.reason is None and live.record.unsaved:
             if saveNow:
                 # Handlers of the same turn share one write.
@@ -342,6 +341,10 @@ class SessionKeeper:
         Let frames go, or know what they wait for, now that changes were looked
         for.
         """
+        # A holder may have been told of a change while changes were looked for:
+        # then the end of its handler has kept them already.
+        if not self._promised:
+            return
         promised, self._promised = self._promised, {}
         record = self.live.record
         if record.copy.number < max(promised.values()):
