@@ -131,7 +131,7 @@ async def outcome(
             found.excepted[why] += 1
         else:
             found.lost.append(done)
-    found.stories += map(history.story, found.lost[:_STORIES])
+    found.stories += [history.story(done, running) for done in found.lost[:_STORIES]]
     return found
 
 
@@ -266,13 +266,13 @@ class _History:
                 return f"{done.verb} overwritten while the next was made"
         return ""
 
-    def story(self, done: Done) -> str:
+    def story(self, done: Done, running: Sharing) -> str:
         """
         @return: When a change came and went in what was stored, and who wrote
             that, with which stamps.
         """
         start = self._versions[0][0].at
-        node = self._nodeOf(done.by)
+        node = self._nodeOf(done.by, running)
         answered = (done.answered or start) - start
         lines = [
             f"{done.verb} {done.key} {done.token} of {node}, answered {answered:.3f}:"
@@ -332,31 +332,48 @@ class _History:
         Whether another node has written on top of a change of a node that was
         killed.
         """
-        assert done.answered is not None
-        node = self._nodeOf(done.by)
-        numbers = [
-            stamps.get(node, 0)
-            for (version, _), stamps in zip(self._versions, self._stamps, strict=True)
-            if version.at <= done.answered
-        ]
-        wanted = max(numbers, default=0)
+        node = self._nodeOf(done.by, running)
+        wanted = self._numberOf(done, node)
         return any(
             stamps.get(node, 0) >= wanted and writers - {node}
             for stamps, writers in zip(self._stamps, self._writers, strict=True)
         )
 
-    def _nodeOf(self, name: str) -> str:
+    def _numberOf(self, done: Done, node: str) -> int:
         """
-        What stands for a clerk's node in the stamps: who wrote when its own key
-        changed.
+        @return: The number of the write with which a node stored a change, or, as
+            nobody can tell that of a number, the last one before the answer.
+        """
+        first = self._first(done)
+        if first is not None:
+            return self._stamps[first].get(node, 0)
+        assert done.answered is not None
+        numbers = [
+            stamps.get(node, 0)
+            for (version, _), stamps in zip(self._versions, self._stamps, strict=True)
+            if version.at <= done.answered
+        ]
+        return max(numbers, default=0)
+
+    def _first(self, done: Done) -> int | None:
+        """
+        @return: Which version was the first to have what a clerk was told to put
+            there, and nobody else was; L{None} if none has it, or it is a number.
+        """
+        if done.verb in ("update", "increment"):
+            return None
+        return next((n for n, has in enumerate(self._having(done)) if has), None)
+
+    def _nodeOf(self, name: str, running: Sharing) -> str:
+        """
+        What stands for a clerk's node in the stamps: who was the first to store
+        what the clerk was told to.  Others put that back later.
         """
         seen: Counter[str] = Counter()
-        before = None
-        for (_, data), writers in zip(self._versions, self._writers, strict=True):
-            value = data.get(f"own {name}")
-            if value != before and len(writers) == 1:
-                seen.update(writers)
-            before = value
+        for done in running.done:
+            first = self._first(done) if done.by == name else None
+            if first is not None:
+                seen.update(self._writers[first])
         return seen.most_common(1)[0][0] if seen else ""
 
 
