@@ -951,6 +951,58 @@ class NodesTests(SynchronousTestCase):
         self.assertTakenOver(8)
         self.assertEqual(self.place.data["mine"], 2)
 
+    def droppedByTwo(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Two is dead, and a request drops what it wrote, where y is in the way.
+
+        @return: What was stored before, and by that request.
+        """
+        self.one.write(y=1)
+        self.two.write(mine=1)
+        self.one.look()
+        copy = self.foreign()
+        self.two.write(mine=2)
+        self.one.write(y=2)
+        whole = self.foreign()
+        self.place.stored = {**copy, "y": 9}
+        return whole, self.foreign()
+
+    def assertBack(self) -> None:
+        """
+        What two wrote is put in after a second.
+        """
+        self.one.repair()
+        self.assertEqual(self.place.data["mine"], 1)
+        self.place.now += 1
+        self.assertTrue(self.one.takeOver())
+        self.assertEqual(self.place.data["mine"], 2)
+
+    def test_deadCopied(self) -> None:
+        """
+        What a dead node wrote is missing in a request that began with another one
+        that dropped it.
+        """
+        whole, branch = self.droppedByTwo()
+        self.one.look()
+        self.place.stored = {**whole, "h": 1}
+        self.one.repair()
+        self.place.stored = {**branch, "y": 10}
+        self.assertBack()
+
+    def test_deadBetween(self) -> None:
+        """
+        So it is in a request that began with a repair, before another request
+        brought it back.
+        """
+        whole, _ = self.droppedByTwo()
+        self.one.repair()
+        branch = self.foreign()
+        self.place.stored = {**whole, "h": 1}
+        self.one.repair()
+        self.assertEqual(self.place.data["mine"], 2)
+        self.place.stored = {**branch, "y": 10}
+        self.assertBack()
+
     def test_twoTakeOver(self) -> None:
         """
         Two nodes that have seen it put it in once.

@@ -512,11 +512,13 @@ class Journal:
         """
         See whether other nodes' writes are missing in a branch.
         """
-        twins, later = self._descent(branch.stamps)
+        twins, _ = self._descent(branch.stamps)
         silence = self._silence
-        # What nodes wrote on another branch may be missing in this one.
-        later += self._branches
-        silence.find(branch, later, self._wasSeen, isAll=bool(twins))
+        # Also what was stored before the version that the branch descends from may
+        # be missing: that version may be a branch of its own, which was stored
+        # later than what it has not got.
+        every = (*self._versions, self._latest, *self._branches)
+        silence.find(branch, every, self._wasSeen, isAll=bool(twins))
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):
                 silence.superseded(path)

@@ -79,8 +79,8 @@ class Silence:
         """
         Find out what is missing in a branch.
 
-        @param versions: What was stored since it branched off, with the latest
-            as the last; C{isAll} says whether nothing before that is missing.
+        @param versions: What was stored, with the latest as the last; C{isAll}
+            says whether nothing before that is missing.
 
         @param wasSeen: Whether a value was seen at a place.
         """
