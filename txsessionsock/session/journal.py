@@ -512,13 +512,17 @@ class Journal:
         """
         See whether other nodes' writes are missing in a branch.
         """
-        twins, _ = self._descent(branch.stamps)
+        twins, later = self._descent(branch.stamps)
+        every = [*self._versions, self._latest]
         silence = self._silence
-        # Also what was stored before the version that the branch descends from may
-        # be missing: that version may be a branch of its own, which was stored
-        # later than what it has not got.
-        every = (*self._versions, self._latest, *self._branches)
-        silence.find(branch, every, self._wasSeen, isAll=bool(twins))
+        silence.find(
+            branch,
+            # What nodes wrote on another branch may be missing in this one.
+            [*later, *self._branches],
+            self._wasSeen,
+            isAll=bool(twins),
+            earlier=every[: -len(later)],
+        )
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):
                 silence.superseded(path)
