@@ -961,10 +961,12 @@ class NodesTests(SynchronousTestCase):
         self.two.write(mine=1)
         self.one.look()
         copy = self.foreign()
+        # One sees that only together with the next write of two.
+        self.place.stored = {**self.foreign(), "f": 1}
         self.two.write(mine=2)
         self.one.write(y=2)
         whole = self.foreign()
-        self.place.stored = {**copy, "y": 9}
+        self.place.stored = {**copy, "f": 5, "y": 9}
         return whole, self.foreign()
 
     def assertBack(self) -> None:
@@ -992,7 +994,7 @@ class NodesTests(SynchronousTestCase):
     def test_deadBetween(self) -> None:
         """
         So it is in a request that began with a repair, before another request
-        brought it back.
+        brought it back.  What requests wrote meanwhile stays.
         """
         whole, _ = self.droppedByTwo()
         self.one.repair()
@@ -1002,6 +1004,7 @@ class NodesTests(SynchronousTestCase):
         self.assertEqual(self.place.data["mine"], 2)
         self.place.stored = {**branch, "y": 10}
         self.assertBack()
+        self.assertEqual(self.place.data["f"], 5)
 
     def test_twoTakeOver(self) -> None:
         """
