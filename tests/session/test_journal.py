@@ -957,14 +957,14 @@ class NodesTests(SynchronousTestCase):
 
         @return: What was stored before, and by that request.
         """
-        self.one.write(y=1)
-        self.two.write(mine=1)
+        self.one.write(by={"n": 1}, y=1)
+        self.two.write(by={"n": 1}, mine=1)
         self.one.look()
         copy = self.foreign()
         # One sees that only together with the next write of two.
         self.place.stored = {**self.foreign(), "f": 1}
-        self.two.write(mine=2)
-        self.one.write(y=2)
+        self.two.write(by={"n": 2}, mine=2)
+        self.one.write(by={"n": 4}, y=2)
         whole = self.foreign()
         self.place.stored = {**copy, "f": 5, "y": 9}
         return whole, self.foreign()
@@ -978,6 +978,7 @@ class NodesTests(SynchronousTestCase):
         self.place.now += 1
         self.assertTrue(self.one.takeOver())
         self.assertEqual(self.place.data["mine"], 2)
+        self.assertEqual(self.place.data["n"], 8)
 
     def test_deadCopied(self) -> None:
         """

@@ -522,6 +522,7 @@ class Journal:
             self._wasSeen,
             isAll=bool(twins),
             earlier=every[: -len(later)],
+            isCounted=self._writes.isCounted,
         )
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):

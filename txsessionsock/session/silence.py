@@ -82,6 +82,7 @@ class Silence:
         *,
         isAll: bool,
         earlier: Iterable[Version] = (),
+        isCounted: Callable[[Path], bool] = lambda path: False,
     ) -> None:
         """
         Find out what is missing in a branch.
@@ -94,6 +95,8 @@ class Silence:
         @param earlier: What was stored before that.  The version that the branch
             descends from may be a branch, too, and have been stored later than
             what it has not got.
+
+        @param isCounted: Whether this node counts or appends at a place, too.
         """
         before, self._lost = self._lost, {}
         if not self._since:
@@ -101,11 +104,13 @@ class Silence:
         self._isAll = self._isAll and isAll
         for version in earlier:
             # Foreign writers may have changed this since: it is missing only if
-            # there is what was there before.
+            # there is what was there before, or where nodes count or append.
             self._look(version, branch, lambda path, here, old: self._same(here, old))
+        counted = {p: lost for p, lost in self._lost.items() if isCounted(p)}
         self._lost = {p: lost for p, lost in self._lost.items() if lost.isUntouched}
         for version in versions:
             self._look(version, branch, lambda path, here, old: wasSeen(path, here))
+        self._lost = {**counted, **self._lost}
         for path, lost in before.items():
             # What was missing before is still missing.
             found = self._lost.setdefault(path, lost)
