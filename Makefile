@@ -56,10 +56,10 @@ $(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
 
 .PHONY: floors
 FLOORS := .venv-floors
-REAL := browser or e2e or packaging or postgresql or redis or webapps
 
 floors: $(FLOORS)/.made
-	$(FLOORS)/bin/python -m pytest -m 'not ($(REAL))' $(ARGS)
+	$(FLOORS)/bin/python -m pytest -n 2 --dist worksteal --hypothesis-profile quick \
+	  -m "$(IN_MEMORY)" $(ARGS)
 
 $(FLOORS)/.made: setup.py .ci/floors.py $(VENV)/.has-test
 	$(PYTHON) -m venv --clear $(FLOORS)

@@ -13,14 +13,14 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from txsessionsock.frameworks.express import Express
-from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import enable
-from txsessionsock.stores.memory import MemoryStore
-from txsessionsock.web import (
+from txsessionsock import (
     ClientScript,
+    Express,
+    MemoryStore,
     SessionedResource,
+    SessionManager,
     SessionSocketResource,
+    enable,
     sessionOf,
 )
 

@@ -12,13 +12,13 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from txsessionsock.frameworks.express import Express
-from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory
-from txsessionsock.stores.memory import MemoryStore
-from txsessionsock.web import (
+from txsessionsock import (
     ClientScript,
+    Express,
+    MemoryStore,
     SessionedResource,
+    SessionManager,
+    SessionSocketFactory,
     SessionSocketResource,
     sessionOf,
 )

@@ -13,14 +13,15 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from txsessionsock.frameworks.express import Express
-from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
-from txsessionsock.stores.sqlite import SQLiteStore
-from txsessionsock.web import (
+from txsessionsock import (
     ClientScript,
+    Express,
     SessionedResource,
+    SessionManager,
+    SessionSocketFactory,
+    SessionSocketProtocol,
     SessionSocketResource,
+    SQLiteStore,
     sessionOf,
 )
 

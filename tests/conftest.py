@@ -7,6 +7,8 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator
+from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -26,6 +28,8 @@ _OUTSIDE = {"browser", "e2e", "packaging", "postgresql", "redis", "webapps"}
 """
 The marks of tests that need more than memory.
 """
+
+_HERE = Path(__file__).parent
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _Wrapper = Generator[None, _Report, _Report]
@@ -67,17 +71,45 @@ def pytest_pycollect_makeitem(name: str, obj: object) -> None:
         )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """
     Where several processes run tests, those of servers go first: what takes
     long is not to be what is left for one process in the end.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if _isOneOfMany(config):
         items.sort(key=_isInMemory)
 
 
 def _isInMemory(item: pytest.Item) -> bool:
     return not any(mark.name in _OUTSIDE for mark in item.iter_markers())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """
+    Where several processes run tests, have one that is marked as C{timed} run
+    while none of the others runs any.
+    """
+    if not _isOneOfMany(item.config):
+        return (yield)
+    isTimed = item.get_closest_marker("timed") is not None
+    # Anything would do that is the same to all, and nobody else locks.
+    gate, tests = (os.open(path, os.O_RDONLY) for path in (__file__, _HERE))
+    try:
+        # A timed test stays here until the others' have ended, and none begins.
+        flock(gate, LOCK_EX)
+        flock(tests, LOCK_EX if isTimed else LOCK_SH)
+        flock(gate, LOCK_UN)
+        return (yield)
+    finally:
+        os.close(gate)
+        os.close(tests)
+
+
+def _isOneOfMany(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def pytest_collection_finish() -> None:

@@ -307,7 +307,8 @@ def _several(wanted: Any, inner: list[Kind]) -> Kind:
             # Each character of a text would pass for a text.
             if isinstance(value, (str, bytes)) or not isinstance(value, wanted):
                 return False
-            # What can be walked through once only is left for whom it is for.
+            # An iterator can be walked through only once, by the function that
+            # gets it: do not look at what is in it.
             if not isinstance(value, Collection):
                 return True
         if isMapping and not all(map(inner[1].isRight, value.values())):

@@ -72,7 +72,7 @@ class Foreign:
 
     def told(self, root: str, verb: str) -> str:
         """
-        Tell somebody who can do something about it.
+        Say what is wrong, where, and what is right, for an error.
 
         @param root: The name of the whole value, and C{verb}, what was to be
             done to it.
@@ -161,7 +161,8 @@ class Notation:
         self._keys = frozenset(keys)
         self._isExact = isExact
         self._other = other
-        # By whether it is to be looked at what the encoder notices, too.
+        # Indexed by isThorough: the types whose values need no look.  A thorough
+        # search looks also at those in which the encoder would notice it.
         noticed = always.union(plain)
         self._plain = frozenset(noticed), frozenset(noticed.difference(checks))
         self._known = {dict, list, tuple, *noticed, *checks}

@@ -67,7 +67,7 @@ def loads(raw: bytes, notation: Notation = STRICT) -> Any:
     except ValueError:
         try:
             value = json.loads(raw.decode("utf-8"))
-            # Also where Python makes them of numbers that are too large.
+            # Python reads 1e999 as Infinity, which no notation but its own has.
             found = notation.find(value)
             if found is None:
                 return value
@@ -94,7 +94,7 @@ def dumps(value: object, notation: Notation = STRICT) -> bytes:
     isPython = notation is PYTHON
     try:
         raw = _encode(value)
-        # Which is what msgspec makes of NaN, too.
+        # msgspec writes NaN as null: with a null in it, look at the value.
         if not isPython or _NULL not in raw or STRICT.find(value) is None:
             return raw
     except RecursionError:

@@ -1,5 +1,5 @@
 """
-The clock of those who were not given one.
+The clock of objects that were not given one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def clockOf(reactor: Clock | None) -> IReactorTime:
     """
     if reactor is not None:
         return cast(IReactorTime, reactor)
-    # As an import of this package may not do.
+    # Only here: importing this package must not install a reactor.
     from twisted.internet import reactor as globalReactor  # noqa: PLC0415 - installs it
 
     return cast(IReactorTime, globalReactor)

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.protocol.test_protocol_origin -*-
 """
-Lines of the log that anybody can cause, or many at once.
+A limit for lines of the log that anybody can cause, or that come in crowds.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def shown(text: str) -> str:
 
 class Seldom:
     """
-    Lets few of them through: each one once in a while, and not too many
-    different ones.
+    Lets few lines through: each one once in a while, and not too many different
+    ones.
     """
 
     span = 60.0

@@ -18,7 +18,7 @@ __all__ = ["checkStore", "takeStore"]
 
 _owners: WeakKeyDictionary[object, ReferenceType[object]] = WeakKeyDictionary()
 """
-Whom each store object serves.
+Which manager each store serves.
 """
 
 
@@ -48,10 +48,12 @@ def checkStore(store: object) -> None:
 
 def takeStore(store: object, owner: object) -> None:
     """
-    Note whom a store serves: it tells nobody of what was done through itself,
-    so that of two who share one, neither would hear of the other's changes.
+    Note which manager a store serves.  A store does not report what was done
+    through itself: of two managers with one store, neither would hear of the
+    other's changes.
 
-    @param owner: Who is done with it when its C{isStopping} is true.
+    @param owner: The manager; it is done with the store when its C{isStopping}
+        is true.
 
     @raise ValueError: It serves somebody else.
     """
@@ -65,5 +67,5 @@ def takeStore(store: object, owner: object) -> None:
             )
         _owners[store] = ref(owner)
     except TypeError:
-        # Nobody can note anything of it.
+        # It cannot be referenced weakly, so nothing can be noted of it.
         return

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.clients.test_waiting -*-
 """
-What a user's function returns, where that may have to be waited for.
+Results of users' functions that have to be waited for: coroutines, generators
+and Deferreds.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-With which codes sockets are closed.
+The codes with which sockets are closed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How much a socket may ask for.
+How much one client may take of the server.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Tests for L{txsessionsock.manager.guarding}: how long somebody sees to it that what was
+Tests for L{txsessionsock.manager.keeper}: for how long it sees to it that what was
 stored is not overwritten.
 """
 
@@ -32,6 +32,22 @@ class GuardingTests(RepairCase):
         self.ends(copy)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
         self.clock.pump([1.0] * 10)
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        self.assertQuiet()
+
+    def test_changedLast(self) -> None:
+        """
+        What is set by nobody's handler while a session is only guarded is stored,
+        though that ends before it is time to store it.
+        """
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.run_(4.5)
+        self.session["late"] = 1
+        self.run_(2)
+        expected = {"user": "ada", "n": 1, "mine": 1, "late": 1}
+        self.assertEqual(self.stored(), expected)
+        self.run_(20)
         self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
@@ -170,15 +186,18 @@ class UnwatchableTests(RepairCase):
 
     def test_seldom(self) -> None:
         """
-        That takes some questions for each write: less and less often.
+        That takes five questions for each write: a quarter of a second after it,
+        and then each time after twice as long.
         """
+        # That takes a second, in which it is asked twice.
         self.save(mine=1)
         del self.store.calls[:]
-        asked = []
-        for _ in range(5):
-            self.run_(1)
-            asked.append(self.calls("load"))
-        self.assertEqual(asked, [1, 2, 2, 3, 3])
+        asked: list[float] = []
+        for tick in range(1, 101):
+            self.clock.advance(0.05)
+            if self.calls("load") > len(asked):
+                asked.append(tick / 20)
+        self.assertEqual(asked, [0.2, 1.4, 3.8])
 
     def test_neverRead(self) -> None:
         """

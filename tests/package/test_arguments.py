@@ -46,6 +46,7 @@ NOT_FOR_USERS = {
     "clients.Broadcast",
     "clients.Client",
     "clients.SocketStatistics",
+    "clients.Waiting",
     "clients.Once",
     "clients.SessionClient",
     "clients.listen",

@@ -19,7 +19,7 @@ from txsessionsock import handshake
 from txsessionsock.demo import demo
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.protocol import SessionSocketFactory
-from txsessionsock.testing import ADDRESS, Wire
+from txsessionsock.testing import ADDRESS, MemoryWire
 from txsessionsock.web import requests, sessionOf
 from txsessionsock.websocket import protocol
 
@@ -160,7 +160,7 @@ class SocketTests(SocketCase):
         self.assertEqual(len(made), 1)
         self.assertIs(browser.server._sessionsock.request, made[0])
         other = self.factory.buildProtocol(ADDRESS)
-        other.makeConnection(Wire(other, isServer=True, peerAddress=ADDRESS))
+        other.makeConnection(MemoryWire(other, isServer=True, peerAddress=ADDRESS))
         for byte in browser.server.http_request_data:
             other.dataReceived(bytes([byte]))
         self.assertEqual((len(made), made[1]), (2, made[0]))

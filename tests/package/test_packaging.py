@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -298,6 +299,38 @@ def test_noSkip(
     result = pytester.runpytest_subprocess(*options, "--continue-on-collection-errors")
     result.assert_outcomes(passed=1, failed=3, errors=3)
     result.stdout.fnmatch_lines("*nothing may be skipped here: *because")
+
+
+def test_timed(pytester: pytest.Pytester) -> None:
+    """
+    While a test runs that measures time, no other process runs one.
+    """
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    tests = """
+        import time, pytest
+
+        def work(kind):
+            with open("log", "a") as log:
+                print(kind, "begins", file=log, flush=True)
+                time.sleep(0.1)
+                print(kind, "ends", file=log, flush=True)
+
+        @pytest.mark.parametrize("number", range(5))
+        def test_before(number): work("usual")
+
+        @pytest.mark.timed
+        def test_timed(): work("timed")
+
+        @pytest.mark.parametrize("number", range(5))
+        def test_after(number): work("usual")
+        """
+    pytester.makepyfile(test_one=tests, test_two=tests)
+    options = ("-p", "no:cacheprovider", "-n2", "--dist=loadfile")
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=22)
+    lines = (pytester.path / "log").read_text().splitlines()
+    assert lines.count("timed begins") == 2
+    for line, following in pairwise(lines):
+        assert (line == "timed begins") is (following == "timed ends"), lines
 
 
 @pytest.mark.parametrize("processes", ["-n0", "-n2"])

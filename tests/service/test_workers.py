@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs, formatEvent, formatEventAsClassicLogTex
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsessionsock.service import Command, Handover, Workers, workers
+from txsessionsock.service import Handover, WorkerCommand, Workers, workers
 from txsessionsock.service.signals import onSignals
 
 
@@ -143,7 +143,7 @@ class WorkersCase(SynchronousTestCase):
             self.count,
             [],
             anySockets,
-            Command(["--drain=8"], {"HOME": "/"}, "/somewhere"),
+            WorkerCommand(["--drain=8"], {"HOME": "/"}, "/somewhere"),
             self.reactor,
             drain=8,
         )
@@ -242,7 +242,7 @@ class StartTests(WorkersCase):
         """
         There are secrets in it.
         """
-        self.assertNotIn("hush", repr(Command([], {"SECRET": "hush"}, "/")))
+        self.assertNotIn("hush", repr(WorkerCommand([], {"SECRET": "hush"}, "/")))
 
 
 class DeathTests(WorkersCase):

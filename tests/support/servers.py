@@ -36,6 +36,7 @@ __all__ = [
     "MODULES",
     "PATIENCE",
     "SECRET",
+    "STARTING",
     "Conditions",
     "Twistd",
     "inReactor",
@@ -53,6 +54,11 @@ reactor: Any = _reactor
 PATIENCE = 20.0
 """
 For how many seconds a test waits for what has to happen.
+"""
+
+STARTING = 60.0
+"""
+The same for programs to start, of which several may be starting at once.
 """
 
 SECRET = "for tests"
@@ -244,7 +250,8 @@ async def program(
     try:
         if listen:
             await server.until(
-                lambda: len(server.ports) >= listen or server.status is not None
+                lambda: len(server.ports) >= listen or server.status is not None,
+                patience=STARTING,
             )
             assert server.status is None, server.log + server.errors
         yield server

@@ -16,7 +16,7 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from tests.support.servers import SECRET, Conditions, reactor
+from tests.support.servers import SECRET, STARTING, Conditions, reactor
 from tests.support.visitors import Answer, Socket, Visitor
 
 
@@ -118,7 +118,9 @@ async def open_(name: str, directory: Path, **environment: str) -> AsyncIterator
         start, command[0], command, {**inherited, **given}, str(directory)
     )
     try:
-        await start.until(lambda: start.address or start.status is not None)
+        await start.until(
+            lambda: start.address or start.status is not None, patience=STARTING
+        )
         assert start.address, start.said
         yield Shop(start.address[1], int(start.address[2]))
     finally:

@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tests.support.redisserver import RedisServer, sharedServer
-from tests.support.servers import Conditions, reactor, site
+from tests.support.servers import STARTING, Conditions, reactor, site
 from tests.support.visitors import Refused, Socket, Visitor
 from txsessionsock.interfaces import IFramework, ISignedCookies
 from txsessionsock.manager import SessionManager
@@ -102,7 +102,7 @@ class _Application(ProcessProtocol, Conditions):
         """
         Wait until it listens.
         """
-        await self.until(lambda: self.port or self.isGone)
+        await self.until(lambda: self.port or self.isGone, patience=STARTING)
         assert self.port, self.errors
 
     async def check(self) -> None:

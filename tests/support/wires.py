@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from tests.support.managing import SID, ManagerCase, timers
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.session import Session
-from txsessionsock.testing import ADDRESS, HOST, Browser, Wire
+from txsessionsock.testing import ADDRESS, HOST, Browser, MemoryWire
 
 
 __all__ = [
@@ -179,7 +179,7 @@ def shake(factory: Any, *headers: str, isSecure: bool = False) -> int:
     @return: The status of the answer.
     """
     protocol = factory.buildProtocol(ADDRESS)
-    transport = Wire(protocol, isServer=True, peerAddress=ADDRESS)
+    transport = MemoryWire(protocol, isServer=True, peerAddress=ADDRESS)
     protocol.makeConnection(transport)
     if isSecure:
         protocol._transport_details.is_secure = True

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 import unittest
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -16,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.documents import whole
 from txsessionsock import (
     Express,
     MemoryStore,
@@ -177,7 +180,7 @@ class BrowserTests(SynchronousTestCase):
 
 class ExampleTests(SynchronousTestCase):
     """
-    Tests for C{examples/test_counter.py}.
+    Tests for C{examples/test_counter.py} and C{docs/testing.md}.
     """
 
     def run_(self, **changes: Any) -> unittest.TestResult:
@@ -199,6 +202,22 @@ class ExampleTests(SynchronousTestCase):
         result = self.run_()
         self.assertEqual([*result.errors, *result.failures], [])
         self.assertEqual(result.testsRun, 10)
+
+    def test_page(self) -> None:
+        """
+        What C{docs/testing.md} shows passes.
+        """
+        shown, result = whole(), unittest.TestResult()
+        sys.modules["counter"] = counter = ModuleType("counter")
+        self.addCleanup(sys.modules.pop, "counter")
+        exec(shown["counter.py"], vars(counter))
+        # Where trial makes directories by.
+        names: dict[str, Any] = {"__name__": __name__}
+        exec(shown["test_counter.py"], names)
+        loader = unittest.defaultTestLoader
+        loader.loadTestsFromTestCase(names["CounterTests"]).run(result)
+        self.assertEqual([*result.errors, *result.failures], [])
+        self.assertEqual(result.testsRun, 2)
 
     def test_fails(self) -> None:
         """

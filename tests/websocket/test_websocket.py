@@ -99,7 +99,7 @@ class HardenedTests(SynchronousTestCase):
         """
         browser = self.browse()
         with self.assertRaisesRegex(ValueError, "no more than 2000 can be sent"):
-            browser.server._sessionsock.checkSize(b"x" * 2001)
+            browser.server._sessionsock.check((b"x" * 2001, False))
         browser.client.maxMessagePayloadSize = 0
         browser.send("x" * 2001)
         assert browser.closed is not None

@@ -6,6 +6,7 @@ messages in order.
 from .broadcast import Broadcast
 from .carrier import SessionClient
 from .client import Client
+from .inbox import Waiting
 from .life import Phase
 from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
 from .sockets import SessionSockets
@@ -22,6 +23,7 @@ __all__ = [
     "SessionClient",
     "SessionSockets",
     "SocketStatistics",
+    "Waiting",
     "listen",
     "refuseUnknown",
     "without",

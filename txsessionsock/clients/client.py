@@ -42,10 +42,10 @@ from .outbox import Outbox
 from .shared import Shared
 
 
-__all__ = ["Client", "Registry"]
+__all__ = ["Client", "ClientRegistry"]
 
 
-class Registry(Protocol):
+class ClientRegistry(Protocol):
     """
     Is told by each client about its life, in this order.
     """
@@ -85,7 +85,7 @@ class Client:
     def __init__(
         self,
         shared: Shared,
-        registry: Registry,
+        registry: ClientRegistry,
         carrier: Carrier,
         application: Application,
         face: object,
@@ -112,7 +112,7 @@ class Client:
             invalid=self._invalid,
             second=self._second,
             broken=self._broken,
-            again=self._receive,
+            again=self.received,
         )
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
@@ -155,7 +155,7 @@ class Client:
     @property
     def source(self) -> Any:
         """
-        The source of the message that is being handled; see L{received}.
+        The source of the message that is being handled; see L{Waiting}.
         """
         return None if self._conversation is None else self._conversation.source
 
@@ -229,17 +229,10 @@ class Client:
 
     # In both directions.
 
-    def received(self, message: Any, size: int, source: Any = None) -> None:
+    def received(self, waiting: Waiting) -> None:
         """
-        The client sent something.
-
-        @param size: How many bytes it takes while it waits.
-
-        @param source: The payload of which the carrier made the message.
+        The client sent a message.
         """
-        self._receive(Waiting(message, size, source))
-
-    def _receive(self, waiting: Waiting) -> None:
         life = self.life
         if not life.isOpen or life.phase is Phase.REFUSED:
             return

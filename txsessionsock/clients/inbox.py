@@ -69,7 +69,8 @@ class Inbox:
         """
         waiting = self._waiting.popleft()
         self.size -= waiting.size
-        self._relax()
+        if self._carrier.isPaused:
+            self._relax()
         return waiting
 
     def takeAll(self) -> list[Waiting]:

@@ -74,14 +74,18 @@ class Life:
 
     @ivar phase: That phase.
 
+    @ivar isOpen: Whether what is sent now may still arrive: until it is
+        L{CLOSING<Phase.CLOSING>}.
+
     @ivar wasClosed: Whether it has been L{CLOSED<Phase.CLOSED>}: whether the
         connection was closed by us rather than by the client.
     """
 
-    __slots__ = ("phase", "wasClosed")
+    __slots__ = ("isOpen", "phase", "wasClosed")
 
     def __init__(self) -> None:
         self.phase = Phase.CONNECTING
+        self.isOpen = True
         self.wasClosed = False
 
     def goOn(self, phase: Phase) -> None:
@@ -95,14 +99,9 @@ class Life:
                 f"a client that is {self.phase.name} cannot become {phase.name}"
             )
         self.phase = phase
+        # Kept, since it is asked several times for each message.
+        self.isOpen = phase < Phase.CLOSING
         self.wasClosed = self.wasClosed or phase is Phase.CLOSED
-
-    @property
-    def isOpen(self) -> bool:
-        """
-        Whether what is sent now may still arrive.
-        """
-        return self.phase < Phase.CLOSING
 
     @property
     def isConnected(self) -> bool:

@@ -73,8 +73,8 @@ Connect.
 """
 _OF_GIVERS = ("iss", "provider")
 """
-Who gave that name, in the claims of OpenID Connect (Core 1.0, section 5.7) and in
-the profiles of Passport: two givers may give the same one to two people.
+The issuer of that name, in the claims of OpenID Connect (Core 1.0, section 5.7)
+and in the profiles of Passport: two issuers may give the same one to two people.
 """
 _CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _MAX_SIGNED = 8192

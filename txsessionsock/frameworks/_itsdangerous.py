@@ -43,7 +43,7 @@ def signer(extra: str, isTimed: bool, secrets: Sequence[bytes], **options: Any) 
     @raise ImportError: It is not installed.
     """
     try:
-        # As nobody else needs it.
+        # Only here: all other frameworks work without it.
         import itsdangerous  # noqa: PLC0415 - an extra
     except ImportError:
         command = f'pip install "txsessionsock[{extra}]"'

@@ -71,7 +71,7 @@ def loads(raw: bytes) -> Any:
         value, problem = _Machine().run(raw), None
     except Exception as error:
         # Out of the handler, or what quotes the input would be the context.
-        problem = str(error) if type(error) is _Refused else "no pickle"
+        problem = str(error) if type(error) is _RefusedPickle else "no pickle"
     if problem is None:
         try:
             found = find(value)
@@ -110,7 +110,7 @@ def find(value: object, *, isThorough: bool = False) -> Foreign | None:
     return _Look().at(value, DEPTH)
 
 
-class _Refused(ValueError):
+class _RefusedPickle(ValueError):
     """
     A pickle wants something that we do not do.
     """
@@ -167,18 +167,18 @@ class _Keys:
 
     def check(self, key: Any, depth: int = _KEY_DEPTH) -> None:
         """
-        @raise _Refused: It is not to be hashed.
+        @raise _RefusedPickle: It is not to be hashed.
         """
         kind = type(key)
         self.values += 1
         if self.values > _MOST_VALUES:
-            raise _Refused("too much")
+            raise _RefusedPickle("too much")
         if kind in _SCALARS or kind in _OTHERS:
             return
         if kind is not tuple and kind is not frozenset:
-            raise _Refused(f"{kind.__qualname__} as a key")
+            raise _RefusedPickle(f"{kind.__qualname__} as a key")
         if not depth:
-            raise _Refused("nested too deeply")
+            raise _RefusedPickle("nested too deeply")
         for item in key:
             self.check(item, depth - 1)
 
@@ -210,14 +210,14 @@ class _Machine:
         """
         @return: The value.
 
-        @raise Exception: It could not be made: L{_Refused} because we do not
+        @raise Exception: It could not be made: L{_RefusedPickle} because we do not
             want to, anything else because it is wrong.
         """
         end = None
         for count, (opcode, argument, position) in enumerate(genops(raw)):
             name, end = opcode.name, position
             if count > 2 * _MOST_VALUES:
-                raise _Refused("too much")
+                raise _RefusedPickle("too much")
             if name in _CONSTANTS:
                 self.stack.append(_CONSTANTS[name])
             elif name in _LITERALS:
@@ -225,7 +225,7 @@ class _Machine:
             elif name in _STEPS:
                 _STEPS[name](self, argument)
             elif name not in ("PROTO", "FRAME", "STOP"):
-                raise _Refused("something other than plain values")
+                raise _RefusedPickle("something other than plain values")
         (value,) = self.stack
         if end != len(raw) - 1:
             raise ValueError
@@ -281,7 +281,7 @@ class _Machine:
 
     def pushClass(self, name: tuple[Any, ...]) -> None:
         if name not in _CLASSES:
-            raise _Refused("something other than plain values")
+            raise _RefusedPickle("something other than plain values")
         self.stack.append(_CLASSES[name])
 
     def reduce(self) -> None:

@@ -151,7 +151,7 @@ class PHP(Prefixed):
             data = self._decoded(raw)
             found = self._find(data)
             problem = None if found is None else found.what
-        except _Refused as error:
+        except _RefusedValue as error:
             problem = str(error)
         except RecursionError:
             problem = "nested too deeply"
@@ -178,7 +178,7 @@ class PHP(Prefixed):
         """
         @return: The session, in which something may be that L{_find} finds.
 
-        @raise _Refused: The session is not for us.
+        @raise _RefusedValue: The session is not for us.
 
         @raise Exception: It is no session.
         """
@@ -233,7 +233,7 @@ class PHP(Prefixed):
         return _VALUES.find(value, isThorough=isThorough)
 
 
-class _Refused(ValueError):
+class _RefusedValue(ValueError):
     """
     The session holds something that we do not read.
     """
@@ -244,7 +244,7 @@ def _endOf(raw: bytes, at: int) -> int:
     Find the end of a value, one of the kinds that are read here.  The library
     is more lenient: what it makes of the rest, PHP would not.
 
-    @raise _Refused: It is another kind of value, or nested too deeply.
+    @raise _RefusedValue: It is another kind of value, or nested too deeply.
 
     @raise ValueError: It is no value.
     """
@@ -253,7 +253,7 @@ def _endOf(raw: bytes, at: int) -> int:
         token = _TOKEN.match(raw, at)
         if token is None:
             if raw[at : at + 1] in (b"O", b"C", b"E", b"R", b"r"):
-                raise _Refused("it holds an object or a reference")
+                raise _RefusedValue("it holds an object or a reference")
             raise ValueError
         at = token.end()
         if token["length"] is not None:
@@ -265,7 +265,7 @@ def _endOf(raw: bytes, at: int) -> int:
         elif token["end"] is not None:
             depth -= 1
         if not 0 <= depth <= _DEPTH:
-            raise _Refused("nested too deeply")
+            raise _RefusedValue("nested too deeply")
         if not depth:
             return at
 

@@ -210,6 +210,9 @@ class SessionKeeper:
         live = self.live
         if live.isClosed or self.isHeld:
             return
+        if live.isLoaded and live.record.copy.isTouched:
+            # Somebody set a key after the last holder was gone.
+            live.collect()
         guarded = self.guardedFor()
         if guarded > 0:
             if not self._guardTimer.isRunning:

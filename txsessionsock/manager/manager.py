@@ -99,7 +99,9 @@ class SessionManager:
         @param saveInterval: After how many seconds at the latest a change is
             stored that nobody asked to store at once.
 
-        @param storeTimeout: How many seconds the store has for an answer.
+        @param storeTimeout: For how many seconds somebody waits for a store that
+            does not answer.  A store has a C{timeout} of its own for its calls;
+            one that has none is given up after a quarter more.
 
         @param recheckInterval: Every how many seconds to look whether a
             session is still there, if the store cannot be watched; 0 for

@@ -37,9 +37,9 @@ _L = TypeVar("_L", bound=Listener)
 _log = Logger()
 
 
-class _Wire(Protocol):
+class _SocketCarrier(Protocol):
     """
-    The part of L{txsessionsock.protocol.carrier.Wire} that an application uses.
+    The part of a C{SocketCarrier} that an application uses.
 
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
     """
@@ -76,7 +76,7 @@ class ApplicationMethods:
         def session(self) -> Session | None: ...
 
         @property
-        def _sessionsock(self) -> _Wire: ...
+        def _sessionsock(self) -> _SocketCarrier: ...
 
     else:
         # To a type checker this would be an object of that class.
@@ -200,9 +200,9 @@ class _WithAutobahnMethods:
     The application of a protocol that has Autobahn's own methods too.
     """
 
-    def __init__(self, protocol: Any, wire: _Wire) -> None:
+    def __init__(self, protocol: Any, carrier: _SocketCarrier) -> None:
         self._protocol = protocol
-        self._wire = wire
+        self._carrier = carrier
         self.sessionInvalid = protocol.sessionInvalid
         self.sessionChanged = protocol.sessionChanged
         self.sessionDestroyed = protocol.sessionDestroyed
@@ -217,7 +217,7 @@ class _WithAutobahnMethods:
         return inOrder(
             [
                 partial(protocol.sessionMessageReceived, message, session),
-                partial(protocol.onMessage, *self._wire.client.source),
+                partial(protocol.onMessage, *self._carrier.client.source),
             ]
         )
 
@@ -226,14 +226,14 @@ class _WithAutobahnMethods:
         return inOrder(
             [
                 partial(protocol.sessionDisconnected, session, code),
-                partial(protocol.onClose, *self._wire.closed),
+                partial(protocol.onClose, *self._carrier.closed),
             ]
         )
 
 
-def _applicationOf(protocol: Any, wire: _Wire) -> Any:
+def _applicationOf(protocol: Any, carrier: _SocketCarrier) -> Any:
     if any(overrides(protocol, m) for m in ("onOpen", "onMessage", "onClose")):
-        return _WithAutobahnMethods(protocol, wire)
+        return _WithAutobahnMethods(protocol, carrier)
     return protocol
 
 

@@ -19,10 +19,10 @@ from .aside import BUSY_INTERVAL, Aside
 from .equipment import Equipment
 
 
-__all__ = ["Wire"]
+__all__ = ["SocketCarrier"]
 
 
-class Wire(Line):
+class SocketCarrier(Line):
     """
     The carrier of a client that is connected by a hardened WebSocket.
 
@@ -126,6 +126,3 @@ class Wire(Line):
 
     def encode(self, value: Any) -> tuple[Any, ...]:
         return self.messages.encode(value)
-
-    def check(self, frame: tuple[Any, ...]) -> None:
-        self.checkSize(frame[0])

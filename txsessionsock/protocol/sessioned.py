@@ -13,13 +13,20 @@ from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
 from txsessionsock._waiting import refuseToWait
-from txsessionsock.clients import METHODS, Listener, listen, refuseUnknown, without
+from txsessionsock.clients import (
+    METHODS,
+    Listener,
+    Waiting,
+    listen,
+    refuseUnknown,
+    without,
+)
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Messages
 from txsessionsock.websocket import Hardened
 
-from .carrier import Wire
+from .carrier import SocketCarrier
 
 
 __all__ = ["Sessioned"]
@@ -48,8 +55,8 @@ class Sessioned(Hardened):
 
     peer: Any
 
-    _sessionsock: Wire
-    _sessionsockLine = Wire
+    _sessionsock: SocketCarrier
+    _sessionsockLine = SocketCarrier
     _sessionsockMessages: Messages | None = None
 
     @property
@@ -127,8 +134,8 @@ class Sessioned(Hardened):
         """
         if not isinstance(payload, bytes):
             raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
-        self._sessionsock.checkSize(payload)
         frame = (bytes(payload), bool(isBinary), fragmentSize, sync, doNotCompress)
+        self._sessionsock.check(frame)
         self._sessionsock.client.sendFrame(frame)
 
     def sendClose(self, code: int | None = None, reason: str | None = None) -> None:
@@ -166,24 +173,25 @@ class Sessioned(Hardened):
         self._guard(self._received, payload, isBinary)
 
     def _received(self, payload: bytes, isBinary: bool) -> None:
-        wire = self._sessionsock
-        if wire.isAside(payload, isBinary):
+        carrier = self._sessionsock
+        if carrier.isAside(payload, isBinary):
             return
         try:
-            message = wire.messages.decode(payload, isBinary)
+            message = carrier.messages.decode(payload, isBinary)
             refuseToWait(message, "decode()")
         except ValueError:
-            wire.client.closeNow(Code.BAD_PAYLOAD, "bad message")
+            carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
-            wire.client.received(message, len(payload), (payload, isBinary))
+            waiting = Waiting(message, len(payload), (payload, isBinary))
+            carrier.client.received(waiting)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        wire = self._sessionsock
-        wire.closed = (wasClean, code, reason)
-        self._guard(wire.drop)
+        carrier = self._sessionsock
+        carrier.closed = (wasClean, code, reason)
+        self._guard(carrier.drop)
         if self.closedByMe and self.localCloseCode is not None:
             code = self.localCloseCode
-        self._guard(wire.client.lost, _NO_STATUS if code is None else code)
+        self._guard(carrier.client.lost, _NO_STATUS if code is None else code)
 
     def _guard(self, call: Callable[..., object], *args: Any) -> None:
         """

@@ -6,15 +6,15 @@ from .handover import Handover
 from .listening import Adopting, Sharing, endpointAt
 from .service import SessionSockService
 from .worker import WorkerService, leaveToParent
-from .workers import Command, Workers
+from .workers import WorkerCommand, Workers
 
 
 __all__ = [
     "Adopting",
-    "Command",
     "Handover",
     "SessionSockService",
     "Sharing",
+    "WorkerCommand",
     "WorkerService",
     "Workers",
     "endpointAt",

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.service.test_workers -*-
 """
-What a worker process gets from its parent.
+The file descriptors that a worker process gets from its parent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Handover:
     @classmethod
     def takenFrom(cls, environment: MutableMapping[str, str]) -> Handover | None:
         """
-        Find out whether this process is a worker.  What it starts is none.
+        Find out whether this process is a worker.  The variable is removed, so
+        that a process which the worker starts is none.
 
         @return: L{None} if it is not.
         """
@@ -59,6 +60,6 @@ class Handover:
 
     def environment(self) -> dict[str, str]:
         """
-        What tells the worker, in its environment.
+        The variable that tells it to the worker.
         """
         return {_VARIABLE: json.dumps(asdict(self))}

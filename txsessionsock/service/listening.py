@@ -34,8 +34,8 @@ __all__ = ["Adopting", "CannotListen", "Sharing", "endpointAt", "listen"]
 _BACKLOG = 1024
 """
 How many connections wait while this process is busy, or a worker is replaced.
-Twisted's default is 50; whoever finds no place tries again after a second, after
-two more, and so on.
+Twisted's default is 50.  A client that finds no place tries again after a second,
+after two more, and so on.
 """
 
 _QUEUES = re.compile(r"((?:haproxy:)?(?:tcp6?|ssl|tls|unix):)(.*)", re.DOTALL)

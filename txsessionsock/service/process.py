@@ -38,7 +38,7 @@ _log = Logger()
 
 class Overseer(Protocol):
     """
-    Whom a process reports to.
+    What a process reports to: a L{Slot<txsessionsock.service.slot.Slot>}.
     """
 
     def ready(self, process: WorkerProcess) -> None:
@@ -52,7 +52,7 @@ class Overseer(Protocol):
         """
 
 
-class _State(Enum):
+class _ProcessState(Enum):
     STARTING = "it does not listen yet"
     READY = "it listens"
     ENDING = "it was asked to end"
@@ -84,7 +84,7 @@ class WorkerProcess(ProcessProtocol):
         self._unfinished: dict[int, bytes] = {}
         self._deadline = Timer(reactor)
         self._lingering = Timer(reactor)
-        self._state = _State.STARTING
+        self._state = _ProcessState.STARTING
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -97,7 +97,7 @@ class WorkerProcess(ProcessProtocol):
         """
         Whether it was asked to end.
         """
-        return self._state is _State.ENDING
+        return self._state is _ProcessState.ENDING
 
     def expectReady(self, seconds: float) -> None:
         """
@@ -109,7 +109,7 @@ class WorkerProcess(ProcessProtocol):
         """
         Ask it to end well, and kill it unless it does in time.
         """
-        self._state = _State.ENDING
+        self._state = _ProcessState.ENDING
         self._signal("TERM")
         why = f"still there {seconds:g} s after SIGTERM"
         self._deadline.start(seconds, self._late, why)
@@ -131,8 +131,8 @@ class WorkerProcess(ProcessProtocol):
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if childFD == self._readyDescriptor:
             # One that was asked to end meanwhile is of no use any more.
-            if self._state is _State.STARTING:
-                self._state = _State.READY
+            if self._state is _ProcessState.STARTING:
+                self._state = _ProcessState.READY
                 self._deadline.stop()
                 self._overseer.ready(self)
             return
@@ -162,9 +162,9 @@ class WorkerProcess(ProcessProtocol):
         self._gone()
 
     def _gone(self) -> None:
-        if self._state is _State.GONE:
+        if self._state is _ProcessState.GONE:
             return
-        self._state = _State.GONE
+        self._state = _ProcessState.GONE
         self._lingering.stop()
         self._deadline.stop()
         self._overseer.ended(self)

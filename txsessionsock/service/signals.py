@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.service.test_workers -*-
 """
-What C{twistd} has no word for: further signals, exit codes, a problem in one
-line.
+What C{twistd} does not offer: handlers of further signals, exit codes, and a
+problem in one line.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def exitWith(status: int) -> None:
 
 def report(problem: str) -> None:
     """
-    Say why it cannot go on, in the log and to who started it.
+    Say why it cannot go on, in the log and on standard error.
     """
     _log.critical("{problem}", problem=problem)
     # Twisted logs by now what goes to sys.stderr.

@@ -49,7 +49,7 @@ class Patience:
 
 class Boss(Protocol):
     """
-    Who has the slots.
+    The owner of the slots: L{Workers<txsessionsock.service.workers.Workers>}.
     """
 
     hasServed: bool

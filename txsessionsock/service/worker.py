@@ -57,7 +57,8 @@ class WorkerService(SessionSockService):
 
     def startService(self) -> None:
         super().startService()
-        # It may come twice: from our parent, and from whoever ends all of us.
+        # SIGTERM may come twice: from our parent, and from a service manager
+        # that sends it to all processes.
         onSignals(self._serving, {signal.SIGTERM: self._stop})
         self._serving.callWhenRunning(self._begin)
 

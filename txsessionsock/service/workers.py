@@ -31,7 +31,7 @@ from .signals import endsWithTerminal, exitWith, onSignals, report
 from .slot import Patience, Slot
 
 
-__all__ = ["Command", "Workers"]
+__all__ = ["WorkerCommand", "Workers"]
 
 _TWISTD = (
     # Ctrl-C is for the parent, also before a worker can say so itself.
@@ -43,7 +43,7 @@ _log = Logger()
 
 
 @dataclass(frozen=True)
-class Command:
+class WorkerCommand:
     """
     How a worker is started.
 
@@ -70,7 +70,7 @@ class Command:
         return [sys.executable, "-P", "-c", _TWISTD, *twistd, *self.arguments]
 
 
-class _State(Enum):
+class _WorkersState(Enum):
     NEW = "nothing is there yet"
     LISTENING = "the sockets are there, and no worker"
     SERVING = "the workers serve, or are started again"
@@ -81,18 +81,26 @@ class _State(Enum):
 
 
 _NEXT = {
-    _State.NEW: {_State.LISTENING},
-    _State.LISTENING: {_State.SERVING, _State.ENDING},
-    _State.SERVING: {_State.REPLACING, _State.ENDING, _State.FAILED},
-    _State.REPLACING: {
-        _State.SERVING,
-        _State.REPLACING_AGAIN,
-        _State.ENDING,
-        _State.FAILED,
+    _WorkersState.NEW: {_WorkersState.LISTENING},
+    _WorkersState.LISTENING: {_WorkersState.SERVING, _WorkersState.ENDING},
+    _WorkersState.SERVING: {
+        _WorkersState.REPLACING,
+        _WorkersState.ENDING,
+        _WorkersState.FAILED,
     },
-    _State.REPLACING_AGAIN: {_State.SERVING, _State.ENDING, _State.FAILED},
-    _State.ENDING: set(),
-    _State.FAILED: set(),
+    _WorkersState.REPLACING: {
+        _WorkersState.SERVING,
+        _WorkersState.REPLACING_AGAIN,
+        _WorkersState.ENDING,
+        _WorkersState.FAILED,
+    },
+    _WorkersState.REPLACING_AGAIN: {
+        _WorkersState.SERVING,
+        _WorkersState.ENDING,
+        _WorkersState.FAILED,
+    },
+    _WorkersState.ENDING: set(),
+    _WorkersState.FAILED: set(),
 }
 """
 Which state may follow which.
@@ -116,7 +124,7 @@ class Workers(Service):
         count: int,
         endpoints: Sequence[tuple[str, IStreamServerEndpoint]],
         sharing: Sharing,
-        command: Command,
+        command: WorkerCommand,
         reactor: Any,
         *,
         drain: float = 10.0,
@@ -139,15 +147,15 @@ class Workers(Service):
             Slot(number, self, reactor, drain=drain, patience=patience)
             for number in range(count)
         ]
-        self._state = _State.NEW
+        self._state = _WorkersState.NEW
 
-    def _become(self, state: _State) -> None:
+    def _become(self, state: _WorkersState) -> None:
         assert state in _NEXT[self._state], (self._state, state)
         self._state = state
 
     @property
     def _isEnding(self) -> bool:
-        return self._state in (_State.ENDING, _State.FAILED)
+        return self._state in (_WorkersState.ENDING, _WorkersState.FAILED)
 
     def privilegedStartService(self) -> None:
         """
@@ -161,17 +169,17 @@ class Workers(Service):
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
-        self._become(_State.LISTENING)
+        self._become(_WorkersState.LISTENING)
         self.listening()
 
     def startService(self) -> None:
-        if self._state is _State.NEW:
+        if self._state is _WorkersState.NEW:
             # Runners such as twist shed no privileges.
             self.privilegedStartService()
         super().startService()
         self._nothing = os.open(os.devnull, os.O_RDONLY)
-        # The workers have the end to read from.  It says nothing but that we
-        # are gone, which no other way does if we are killed.
+        # A pipe to which nobody writes.  The workers have its end to read from,
+        # which is closed when we are gone, also when we are killed.
         self._lifeline, self._life = os.pipe()
         hungUp = endsWithTerminal(self.interrupt, self.hangUp)
         onSignals(
@@ -183,7 +191,7 @@ class Workers(Service):
     def _begin(self) -> None:
         if self._isEnding:
             return
-        self._become(_State.SERVING)
+        self._become(_WorkersState.SERVING)
         for slot in self._slots:
             slot.start()
 
@@ -218,7 +226,7 @@ class Workers(Service):
         """
         if not self._isEnding:
             report(problem)
-            self._become(_State.FAILED)
+            self._become(_WorkersState.FAILED)
             self._reactor.stop()
 
     def interrupt(self) -> None:
@@ -231,7 +239,7 @@ class Workers(Service):
                 slot.kill()
         else:
             _log.info("the workers end")
-            self._become(_State.ENDING)
+            self._become(_WorkersState.ENDING)
             self._reactor.stop()
 
     def hangUp(self) -> None:
@@ -240,13 +248,13 @@ class Workers(Service):
         may have started before what it is to see was changed: then all of them
         are replaced once more.
         """
-        if self._state is _State.SERVING:
-            self._become(_State.REPLACING)
+        if self._state is _WorkersState.SERVING:
+            self._become(_WorkersState.REPLACING)
             Deferred.fromCoroutine(self._replace()).addErrback(
                 lambda failure: _log.failure("replacing the workers failed", failure)
             )
-        elif self._state is _State.REPLACING:
-            self._become(_State.REPLACING_AGAIN)
+        elif self._state is _WorkersState.REPLACING:
+            self._become(_WorkersState.REPLACING_AGAIN)
 
     async def _replace(self) -> None:
         _log.info("the workers are replaced, one by one")
@@ -258,8 +266,8 @@ class Workers(Service):
                 break
         if self._isEnding:
             return
-        isAskedAgain = self._state is _State.REPLACING_AGAIN
-        self._become(_State.SERVING)
+        isAskedAgain = self._state is _WorkersState.REPLACING_AGAIN
+        self._become(_WorkersState.SERVING)
         if isAskedAgain:
             self.hangUp()
 
@@ -271,7 +279,7 @@ class Workers(Service):
         """
         super().stopService()
         if not self._isEnding:
-            self._become(_State.ENDING)
+            self._become(_WorkersState.ENDING)
         stopping = gatherResults([slot.stop() for slot in self._slots])
         return stopping.addCallback(self._stopped)
 
@@ -279,5 +287,5 @@ class Workers(Service):
         self._sharing.close()
         for descriptor in self._nothing, self._lifeline, self._life:
             os.close(descriptor)
-        if self._state is _State.FAILED:
+        if self._state is _WorkersState.FAILED:
             exitWith(1)

@@ -94,7 +94,7 @@ class Tracking:
 
     def tell(self, key: str) -> None:
         """
-        Tell who watches a key that others changed it, or may have.
+        Tell the watchers of a key that others changed it, or may have.
         """
         tracked = self._tracked.get(key)
         if tracked is not None:

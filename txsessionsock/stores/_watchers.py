@@ -47,7 +47,7 @@ def newDeadline(ttl: TTL, now: float) -> float | None:
 
 class Watchers:
     """
-    Who wants to be told about which key.
+    The functions to call when a session changes, by its key.
     """
 
     _log = Logger()
@@ -87,7 +87,7 @@ class Watchers:
 
     def report(self, keys: Iterable[str]) -> None:
         """
-        Call whoever watches one of the keys.
+        Call the functions of these keys.
         """
         for key in keys:
             for token, changed in list(self._byKey.get(key, {}).items()):
@@ -96,4 +96,4 @@ class Watchers:
                     try:
                         changed(key)
                     except Exception:
-                        self._log.failure("who watches a session failed")
+                        self._log.failure("the watcher of a session failed")

@@ -108,7 +108,7 @@ class CachedStore:
         self._sessions, self._cache = sessions, cache
         self._cacheKey = cacheKey
         self._reactor = clockOf(reactor)
-        # By key, what may have a copy that is older than the session.
+        # The keys of sessions of which the cache may have an older copy.
         self._doubtful: dict[str, object] = {}
         self._timers: dict[str, Timer] = {}
         self._isFailing = self._isClosed = False
@@ -148,7 +148,7 @@ class CachedStore:
         try:
             stored = await self._sessions.load(key)
         except UndecodableSession:
-            # Which is an answer, too.
+            # The store has answered: the copy is deleted as after any answer.
             await self._deleteDoubtful(key, doubt)
             raise
         await self._deleteDoubtful(key, doubt)
@@ -212,7 +212,8 @@ class CachedStore:
 
     async def _deleteAgain(self, key: str, turn: int) -> None:
         try:
-            # What is in doubt happens, if at all, before this is answered.
+            # A change that timed out is done, if at all, before this load is
+            # answered; so the copy is deleted after it.
             with suppress(UndecodableSession):
                 await (self._load(key) if key in self._doubtful else self._delete(key))
         except StoreFailure as error:
@@ -226,7 +227,7 @@ class CachedStore:
         else:
             self._isFailing = False
             turn += 1
-        # Unless the session was changed meanwhile.
+        # A session that was changed meanwhile has a new timer already.
         if turn <= _LAST and key not in self._timers:
             self._later(key, turn)
 
@@ -238,7 +239,7 @@ class CachedStore:
         again = [self._deleteAgain(key, _LAST) for key in timers]
         await DeferredList([Deferred.fromCoroutine(each) for each in again])
         for store in self._sessions, self._cache:
-            # Which no ISessionStore needs to have.
+            # ISessionStore does not ask for this method.
             close: Callable[[], Deferred[None]] | None = getattr(store, "close", None)
             if close is not None:
                 await close()

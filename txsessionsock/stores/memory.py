@@ -52,7 +52,7 @@ class MemoryStore:
             process would share a database.
         """
         if place is None:
-            self._place = _Place(clockOf(reactor))
+            self._place = _MemoryPlace(clockOf(reactor))
         else:
             self._place = place._place
         self._watchers = Watchers()
@@ -115,7 +115,8 @@ class MemoryStore:
 
     def _changed(self, key: str) -> None:
         """
-        Somebody else changed a session; tell whoever watches it, later.
+        Another store changed a session: tell its watchers, in a later turn of
+        the reactor.
         """
         if key in self._watchers:
             self._pending[key] = None
@@ -128,7 +129,7 @@ class MemoryStore:
         self._watchers.report(pending)
 
 
-class _Place:
+class _MemoryPlace:
     """
     The sessions that some stores share.
     """

@@ -210,7 +210,8 @@ class RedisStore:
             # Only now: answers that came last set deadlines.
             self._deadlines.clear()
 
-        # That is asked, too: whoever loads waits for it.
+        # Send now the check that waits for the next turn: a load that was asked
+        # before is answered only after it.
         self._sendCheck()
         return self._link.close().addCallback(closed)
 
@@ -285,7 +286,8 @@ class RedisStore:
         checks, self._checks = self._checks, []
         if not checks:
             return
-        # Where nothing is reported, that our own changes are not says nothing.
+        # While the connection reports nothing at all, a missing report of our
+        # own change proves nothing: expect none.
         debts = self._tracking.debts() if self._isSeeing else []
 
         def passed(_: None) -> None:
@@ -318,8 +320,8 @@ class RedisStore:
 
         @param asked: When it was asked.
 
-        @return: When the key expires at the earliest, so that nobody takes it
-            for deleted before its time who hears that it is gone.
+        @return: The earliest time at which the key can expire.  With a later
+            one, a key that expired would be taken for one that was deleted.
         """
         never = remaining < 0
         if self._tracking.get(key) is not None:

@@ -24,7 +24,7 @@ from txsessionsock._reactor import clockOf
 from txsessionsock.interfaces import KEEP, TTL, ISharedStore, IWatchableStore, Stored
 from txsessionsock.stores._sql.pool import Database, Pool
 from txsessionsock.stores._sql.sqlite import SQLiteDatabase
-from txsessionsock.stores._sql.statements import Sessions
+from txsessionsock.stores._sql.statements import TableSessions
 from txsessionsock.stores._sql.table import (
     CONNECT_PG_SIMPLE,
     DJANGO,
@@ -88,7 +88,7 @@ class SQLStore:
         clock, writer = clockOf(reactor), uuid4().hex
         self._database = _databaseAt(url, table, timeout, connections, writer)
         self._pool = Pool(self._database, clock, timeout)
-        self._sessions = Sessions(self._database.dialect(table), clock.seconds)
+        self._sessions = TableSessions(self._database.dialect(table), clock.seconds)
 
     def load(self, key: str) -> Deferred[Stored | None]:
         work = partial(self._sessions.load, key=key)
@@ -143,9 +143,9 @@ class WatchableSQLStore(SQLStore):
         if url.partition(":")[0] not in _SERVERS:
             raise ValueError("only PostgreSQL tells what is done to a table")
         super().__init__(url, table, reactor, timeout, connections)
-        from txsessionsock.stores._sql.listener import Listener  # noqa: PLC0415  # an extra
+        from txsessionsock.stores._sql.listener import TableListener  # noqa: PLC0415  # an extra
 
-        self._listener = Listener(
+        self._listener = TableListener(
             self._database, table, self._pool, clockOf(reactor), timeout
         )
 
@@ -202,7 +202,7 @@ def checkTable(url: str, table: Table, timeout: AboveZero = 2.0) -> list[Stored]
     try:
         connection = namedModule(database.module).connect(**database.settings)
         database.opened(connection)
-        sessions = Sessions(database.dialect(table), time)
+        sessions = TableSessions(database.dialect(table), time)
         sessions.load(execute, "")
         # A server may have millions, and no index to find the last ones by.
         return sessions.last(execute) if isinstance(database, SQLiteDatabase) else []

@@ -90,7 +90,7 @@ class SQLiteStore:
         self._file = SessionFile(self._path, self._reactor.seconds, powerSafe)
         self._pool: ThreadPool | None = None
         self._trigger: object = None
-        self._waiting: list[_Call] = []
+        self._waiting: list[_FileCall] = []
         self._running = _Batch([])
         self._busy = False
         self._closed = False
@@ -128,8 +128,9 @@ class SQLiteStore:
             failure.trap(StoreError)
             raise StoreUnavailable(str(failure.value))
 
-        # Every transaction begins with a look, so all who wait for the next
-        # one share it, and one that has begun serves nobody who comes later.
+        # Every transaction begins with a look at what changed.  All fences that
+        # wait for the next transaction share its look.  The running one looked
+        # before this fence came and may have missed a change.
         looked: Deferred[None] = self._ask(SessionFile.nothing, writes=False)
         return looked.addErrback(blind)
 
@@ -147,7 +148,7 @@ class SQLiteStore:
     def _ask(self, work: Work, writes: bool = True) -> Deferred[Any]:
         if self._closed:
             return fail(StoreUnavailable(f"{self._path}: the store is closed"))
-        call = _Call(work, writes, self._reactor.seconds() + self._timeout)
+        call = _FileCall(work, writes, self._reactor.seconds() + self._timeout)
         self._waiting.append(call)
         if not self._watchdog.isRunning:
             self._watchdog.start(self._timeout, self._checkTimes)
@@ -181,7 +182,7 @@ class SQLiteStore:
     def _answered(
         self,
         result: Failure | tuple[list[object], frozenset[str] | None],
-        calls: list[_Call],
+        calls: list[_FileCall],
     ) -> None:
         self._running = _Batch([])
         if isinstance(result, Failure) and result.check(Abandoned):
@@ -203,7 +204,8 @@ class SQLiteStore:
                 call.answer.errback(outcome)
             else:
                 call.answer.callback(outcome)
-        # Whoever asked again meanwhile is in the next transaction.
+        # Only now: a caller that was just answered may have asked again, and
+        # its call goes into the next transaction with all that waits.
         self._busy = False
         self._next()
 
@@ -229,13 +231,13 @@ class SQLiteStore:
                 text = f"{self._path}: too busy to be asked in time"
                 call.answer.errback(StoreUnavailable(text))
 
-    def _sweep(self, now: float) -> _Call:
+    def _sweep(self, now: float) -> _FileCall:
         def swept(more: bool) -> None:
             if more:
                 self._nextSweep = now
 
         self._nextSweep = now + SWEEP_INTERVAL
-        call = _Call(SessionFile.sweep, True, now + self._timeout)
+        call = _FileCall(SessionFile.sweep, True, now + self._timeout)
         call.answer.addCallbacks(swept, lambda _: None)
         return call
 
@@ -258,7 +260,7 @@ class SQLiteStore:
 
     def _thread(self) -> ThreadPool:
         if self._pool is None:
-            self._pool = _Pool(1, 1, "sessions")
+            self._pool = _OneThread(1, 1, "sessions")
             self._pool.start()
             self._trigger = self._reactor.addSystemEventTrigger(
                 "during", "shutdown", self._shutDown
@@ -287,15 +289,15 @@ class SQLiteStore:
         )
 
 
-class _Pool(ThreadPool):
+class _OneThread(ThreadPool):
     @staticmethod
     def threadFactory(*args: Any, **more: Any) -> Thread:  # type: ignore[override]  # makes one
-        # Who forgets to close a store shall be able to end all the same.
+        # A daemon: a program that forgets to close the store can still end.
         return Thread(*args, daemon=True, **more)
 
 
 @dataclass(slots=True)
-class _Call:
+class _FileCall:
     """
     Something that was asked.
 
@@ -317,7 +319,7 @@ class _Batch:
     it was not done, it is not committed.
     """
 
-    def __init__(self, calls: list[_Call]) -> None:
+    def __init__(self, calls: list[_FileCall]) -> None:
         self.calls = calls
         self._lock = Lock()
         self._isCommitting = self._isGivenUp = False

@@ -19,10 +19,10 @@ from txsessionsock.interfaces import ISessionStore, ISignedCookies
 from txsessionsock.manager import SessionManager
 from txsessionsock.service import (
     Adopting,
-    Command,
     Handover,
     SessionSockService,
     Sharing,
+    WorkerCommand,
     Workers,
     WorkerService,
     endpointAt,
@@ -104,7 +104,7 @@ def _workers(options: Options, reactor: Any) -> Workers:
         # One that is made for this run is text.
         environment.setdefault(SECRET, str(secrets[0]))
     before = argumentsLike(options.parent or {}, reactor)
-    command = Command(options.asArguments, environment, str(Path.cwd()), before)
+    command = WorkerCommand(options.asArguments, environment, str(Path.cwd()), before)
     return Workers(
         count, parts["endpoints"], sharing, command, reactor, drain=options["drain"]
     )

@@ -92,7 +92,8 @@ def tableStoreAt(options: Options, framework: Any, reactor: Any) -> ISessionStor
         if not isServer and isinstance(framework, DjangoDatabase):
             _doubtZone(there, framework, table)
         if isServer:
-            # Without the trigger, it says so, and sessions are read each time.
+            # If the trigger is not installed, the store says so in the log, and
+            # sessions are read before each message.
             store = WatchableSQLStore(place, table, reactor)
         else:
             store = SQLStore(place, table, reactor)

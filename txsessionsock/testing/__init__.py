@@ -4,7 +4,7 @@ What is needed to test stores, buses, frameworks and protocols of one's own.
 
 from typing import TYPE_CHECKING
 
-from .browser import ADDRESS, HOST, Browser, Wire, putSession
+from .browser import ADDRESS, HOST, Browser, MemoryWire, putSession
 from .buscontract import BusContract
 from .doubles import FlakyStore, UnwatchableStore
 from .reactor import PrivateReactor
@@ -40,12 +40,12 @@ __all__ = [
     "FrameworkChecks",
     "FrameworkContract",
     "InBrowserContract",
+    "MemoryWire",
     "PrivateReactor",
     "StoreContract",
     "StoringContract",
     "UnwatchableStore",
     "WatchableContract",
-    "Wire",
     "putSession",
 ]
 

@@ -42,7 +42,7 @@ from txsessionsock.interfaces import TTL, Document
 from .contract import resultOf
 
 
-__all__ = ["ADDRESS", "HOST", "Browser", "Wire", "putSession"]
+__all__ = ["ADDRESS", "HOST", "Browser", "MemoryWire", "putSession"]
 
 
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 9)
@@ -82,7 +82,7 @@ def putSession(
     return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
 
 
-class Wire(FakeTransport):
+class MemoryWire(FakeTransport):
     """
     A transport in memory that can be paused.
 
@@ -117,7 +117,7 @@ class Wire(FakeTransport):
         super().abortConnection()
 
 
-class _Client(WebSocketClientProtocol):
+class _BrowserClient(WebSocketClientProtocol):
     browser: Browser
 
     def dataReceived(self, data: bytes) -> None:
@@ -200,14 +200,14 @@ class Browser:
             headers={**given, **(headers or {})},
             reactor=factory.reactor,
         )
-        ours.protocol = _Client
+        ours.protocol = _BrowserClient
         # Autobahn's own goes by the global reactor.
         ours._batched_timer = factory._batched_timer
         self.server: Any = factory.buildProtocol(ADDRESS)
         self.client = cast(Any, ours.buildProtocol(ADDRESS))
         self.client.browser = self
-        self.wire = Wire(self.server, isServer=True, peerAddress=ADDRESS)
-        other = Wire(self.client, isServer=False, peerAddress=ADDRESS)
+        self.wire = MemoryWire(self.server, isServer=True, peerAddress=ADDRESS)
+        other = MemoryWire(self.client, isServer=False, peerAddress=ADDRESS)
         self.pump: IOPump = connect(self.server, self.wire, self.client, other)
         self.flush()
 

@@ -327,7 +327,7 @@ class StoreContract(Contract):
 
     def test_destroyWhileReplaced(self) -> None:
         """
-        Of those who replace and who end what they know, all at once, one does.
+        Several calls replace or destroy the same bytes at once: one succeeds.
         """
         for _ in range(4):
             self.create()
@@ -396,7 +396,7 @@ class StoreContract(Contract):
 
     def test_concurrent(self) -> None:
         """
-        Of several who replace the same bytes at once, one does.
+        Several calls replace the same bytes at once: one succeeds.
         """
         self.create(b"old")
         stores = [self.store, self.other] * 4

@@ -57,8 +57,8 @@ class WatchableContract(StoreContract):
 
     def assertReported(self) -> None:
         """
-        The session is reported by the time the fence is passed.  It is looked
-        at, as everybody does who was told.
+        The session is reported by the time the fence is passed.  Then it is
+        loaded, as a manager does that was told.
         """
         self.fence()
         self.assertEqual(set(self.reported), {KEY})
@@ -214,7 +214,7 @@ class WatchableContract(StoreContract):
 
     def test_several(self) -> None:
         """
-        Each who watches a session is told, until he stops.
+        Each watcher of a session is told, until it stops.
         """
         self.create(b"1")
         second: list[str] = []
@@ -259,7 +259,7 @@ class WatchableContract(StoreContract):
 
     def test_reentrant(self) -> None:
         """
-        Who is told may use the store, and stop watching, at once.
+        A watcher that is told may use the store, and stop watching, at once.
         """
         self.create(b"1")
         loaded: list[Stored | None] = []

@@ -147,14 +147,16 @@ class Line:
         if self._outflow is not None:
             self._outflow.wrote(size)
 
-    def checkSize(self, payload: bytes) -> None:
+    def check(self, frame: tuple[Any, ...]) -> None:
         """
+        @param frame: What L{write} takes.
+
         @raise ValueError: Autobahn would not send that much.
         """
         limit = self._protocol.maxMessagePayloadSize
-        if 0 < limit < len(payload):
+        if 0 < limit < len(frame[0]):
             raise ValueError(
-                f"a message of {len(payload)} bytes; no more than {limit} can be"
+                f"a message of {len(frame[0])} bytes; no more than {limit} can be"
                 " sent (Limits.messageSize)"
             )
 

@@ -307,6 +307,7 @@ async def test_storeIsTheAuthority() -> None:
                 assert await socket.closes() == (4401, "session-destroyed")
 
 
+@pytest.mark.timed
 @inReactor
 async def test_latency() -> None:
     """

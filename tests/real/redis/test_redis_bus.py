@@ -287,6 +287,7 @@ async def test_hostile() -> None:
     assert b"not mine" not in one.got
 
 
+@pytest.mark.timed
 @inReactor
 async def test_leftovers() -> None:
     """

@@ -46,6 +46,7 @@ async def test_hanging() -> None:
         await one.until({one.node: True})
 
 
+@pytest.mark.timed
 @inReactor
 async def test_cutOff() -> None:
     """
@@ -136,6 +137,7 @@ async def test_lostWhileAsking() -> None:
         await slow.heal()
 
 
+@pytest.mark.timed
 @inReactor
 async def test_redisHangs() -> None:
     """

@@ -108,6 +108,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertFalse(os.path.exists(self.path + "-wal"))
         self.assertIsNotNone(self.reactor.wait(self.store.load("left")))
 
+    @pytest.mark.timed
     def test_latency(self) -> None:
         """
         What another process does is heard of within the interval of polling.

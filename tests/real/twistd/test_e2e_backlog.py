@@ -21,7 +21,7 @@ import pytest
 
 from tests.real.twistd.test_e2e_programs import example, readme, saved
 from tests.support.certificates import Certificates
-from tests.support.servers import DESK, Twistd, inReactor, program, twistd
+from tests.support.servers import DESK, STARTING, Twistd, inReactor, program, twistd
 
 
 MANY = 100
@@ -145,7 +145,9 @@ async def test_workers(tmp_path: Path) -> None:
     for more, least, most in ("", MANY, MANY), (":backlog=10", 11, 22):
         options = (*DESK, "--workers=2", "--store=sqlite:x", "--listen", where + more)
         async with twistd(*options, listen=0, cwd=tmp_path) as server:
-            await server.until(lambda: server.log.count(" is ready") == 2)
+            await server.until(
+                lambda: server.log.count(" is ready") == 2, patience=STARTING
+            )
             said = re.findall(r"\(pid (\d+)\) is ready", server.log)
             pids = [int(pid) for pid in said]
             assert least <= places(server, pids) <= most, more

@@ -137,12 +137,15 @@ async def test_login() -> None:
         assert await again.ask(["get", "n"]) == 1
 
 
+@pytest.mark.timed
 @inReactor
 async def test_expiry() -> None:
     """
     Sessions expire, in both modes.
     """
-    late = await gatherResults([start(expire(mode)) for mode in (False, True)])
+    late = await gatherResults(
+        [start(expire(mode)) for mode in (False, True)], consumeErrors=True
+    )
     print(f"idle sockets were closed {late} seconds after their sessions' time")
 
 

@@ -33,6 +33,7 @@ from tests.support.servers import (
     MODULES,
     PATIENCE,
     SECRET,
+    STARTING,
     Conditions,
     Twistd,
     inReactor,
@@ -58,7 +59,7 @@ async def crew(
     arguments = (*CREW, "--workers=2", f"--store=sqlite:{directory}/sessions.db")
     more = {"cwd": directory, "environment": given, **more}
     async with twistd(*arguments, *options, **more) as server:
-        await server.until(lambda: len(readied(server)) == ready)
+        await server.until(lambda: len(readied(server)) == ready, patience=STARTING)
         yield server
 
 

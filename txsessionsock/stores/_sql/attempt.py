@@ -18,7 +18,7 @@ from .statements import Execute
 from .table import Table
 
 
-__all__ = ["SWALLOWED", "Attempt", "question", "send"]
+__all__ = ["SWALLOWED", "ConnectAttempt", "question", "send"]
 
 
 _CHANNEL = "txsessionsock"
@@ -54,12 +54,12 @@ def question(table: Table) -> bytes:
 
 def send(execute: Execute, text: str) -> None:
     """
-    In a thread: send a notification to all who listen.
+    In a thread: send a notification to all connections that listen.
     """
     execute("SELECT pg_notify(%(channel)s, %(text)s)", channel=_CHANNEL, text=text)
 
 
-class Attempt:
+class ConnectAttempt:
     """
     An attempt to connect, which a thread makes.
     """

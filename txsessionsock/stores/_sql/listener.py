@@ -1,16 +1,16 @@
 # -*- test-case-name: tests.real.postgresql.test_store_postgresql -*-
 """
-Hearing what others do to a table, by C{LISTEN} and the trigger of
-C{notify.sql}.
+Hears what others do to a table, by C{LISTEN} and the trigger of C{notify.sql}.
 
-A server tells a change before it answers who made it, and before it answers
-what is asked after that: so one question on the connection that listens is a
-fence, if the connection is what it seems to be.
+PostgreSQL sends the notification of a change before it answers the writer, and
+before it answers any later question.  So the answer to one question on the
+connection that listens is a fence: all earlier changes have been heard.
 
-A pooler may drop what the server tells while nobody asks, and a name may
-belong to another server by now.  So a connection is of use only after it has
-heard what another connection of the store sent, while nothing was asked here;
-and that is seen again from time to time.
+That holds only for a connection to the server itself.  A pooler may drop
+notifications while no question is under way, and the host's name may belong to
+another server by now.  So a connection counts only after it has heard a
+notification which another connection of this store sent while no question was
+under way here.  This proof is repeated from time to time.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from txsessionsock.stores._deadlines import Deadlines
 from txsessionsock.stores._tracking import Tracking
 from txsessionsock.stores._watchers import Changed
 
-from .attempt import SWALLOWED, Attempt, question, send
+from .attempt import SWALLOWED, ConnectAttempt, question, send
 from .pool import Database, Pool
 from .postgresql import Connection
 from .table import Table
 
 
-__all__ = ["Listener"]
+__all__ = ["TableListener"]
 
 
 PROBE_INTERVAL = 15.0
@@ -65,7 +65,8 @@ The share of its time in which a notification has to come after it was sent.
 
 class _Fence:
     """
-    Somebody who waits until all that was changed has been reported.
+    A caller of L{TableListener.fence}, which waits until all earlier changes
+    have been reported.
     """
 
     def __init__(self, key: str, reactor: IReactorTime) -> None:
@@ -75,7 +76,7 @@ class _Fence:
 
     def finish(self, result: Failure | None) -> None:
         """
-        Let whoever waits go on.
+        Answer the caller.
         """
         self.deadline.stop()
         if not self.answer.called:
@@ -83,9 +84,9 @@ class _Fence:
 
 
 @implementer(IReadDescriptor)
-class Listener:
+class TableListener:
     """
-    Tells who watches a session what others did to it.
+    Tells the watchers of a session what others did to it.
     """
 
     _log = Logger()
@@ -111,7 +112,7 @@ class Listener:
         self._keys: dict[str, str] = {}
         self._connection: Connection | None = None
         self._descriptor = -1
-        self._attempt: Attempt | None = None
+        self._attempt: ConnectAttempt | None = None
         # What was sent to see whether it arrives.
         self._echoes, self._echo = count(), ""
         self._unheard = Timer(reactor)
@@ -196,13 +197,13 @@ class Listener:
         isBusy = self._connection is not None or self._attempt is not None
         if self._isClosed or isBusy or self._again.isRunning:
             return
-        attempt = Attempt(self._database.settings, self._question)
+        attempt = ConnectAttempt(self._database.settings, self._question)
         self._attempt = attempt
         self._pool.ask(attempt, writes=False).addCallbacks(
             self._connected, self._failed, (attempt,), {}, (attempt,)
         )
 
-    def _connected(self, connection: Connection, attempt: Attempt) -> None:
+    def _connected(self, connection: Connection, attempt: ConnectAttempt) -> None:
         if attempt is not self._attempt:
             return
         self._attempt, self._connection = None, connection
@@ -221,9 +222,9 @@ class Listener:
 
     def _prove(self) -> None:
         """
-        See whether what is sent to all who listen is heard here: while nothing
-        is asked, since even a pooler that drops it hands over what comes
-        together with an answer.
+        Send a notification over another connection, to see whether it is heard
+        here.  No question may be under way meanwhile: a pooler that drops
+        notifications still hands over those that come together with an answer.
         """
         self._isDue = False
         self._echo = echo = f"?{self._writer}.{next(self._echoes)}"
@@ -264,7 +265,7 @@ class Listener:
             self._tracking.tellAll()
         self._ask()
 
-    def _failed(self, failure: Failure, attempt: Attempt) -> None:
+    def _failed(self, failure: Failure, attempt: ConnectAttempt) -> None:
         attempt.giveUp()
         if attempt is self._attempt:
             self._attempt = None
@@ -327,7 +328,8 @@ class Listener:
         try:
             pgconn.consume_input()
             self._hear()
-            # Who is told may close the store.
+            # Each turn looks at the connection again: a watcher that was just
+            # told may have closed the store.
             while self._isAsking and self._connection and not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
@@ -353,8 +355,8 @@ class Listener:
 
     def _ask(self) -> None:
         """
-        Ask for all who wait, if nothing is asked: who comes later waits for
-        the next question.
+        Ask one question for all fences that wait, unless one is under way: a
+        fence that comes later waits for the next question.
         """
         if self._isAsking or self._echo or self._connection is None:
             return
@@ -399,5 +401,6 @@ class Listener:
 
 
 def _hash(key: str) -> str:
-    # As PostgreSQL could never hold it, what is no text is never reported.
+    # PostgreSQL cannot hold a key that is no text, so none is ever reported;
+    # whatever the hash of such a key is does not matter.
     return sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -69,7 +69,7 @@ class Database(Protocol):
     ) -> StoreFailure: ...
 
 
-class _Call:
+class _PoolCall:
     """
     Something that was asked.
 
@@ -112,10 +112,10 @@ class Pool:
         self._reactor = reactor
         self._timeout = timeout
         self._pool: _Connections | None = None
-        self._calls: dict[_Call, Timer] = {}
-        self._turns: dict[str, deque[_Call]] = {}
+        self._calls: dict[_PoolCall, Timer] = {}
+        self._turns: dict[str, deque[_PoolCall]] = {}
         self._isClosed = False
-        # Who uses which connection.
+        # Taken to see or change which call uses which connection.
         self._lock = Lock()
 
     def ask(
@@ -139,7 +139,7 @@ class Pool:
         if self._pool is None:
             self._pool = _Connections(self._database, self._reactor, self._stop)
             self._pool.start()
-        call = _Call(work, writes, key, self._reactor.seconds() + self._timeout)
+        call = _PoolCall(work, writes, key, self._reactor.seconds() + self._timeout)
         timer = self._calls[call] = Timer(self._reactor)
         timer.start(self._timeout, self._late, call)
         turn = self._turns.setdefault(key, deque()) if key is not None else deque()
@@ -148,7 +148,7 @@ class Pool:
             self._start(call)
         return call.answer
 
-    def _start(self, call: _Call) -> None:
+    def _start(self, call: _PoolCall) -> None:
         assert self._pool is not None
         if not self._pool.running:
             self._answered(Failure(self._closed()), call)
@@ -189,7 +189,7 @@ class Pool:
                 self._database.abort(call.connection, call.writes)
         return [call.connection for call in used]
 
-    def _answered(self, result: Any, call: _Call) -> None:
+    def _answered(self, result: Any, call: _PoolCall) -> None:
         self._calls.pop(call).stop()
         if call.doubt is not None and self._database.commits:
             isFailure = isinstance(result, Failure)
@@ -204,7 +204,7 @@ class Pool:
                 del self._turns[call.key]
         self._finish(call, result)
 
-    def _late(self, call: _Call) -> None:
+    def _late(self, call: _PoolCall) -> None:
         name = self._database.name
         with self._lock:
             call.isOver = True
@@ -218,7 +218,7 @@ class Pool:
             text = f"{name}: not reached in time"
             self._finish(call, Failure(StoreUnavailable(text)))
 
-    def _finish(self, call: _Call, result: Any) -> None:
+    def _finish(self, call: _PoolCall, result: Any) -> None:
         if not call.answer.called:
             call.answer.callback(result)
         if not call.done.called:
@@ -226,7 +226,7 @@ class Pool:
 
     # In a thread.
 
-    def _perform(self, call: _Call) -> Any:
+    def _perform(self, call: _PoolCall) -> Any:
         pool, connection = self._pool, None
         assert pool is not None
         try:
@@ -253,7 +253,8 @@ class Pool:
             result = call.work(execute)
             if database.commits and call.writes:
                 with self._lock:
-                    # Who was told that nothing was done can rely on it.
+                    # A caller that was told "not reached in time" relies on it
+                    # that nothing is committed later.
                     if call.isOver:
                         return None
                     call.isBegun = True

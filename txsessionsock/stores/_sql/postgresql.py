@@ -43,7 +43,7 @@ nothing, and that is known.
 
 _WRITER = "txsessionsock.writer"
 """
-The setting that tells C{notify.sql} who writes.
+The setting that tells C{notify.sql} which store writes.
 """
 
 READ_ONLY = "the server is read-only, as a standby is"
@@ -211,7 +211,7 @@ class _PooledCursor(psycopg.ClientCursor[tuple[Any, ...]]):
 
 
 @dataclass
-class _Session:
+class _ServerSession:
     """
     What is known of a connection.
 
@@ -300,7 +300,7 @@ class PostgreSQLDatabase:
         }
         self._timeout = timeout
         self._patience = ceil(timeout * _PATIENCE * 1000)
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, _ServerSession] = {}
         self._undead: list[tuple[str, dict[str, object]]] = []
         self._era, self._marks = 0, count()
         self._lock = Lock()
@@ -334,7 +334,7 @@ class PostgreSQLDatabase:
             raise
         end: tuple[str, dict[str, object]] = _END, {"pid": pid, "since": since}
         ahead = now - monotonic()
-        session = _Session(end, _inode(connection), self._patience, era, ahead)
+        session = _ServerSession(end, _inode(connection), self._patience, era, ahead)
         self._sessions[id(connection)] = session
         if pid != told:
             # A pooler, which has numbers of its own.
@@ -395,7 +395,7 @@ class PostgreSQLDatabase:
             connection.execute(_HURRY, {"patience": str(patience)})
 
     def _hurry(
-        self, session: _Session, cursors: type[_PooledCursor], patience: int
+        self, session: _ServerSession, cursors: type[_PooledCursor], patience: int
     ) -> None:
         """
         Give the next statements their time, and a mark.

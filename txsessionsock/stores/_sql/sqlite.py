@@ -75,7 +75,7 @@ class SQLiteDialect(Dialect):
         return value
 
     def fromSeconds(self, moment: float) -> str:
-        # As Django and SQLAlchemy write it, so that it compares as text.
+        # In the format of Django and SQLAlchemy: SQLite compares it as text.
         then = datetime.fromtimestamp(moment, UTC)
         if self.table.deadline is Deadline.LOCAL:
             then = then.astimezone()
@@ -110,7 +110,8 @@ class SQLiteDatabase:
     # With a transaction, what was not begun in time is never done.
     commits = True
 
-    # Whoever waits for a disk that hangs must be waited for.
+    # One thread: a write that timed out while the disk hung may still be done,
+    # so nothing that is asked later may be answered before it has ended.
     threads = 1
 
     def __init__(self, path: str, timeout: float) -> None:

@@ -25,7 +25,7 @@ from txsessionsock.stores._watchers import deadline
 from .table import Table, quoted
 
 
-__all__ = ["NEVER", "Dialect", "Execute", "Sessions"]
+__all__ = ["NEVER", "Dialect", "Execute", "TableSessions"]
 
 
 Execute = Callable[..., list[Any]]
@@ -129,7 +129,7 @@ class Dialect:
         raise NotImplementedError
 
 
-class Sessions:
+class TableSessions:
     """
     The sessions in a table, as seen from a thread with a connection.
     """
@@ -164,7 +164,8 @@ class Sessions:
         isLater = f"{expires} > {at}"
         if self._isNullable:
             isLater = f"{expires} IS NULL OR {isLater}"
-        # As the row is when it is written: others may have put it off.
+        # Compare with the row at the time of the write: another process may
+        # have put its end off since we read it.
         atLeast = f"CASE WHEN {isLater} THEN {expires} ELSE {at} END"
         self._keep = (
             f"{update} {value} = {new} WHERE {whose} AND {unchanged} RETURNING {row}"

@@ -89,7 +89,7 @@ class SessionFile:
         self._synchronous = "FULL" if powerSafe else "NORMAL"
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
-        # Where the last look ended: the number of the last transaction, the
+        # What the last look saw: the number of the last transaction, the
         # version of the file, the time.
         self._seen = 0
         self._version = -1
