@@ -951,6 +951,62 @@ class NodesTests(SynchronousTestCase):
         self.assertTakenOver(8)
         self.assertEqual(self.place.data["mine"], 2)
 
+    def droppedByTwo(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Two is dead, and a request drops what it wrote, where y is in the way.
+
+        @return: What was stored before, and by that request.
+        """
+        self.one.write(by={"n": 1}, y=1)
+        self.two.write(by={"n": 1}, mine=1)
+        self.one.look()
+        copy = self.foreign()
+        # One sees that only together with the next write of two.
+        self.place.stored = {**self.foreign(), "f": 1}
+        self.two.write(by={"n": 2}, mine=2)
+        self.one.write(by={"n": 4}, y=2)
+        whole = self.foreign()
+        self.place.stored = {**copy, "f": 5, "y": 9}
+        return whole, self.foreign()
+
+    def assertBack(self) -> None:
+        """
+        What two wrote is put in after a second.
+        """
+        self.one.repair()
+        self.assertEqual(self.place.data["mine"], 1)
+        self.place.now += 1
+        self.assertTrue(self.one.takeOver())
+        self.assertEqual(self.place.data["mine"], 2)
+        self.assertEqual(self.place.data["n"], 8)
+
+    def test_deadCopied(self) -> None:
+        """
+        What a dead node wrote is missing in a request that began with another one
+        that dropped it.
+        """
+        whole, branch = self.droppedByTwo()
+        self.one.look()
+        self.place.stored = {**whole, "h": 1}
+        self.one.repair()
+        self.place.stored = {**branch, "y": 10}
+        self.assertBack()
+
+    def test_deadBetween(self) -> None:
+        """
+        So it is in a request that began with a repair, before another request
+        brought it back.  What requests wrote meanwhile stays.
+        """
+        whole, _ = self.droppedByTwo()
+        self.one.repair()
+        branch = self.foreign()
+        self.place.stored = {**whole, "h": 1}
+        self.one.repair()
+        self.assertEqual(self.place.data["mine"], 2)
+        self.place.stored = {**branch, "y": 10}
+        self.assertBack()
+        self.assertEqual(self.place.data["f"], 5)
+
     def test_twoTakeOver(self) -> None:
         """
         Two nodes that have seen it put it in once.

@@ -131,6 +131,25 @@ class SilenceTests(SynchronousTestCase):
         assert found is not None
         self.assertEqual(found[0], {"n": 2, "user": "ada", "one": 1, "two": 1})
 
+    def test_otherBranch(self) -> None:
+        """
+        What others stored there without it is not what it was.
+        """
+        self.find("one")
+        later = Version(
+            {"two": Stamp(7, 0, 7)},
+            {"n": 0, "one": 0},
+            writers=frozenset({"two"}),
+            places={("one",): (1, 0)},
+        )
+        versions = [*self.versions[1:-1], later]
+        branch = Version(later.stamps, {"n": 0, "user": "ada"})
+        self.silence.find(branch, versions, lambda path, value: True, isAll=True)
+        self.silence.stored(branch.stamps, 100.0)
+        found = self.takenOver(branch, 101.0)
+        assert found is not None
+        self.assertEqual(found[0], {"n": 1, "user": "ada", "one": 1})
+
     def test_stillThere(self) -> None:
         """
         So is what the node did again, which is put in once.

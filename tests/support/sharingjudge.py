@@ -19,14 +19,25 @@ from txsessionsock.session.journal import STAMP
 
 __all__ = ["Outcome", "outcome"]
 
-_PATIENCE = 6.0
+_PATIENCE = 6.5
 """
-For how many seconds what was overwritten may be missing in the end.
+For how many seconds nobody writes before what is missing is taken for lost: longer
+than the window of a repair, after which a node takes over what a dead one wrote.
 """
 
 _QUIET = 0.5
 """
-For how many seconds nobody writes in the end.
+For how many seconds nobody writes in the end, if nothing is missing.
+"""
+
+_MOST = 45.0
+"""
+After how many seconds nodes that still write are taken for restless.
+"""
+
+_STORIES = 3
+"""
+Of how many of the changes that are lost it is told what became of them.
 """
 
 
@@ -46,6 +57,8 @@ class Outcome:
     @ivar clobbers: How many writes of the application dropped something.
 
     @ivar isRestless: Whether nodes still write when all is over.
+
+    @ivar stories: What was stored where changes are lost.
     """
 
     requests: int
@@ -56,6 +69,7 @@ class Outcome:
     foreign: list[str] = field(default_factory=list)
     clobbers: int = 0
     isRestless: bool = False
+    stories: list[str] = field(default_factory=list)
 
     @property
     def isRight(self) -> bool:
@@ -74,13 +88,14 @@ class Outcome:
         more += [f"of the application: {', '.join(self.foreign)}"] * bool(self.foreign)
         more += ["nodes never end to write"] * self.isRestless
         more += [f"excepted: {count} {why}" for why, count in self.excepted.items()]
-        return "; ".join(
+        summary = "; ".join(
             (
                 f"{len(self.lost)} of {self.acknowledged.total()} lost ({kinds})",
                 *more,
                 f"{self.clobbers} of {self.requests} requests overwrote something",
             )
         )
+        return "\n".join((summary, *self.stories))
 
 
 async def outcome(
@@ -91,24 +106,10 @@ async def outcome(
 
     @param foreign: What the application counted, if nobody else writes there.
 
-    @param patience: For how many seconds what was overwritten may be missing.
+    @param patience: For how many seconds nobody writes before what is missing is
+        taken for lost.
     """
-    deadline = reactor.seconds() + patience
-    while True:
-        session = await running.scene.session()
-        missing = list(_missing(running, session))
-        wrong = [key for key, n in foreign.items() if session.get(key, 0) != n]
-        if not (missing or wrong) or reactor.seconds() > deadline:
-            break
-        await deferLater(reactor, 0.05)
-    versions = await running.versions()
-    deadline = reactor.seconds() + patience
-    while True:
-        before = len(versions)
-        await deferLater(reactor, _QUIET)
-        versions = await running.versions()
-        if len(versions) == before or reactor.seconds() > deadline:
-            break
+    versions, isRestless = await _settled(running, foreign, patience)
     session = await running.scene.session()
     missing = list(_missing(running, session))
     history = _History(versions)
@@ -122,7 +123,7 @@ async def outcome(
             if session.get(key, 0) != n
         ],
         clobbers=history.clobbers(),
-        isRestless=len(versions) > before,
+        isRestless=isRestless,
     )
     for done in missing:
         why = history.exception(done, running)
@@ -130,7 +131,37 @@ async def outcome(
             found.excepted[why] += 1
         else:
             found.lost.append(done)
+    found.stories += [history.story(done, running) for done in found.lost[:_STORIES]]
     return found
+
+
+async def _settled(
+    running: Sharing, foreign: Mapping[str, int], patience: float
+) -> tuple[list[tuple[Version, dict[str, Any] | None]], bool]:
+    """
+    Wait until nothing is missing, or nobody has written for a while.  The
+    application is not asked, since asking some makes them write, which drops what
+    is put back at that moment.
+
+    @return: All that was stored, and whether nodes still write.
+    """
+    end = reactor.seconds() + _MOST
+    while True:
+        versions = await running.versions()
+        last, data = versions[-1]
+        session = data or {}
+        isMissing = any(
+            (
+                any(_missing(running, session)),
+                any(session.get(key, 0) != n for key, n in foreign.items()),
+            )
+        )
+        now = reactor.seconds()
+        if now - last.at > (max(patience, _QUIET) if isMissing else _QUIET):
+            return versions, False
+        if now > end:
+            return versions, True
+        await deferLater(reactor, _QUIET / 4)
 
 
 # What is there.
@@ -235,6 +266,29 @@ class _History:
                 return f"{done.verb} overwritten while the next was made"
         return ""
 
+    def story(self, done: Done, running: Sharing) -> str:
+        """
+        @return: When a change came and went in what was stored, and who wrote
+            that, with which stamps.
+        """
+        start = self._versions[0][0].at
+        node = self._nodeOf(done.by, running)
+        answered = (done.answered or start) - start
+        lines = [
+            f"{done.verb} {done.key} {done.token} of {node}, answered {answered:.3f}:"
+        ]
+        before: object = None
+        for number, (version, data) in enumerate(self._versions):
+            stamps, writers = self._stamps[number], self._writers[number]
+            now = (_under(data, done.key), stamps.get(node))
+            if now != before or number == len(self._versions) - 1:
+                by = "+".join(sorted(writers)) or "the application"
+                lines.append(
+                    f"  {version.at - start:.3f} by {by}, {stamps}: {now[0]!r}"
+                )
+            before = now
+        return "\n".join(lines)
+
     def _having(self, done: Done) -> list[bool]:
         return [_has(data, done) for _, data in self._versions]
 
@@ -278,31 +332,48 @@ class _History:
         Whether another node has written on top of a change of a node that was
         killed.
         """
-        assert done.answered is not None
-        node = self._nodeOf(done.by)
-        numbers = [
-            stamps.get(node, 0)
-            for (version, _), stamps in zip(self._versions, self._stamps, strict=True)
-            if version.at <= done.answered
-        ]
-        wanted = max(numbers, default=0)
+        node = self._nodeOf(done.by, running)
+        wanted = self._numberOf(done, node)
         return any(
             stamps.get(node, 0) >= wanted and writers - {node}
             for stamps, writers in zip(self._stamps, self._writers, strict=True)
         )
 
-    def _nodeOf(self, name: str) -> str:
+    def _numberOf(self, done: Done, node: str) -> int:
         """
-        What stands for a clerk's node in the stamps: who wrote when its own key
-        changed.
+        @return: The number of the write with which a node stored a change, or, as
+            nobody can tell that of a number, the last one before the answer.
+        """
+        first = self._first(done)
+        if first is not None:
+            return self._stamps[first].get(node, 0)
+        assert done.answered is not None
+        numbers = [
+            stamps.get(node, 0)
+            for (version, _), stamps in zip(self._versions, self._stamps, strict=True)
+            if version.at <= done.answered
+        ]
+        return max(numbers, default=0)
+
+    def _first(self, done: Done) -> int | None:
+        """
+        @return: Which version was the first to have what a clerk was told to put
+            there, and nobody else was; L{None} if none has it, or it is a number.
+        """
+        if done.verb in ("update", "increment"):
+            return None
+        return next((n for n, has in enumerate(self._having(done)) if has), None)
+
+    def _nodeOf(self, name: str, running: Sharing) -> str:
+        """
+        What stands for a clerk's node in the stamps: who was the first to store
+        what the clerk was told to.  Others put that back later.
         """
         seen: Counter[str] = Counter()
-        before = None
-        for (_, data), writers in zip(self._versions, self._writers, strict=True):
-            value = data.get(f"own {name}")
-            if value != before and len(writers) == 1:
-                seen.update(writers)
-            before = value
+        for done in running.done:
+            first = self._first(done) if done.by == name else None
+            if first is not None:
+                seen.update(self._writers[first])
         return seen.most_common(1)[0][0] if seen else ""
 
 

@@ -513,10 +513,17 @@ class Journal:
         See whether other nodes' writes are missing in a branch.
         """
         twins, later = self._descent(branch.stamps)
+        every = [*self._versions, self._latest]
         silence = self._silence
-        # What nodes wrote on another branch may be missing in this one.
-        later += self._branches
-        silence.find(branch, later, self._wasSeen, isAll=bool(twins))
+        silence.find(
+            branch,
+            # What nodes wrote on another branch may be missing in this one.
+            [*later, *self._branches],
+            self._wasSeen,
+            isAll=bool(twins),
+            earlier=every[: -len(later)],
+            isCounted=self._writes.isCounted,
+        )
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):
                 silence.superseded(path)

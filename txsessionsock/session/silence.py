@@ -45,6 +45,12 @@ class _Lost:
     writes: set[tuple[str, int]] = field(default_factory=set)
     value: Any = field(default=MISSING, repr=False)
 
+    def isIn(self, stamps: Stamps) -> bool:
+        """
+        Whether a version with some stamps has it.
+        """
+        return all(numberOf(stamps, node) >= number for node, number in self.writes)
+
 
 class Silence:
     """
@@ -75,6 +81,8 @@ class Silence:
         wasSeen: Callable[[Path, Any], bool],
         *,
         isAll: bool,
+        earlier: Iterable[Version] = (),
+        isCounted: Callable[[Path], bool] = lambda path: False,
     ) -> None:
         """
         Find out what is missing in a branch.
@@ -83,22 +91,26 @@ class Silence:
             as the last; C{isAll} says whether nothing before that is missing.
 
         @param wasSeen: Whether a value was seen at a place.
+
+        @param earlier: What was stored before that.  The version that the branch
+            descends from may be a branch, too, and have been stored later than
+            what it has not got.
+
+        @param isCounted: Whether this node counts or appends at a place, too.
         """
         before, self._lost = self._lost, {}
         if not self._since:
             before, self._stamps, self._isAll = {}, {}, True
         self._isAll = self._isAll and isAll
+        for version in earlier:
+            # Foreign writers may have changed this since: it is missing only if
+            # there is what was there before, or where nodes count or append.
+            self._look(version, branch, lambda path, here, old: self._same(here, old))
+        counted = {p: lost for p, lost in self._lost.items() if isCounted(p)}
+        self._lost = {p: lost for p, lost in self._lost.items() if lost.isUntouched}
         for version in versions:
-            self._stamps = _joined(self._stamps, version.stamps)
-            missing = self._isMissing(version, branch.stamps)
-            for path, (_, new) in version.places.items():
-                if missing and path not in self._lost:
-                    here = valueAt(branch.data, path)
-                    self._lost[path] = _Lost(here, wasSeen(path, here))
-                if path in self._lost:
-                    lost = self._lost[path]
-                    lost.value = new
-                    lost.writes |= {(n, version.stamps[n].number) for n in missing}
+            self._look(version, branch, lambda path, here, old: wasSeen(path, here))
+        self._lost = {**counted, **self._lost}
         for path, lost in before.items():
             # What was missing before is still missing.
             found = self._lost.setdefault(path, lost)
@@ -106,6 +118,31 @@ class Silence:
                 found.writes |= lost.writes
                 isSame = self._same(found.value, lost.value)
                 found.isUntouched = found.isUntouched and isSame
+
+    def _look(
+        self,
+        version: Version,
+        branch: Version,
+        isUntouched: Callable[[Path, Any, Any], bool],
+    ) -> None:
+        """
+        Find out what of one version is missing in a branch.
+
+        @param isUntouched: Tells of a place, what is there, and what was there
+            before, whether who wrote the branch changed nothing there.
+        """
+        self._stamps = _joined(self._stamps, version.stamps)
+        missing = self._isMissing(version, branch.stamps)
+        for path, (old, new) in version.places.items():
+            if missing and path not in self._lost:
+                here = valueAt(branch.data, path)
+                self._lost[path] = _Lost(here, isUntouched(path, here, old))
+            lost = self._lost.get(path)
+            # What a version on another branch has there, on which it is missing as
+            # well, tells nothing.
+            if lost is not None and (missing or lost.isIn(version.stamps)):
+                lost.value = new
+                lost.writes |= {(n, version.stamps[n].number) for n in missing}
 
     def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
         """
