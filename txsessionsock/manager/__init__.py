@@ -2,8 +2,8 @@
 One live session for each id: opened, kept fresh, saved and ended.
 """
 
-from .ending import endAtOnceWhenAskedAgain
 from .manager import Freshness, SessionManager
+from .shutdown import endAtOnceWhenAskedAgain
 from .statistics import SessionStatistics
 
 

@@ -37,11 +37,11 @@ from txsessionsock.interfaces import (
 from txsessionsock.session import Holder, Memory, Session, explained, shortHash
 
 from .doubts import Doubts
-from .ending import Ending, Guest
 from .keeper import SessionKeeper
 from .moving import move
 from .policy import Policy
 from .registry import Registry
+from .shutdown import Ending, Guest
 from .statistics import SessionStatistics
 from .storage import Storage
 
