@@ -35,7 +35,7 @@ lint: $(VENV)/.has-dev
 
 clean:
 	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache
-	rm -rf tests.test_* _trial_temp* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf tests.* _trial_temp* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made:

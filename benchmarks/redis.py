@@ -18,7 +18,7 @@ import txredisapi  # type: ignore[import-untyped]  # It has no types.
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from tests.support.rediscrew import nodes, spread, work
+from tests.support.redisprocesses import nodes, spread, work
 from tests.support.redisserver import RedisServer
 from txsessionsock._redis.address import RedisAddress
 from txsessionsock._redis.link import Link

@@ -13,7 +13,7 @@ from tests.support.hubbing import HubCase
 from tests.support.managing import SID
 from tests.support.wires import Recording
 from txsessionsock.hub import Hub, Room, hubOf
-from txsessionsock.interfaces import SessionID
+from txsessionsock.interfaces import SessionError, SessionID
 from txsessionsock.messages import JSON, Raw
 from txsessionsock.session import Session
 
@@ -251,15 +251,22 @@ class GroupTests(HubCase):
 
     def test_noHub(self) -> None:
         """
-        Sockets without a hub get one when it is asked for, which knows the
-        clients that are there, and keep it.
+        Sockets without a hub say so, also when clients are there: one that is
+        made without a bus would not reach the others.
         """
-        self.factory = self.serve()
-        self.browse()
-        hub = hubOf(self.factory)
-        self.assertIsNot(hub, self.hub)
-        self.assertIs(hubOf(self.factory.sockets), hub)
+        factory = self.serve()
+        client = self.browse(factory).server
+        for owner in client, factory, factory.sockets:
+            with self.assertRaisesRegex(SessionError, "have no hub: make one"):
+                hubOf(owner)
+        hub = Hub(factory.sockets)
+        self.assertIs(hubOf(client), hub)
         reached = self.successResultOf(hub.session(SID).count())
         self.assertEqual(reached, {hub.node: 1})
+
+    def test_twoHubs(self) -> None:
+        """
+        Sockets have one hub.
+        """
         with self.assertRaisesRegex(ValueError, "have a hub already"):
             Hub(self.factory.sockets)

@@ -209,6 +209,26 @@ class MissedTests(ScanCase):
         self.assertEqual(self.two.got, [["figs"]])
         self.assertEqual(self.calls("replace"), 1)
 
+    def test_waitsAndIsHeardOf(self) -> None:
+        """
+        A handler sends something, changes something and waits: its answer waits
+        for the write, though handlers of others that hear of it end first.
+        """
+        self.store.hold("replace")
+
+        def handle(client: Recording, session: Session) -> Any:
+            change(client, session)
+            return Deferred()
+
+        self.ask(handle)
+        self.wait()
+        self.assertEqual(self.keysTold(), [("cart",)])
+        self.assertEqual(self.one.got, [])
+        self.store.release()
+        self.wait()
+        self.assertEqual(self.one.got, ["done"])
+        self.assertEqual(self.two.server.session["cart"], ["figs", "nuts"])
+
     def test_otherReceiver(self) -> None:
         """
         So does what it sends to another client.

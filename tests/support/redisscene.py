@@ -23,7 +23,7 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.e2e.desk import Desk
+from tests.e2e.verbs import Verbs
 from tests.support.redisserver import RedisServer
 from tests.support.servers import PATIENCE, SECRET, Conditions, mint, reactor, site
 from tests.support.visitors import Socket, Visitor
@@ -156,7 +156,7 @@ class Node(Conditions):
         await self.until(lambda: self.errors)
 
 
-class _Witness(Desk):
+class _Witness(Verbs):
     node: Node
 
     def sessionInvalid(self, reason: InvalidReason) -> None:

@@ -1,7 +1,7 @@
 """
-Programs of their own for L{tests.support.rediscrew}: they use the Redis directly, as a
-web application does, and visit nodes.  Each does the task that its argument
-describes in JSON, and says in JSON what it found.
+Programs of their own for L{tests.support.redisprocesses}: they use the Redis
+directly, as a web application does, and visit nodes.  Each does the task that
+its argument describes in JSON, and says in JSON what it found.
 """
 
 from __future__ import annotations

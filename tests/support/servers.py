@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.e2e.desk import Desk, Pages
+from tests.e2e.verbs import Pages, Verbs
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import ISessionStore, SessionID
 from txsessionsock.manager import SessionManager
@@ -32,11 +32,11 @@ from txsessionsock.web import SessionedResource, SessionSocketResource
 
 
 __all__ = [
-    "DESK",
     "MODULES",
     "PATIENCE",
     "SECRET",
     "STARTING",
+    "VERBS",
     "Conditions",
     "Twistd",
     "inReactor",
@@ -71,7 +71,7 @@ MODULES = str(Path(__file__).parents[1] / "e2e")
 Where these servers find what they serve.
 """
 
-DESK = ("--protocol", "desk.Desk", "--class", "desk.Pages")
+VERBS = ("--protocol", "verbs.Verbs", "--class", "verbs.Pages")
 
 _TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
 
@@ -264,7 +264,7 @@ async def program(
 @asynccontextmanager
 async def site(
     manager: SessionManager,
-    protocol: type[SessionSocketProtocol] = Desk,
+    protocol: type[SessionSocketProtocol] = Verbs,
     **settings: Any,
 ) -> AsyncIterator[tuple[int, SessionSocketFactory]]:
     """

@@ -317,7 +317,7 @@ class Serving(Sharing):
         assert "Traceback" not in said, said
         return status
 
-    async def crew(self) -> Twistd:
+    async def processes(self) -> Twistd:
         """
         Two nodes are started that are workers of one server, and a clerk comes
         to each.

@@ -29,8 +29,8 @@ from txsessionsock.tap import Options, makeService
 from txsessionsock.tap.inherited import argumentsLike
 
 
-def desk(name: str) -> list[str]:
-    return ["--protocol", f"desk.{name}"]
+def verbs(name: str) -> list[str]:
+    return ["--protocol", f"verbs.{name}"]
 
 
 class TapCase(SynchronousTestCase):
@@ -52,7 +52,7 @@ class TapCase(SynchronousTestCase):
         """
         Let the next test import modules of these names anew.
         """
-        for name in "desk", "broken", "lacking", "failing", "exiting":
+        for name in "verbs", "broken", "lacking", "failing", "exiting":
             sys.modules.pop(name, None)
 
     def write(self, name: str, text: str) -> str:
@@ -119,15 +119,15 @@ class MakeTests(TapCase):
         Sockets have their session per connection unless C{--per-message} is
         said.
         """
-        self.assertFalse(self.make(*desk("Desk"))._sockets.perMessage)
-        service = self.make(*desk("Desk"), "--per-message")
+        self.assertFalse(self.make(*verbs("Verbs"))._sockets.perMessage)
+        service = self.make(*verbs("Verbs"), "--per-message")
         self.assertTrue(service._sockets.perMessage)
 
     def test_plainProtocol(self) -> None:
         """
         An Autobahn protocol that knows nothing of sessions gets them.
         """
-        service = self.make(*desk("Echo"), "--per-message")
+        service = self.make(*verbs("Echo"), "--per-message")
         self.assertTrue(service._sockets.perMessage)
 
     def test_freshness(self) -> None:
@@ -157,11 +157,11 @@ class MakeTests(TapCase):
         Classes are looked for in the current directory, and first there.
         """
         self.write(
-            "desk.py",
+            "verbs.py",
             "from txsessionsock.protocol import SessionSocketProtocol\n"
             "class Here(SessionSocketProtocol): pass\n",
         )
-        self.make(*desk("Here"))
+        self.make(*verbs("Here"))
 
     def framework(self, *options: str) -> Any:
         """
@@ -269,7 +269,7 @@ class WorkersTests(TapCase):
         they were shortened.
         """
         service = self.workers(
-            *("--store", "sqlite:x.db", "--proto", "desk.Desk", "--per"),
+            *("--store", "sqlite:x.db", "--proto", "verbs.Verbs", "--per"),
             *("--listen", "tcp:1", "--listen=tcp6:2", "--cookie=", "--drain", "3"),
         )
         self.assertEqual([d for d, _ in service._endpoints], ["tcp:1", "tcp6:2"])
@@ -277,7 +277,7 @@ class WorkersTests(TapCase):
         self.assertEqual(
             service._command.arguments,
             [
-                *("--workers=2", "--protocol=desk.Desk", "--per-message"),
+                *("--workers=2", "--protocol=verbs.Verbs", "--per-message"),
                 *("--listen=tcp:1", "--listen=tcp6:2", "--cookie=", "--drain=3"),
             ],
         )
@@ -560,15 +560,15 @@ class RefusalTests(TapCase):
         self.write("exiting.py", "raise SystemExit(3)\n")
         for name, why in (
             ("there_is_no_such_module.Class", "there_is_no_such_module"),
-            ("desk.Nothing", "Nothing"),
-            ("desk", "desk"),
+            ("verbs.Nothing", "Nothing"),
+            ("verbs", "verbs"),
             ("", ""),
             ("..", ".."),
             ("broken.Class", "line 1"),
             ("lacking.Class", "there_is_no_such_module"),
             ("failing.Class", "ValueError"),
             ("exiting.Class", "exiting"),
-            ("desk.Pages", "desk.Pages"),
+            ("verbs.Pages", "verbs.Pages"),
             ("os.getcwd", "os.getcwd"),
         ):
             with self.subTest(name):
@@ -584,9 +584,9 @@ class RefusalTests(TapCase):
             "lacking.py",
             "from txsessionsock.protocol import SessionSocketProtocol\n"
             "async def who(session): pass\n"
-            "class Desk(SessionSocketProtocol): indexes = {'user': who}\n",
+            "class Verbs(SessionSocketProtocol): indexes = {'user': who}\n",
         )
-        said = self.refused("--protocol", "lacking.Desk")
+        said = self.refused("--protocol", "lacking.Verbs")
         self.assertIn("--protocol: index 'user' wants an ordinary function", said)
 
     def test_pages(self) -> None:
@@ -598,14 +598,14 @@ class RefusalTests(TapCase):
         for option, value in (
             ("--path", "missing"),
             ("--path", "file"),
-            ("--wsgi", "desk.missing"),
+            ("--wsgi", "verbs.missing"),
             ("--wsgi", "os.sep"),
-            ("--class", "desk.missing"),
-            ("--class", "desk.Desk"),
+            ("--class", "verbs.missing"),
+            ("--class", "verbs.Verbs"),
             ("--class", "os.sep"),
         ):
             with self.subTest(option=option, value=value):
-                said = self.refused(*desk("Desk"), option, value)
+                said = self.refused(*verbs("Verbs"), option, value)
                 self.assertIn(option, said)
                 self.assertIn(value, said)
 
@@ -615,9 +615,11 @@ class RefusalTests(TapCase):
         of pages; the sockets have a name.
         """
         self.assertIn("needs --protocol", self.refused("--path", "."))
-        both = self.refused(*desk("Desk"), "--path", ".", "--wsgi", "desk.application")
+        both = self.refused(
+            *verbs("Verbs"), "--path", ".", "--wsgi", "verbs.application"
+        )
         self.assertIn("--path and --wsgi", both)
         for path in "", "/", "a//b":
             self.assertIn(
-                "--socket-path", self.refused(*desk("Desk"), "--socket-path", path)
+                "--socket-path", self.refused(*verbs("Verbs"), "--socket-path", path)
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 
-from tests.tap.test_tap import desk
+from tests.tap.test_tap import verbs
 from tests.tap.test_tap_tables import ShopCase
 from txsessionsock.frameworks.aiohttp import Aiohttp
 from txsessionsock.frameworks.flask import Flask, FlaskSession
@@ -156,10 +156,10 @@ class FrameworkTests(ShopCase):
         """
         words = "nothing begins a session in memory:"
         for options, isSaid in (
-            (desk("Desk"), True),
-            ([*desk("Desk"), "--path=."], True),
-            ([*desk("Desk"), "--class=desk.Pages"], False),
-            ([*desk("Desk"), "--store=sqlite:own.db"], False),
+            (verbs("Verbs"), True),
+            ([*verbs("Verbs"), "--path=."], True),
+            ([*verbs("Verbs"), "--class=verbs.Pages"], False),
+            ([*verbs("Verbs"), "--store=sqlite:own.db"], False),
             ([], False),
         ):
             with capturedLogs() as logs:

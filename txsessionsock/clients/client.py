@@ -233,8 +233,7 @@ class Client:
         """
         The client sent a message.
         """
-        life = self.life
-        if not life.isOpen or life.phase is Phase.REFUSED:
+        if not self.life.listens:
             return
         if self._identification.takes(waiting):
             return

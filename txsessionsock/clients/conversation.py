@@ -53,13 +53,17 @@ class _Turn(IntEnum):
     """The last handler is done, and the session was given back."""
 
 
+# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
+# are asked for at each message.
+_NOBODY, _HANDLER, _COLLECTING, _HANDLED, _OVER = _Turn
+
 _NEXT: dict[_Turn, tuple[_Turn, ...]] = {
-    _Turn.NOBODY: (_Turn.HANDLER,),
+    _NOBODY: (_HANDLER,),
     # Without a handler, if the session ended while it was loaded.
-    _Turn.HANDLER: (_Turn.COLLECTING, _Turn.NOBODY),
-    _Turn.COLLECTING: (_Turn.HANDLED,),
-    _Turn.HANDLED: (_Turn.NOBODY, _Turn.OVER),
-    _Turn.OVER: (),
+    _HANDLER: (_COLLECTING, _NOBODY),
+    _COLLECTING: (_HANDLED,),
+    _HANDLED: (_NOBODY, _OVER),
+    _OVER: (),
 }
 
 
@@ -77,6 +81,9 @@ class _Receiving(Enum):
     FEEDING = 2
     """The next message was taken out of the inbox for it, and the session is
     being loaded.  It may have given up meanwhile."""
+
+
+_NOT_RECEIVING, _WAITING, _FEEDING = _Receiving
 
 
 class Conversation:
@@ -126,11 +133,11 @@ class Conversation:
         self._raised = raised
         self._failed = failed
         self._broken = broken
-        self._turn = _Turn.NOBODY
+        self._turn = _NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
         self._last: Callable[[], Deferred[None]] | None = None
-        self._receiving = _Receiving.NOBODY
+        self._receiving = _NOT_RECEIVING
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
         self._postponed: list[tuple[Failure, int]] = []
@@ -194,20 +201,20 @@ class Conversation:
         self._goOn()
 
     def _goOn(self) -> None:
-        if self._receiving is _Receiving.WAITING and self._inbox:
+        if self._receiving is _WAITING and self._inbox:
             self._feed()
-        while self._turn is _Turn.NOBODY:
+        while self._turn is _NOBODY:
             if self._isOver:
                 self.drop()
             if self._changedKeys:
                 self._step(self._handleChanged)
-            elif self._receiving is _Receiving.FEEDING:
+            elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
                 self._step(self._handleMessage)
             elif self._last is not None:
                 last, self._last = self._last, None
-                self._step(last, _Turn.OVER)
+                self._step(last, _OVER)
             else:
                 return
 
@@ -217,9 +224,9 @@ class Conversation:
         self._turn = turn
 
     def _step(
-        self, step: Callable[[], Deferred[None] | None], then: _Turn = _Turn.NOBODY
+        self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
     ) -> None:
-        self._turnTo(_Turn.HANDLER)
+        self._turnTo(_HANDLER)
         running = step()
         if running is not None:
             running.addErrback(self._unexpected)
@@ -288,13 +295,13 @@ class Conversation:
         return running.addCallbacks(handled, handled)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
-        self._turnTo(_Turn.COLLECTING)
+        self._turnTo(_COLLECTING)
         try:
             number = self._keeper.handlerEnds(
                 self._holder, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
-            self._turnTo(_Turn.HANDLED)
+            self._turnTo(_HANDLED)
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
         postponed, self._postponed = self._postponed, []
@@ -331,7 +338,7 @@ class Conversation:
         @return: Whether to ask again later, when it is known whether it was
             this client's.
         """
-        isCollecting = self._turn is _Turn.COLLECTING
+        isCollecting = self._turn is _COLLECTING
         if isCollecting:
             self._postponed.append((failure, stored))
         return isCollecting
@@ -359,8 +366,8 @@ class Conversation:
         if self._isOver:
             return fail(NoSuchSession())
         receiver = self._receiver = Deferred(self._stopReceiving)
-        if self._receiving is _Receiving.NOBODY:
-            self._receiving = _Receiving.WAITING
+        if self._receiving is _NOT_RECEIVING:
+            self._receiving = _WAITING
             if self._inbox:
                 self._feed()
         return receiver
@@ -370,8 +377,8 @@ class Conversation:
 
     def _takeReceiver(self) -> Deferred[Any] | None:
         receiver, self._receiver = self._receiver, None
-        if self._receiving is _Receiving.WAITING:
-            self._receiving = _Receiving.NOBODY
+        if self._receiving is _WAITING:
+            self._receiving = _NOT_RECEIVING
         return receiver
 
     def _feed(self) -> None:
@@ -385,7 +392,7 @@ class Conversation:
 
         def give(_: object) -> None:
             self._keeper.clientActed(isFresh=self._isPerMessage)
-            self._receiving = _Receiving.NOBODY
+            self._receiving = _NOT_RECEIVING
             receiver = self._takeReceiver()
             if receiver is not None:
                 receiver.callback(waiting.message)
@@ -394,12 +401,12 @@ class Conversation:
             self._goOn()
 
         def broken(failure: Failure) -> None:
-            self._receiving = _Receiving.NOBODY
+            self._receiving = _NOT_RECEIVING
             self._failReceiver(failure)
             self._notFresh(failure)
             self._goOn()
 
-        self._receiving = _Receiving.FEEDING
+        self._receiving = _FEEDING
         fresh = self._fresh(waiting)
         if fresh is None:
             give(None)

@@ -34,6 +34,10 @@ __all__ = ["Identification"]
 
 _Ask = Callable[..., Any]
 
+# A name of its own: Python 3.11 is slow to find the members of an Enum, and this one
+# is asked for at each message.
+_ASKING = Phase.ASKING
+
 
 class Identification:
     """
@@ -105,7 +109,8 @@ class Identification:
 
         @return: Whether it is none for the application, or not yet.
         """
-        if self._life.phase is Phase.ASKING:
+        phase = self._life.phase
+        if phase is _ASKING:
             self._inbox.append(waiting)
             return True
         if not self._shared.awaitsMessage:
@@ -114,7 +119,7 @@ class Identification:
         def ask(each: Credential, *now: Any) -> object:
             return each.inMessage(waiting.message, *now)
 
-        if self._life.phase is Phase.WAITING:
+        if phase is Phase.WAITING:
             self._look(ask, partial(self._invalid, "missing"))
             return True
         if self._isCredential(ask):

@@ -77,15 +77,19 @@ class Life:
     @ivar isOpen: Whether what is sent now may still arrive: until it is
         L{CLOSING<Phase.CLOSING>}.
 
+    @ivar listens: Whether messages of the client are still taken: not if it is
+        L{REFUSED<Phase.REFUSED>}, either.
+
     @ivar wasClosed: Whether it has been L{CLOSED<Phase.CLOSED>}: whether the
         connection was closed by us rather than by the client.
     """
 
-    __slots__ = ("isOpen", "phase", "wasClosed")
+    __slots__ = ("isOpen", "listens", "phase", "wasClosed")
 
     def __init__(self) -> None:
         self.phase = Phase.CONNECTING
         self.isOpen = True
+        self.listens = True
         self.wasClosed = False
 
     def goOn(self, phase: Phase) -> None:
@@ -99,8 +103,9 @@ class Life:
                 f"a client that is {self.phase.name} cannot become {phase.name}"
             )
         self.phase = phase
-        # Kept, since it is asked several times for each message.
+        # Kept, since they are asked for several times at each message.
         self.isOpen = phase < Phase.CLOSING
+        self.listens = self.isOpen and phase is not Phase.REFUSED
         self.wasClosed = self.wasClosed or phase is Phase.CLOSED
 
     @property

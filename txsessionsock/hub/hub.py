@@ -25,7 +25,7 @@ from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
 from txsessionsock.clients import Broadcast, Client, SessionSockets
 from txsessionsock.closecodes import Code, refuseCode
-from txsessionsock.interfaces import SessionID
+from txsessionsock.interfaces import SessionError, SessionID
 from txsessionsock.messages import JSON
 from txsessionsock.session import Session
 
@@ -362,8 +362,9 @@ def hubOf(owner: object) -> Hub:
     @param owner: A client, as listeners get it; or its factory, or the sockets
         of that.
 
-    @return: The L{Hub} that was made for these sockets.  Unless one was, one
-        is made that reaches the clients of this process only.
+    @return: The L{Hub} that was made for these sockets.
+
+    @raise SessionError: None was.
 
     @raise TypeError: This has no sockets with sessions.
     """
@@ -375,7 +376,13 @@ def hubOf(owner: object) -> Hub:
             "the hub is that of a socket with a session, of its factory, or of"
             f" factory.sockets, not of {owner!r}"
         )
-    return _hubOf(sockets) or Hub(sockets)
+    hub = _hubOf(sockets)
+    if hub is None:
+        raise SessionError(
+            "these sockets have no hub: make one before they serve, by"
+            " Hub(factory.sockets), or Hub(factory.sockets, bus) for all processes"
+        )
+    return hub
 
 
 def _hubOf(sockets: SessionSockets) -> Hub | None:

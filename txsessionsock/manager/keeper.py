@@ -341,9 +341,11 @@ class SessionKeeper:
         Let frames go, or know what they wait for, now that changes were looked
         for.
         """
-        promised, self._promised = self._promised, {}
-        if not promised:
+        # A holder may have been told of a change while changes were looked for:
+        # then the end of its handler has kept them already.
+        if not self._promised:
             return
+        promised, self._promised = self._promised, {}
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()

@@ -188,7 +188,8 @@ class Live:
             before, changed = copy.number, self.record.collect()
             isChanged = copy.number > before
             if isChanged:
-                self._count()
+                if not self.isClosed:
+                    self.counts.unsaved.add(self)
                 author = author or self.holders.author()
                 self.holders.did(author, copy.number)
                 self.holders.changed(changed, author)
@@ -281,7 +282,8 @@ class Live:
         turn, when changes were collected.
         """
         changed = self.record.takeOver(self.storage.now())
-        self._count()
+        if self.record.isRepairing:
+            self._count()
         self.holders.changed(changed, None)
 
     def expiresAt(self, deadline: float | None) -> None:

@@ -319,7 +319,7 @@ class Saving:
         """
         live = self._live
         try:
-            stored = await self._sendCounted(attempt)
+            stored = await self._send(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
@@ -350,23 +350,20 @@ class Saving:
         self._succeed(attempt, stored)
         return True
 
-    async def _sendCounted(self, attempt: WriteAttempt) -> Stored:
-        self._live.counts.writes += 1
-        try:
-            return await self._send(attempt)
-        finally:
-            self._live.counts.writes -= 1
-
     async def _send(self, attempt: WriteAttempt) -> Stored:
         live = self._live
-        if attempt.old is None:
-            return await self._create(attempt)
-        if attempt.new != attempt.old:
-            ttl = self._expiry.ofWrite(attempt.ttl)
-            return await live.asking.asked(
-                self._storage.replace(live.key, attempt.old, attempt.new, ttl)
-            )
-        current = await self._load()
+        live.counts.writes += 1
+        try:
+            if attempt.old is None:
+                return await self._create(attempt)
+            if attempt.new != attempt.old:
+                ttl = self._expiry.ofWrite(attempt.ttl)
+                return await live.asking.asked(
+                    self._storage.replace(live.key, attempt.old, attempt.new, ttl)
+                )
+            current = await self._load()
+        finally:
+            live.counts.writes -= 1
         if current is None:
             raise NoSuchSession
         if current.raw != attempt.old:

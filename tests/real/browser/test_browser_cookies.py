@@ -19,7 +19,7 @@ from tests.support.browser import chromium, missing
 from tests.support.certificates import Certificates
 from tests.support.expresses import DIRECTORY, expressIsThere
 from tests.support.redisserver import sharedServer
-from tests.support.servers import DESK, inReactor, program, twistd
+from tests.support.servers import VERBS, inReactor, program, twistd
 
 
 pytestmark = [
@@ -88,7 +88,7 @@ async def _ours(certificates: Certificates | None, *options: str) -> AsyncIterat
         key, certificate = certificates.key, certificates.certificate
         endpoint = f"ssl:0:privateKey={key}:certKey={certificate}"
     async with twistd(
-        *(*DESK, "--socket-path=app/ws", "--store", sharedServer().url, *options),
+        *(*VERBS, "--socket-path=app/ws", "--store", sharedServer().url, *options),
         f"--listen={endpoint}:interface=127.0.0.1",
         listen=0,
     ) as server:

@@ -133,7 +133,13 @@ def family(pid: int) -> Iterator[int]:
 
 @asynccontextmanager
 async def served(protocol: str) -> AsyncIterator[tuple[Twistd, Proxy]]:
-    options = ("--protocol", protocol, "--class", "e2e.room.Rooms", "--per-message")
+    options = (
+        "--protocol",
+        protocol,
+        "--class",
+        "e2e.scriptpages.ScriptPages",
+        "--per-message",
+    )
     environment = {"PYTHONPATH": str(Path(MODULES).parent)}
     async with (
         twistd(*options, environment=environment) as server,
@@ -142,7 +148,9 @@ async def served(protocol: str) -> AsyncIterator[tuple[Twistd, Proxy]]:
         yield server, line
 
 
-async def inRoom(test: Callable[[Room], None], protocol: str = "e2e.room.Desk") -> str:
+async def inRoom(
+    test: Callable[[Room], None], protocol: str = "e2e.scriptpages.Verbs"
+) -> str:
     """
     Run a test in a thread, since selenium blocks.
 
@@ -346,7 +354,7 @@ async def test_busyServer() -> None:
         assert room.details("disconnect") == []
         assert room.details("message") == list(range(80))
 
-    await inRoom(test, "e2e.room.Slow")
+    await inRoom(test, "e2e.scriptpages.Slow")
 
 
 @inReactor
@@ -592,7 +600,7 @@ async def test_raw() -> None:
         )
         assert got == ["no JSON", [0, 255, 10], [9, 0, 255, 10, 9], [98], ""]
 
-    await inRoom(test, "e2e.room.Echo")
+    await inRoom(test, "e2e.scriptpages.Echo")
 
 
 @inReactor
@@ -615,7 +623,7 @@ async def test_subprotocols() -> None:
         assert room.details("connect") == []
         assert room.js("return socket.protocol") == ""
 
-    assert "subprotocols" not in await inRoom(chosen, "e2e.room.Chat")
+    assert "subprotocols" not in await inRoom(chosen, "e2e.scriptpages.Chat")
     assert "subprotocols 'chat' and none was chosen" in await inRoom(
-        none, "e2e.room.Quiet"
+        none, "e2e.scriptpages.Quiet"
     )

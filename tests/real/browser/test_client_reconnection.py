@@ -376,7 +376,7 @@ def test_loopback() -> None:
     and a server on the same machine is reached.
     """
     done = subprocess.run(
-        [*_ALONE, sys.executable, "-m", "tests.e2e.alone"],
+        [*_ALONE, sys.executable, "-m", "tests.e2e.loopback"],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,

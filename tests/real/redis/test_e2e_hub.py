@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import deferLater
 
-from tests.e2e.hubdesk import SECRET, serve
+from tests.e2e.hubserver import SECRET, serve
 from tests.support.redisserver import RedisServer
 from tests.support.servers import PATIENCE, Twistd, inReactor, mint, reactor
 from tests.support.visitors import Socket, Visitor
@@ -139,7 +139,7 @@ async def scene(
         busURL = (bus or server).url
         far = [Far() for _ in range(others)]
         times = [str(timeout), str(lifetime)]
-        arguments = ["-m", "tests.e2e.hubdesk", server.url, busURL, *times]
+        arguments = ["-m", "tests.e2e.hubserver", server.url, busURL, *times]
         for each in far:
             command = [sys.executable, *arguments]
             reactor.spawnProcess(each, command[0], command, env=None, path=root)

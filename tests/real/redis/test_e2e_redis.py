@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]  # It has no types.
 
-from tests.support.rediscrew import begin, nodes, spread, stored, together, work
+from tests.support.redisprocesses import begin, nodes, spread, stored, together, work
 from tests.support.redisserver import RedisServer, proxy, sharedServer
 from tests.support.servers import Twistd, inReactor, reactor
 from tests.support.visitors import Socket, Visitor
@@ -35,7 +35,7 @@ How many sessions to end.
 """
 
 
-class Crew:
+class Processes:
     """
     Four nodes and their Redis.
     """
@@ -59,10 +59,10 @@ class Crew:
 
 
 @pytest_twisted.async_yield_fixture(scope="module")  # type: ignore[untyped-decorator]  # As above.
-async def crew() -> AsyncIterator[Crew]:
+async def processes() -> AsyncIterator[Processes]:
     redis = sharedServer()
     async with nodes(4, redis.url) as members:
-        yield Crew(redis, members)
+        yield Processes(redis, members)
         for each in members:
             assert not each.errors and "Traceback" not in each.log, each.log
 
@@ -79,17 +79,17 @@ async def tell(socket: Socket, *messages: Any) -> list[Any]:
 
 @pytest.mark.parametrize("verb", ["increment", "update"])
 @inReactor
-async def test_counting(verb: str, crew: Crew) -> None:
+async def test_counting(verb: str, processes: Processes) -> None:
     """
     Twenty sockets of one session on two nodes, each with a hundred increments
     without waiting: two thousand.
     """
-    key, cookie = begin(crew.redis)
-    sockets = await crew.connect(cookie, 2)
+    key, cookie = begin(processes.redis)
+    sockets = await processes.connect(cookie, 2)
     began = reactor.seconds()
     answers = await together(*[tell(each, *[[verb, "n"]] * TIMES) for each in sockets])
     print(f"{verb}: {WRITERS} sockets took {reactor.seconds() - began:.1f} s")
-    assert stored(crew.redis, key) == {"n": WRITERS * TIMES}
+    assert stored(processes.redis, key) == {"n": WRITERS * TIMES}
     if verb == "update":
         said = sorted(number for each in answers for number in each)
         assert said == list(range(1, WRITERS * TIMES + 1))
@@ -98,13 +98,13 @@ async def test_counting(verb: str, crew: Crew) -> None:
 
 
 @inReactor
-async def test_distinctKeys(crew: Crew) -> None:
+async def test_distinctKeys(processes: Processes) -> None:
     """
     Twenty writers on four nodes assign keys of their own, as fast as they can:
     all are there.
     """
-    key, cookie = begin(crew.redis)
-    sockets = await crew.connect(cookie, 4)
+    key, cookie = begin(processes.redis)
+    sockets = await processes.connect(cookie, 4)
     keys = [[f"{writer}.{n}" for n in range(TIMES)] for writer in range(WRITERS)]
     await together(
         *[
@@ -112,20 +112,20 @@ async def test_distinctKeys(crew: Crew) -> None:
             for socket, own in zip(sockets, keys, strict=True)
         ]
     )
-    assert stored(crew.redis, key) == {key: True for own in keys for key in own}
+    assert stored(processes.redis, key) == {key: True for own in keys for key in own}
 
 
 @pytest.mark.parametrize("way", ["idle", "busy", "writing"])
 @inReactor
-async def test_fresh(way: str, crew: Crew) -> None:
+async def test_fresh(way: str, processes: Processes) -> None:
     """
     What another program has written before a message was sent is seen by its
     handler: by an idle node, by one that is busy with other sessions, and by
     one that changes the same session all the time.
     """
-    found = await crew.work(
+    found = await processes.work(
         "fresh",
-        port=crew.ports[0],
+        port=processes.ports[0],
         times=MESSAGES,
         busy=way == "busy",
         writing=way == "writing",
@@ -152,21 +152,21 @@ async def test_tracked() -> None:
 
 
 @inReactor
-async def test_deleted(crew: Crew) -> None:
+async def test_deleted(processes: Processes) -> None:
     """
     A session that another program deletes is closed on both nodes.
     """
-    late = await crew.work("delete", ports=crew.ports[:2], times=ENDS)
+    late = await processes.work("delete", ports=processes.ports[:2], times=ENDS)
     show("deleted", late)
 
 
 @inReactor
-async def test_expired(crew: Crew) -> None:
+async def test_expired(processes: Processes) -> None:
     """
     A session that expires is closed on both nodes, and not before its time.
     """
-    late = await crew.work(
-        "expire", ports=crew.ports[:2], times=ENDS, lifetime=0.5, step=0.02
+    late = await processes.work(
+        "expire", ports=processes.ports[:2], times=ENDS, lifetime=0.5, step=0.02
     )
     show("expired", late)
     assert min(map(min, late)) > -0.002
@@ -197,12 +197,14 @@ async def test_expiredOverSlowNetwork() -> None:
 
 
 @inReactor
-async def test_deletedWithConnection(crew: Crew) -> None:
+async def test_deletedWithConnection(processes: Processes) -> None:
     """
     A session that is deleted in the moment in which the connections are lost
     is found to be gone when they are made again.
     """
-    late = await crew.work("delete", ports=crew.ports[:2], times=ENDS, cut=True)
+    late = await processes.work(
+        "delete", ports=processes.ports[:2], times=ENDS, cut=True
+    )
     show("deleted while connections were killed", late)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.support.rediscrew import nodes, work
+from tests.support.redisprocesses import nodes, work
 from tests.support.redisserver import sharedServer
 from tests.support.servers import inReactor
 

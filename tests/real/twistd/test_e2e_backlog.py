@@ -21,7 +21,7 @@ import pytest
 
 from tests.real.twistd.test_e2e_programs import example, readme, saved
 from tests.support.certificates import Certificates
-from tests.support.servers import DESK, STARTING, Twistd, inReactor, program, twistd
+from tests.support.servers import STARTING, VERBS, Twistd, inReactor, program, twistd
 
 
 MANY = 100
@@ -113,7 +113,7 @@ async def test_twistd(tmp_path: Path) -> None:
     C{twistd} has many wait, at each kind of endpoint, and as few as it is told.
     """
     expected = {"": MANY, ":backlog=50": 51, ":backlog=10": 11}
-    options = [*DESK]
+    options = [*VERBS]
     addresses: list[tuple[int, Any]] = []
     endpoints = listening(tmp_path)
     for more in expected:
@@ -143,7 +143,7 @@ async def test_workers(tmp_path: Path) -> None:
     """
     where = "tcp:0:interface=127.0.0.1"
     for more, least, most in ("", MANY, MANY), (":backlog=10", 11, 22):
-        options = (*DESK, "--workers=2", "--store=sqlite:x", "--listen", where + more)
+        options = (*VERBS, "--workers=2", "--store=sqlite:x", "--listen", where + more)
         async with twistd(*options, listen=0, cwd=tmp_path) as server:
             await server.until(
                 lambda: server.log.count(" is ready") == 2, patience=STARTING

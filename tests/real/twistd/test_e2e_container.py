@@ -15,7 +15,7 @@ from shutil import which
 
 import pytest
 
-from tests.support.servers import DESK, MODULES, SECRET, Twistd, inReactor, program
+from tests.support.servers import MODULES, SECRET, VERBS, Twistd, inReactor, program
 from tests.support.visitors import Visitor
 
 
@@ -40,7 +40,7 @@ async def container(directory: Path, *options: str) -> AsyncIterator[Twistd]:
     """
     twistd = str(Path(sysconfig.get_path("scripts")) / "twistd")
     listen = "--listen=tcp:0:interface=127.0.0.1"
-    command = [*_ALONE, twistd, "-n", "sessionsock", *DESK, listen, *options]
+    command = [*_ALONE, twistd, "-n", "sessionsock", *VERBS, listen, *options]
     given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
     async with program(*command, cwd=directory, environment=given) as server:
         yield server

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
-from tests.support.servers import DESK, inReactor, twistd
+from tests.support.servers import VERBS, inReactor, twistd
 from tests.support.visitors import Socket, Visitor
 
 
@@ -67,7 +67,7 @@ async def test_twoSockets(store: int, tmp_path: Path) -> None:
     meanwhile is there as well.
     """
     where = stores(tmp_path)[store]
-    async with twistd(*DESK, "--per-message", "--store", where) as server:
+    async with twistd(*VERBS, "--per-message", "--store", where) as server:
         visitor = await begin(server.port)
         one, two = await visitor.connect(), await visitor.connect()
         await together(
@@ -89,7 +89,7 @@ async def test_twoProcesses(tmp_path: Path) -> None:
     Two processes with one file: what C{increment} adds is added on both, with
     pages at work on both.
     """
-    options = [*DESK, "--per-message", "--store", stores(tmp_path)[1]]
+    options = [*VERBS, "--per-message", "--store", stores(tmp_path)[1]]
     async with twistd(*options) as here, twistd(*options) as there:
         visitor = await begin(here.port)
         other = Visitor(there.port, visitor.cookies["connect.sid"])
@@ -112,7 +112,7 @@ async def test_fresh(tmp_path: Path) -> None:
     A message sees what a page of another process has answered before, and a
     page what a socket has.
     """
-    options = [*DESK, "--per-message", "--store", stores(tmp_path)[1]]
+    options = [*VERBS, "--per-message", "--store", stores(tmp_path)[1]]
     async with twistd(*options) as here, twistd(*options) as there:
         visitor = await begin(here.port)
         socket = await Visitor(there.port, visitor.cookies["connect.sid"]).connect()

@@ -14,8 +14,8 @@ import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
 from tests.support.servers import (
-    DESK,
     SECRET,
+    VERBS,
     Conditions,
     inReactor,
     mint,
@@ -98,7 +98,7 @@ async def test_logoutElsewhere(tmp_path: Path) -> None:
     """
     Logging out in one process closes the sockets in the other.
     """
-    options = [*DESK, "--store", f"sqlite:{tmp_path / 'sessions.db'}"]
+    options = [*VERBS, "--store", f"sqlite:{tmp_path / 'sessions.db'}"]
     times = []
     async with twistd(*options) as here, twistd(*options) as there:
         for _ in range(LOGOUTS):
@@ -123,7 +123,7 @@ async def test_login() -> None:
     Logging in with a new id closes the sockets with 4307; the old id opens
     nothing, the new one the same data.
     """
-    async with twistd(*DESK) as server:
+    async with twistd(*VERBS) as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n")
         old = visitor.cookies["connect.sid"]

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from tests.e2e.desk import Desk
+from tests.e2e.verbs import Verbs
 from tests.support.servers import SECRET, inReactor, mint, reactor, site
 from tests.support.visitors import Socket, Visitor
 from txsessionsock.frameworks.express import Express
@@ -23,7 +23,7 @@ from txsessionsock.testing import FlakyStore
 OUTAGE = 20.0
 
 
-class Witness(Desk):
+class Witness(Verbs):
     """
     Keeps what happens to it.
     """

@@ -92,7 +92,7 @@ def example(folder: Path, name: str) -> str:
     shutil.copy(ROOT / "examples" / "ping.html", folder)
     text = (ROOT / "examples" / name).read_text("utf-8")
     text = text.replace("MemoryStore()", 'SQLiteStore("sessions.sqlite")')
-    return here(text.replace("memory import MemoryStore", "sqlite import SQLiteStore"))
+    return here(text.replace("MemoryStore", "SQLiteStore"))
 
 
 def here(text: str) -> str:

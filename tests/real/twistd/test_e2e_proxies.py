@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.redisprocess import freePort
-from tests.support.servers import DESK, Twistd, inReactor, program, twistd
+from tests.support.servers import VERBS, Twistd, inReactor, program, twistd
 from tests.support.visitors import Refused, Trusting, Visitor
 
 
@@ -128,7 +128,7 @@ async def test_documented(behind: Any, tmp_path: Path) -> None:
     the server ends.
     """
     async with (
-        twistd(*DESK, "--trust-proxy") as server,
+        twistd(*VERBS, "--trust-proxy") as server,
         behind(tmp_path, server) as visitor,
     ):
         await visitor.post("/add?n")
@@ -198,7 +198,7 @@ async def test_wrong(
     """
     trust = ["--trust-proxy"] if isTrusted else []
     async with (
-        twistd(*DESK, *trust) as server,
+        twistd(*VERBS, *trust) as server,
         nginx(tmp_path, server, wrong) as visitor,
     ):
         await visitor.post("/add?n")
@@ -217,7 +217,7 @@ async def test_noUpgrade(tmp_path: Path) -> None:
     If a proxy does not pass on C{Upgrade}, the answer and the log say so.
     """
     wrong = {"proxy_set_header Upgrade $http_upgrade;": ""}
-    async with twistd(*DESK) as server, nginx(tmp_path, server, wrong) as visitor:
+    async with twistd(*VERBS) as server, nginx(tmp_path, server, wrong) as visitor:
         await visitor.post("/add?n")
         with pytest.raises(Refused, match="426"):
             await visitor.connect(origin=visitor.site)

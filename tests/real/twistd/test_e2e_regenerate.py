@@ -40,7 +40,13 @@ EACH = 5
 How often everybody has counted in a session before it gets another id.
 """
 
-TILL = ("--protocol", "e2e.till.Till", "--class", "e2e.desk.Pages", "--per-message")
+MORE_VERBS = (
+    "--protocol",
+    "e2e.moreverbs.MoreVerbs",
+    "--class",
+    "e2e.verbs.Pages",
+    "--per-message",
+)
 
 ENVIRONMENT = {"PYTHONPATH": str(Path(MODULES).parent), "SESSIONSOCK_SECRET": SECRET}
 
@@ -138,7 +144,7 @@ async def logins(url: str, times: int = TIMES) -> AsyncIterator[Counters]:
     Two nodes: one logs in, again and again, and at the other one there are
     those who count.
     """
-    options = [*TILL, "--store", url]
+    options = [*MORE_VERBS, "--store", url]
     async with (
         twistd(*options, environment=ENVIRONMENT) as here,
         twistd(*options, environment=ENVIRONMENT) as there,

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from tests.support.servers import (
-    DESK,
     SECRET,
+    VERBS,
     Conditions,
     Twistd,
     inReactor,
@@ -127,7 +127,7 @@ async def test_killed(tmp_path: Path) -> None:
     stored, at whatever moment that was, and its session goes on from there.
     """
     path = tmp_path / "sessions.db"
-    options = (*DESK, "--per-message", "--store", f"sqlite:{path}")
+    options = (*VERBS, "--per-message", "--store", f"sqlite:{path}")
     async with opened(path) as store:
         traffic = Traffic([await mint(store, {}) for _ in range(4)])
         answers = []
@@ -150,7 +150,7 @@ async def test_terminated(mode: list[str], tmp_path: Path) -> None:
     async with opened(path) as store:
         minting = [Deferred.fromCoroutine(mint(store, {})) for _ in range(SOCKETS)]
         cookies: list[str] = await gatherResults(minting)
-        async with twistd(*DESK, *mode, "--store", f"sqlite:{path}") as server:
+        async with twistd(*VERBS, *mode, "--store", f"sqlite:{path}") as server:
             sockets = [await Visitor(server.port, each).connect() for each in cookies]
             for socket in sockets:
                 socket.say(["add", "n"], ["add", "n"])

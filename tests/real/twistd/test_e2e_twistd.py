@@ -16,9 +16,9 @@ import pytest
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 
 from tests.support.servers import (
-    DESK,
     MODULES,
     SECRET,
+    VERBS,
     inReactor,
     mint,
     reactor,
@@ -71,7 +71,7 @@ async def test_mistakes(tmp_path: Path, taken: str) -> None:
         ): f"cannot listen on {taken}: Address already in use",
         ("--protocol", "broken.Class"): "broken.py, line 1",
         ("--protocol", "lacking.Class"): "No module named 'there_is_no_such_module'",
-        (*DESK[:2], "--class", "desk.Nothing"): "--class desk.Nothing",
+        (*VERBS[:2], "--class", "verbs.Nothing"): "--class verbs.Nothing",
     }
     few = DeferredSemaphore(os.cpu_count() or 1)
 
@@ -105,7 +105,7 @@ async def test_pages(tmp_path: Path) -> None:
     and below any path; the cookie has the name that C{--cookie} gives, and the
     sockets are where C{--socket-path} says.
     """
-    options = (*DESK, "--cookie", "sid", "--socket-path", "/live/")
+    options = (*VERBS, "--cookie", "sid", "--socket-path", "/live/")
     async with twistd(*options, listen=2) as server:
         one, two = server.ports
         visitor = Visitor(one)
@@ -122,7 +122,7 @@ async def test_pages(tmp_path: Path) -> None:
         assert b"class SessionSocket" in script.body
         with pytest.raises(Refused):
             await other.connect("/ws")
-    async with twistd(*DESK, "--socket-path", "deep/down/ws") as server:
+    async with twistd(*VERBS, "--socket-path", "deep/down/ws") as server:
         visitor = Visitor(server.port)
         await visitor.post("/deep/add?n")
         assert await (await visitor.connect("/deep/down/ws")).ask(["get", "n"]) == 1
@@ -140,9 +140,9 @@ async def test_files(tmp_path: Path) -> None:
     """
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "page.html").write_text("a page")
-    (tmp_path / "mine.py").write_text((Path(MODULES) / "desk.py").read_text())
+    (tmp_path / "mine.py").write_text((Path(MODULES) / "verbs.py").read_text())
     async with twistd(
-        *("--protocol", "mine.Desk", "--path", "files"),
+        *("--protocol", "mine.Verbs", "--path", "files"),
         *("--store", "sqlite:sessions.db"),
         cwd=tmp_path,
         environment={"SESSIONSOCK_SECRET": SECRET},
@@ -162,7 +162,7 @@ async def test_wsgi() -> None:
     C{--wsgi} serves an application, which sees the whole path, beside the
     sockets and the script.
     """
-    options = (*DESK[:2], "--wsgi", "desk.application")
+    options = (*VERBS[:2], "--wsgi", "verbs.application")
     async with twistd(*options) as server:
         visitor = Visitor(server.port)
         assert (await visitor.get("/a/b")).body == b"wsgi at /a/b"
@@ -180,7 +180,7 @@ async def test_plainProtocol() -> None:
     An Autobahn protocol that knows nothing of sessions is served to who has
     one.
     """
-    async with twistd("--protocol", "desk.Echo", *DESK[2:]) as server:
+    async with twistd("--protocol", "verbs.Echo", *VERBS[2:]) as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n")
         socket = await visitor.connect()
@@ -203,7 +203,7 @@ async def test_secrets(tmp_path: Path) -> None:
     }
     await store.close()
     async with twistd(
-        *(*DESK, "--secret-file", "secrets", "--store", "sqlite:sessions.db"),
+        *(*VERBS, "--secret-file", "secrets", "--store", "sqlite:sessions.db"),
         cwd=tmp_path,
     ) as server:
         for secret in "new secret", "old secret":
@@ -224,7 +224,7 @@ async def test_noSecret() -> None:
     """
     Without a secret there is a warning, and all works.
     """
-    async with twistd(*DESK, environment={"PYTHONPATH": MODULES}) as server:
+    async with twistd(*VERBS, environment={"PYTHONPATH": MODULES}) as server:
         assert server.log.count("no secret given") == 1
         assert "--secret-file or SESSIONSOCK_SECRET" in server.log
         visitor = Visitor(server.port)
@@ -240,7 +240,7 @@ async def test_origins() -> None:
     else's.
     """
     options = ("--origin", "https://a.example", "--origin", "http://b.example:81")
-    async with twistd(*DESK, *options) as server:
+    async with twistd(*VERBS, *options) as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n")
         own = f"http://127.0.0.1:{server.port}"
@@ -267,7 +267,7 @@ async def test_trustProxy() -> None:
     """
     said = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "www.example"}
     public = "https://www.example"
-    async with twistd(*DESK, "--trust-proxy") as server:
+    async with twistd(*VERBS, "--trust-proxy") as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n", None, **said)
         assert "Secure" in visitor.setCookies[0].split("; ")
@@ -275,7 +275,7 @@ async def test_trustProxy() -> None:
         assert await socket.ask(["get", "n"]) == 1
         with pytest.raises(Refused, match="403"):
             await visitor.connect(origin=f"http://127.0.0.1:{server.port}", **said)
-    async with twistd(*DESK) as server:
+    async with twistd(*VERBS) as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n", None, **said)
         assert "Secure" not in visitor.setCookies[0].split("; ")
@@ -304,7 +304,7 @@ async def test_drain() -> None:
     A client that does not answer the close frame does not keep the server from
     ending within C{--drain}.
     """
-    async with twistd(*DESK, "--drain", "1") as server:
+    async with twistd(*VERBS, "--drain", "1") as server:
         visitor = Visitor(server.port)
         await visitor.post("/add?n")
         dead = await visitor.connect()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.stores.test_store_sql import SCHEMAS
 from tests.support.redisserver import sharedServer as sharedRedis
-from tests.support.servers import DESK, SECRET, inReactor, reactor, twistd
+from tests.support.servers import SECRET, VERBS, inReactor, reactor, twistd
 from tests.support.visitors import Visitor
 from txsessionsock.frameworks.django import DjangoDatabase
 from txsessionsock.interfaces import IFramework, SessionID
@@ -51,7 +51,7 @@ async def counts(
     framework = DjangoDatabase(SECRET)
     sessionID = await put(place, framework, {"n": 41})
     more = ("--framework=django-db", f"--store={place}", "--per-message")
-    async with twistd(*DESK, *more, *options) as server:
+    async with twistd(*VERBS, *more, *options) as server:
         visitor = Visitor(server.port, framework.cookieValue(sessionID), "sessionid")
         socket = await visitor.connect()
         assert await socket.ask(["add", "n"]) == 42
@@ -97,7 +97,7 @@ async def test_server() -> None:
     database = postgresql.newDatabase()
     place = postgresql.url(database)
     options = ("--framework=django-db", f"--store={place}")
-    async with twistd(*DESK, *options, listen=0) as server:
+    async with twistd(*VERBS, *options, listen=0) as server:
         assert await server.ends() == 1
     assert server.errors.count("\n") == 1, server.errors
     assert 'relation "django_session" does not exist' in server.errors
@@ -134,7 +134,7 @@ async def test_cached(tmp_path: Path) -> None:
     redis.command("SET", key, "what Django read")
     async with twistd(
         *("--framework=django-cached-db", f"--store=sqlite:{path}"),
-        *(f"--cache={redis.url}", "--workers=2", "--per-message", *DESK),
+        *(f"--cache={redis.url}", "--workers=2", "--per-message", *VERBS),
     ) as server:
         visitor = Visitor(server.port, framework.cookieValue(sessionID), "sessionid")
         socket = await visitor.connect()

@@ -44,19 +44,24 @@ from tests.support.servers import (
 from tests.support.visitors import Refused, Socket, Trusting, Visitor
 
 
-CREW = ("--protocol", "e2e.crew.Crew", "--class", "e2e.crew.CrewPages")
+PROCESSES = (
+    "--protocol",
+    "e2e.processes.Processes",
+    "--class",
+    "e2e.processes.ProcessPages",
+)
 PATHS = {"PYTHONPATH": f"{MODULES}{os.pathsep}{Path(MODULES).parent}"}
 
 
 @asynccontextmanager
-async def crew(
+async def workersAt(
     directory: Path, *options: str, ready: int = 2, **more: Any
 ) -> AsyncIterator[Twistd]:
     """
     Run two workers at a port, and wait until they serve.
     """
     given = {**PATHS, "SESSIONSOCK_SECRET": SECRET}
-    arguments = (*CREW, "--workers=2", f"--store=sqlite:{directory}/sessions.db")
+    arguments = (*PROCESSES, "--workers=2", f"--store=sqlite:{directory}/sessions.db")
     more = {"cwd": directory, "environment": given, **more}
     async with twistd(*arguments, *options, **more) as server:
         await server.until(lambda: len(readied(server)) == ready, patience=STARTING)
@@ -167,7 +172,7 @@ async def test_oneSession(tmp_path: Path) -> None:
     browser have one session, whichever has them, and a logout at one ends the
     sockets at the other.  Without a secret, the workers have the same one.
     """
-    async with crew(tmp_path, "--per-message", environment=PATHS) as server:
+    async with workersAt(tmp_path, "--per-message", environment=PATHS) as server:
         assert server.log.count("no secret given") == 1
         visitor = await visitorOf(server)
         found = await manned(visitor, 40)
@@ -195,7 +200,7 @@ async def test_redis(tmp_path: Path) -> None:
     """
     with RedisServer(password="hush-hush") as redis:
         given = {**PATHS, "SESSIONSOCK_STORE": redis.url, "SESSIONSOCK_SECRET": SECRET}
-        options = (*CREW, "--workers=2", "--per-message")
+        options = (*PROCESSES, "--workers=2", "--per-message")
         async with twistd(*options, cwd=tmp_path, environment=given) as server:
             await server.until(lambda: len(readied(server)) == 2)
             visitor = await visitorOf(server)
@@ -225,7 +230,7 @@ async def test_killed(tmp_path: Path) -> None:
     A worker that is killed has a successor; nobody who comes meanwhile is
     refused, and the sockets of the other stay open.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         visitor = await visitorOf(server)
         (victim, lost), (other, kept) = (await manned(visitor, 20)).items()
         os.kill(victim, signal.SIGKILL)
@@ -251,12 +256,12 @@ async def test_crashLoop(tmp_path: Path) -> None:
     """
     (tmp_path / "doomed.py").write_text(
         "import pathlib\n"
-        "from e2e.crew import Crew\n"
+        "from e2e.processes import Processes as Twice\n"
         "been = pathlib.Path('been')\n"
         "if been.exists(): raise RuntimeError('not twice')\n"
         "been.touch()\n"
     )
-    options = ("--protocol", "doomed.Crew", "--listen=tcp:0", "--drain=1")
+    options = ("--protocol", "doomed.Twice", "--listen=tcp:0", "--drain=1")
     async with twistd(
         *(*options, "--workers=2", "--store=sqlite:sessions.db"),
         listen=0,
@@ -267,7 +272,7 @@ async def test_crashLoop(tmp_path: Path) -> None:
     (line,) = server.errors.splitlines()
     assert re.match(
         r"twistd sessionsock: worker \d \(pid \d+\) cannot start \(exit code 1\):"
-        r" --protocol doomed.Crew: cannot be imported \(RuntimeError: not twice\)$",
+        r" --protocol doomed.Twice: cannot be imported \(RuntimeError: not twice\)$",
         line,
     ), line
     assert "Traceback" not in server.log
@@ -281,7 +286,7 @@ async def test_terminated(tmp_path: Path) -> None:
     sessions are stored, all processes end, with 0, and nothing is in the log
     that should not.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         visitors = await together(visitorOf(server) for _ in range(40))
         sockets = await together(visitor.connect() for visitor in visitors)
         await together(each.ask(["add", "last"]) for each in sockets)
@@ -310,7 +315,7 @@ async def test_twice(tmp_path: Path) -> None:
     A second SIGINT does not wait for clients that do not answer.
     """
     # Without being asked, a parent kills after that: later than a test waits.
-    async with crew(tmp_path, "--drain=120") as server:
+    async with workersAt(tmp_path, "--drain=120") as server:
         visitor = await visitorOf(server)
         dead = await visitor.connect()
         pid, _ = await dead.ask(["get", "n"])
@@ -383,7 +388,7 @@ async def test_hungUp(tmp_path: Path) -> None:
     SIGHUP replaces all workers, one by one, while clients come and go: none is
     refused or lost; who stays with an old one gets 1001.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         visitor = await visitorOf(server)
         old = await manned(visitor, 10)
         callers = Callers(visitor)
@@ -414,7 +419,7 @@ async def test_stopped(tmp_path: Path) -> None:
     A worker that is stopped while it is busy, so that connections wait for it:
     every one is served, by it or by its successor, or gets its 1001.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         visitor = await visitorOf(server)
         (busy, (one, *_)), _ = (await manned(visitor, 20)).items()
         callers = Callers(visitor)
@@ -458,7 +463,9 @@ async def test_halfway(workers: int, tmp_path: Path) -> None:
     nothing does not keep it from ending.
     """
     more = (f"--workers={workers}", "--drain=20")
-    async with crew(tmp_path, *more, ready=workers if workers > 1 else 0) as server:
+    async with workersAt(
+        tmp_path, *more, ready=workers if workers > 1 else 0
+    ) as server:
         visitor = await visitorOf(server)
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", server.port)
         idle, half, page = [await connectProtocol(endpoint, Raw()) for _ in range(3)]
@@ -497,7 +504,7 @@ async def test_orphans(tmp_path: Path) -> None:
     """
     When the parent is killed, the workers end, and end well.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         visitor = await visitorOf(server)
         found = await manned(visitor, 10)
         gone = [death(pid) for pid in readied(server)]
@@ -513,9 +520,9 @@ async def test_second(tmp_path: Path) -> None:
     """
     A port that other workers have is as taken as any other.
     """
-    async with crew(tmp_path) as server:
+    async with workersAt(tmp_path) as server:
         listen = f"tcp:{server.port}:interface=127.0.0.1"
-        command = (*CREW, "--workers=2", "--store=sqlite:x.db", "--listen", listen)
+        command = (*PROCESSES, "--workers=2", "--store=sqlite:x.db", "--listen", listen)
         more: dict[str, Any] = {"cwd": tmp_path, "environment": PATHS}
         async with twistd(*command, listen=0, **more) as second:
             assert await second.ends() == 1
@@ -540,7 +547,7 @@ async def test_endpoints(tmp_path: Path) -> None:
         ":interface=127.0.0.1:backlog=100",
         f"--listen=tls:{names}:0:interface=127.0.0.1",
     )
-    async with crew(tmp_path, *listen) as server:
+    async with workersAt(tmp_path, *listen) as server:
         _, six, ssl, tls = server.ports
         with socket.create_connection(("::1", six)):
             pass
@@ -563,7 +570,7 @@ async def test_circumstances(tmp_path: Path) -> None:
     """
     (tmp_path / "var").mkdir()
     before = ["--reactor=asyncio", "--rundir=var", "--umask=027"]
-    pages = ("--protocol=desk.Desk", "--class=mirror.Mirror")
+    pages = ("--protocol=verbs.Verbs", "--class=mirror.Mirror")
     store = f"--store=sqlite:{tmp_path}/sessions.db"
     for workers in 1, 2:
         options = (*pages, store, f"--workers={workers}")
@@ -585,7 +592,7 @@ async def test_twist(workers: int, tmp_path: Path) -> None:
     command = (
         *(str(Path(sysconfig.get_path("scripts")) / "twist"), "--log-format=text"),
         *("--reactor=select", "sessionsock", f"--workers={workers}"),
-        *("--protocol=desk.Desk", "--class=mirror.Mirror"),
+        *("--protocol=verbs.Verbs", "--class=mirror.Mirror"),
         *(f"--store=sqlite:{tmp_path}/x.db", "--listen=tcp:0:interface=127.0.0.1"),
     )
     given = {"PYTHONPATH": MODULES, "SESSIONSOCK_SECRET": SECRET}
@@ -602,7 +609,7 @@ async def test_daemon(tmp_path: Path) -> None:
     """
     pidfile, logfile = tmp_path / "our.pid", tmp_path / "twistd.log"
     async with twistd(
-        *(*CREW, "--workers=2", "--store=sqlite:x.db", "--listen", "tcp:0"),
+        *(*PROCESSES, "--workers=2", "--store=sqlite:x.db", "--listen", "tcp:0"),
         listen=0,
         cwd=tmp_path,
         environment=PATHS,
@@ -627,7 +634,7 @@ async def test_alone() -> None:
     """
     One process does not die of SIGHUP.
     """
-    async with twistd("--protocol", "desk.Desk") as server:
+    async with twistd("--protocol", "verbs.Verbs") as server:
         visitor = Visitor(server.port)
         assert (await visitor.get("/sessionsock.js")).code == 200
         server.signal("HUP")
@@ -644,7 +651,7 @@ async def test_terminalClosed(workers: int, tmp_path: Path) -> None:
     """
     store = f"sqlite:{tmp_path / 'sessions'}"
     options = "--store", store, "--workers", str(workers)
-    async with twistd(*CREW, *options, environment=PATHS, terminal=True) as server:
+    async with twistd(*PROCESSES, *options, environment=PATHS, terminal=True) as server:
         await server.until(lambda: workers == 1 or server.log.count("is ready") == 2)
         visitor = Visitor(server.port)
         await visitor.post("/add?n")

@@ -172,7 +172,7 @@ async def test_replaced(name: str) -> None:
     Nothing is lost when workers are replaced.
     """
     async with serving(APPLICATIONS[name], 0) as running:
-        server = await running.crew()
+        server = await running.processes()
 
         async def replace() -> None:
             await deferLater(reactor, SECONDS / 2)

@@ -1,5 +1,5 @@
 """
-A node with a hub, as a program: C{python -m tests.e2e.hubdesk STORE BUS TIMEOUT
+A node with a hub, as a program: C{python -m tests.e2e.hubserver STORE BUS TIMEOUT
 LIFETIME}.
 
 It says where it listens, and what it is called.
@@ -24,12 +24,12 @@ from txsessionsock.session import Session
 from txsessionsock.stores.redis import RedisStore
 
 
-__all__ = ["SECRET", "HubDesk", "serve"]
+__all__ = ["SECRET", "HubVerbs", "serve"]
 
 SECRET = "for tests"
 
 
-class HubDesk(SessionSocketProtocol):
+class HubVerbs(SessionSocketProtocol):
     """
     Joins rooms, logs in and sends messages to groups, as it is told.
     """
@@ -63,7 +63,7 @@ async def serve(
     sessions = RedisStore(store, reactor)
     manager = SessionManager(sessions, Express(SECRET), reactor)
     factory = SessionSocketFactory(manager, perMessage=True)
-    factory.protocol = HubDesk
+    factory.protocol = HubVerbs
     messages = RedisBus(bus, reactor, timeout=timeout, lifetime=lifetime)
     hub = Hub(factory.sockets, messages)
     hub.index("user", lambda session: session.get("user"))

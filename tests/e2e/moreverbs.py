@@ -1,7 +1,7 @@
 """
-A L{Desk} that knows more ways to change a session.
+A protocol that knows more ways to change a session.
 
-Found by C{--protocol e2e.till.Till}, with the directory above this one on
+Found by C{--protocol e2e.moreverbs.MoreVerbs}, with the directory above this one on
 C{PYTHONPATH}.
 """
 
@@ -14,16 +14,16 @@ from twisted.internet.defer import Deferred
 
 from txsessionsock.session import Session
 
-from .desk import Desk
+from .verbs import Verbs
 
 
-class Till(Desk):
+class MoreVerbs(Verbs):
     """
     Knows also C{["update", key]}, which counts, and C{["put", key]}, which
     assigns C{True}.
     """
 
-    def sessionMessageReceived(  # type: ignore[override]  # A Desk never waits.
+    def sessionMessageReceived(  # type: ignore[override]  # Verbs never waits.
         self, message: Any, session: Session
     ) -> Deferred[None] | None:
         verb, key = message

@@ -1,5 +1,5 @@
 """
-Pages for a browser, beside those of L{desk}: C{/page} has the client script and
+Pages for a browser, beside those of L{verbs}: C{/page} has the client script and
 C{begin(options)}, and so do the workers, C{/worker.js} and C{/module.js}.
 """
 
@@ -16,10 +16,10 @@ from twisted.web.server import NOT_DONE_YET, Request
 from txsessionsock.protocol import SessionSocketProtocol
 from txsessionsock.web import sessionOf
 
-from .desk import Desk, Echo, Pages
+from .verbs import Echo, Pages, Verbs
 
 
-__all__ = ["Chat", "Desk", "Echo", "Quiet", "Rooms", "Slow"]
+__all__ = ["Chat", "Echo", "Quiet", "ScriptPages", "Slow", "Verbs"]
 
 _NAMES = "connect message disconnect sinvalid reconnecting identity"
 
@@ -70,7 +70,7 @@ _WORKERS = {
 }
 
 
-class Rooms(Pages):
+class ScriptPages(Pages):
     """
     Also, C{POST /rename?name} and C{POST /forget} change who is logged in within
     the same session, C{POST /rotate} gives it a new id.

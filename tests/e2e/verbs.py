@@ -1,7 +1,7 @@
 """
 A socket and pages that do to their session what they are told.
 
-Found by C{--protocol desk.Desk} and C{--class desk.Pages}, with this directory
+Found by C{--protocol verbs.Verbs} and C{--class verbs.Pages}, with this directory
 on C{PYTHONPATH}.
 """
 
@@ -20,7 +20,7 @@ from txsessionsock.session import Session
 from txsessionsock.web import sessionOf
 
 
-class Desk(SessionSocketProtocol):
+class Verbs(SessionSocketProtocol):
     """
     Does what C{[verb, key]} says and answers with what is under the key then.
     """

@@ -1,8 +1,8 @@
 """
-A desk at which one sees which process one is at.
+A socket and pages that tell which process serves them.
 
-Found by C{--protocol e2e.crew.Crew} and C{--class e2e.crew.CrewPages}, with the
-directory above this one on C{PYTHONPATH}.
+Found by C{--protocol e2e.processes.Processes} and C{--class
+e2e.processes.ProcessPages}, with the directory above this one on C{PYTHONPATH}.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from twisted.web.server import Request
 from txsessionsock.hub import hubOf
 from txsessionsock.session import Session
 
-from .desk import Desk, Pages
+from .verbs import Pages, Verbs
 
 
-class Crew(Desk):
+class Processes(Verbs):
     """
     Tells its process id with every answer, stops it for a while if asked to,
     and says hello to those of a name.
@@ -48,7 +48,7 @@ class Crew(Desk):
         return None
 
 
-class CrewPages(Pages):
+class ProcessPages(Pages):
     """
     Tells its process id with every page.
     """

@@ -36,7 +36,13 @@ async def nodes(count: int, store: str, *options: str) -> AsyncIterator[list[Twi
     Run servers in processes of their own, one session for each message, until
     the end of the block.
     """
-    arguments = ["--protocol", "e2e.till.Till", "--per-message", "--store", store]
+    arguments = [
+        "--protocol",
+        "e2e.moreverbs.MoreVerbs",
+        "--per-message",
+        "--store",
+        store,
+    ]
     async with AsyncExitStack() as stack:
         servers = [
             twistd(*arguments, *options, environment=_ENVIRONMENT) for _ in range(count)

@@ -1,7 +1,7 @@
 """
 Whether a C{SessionSocket} connects to a server on the same machine where there is
 no other network than the loopback, as a program: C{unshare --map-root-user --net
-python -m tests.e2e.alone}.  It prints what C{navigator.onLine} says, and the
+python -m tests.e2e.loopback}.  It prints what C{navigator.onLine} says, and the
 events.
 """
 
