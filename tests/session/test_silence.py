@@ -150,6 +150,33 @@ class SilenceTests(SynchronousTestCase):
         assert found is not None
         self.assertEqual(found[0], {"n": 1, "user": "ada", "one": 1})
 
+    def test_earlier(self) -> None:
+        """
+        What was stored before the version that a branch descends from is put in
+        where there is what one of these writes replaced: not the first, if that
+        only put back what is there.
+        """
+
+        def wrote(number: int, *values: int) -> Version:
+            old, new = values
+            stamps = {"one": Stamp(number, 0, number)}
+            places = {("one",): (old, new), ("f",): (old, new)}
+            data = {"one": new, "f": new}
+            return Version(stamps, data, writers=frozenset({"one"}), places=places)
+
+        branch = Version({"one": Stamp(2, 0, 2)}, {"one": 1, "f": 5})
+        self.silence.find(
+            branch,
+            [],
+            lambda path, value: True,
+            isAll=True,
+            earlier=[wrote(3, 0, 1), wrote(4, 1, 2)],
+        )
+        self.silence.stored(branch.stamps, 100.0)
+        found = self.takenOver(branch, 101.0)
+        assert found is not None
+        self.assertEqual(found[0], {"one": 2, "f": 5})
+
     def test_stillThere(self) -> None:
         """
         So is what the node did again, which is put in once.

@@ -134,10 +134,12 @@ class Silence:
         self._stamps = _joined(self._stamps, version.stamps)
         missing = self._isMissing(version, branch.stamps)
         for path, (old, new) in version.places.items():
-            if missing and path not in self._lost:
-                here = valueAt(branch.data, path)
-                self._lost[path] = _Lost(here, isUntouched(path, here, old))
             lost = self._lost.get(path)
+            if missing:
+                here = valueAt(branch.data, path)
+                lost = self._lost.setdefault(path, _Lost(here, isUntouched=False))
+                # The first of these writes may have put back what is there.
+                lost.isUntouched = lost.isUntouched or isUntouched(path, here, old)
             # What a version on another branch has there, on which it is missing as
             # well, tells nothing.
             if lost is not None and (missing or lost.isIn(version.stamps)):
