@@ -105,6 +105,34 @@ class OutageTests(ManagerCase):
         self.run_(11)
         self.assertEqual(self.stored(), {"n": 11, "mine": 1, "theirs": 1})
 
+    def test_othersToldMeanwhile(self) -> None:
+        """
+        Though nobody knows what became of a write, the other holders hear of what
+        is changed, in a handler that waits and outside of handlers.
+        """
+        self.put(n=0, cart=[])
+        other = Recorder()
+        self.open(other)
+        self.store.hold()
+        self.session["n"] = 1
+        self.run_(6, 0.25)
+        self.assertTrue(self.session.keeper.live.record.isInDoubt)  # type: ignore[attr-defined]  # a SessionKeeper
+        self.assertEqual(other.keys, [("n",)])
+        del other.keys[:]
+        self.session["m"] = 1
+        self.run_(1.25, 0.25)
+        self.assertEqual(other.keys, [("m",)])
+        self.session.keeper.handlerBegins(self.holder)
+        cart = self.session["cart"]
+        self.session.keeper.handlerWaits(looks=True)
+        self.run_(1.25, 0.25)
+        cart.append("figs")
+        self.run_(1.25, 0.25)
+        self.assertEqual(other.keys, [("m",), ("cart",)])
+        self.store.heal()
+        self.run_(12, 0.5)
+        self.assertEqual(self.stored(), {"n": 1, "m": 1, "cart": ["figs"]})
+
     def test_orphan(self) -> None:
         """
         A session that nobody holds any more is stored all the same, and then

@@ -118,6 +118,22 @@ class WritingTests(SaveCase):
         self.successResultOf(self.session.save())
         self.assertEqual(self.stored(), {"n": 0, "d": {"a": [1]}})
 
+    def test_waiting(self) -> None:
+        """
+        What a handler changes in place while it waits is stored within a second,
+        also if somebody else's update was stored meanwhile.
+        """
+        self.put(cart=[])
+        session = self.open()
+        session.keeper.handlerBegins(self.holder)
+        cart = session["cart"]
+        session.keeper.handlerWaits(looks=True)
+        self.run_(0.5)
+        self.successResultOf(session.update(lambda data: data.update(u=1)))
+        cart.append("figs")
+        self.run_(1.05)
+        self.assertEqual(self.stored(), {"cart": ["figs"], "u": 1})
+
     def test_equalBytes(self) -> None:
         """
         A write of equal bytes, as a touch is to some, is not announced.

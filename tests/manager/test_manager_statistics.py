@@ -100,6 +100,24 @@ class StatisticsTests(ManagerCase):
         self.run_(11)
         self.assertCounts()
 
+    def test_storedLater(self) -> None:
+        """
+        What was stored after an outage is abandoned no more, though it is guarded
+        for a while: else it would count as what is given up beyond the limit.
+        """
+        store = self.newStore()
+        manager = self.newManager(store, repair=True, repairWindow=30.0)
+        self.put(n=0)
+        session = self.open(manager=manager)
+        store.fail(StoreUnavailable())
+        session["n"] = 1
+        released = manager.release(session, self.holder)
+        self.failureResultOf(released, StoreUnavailable)
+        self.assertEqual(manager.statistics().abandonedSessions, 1)
+        store.heal()
+        self.run_(11)
+        self.assertCounts(manager, sessions=1, watchedKeys=1)
+
     def test_lateAnswer(self) -> None:
         """
         What the store never answers is counted until it is given up.

@@ -1,3 +1,3 @@
 """
-Tests for L{txsessionsock.redis}.
+Tests for L{txsessionsock._redis}.
 """

@@ -43,7 +43,6 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEFT_BY_ENCODE_URI_COMPONENT = "!~*'()"
 _EPOCH = datetime(1970, 1, 1)
 _ENVELOPE = "cookie"
-_DATES = ("originalMaxAge", "expires")
 _COOKIE = (
     *("originalMaxAge", "partitioned", "priority", "expires", "secure"),
     *("httpOnly", "domain", "path", "sameSite"),

@@ -70,6 +70,11 @@ class Owner(Protocol):
         @return: Whether to go on trying.
         """
 
+    def stored(self, keeper: SessionKeeper) -> None:
+        """
+        All changes of a session that nobody holds are stored.
+        """
+
     def lost(self, keeper: SessionKeeper) -> None:
         """
         The changes of a session will not be stored.
@@ -213,13 +218,14 @@ class SessionKeeper:
         if live.isLoaded and live.record.copy.isTouched:
             # Somebody set a key after the last holder was gone.
             live.collect()
+        isBusy = live.isLoaded and self.saving.isBusy
+        if not isBusy:
+            self._owner.stored(self)
         guarded = self.guardedFor()
         if guarded > 0:
             if not self._guardTimer.isRunning:
                 self._guardTimer.start(guarded, self.dropIfIdle)
-        elif not (live.isLoaded and self.saving.isBusy) or (
-            self.saving.isFailing and not self._owner.keeps(self)
-        ):
+        elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 
     def _dropOverdue(self) -> bool:

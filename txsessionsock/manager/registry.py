@@ -103,6 +103,9 @@ class Registry:
         self.lost(keeper)
         return False
 
+    def stored(self, keeper: SessionKeeper) -> None:
+        self._unsaved.pop(keeper, None)
+
     def lost(self, keeper: SessionKeeper) -> None:
         self._log.error(
             "gave up storing the changes of session {session}, {size} bytes",

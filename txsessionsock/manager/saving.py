@@ -150,15 +150,32 @@ class Saving:
         Store what was changed until now.  If there is something to store, the
         write looks for the rest.
         """
-        return self._rounds.fromNow() if self.isBusy else self.save()
+        return self.save() if self._mustLook else self._rounds.fromNow()
+
+    @property
+    def _mustLook(self) -> bool:
+        """
+        Whether the write looks for changes too late, or there may be none.
+        """
+        live = self._live
+        if not self.isBusy:
+            return True
+        # The write waits for the store first: for the answer to another write, or
+        # to find out what became of it.  In an outage, the other holders would
+        # hear of a change only when that is over.
+        waits = live.turn.locked or live.record.isInDoubt
+        return waits and (live.record.copy.isTouched or live.holders.isInside)
 
     def inBackground(self) -> None:
         """
         Store what was changed until now.  Those who hold the session are told
         what becomes of it.
         """
+        wasSoon = self._soon.isRunning
         self._stopTimers()
         self._await(self._rounds.fromNow())
+        if wasSoon:
+            self._lookAgain()
 
     def _await(self, saved: Deferred[None]) -> None:
         self._live.asking.inTime(saved).addErrback(self._told)
@@ -187,8 +204,13 @@ class Saving:
     def _timeToSave(self) -> None:
         self._stopTimers()
         self._await(self._saveKnown())
+        self._lookAgain()
+
+    def _lookAgain(self) -> None:
+        """
+        What a handler that waits changes is noticed only by looking.
+        """
         if self._live.holders.isInside and not self._live.isClosed:
-            # What a handler that waits changes is noticed only by looking.
             self.soon()
 
     def _stopTimers(self) -> None:
