@@ -178,6 +178,29 @@ class HangTests(LateCase):
         for reloaded in waiting:
             self.successResultOf(reloaded)
 
+    def test_nothingLeft(self) -> None:
+        """
+        Who waited for long leaves no timer behind when the answer is there.
+        """
+        self.assertFalse(self.timersOfWaiting())
+        inner: Any = self.store.inner
+        load = inner.load
+        inner.load = lambda key: deferLater(self.clock, 0.9, load, key)
+        waiting = [self.session.reload() for _ in range(3)]
+        self.run_(2.5, 0.1)
+        self.assertNoResult(waiting[-1])
+        self.assertTrue(self.timersOfWaiting())
+        while not waiting[-1].called:
+            self.clock.advance(0.1)
+        self.assertFalse(self.timersOfWaiting())
+
+    def timersOfWaiting(self) -> list[str]:
+        """
+        The calls to come that are for somebody who waits.
+        """
+        shown = map(str, self.clock.getDelayedCalls())
+        return [call for call in shown if "Asking.inTime" in call]
+
     def test_backInTime(self) -> None:
         """
         When the store is back before the time of who waits is up, they hear

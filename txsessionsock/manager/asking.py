@@ -10,6 +10,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer
 from txsessionsock.interfaces import StoreFailure
 
 from .storage import Storage
@@ -65,8 +66,11 @@ class Asking:
             return waiting
         told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
         since = self._storage.now()
+        # Runs only for those who wait for longer than C{timeout}.
+        prolonged = Timer(self._storage.reactor)
 
         def fired(result: _T | Failure) -> None:
+            prolonged.stop()
             if not told.called:
                 told.callback(result)
 
@@ -75,7 +79,7 @@ class Asking:
                 return
             remaining = self._answeredAt + self._storage.timeout - self._storage.now()
             if self._answeredAt > since and remaining > 0:
-                self._storage.later(remaining, late)
+                prolonged.start(remaining, late)
             else:
                 told.errback(self._storage.noAnswer())
 
