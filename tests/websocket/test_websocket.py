@@ -105,6 +105,31 @@ class HardenedTests(SynchronousTestCase):
         assert browser.closed is not None
         self.assertEqual(browser.closed[0], 1009)
 
+    def test_producer(self) -> None:
+        """
+        C{onOpen} may have something produce, and what it sends counts.
+        """
+
+        class Produces:
+            isPaused = False
+
+            def pauseProducing(self) -> None:
+                self.isPaused = True
+
+        producer = Produces()
+
+        class Producing(Echo):
+            def onOpen(self) -> None:
+                self.registerProducer(producer, True)
+                self.transport.producer.pauseProducing()
+                self._sessionsock.write((b"x" * 1500, False))
+
+        self.factory.protocol = Producing
+        browser = self.browse()
+        self.assertTrue(producer.isPaused)
+        self.clock.advance(5.1)
+        self.assertTrue(browser.wire.isAborted)
+
     def test_unread(self) -> None:
         """
         A client that does not read is cut off.

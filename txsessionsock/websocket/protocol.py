@@ -265,6 +265,12 @@ class Hardened(WebSocketServerProtocol):
         line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
         self.failHandshake("origin not allowed", 403)
 
+    def succeedHandshake(self, res: Any) -> None:
+        # The client may have gone while onConnect waited.  Autobahn would open the
+        # connection all the same, and nothing would ever close it.
+        if self.state == self.STATE_CONNECTING:
+            super().succeedHandshake(res)
+
     def _requestIn(self, data: bytes) -> Handshake | None:
         end = data.find(_HEADER_END)
         if end < 0:
@@ -277,8 +283,10 @@ class Hardened(WebSocketServerProtocol):
         )
 
     def _onOpen(self) -> None:
-        super()._onOpen()
         line = self._sessionsock
+        # First, for onOpen may send, or register a producer.
+        line.opened()
+        super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
             offered = shown(", ".join(self.websocket_protocols))
             line.rules.refusals.warn(
@@ -288,7 +296,6 @@ class Hardened(WebSocketServerProtocol):
                 " speak",
                 self.factory.reactor.seconds(),
             )
-        line.opened()
 
     @contextmanager
     def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
