@@ -288,6 +288,28 @@ class AskingTests(AskingCase):
         self.assertEqual(self.seen, [])
         self.assertOver()
 
+    def test_notCancelled(self) -> None:
+        """
+        A canceller that fails is logged, and the client closed or let go of all
+        the same.
+        """
+
+        def fail(_: object) -> None:
+            raise ZeroDivisionError
+
+        self.ticket._ask = lambda: Deferred(fail)  # type: ignore[method-assign]  # a double
+        for isCut in False, True:
+            browser = self.browse(cookie=None)
+            if self.isInMessage:
+                browser.send({"ticket": 1})
+            if isCut:
+                browser.cut()
+            else:
+                browser.server.close(4000, "enough")
+                self.assertClosed(browser, 4000, "enough")
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertOver()
+
     def test_closed(self) -> None:
         """
         The server may close the socket meanwhile.
@@ -404,6 +426,24 @@ class HandshakeThenMessageTests(AskingCase):
         self.assertEqual(self.events("smessage"), ["a", "b"])
         self.assertOver(1)
 
+    def test_paused(self) -> None:
+        """
+        What waits behind both is handled first, and then what was not received
+        for so long.
+        """
+        self.serve(
+            credentials=[self.ticket, InBand()], limits=Limits(waitingMessages=4)
+        )
+        browser = self.ask()
+        value = self.manager.framework.cookieValue(SessionID(SID))
+        browser.send({"__sid": value, "connect": 1}, "a", "b", "c")
+        browser.send("d", "e")
+        self.assertTrue(browser.wire.isPaused)
+        self.ticket.answer(None)
+        self.wait()
+        self.assertEqual(self.events("smessage"), list("abcde"))
+        self.assertOver(1)
+
     def test_noMessage(self) -> None:
         """
         If there is none in the first message either, there is none.
@@ -417,13 +457,16 @@ class HandshakeThenMessageTests(AskingCase):
 
     def test_timeout(self) -> None:
         """
-        The time for a message runs from the connection on.
+        The time for a message begins when it is known that there is none in the
+        handshake.
         """
         browser = self.ask()
         self.wait(4)
         self.ticket.answer(None)
         self.assertEqual(self.phase(browser), Phase.WAITING)
-        self.wait(10.5)
+        self.wait(9.5)
+        self.assertEqual(self.phase(browser), Phase.WAITING)
+        self.wait(0.5)
         self.assertClosed(browser, 4408, "session-timeout")
         self.assertOver()
 

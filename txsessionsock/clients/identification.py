@@ -219,4 +219,9 @@ class Identification:
         self._timer.stop()
         asked, self._asked = self._asked, None
         if asked is not None:
-            asked.cancel()
+            try:
+                asked.cancel()
+            except Exception:
+                # A credential may have a canceller of its own.  The client has to
+                # be closed, or let go of, all the same.
+                self._log.failure("a credential could not be cancelled")
