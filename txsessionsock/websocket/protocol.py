@@ -31,6 +31,12 @@ _log = Logger()
 
 _HEADER_END = b"\r\n\r\n"
 
+_REQUEST_SIZE = 128 * 1024
+"""
+How many bytes may come before the handshake is answered: its head, and nothing
+else, since clients wait for the answer (RFC 6455, section 4.1).
+"""
+
 _REASON_SIZE = 123
 """
 How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
@@ -251,6 +257,9 @@ class Hardened(WebSocketServerProtocol):
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
         line = self._sessionsock
+        if len(self.data) > _REQUEST_SIZE:
+            self.dropConnection(abort=True)
+            return
         if line.request is not None:
             # Frames that came while onConnect waits.  Autobahn would look for
             # another handshake in them, and begin anew with that.
