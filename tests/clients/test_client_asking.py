@@ -337,6 +337,31 @@ class AskingTests(AskingCase):
         self.assertClosed(two, 4400, "session-second")
         self.assertOver(2)
 
+    def test_notWaitingFails(self) -> None:
+        """
+        When such a coroutine fails at a later message, that is an error, and not
+        a second credential; if it refuses the message, it is one.
+        """
+
+        async def fail(message: Any, *_: object) -> SessionID | None:
+            if message == "bad":
+                raise InvalidCredential("malformed")
+            if message == "b":
+                raise ZeroDivisionError
+            return None
+
+        coroutine = Coroutine()
+        self.serve(credentials=[coroutine])
+        browsers = self.browse(), self.browse()
+        coroutine.inMessage = fail  # type: ignore[method-assign]  # a double
+        for browser, message in zip(browsers, ["b", "bad"], strict=True):
+            browser.send("a", message)
+        self.assertClosed(browsers[0], 1011, None)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertClosed(browsers[1], 4400, "session-second")
+        self.assertEqual(self.events("smessage"), ["a", "a"])
+        self.assertOver(2)
+
     def test_next(self) -> None:
         """
         If it finds none, the next credential is asked.

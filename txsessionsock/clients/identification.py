@@ -140,8 +140,14 @@ class Identification:
             return found is not None
         answers: list[object] = []
         found.addBoth(answers.append)
-        found.cancel()
-        return answers != [None]
+        if not answers:
+            found.cancel()
+            return True
+        (answer,) = answers
+        if isinstance(answer, Failure):
+            # As if it had been raised: what else went wrong is no credential.
+            answer.trap(InvalidCredential)
+        return answer is not None
 
     # Asking the credentials.
 
