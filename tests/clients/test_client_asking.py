@@ -353,7 +353,7 @@ class AskingTests(AskingCase):
         coroutine = Coroutine()
         self.serve(credentials=[coroutine])
         browsers = self.browse(), self.browse()
-        coroutine.inMessage = fail  # type: ignore[method-assign]  # a double
+        coroutine.inMessage = fail  # type: ignore[method-assign,assignment]  # a double
         for browser, message in zip(browsers, ["b", "bad"], strict=True):
             browser.send("a", message)
         self.assertClosed(browsers[0], 1011, None)
