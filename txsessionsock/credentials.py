@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.package.test_credentials -*-
 """
-Who may connect, and where in a handshake the session id is.
+Where in a handshake, or in the first message, the session id is.
 """
 
 from __future__ import annotations

@@ -288,6 +288,28 @@ class AskingTests(AskingCase):
         self.assertEqual(self.seen, [])
         self.assertOver()
 
+    def test_notCancelled(self) -> None:
+        """
+        A canceller that fails is logged, and the client closed or let go of all
+        the same.
+        """
+
+        def fail(_: object) -> None:
+            raise ZeroDivisionError
+
+        self.ticket._ask = lambda: Deferred(fail)  # type: ignore[method-assign]  # a double
+        for isCut in False, True:
+            browser = self.browse(cookie=None)
+            if self.isInMessage:
+                browser.send({"ticket": 1})
+            if isCut:
+                browser.cut()
+            else:
+                browser.server.close(4000, "enough")
+                self.assertClosed(browser, 4000, "enough")
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertOver()
+
     def test_closed(self) -> None:
         """
         The server may close the socket meanwhile.
@@ -313,6 +335,31 @@ class AskingTests(AskingCase):
         self.assertEqual(self.events("smessage"), ["a", "a"])
         two.send("me")
         self.assertClosed(two, 4400, "session-second")
+        self.assertOver(2)
+
+    def test_notWaitingFails(self) -> None:
+        """
+        When such a coroutine fails at a later message, that is an error, and not
+        a second credential; if it refuses the message, it is one.
+        """
+
+        async def fail(message: Any, *_: object) -> SessionID | None:
+            if message == "bad":
+                raise InvalidCredential("malformed")
+            if message == "b":
+                raise ZeroDivisionError
+            return None
+
+        coroutine = Coroutine()
+        self.serve(credentials=[coroutine])
+        browsers = self.browse(), self.browse()
+        coroutine.inMessage = fail  # type: ignore[method-assign,assignment]  # a double
+        for browser, message in zip(browsers, ["b", "bad"], strict=True):
+            browser.send("a", message)
+        self.assertClosed(browsers[0], 1011, None)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertClosed(browsers[1], 4400, "session-second")
+        self.assertEqual(self.events("smessage"), ["a", "a"])
         self.assertOver(2)
 
     def test_next(self) -> None:
@@ -404,6 +451,24 @@ class HandshakeThenMessageTests(AskingCase):
         self.assertEqual(self.events("smessage"), ["a", "b"])
         self.assertOver(1)
 
+    def test_paused(self) -> None:
+        """
+        What waits behind both is handled first, and then what was not received
+        for so long.
+        """
+        self.serve(
+            credentials=[self.ticket, InBand()], limits=Limits(waitingMessages=4)
+        )
+        browser = self.ask()
+        value = self.manager.framework.cookieValue(SessionID(SID))
+        browser.send({"__sid": value, "connect": 1}, "a", "b", "c")
+        browser.send("d", "e")
+        self.assertTrue(browser.wire.isPaused)
+        self.ticket.answer(None)
+        self.wait()
+        self.assertEqual(self.events("smessage"), list("abcde"))
+        self.assertOver(1)
+
     def test_noMessage(self) -> None:
         """
         If there is none in the first message either, there is none.
@@ -417,13 +482,16 @@ class HandshakeThenMessageTests(AskingCase):
 
     def test_timeout(self) -> None:
         """
-        The time for a message runs from the connection on.
+        The time for a message begins when it is known that there is none in the
+        handshake.
         """
         browser = self.ask()
         self.wait(4)
         self.ticket.answer(None)
         self.assertEqual(self.phase(browser), Phase.WAITING)
-        self.wait(10.5)
+        self.wait(9.5)
+        self.assertEqual(self.phase(browser), Phase.WAITING)
+        self.wait(0.5)
         self.assertClosed(browser, 4408, "session-timeout")
         self.assertOver()
 

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.wires import Recording, SocketCase
 from txsessionsock.clients.conversation import _Turn
 from txsessionsock.clients.life import Life, Phase
+from txsessionsock.limits import Limits
 
 
 def lived(*phases: Phase) -> Life:
@@ -117,6 +118,32 @@ class PhaseTests(SocketCase):
             self.serve(Closing, perMessage=perMessage)
             browser = self.browse()
             self.assertClosed(browser, 4000, "not you")
+            self.assertEqual(self.seen, [])
+            self.assertNothingLeft()
+
+    def test_goneDuringHandshake(self) -> None:
+        """
+        A client that goes while C{onConnect} waits is gone: what C{onConnect}
+        answers afterwards opens nothing.
+        """
+        gate: Deferred[None]
+
+        class Slow(Recording):
+            def onConnect(self, request: Any) -> Any:
+                return gate
+
+        for isLate in False, True:
+            gate = Deferred()
+            self.serve(Slow, limits=Limits(handshakeTimeout=2.0))
+            browser = self.browse()
+            if isLate:
+                self.wait(2)
+                self.assertTrue(browser.wire.isAborted)
+            else:
+                browser.cut()
+            gate.callback(None)
+            self.wait(60)
+            self.assertEqual(self.phase(browser), Phase.OVER)
             self.assertEqual(self.seen, [])
             self.assertNothingLeft()
 

@@ -134,6 +134,30 @@ class OrderTests(SocketCase):
             browser.send("x" * size)
         return browser
 
+    def test_askedWhilePaused(self) -> None:
+        """
+        A handler that asks its client gets what came first, also if more is
+        received as soon as that is taken.
+        """
+        self.serve(limits=Limits(waitingMessages=4))
+        gate: Deferred[None] = Deferred()
+        answers: list[str] = []
+
+        async def ask(client: Any, *_: object) -> None:
+            await gate
+            while len(answers) < 5:
+                answers.append(await client.receive())
+
+        self.do["sconnection"] = ask
+        browser = self.browse()
+        browser.send(*"abcd")
+        browser.send(*"ef")
+        self.assertTrue(browser.wire.isPaused)
+        gate.callback(None)
+        self.wait()
+        self.assertEqual(answers, list("abcde"))
+        self.assertEqual(self.events("smessage"), ["f"])
+
     def test_count(self) -> None:
         """
         A client that sends without end is paused, not buffered, and received

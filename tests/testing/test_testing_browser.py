@@ -165,6 +165,17 @@ class BrowserTests(SynchronousTestCase):
         again = self.connect()
         self.assertEqual(again.server.session["last"], "last words")
 
+    def test_goneOnce(self) -> None:
+        """
+        A server is told once that its client is gone, also if the other end finds
+        out later.
+        """
+        browser = Browser(self.factory)
+        browser.cut()
+        browser.client.dropConnection(abort=True)
+        browser.flush()
+        self.assertEqual(self.factory.countConnections, 0)
+
     def test_enabled(self) -> None:
         """
         It is one for any factory of Autobahn's with sessions.

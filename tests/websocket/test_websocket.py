@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.wires import shake
+from tests.support.wires import ADDRESS, shake
 from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
-from txsessionsock.testing import HOST, Browser
+from txsessionsock.testing import HOST, Browser, MemoryWire
 from txsessionsock.websocket import AutobahnTimer, Hardened, Line, setLimits
 
 
@@ -104,6 +105,54 @@ class HardenedTests(SynchronousTestCase):
         browser.send("x" * 2001)
         assert browser.closed is not None
         self.assertEqual(browser.closed[0], 1009)
+
+    def test_endless(self) -> None:
+        """
+        A client that sends without end before its handshake is answered is cut
+        off: in the head, and while C{onConnect} waits.
+        """
+
+        class Slow(Echo):
+            def onConnect(self, request: Any) -> Any:
+                return Deferred()
+
+        self.factory.protocol = Slow
+        waiting = self.browse().server
+        unfinished = self.factory.buildProtocol(ADDRESS)
+        wire = MemoryWire(unfinished, isServer=True, peerAddress=ADDRESS)
+        unfinished.makeConnection(wire)
+        unfinished.dataReceived(b"GET / HTTP/1.1\r\n")
+        for server in waiting, unfinished:
+            for _ in range(20):
+                self.assertFalse(server.transport.isAborted)
+                server.dataReceived(b"X: y\r\n" * 1000)
+            server.dataReceived(b"X: y\r\n" * 3000)
+            self.assertTrue(server.transport.isAborted)
+
+    def test_producer(self) -> None:
+        """
+        C{onOpen} may have something produce, and what it sends counts.
+        """
+
+        class Produces:
+            isPaused = False
+
+            def pauseProducing(self) -> None:
+                self.isPaused = True
+
+        producer = Produces()
+
+        class Producing(Echo):
+            def onOpen(self) -> None:
+                self.registerProducer(producer, True)
+                self.transport.producer.pauseProducing()
+                self._sessionsock.write((b"x" * 1500, False))
+
+        self.factory.protocol = Producing
+        browser = self.browse()
+        self.assertTrue(producer.isPaused)
+        self.clock.advance(5.1)
+        self.assertTrue(browser.wire.isAborted)
 
     def test_unread(self) -> None:
         """

@@ -388,6 +388,9 @@ class Conversation:
         if self._isOver:
             self.drop()
             return
+        # Before next(), which may have the carrier receive again: what comes then is
+        # behind this message.
+        self._receiving = _FEEDING
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
@@ -406,7 +409,6 @@ class Conversation:
             self._notFresh(failure)
             self._goOn()
 
-        self._receiving = _FEEDING
         fresh = self._fresh(waiting)
         if fresh is None:
             give(None)

@@ -140,8 +140,14 @@ class Identification:
             return found is not None
         answers: list[object] = []
         found.addBoth(answers.append)
-        found.cancel()
-        return answers != [None]
+        if not answers:
+            found.cancel()
+            return True
+        (answer,) = answers
+        if isinstance(answer, Failure):
+            # As if it had been raised: what else went wrong is no credential.
+            answer.trap(InvalidCredential)
+        return answer is not None
 
     # Asking the credentials.
 
@@ -219,4 +225,9 @@ class Identification:
         self._timer.stop()
         asked, self._asked = self._asked, None
         if asked is not None:
-            asked.cancel()
+            try:
+                asked.cancel()
+            except Exception:
+                # A credential may have a canceller of its own.  The client has to
+                # be closed, or let go of, all the same.
+                self._log.failure("a credential could not be cancelled")

@@ -49,7 +49,8 @@ class Inbox:
         self._carrier = carrier
         self._limits = limits
         self._waiting: deque[Waiting] = deque()
-        self._isTaken = False
+        # How many are looking through what they took out.
+        self._takers = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -80,18 +81,18 @@ class Inbox:
         """
         waiting = list(self._waiting)
         self.clear()
-        self._isTaken = True
+        self._takers += 1
         return waiting
 
     def lookedThrough(self) -> None:
         """
         See L{takeAll}.
         """
-        self._isTaken = False
+        self._takers -= 1
         self._relax()
 
     def _relax(self) -> None:
-        if not self._isTaken and not self._isFull(2):
+        if not self._takers and not self._isFull(2):
             self.resume()
 
     def putBack(self, waiting: Waiting) -> None:

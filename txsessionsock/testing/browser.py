@@ -89,28 +89,46 @@ class MemoryWire(FakeTransport):
     @ivar isPaused: Whether it was told to read no more for now.
 
     @ivar isAborted: Whether it was told to drop the connection.
+
+    @ivar isCut: Whether its protocol knows already that the connection is lost.
     """
 
     isPaused = False
     isAborted = False
+    isCut = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.unread: list[Any] = []
+        self._isDelivering = False
 
     def pauseProducing(self) -> None:
         self.isPaused = True
 
     def resumeProducing(self) -> None:
         self.isPaused = False
-        while self.unread and not self.isPaused:
-            super().bufferReceived(self.unread.pop(0))
+        self._deliver()
 
     def bufferReceived(self, buf: Any) -> None:
-        if self.isPaused:
-            self.unread.append(buf)
-        else:
-            super().bufferReceived(buf)
+        self.unread.append(buf)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        # No transport calls its protocol in the middle of such a call, and Autobahn
+        # could not read what comes then.
+        if self._isDelivering:
+            return
+        self._isDelivering = True
+        try:
+            while self.unread and not self.isPaused:
+                super().bufferReceived(self.unread.pop(0))
+        finally:
+            self._isDelivering = False
+
+    def reportDisconnect(self) -> None:
+        # The other end may close what was cut, later.
+        if not self.isCut:
+            super().reportDisconnect()
 
     def abortConnection(self) -> None:
         self.isAborted = True
@@ -273,5 +291,5 @@ class Browser:
         Be gone, as when a cable is pulled.
         """
         if not self.wire.disconnected:
-            self.wire.disconnected = True
+            self.wire.disconnected = self.wire.isCut = True
             self.server.connectionLost(Failure(ConnectionLost()))

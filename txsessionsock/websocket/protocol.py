@@ -31,6 +31,12 @@ _log = Logger()
 
 _HEADER_END = b"\r\n\r\n"
 
+_REQUEST_SIZE = 128 * 1024
+"""
+How many bytes may come before the handshake is answered: its head, and nothing
+else, since clients wait for the answer (RFC 6455, section 4.1).
+"""
+
 _REASON_SIZE = 123
 """
 How many bytes of a reason fit into a close frame (RFC 6455, section 5.5).
@@ -251,6 +257,9 @@ class Hardened(WebSocketServerProtocol):
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
         line = self._sessionsock
+        if len(self.data) > _REQUEST_SIZE:
+            self.dropConnection(abort=True)
+            return
         if line.request is not None:
             # Frames that came while onConnect waits.  Autobahn would look for
             # another handshake in them, and begin anew with that.
@@ -265,6 +274,12 @@ class Hardened(WebSocketServerProtocol):
         line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
         self.failHandshake("origin not allowed", 403)
 
+    def succeedHandshake(self, res: Any) -> None:
+        # The client may have gone while onConnect waited.  Autobahn would open the
+        # connection all the same, and nothing would ever close it.
+        if self.state == self.STATE_CONNECTING:
+            super().succeedHandshake(res)
+
     def _requestIn(self, data: bytes) -> Handshake | None:
         end = data.find(_HEADER_END)
         if end < 0:
@@ -277,8 +292,10 @@ class Hardened(WebSocketServerProtocol):
         )
 
     def _onOpen(self) -> None:
-        super()._onOpen()
         line = self._sessionsock
+        # First, for onOpen may send, or register a producer.
+        line.opened()
+        super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
             offered = shown(", ".join(self.websocket_protocols))
             line.rules.refusals.warn(
@@ -288,7 +305,6 @@ class Hardened(WebSocketServerProtocol):
                 " speak",
                 self.factory.reactor.seconds(),
             )
-        line.opened()
 
     @contextmanager
     def _instead(self, name: str, call: Callable[..., object]) -> Iterator[None]:
