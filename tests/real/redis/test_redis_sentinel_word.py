@@ -143,7 +143,7 @@ async def test_replica() -> None:
     with RedisServer(line) as replica, quiet():
         async with (
             fakeSentinels(replica.port) as all_,
-            storing(urlOf(all_)) as store,
+            storing(urlOf(all_), timeout=10.0) as store,
         ):
             with pytest.raises(StoreUnavailable, match="it is a replica"):
                 await store.load("k")
@@ -189,7 +189,7 @@ async def test_down() -> None:
         async with (
             fakeSentinels(server.port, server.port) as all_,
             storing(urlOf(all_)) as store,
-            storing(urlOf(all_)) as late,
+            storing(urlOf(all_), timeout=10.0) as late,
         ):
             await store.create("k", b"", FOREVER)
             for each in all_:
