@@ -26,8 +26,8 @@ test: $(VENV)/.has-test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(VENV)/.has-test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile quick \
-	  -m "$(IN_MEMORY)" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/real \
+	  --hypothesis-profile quick -m "$(IN_MEMORY)" $(ARGS)
 
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .
