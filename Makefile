@@ -9,9 +9,9 @@
 
 PYTHON ?= python3
 ARGS ?=
-# How many processes run tests: one for each processor.  More were faster, and
-# then servers do not always answer within the time that tests give them.
-WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
+# How many processes run tests.  With more than there are processors, servers do
+# not always answer within the time that tests give them.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
