@@ -458,7 +458,7 @@ class Client:
 
     def _closes(self) -> None:
         self._stopLooking()
-        # Or the answer to our close frame would never be read.
+        # A paused client would never be read, nor its answer to our close frame.
         self._inbox.resume()
 
     def lost(self, code: int) -> None:

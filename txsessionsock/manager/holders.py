@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.manager.test_manager_holders -*-
 """
-Who has a session open, whose handlers are running, and who is told what.
+The holders of a session: which of them run a handler, and what each is told.
 """
 
 from __future__ import annotations

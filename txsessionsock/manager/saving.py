@@ -244,7 +244,7 @@ class Saving:
 
     def abandon(self) -> None:
         """
-        Tell who waits for a change that there is no session any more.
+        The session ended: fail all changes that wait to be stored.
         """
         changes, self._changes = self._changes, []
         for change in changes:

@@ -182,7 +182,7 @@ class Ending:
         async def until(share: float, work: Deferred[Any], what: str) -> bool:
             return await self._within(remaining(share), work, what)
 
-        # All hear of it at once: who comes from now on is refused or sent away.
+        # Tell all at once.  From now on, new connections are refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
         if not await until(_LEAVING, leaving, "waiting for clients to leave"):

@@ -9,7 +9,7 @@ Subclass L{SessionSocketProtocol} and give it to a L{SessionSocketFactory}::
             session["count"] = session.get("count", 0) + 1
             self.send(session["count"])
 
-Or have L{enable} do it for the Autobahn factory that you have.
+L{enable} does the same for an Autobahn factory that you have.
 """
 
 from __future__ import annotations

@@ -219,8 +219,8 @@ class Journal:
 
     def found(self, write: Write, now: float) -> None:
         """
-        An attempt succeeded that had been given up: somebody had it who has
-        written since.
+        An attempt succeeded that had been given up.  What is stored now shows it:
+        its writer had that attempt in its copy.
         """
         if self._node is not None:
             changed = differences(write.before, write.after, self._same)
@@ -422,7 +422,8 @@ class Journal:
             self.seen(theirs, stamps, now)
             return theirs
         if not self._latest.stamps.keys() <= stamps.keys():
-            # Or it descends from a version that had none.
+            # This version lacks a stamp of the latest: its writer may have
+            # begun with a copy that had no stamps.
             self._bareUntil = now
         version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
         if not self.isNews(stamps):

@@ -128,8 +128,8 @@ class Silence:
         """
         Find out what of one version is missing in a branch.
 
-        @param isUntouched: Tells of a place, what is there, and what was there
-            before, whether who wrote the branch changed nothing there.
+        @param isUntouched: Called with a place, its value in the branch and its
+            value before; whether the writer of the branch changed nothing there.
         """
         self._stamps = _joined(self._stamps, version.stamps)
         missing = self._isMissing(version, branch.stamps)

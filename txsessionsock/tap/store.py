@@ -82,7 +82,7 @@ def redisAt(place: str, reactor: Any, option: str = "--store") -> ISessionStore:
     if kind.lower() not in _REDIS or not colon:
         refuse(f"{option} is redis://HOST or another Redis, not {_shown(place)}")
     try:
-        from txsessionsock.stores.redis import RedisStore  # noqa: PLC0415  # Only who asks for it.
+        from txsessionsock.stores.redis import RedisStore  # noqa: PLC0415  # Needs the extra.
     except ImportError as error:
         right = 'pip install "txsessionsock[redis]"'
         refuse(f"{option} {kind}: {error}; right is {right}")
@@ -102,7 +102,7 @@ def busAt(place: str, reactor: Any) -> IBus | None:
     """
     if place.partition(":")[0].lower() not in _REDIS:
         return None
-    from txsessionsock.bus import RedisBus  # noqa: PLC0415  # Only who asks for it.
+    from txsessionsock.bus import RedisBus  # noqa: PLC0415  # Needs the extra.
 
     return RedisBus(place, reactor)
 
