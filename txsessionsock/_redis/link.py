@@ -226,8 +226,11 @@ class Link:
         """
         Go on to another state.  Nothing else does, so what belongs to a state
         begins and ends here.
+
+        @raise RuntimeError: It cannot follow this one.
         """
-        assert state in _FOLLOWING[self.state], (self.state, state)
+        if state not in _FOLLOWING[self.state]:
+            raise RuntimeError(f"a link: after {self.state.name} comes no {state.name}")
         wasUp, self.state = self.isUp, state
         if state not in _CONNECTED and self._connection is not None:
             isInDoubt = bool(self._connection.pending())

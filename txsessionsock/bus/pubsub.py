@@ -176,9 +176,15 @@ class PubSub:
     def _become(self, state: PubSubState) -> None:
         """
         Go on to another state.  Nothing else does.
+
+        @raise RuntimeError: It cannot follow this one.
         """
-        was, self.state = self.state, state
-        assert state in _FOLLOWING[was], (was, state)
+        was = self.state
+        if state not in _FOLLOWING[was]:
+            raise RuntimeError(
+                f"a subscription: after {was.name} comes no {state.name}"
+            )
+        self.state = state
         # It runs within one state only.
         self._timer.stop()
         if state is PubSubState.READY:

@@ -150,7 +150,10 @@ class Workers(Service):
         self._state = _WorkersState.NEW
 
     def _become(self, state: _WorkersState) -> None:
-        assert state in _NEXT[self._state], (self._state, state)
+        if state not in _NEXT[self._state]:
+            raise RuntimeError(
+                f"workers: after {self._state.name} comes no {state.name}"
+            )
         self._state = state
 
     @property
