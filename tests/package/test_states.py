@@ -21,7 +21,7 @@ class StatesTests(SynchronousTestCase):
     """
 
     def refused(
-        self, kind: type, name: str, method: str, last: Any, next_: Any
+        self, kind: Any, name: str, method: str, last: Any, next_: Any
     ) -> None:
         """
         Check that a state is refused, and that the one before is kept.
