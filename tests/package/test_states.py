@@ -20,9 +20,7 @@ class StatesTests(SynchronousTestCase):
     Tests for the tables of what may follow what.
     """
 
-    def refused(
-        self, kind: Any, name: str, method: str, last: Any, next_: Any
-    ) -> None:
+    def refused(self, kind: Any, name: str, method: str, last: Any, next_: Any) -> None:
         """
         Check that a state is refused, and that the one before is kept.
         """
