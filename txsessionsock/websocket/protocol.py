@@ -22,7 +22,10 @@ from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .answers import Answers
+from .frames import Frames
 from .outflow import Outflow
+from .turns import Turns
 
 
 __all__ = ["Hardened", "Line", "Rules"]
@@ -48,6 +51,10 @@ class Rules(Protocol):
     The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
+
+    @ivar shortFrames: Whether ordinary frames go past Autobahn.
+
+    @ivar turns: Whose frames are handled next, where they wait.
     """
 
     @property
@@ -62,6 +69,12 @@ class Rules(Protocol):
     @property
     def refusals(self) -> Seldom: ...
 
+    @property
+    def shortFrames(self) -> bool: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
 
 class Line:
     """
@@ -74,6 +87,10 @@ class Line:
     @ivar request: The request of the handshake, once it has come whole.
 
     @ivar isPaused: Whether nothing is received for now.
+
+    @ivar frames: What comes in.
+
+    @ivar answers: What goes out.
     """
 
     request: Handshake | None = None
@@ -95,6 +112,8 @@ class Line:
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames)
+        self.frames = Frames(self, protocol, Hardened, self.answers)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
 
@@ -122,6 +141,7 @@ class Line:
         The connection is about to be cut; a transport with a producer would
         wait for it.
         """
+        self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
             outflow.end()
@@ -181,7 +201,8 @@ class Line:
             # no other may come between its frames (RFC 6455, section 5.4).
             self._behind.append(frame)
         elif not isinstance(frame, PreparedMessage):
-            self._sendMessage(*frame)
+            if not self.answers.message(*frame):
+                self._sendMessage(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
@@ -221,7 +242,7 @@ class Line:
         """
         self.isPaused = False
         if self._protocol.state != self._protocol.STATE_CLOSED:
-            self._protocol.transport.resumeProducing()
+            self.frames.resumed()
 
 
 class Hardened(WebSocketServerProtocol):
@@ -328,10 +349,27 @@ class Hardened(WebSocketServerProtocol):
         super().endMessage()
         self._sessionsock.messageEnded()
 
-    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
+    def dataReceived(self, data: bytes) -> None:
+        if not self._sessionsock.frames.received(data):
+            super().dataReceived(data)
+
+    def consumeData(self) -> None:
+        if self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self._sessionsock.frames.consume()
+        else:
+            super().consumeData()
+
+    def onFrameBegin(self) -> None:
+        super().onFrameBegin()
+        self._sessionsock.frames.began()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: Any = None) -> None:
         # All goes through here, also pongs, which the client can ask for.
-        super().sendData(data, *args, **more)
-        self._sessionsock.wrote(len(data))
+        line = self._sessionsock
+        if sync or chopsize or not line.answers.take(data):
+            line.answers.flush()
+            super().sendData(data, sync, chopsize)
+        line.wrote(len(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
@@ -342,13 +380,18 @@ class Hardened(WebSocketServerProtocol):
     # Its end.
 
     def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isPaused:
+        line = self._sessionsock
+        if line.isPaused or line.frames.waits:
             # The pong may wait in the socket that we do not read.
             self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
                 self.autoPingTimeout, self.onAutoPingTimeout
             )
         else:
             super().onAutoPingTimeout()
+
+    def connectionLost(self, *reason: Any) -> None:
+        self._sessionsock.frames.end()
+        super().connectionLost(*reason)
 
     def dropConnection(self, abort: bool = False) -> None:
         self._sessionsock.drop()
