@@ -210,6 +210,7 @@ class Server:
         isPlain: bool = False,
         isBefore: bool = True,
         shortFrames: bool = True,
+        isTimed: bool = False,
         **options: Any,
     ) -> None:
         """
@@ -221,14 +222,18 @@ class Server:
         @param isBefore: Whether the class of the protocol comes before the hardened
             one, as a subclass does, or after it.
 
+        @param isTimed: Whether to note when what happens.
+
         @param options: Autobahn's.
         """
         limits = limits or Limits()
         self.clock = Clock()
-        self.factory: Any = WebSocketServerFactory(reactor=self.clock)
+        factory: Any = WebSocketServerFactory(reactor=self.clock)
+        self.factory = factory
         self.factory._batched_timer = AutobahnTimer(self.clock)
         self.factory._sessionsock = Rules(limits=limits, shortFrames=shortFrames)
-        self.factory.seen = self.seen = []
+        self.seen: list[Any] = []
+        self.factory.seen = self.seen
         self.factory.do = do or _echo
         setLimits(self.factory, limits)
         for name, value in {"allowNullOrigin": True, **options}.items():
@@ -238,11 +243,13 @@ class Server:
             protocol = type(protocol.__name__, bases, {})
         self.factory.protocol = protocol
         self.protocol: Any = self.factory.buildProtocol(ADDRESS)
-        self.wire = Wire()
+        self.wire: Any = Wire()
         self.protocol.makeConnection(self.wire)
         self.protocol.dataReceived(_HANDSHAKE)
         assert self.protocol.state == self.protocol.STATE_OPEN
         self.wire.writes.clear()
+        if isTimed:
+            self.protocol.setTrackTimings(True)
 
     @property
     def sent(self) -> bytes:
@@ -276,6 +283,17 @@ class Server:
             # What the application raises here.
             self.seen.append("raised")
             self.wire.abortConnection()
+
+    def turn(self) -> None:
+        """
+        Let the reactor do what is due, but nothing that comes of it.
+        """
+        clock = self.clock
+        due = [each for each in clock.calls if each.getTime() <= clock.seconds()]
+        for call in due:
+            clock.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
 
     def cut(self) -> None:
         """
@@ -328,16 +346,24 @@ class Frames:
             size = random.choice((2000, 4095, 4096, 4097, 5000, 65535, 65536, 70000))
         if not isText:
             return random.randbytes(size)
-        alphabet = random.choice(("ab", "aäß", "a€語", "😀a\0", "\u07ff\uffff\U0010ffff"))
+        alphabet = random.choice(
+            ("ab", "aäß", "a€語", "😀a\0", "\u07ff\uffff\U0010ffff")
+        )
         text = "".join(random.choice(alphabet) for _ in range(min(size, 300)))
-        return (text.encode() * (size // 300 + 1))[:size].decode("utf-8", "ignore").encode()
+        return (
+            (text.encode() * (size // 300 + 1))[:size]
+            .decode("utf-8", "ignore")
+            .encode()
+        )
 
     def _right(self) -> bytes:
         random = self._random
         what = random.random()
         if what < 0.15:
             opcode = random.choice((PING, PONG))
-            payload = random.choice((b"", b"waited for", random.randbytes(random.randrange(126))))
+            payload = random.choice(
+                (b"", b"waited for", random.randbytes(random.randrange(126)))
+            )
             return frame(opcode, payload, mask=self._mask())
         if what < 0.17:
             return closeFrame(random.choice((1000, 1001, 3000, 4999, None)))
@@ -351,7 +377,16 @@ class Frames:
     def _wrong(self) -> bytes:
         random = self._random
         payload = random.randbytes(random.choice((0, 1, 2, 10, 125, 126, 130, 300)))
-        bad = random.choice((b"\xff", b"ab\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"))
+        bad = random.choice(
+            (
+                b"\xff",
+                b"ab\xc3",
+                b"\xed\xa0\x80",
+                b"\xc0\x80",
+                b"\xf4\x90\x80\x80",
+                b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
+            )
+        )
         kinds = TEXT, BINARY, MORE, CLOSE, PING, PONG
         kind = random.choice(kinds)
         make = random.choice(

@@ -38,7 +38,7 @@ _OPEN: Final = WebSocketServerProtocol.STATE_OPEN
 
 
 @lru_cache
-def _isShort(kind: type, ours: type) -> bool:
+def _isShort(kind: Any, ours: Any) -> bool:
     """
     Whether nobody but Autobahn, and the class before it, has methods that see
     what is sent.
@@ -48,8 +48,8 @@ def _isShort(kind: type, ours: type) -> bool:
     return (
         behind.sendMessage is theirs.sendMessage
         and behind.sendData is theirs.sendData
-        and getattr(kind, "sendData") is getattr(ours, "sendData")  # noqa: B009 - theirs are Any
-        and getattr(kind, "sendFrame") is theirs.sendFrame  # noqa: B009 - theirs are Any
+        and kind.sendData is ours.sendData
+        and kind.sendFrame is theirs.sendFrame
     )
 
 
@@ -62,7 +62,7 @@ class Answers:
 
     __slots__ = ("_joined", "_protocol", "_size", "isShort")
 
-    def __init__(self, protocol: Any, ours: type, isShort: bool) -> None:
+    def __init__(self, protocol: Any, ours: Any, isShort: bool) -> None:
         """
         @param ours: The class of the methods that call this.
 
@@ -71,7 +71,8 @@ class Answers:
         self._protocol = protocol
         self._joined: list[bytes] | None = None
         self._size = 0
-        self.isShort = isShort and _isShort(type(protocol), ours)
+        kind: Any = type(protocol)
+        self.isShort = isShort and _isShort(kind, ours)
 
     # While something that was read is handled.
 

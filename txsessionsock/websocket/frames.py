@@ -103,6 +103,8 @@ _PINGED: Final = ("_onPing", "onPing", "sendPong")
 
 _PONGED: Final = ("_onPong", "onPong", "onAutoPong")
 
+_SEEN: Final = frozenset((*_HOOKS, *_PINGED, *_PONGED))
+
 
 def _areAutobahns(kind: type, *names: str) -> bool:
     return all(
@@ -111,7 +113,7 @@ def _areAutobahns(kind: type, *names: str) -> bool:
 
 
 @lru_cache
-def _takes(kind: type, ours: type) -> tuple[bool, bool, bool, bool]:
+def _takes(kind: Any, ours: Any) -> tuple[bool, bool, bool, bool]:
     """
     Look at the class of a protocol.
 
@@ -158,7 +160,7 @@ class Frames:
         "_turns",
     )
 
-    def __init__(self, line: Any, protocol: Any, ours: type, answers: Answers) -> None:
+    def __init__(self, line: Any, protocol: Any, ours: Any, answers: Answers) -> None:
         """
         @param line: Says whether nothing is received for now, and what the rules
             are.
@@ -174,7 +176,8 @@ class Frames:
         self._at = 0
         self._fragments = 0
         self._isHeld = self._isWorking = False
-        reads, isShort, pings, pongs = _takes(type(protocol), ours)
+        kind: Any = type(protocol)
+        reads, isShort, pings, pongs = _takes(kind, ours)
         isShort = isShort and line.rules.shortFrames
         self._reads = reads
         self._isShort = isShort
@@ -185,6 +188,14 @@ class Frames:
     @property
     def waits(self) -> bool:
         return self._at < len(self._data)
+
+    def opened(self) -> None:
+        """
+        The handshake is done.
+        """
+        if not _SEEN.isdisjoint(vars(self._protocol)):
+            # The application has given this one protocol methods of its own.
+            self._isShort = self._pings = self._pongs = False
 
     # What was read.
 
@@ -345,32 +356,10 @@ class Frames:
             if 0 < limit < largest:
                 largest = limit
         while most > 0 and not line.isPaused:
-            data, at = self._data, self._at
-            whole = len(data)
-            if at + _LEAST > whole:
+            found = _ordinary(self._data, self._at, largest)
+            if found is None:
                 break
-            kind, length, body = data[at], data[at + 1], at + _LEAST
-            if kind not in _KINDS or length < _MASKED:
-                break
-            length &= _LENGTH
-            if length >= _TWO_BYTES:
-                # A control frame of this size, and a length in more bytes than it
-                # needs, are errors.
-                if length == _EIGHT_BYTES or kind > _BINARY:
-                    break
-                length = data[at + 2] << 8 | data[at + 3]
-                body += 2
-                if length < _TWO_BYTES:
-                    break
-            end = body + length
-            if end > whole or length > largest:
-                break
-            payload = data[body:end]
-            if length:
-                mask = (data[body - 4 : body] * (length + 3 >> 2))[:length]
-                payload = (
-                    int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-                ).to_bytes(length, "big")
+            kind, payload, end = found
             if kind <= _BINARY:
                 if not self._message(kind, payload, end):
                     break
@@ -410,9 +399,11 @@ class Frames:
         """
         if kind == _PING and self._pings:
             self._answers.pong(payload)
-        elif kind != _PONG or not self._pongs:
-            return False
-        elif payload == self._protocol.autoPingPending:
+        elif (
+            kind == _PING
+            or not self._pongs
+            or payload == self._protocol.autoPingPending
+        ):
             return False
         # Another pong means nothing.  Autobahn would log a line for each.
         self._at = end
@@ -457,6 +448,41 @@ class Frames:
                 most,
                 f"received a WebSocket message of more than {most} frames",
             )
+
+
+def _ordinary(data: bytes, at: int, largest: int) -> tuple[int, bytes, int] | None:
+    """
+    Read the frame that begins there, if it is ordinary.
+
+    @return: Its first byte, its payload, and where it ends.
+    """
+    whole = len(data)
+    body = at + _LEAST
+    if body > whole:
+        return None
+    kind, length = data[at], data[at + 1]
+    if kind not in _KINDS or length < _MASKED:
+        return None
+    length &= _LENGTH
+    if length >= _TWO_BYTES:
+        # A control frame of this size, and a length in more bytes than it needs,
+        # are errors.
+        if length == _EIGHT_BYTES or kind > _BINARY:
+            return None
+        length = data[at + 2] << 8 | data[at + 3]
+        body += 2
+        if length < _TWO_BYTES:
+            return None
+    end = body + length
+    if end > whole or length > largest:
+        return None
+    payload = data[body:end]
+    if length:
+        mask = (data[body - 4 : body] * (length + 3 >> 2))[:length]
+        payload = (
+            int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
+        ).to_bytes(length, "big")
+    return kind, payload, end
 
 
 def _endOf(data: bytes, at: int) -> int:

@@ -135,6 +135,7 @@ class Line:
             self.rules.limits,
             partial(self._protocol.dropConnection, abort=True),
         )
+        self.frames.opened()
 
     def drop(self) -> None:
         """
