@@ -165,6 +165,8 @@ class OracleTests(SynchronousTestCase):
             frame(TEXT, b"x") + frame(TEXT, b"y", width=2) + closeFrame(),
             frame(TEXT, b"x") + frame(BINARY, b"y", width=8) + frame(TEXT, b"y"),
             frame(TEXT, b"last") + closeFrame(1001, b"bye") + frame(TEXT, b"late"),
+            frame(TEXT, b"x") + frame(PING, b"p" * 126) + closeFrame(),
+            frame(TEXT, b"x") + frame(PONG, b"p" * 130) + frame(TEXT, b"y"),
             frame(TEXT, b"x") + frame(3, b"abc") + frame(MORE, b"y") + closeFrame(),
         ]
         for data in sequences:

@@ -161,21 +161,57 @@ class SliceTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        What waits when the connection is lost is lost too, and so is what waits
-        when it was dropped.
+        What was read before the connection was lost is handled, in slices too, even
+        if the line is paused, and then the application hears that it is lost.
         """
+        for protocol in Eavesdropping, Hooked:
+            server = Server(protocol)
+            server.factory.do = lambda protocol, *_: protocol._sessionsock.pause()
+            data = frame(TEXT) * 150
+            server.read(data)
+            self.assertEqual(len(self.messages(server)), 1)
+            server.cut()
+            for count in 65, 129, 150:
+                self.assertNotIn("close", [seen[0] for seen in server.seen if seen])
+                server.turn()
+                self.assertEqual(len(self.messages(server)), count)
+            self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+            server.turn()
+            self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+            self.assertEqual(server.factory._sessionsock.turns._listed, set())
+
+    def test_lostAndClosed(self) -> None:
+        """
+        The close frame of a client may be in there; and one that raises meanwhile
+        is told so, too.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 100 + closeFrame(1001))
+        server.cut()
+        server.clock.advance(0)
+        self.assertEqual(server.seen[-1], ("close", True, 1001, None))
         server = Server()
         server.read(frame(TEXT) * 100)
         server.cut()
-        server.turn()
-        self.assertEqual(
-            [seen[0] for seen in server.seen], ["message"] * 64 + ["close"]
-        )
-        server = Server(
-            do=lambda protocol, payload, isBinary: protocol.dropConnection()
-        )
+        server.factory.do = lambda *_: 1 / 0
+        server.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+        self.assertEqual(len(server.seen), 66)
+
+    def test_dropped(self) -> None:
+        """
+        What waits when we drop the connection is lost.
+        """
+        server = Server(do=lambda protocol, *_: protocol.dropConnection())
         server.receive(frame(TEXT) * 100)
         self.assertEqual(len(server.seen), 1)
+        server = Server()
+        server.read(frame(TEXT) * 100)
+        server.protocol.dropConnection()
+        server.cut()
+        server.clock.advance(0)
+        self.assertEqual(len(server.seen), 65)
 
     def test_close(self) -> None:
         """
@@ -192,7 +228,7 @@ class SliceTests(SynchronousTestCase):
         """
         @return: Those that it got.
         """
-        return [seen[1] for seen in server.seen if seen[0] == "message"]
+        return [seen[1] for seen in server.seen if seen and seen[0] == "message"]
 
 
 class TurnTests(SynchronousTestCase):

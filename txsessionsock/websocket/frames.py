@@ -12,6 +12,7 @@ say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -136,6 +137,17 @@ def _takes(kind: Any, ours: Any) -> tuple[bool, bool, bool, bool]:
     return reads, data, pings, data and _areAutobahns(kind, *_PONGED)
 
 
+class _Gone:
+    """
+    Takes the place of the line of a connection that is lost.
+    """
+
+    isPaused = False
+
+
+_GONE: Final = _Gone()
+
+
 class Frames:
     """
     The frames that one client sends.
@@ -152,6 +164,8 @@ class Frames:
         "_isShort",
         "_isWorking",
         "_line",
+        "_lost",
+        "_most",
         "_pings",
         "_pongs",
         "_protocol",
@@ -172,10 +186,12 @@ class Frames:
         self._answers = answers
         self._seconds = protocol.factory.reactor.seconds
         self._turns: Turns = line.rules.turns
+        self._most: int = line.rules.limits.fragments
         self._data = b""
         self._at = 0
         self._fragments = 0
         self._isHeld = self._isWorking = False
+        self._lost: Callable[[], object] | None = None
         kind: Any = type(protocol)
         reads, isShort, pings, pongs = _takes(kind, ours)
         isShort = isShort and line.rules.shortFrames
@@ -246,15 +262,15 @@ class Frames:
         """
         It is this connection's turn.
         """
-        if self._isWorking or self._line.isPaused or not self._data:
+        if self._isWorking or self._line.isPaused:
             return
         try:
             self._work(_MANY)
         except Exception:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
+            self._isHeld = False
             self._protocol.transport.abortConnection()
-            return
         self._settle()
 
     def resumed(self) -> None:
@@ -267,12 +283,23 @@ class Frames:
         else:
             self._protocol.transport.resumeProducing()
 
-    def end(self) -> None:
+    def lost(self, then: Callable[[], object]) -> bool:
         """
-        The connection is lost, and with it what waits.
+        The connection is lost.
+
+        @param then: Called when all that was read before is handled.
+
+        @return: Whether it will be; otherwise there is nothing to wait for.
         """
-        self._data, self._at = b"", 0
         self._isHeld = False
+        if self._protocol.state == _CLOSED or not self.waits:
+            self._data, self._at = b"", 0
+            return False
+        # A line that is paused because nobody reads what is sent would never be
+        # resumed.
+        self._line, self._lost = _GONE, then
+        self._turns.add(self, self._protocol.factory.reactor)
+        return True
 
     def _settle(self) -> None:
         """
@@ -280,11 +307,14 @@ class Frames:
         """
         transport = self._protocol.transport
         if self._data:
-            if not self._isHeld:
+            if not self._isHeld and self._lost is None:
                 self._isHeld = True
                 transport.pauseProducing()
             if not self._line.isPaused:
                 self._turns.add(self, self._protocol.factory.reactor)
+        elif self._lost is not None:
+            then, self._lost = self._lost, None
+            then()
         elif self._isHeld:
             self._isHeld = False
             if not self._line.isPaused:
@@ -439,7 +469,7 @@ class Frames:
         if opcode >= _CONTROL:
             return
         self._fragments = self._fragments + 1 if opcode == 0 else 1
-        most = self._line.rules.limits.fragments
+        most = self._most
         if self._fragments > most and not protocol.failedByMe:
             # Empty ones count against no size, and each costs as much as others.
             protocol.wasMaxMessagePayloadSizeExceeded = True

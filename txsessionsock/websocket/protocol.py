@@ -391,8 +391,9 @@ class Hardened(WebSocketServerProtocol):
             super().onAutoPingTimeout()
 
     def connectionLost(self, *reason: Any) -> None:
-        self._sessionsock.frames.end()
-        super().connectionLost(*reason)
+        lost = partial(super().connectionLost, *reason)
+        if not self._sessionsock.frames.lost(lost):
+            lost()
 
     def dropConnection(self, abort: bool = False) -> None:
         self._sessionsock.drop()
