@@ -9,8 +9,11 @@ import os
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from zlib import Z_SYNC_FLUSH, compressobj
 
+from autobahn.exception import PayloadExceededError
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOfferAccept
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -51,9 +54,13 @@ _HANDSHAKE = "\r\n".join(
         "Connection: Upgrade",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Extensions: permessage-deflate",
         "\r\n",
     )
 ).encode()
+"""
+Compression is used only where the server wants it.
+"""
 
 
 def factor() -> int:
@@ -211,6 +218,7 @@ class Server:
         isBefore: bool = True,
         shortFrames: bool = True,
         isTimed: bool = False,
+        isCompressed: bool = False,
         **options: Any,
     ) -> None:
         """
@@ -221,6 +229,8 @@ class Server:
 
         @param isBefore: Whether the class of the protocol comes before the hardened
             one, as a subclass does, or after it.
+
+        @param isCompressed: Whether messages may be compressed.
 
         @param isTimed: Whether to note when what happens.
 
@@ -236,6 +246,8 @@ class Server:
         self.factory.seen = self.seen
         self.factory.do = do or _echo
         setLimits(self.factory, limits)
+        if isCompressed:
+            options["perMessageCompressionAccept"] = _accept
         for name, value in {"allowNullOrigin": True, **options}.items():
             setattr(self.factory, name, value)
         if not isPlain:
@@ -279,7 +291,7 @@ class Server:
             return
         try:
             self.protocol.dataReceived(data)
-        except ArithmeticError:
+        except (ArithmeticError, PayloadExceededError):
             # What the application raises here.
             self.seen.append("raised")
             self.wire.abortConnection()
@@ -312,6 +324,10 @@ class Server:
         return self.seen, self.sent, wire.isClosed, wire.isAborted, state, stats, times
 
 
+def _accept(offers: list[Any]) -> PerMessageDeflateOfferAccept:
+    return PerMessageDeflateOfferAccept(offers[0])
+
+
 def _echo(protocol: Any, payload: bytes, isBinary: bool) -> None:
     if protocol.state == protocol.STATE_OPEN:
         protocol.sendMessage(payload, isBinary)
@@ -322,8 +338,12 @@ class Frames:
     Frames by chance.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, isCompressed: bool = False) -> None:
+        """
+        @param isCompressed: Whether some are compressed.
+        """
         self._random = random
+        self._isCompressed = isCompressed
         self._insideMessage = False
 
     def some(self, count: int, wrong: float) -> bytes:
@@ -367,12 +387,26 @@ class Frames:
             return frame(opcode, payload, mask=self._mask())
         if what < 0.17:
             return closeFrame(random.choice((1000, 1001, 3000, 4999, None)))
+        if self._isCompressed and not self._insideMessage and random.random() < 0.5:
+            return self._compressed()
         isText = random.random() < 0.7
         opcode = MORE if self._insideMessage else TEXT if isText else BINARY
         isLast = random.random() < (0.4 if self._insideMessage else 0.85)
         self._insideMessage = not isLast
         payload = self._payload(isText)
         return frame(opcode, payload, fin=isLast, mask=self._mask())
+
+    def _compressed(self) -> bytes:
+        random = self._random
+        deflate = compressobj(wbits=-15)
+        payload = deflate.compress(self._payload(True)) + deflate.flush(Z_SYNC_FLUSH)
+        payload = payload[:-4]
+        if random.random() < 0.1:
+            payload = random.randbytes(20) + payload
+        cut = random.randrange(len(payload)) if random.random() < 0.3 else None
+        if cut is None:
+            return frame(TEXT, payload, rsv=4)
+        return frame(TEXT, payload[:cut], rsv=4, fin=False) + frame(MORE, payload[cut:])
 
     def _wrong(self) -> bytes:
         random = self._random

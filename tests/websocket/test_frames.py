@@ -219,6 +219,15 @@ class FragmentTests(SynchronousTestCase):
                 server.receive(data[:-last] + frame(PING) * 2000 + data[-last:])
             self.assertEqual([seen[1] for seen in server.seen], [payload * 1024] * 2)
 
+    def test_between(self) -> None:
+        """
+        Control frames between them do not make the count begin anew.
+        """
+        server = Server(limits=Limits(fragments=10))
+        server.receive(frame(TEXT, fin=False))
+        server.receive((frame(MORE, fin=False) + frame(PING)) * 10)
+        self.assertEqual(server.sent[-len(b"10 frames") :], b"10 frames")
+
     def test_tooMany(self) -> None:
         """
         One more, and the connection ends with 1009; it takes no more memory.
@@ -233,5 +242,6 @@ class FragmentTests(SynchronousTestCase):
             )
             self.assertEqual(server.protocol.message_data, [b""] * 9 + [b""])
             self.assertEqual(len(server.seen), 1)
+            self.assertFalse(server.wire.isClosed)
             server.receive(closeFrame(1009))
             self.assertTrue(server.wire.isClosed)

@@ -182,7 +182,8 @@ class OracleTests(SynchronousTestCase):
         """
         for seed in range(700 * factor()):
             random = Random(seed)
-            frames = Frames(random)
+            isCompressed = random.random() < 0.2
+            frames = Frames(random, isCompressed)
             data = frames.some(
                 random.randrange(1, 30), random.choice((0, 0, 0.03, 0.3))
             )
@@ -190,6 +191,7 @@ class OracleTests(SynchronousTestCase):
             options = dict(random.choice(_OPTIONS) if random.random() < 0.5 else {})
             do = _moody if random.random() < 0.4 else None
             kind = random.choice((Eavesdropping,) * 4 + (Everything, Controls))
+            options["isCompressed"] = isCompressed
             options["isBefore"] = random.random() < 0.5
             try:
                 self.both(chunks, kind, do=do, **options)

@@ -109,6 +109,19 @@ class SliceTests(SynchronousTestCase):
             self.assertEqual(self.messages(server), [b"a", b"stop", b"b", b"c", b"d"])
             self.assertFalse(server.wire.isPaused)
 
+    def test_pausedAtTheEnd(self) -> None:
+        """
+        One that pauses with the last of what waited reads nothing more.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 65)
+        server.factory.do = lambda protocol, *_: protocol._sessionsock.pause()
+        server.turn()
+        self.assertEqual(len(server.seen), 65)
+        self.assertTrue(server.wire.isPaused)
+        server.protocol._sessionsock.resume()
+        self.assertFalse(server.wire.isPaused)
+
     def test_pausedForAMoment(self) -> None:
         """
         One that resumes in the same breath loses nothing and hears nothing twice.
