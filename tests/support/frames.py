@@ -34,6 +34,7 @@ __all__ = [
     "PONG",
     "TEXT",
     "Eavesdropping",
+    "Frames",
     "Rules",
     "Server",
     "Wire",
@@ -41,6 +42,7 @@ __all__ = [
     "factor",
     "frame",
     "parsed",
+    "say",
     "unmasked",
 ]
 
@@ -63,12 +65,12 @@ Compression is used only where the server wants it.
 """
 
 
-def factor() -> int:
+def factor() -> float:
     """
     How many times as long as usual to look for what nobody has thought of:
     C{make fuzz} sets it.
     """
-    return int(os.environ.get("FUZZ", "1"))
+    return float(os.environ.get("FUZZ", "1"))
 
 
 def frame(
@@ -328,9 +330,19 @@ def _accept(offers: list[Any]) -> PerMessageDeflateOfferAccept:
     return PerMessageDeflateOfferAccept(offers[0])
 
 
+def say(protocol: Any, *message: Any) -> None:
+    """
+    Send a message, as a plain protocol does it or as a hardened one.
+    """
+    if isinstance(protocol, Hardened):
+        protocol._sessionsock.write(message)
+    else:
+        protocol.sendMessage(*message)
+
+
 def _echo(protocol: Any, payload: bytes, isBinary: bool) -> None:
     if protocol.state == protocol.STATE_OPEN:
-        protocol.sendMessage(payload, isBinary)
+        say(protocol, payload, isBinary)
 
 
 class Frames:

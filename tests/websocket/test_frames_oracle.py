@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import pytest
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,6 +25,7 @@ from tests.support.frames import (
     closeFrame,
     factor,
     frame,
+    say,
 )
 from txsessionsock.limits import Limits
 
@@ -75,8 +77,10 @@ def _moody(protocol: Any, payload: bytes, isBinary: bool) -> None:
     if what == 3:
         protocol.sendClose(4000, "three")
     elif what == 5:
-        protocol.sendMessage(payload, isBinary)
-        protocol.sendMessage(payload * 30, isBinary, fragmentSize=20)
+        say(protocol, payload, isBinary)
+        say(protocol, payload * 30, isBinary, 20)
+        protocol.sendMessage(payload * 50, isBinary)
+        say(protocol, payload, not isBinary, None, False, True)
     elif what == 30:
         protocol.beginMessage(isBinary)
         protocol.sendMessageFrame(payload)
@@ -90,7 +94,7 @@ def _moody(protocol: Any, payload: bytes, isBinary: bool) -> None:
     elif what == 300:
         protocol.sendPreparedMessage(protocol.factory.prepareMessage(payload, isBinary))
     else:
-        protocol.sendMessage(payload, isBinary)
+        say(protocol, payload * 2, isBinary)
 
 
 _OPTIONS: list[dict[str, Any]] = [
@@ -109,6 +113,7 @@ _OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.fuzz
 class OracleTests(SynchronousTestCase):
     """
     Whatever a client sends.
@@ -180,7 +185,7 @@ class OracleTests(SynchronousTestCase):
         Whatever comes, by chance, cut by chance, with whatever options and
         whatever the application does.
         """
-        for seed in range(700 * factor()):
+        for seed in range(round(700 * factor())):
             random = Random(seed)
             isCompressed = random.random() < 0.2
             frames = Frames(random, isCompressed)
@@ -204,7 +209,7 @@ class OracleTests(SynchronousTestCase):
         More than can be handled at once.
         """
         random = Random(0)
-        for _ in range(3 * factor()):
+        for _ in range(round(3 * factor())):
             data = Frames(random).some(1000, 0)
             self.both([data])
             self.both(_cut(random, data))

@@ -153,6 +153,18 @@ class SliceTests(SynchronousTestCase):
         self.assertEqual(len(server.seen), 100)
         self.assertFalse(server.wire.isPaused)
 
+    def test_once(self) -> None:
+        """
+        One that was paused and resumed many times has not more turns than others.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 200)
+        for _ in range(5):
+            server.protocol._sessionsock.pause()
+            server.protocol._sessionsock.resume()
+        server.turn()
+        self.assertEqual(len(server.seen), 128)
+
     def test_raises(self) -> None:
         """
         What the application raises in a later slice ends the connection and is in

@@ -40,15 +40,13 @@ _OPEN: Final = WebSocketServerProtocol.STATE_OPEN
 @lru_cache
 def _isShort(kind: Any, ours: Any) -> bool:
     """
-    Whether nobody but Autobahn, and the class before it, has methods that see
-    what is sent.
+    Whether nobody but Autobahn has the methods of which this takes the place.
     """
     behind: Any = super(ours, kind)
     theirs: Any = WebSocketServerProtocol
     return (
         behind.sendMessage is theirs.sendMessage
         and behind.sendData is theirs.sendData
-        and kind.sendData is ours.sendData
         and kind.sendFrame is theirs.sendFrame
     )
 

@@ -262,7 +262,7 @@ class Frames:
         """
         It is this connection's turn.
         """
-        if self._isWorking or self._line.isPaused:
+        if self._isWorking:
             return
         try:
             self._work(_MANY)
