@@ -339,8 +339,9 @@ class Frames:
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line
-        if protocol.data and protocol.current_frame is None:
-            # The beginning of a frame, which Autobahn has looked at.
+        if protocol.data:
+            # What Autobahn has looked at, and was to look at again: the beginning of
+            # a frame, as a rule.
             self._data = protocol.data + self._data
             protocol.data = b""
         while True:
@@ -451,7 +452,7 @@ class Frames:
             end = at + protocol.current_frame.length - masker.pointer()
         isWhole = end <= len(data)
         self._at = min(end, len(data))
-        protocol.data = protocol.data + data[at:end]
+        protocol.data = data[at:end]
         while protocol.processData() and protocol.state != _CLOSED:
             pass
         if isWhole and (protocol.data or protocol.current_frame is not None):
