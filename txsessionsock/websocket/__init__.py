@@ -4,7 +4,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
-from .protocol import Hardened, Line
+from .protocol import Autobahns, Hardened, Line
 
 
-__all__ = ["AutobahnTimer", "Hardened", "Line", "Outflow", "setLimits"]
+__all__ = ["AutobahnTimer", "Autobahns", "Hardened", "Line", "Outflow", "setLimits"]
