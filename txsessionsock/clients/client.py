@@ -100,7 +100,8 @@ class Client:
         self.handlers = Handlers(shared.listeners, application, face)
         self._shared = shared
         self._registry = registry
-        self._carrier = carrier
+        # L{None}, when the client is over.
+        self._carrier: Any = carrier
         self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
         self._outbox = Outbox(
@@ -526,7 +527,9 @@ class Client:
         when its last owner lets go of it, not when the garbage collector comes.
         """
         self._identification.end()
+        self._inbox.end()
         self._outbox.end()
+        self._carrier = None
         if self._conversation is not None:
             self._conversation.end()
         self.handlers.end()

@@ -46,7 +46,7 @@ class Outbox:
 
         @param closes: Called before the connection is closed.
         """
-        self._carrier = carrier
+        self._carrier: Any = carrier
         self._limits = limits
         self._life = life
         self._unsaved = unsaved
@@ -68,7 +68,8 @@ class Outbox:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        return self._size + self._carrier.unsent > self._limits.unsentBytes
+        unsent: int = self._size + self._carrier.unsent
+        return unsent > self._limits.unsentBytes
 
     def connected(self) -> None:
         """
@@ -135,6 +136,7 @@ class Outbox:
         """
         self.clear()
         self._unsaved = self._closes = nothing
+        self._carrier = None
 
     def _put(self, frame: Any) -> None:
         number = self._unsaved()

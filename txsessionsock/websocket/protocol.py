@@ -24,7 +24,7 @@ from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
-from .letgo import letGo
+from .letgo import forgetErrors, letGo
 from .outflow import Outflow
 
 
@@ -386,6 +386,7 @@ class Hardened(WebSocketServerProtocol):
         self._sessionsock = self._sessionsockLine(self, autobahns)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
+        forgetErrors(self.transport)
         super().connectionMade()
 
     def processHandshake(self) -> None:
