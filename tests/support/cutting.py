@@ -44,7 +44,7 @@ ask for it: more than the kernel takes.
 _OFTEN = 20
 
 _OURS = ("autobahn.", "OpenSSL.", "twisted.internet.", "twisted.web.", "txsessionsock.")
-_OURS_TOO = ("tests.support.cutting", "twisted.protocols.", "twisted.python.failure")
+_OURS_TOO = ("twisted.protocols.", "twisted.python.failure", f"{__name__}.Staged")
 
 
 class Staged(SessionSocketProtocol):
