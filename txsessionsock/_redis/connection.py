@@ -198,7 +198,7 @@ class RedisConnection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has
         super().connectionLost(why)
         # txredisapi put a function in place of this method, which leads back to
         # the connection: that would wait for the garbage collector.
-        vars(self).pop("connectionLost", None)
+        self.__dict__.pop("connectionLost", None)
 
     def _isOurs(self, why: Failure) -> bool:
         """

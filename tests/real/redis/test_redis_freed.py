@@ -88,8 +88,7 @@ class FreedTests(RedisCase):
         """
         One that is used to subscribe, and one that tracks what was read.
         """
-        for options in {"subscribes": True}, {"tracks": True}:
-            link = self.link(**options)
+        for link in self.link(subscribes=True), self.link(tracks=True):
             self.assertFreed(link, lambda link: link.drop("it is of no use"))
 
     def test_unanswered(self) -> None:
