@@ -48,6 +48,8 @@ def letGo(protocol: Any) -> None:
     call, protocol.closeHandshakeTimeoutCall = protocol.closeHandshakeTimeoutCall, None
     if call is not None and call.active():
         call.cancel()
+    # It may be a method of the protocol.
+    vars(protocol).pop("perMessageCompressionAccept", None)
     # The result of both is the protocol itself.  All who waited have been told.
     for told in protocol.is_open, protocol.is_closed:
         told.addCallback(lambda _: None)

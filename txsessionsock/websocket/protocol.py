@@ -24,6 +24,7 @@ from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .compression import bounded, mayGrowTo
 from .letgo import forgetErrors, letGo
 from .outflow import Outflow
 
@@ -274,11 +275,28 @@ class Line:
             # no other may come between its frames (RFC 6455, section 5.4).
             self._putBehind(frame)
         elif not isinstance(frame, PreparedMessage):
-            self._autobahns.sendMessage(*frame)
+            self._send(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
-            self._autobahns.sendMessage(frame.payload, frame.binary)
+            self._send(frame.payload, frame.binary)
+
+    def _send(
+        self,
+        payload: bytes,
+        isBinary: bool,
+        fragmentSize: int | None = None,
+        sync: bool = False,
+        doNotCompress: bool = False,
+    ) -> None:
+        limit = self._protocol.maxMessagePayloadSize
+        if self._protocol._perMessageCompress is not None and limit:
+            # Autobahn compares what comes out of the compression, and raises when
+            # it is too late: the client could not read what comes next.
+            doNotCompress = doNotCompress or mayGrowTo(len(payload)) > limit
+        self._autobahns.sendMessage(
+            payload, isBinary, fragmentSize, sync, doNotCompress
+        )
 
     def messageEnded(self) -> None:
         """
@@ -370,6 +388,7 @@ class Hardened(WebSocketServerProtocol):
     factory: Any
     transport: Any
     autoPingTimeout: float
+    perMessageCompressionAccept: Any
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -388,6 +407,9 @@ class Hardened(WebSocketServerProtocol):
         self.transport.unregisterProducer()
         forgetErrors(self.transport)
         super().connectionMade()
+        self.perMessageCompressionAccept = bounded(
+            self.perMessageCompressionAccept, self._sessionsock.rules.limits
+        )
 
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
