@@ -289,11 +289,12 @@ class Line:
         sync: bool = False,
         doNotCompress: bool = False,
     ) -> None:
-        limit = self._protocol.maxMessagePayloadSize
-        if self._protocol._perMessageCompress is not None and limit:
+        protocol, size = self._protocol, len(payload)
+        limit = protocol.maxMessagePayloadSize
+        if protocol._perMessageCompress is not None and size <= limit:
             # Autobahn compares what comes out of the compression, and raises when
             # it is too late: the client could not read what comes next.
-            doNotCompress = doNotCompress or mayGrowTo(len(payload)) > limit
+            doNotCompress = doNotCompress or mayGrowTo(size) > limit
         self._autobahns.sendMessage(
             payload, isBinary, fragmentSize, sync, doNotCompress
         )
