@@ -48,7 +48,8 @@ class JoinedTests(SynchronousTestCase):
         server.receive(frame(TEXT) * 2)
         sizes = [len(each) for each in server.wire.writes]
         self.assertEqual(sum(sizes), 40 * 5004)
-        self.assertEqual(sizes, [14 * 5004] * 2 + [12 * 5004])
+        self.assertLessEqual(max(sizes), 64 * 1024)
+        self.assertEqual(len(sizes), 5)
 
     def test_later(self) -> None:
         """
@@ -150,7 +151,7 @@ class JoinedTests(SynchronousTestCase):
         """
         found: list[Any] = []
         line = server.protocol._sessionsock
-        line._sendMessage = lambda *args: found.append(args)
+        line._send = lambda *args: found.append(args)
         line.write(given)
         return found
 

@@ -66,7 +66,12 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if cookies:
             headers.setRawHeaders(b"cookie", [b"; ".join(cookies)])
         builder = _Builder(self._factory, request.channel)
-        return WebSocketResource(builder).render(request)
+        channel = request.channel
+        answer = WebSocketResource(builder).render(request)
+        if channel.transport is None:
+            # Nobody else will let go of its requests, which refer to it.
+            channel.requests = []
+        return answer
 
     def _tellToUpgrade(self, request: Request) -> bytes:
         if not wantsSocket(request):

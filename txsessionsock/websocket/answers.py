@@ -6,10 +6,13 @@ write what answers one read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+
+from txsessionsock._deferreds import nothing
 
 
 __all__ = ["Answers"]
@@ -58,14 +61,23 @@ class Answers:
     @ivar isShort: Whether any of them may go by the short way.
     """
 
-    __slots__ = ("_joined", "_protocol", "_size", "isShort")
+    __slots__ = ("_joined", "_protocol", "_put", "_size", "isShort")
 
-    def __init__(self, protocol: Any, ours: Any, isShort: bool) -> None:
+    def __init__(
+        self,
+        protocol: Any,
+        ours: Any,
+        isShort: bool,
+        put: Callable[[bytes], object],
+    ) -> None:
         """
         @param ours: The class of the methods that call this.
 
         @param isShort: Whether that is wanted.
+
+        @param put: Has bytes sent that are held back no longer.
         """
+        self._put = put
         self._protocol = protocol
         self._joined: list[bytes] | None = None
         self._size = 0
@@ -95,7 +107,7 @@ class Answers:
         joined = self._joined
         if joined:
             self._joined, self._size = [], 0
-            self._protocol.transport.write(b"".join(joined))
+            self._put(b"".join(joined))
 
     # Frames.
 
@@ -152,23 +164,37 @@ class Answers:
         """
         Send bytes, or hold them back.
 
-        @return: Whether that was done.  Otherwise only Autobahn can.
+        @return: Whether that was done.  Otherwise they are to be sent as they are.
         """
         protocol = self._protocol
-        if (
-            not self.isShort
-            or protocol.state != _OPEN
-            or protocol.send_queue
-            or protocol.logOctets
-        ):
+        if not self.isShort or protocol.state != _OPEN or protocol.logOctets:
             return False
         size = len(data)
         protocol.trafficStats.outgoingOctetsWireLevel += size
         if self._joined is None:
-            protocol.transport.write(data)
+            self._put(data)
             return True
         self._joined.append(data)
         self._size += size
         if self._size >= _JOINED:
             self.flush()
         return True
+
+    def write(self, data: bytes) -> bool:
+        """
+        Give to the transport what was counted by L{take}.
+
+        @return: Whether that was done.  Otherwise only Autobahn can.
+        """
+        protocol = self._protocol
+        if not self.isShort or protocol.logOctets:
+            return False
+        protocol.transport.write(data)
+        return True
+
+    def letGo(self) -> None:
+        """
+        The connection is gone.  Nothing here leads to the protocol any more.
+        """
+        self._protocol = self._joined = None
+        self._put, self.isShort = nothing, False

@@ -147,7 +147,7 @@ class _Gone:
     Takes the place of the line of a connection that is lost.
     """
 
-    isPaused = False
+    isHeld = False
 
 
 _GONE: Final = _Gone()
@@ -259,7 +259,7 @@ class Frames:
 
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
-        if not self._line.isPaused:
+        if not self._line.isHeld:
             self._work(_FEW if self._turns.areWanted else _MANY)
         self._settle()
 
@@ -267,7 +267,7 @@ class Frames:
         """
         It is this connection's turn.
         """
-        if self._isWorking:
+        if self._isWorking or self._protocol is None:
             return
         try:
             self._work(_MANY)
@@ -300,11 +300,19 @@ class Frames:
         if self._protocol.state == _CLOSED or not self.waits:
             self._data, self._at = b"", 0
             return False
-        # A line that is paused because nobody reads what is sent would never be
-        # resumed.
+        # There is no output that could be full.  Who is to read it is gone, and a line
+        # that waits for that would wait for ever.
+        self._line.drop()
         self._line, self._lost = _GONE, then
         self._turns.add(self, self._protocol.factory.reactor)
         return True
+
+    def end(self) -> None:
+        """
+        The connection is gone.  Nothing here leads to the protocol any more.
+        """
+        self._data, self._at = b"", 0
+        self._protocol, self._line, self._lost = None, _GONE, None
 
     def _settle(self) -> None:
         """
@@ -315,14 +323,14 @@ class Frames:
             if not self._isHeld and self._lost is None:
                 self._isHeld = True
                 transport.pauseProducing()
-            if not self._line.isPaused:
+            if not self._line.isHeld:
                 self._turns.add(self, self._protocol.factory.reactor)
         elif self._lost is not None:
             then, self._lost = self._lost, None
             then()
         elif self._isHeld:
             self._isHeld = False
-            if not self._line.isPaused:
+            if not self._line.isHeld:
                 transport.resumeProducing()
 
     # One slice of it.
@@ -359,7 +367,7 @@ class Frames:
                 most = self._shortWay(most, until)
             if protocol.state == _CLOSED or self._at >= len(self._data):
                 break
-            if most <= 0 or line.isPaused:
+            if most <= 0 or line.isHeld:
                 return
             self._autobahnsWay()
             most = most - 1 if self._seconds() < until else 0
@@ -391,7 +399,7 @@ class Frames:
         for limit in protocol.maxMessagePayloadSize, protocol.maxFramePayloadSize:
             if 0 < limit < largest:
                 largest = limit
-        while most > 0 and not line.isPaused:
+        while most > 0 and not line.isHeld:
             found = _ordinary(self._data, self._at, largest)
             if found is None:
                 break
