@@ -160,9 +160,11 @@ class Answers:
         """
         self._protocol.sendData(_HEADS[_PONG][len(payload)] + payload)
 
-    def take(self, data: bytes) -> bool:
+    def take(self, data: bytes, isUrgent: bool) -> bool:
         """
         Send bytes, or hold them back.
+
+        @param isUrgent: Whether not to hold them back.
 
         @return: Whether that was done.  Otherwise they are to be sent as they are.
         """
@@ -171,7 +173,7 @@ class Answers:
             return False
         size = len(data)
         protocol.trafficStats.outgoingOctetsWireLevel += size
-        if self._joined is None:
+        if self._joined is None or isUrgent:
             self._put(data)
             return True
         self._joined.append(data)

@@ -257,8 +257,13 @@ class Line:
         """
         Send bytes, behind all that was sent before.
         """
-        if not self.answers.take(data):
-            self.answers.flush()
+        answers, outflow = self.answers, self._outflow
+        # Where something waits already, what counts it is to see all of it at once.
+        isHeld = outflow is not None and outflow.isHeld
+        if isHeld:
+            answers.flush()
+        if not answers.take(data, isHeld):
+            answers.flush()
             self._put(data)
 
     def _put(self, data: bytes) -> None:
