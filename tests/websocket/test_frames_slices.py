@@ -238,6 +238,8 @@ class SliceTests(SynchronousTestCase):
         self.assertEqual(len(server.seen), 65)
         server.clock.advance(0)
         self.assertEqual(len(server.seen), 65)
+        server.read(frame(TEXT) * 100)
+        self.assertEqual((len(server.seen), server.protocol.data), (65, b""))
 
     def test_close(self) -> None:
         """

@@ -229,8 +229,11 @@ class Frames:
         """
         protocol = self._protocol
         state = protocol.state
-        if not self._reads or state < WebSocketServerProtocol.STATE_CLOSING:
+        if not self._reads or state == WebSocketServerProtocol.STATE_CONNECTING:
             return False
+        if state == _CLOSED:
+            # Autobahn would look at nothing of it, and keep all.
+            return True
         if state == _OPEN:
             protocol.trafficStats.incomingOctetsWireLevel += len(data)
         if protocol.logOctets:
