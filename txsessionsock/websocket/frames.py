@@ -228,12 +228,12 @@ class Frames:
             and then gives what it has to L{consume}.
         """
         protocol = self._protocol
-        state = protocol.state
-        if not self._reads or state == WebSocketServerProtocol.STATE_CONNECTING:
-            return False
+        state = _CLOSED if protocol is None else protocol.state
         if state == _CLOSED:
             # Autobahn would look at nothing of it, and keep all.
             return True
+        if not self._reads or state == WebSocketServerProtocol.STATE_CONNECTING:
+            return False
         if state == _OPEN:
             protocol.trafficStats.incomingOctetsWireLevel += len(data)
         if protocol.logOctets:
@@ -278,7 +278,8 @@ class Frames:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
             self._isHeld = False
-            self._protocol.transport.abortConnection()
+            if self._protocol is not None:
+                self._protocol.transport.abortConnection()
         self._settle()
 
     def resumed(self) -> None:
@@ -321,6 +322,9 @@ class Frames:
         """
         Have the transport read no more while something waits here.
         """
+        if self._protocol is None:
+            # The connection was lost meanwhile.
+            return
         transport = self._protocol.transport
         if self._data:
             if not self._isHeld and self._lost is None:
