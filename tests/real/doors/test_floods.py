@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.doors import DOORS, Door, Visitor, cookieOf, frame, sessionFactory
 from tests.support.servers import inReactor
+from txsessionsock.limits import Limits
 from txsessionsock.protocol import SessionSocketProtocol
 from txsessionsock.session import Session
 
@@ -61,7 +62,7 @@ async def test_others(kind: bytes, door: Door) -> None:
     """
     While 60 kB of the smallest frames are handled, somebody else's message is.
     """
-    factory = sessionFactory(Flooded)
+    factory = sessionFactory(Flooded, limits=Limits(fragments=_SIZE))
     factory.handled = 0
     factory.then = None
     async with door.open(factory) as entrance:
