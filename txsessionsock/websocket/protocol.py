@@ -521,6 +521,9 @@ class Hardened(WebSocketServerProtocol):
     def consumeData(self) -> None:
         if self.state in (self.STATE_OPEN, self.STATE_CLOSING):
             self._sessionsock.frames.consume()
+        elif self.state == self.STATE_CLOSED:
+            # Autobahn would look at nothing of it, and keep all.
+            self.data = b""
         else:
             super().consumeData()
 
