@@ -262,6 +262,8 @@ class Server:
         self.protocol.dataReceived(_HANDSHAKE)
         assert self.protocol.state == self.protocol.STATE_OPEN
         self.wire.writes.clear()
+        # Of the handshake, too, nothing is compared.
+        self.protocol.trafficStats.reset()
         if isTimed:
             self.protocol.setTrackTimings(True)
 
