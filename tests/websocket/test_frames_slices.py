@@ -313,15 +313,16 @@ class TurnTests(SynchronousTestCase):
             frames._turns = first.factory._sessionsock.turns
             server.factory.do = lambda *args, number=number: order.append(number)
         for server in flooders:
-            server.read(frame(TEXT) * 150)
-        # While somebody waits, the next begins with little.
-        self.assertEqual(order, [0] * 64 + [1] * 8 + [2] * 8)
+            server.read(frame(TEXT) * (200 if server is flooders[2] else 150))
+        # While somebody waits, those who send little at once begin with eight, and
+        # those who send much with one.
+        self.assertEqual(order, [0] * 64 + [1] * 8 + [2])
         order.clear()
         first.turn()
         self.assertEqual(order, [0] * 64 + [1] * 64 + [2] * 64)
         for _ in range(3):
             first.turn()
-        self.assertEqual(sorted(order), sorted([0] * 86 + [1] * 142 + [2] * 142))
+        self.assertEqual(sorted(order), [0] * 86 + [1] * 142 + [2] * 199)
         self.assertFalse(any(server.wire.isPaused for server in flooders))
 
     def test_time(self) -> None:

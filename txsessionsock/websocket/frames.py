@@ -39,7 +39,12 @@ How many frames one connection may have handled before others come.
 
 _FEW: Final = 8
 """
-As many, while others wait for their next turn.
+As many, while others wait for their next turn, of one who sends little at once.
+"""
+
+_LITTLE: Final = 1024
+"""
+How many bytes that is.
 """
 
 _SLICE: Final = 0.002
@@ -263,7 +268,11 @@ class Frames:
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
         if not self._line.isHeld:
-            self._work(_FEW if self._turns.areWanted else _MANY)
+            most = _MANY
+            if self._turns.areWanted:
+                # Of hundreds who send much at once, each has one.
+                most = _FEW if len(data) <= _LITTLE else 1
+            self._work(most)
         self._settle()
 
     def goOn(self) -> None:
