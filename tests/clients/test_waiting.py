@@ -344,6 +344,7 @@ class HandlerTests(SocketCase):
                 plain: Any = type("Unfit", (base,), {"onConnect": unfit})
                 factory.protocol = plain
                 self.assertEqual(shake(factory, "Host: a"), 500)
+                self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     def test_credential(self) -> None:
         """

@@ -17,9 +17,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from .requests import isHTTP2
+from .site import BoundedSite
 
 
 __all__ = ["IDLE", "UnderWay", "VisitedSite"]
@@ -37,7 +38,7 @@ How many seconds lie between two looks at whether all are gone.
 """
 
 
-class VisitedSite(Site):
+class VisitedSite(BoundedSite):
     """
     A site that knows who is connected and has no socket yet.
     """

@@ -6,7 +6,7 @@ does not read, what the end of a connection has to wait for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, Protocol
@@ -16,26 +16,19 @@ from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from txsessionsock._seldom import Seldom, shown
-from txsessionsock._waiting import waitable
-from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
+from txsessionsock._seldom import Seldom
+from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .opening import Refused, accept, proceed, refuse
+from .options import takeOptions
 from .outflow import Outflow
 
 
 __all__ = ["Hardened", "Line", "Rules"]
 
 _log = Logger()
-
-_HEADER_END = b"\r\n\r\n"
-
-_REQUEST_SIZE = 128 * 1024
-"""
-How many bytes may come before the handshake is answered: its head, and nothing
-else, since clients wait for the answer (RFC 6455, section 4.1).
-"""
 
 _REASON_SIZE = 123
 """
@@ -105,6 +98,18 @@ class Line:
         """
         rules: Rules = self._protocol.factory._sessionsock
         return rules
+
+    def began(self, at: float) -> None:
+        """
+        The connection came before we had it.
+
+        @param at: When, in seconds since the epoch.
+        """
+        self.connectedAt = at
+        timeout = self._protocol.openHandshakeTimeoutCall
+        if timeout is not None:
+            elapsed = self._reactor.seconds() - at
+            timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
 
     def opened(self) -> None:
         """
@@ -234,6 +239,8 @@ class Hardened(WebSocketServerProtocol):
     @cvar _sessionsockLine: What makes that.
     """
 
+    CONFIG_ATTRS = []  # noqa: RUF012 - never changed; takeOptions takes them
+
     factory: Any
     transport: Any
     autoPingTimeout: float
@@ -252,44 +259,45 @@ class Hardened(WebSocketServerProtocol):
         )
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
+        takeOptions(self)
         super().connectionMade()
 
     def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        line = self._sessionsock
-        if len(self.data) > _REQUEST_SIZE:
-            self.dropConnection(abort=True)
-            return
-        if line.request is not None:
-            # Frames that came while onConnect waits.  Autobahn would look for
-            # another handshake in them, and begin anew with that.
-            return
-        line.request = request = self._requestIn(self.data)
-        why = None if request is None else line.rules.origins.refusal(request)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
-        self.failHandshake("origin not allowed", 403)
+        proceed(self)
 
     def succeedHandshake(self, res: Any) -> None:
-        # The client may have gone while onConnect waited.  Autobahn would open the
-        # connection all the same, and nothing would ever close it.
-        if self.state == self.STATE_CONNECTING:
-            super().succeedHandshake(res)
+        accept(self, res)
 
-    def _requestIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
+    def failHandshake(
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        refuse(self, Refused(reason, code, headers=responseHeaders or ()))
+
+    def consumeData(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # Over TLS, a client that was refused can send on until it agrees to the
+            # end, and Autobahn would keep all of it.
+            self.data = b""
+        else:
+            super().consumeData()
+
+    def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
         details = self._transport_details
         return handshakeOf(
-            fieldsIn(data[:end]),
+            fields,
             isTLS=details is not None and bool(details.is_secure),
             trustProxy=self._sessionsock.rules.trustProxy,
         )
+
+    def onOpenHandshakeTimeout(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # It was refused, and over TLS waits for the client to agree to the end.
+            self._closeConnection(abort=True)
+        else:
+            super().onOpenHandshakeTimeout()
 
     def _onOpen(self) -> None:
         line = self._sessionsock
@@ -297,12 +305,12 @@ class Hardened(WebSocketServerProtocol):
         line.opened()
         super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
+            # One of them may be a token, so the log does not say which they are.
             line.rules.refusals.warn(
                 _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
+                "a client offered subprotocols and none was chosen, so browsers drop"
+                " the connection; onConnect(request) returns the one to speak, of"
+                " request.protocols",
                 self.factory.reactor.seconds(),
             )
 
