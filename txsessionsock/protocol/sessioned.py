@@ -40,6 +40,11 @@ _AUTOBAHNS = "message"
 The one event that Autobahn itself has.
 """
 
+_VALUES = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
+"""
+What most messages are: nobody can wait for these, and to ask takes a while.
+"""
+
 _NO_STATUS = 1005
 """
 The code of a close frame without one (RFC 6455, section 7.1.5).
@@ -178,7 +183,8 @@ class Sessioned(Hardened):
             return
         try:
             message = carrier.messages.decode(payload, isBinary)
-            refuseToWait(message, "decode()")
+            if type(message) not in _VALUES:
+                refuseToWait(message, "decode()")
         except ValueError:
             carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:

@@ -5,6 +5,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
 from .protocol import Hardened, Line
+from .turns import Turns
 
 
-__all__ = ["AutobahnTimer", "Hardened", "Line", "Outflow", "setLimits"]
+__all__ = ["AutobahnTimer", "Hardened", "Line", "Outflow", "Turns", "setLimits"]

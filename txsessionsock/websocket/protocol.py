@@ -21,9 +21,12 @@ from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .answers import Answers
+from .frames import Frames
 from .opening import Refused, accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
+from .turns import Turns
 
 
 __all__ = ["Hardened", "Line", "Rules"]
@@ -41,6 +44,10 @@ class Rules(Protocol):
     The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
+
+    @ivar shortFrames: Whether ordinary frames go past Autobahn.
+
+    @ivar turns: Whose frames are handled next, where they wait.
     """
 
     @property
@@ -55,6 +62,12 @@ class Rules(Protocol):
     @property
     def refusals(self) -> Seldom: ...
 
+    @property
+    def shortFrames(self) -> bool: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
 
 class Line:
     """
@@ -67,6 +80,10 @@ class Line:
     @ivar request: The request of the handshake, once it has come whole.
 
     @ivar isPaused: Whether nothing is received for now.
+
+    @ivar frames: What comes in.
+
+    @ivar answers: What goes out.
     """
 
     request: Handshake | None = None
@@ -88,6 +105,8 @@ class Line:
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames)
+        self.frames = Frames(self, protocol, Hardened, self.answers)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
 
@@ -121,12 +140,14 @@ class Line:
             self.rules.limits,
             partial(self._protocol.dropConnection, abort=True),
         )
+        self.frames.opened()
 
     def drop(self) -> None:
         """
         The connection is about to be cut; a transport with a producer would
         wait for it.
         """
+        self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
             outflow.end()
@@ -186,7 +207,8 @@ class Line:
             # no other may come between its frames (RFC 6455, section 5.4).
             self._behind.append(frame)
         elif not isinstance(frame, PreparedMessage):
-            self._sendMessage(*frame)
+            if not self.answers.message(*frame):
+                self._sendMessage(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
@@ -226,7 +248,7 @@ class Line:
         """
         self.isPaused = False
         if self._protocol.state != self._protocol.STATE_CLOSED:
-            self._protocol.transport.resumeProducing()
+            self.frames.resumed()
 
 
 class Hardened(WebSocketServerProtocol):
@@ -281,6 +303,8 @@ class Hardened(WebSocketServerProtocol):
             # Over TLS, a client that was refused can send on until it agrees to the
             # end, and Autobahn would keep all of it.
             self.data = b""
+        elif self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self._sessionsock.frames.consume()
         else:
             super().consumeData()
 
@@ -336,10 +360,21 @@ class Hardened(WebSocketServerProtocol):
         super().endMessage()
         self._sessionsock.messageEnded()
 
-    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
+    def dataReceived(self, data: bytes) -> None:
+        if not self._sessionsock.frames.received(data):
+            super().dataReceived(data)
+
+    def onFrameBegin(self) -> None:
+        super().onFrameBegin()
+        self._sessionsock.frames.began()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: Any = None) -> None:
         # All goes through here, also pongs, which the client can ask for.
-        super().sendData(data, *args, **more)
-        self._sessionsock.wrote(len(data))
+        line = self._sessionsock
+        if sync or chopsize or not line.answers.take(data):
+            line.answers.flush()
+            super().sendData(data, sync, chopsize)
+        line.wrote(len(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
@@ -350,13 +385,19 @@ class Hardened(WebSocketServerProtocol):
     # Its end.
 
     def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isPaused:
+        line = self._sessionsock
+        if line.isPaused or line.frames.waits:
             # The pong may wait in the socket that we do not read.
             self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
                 self.autoPingTimeout, self.onAutoPingTimeout
             )
         else:
             super().onAutoPingTimeout()
+
+    def connectionLost(self, *reason: Any) -> None:
+        lost = partial(super().connectionLost, *reason)
+        if not self._sessionsock.frames.lost(lost):
+            lost()
 
     def dropConnection(self, abort: bool = False) -> None:
         self._sessionsock.drop()
