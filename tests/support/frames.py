@@ -323,13 +323,17 @@ class Server:
         """
         stats = self.protocol.trafficStats.__json__()
         wire = self.wire
+        if isinstance(self.protocol, Hardened):
+            # A timer that Autobahn does not have.
+            self.protocol._sessionsock._linger.stop()
         times = sorted(call.getTime() for call in self.clock.getDelayedCalls())
         state = self.protocol.state
         return self.seen, self.sent, wire.isClosed, wire.isAborted, state, stats, times
 
 
 def _accept(offers: list[Any]) -> PerMessageDeflateOfferAccept:
-    return PerMessageDeflateOfferAccept(offers[0])
+    # What is left open, the hardened one chooses.
+    return PerMessageDeflateOfferAccept(offers[0], window_bits=12, mem_level=5)
 
 
 def say(protocol: Any, *message: Any) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGE = "txsessionsock"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_arguments", "_foreign", "_seldom", "_waiting", "interfaces"}),
+    frozenset({"_arguments", "_foreign", "_seldom", "_waiting", "_weak", "interfaces"}),
     frozenset(
         {
             "_deferreds",
@@ -59,7 +59,7 @@ their C{__init__} what others need of them.
 """
 
 PURE = (
-    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting"),
+    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
     *("closecodes", "cookies", "credentials", "frameworks", "handshake", "interfaces"),
     *("limits", "messages", "origins", "session", "websocket"),
 )

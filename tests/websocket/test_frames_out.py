@@ -48,7 +48,7 @@ class JoinedTests(SynchronousTestCase):
         server.receive(frame(TEXT) * 2)
         sizes = [len(each) for each in server.wire.writes]
         self.assertEqual(sum(sizes), 40 * 5004)
-        self.assertEqual(sizes, [14 * 5004] * 2 + [12 * 5004])
+        self.assertEqual(sizes, [13 * 5004] * 3 + [5004])
 
     def test_later(self) -> None:
         """

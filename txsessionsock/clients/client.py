@@ -100,10 +100,13 @@ class Client:
         self.handlers = Handlers(shared.listeners, application, face)
         self._shared = shared
         self._registry = registry
-        self._carrier = carrier
+        # L{None}, when the client is over.
+        self._carrier: Any = carrier
         self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
-        self._outbox = Outbox(carrier, self.life, self._unsaved, self._closes)
+        self._outbox = Outbox(
+            carrier, shared.limits, self.life, self._unsaved, self._closes
+        )
         self._identification = Identification(
             shared,
             self.life,
@@ -195,6 +198,7 @@ class Client:
             self.handlers,
             self._shared.manager.reactor,
             isPerMessage=self._shared.perMessage,
+            isFull=lambda: self._outbox.isFull,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
@@ -334,10 +338,18 @@ class Client:
         try:
             self._outbox.stored(number)
             self._tellWhose()
+            self.relieved()
         except Exception:
             # The other holders of the session are told after this one, and have
             # to be told even if this client fails.
             self._broken(Failure())
+
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+        if self._conversation is not None:
+            self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
         conversation = self._conversation
@@ -474,6 +486,7 @@ class Client:
             self.life.goOn(Phase.OVER)
             self._inbox.clear()
             self._registry.removed(self)
+            self._end()
         else:
             self._registry.lost(self)
             self._conversation.clientGone(code, self._release)
@@ -501,7 +514,22 @@ class Client:
 
         def released(result: Any) -> Any:
             self._registry.removed(self)
+            self._end()
             return result
 
         releasing = self._shared.manager.release(self.session, self)
         return releasing.addErrback(notSaved).addBoth(released)
+
+    def _end(self) -> None:
+        """
+        Nothing is called any more, neither here nor by this client.  What it is
+        made of does not lead back to it, nor to its connection: it is to be freed
+        when its last owner lets go of it, not when the garbage collector comes.
+        """
+        self._identification.end()
+        self._inbox.end()
+        self._outbox.end()
+        self._carrier = None
+        if self._conversation is not None:
+            self._conversation.end()
+        self.handlers.end()

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import isFired
+from txsessionsock._deferreds import Timer, isFired, nothing
 from txsessionsock.interfaces import (
     ClientGone,
     NoSuchSession,
@@ -108,12 +108,16 @@ class Conversation:
         clock: IReactorTime,
         *,
         isPerMessage: bool,
+        isFull: Callable[[], bool],
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
     ) -> None:
         """
         @param holder: The client, as the one in whose name the session is changed.
+
+        @param isFull: Whether so much waits for the client that nothing more is
+            handled until L{relieved} is called.
 
         @param raised: Called with the failure of a handler.
 
@@ -124,12 +128,15 @@ class Conversation:
         """
         self.session = session
         self._keeper = session.keeper
-        self._holder = holder
+        self._holder: Any = holder
         self._inbox = inbox
         self._handlers = handlers
         self._clock = clock
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
+        self._isFull = isFull
+        self._isStopped = False
+        self._soon = Timer(clock)
         self._raised = raised
         self._failed = failed
         self._broken = broken
@@ -200,12 +207,29 @@ class Conversation:
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+        if self._isStopped and not self._soon.isRunning:
+            # Not at once: somebody may be about to tell others that it is stored.
+            self._soon.start(0, self._goOn)
+
+    def _waits(self) -> bool:
+        """
+        Whether the client has to read first, or the store to store.
+        """
+        self._isStopped = self._last is None and self._isFull()
+        return self._isStopped
+
     def _goOn(self) -> None:
-        if self._receiving is _WAITING and self._inbox:
+        if self._receiving is _WAITING and self._inbox and not self._waits():
             self._feed()
         while self._turn is _NOBODY:
             if self._isOver:
                 self.drop()
+            if (self._changedKeys or self._inbox) and self._waits():
+                return
             if self._changedKeys:
                 self._step(self._handleChanged)
             elif self._receiving is _FEEDING:
@@ -368,7 +392,7 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox:
+            if self._inbox and not self._waits():
                 self._feed()
         return receiver
 
@@ -419,3 +443,11 @@ class Conversation:
         receiver = self._takeReceiver()
         if receiver is not None:
             receiver.errback(error)
+
+    def end(self) -> None:
+        """
+        Nothing is called any more.
+        """
+        self._soon.stop()
+        self._isFull = self._raised = self._failed = self._broken = nothing
+        self._holder = None

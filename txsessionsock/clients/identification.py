@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
+from txsessionsock._deferreds import Timer, nothing
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Credential
 from txsessionsock.handshake import Handshake
@@ -231,3 +231,11 @@ class Identification:
                 # A credential may have a canceller of its own.  The client has to
                 # be closed, or let go of, all the same.
                 self._log.failure("a credential could not be cancelled")
+
+    def end(self) -> None:
+        """
+        Call nothing any more.
+        """
+        self.stop()
+        self._found = self._invalid = self._broken = self._again = nothing
+        self._second = nothing

@@ -142,7 +142,7 @@ class _Gone:
     Takes the place of the line of a connection that is lost.
     """
 
-    isPaused = False
+    isHeld = False
 
 
 _GONE: Final = _Gone()
@@ -254,7 +254,7 @@ class Frames:
 
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
-        if not self._line.isPaused:
+        if not self._line.isHeld:
             self._work(_FEW if self._turns.areWanted else _MANY)
         self._settle()
 
@@ -262,7 +262,7 @@ class Frames:
         """
         It is this connection's turn.
         """
-        if self._isWorking:
+        if self._isWorking or self._protocol is None:
             return
         try:
             self._work(_MANY)
@@ -275,7 +275,7 @@ class Frames:
 
     def resumed(self) -> None:
         """
-        The line is paused no longer.
+        The line is held no longer.
         """
         if self._isHeld:
             # Not here: who resumes is in the midst of something else.
@@ -301,23 +301,32 @@ class Frames:
         self._turns.add(self, self._protocol.factory.reactor)
         return True
 
+    def end(self) -> None:
+        """
+        The connection is gone, and all is handled.
+        """
+        self._protocol, self._line = None, _GONE
+        self._data, self._at = b"", 0
+
     def _settle(self) -> None:
         """
         Have the transport read no more while something waits here.
         """
+        if self._protocol is None:
+            return
         transport = self._protocol.transport
         if self._data:
             if not self._isHeld and self._lost is None:
                 self._isHeld = True
                 transport.pauseProducing()
-            if not self._line.isPaused:
+            if not self._line.isHeld:
                 self._turns.add(self, self._protocol.factory.reactor)
         elif self._lost is not None:
             then, self._lost = self._lost, None
             then()
         elif self._isHeld:
             self._isHeld = False
-            if not self._line.isPaused:
+            if not self._line.isHeld:
                 transport.resumeProducing()
 
     # One slice of it.
@@ -327,7 +336,7 @@ class Frames:
         Handle some frames.
         """
         self._isWorking = True
-        self._answers.begin()
+        self._answers.hold()
         try:
             self._slice(most, self._seconds() + _SLICE)
         except BaseException:
@@ -335,7 +344,7 @@ class Frames:
             raise
         finally:
             self._isWorking = False
-            self._answers.end()
+            self._answers.release()
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line
@@ -353,7 +362,7 @@ class Frames:
                 most = self._shortWay(most, until)
             if protocol.state == _CLOSED or self._at >= len(self._data):
                 break
-            if most <= 0 or line.isPaused:
+            if most <= 0 or line.isHeld:
                 return
             self._autobahnsWay()
             most = most - 1 if self._seconds() < until else 0
@@ -385,7 +394,7 @@ class Frames:
         for limit in protocol.maxMessagePayloadSize, protocol.maxFramePayloadSize:
             if 0 < limit < largest:
                 largest = limit
-        while most > 0 and not line.isPaused:
+        while most > 0 and not line.isHeld:
             found = _ordinary(self._data, self._at, largest)
             if found is None:
                 break

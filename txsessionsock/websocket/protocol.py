@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import Timer, nothing
 from txsessionsock._seldom import Seldom
 from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
 from .answers import Answers
+from .compression import bounded, mayGrowTo
 from .frames import Frames
+from .letgo import forgetErrors, letGo
 from .opening import Refused, accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
@@ -32,6 +36,12 @@ from .turns import Turns
 __all__ = ["Hardened", "Line", "Rules"]
 
 _log = Logger()
+
+_FRAME_HEAD = 10
+"""
+How many bytes the head of a frame has at most, if it is not masked (RFC 6455,
+section 5.2).
+"""
 
 _REASON_SIZE = 123
 """
@@ -69,6 +79,20 @@ class Rules(Protocol):
     def turns(self) -> Turns: ...
 
 
+class Autobahns(NamedTuple):
+    """
+    Methods of Autobahn's protocol, which are ours by name: they do at once what
+    ours may do later.
+    """
+
+    sendMessage: Callable[..., None]
+    sendData: Callable[[bytes], None]
+    unregisterProducer: Callable[[], None]
+
+
+_NONE = Autobahns(nothing, nothing, nothing)
+
+
 class Line:
     """
     All that a protocol has beside Autobahn's own, in one place so that few names
@@ -79,7 +103,14 @@ class Line:
 
     @ivar request: The request of the handshake, once it has come whole.
 
-    @ivar isPaused: Whether nothing is received for now.
+    @ivar rules: Those of the factory.
+
+    @ivar isPaused: Whether nothing is to be received for now; see L{isHeld}.
+
+    @ivar isHeld: Whether nothing is received for now: because of L{pause}, or
+        because too much waits for a client that does not read.
+
+    @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
 
     @ivar frames: What comes in.
 
@@ -88,35 +119,22 @@ class Line:
 
     request: Handshake | None = None
     isPaused = False
+    mostUnsent = 0
 
-    def __init__(
-        self,
-        protocol: Any,
-        sendMessage: Callable[..., None],
-        unregisterProducer: Callable[[], None],
-    ) -> None:
-        """
-        @param sendMessage: Sends at once, as Autobahn's does, and for
-            C{unregisterProducer} alike.
-        """
+    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
         self._protocol = protocol
-        self._sendMessage = sendMessage
-        self._unregisterProducer = unregisterProducer
+        self._autobahns = autobahns
+        self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
-        self.answers = Answers(protocol, Hardened, self.rules.shortFrames)
+        self.isHeld = False
+        self._linger = Timer(self._reactor)
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._out)
         self.frames = Frames(self, protocol, Hardened, self.answers)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
-
-    @property
-    def rules(self) -> Rules:
-        """
-        Those of the factory.
-        """
-        rules: Rules = self._protocol.factory._sessionsock
-        return rules
+        self._behindSize = 0
 
     def began(self, at: float) -> None:
         """
@@ -134,50 +152,139 @@ class Line:
         """
         The handshake is done.
         """
-        self._outflow = Outflow(
-            self._protocol.transport,
-            self._reactor,
-            self.rules.limits,
-            partial(self._protocol.dropConnection, abort=True),
-        )
         self.frames.opened()
+        self.answers.opened()
+        protocol, limits = self._protocol, self.rules.limits
+        transport, isShort = protocol.transport, self.answers.isShort
+        largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
+        self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
+        self._outflow = Outflow(
+            protocol.transport,
+            protocol.transport.write
+            if self.answers.isShort
+            else self._autobahns.sendData,
+            self._reactor,
+            limits,
+            self.mostUnsent,
+            drop=self.cut,
+            turned=self._turned,
+        )
 
-    def drop(self) -> None:
+    # Its end.
+
+    def cut(self, why: str) -> None:
         """
-        The connection is about to be cut; a transport with a producer would
+        Drop the connection, and all that waits.
+        """
+        protocol = self._protocol
+        if protocol is None or protocol.state == protocol.STATE_CLOSED:
+            return
+        now = self._reactor.seconds()
+        self.rules.refusals.warn(_log, f"a client is cut off: {why}", now)
+        protocol.wasNotCleanReason = why
+        protocol.dropConnection(abort=True)
+
+    def drop(self, *, isAborted: bool = True) -> None:
+        """
+        The connection is about to be closed; a transport with a producer would
         wait for it.
+
+        @param isAborted: Whether it is to be closed at once, rather than when
+            all is sent.
         """
         self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
-            outflow.end()
+            outflow.end(isAborted=isAborted)
+        if not isAborted:
+            # The client may read nothing any more, or not answer as TLS has it.
+            # Then the transport would wait for ever.
+            self._linger.start(
+                self.rules.limits.closeTimeout, self._protocol._closeConnection, True
+            )
+
+    def end(self) -> None:
+        """
+        The connection is gone.  Nothing here leads to the protocol any more: it
+        is to be freed with all it holds when its last owner lets go of it, not
+        when the garbage collector comes.
+        """
+        self.drop()
+        self._linger.stop()
+        self._behind.clear()
+        self.frames.end()
+        self.answers.end()
+        self._protocol = None
+        self._autobahns = _NONE
 
     # What goes out.
+
+    @property
+    def unsent(self) -> int:
+        """
+        How many bytes wait because the client does not read.
+        """
+        outflow = self._outflow
+        return 0 if outflow is None else len(outflow) + self._behindSize
+
+    def _turned(self) -> None:
+        self._hold()
+        if not self._isFull:
+            self.relieved()
+
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+
+    @property
+    def _isFull(self) -> bool:
+        return self._outflow is not None and self._outflow.isFull
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
         Let something of the application's produce.
         """
-        if self._outflow is None:
+        if self._outflow is not None:
+            self._outflow.register(producer, streaming)
+        elif self._protocol is not None:
             self._protocol.transport.registerProducer(producer, streaming)
         else:
-            self._outflow.register(producer, streaming)
+            # As transports do whose connection is gone.
+            producer.stopProducing()
 
     def unregisterProducer(self) -> None:
         """
         Let it produce no more.
         """
         if self._outflow is None:
-            self._unregisterProducer()
+            self._autobahns.unregisterProducer()
         else:
             self._outflow.unregister()
 
-    def wrote(self, size: int) -> None:
+    def put(self, data: bytes) -> None:
         """
-        Something was given to the transport.
+        Send bytes, behind all that was sent before.
         """
-        if self._outflow is not None:
-            self._outflow.wrote(size)
+        # To a client that does not read, nothing is held back: it counts at once.
+        outflow = self._outflow
+        self.answers.put(data, outflow is None or not outflow.isHeld)
+
+    def _out(self, data: bytes) -> None:
+        if self._outflow is None:
+            self._autobahns.sendData(data)
+        else:
+            self._outflow.write(data)
+
+    def size(self, frame: tuple[Any, ...] | PreparedMessage) -> int:
+        """
+        About how many bytes a frame takes.
+
+        @param frame: What L{write} takes.
+        """
+        if isinstance(frame, PreparedMessage):
+            return len(frame.payloadHybi)
+        return len(frame[0])
 
     def check(self, frame: tuple[Any, ...]) -> None:
         """
@@ -185,7 +292,8 @@ class Line:
 
         @raise ValueError: Autobahn would not send that much.
         """
-        limit = self._protocol.maxMessagePayloadSize
+        protocol = self._protocol
+        limit = 0 if protocol is None else protocol.maxMessagePayloadSize
         if 0 < limit < len(frame[0]):
             raise ValueError(
                 f"a message of {len(frame[0])} bytes; no more than {limit} can be"
@@ -200,36 +308,70 @@ class Line:
             factory has prepared.
         """
         protocol = self._protocol
-        if protocol.state != protocol.STATE_OPEN:
+        if protocol is None or protocol.state != protocol.STATE_OPEN:
             return
         if protocol.send_state != protocol.SEND_STATE_GROUND:
             # The application is in the middle of a message (beginMessage), and
             # no other may come between its frames (RFC 6455, section 5.4).
-            self._behind.append(frame)
+            self._putBehind(frame)
         elif not isinstance(frame, PreparedMessage):
             if not self.answers.message(*frame):
-                self._sendMessage(*frame)
+                self._send(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
-            self._sendMessage(frame.payload, frame.binary)
+            self._send(frame.payload, frame.binary)
+
+    def _send(
+        self,
+        payload: bytes,
+        isBinary: bool,
+        fragmentSize: int | None = None,
+        sync: bool = False,
+        doNotCompress: bool = False,
+    ) -> None:
+        limit = self._protocol.maxMessagePayloadSize
+        if self._protocol._perMessageCompress is not None and limit:
+            # Autobahn compares what comes out of the compression, and raises when
+            # it is too late: the client could not read what comes next.
+            doNotCompress = doNotCompress or mayGrowTo(len(payload)) > limit
+        self._autobahns.sendMessage(
+            payload, isBinary, fragmentSize, sync, doNotCompress
+        )
 
     def messageEnded(self) -> None:
         """
         The application has sent the last frame of a message.
         """
-        behind, self._behind = self._behind, []
+        behind, self._behind, self._behindSize = self._behind, [], 0
         for frame in behind:
             self.write(frame)
+        if behind:
+            self.relieved()
+
+    def _putBehind(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
+        size = self.size(frame)
+        if self.unsent + size > self.mostUnsent:
+            self.cut("it was sent more than may wait for the end of a message")
+            return
+        self._behind.append(frame)
+        self._behindSize += size
+
+    def closing(self) -> None:
+        """
+        A close frame was sent.
+        """
+        self._hold()
 
     def close(self, code: int, reason: str) -> None:
         """
         Send a close frame, with any code that can be sent.
         """
-        if self._protocol.state == self._protocol.STATE_OPEN:
+        protocol = self._protocol
+        if protocol is not None and protocol.state == protocol.STATE_OPEN:
             text = reason.encode("utf-8", "replace").decode("utf-8")
             # sendClose refuses every code below 3000 but 1000.
-            self._protocol.sendCloseFrame(
+            protocol.sendCloseFrame(
                 code=int(code), reasonUtf8=encode_truncate(text, _REASON_SIZE) or None
             )
 
@@ -240,14 +382,29 @@ class Line:
         Receive nothing more for now.
         """
         self.isPaused = True
-        self._protocol.transport.pauseProducing()
+        self._hold()
 
     def resume(self) -> None:
         """
         Receive again.
         """
         self.isPaused = False
-        if self._protocol.state != self._protocol.STATE_CLOSED:
+        self._hold()
+
+    def _hold(self) -> None:
+        protocol = self._protocol
+        if protocol is None:
+            return
+        # An answer to our close frame has to be read.  No answer to what comes
+        # with it is sent any more.
+        isFull = self._isFull and protocol.state == protocol.STATE_OPEN
+        isHeld = self.isPaused or isFull
+        if isHeld == self.isHeld:
+            return
+        self.isHeld = isHeld
+        if isHeld:
+            protocol.transport.pauseProducing()
+        elif protocol.state != protocol.STATE_CLOSED:
             self.frames.resumed()
 
 
@@ -266,6 +423,7 @@ class Hardened(WebSocketServerProtocol):
     factory: Any
     transport: Any
     autoPingTimeout: float
+    perMessageCompressionAccept: Any
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -276,13 +434,18 @@ class Hardened(WebSocketServerProtocol):
     # The handshake.
 
     def connectionMade(self) -> None:
-        self._sessionsock = self._sessionsockLine(
-            self, super().sendMessage, super().unregisterProducer
+        autobahns = Autobahns(
+            super().sendMessage, super().sendData, super().unregisterProducer
         )
+        self._sessionsock = self._sessionsockLine(self, autobahns)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
         takeOptions(self)
+        forgetErrors(self.transport)
         super().connectionMade()
+        self.perMessageCompressionAccept = bounded(
+            self.perMessageCompressionAccept, self._sessionsock.rules.limits
+        )
 
     def processHandshake(self) -> None:
         proceed(self)
@@ -368,13 +531,17 @@ class Hardened(WebSocketServerProtocol):
         super().onFrameBegin()
         self._sessionsock.frames.began()
 
-    def sendData(self, data: bytes, sync: bool = False, chopsize: Any = None) -> None:
-        # All goes through here, also pongs, which the client can ask for.
-        line = self._sessionsock
-        if sync or chopsize or not line.answers.take(data):
-            line.answers.flush()
-            super().sendData(data, sync, chopsize)
-        line.wrote(len(data))
+    def sendData(
+        self, data: bytes, sync: bool = False, chopsize: int | None = None
+    ) -> None:
+        # All goes through here, also pongs, which the client can ask for.  Autobahn
+        # has a queue of its own, without a bound, for what is to leave in pieces
+        # or one by one, as its own tests want it.
+        self._sessionsock.put(data)
+
+    def sendCloseFrame(self, *args: Any, **more: Any) -> None:
+        super().sendCloseFrame(*args, **more)
+        self._sessionsock.closing()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
@@ -386,7 +553,7 @@ class Hardened(WebSocketServerProtocol):
 
     def onAutoPingTimeout(self) -> None:
         line = self._sessionsock
-        if line.isPaused or line.frames.waits:
+        if line.isHeld or line.frames.waits:
             # The pong may wait in the socket that we do not read.
             self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
                 self.autoPingTimeout, self.onAutoPingTimeout
@@ -394,15 +561,24 @@ class Hardened(WebSocketServerProtocol):
         else:
             super().onAutoPingTimeout()
 
-    def connectionLost(self, *reason: Any) -> None:
-        lost = partial(super().connectionLost, *reason)
-        if not self._sessionsock.frames.lost(lost):
-            lost()
-
     def dropConnection(self, abort: bool = False) -> None:
-        self._sessionsock.drop()
+        if self.state != self.STATE_CLOSED:
+            self._sessionsock.drop(isAborted=abort)
         super().dropConnection(abort)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._sessionsock.drop()
         super()._onClose(wasClean, code, reason)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        line, lost = self._sessionsock, super().connectionLost
+
+        def gone() -> None:
+            try:
+                lost(reason)
+            finally:
+                line.end()
+                letGo(self)
+
+        if not line.frames.lost(gone):
+            gone()
