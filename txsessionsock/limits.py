@@ -39,8 +39,10 @@ class Limits:
 
     @ivar socketsPerSession: In this process.
 
-    @ivar unsentBytes: What may be on its way to a slow reader, and for how
-        long, C{unsentTimeout}, it may be more.
+    @ivar unsentBytes: What may wait for a client that does not read, before it
+        is not read either and its handlers wait; and for how long,
+        C{unsentTimeout}, it may be more.  With C{messageSize} more than that,
+        the client is cut off at once.
     """
 
     messageSize: Size = 1024 * 1024

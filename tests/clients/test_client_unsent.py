@@ -181,7 +181,7 @@ class WaitingTests(UnsentCase):
         browser.send(600, 600, 600, 600)
         self.assertEqual(len(self.events("smessage")), 2)
         browser.cut()
-        self.wait(0)
+        self.wait()
         self.assertEqual(len(self.events("smessage")), 4)
         self.assertNothingLeft()
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.real.doors.test_freed -*-
+# -*- test-case-name: tests.real.doors.test_cut -*-
 """
 What keeps a connection that is gone from being freed at once.
 """
