@@ -194,6 +194,24 @@ class PongTests(SynchronousTestCase):
         self.assertIsNone(server.protocol.autoPingPending)
 
 
+class PieceTests(SynchronousTestCase):
+    """
+    Frames that come byte by byte.
+    """
+
+    def test_pieces(self) -> None:
+        """
+        A large one is not kept as so many objects.
+        """
+        server = Server()
+        payload = bytes(range(256)) * 20
+        for byte in frame(BINARY, payload):
+            server.receive(bytes([byte]))
+            pieces = vars(server.protocol).get("frame_data")
+            self.assertLessEqual(len(pieces or ()), 1024)
+        self.assertEqual([seen[1] for seen in server.seen], [payload])
+
+
 class FragmentTests(SynchronousTestCase):
     """
     Messages in many frames.

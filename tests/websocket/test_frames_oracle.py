@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Any
+from zlib import Z_SYNC_FLUSH, compressobj
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -179,6 +180,23 @@ class OracleTests(SynchronousTestCase):
             self.both([data[i : i + 1] for i in range(len(data))])
             for cut in range(1, len(data)):
                 self.both([data[:cut], data[cut:]])
+
+    def test_bomb(self) -> None:
+        """
+        What is compressed too well, and what is behind it.
+        """
+        deflate = compressobj(wbits=-15)
+        small = deflate.compress(b"x" * 5000) + deflate.flush(Z_SYNC_FLUSH)
+        behind = frame(TEXT, b"x") + closeFrame(1009)
+        for payload in small[:-4], b"\xff\xfe" * 10, small[:-4] + b"\xff" * 10:
+            for cut in 1, len(behind), len(behind) + 2, len(behind) + 20:
+                data = frame(TEXT, payload, rsv=4) + behind
+                for more in [b""], [frame(PING)], [frame(PING), closeFrame(1009)]:
+                    self.both(
+                        [data[:-cut], data[-cut:], *filter(None, more)],
+                        isCompressed=True,
+                        maxMessagePayloadSize=1000,
+                    )
 
     def test_random(self) -> None:
         """

@@ -115,6 +115,45 @@ class JoinedTests(SynchronousTestCase):
             [payload for _, payload in parsed(server.sent)], [b"1", b"2", b"3"]
         )
 
+    def test_others(self) -> None:
+        """
+        Autobahn sends all that is not ordinary, and everything where something is
+        asked for that only it does.
+        """
+        frames: list[tuple[Any, ...]] = [
+            (b"x" * 65536, True),
+            (b"x", False, 1),
+            (b"x", False, None, True),
+            (type("Bytes", (bytes,), {})(b"x"), False),
+        ]
+        options = {
+            "maxMessagePayloadSize": 2,
+            "autoFragmentSize": 2,
+            "trackedTimings": {},
+            "maskServerFrames": True,
+            "logFrames": True,
+            "_perMessageCompress": object(),
+        }
+        server = Server(shortFrames=False)
+        self.assertEqual(self.autobahns(server, (b"x", False)), [(b"x", False)])
+        self.assertEqual(self.autobahns(Server(), (b"x" * 65535, False)), [])
+        for given in frames:
+            self.assertEqual(self.autobahns(Server(), given), [given])
+        for name, value in options.items():
+            server = Server()
+            setattr(server.protocol, name, value)
+            self.assertEqual(self.autobahns(server, (b"abc",)), [(b"abc",)], name)
+
+    def autobahns(self, server: Server, given: tuple[Any, ...]) -> list[Any]:
+        """
+        @return: What Autobahn is asked to send when we are asked to send that.
+        """
+        found: list[Any] = []
+        line = server.protocol._sessionsock
+        line._sendMessage = lambda *args: found.append(args)
+        line.write(given)
+        return found
+
     def test_hooks(self) -> None:
         """
         An application that has Autobahn's methods for what is sent, as a subclass or

@@ -235,6 +235,7 @@ class SliceTests(SynchronousTestCase):
         server.read(frame(TEXT) * 100)
         server.protocol.dropConnection()
         server.cut()
+        self.assertEqual(len(server.seen), 65)
         server.clock.advance(0)
         self.assertEqual(len(server.seen), 65)
 

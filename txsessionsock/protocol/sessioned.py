@@ -175,7 +175,11 @@ class Sessioned(Hardened):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._guard(self._received, payload, isBinary)
+        # As _guard does it, at each message.
+        try:
+            self._received(payload, isBinary)
+        except Exception:
+            _failed(self._sessionsock)
 
     def _received(self, payload: bytes, isBinary: bool) -> None:
         carrier = self._sessionsock
@@ -206,5 +210,9 @@ class Sessioned(Hardened):
         try:
             call(*args)
         except Exception:
-            _log.failure("a session socket failed")
-            self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
+            _failed(self._sessionsock)
+
+
+def _failed(carrier: SocketCarrier) -> None:
+    _log.failure("a session socket failed")
+    carrier.client.closeNow(Code.INTERNAL_ERROR, "")

@@ -47,6 +47,11 @@ _SLICE: Final = 0.002
 For how many seconds frames of one connection are handled before others come.
 """
 
+_PIECES: Final = 1024
+"""
+In how many pieces a frame may be kept that has not come whole.
+"""
+
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
 _TWO_BYTES: Final = 126
@@ -348,8 +353,9 @@ class Frames:
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line
-        if protocol.data and protocol.current_frame is None:
-            # The beginning of a frame, which Autobahn has looked at.
+        if protocol.data:
+            # What Autobahn has looked at, and was to look at again: the beginning of
+            # a frame, as a rule.
             self._data = protocol.data + self._data
             protocol.data = b""
         while True:
@@ -460,10 +466,16 @@ class Frames:
             end = at + protocol.current_frame.length - masker.pointer()
         isWhole = end <= len(data)
         self._at = min(end, len(data))
-        protocol.data = protocol.data + data[at:end]
+        protocol.data = data[at:end]
         while protocol.processData() and protocol.state != _CLOSED:
             pass
-        if isWhole and (protocol.data or protocol.current_frame is not None):
+        if not isWhole:
+            # Each piece is an object.  They would take forty times as much memory as
+            # there are bytes in them, if a client sends bytes one by one.
+            pieces = vars(protocol).get("frame_data")
+            if pieces and len(pieces) > _PIECES:
+                pieces[:] = [b"".join(pieces)]
+        elif protocol.data or protocol.current_frame is not None:
             # It has found something wrong, and looks at nothing more until more
             # is read.  Then it begins with this.
             protocol.data += self._data[self._at :]
