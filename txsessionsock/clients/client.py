@@ -193,7 +193,7 @@ class Client:
             self,
             self._inbox,
             self.handlers,
-            self._shared.manager.reactor,
+            slices=manager.slices,
             isPerMessage=self._shared.perMessage,
             raised=self._raised,
             failed=self._failed,
@@ -241,7 +241,8 @@ class Client:
             self._inbox.append(waiting)
         else:
             self._conversation.received(waiting)
-            if self._shared.manager.reactor.seconds() > self._cookieEnds:
+            ends = self._cookieEnds
+            if ends < inf and self._shared.manager.reactor.seconds() > ends:
                 self._outlivesCookie()
 
     def _outlivesCookie(self) -> None:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,6 +21,7 @@ from txsessionsock.interfaces import (
     SessionError,
     SessionReplaced,
 )
+from txsessionsock.manager import Slices
 from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
@@ -105,8 +105,8 @@ class Conversation:
         holder: Holder,
         inbox: Inbox,
         handlers: Handlers,
-        clock: IReactorTime,
         *,
+        slices: Slices,
         isPerMessage: bool,
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
@@ -114,6 +114,8 @@ class Conversation:
     ) -> None:
         """
         @param holder: The client, as the one in whose name the session is changed.
+
+        @param slices: When handlers are called.
 
         @param raised: Called with the failure of a handler.
 
@@ -127,7 +129,9 @@ class Conversation:
         self._holder = holder
         self._inbox = inbox
         self._handlers = handlers
-        self._clock = clock
+        self._slices = slices
+        # Whether _goOn is to be called in a later slice, and not before.
+        self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
         self._raised = raised
@@ -201,11 +205,17 @@ class Conversation:
         self._goOn()
 
     def _goOn(self) -> None:
-        if self._receiving is _WAITING and self._inbox:
+        if self._isQueued:
+            return
+        if self._receiving is _WAITING and self._inbox and self._hasTime():
             self._feed()
+        slices = self._slices
         while self._turn is _NOBODY:
             if self._isOver:
                 self.drop()
+            # As short as that, for this is asked at each message.
+            if (slices.isOver or slices.isWorking) and not self._hasTime():
+                return
             if self._changedKeys:
                 self._step(self._handleChanged)
             elif self._receiving is _FEEDING:
@@ -218,6 +228,25 @@ class Conversation:
             else:
                 return
 
+    def _hasTime(self) -> bool:
+        """
+        Whether to go on now; otherwise that is done in a later slice.
+        """
+        if self._slices.hasTime():
+            return True
+        isDue = self._changedKeys or self._inbox or self._last is not None
+        if isDue and not self._isQueued:
+            self._isQueued = True
+            self._slices.later(self._keeper, self._goOnLater)
+        return False
+
+    def _goOnLater(self) -> None:
+        self._isQueued = False
+        try:
+            self._goOn()
+        except Exception:
+            self._broken(Failure())
+
     def _turnTo(self, turn: _Turn) -> None:
         if turn not in _NEXT[self._turn]:
             raise RuntimeError(f"after {self._turn.name} comes no {turn.name}")
@@ -227,7 +256,7 @@ class Conversation:
         self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
     ) -> None:
         self._turnTo(_HANDLER)
-        running = step()
+        running = self._slices.spend(step)
         if running is not None:
             running.addErrback(self._unexpected)
             if not isFired(running):
@@ -251,10 +280,20 @@ class Conversation:
         fresh = self._fresh(waiting)
         if fresh is None:
             return self._handleFresh(waiting)
-        return fresh.addCallbacks(
-            lambda _: None if self._isOver else self._handleFresh(waiting),
-            self._notFresh,
-        )
+        return fresh.addCallbacks(partial(self._handleLate, waiting), self._notFresh)
+
+    def _handleLate(self, waiting: Waiting, _: object) -> Deferred[None] | None:
+        """
+        Handle a message that had to wait for the session.
+        """
+        if self._isOver:
+            return None
+        if self._slices.hasTime():
+            return self._slices.spend(partial(self._handleFresh, waiting))
+        # The answer of a store may let hundreds go on at once.
+        turn: Deferred[None] = Deferred()
+        self._slices.later(self._keeper, partial(turn.callback, None))
+        return turn.addCallback(partial(self._handleLate, waiting))
 
     def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
         # Not before the session was loaded, which may bring another lifetime.
@@ -289,7 +328,7 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
-        self._awaited = event, self._clock.seconds()
+        self._awaited = event, self._slices.seconds()
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
@@ -319,7 +358,7 @@ class Conversation:
         event, began = self._awaited
         return (
             f"{self._handlers.current} has been at work on {event} for"
-            f" {self._clock.seconds() - began:.1f} s, with the session"
+            f" {self._slices.seconds() - began:.1f} s, with the session"
             f" {shortHash(self.session.id)}"
         )
 
@@ -368,7 +407,7 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox:
+            if self._inbox and not self._isQueued and self._hasTime():
                 self._feed()
         return receiver
 
@@ -394,14 +433,10 @@ class Conversation:
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
-            self._keeper.clientActed(isFresh=self._isPerMessage)
-            self._receiving = _NOT_RECEIVING
-            receiver = self._takeReceiver()
-            if receiver is not None:
-                receiver.callback(waiting.message)
-            elif not self._isOver:
-                self._inbox.putBack(waiting)
-            self._goOn()
+            if self._slices.hasTime():
+                self._slices.spend(partial(self._give, waiting))
+            else:
+                self._slices.later(self._keeper, partial(give, None))
 
         def broken(failure: Failure) -> None:
             self._receiving = _NOT_RECEIVING
@@ -414,6 +449,16 @@ class Conversation:
             give(None)
         else:
             fresh.addCallbacks(give, broken).addErrback(self._unexpected)
+
+    def _give(self, waiting: Waiting) -> None:
+        self._keeper.clientActed(isFresh=self._isPerMessage)
+        self._receiving = _NOT_RECEIVING
+        receiver = self._takeReceiver()
+        if receiver is not None:
+            receiver.callback(waiting.message)
+        elif not self._isOver:
+            self._inbox.putBack(waiting)
+        self._goOn()
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()

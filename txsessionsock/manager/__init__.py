@@ -4,6 +4,7 @@ One live session for each id: opened, kept fresh, saved and ended.
 
 from .manager import Freshness, SessionManager
 from .shutdown import endAtOnceWhenAskedAgain
+from .slices import Slices
 from .statistics import SessionStatistics
 
 
@@ -11,5 +12,6 @@ __all__ = [
     "Freshness",
     "SessionManager",
     "SessionStatistics",
+    "Slices",
     "endAtOnceWhenAskedAgain",
 ]

@@ -42,6 +42,7 @@ from .moving import move
 from .policy import Policy
 from .registry import Registry
 from .shutdown import Ending, Guest
+from .slices import Slices
 from .statistics import SessionStatistics
 from .storage import Storage
 
@@ -64,6 +65,8 @@ class SessionManager:
     @ivar framework: What the bytes mean.
 
     @ivar doubts: Says what is probably wrong, while sockets find no session.
+
+    @ivar slices: When sockets' handlers are called, if there are many to call.
     """
 
     _log = Logger()
@@ -145,6 +148,7 @@ class SessionManager:
         takeStore(store, self)
         self._isStopping = False
         self._registry = Registry(self.framework, unsavedLimit)
+        self.slices = Slices(clock)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
         closeStore = getattr(store, "close", None)
