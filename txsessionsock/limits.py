@@ -20,6 +20,9 @@ class Limits:
 
     @ivar messageSize: Of a message, and of a frame, in both directions.
 
+    @ivar messageValues: How many lists, objects, texts, numbers and so on a
+        message in L{JSON<txsessionsock.messages.JSON>} may hold.
+
     @ivar waitingMessages: How many messages may wait for a handler before no
         more are received, and C{waitingBytes}, of what size together.
 
@@ -38,6 +41,7 @@ class Limits:
     """
 
     messageSize: Size = 1024 * 1024
+    messageValues: Size = 100_000
     waitingMessages: Size = 64
     waitingBytes: Size = 1024 * 1024
     handshakeTimeout: AboveZero = 10.0
