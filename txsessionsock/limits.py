@@ -9,7 +9,22 @@ from dataclasses import dataclass
 from ._arguments import AboveZero, Size, checked
 
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Rate"]
+
+
+@checked
+@dataclass(frozen=True)
+class Rate:
+    """
+    How many a second.
+
+    @ivar perSecond: In the long run.
+
+    @ivar burst: How many at once, after a rest.
+    """
+
+    perSecond: AboveZero
+    burst: Size
 
 
 @checked
@@ -36,6 +51,11 @@ class Limits:
 
     @ivar socketsPerSession: In this process.
 
+    @ivar sessionRate: How many messages of one session are handled a second,
+        by all its sockets in this process together; L{None} for as many as come.
+
+    @ivar userRate: The same for one user, by all sessions.
+
     @ivar unsentBytes: What may be on its way to a slow reader, and for how
         long, C{unsentTimeout}, it may be more.
     """
@@ -49,5 +69,7 @@ class Limits:
     pingInterval: float = 25.0
     pingTimeout: AboveZero = 20.0
     socketsPerSession: Size = 100
+    sessionRate: Rate | None = None
+    userRate: Rate | None = None
     unsentBytes: Size = 1024 * 1024
     unsentTimeout: AboveZero = 10.0

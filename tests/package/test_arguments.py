@@ -54,6 +54,8 @@ NOT_FOR_USERS = {
     "clients.without",
     "hub.Group",
     "hub.Room",
+    "manager.Ration",
+    "manager.Rations",
     "manager.SessionStatistics",
     "manager.Slices",
     "manager.endAtOnceWhenAskedAgain",

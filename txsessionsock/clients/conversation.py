@@ -21,11 +21,13 @@ from txsessionsock.interfaces import (
     SessionError,
     SessionReplaced,
 )
-from txsessionsock.manager import Slices
+from txsessionsock.limits import Limits
+from txsessionsock.manager import Rations, Slices
 from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
 from .listeners import Handlers
+from .toll import Toll
 
 
 __all__ = ["Conversation"]
@@ -130,6 +132,7 @@ class Conversation:
         self._inbox = inbox
         self._handlers = handlers
         self._slices = slices
+        self._toll: Toll | None = None
         # Whether _goOn is to be called in a later slice, and not before.
         self._isQueued = False
         self._awaited: tuple[str, float] | None = None
@@ -145,6 +148,21 @@ class Conversation:
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
         self._postponed: list[tuple[Failure, int]] = []
+
+    def ration(self, rations: Rations, limits: Limits) -> None:
+        """
+        Have messages wait for their tokens.
+        """
+        self._toll = Toll(rations, limits, self.session, self._inbox, self._goOn)
+
+    def waive(self) -> None:
+        """
+        Have them wait no more.
+        """
+        toll, self._toll = self._toll, None
+        if toll is not None:
+            toll.stop()
+            self._goOn()
 
     def begin(self) -> None:
         """
@@ -185,6 +203,8 @@ class Conversation:
         """
         self._inbox.clear()
         self._changedKeys.clear()
+        if self._toll is not None:
+            self._toll.stop()
 
     def sessionOver(self) -> None:
         """
@@ -207,7 +227,7 @@ class Conversation:
     def _goOn(self) -> None:
         if self._isQueued:
             return
-        if self._receiving is _WAITING and self._inbox and self._hasTime():
+        if self._receiving is _WAITING and self._inbox and self._mayTake():
             self._feed()
         slices = self._slices
         while self._turn is _NOBODY:
@@ -221,6 +241,8 @@ class Conversation:
             elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
+                if self._toll is not None and not self._toll.isPaid():
+                    return
                 self._step(self._handleMessage)
             elif self._last is not None:
                 last, self._last = self._last, None
@@ -239,6 +261,18 @@ class Conversation:
             self._isQueued = True
             self._slices.later(self._keeper, self._goOnLater)
         return False
+
+    def _mayTake(self) -> bool:
+        """
+        Whether the next message may be taken out now; otherwise that is done
+        later.
+        """
+        return self._hasTime() and (self._toll is None or self._toll.isPaid())
+
+    def _take(self) -> Waiting:
+        if self._toll is not None:
+            self._toll.use()
+        return self._inbox.next()
 
     def _goOnLater(self) -> None:
         self._isQueued = False
@@ -276,7 +310,7 @@ class Conversation:
     # Calling handlers.
 
     def _handleMessage(self) -> Deferred[None] | None:
-        waiting = self._inbox.next()
+        waiting = self._take()
         fresh = self._fresh(waiting)
         if fresh is None:
             return self._handleFresh(waiting)
@@ -407,7 +441,7 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox and not self._isQueued and self._hasTime():
+            if self._inbox and not self._isQueued and self._mayTake():
                 self._feed()
         return receiver
 
@@ -430,7 +464,7 @@ class Conversation:
         # Before next(), which may have the carrier receive again: what comes then is
         # behind this message.
         self._receiving = _FEEDING
-        waiting = self._inbox.next()
+        waiting = self._take()
 
         def give(_: object) -> None:
             if self._slices.hasTime():
@@ -458,6 +492,8 @@ class Conversation:
             receiver.callback(waiting.message)
         elif not self._isOver:
             self._inbox.putBack(waiting)
+            if self._toll is not None:
+                self._toll.giveBack()
         self._goOn()
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
