@@ -9,7 +9,22 @@ from dataclasses import dataclass
 from ._arguments import AboveZero, Size, checked
 
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Rate"]
+
+
+@checked
+@dataclass(frozen=True)
+class Rate:
+    """
+    How many a second.
+
+    @ivar perSecond: In the long run.
+
+    @ivar burst: How many at once, after a rest.
+    """
+
+    perSecond: AboveZero
+    burst: Size
 
 
 @checked
@@ -21,6 +36,9 @@ class Limits:
     @ivar messageSize: Of a message, and of a frame, in both directions.
 
     @ivar fragments: In how many frames a message may come.
+
+    @ivar messageValues: How many lists, objects, texts, numbers and so on a
+        message in L{JSON<txsessionsock.messages.JSON>} may hold.
 
     @ivar waitingMessages: How many messages may wait for a handler before no
         more are received, and C{waitingBytes}, of what size together.
@@ -39,6 +57,11 @@ class Limits:
 
     @ivar socketsPerSession: In this process.
 
+    @ivar sessionRate: How many messages of one session are handled a second,
+        by all its sockets in this process together; L{None} for as many as come.
+
+    @ivar userRate: The same for one user, by all sessions.
+
     @ivar unsentBytes: What may wait for a client that does not read, before it
         is not read either and its handlers wait; and for how long,
         C{unsentTimeout}, it may be more.  With C{messageSize} more than that,
@@ -46,6 +69,7 @@ class Limits:
     """
 
     messageSize: Size = 1024 * 1024
+    messageValues: Size = 100_000
     fragments: Size = 1024
     waitingMessages: Size = 64
     waitingBytes: Size = 1024 * 1024
@@ -56,5 +80,7 @@ class Limits:
     pingInterval: float = 25.0
     pingTimeout: AboveZero = 20.0
     socketsPerSession: Size = 100
+    sessionRate: Rate | None = None
+    userRate: Rate | None = None
     unsentBytes: Size = 1024 * 1024
     unsentTimeout: AboveZero = 10.0

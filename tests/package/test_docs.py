@@ -229,12 +229,14 @@ class DocsTests(SynchronousTestCase):
         """
         So is that of the limits, with what they are.
         """
-        said: dict[str, int] = {}
+        said: dict[str, int | None] = {}
         for names, defaults, _ in rows("security.md", "## Limits"):
             amounts = [
                 int(number) * _UNITS[unit] for number, unit in _AMOUNT.findall(defaults)
             ]
-            said.update(zip(_NAME.findall(names), amounts, strict=True))
+            known = _NAME.findall(names)
+            off = [None] * len(known) if defaults == "off" else amounts
+            said.update(zip(known, off, strict=True))
         limits = Limits()
         real = {each.name: getattr(limits, each.name) for each in fields(limits)}
         self.assertEqual(said, real)

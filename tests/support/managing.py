@@ -38,6 +38,19 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     return [call for call in calls if "Storage._checkTimes" not in repr(call)]
 
 
+def turn(clock: Clock) -> None:
+    """
+    Let the reactor go round once.  C{clock.advance} would also make the calls
+    that the calls of this turn ask for.
+    """
+    calls: Sequence[Any] = clock.getDelayedCalls()
+    for call in calls:
+        if call.active() and call.getTime() <= clock.seconds():
+            function, arguments, named = call.func, call.args, call.kw
+            call.cancel()
+            function(*arguments, **named)
+
+
 class Recorder:
     """
     A holder that keeps what it is told.

@@ -21,6 +21,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.servers import MODULES, reactor
+from txsessionsock.limits import Rate
 from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -137,6 +138,17 @@ class MakeTests(TapCase):
         service = self.make("--freshness", "tracked", "--drain", "2.5")
         self.assertEqual(service._manager._policy.isTracked, True)
         self.assertEqual(service._drain, 2.5)
+
+    def test_rates(self) -> None:
+        """
+        C{--session-rate} and C{--user-rate} are limits, of the demo too.
+        """
+        options = ("--session-rate", "20/40", "--user-rate", "0.5/1")
+        for protocol in (), verbs("Verbs"):
+            limits = self.make(*protocol, *options)._sockets.limits
+            self.assertEqual(limits.sessionRate, Rate(20, 40))
+            self.assertEqual(limits.userRate, Rate(0.5, 1))
+            self.assertIsNone(self.make(*protocol)._sockets.limits.sessionRate)
 
     def test_listen(self) -> None:
         """
@@ -525,6 +537,10 @@ class RefusalTests(TapCase):
             ("--drain", "-1"),
             ("--drain", "inf"),
             ("--drain", "nan"),
+            ("--session-rate", "20"),
+            ("--session-rate", "0/40"),
+            ("--user-rate", "20/0"),
+            ("--user-rate", "many/more"),
             ("--cookie", "a=b"),
             ("--cookie", "a b"),
             ("--origin", "example.com"),

@@ -150,7 +150,7 @@ class JoinedTests(SynchronousTestCase):
         """
         found: list[Any] = []
         line = server.protocol._sessionsock
-        line._sendMessage = lambda *args: found.append(args)
+        line._send = lambda *args: found.append(args)
         line.write(given)
         return found
 

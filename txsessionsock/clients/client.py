@@ -196,13 +196,16 @@ class Client:
             self,
             self._inbox,
             self.handlers,
-            self._shared.manager.reactor,
+            slices=manager.slices,
             isPerMessage=self._shared.perMessage,
             isFull=lambda: self._outbox.isFull,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
         )
+        limits = self._shared.limits
+        if limits.sessionRate is not None or limits.userRate is not None:
+            self._conversation.ration(manager.rations, limits)
         self._registry.opened(self)
         self._tellWhose()
         self._conversation.begin()
@@ -245,7 +248,8 @@ class Client:
             self._inbox.append(waiting)
         else:
             self._conversation.received(waiting)
-            if self._shared.manager.reactor.seconds() > self._cookieEnds:
+            ends = self._cookieEnds
+            if ends < inf and self._shared.manager.reactor.seconds() > ends:
                 self._outlivesCookie()
 
     def _outlivesCookie(self) -> None:
@@ -462,6 +466,15 @@ class Client:
         """
         self._outbox.close(code, reason)
 
+    def goAway(self) -> None:
+        """
+        Disconnect because the server ends.  What waits is handled at once: the
+        drain is short.
+        """
+        if self._conversation is not None:
+            self._conversation.waive()
+        self.close(Code.GOING_AWAY, "server going away")
+
     def closeNow(self, code: int, reason: str) -> None:
         """
         Disconnect, whatever waits to be sent.  The first code wins.
@@ -480,6 +493,8 @@ class Client:
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
         self.life.goOn(Phase.LEAVING)
+        # Nothing is received, so that there is nothing to pause.
+        self._inbox.resume()
         self._outbox.clear()
         self._stopLooking()
         if self._conversation is None:

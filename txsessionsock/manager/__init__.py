@@ -3,13 +3,18 @@ One live session for each id: opened, kept fresh, saved and ended.
 """
 
 from .manager import Freshness, SessionManager
+from .rates import Ration, Rations
 from .shutdown import endAtOnceWhenAskedAgain
+from .slices import Slices
 from .statistics import SessionStatistics
 
 
 __all__ = [
     "Freshness",
+    "Ration",
+    "Rations",
     "SessionManager",
     "SessionStatistics",
+    "Slices",
     "endAtOnceWhenAskedAgain",
 ]

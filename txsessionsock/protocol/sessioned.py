@@ -23,7 +23,7 @@ from txsessionsock.clients import (
 )
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionError
-from txsessionsock.messages import Messages
+from txsessionsock.messages import JSON, Messages
 from txsessionsock.websocket import Hardened
 
 from .carrier import SocketCarrier
@@ -184,6 +184,12 @@ class Sessioned(Hardened):
     def _received(self, payload: bytes, isBinary: bool) -> None:
         carrier = self._sessionsock
         if carrier.isAside(payload, isBinary):
+            return
+        # The cost of some messages is not in their size: 350,000 empty lists fit into
+        # 1 MiB, and would hold up everybody for half a second.
+        most = carrier.mostValues
+        if len(payload) > most and JSON.hasMoreValues(payload, int(most)):
+            carrier.client.closeNow(Code.TOO_BIG, "too many values")
             return
         try:
             message = carrier.messages.decode(payload, isBinary)

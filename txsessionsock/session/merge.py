@@ -110,6 +110,13 @@ def fingerprint(value: Any) -> bytes | None:
         return None
 
 
+def restored(mark: bytes) -> Any:
+    """
+    A copy of the value that has a L{fingerprint}; of buffers, bytes.
+    """
+    return marshal.loads(mark)
+
+
 def isAtom(value: object) -> bool:
     """
     Whether a value is of a kind that nothing can be changed in.

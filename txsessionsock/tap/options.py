@@ -14,6 +14,8 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
+from txsessionsock.limits import Rate
+
 from .files import prepareFiles
 
 
@@ -69,6 +71,19 @@ def _count(text: str) -> int:
             f"--workers is a number of processes from 1 to {_MOST_WORKERS}, not {text}"
         )
     return count
+
+
+def _rate(text: str) -> Rate:
+    perSecond, _, burst = text.partition("/")
+    try:
+        return Rate(float(perSecond), int(burst))
+    except (TypeError, ValueError):
+        pass
+    # Without the error's own words, which are of arguments.
+    raise UsageError(
+        "--session-rate and --user-rate are messages a second and at once, such as"
+        f" 20/40, not {text}"
+    )
 
 
 class Options(BaseOptions):
@@ -159,6 +174,21 @@ class Options(BaseOptions):
             None,
             "Serve also this resource, package.Class; its pages have the sessions"
             " of the sockets.",
+        ],
+        [
+            "session-rate",
+            None,
+            None,
+            "How many messages of one session are handled a second, and how many"
+            " at once, such as 20/40; whatever is more waits at the client.",
+            _rate,
+        ],
+        [
+            "user-rate",
+            None,
+            None,
+            "The same for one user, by all sessions.",
+            _rate,
         ],
         [
             "workers",

@@ -20,6 +20,7 @@ from txsessionsock.clients import SessionSockets
 from txsessionsock.demo import demo
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import IBus, SessionError
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
@@ -83,6 +84,7 @@ def _demo(
         manager,
         origins=options["origin"],
         trustProxy=bool(options["trust-proxy"]),
+        limits=_limits(options),
     )
     return root, factory.sockets
 
@@ -93,6 +95,7 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
         "trustProxy": bool(options["trust-proxy"]),
+        "limits": _limits(options),
     }
     if not isinstance(protocol, type) or not issubclass(
         protocol, WebSocketServerProtocol
@@ -104,6 +107,10 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     factory = attempt("origin", SessionSocketFactory, manager, **settings)
     factory.protocol = protocol
     return factory
+
+
+def _limits(options: Options) -> Limits:
+    return Limits(sessionRate=options["session-rate"], userRate=options["user-rate"])
 
 
 def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource:

@@ -159,10 +159,8 @@ class Line:
         largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
         self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
         self._outflow = Outflow(
-            protocol.transport,
-            protocol.transport.write
-            if self.answers.isShort
-            else self._autobahns.sendData,
+            transport,
+            transport.write if isShort else self._autobahns.sendData,
             self._reactor,
             limits,
             self.mostUnsent,
