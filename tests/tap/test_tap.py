@@ -21,6 +21,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.servers import MODULES, reactor
+from txsessionsock.limits import Limits
 from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -137,6 +138,14 @@ class MakeTests(TapCase):
         service = self.make("--freshness", "tracked", "--drain", "2.5")
         self.assertEqual(service._manager._policy.isTracked, True)
         self.assertEqual(service._drain, 2.5)
+
+    def test_bodySize(self) -> None:
+        """
+        C{--body-size} reaches the site.
+        """
+        size = self.make()._site.limits.bodySize
+        self.assertEqual(size, Limits().bodySize)
+        self.assertEqual(self.make("--body-size", "99")._site.limits.bodySize, 99)
 
     def test_listen(self) -> None:
         """
@@ -521,6 +530,8 @@ class RefusalTests(TapCase):
             ("--workers", "100000"),
             ("--framework", "rails"),
             ("--freshness", "stale"),
+            ("--body-size", "much"),
+            ("--body-size", "-1"),
             ("--drain", "soon"),
             ("--drain", "-1"),
             ("--drain", "inf"),

@@ -21,9 +21,10 @@ from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
-from .opening import Refused, accept, proceed, refuse
+from .opening import accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
+from .reading import Refused
 
 
 __all__ = ["Hardened", "Line", "Rules"]
