@@ -21,7 +21,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.servers import MODULES, reactor
-from txsessionsock.limits import Rate
+from txsessionsock.limits import Limits, Rate
 from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -149,6 +149,14 @@ class MakeTests(TapCase):
             self.assertEqual(limits.sessionRate, Rate(20, 40))
             self.assertEqual(limits.userRate, Rate(0.5, 1))
             self.assertIsNone(self.make(*protocol)._sockets.limits.sessionRate)
+
+    def test_bodySize(self) -> None:
+        """
+        C{--body-size} reaches the site.
+        """
+        size = self.make()._site.limits.bodySize
+        self.assertEqual(size, Limits().bodySize)
+        self.assertEqual(self.make("--body-size", "99")._site.limits.bodySize, 99)
 
     def test_listen(self) -> None:
         """
@@ -533,6 +541,8 @@ class RefusalTests(TapCase):
             ("--workers", "100000"),
             ("--framework", "rails"),
             ("--freshness", "stale"),
+            ("--body-size", "much"),
+            ("--body-size", "-1"),
             ("--drain", "soon"),
             ("--drain", "-1"),
             ("--drain", "inf"),

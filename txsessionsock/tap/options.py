@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
-from txsessionsock.limits import Rate
+from txsessionsock.limits import Limits, Rate
 
 from .files import prepareFiles
 
@@ -84,6 +84,12 @@ def _rate(text: str) -> Rate:
         "--session-rate and --user-rate are messages a second and at once, such as"
         f" 20/40, not {text}"
     )
+
+
+def _bytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"--body-size is a number of bytes, not {text}")
+    return int(text)
 
 
 class Options(BaseOptions):
@@ -198,6 +204,13 @@ class Options(BaseOptions):
             " whose sessions no other process sees. SIGHUP replaces them one by"
             " one.",
             _count,
+        ],
+        [
+            "body-size",
+            None,
+            Limits().bodySize,
+            "How many bytes the body of a request to a page may have; for uploads.",
+            _bytes,
         ],
         [
             "drain",

@@ -27,9 +27,10 @@ from .answers import Answers
 from .compression import bounded, mayGrowTo
 from .frames import Frames
 from .letgo import forgetErrors, letGo
-from .opening import Refused, accept, proceed, refuse
+from .opening import accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
+from .reading import Refused
 from .turns import Turns
 
 
