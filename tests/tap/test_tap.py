@@ -138,6 +138,32 @@ class MakeTests(TapCase):
         self.assertEqual(service._manager._policy.isTracked, True)
         self.assertEqual(service._drain, 2.5)
 
+    def test_proxies(self) -> None:
+        """
+        Which proxies are trusted, for the sockets and for the pages.
+        """
+        for options, said in (
+            ([], "False"),
+            (["--trust-proxy"], "Proxies([], local=True, forwarded=False)"),
+            (
+                ["--trusted-network", "10.0.0.0/8", "--trusted-network=::2/128"],
+                "Proxies(['10.0.0.0/8', '::2/128'], local=False, forwarded=False)",
+            ),
+            (
+                ["--forwarded", "--trust-proxy", "--trusted-network", "192.0.2.7"],
+                "Proxies(['192.0.2.7/32'], local=True, forwarded=True)",
+            ),
+        ):
+            root: Any = self.make(
+                *options, *verbs("Verbs"), "--class", "verbs.Pages"
+            )._site.resource
+            sockets, pages = root._sockets._factory._sessionsock, root._pages
+            self.assertEqual(repr(sockets.trustProxy), said)
+            self.assertEqual(repr(pages._trustProxy), said)
+            demo: Any = self.make(*options)._site.resource
+            factory = demo.children[b"ws"]._factory
+            self.assertEqual(repr(factory._sessionsock.trustProxy), said)
+
     def test_listen(self) -> None:
         """
         C{--listen} may be repeated.
@@ -528,6 +554,8 @@ class RefusalTests(TapCase):
             ("--cookie", "a=b"),
             ("--cookie", "a b"),
             ("--origin", "example.com"),
+            ("--trusted-network", "10.0.0.1/8"),
+            ("--trusted-network", "proxy.example"),
             ("--listen", "8080x"),
             ("--listen", "nonsense:1"),
             ("--listen", "tcp"),
@@ -538,6 +566,12 @@ class RefusalTests(TapCase):
                 said = self.refused(option, value)
                 self.assertIn(option, said)
                 self.assertIn(value, said)
+
+    def test_forwarded(self) -> None:
+        """
+        There is no proxy whose header could count.
+        """
+        self.assertIn("--forwarded needs --trust-proxy", self.refused("--forwarded"))
 
     def test_noStore(self) -> None:
         """

@@ -21,6 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.manager import SessionManager
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
@@ -182,7 +183,10 @@ async def _logout(request: Request, tab: str) -> None:
 
 @checked
 def demo(
-    manager: SessionManager, *, origins: Iterable[str] = (), trustProxy: bool = False
+    manager: SessionManager,
+    *,
+    origins: Iterable[str] = (),
+    trustProxy: bool | Proxies = False,
 ) -> tuple[Resource, SessionSocketFactory]:
     """
     Make the demo.

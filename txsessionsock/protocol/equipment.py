@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
+from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
@@ -23,7 +24,7 @@ class Equipment:
 
     @ivar origins: The web sites whose pages may connect.
 
-    @ivar trustProxy: See L{Handshake<txsessionsock.handshake.Handshake>}.
+    @ivar trustProxy: See L{Proxies}.
 
     @ivar messages: What messages are; L{None} if the protocol says.
 
@@ -34,7 +35,7 @@ class Equipment:
 
     sockets: SessionSockets
     origins: Origins
-    trustProxy: bool
+    trustProxy: bool | Proxies
     messages: Messages | None = None
     refusals: Seldom = field(default_factory=Seldom)
     troubles: Seldom = field(default_factory=Seldom)

@@ -188,8 +188,13 @@ class Options(BaseOptions):
         [
             "trust-proxy",
             None,
-            "There is a proxy in front that sets X-Forwarded-Proto and"
-            " X-Forwarded-Host.",
+            "There is a proxy in front, on this machine, that sets X-Forwarded-For,"
+            " X-Forwarded-Proto and X-Forwarded-Host.",
+        ],
+        [
+            "forwarded",
+            None,
+            "The proxy sets Forwarded (RFC 7239) instead of those.",
         ],
     ]
 
@@ -200,6 +205,7 @@ class Options(BaseOptions):
         super().__init__()
         self["listen"] = []
         self["origin"] = []
+        self["trusted-network"] = []
         self["framework-option"] = []
         self.asArguments: list[str] = []
 
@@ -223,6 +229,13 @@ class Options(BaseOptions):
         https://example.com. May be repeated.
         """
         self["origin"].append(origin)
+
+    def opt_trusted_network(self, network: str) -> None:
+        """
+        There is a proxy in front in this network, such as 10.0.0.0/8 or
+        2001:db8::7, that sets the headers of --trust-proxy. May be repeated.
+        """
+        self["trusted-network"].append(network)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
@@ -257,6 +270,9 @@ class Options(BaseOptions):
             raise UsageError(
                 f"--freshness is strict or tracked, not {self['freshness']}"
             )
+        trusts = self["trust-proxy"] or self["trusted-network"]
+        if self["forwarded"] and not trusts:
+            raise UsageError("--forwarded needs --trust-proxy or --trusted-network")
         pages = [name for name in ("path", "wsgi", "class") if self[name]]
         if len(pages) > 1:
             raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")

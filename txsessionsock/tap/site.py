@@ -18,6 +18,7 @@ from twisted.web.wsgi import WSGIResource
 
 from txsessionsock.clients import SessionSockets
 from txsessionsock.demo import demo
+from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import IBus, SessionError
 from txsessionsock.manager import SessionManager
@@ -82,7 +83,7 @@ def _demo(
         demo,
         manager,
         origins=options["origin"],
-        trustProxy=bool(options["trust-proxy"]),
+        trustProxy=_proxies(options),
     )
     return root, factory.sockets
 
@@ -92,7 +93,7 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     settings: dict[str, Any] = {
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
-        "trustProxy": bool(options["trust-proxy"]),
+        "trustProxy": _proxies(options),
     }
     if not isinstance(protocol, type) or not issubclass(
         protocol, WebSocketServerProtocol
@@ -104,6 +105,19 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     factory = attempt("origin", SessionSocketFactory, manager, **settings)
     factory.protocol = protocol
     return factory
+
+
+def _proxies(options: Options) -> Proxies | bool:
+    isLocal, networks = bool(options["trust-proxy"]), options["trusted-network"]
+    if not (isLocal or networks):
+        return False
+    return attempt(
+        "trusted-network",
+        Proxies,
+        networks,
+        local=isLocal,
+        forwarded=bool(options["forwarded"]),
+    )
 
 
 def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource:
@@ -122,8 +136,7 @@ def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource
             resource = attempt("class", resource)
         if not IResource.providedBy(resource):
             refuse(f"--class: {options['class']} is no twisted.web resource")
-        trustProxy = bool(options["trust-proxy"])
-        return SessionedResource(resource, manager, trustProxy=trustProxy)
+        return SessionedResource(resource, manager, trustProxy=_proxies(options))
     return Resource()
 
 

@@ -34,6 +34,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.manager import SessionManager
 
 from .refusal import refuse
@@ -63,13 +64,17 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
     isLeaf = True
 
     def __init__(
-        self, resource: _Pages, manager: SessionManager, *, trustProxy: bool = False
+        self,
+        resource: _Pages,
+        manager: SessionManager,
+        *,
+        trustProxy: bool | Proxies = False,
     ) -> None:
         """
         @param resource: The root of the tree.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+        @param trustProxy: Which proxies are believed: L{True} for one on this
+            machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
         """
         self._resource = resource
         self._manager = manager

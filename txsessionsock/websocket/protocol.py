@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from txsessionsock._seldom import Seldom, shown
 from txsessionsock._waiting import waitable
+from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
@@ -57,7 +58,7 @@ class Rules(Protocol):
     def origins(self) -> Origins: ...
 
     @property
-    def trustProxy(self) -> bool: ...
+    def trustProxy(self) -> bool | Proxies: ...
 
     @property
     def refusals(self) -> Seldom: ...
@@ -289,6 +290,7 @@ class Hardened(WebSocketServerProtocol):
             fieldsIn(data[:end]),
             isTLS=details is not None and bool(details.is_secure),
             trustProxy=self._sessionsock.rules.trustProxy,
+            peer=self.transport.getPeer(),
         )
 
     def _onOpen(self) -> None:
