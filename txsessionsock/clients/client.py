@@ -198,6 +198,7 @@ class Client:
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
+            unexpected=self._unexpected,
         )
         self._registry.opened(self)
         self._tellWhose()
@@ -429,7 +430,8 @@ class Client:
         )
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
+        manager = self._shared.manager
+        manager.failed(self._log, "a session socket failed", failure)
 
     def _forget(self) -> None:
         """

@@ -158,6 +158,13 @@ class SessionManager:
         """
         return self._storage.reactor
 
+    def failed(self, log: Logger, line: str, failure: Failure) -> None:
+        """
+        Log what went wrong, with its traceback: once a minute, since clients may
+        cause it again and again.
+        """
+        self._storage.failed(log, line, failure)
+
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None
     ) -> Deferred[Session]:

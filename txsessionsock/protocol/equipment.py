@@ -4,7 +4,8 @@ The things that the connections of one factory share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
@@ -27,18 +28,26 @@ class Equipment:
     @ivar trustProxy: See L{Proxies}.
 
     @ivar messages: What messages are; L{None} if the protocol says.
-
-    @ivar refusals: The lines of the log about handshakes that do not do.
-
-    @ivar troubles: Those about the store, of which each socket hears.
     """
 
     sockets: SessionSockets
     origins: Origins
     trustProxy: bool | Proxies
     messages: Messages | None = None
-    refusals: Seldom = field(default_factory=Seldom)
-    troubles: Seldom = field(default_factory=Seldom)
+
+    @cached_property
+    def refusals(self) -> Seldom:
+        """
+        The lines of the log about clients that do what they should not.
+        """
+        return Seldom(self.sockets.manager.reactor)
+
+    @cached_property
+    def troubles(self) -> Seldom:
+        """
+        Those about the store, of which each socket hears.
+        """
+        return Seldom(self.sockets.manager.reactor)
 
     @property
     def limits(self) -> Limits:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
@@ -200,5 +201,6 @@ class Sessioned(Hardened):
         try:
             call(*args)
         except Exception:
-            _log.failure("a session socket failed")
+            manager = self._sessionsock.sockets.manager
+            manager.failed(_log, "a session socket failed", Failure())
             self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._seldom import Seldom, shown
 from txsessionsock._waiting import waitable
@@ -24,6 +25,7 @@ from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
 from .outflow import Outflow
+from .quiet import ProtocolLog, Quiet, consumed
 
 
 __all__ = ["Hardened", "Line", "Rules"]
@@ -98,6 +100,13 @@ class Line:
         self._outflow: Outflow | None = None
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
+
+    @cached_property
+    def quiet(self) -> Quiet:
+        """
+        What Autobahn's own methods log to.
+        """
+        return Quiet(self.rules.refusals, self._reactor)
 
     @property
     def rules(self) -> Rules:
@@ -245,6 +254,13 @@ class Hardened(WebSocketServerProtocol):
     _sessionsock: Line
     _sessionsockLine: ClassVar[type[Line]] = Line
 
+    log: Any = ProtocolLog()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # The application may have a logger of that name.
+        cls.log = ProtocolLog(cls)
+
     # The handshake.
 
     def connectionMade(self) -> None:
@@ -272,7 +288,7 @@ class Hardened(WebSocketServerProtocol):
             with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
                 super().processHandshake()
             return
-        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
+        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds(), "origin")
         self.failHandshake("origin not allowed", 403)
 
     def succeedHandshake(self, res: Any) -> None:
@@ -306,6 +322,7 @@ class Hardened(WebSocketServerProtocol):
                 " browsers drop the connection; onConnect(request) returns the one to"
                 " speak",
                 self.factory.reactor.seconds(),
+                "subprotocol",
             )
 
     @contextmanager
@@ -335,6 +352,9 @@ class Hardened(WebSocketServerProtocol):
         super().sendData(data, *args, **more)
         self._sessionsock.wrote(len(data))
 
+    def fire(self, event: str, *args: Any, **named: Any) -> Any:
+        return consumed(super().fire(event, *args, **named))
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
 
@@ -358,4 +378,11 @@ class Hardened(WebSocketServerProtocol):
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._sessionsock.drop()
-        super()._onClose(wasClean, code, reason)
+        try:
+            super()._onClose(wasClean, code, reason)
+        except Exception:
+            # Autobahn would not count the connection as closed (autobahn-python,
+            # issue 501), and refuse all others after maxConnections of these.
+            now = self.factory.reactor.seconds()
+            rules = self._sessionsock.rules
+            rules.refusals.failure(_log, "onClose failed", Failure(), now)
