@@ -21,6 +21,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.servers import MODULES, reactor
+from txsessionsock.limits import Limits
 from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -164,6 +165,20 @@ class MakeTests(TapCase):
             factory = demo.children[b"ws"]._factory
             self.assertEqual(repr(factory._sessionsock.trustProxy), said)
 
+    def test_limits(self) -> None:
+        """
+        How many connections there may be, for the user's sockets and the demo's.
+        """
+        said = ["--max-connections=900", "--per-address", "20", "--per-network=30"]
+        for served in [], verbs("Verbs"):
+            limits = self.make(*served)._sockets.limits
+            self.assertEqual(limits, Limits())
+            self.assertIsNone(limits.maxConnections)
+            limits = self.make(*said, *served)._sockets.limits
+            self.assertEqual(
+                limits, Limits(maxConnections=900, perAddress=20, perNetwork=30)
+            )
+
     def test_listen(self) -> None:
         """
         C{--listen} may be repeated.
@@ -295,7 +310,7 @@ class WorkersTests(TapCase):
         they were shortened.
         """
         service = self.workers(
-            *("--store", "sqlite:x.db", "--proto", "verbs.Verbs", "--per"),
+            *("--store", "sqlite:x.db", "--proto", "verbs.Verbs", "--per-m"),
             *("--listen", "tcp:1", "--listen=tcp6:2", "--cookie=", "--drain", "3"),
         )
         self.assertEqual([d for d, _ in service._endpoints], ["tcp:1", "tcp6:2"])
@@ -555,6 +570,10 @@ class RefusalTests(TapCase):
             ("--cookie", "a b"),
             ("--origin", "example.com"),
             ("--trusted-network", "10.0.0.1/8"),
+            ("--max-connections", "0"),
+            ("--per-address", "-1"),
+            ("--per-address", "1.5"),
+            ("--per-network", "many"),
             ("--trusted-network", "proxy.example"),
             ("--listen", "8080x"),
             ("--listen", "nonsense:1"),

@@ -22,6 +22,7 @@ from twisted.web.static import File
 
 from txsessionsock._arguments import checked
 from txsessionsock.forwarded import Proxies
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
@@ -187,16 +188,22 @@ def demo(
     *,
     origins: Iterable[str] = (),
     trustProxy: bool | Proxies = False,
+    limits: Limits | None = None,
 ) -> tuple[Resource, SessionSocketFactory]:
     """
     Make the demo.
 
-    @param origins: See L{SessionSocketFactory}, and for C{trustProxy}.
+    @param origins: See L{SessionSocketFactory}, and for C{trustProxy} and
+        C{limits}.
 
     @return: The resource of its site, and the factory of the sockets in it.
     """
     factory = SessionSocketFactory(
-        manager, perMessage=True, origins=origins, trustProxy=trustProxy
+        manager,
+        perMessage=True,
+        origins=origins,
+        trustProxy=trustProxy,
+        limits=limits,
     )
     factory.protocol = Demo
     root = Resource()

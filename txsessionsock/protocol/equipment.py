@@ -13,6 +13,7 @@ from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
+from txsessionsock.websocket import Admission
 
 
 __all__ = ["Equipment"]
@@ -34,6 +35,13 @@ class Equipment:
     origins: Origins
     trustProxy: bool | Proxies
     messages: Messages | None = None
+
+    @cached_property
+    def admission(self) -> Admission:
+        """
+        How many connections there are.
+        """
+        return Admission(self.limits)
 
     @cached_property
     def refusals(self) -> Seldom:

@@ -6,7 +6,7 @@ What can be said on the command line of C{twistd sessionsock}.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from getopt import getopt
 from math import inf
 from typing import Any, ClassVar, NoReturn
@@ -69,6 +69,21 @@ def _count(text: str) -> int:
             f"--workers is a number of processes from 1 to {_MOST_WORKERS}, not {text}"
         )
     return count
+
+
+def _connections(name: str) -> Callable[[str], int]:
+    """
+    @return: What reads how many connections an option allows.
+    """
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and int(text)):
+            raise UsageError(
+                f"--{name} is a number of connections, 1 or more, not {text}"
+            )
+        return int(text)
+
+    return read
 
 
 class Options(BaseOptions):
@@ -159,6 +174,30 @@ class Options(BaseOptions):
             None,
             "Serve also this resource, package.Class; its pages have the sessions"
             " of the sockets.",
+        ],
+        [
+            "max-connections",
+            None,
+            None,
+            "How many sockets each process may have, with those that are only about"
+            " to open; any number unless said.",
+            _connections("max-connections"),
+        ],
+        [
+            "per-address",
+            None,
+            None,
+            "The same from one address, or one network of IPv6 (/64). Behind a proxy,"
+            " of the client that it names by X-Forwarded-For.",
+            _connections("per-address"),
+        ],
+        [
+            "per-network",
+            None,
+            None,
+            "The same from one network of IPv6 (/64), if that may have more than one"
+            " address.",
+            _connections("per-network"),
         ],
         [
             "workers",

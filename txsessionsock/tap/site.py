@@ -21,6 +21,7 @@ from txsessionsock.demo import demo
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import IBus, SessionError
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
@@ -84,6 +85,7 @@ def _demo(
         manager,
         origins=options["origin"],
         trustProxy=_proxies(options),
+        limits=_limits(options),
     )
     return root, factory.sockets
 
@@ -94,6 +96,7 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
         "trustProxy": _proxies(options),
+        "limits": _limits(options),
     }
     if not isinstance(protocol, type) or not issubclass(
         protocol, WebSocketServerProtocol
@@ -105,6 +108,14 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     factory = attempt("origin", SessionSocketFactory, manager, **settings)
     factory.protocol = protocol
     return factory
+
+
+def _limits(options: Options) -> Limits:
+    return Limits(
+        maxConnections=options["max-connections"],
+        perAddress=options["per-address"],
+        perNetwork=options["per-network"],
+    )
 
 
 def _proxies(options: Options) -> Proxies | bool:

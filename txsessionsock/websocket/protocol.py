@@ -14,16 +14,18 @@ from typing import Any, ClassVar, Protocol
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._seldom import Seldom, shown
 from txsessionsock._waiting import waitable
-from txsessionsock.forwarded import Proxies
+from txsessionsock.forwarded import Proxies, trusted
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .admission import Admission, Overfull, addressOf, overfull
 from .outflow import Outflow
 from .quiet import ProtocolLog, Quiet, consumed
 
@@ -65,6 +67,9 @@ class Rules(Protocol):
     @property
     def refusals(self) -> Seldom: ...
 
+    @property
+    def admission(self) -> Admission: ...
+
 
 class Line:
     """
@@ -75,6 +80,8 @@ class Line:
     @ivar connectedAt: When the connection came, in seconds since the epoch.
 
     @ivar request: The request of the handshake, once it has come whole.
+
+    @ivar place: The place that it takes among all connections.
 
     @ivar isPaused: Whether nothing is received for now.
     """
@@ -97,6 +104,9 @@ class Line:
         self._unregisterProducer = unregisterProducer
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
+        rules = self.rules
+        address = addressOf(protocol.transport, trusted(rules.trustProxy))
+        self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
@@ -246,6 +256,7 @@ class Hardened(WebSocketServerProtocol):
 
     factory: Any
     transport: Any
+    maxConnections: int
     autoPingTimeout: float
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
@@ -270,6 +281,8 @@ class Hardened(WebSocketServerProtocol):
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
         super().connectionMade()
+        if self._sessionsock.place.isHopeless:
+            self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
         # Before Autobahn's check, which answers 400, and before onConnect.
@@ -282,7 +295,16 @@ class Hardened(WebSocketServerProtocol):
             # another handshake in them, and begin anew with that.
             return
         line.request = request = self._requestIn(self.data)
-        why = None if request is None else line.rules.origins.refusal(request)
+        if request is None:
+            super().processHandshake()
+            return
+        overfull = self._overfull(request)
+        if overfull is not None:
+            now = self.factory.reactor.seconds()
+            line.rules.refusals.warn(_log, overfull.why, now, overfull.status)
+            self.failHandshake(overfull.reason, overfull.status, overfull.headers)
+            return
+        why = line.rules.origins.refusal(request)
         if why is None:
             onConnect = self.onConnect
             with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
@@ -290,6 +312,15 @@ class Hardened(WebSocketServerProtocol):
             return
         line.rules.refusals.warn(_log, why, self.factory.reactor.seconds(), "origin")
         self.failHandshake("origin not allowed", 403)
+
+    def _overfull(self, request: Handshake) -> Overfull | None:
+        """
+        @return: Why this connection is one too many; L{None} if it is not.
+        """
+        limit: int = self.maxConnections
+        if 0 < limit < self.factory.countConnections:
+            return overfull(limit, "Autobahn's option maxConnections")
+        return self._sessionsock.place.settle(request)
 
     def succeedHandshake(self, res: Any) -> None:
         # The client may have gone while onConnect waited.  Autobahn would open the
@@ -362,6 +393,12 @@ class Hardened(WebSocketServerProtocol):
         self._sessionsock.unregisterProducer()
 
     # Its end.
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        try:
+            super().connectionLost(reason)
+        finally:
+            self._sessionsock.place.leave()
 
     def onAutoPingTimeout(self) -> None:
         if self._sessionsock.isPaused:
