@@ -230,7 +230,7 @@ class DocsTests(SynchronousTestCase):
         """
         said: dict[str, int | None] = {}
         for names, defaults, _ in rows("security.md", "## Limits"):
-            amounts = [
+            amounts: list[int | None] = [
                 int(number) * (1024**2 if unit else 1)
                 for number, unit in _AMOUNT.findall(defaults)
             ]
