@@ -22,7 +22,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import (
     EncodingResourceWrapper,
@@ -37,14 +36,13 @@ from txsessionsock._arguments import checked
 from txsessionsock.forwarded import Proxies
 from txsessionsock.manager import SessionManager
 
+from .quiet import quietOf
 from .refusal import refuse
 from .requests import AnyResource, pageSessionOf, wantsSocket
 from .serving import opening, pagesOf
 
 
 __all__ = ["SessionedResource"]
-
-_log = Logger()
 
 _Pages = Annotated[IResource | Resource, IResource]
 
@@ -121,5 +119,5 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
 
 def _failed(failure: Failure, request: Request) -> None:
-    _log.failure("a request could not be served", failure)
+    quietOf(request).failure("a request could not be served", failure)
     request.loseConnection()

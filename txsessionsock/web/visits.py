@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from .quiet import QuietRequest, accessLine
 from .requests import isHTTP2
 
 
@@ -43,9 +44,10 @@ class VisitedSite(Site):
     """
 
     kind = "requests"
+    requestFactory = QuietRequest
 
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, reactor=reactor)
+        super().__init__(resource, reactor=reactor, logFormatter=accessLine)
         self._clock = reactor
         # A resource may hand a connection to another protocol, of which we are
         # not told.  So each transport is asked whose it is.

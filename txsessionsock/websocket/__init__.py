@@ -6,6 +6,15 @@ from .admission import Admission
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
 from .protocol import Hardened, Line
+from .quiet import Quiet
 
 
-__all__ = ["Admission", "AutobahnTimer", "Hardened", "Line", "Outflow", "setLimits"]
+__all__ = [
+    "Admission",
+    "AutobahnTimer",
+    "Hardened",
+    "Line",
+    "Outflow",
+    "Quiet",
+    "setLimits",
+]
