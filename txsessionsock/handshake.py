@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from .forwarded import UNIX, Proxies, Told, peerOf, trusted
@@ -33,6 +33,9 @@ __all__ = ["Handshake", "fieldsIn", "handshakeOf"]
 
 
 _BLANKS = " \t"
+_FIELD = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)",
+)
 _PORT = re.compile(r":\d*\Z")
 _SECURE = frozenset({"https", "wss"})
 
@@ -54,7 +57,8 @@ class Handshake:
         L{None} if nobody knows.
     """
 
-    headers: Mapping[str, Sequence[str]]
+    # Cookies, tokens: a repr may get into a log.
+    headers: Mapping[str, Sequence[str]] = field(repr=False)
     isTLS: bool
     trustProxy: bool = False
     proxies: Proxies | None = None
@@ -143,14 +147,20 @@ def handshakeOf(
     return Handshake(headers, isTLS, isTrusted, proxies, address)
 
 
-def fieldsIn(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+def fieldsIn(lines: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
-    Split the head of a request.  Autobahn joins headers that are repeated, and
-    so C{Cookie} headers with a comma.
+    Split the headers of a request, at CR LF only.
 
-    @param head: The request line and the headers, as they came.
+    @param lines: They, as they came, without the request line; no CR LF behind
+        the last.
+
+    @raise ValueError: One is not as RFC 9110 has it (section 5), such as one with
+        another control character than a tab, with a blank before the colon, or
+        that goes on in the next line.
     """
-    for line in head.split(b"\r\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            yield name.strip(b" \t"), value
+    for line in lines.split(b"\r\n") if lines else ():
+        parts = _FIELD.fullmatch(line)
+        if parts is None:
+            raise ValueError("no header")
+        name, value = parts.groups()
+        yield name, value

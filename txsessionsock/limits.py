@@ -24,6 +24,10 @@ class Limits:
     @ivar waitingMessages: How many messages may wait for a handler before no
         more are received, and C{waitingBytes}, of what size together.
 
+    @ivar headerSize: Of the head of a request: its first line and its headers.
+
+    @ivar bodySize: Of the body of a request to a page.  That of a socket has none.
+
     @ivar handshakeTimeout: From the connection to the credential.
 
     @ivar closeTimeout: For the answer to our close frame.
@@ -50,6 +54,8 @@ class Limits:
     messageSize: Size = 1024 * 1024
     waitingMessages: Size = 64
     waitingBytes: Size = 1024 * 1024
+    headerSize: Size = 16 * 1024
+    bodySize: Size = 1024 * 1024
     handshakeTimeout: AboveZero = 10.0
     closeTimeout: AboveZero = 3.0
     pingInterval: float = 25.0

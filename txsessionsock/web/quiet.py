@@ -18,7 +18,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.websocket import Quiet
 
 
-__all__ = ["QuietRequest", "accessLine", "quietOf"]
+__all__ = ["QuietRequest", "Quietly", "accessLine", "quietOf"]
 
 _LONGEST = 200
 
@@ -27,6 +27,8 @@ _seldoms: WeakKeyDictionary[Any, Quiet] = WeakKeyDictionary()
 
 def quietOf(request: Any) -> Quiet:
     """
+    @param request: Or its channel.
+
     @return: What logs of each kind of trouble once in a while, for all requests
         to a site.
     """
@@ -37,13 +39,13 @@ def quietOf(request: Any) -> Quiet:
     return quiet
 
 
-class _Quietly:
+class Quietly:
     """
-    The attribute of a request by which Twisted logs.
+    The attribute of a request, or a channel, by which Twisted logs.
     """
 
-    def __get__(self, request: Any, owner: type) -> Any:
-        return self if request is None else quietOf(request)
+    def __get__(self, its: Any, owner: type) -> Any:
+        return self if its is None else quietOf(its)
 
 
 class QuietRequest(Request):
@@ -51,7 +53,7 @@ class QuietRequest(Request):
     A request that logs seldom.
     """
 
-    _log = _Quietly()
+    _log = Quietly()
 
 
 class _Short:

@@ -51,7 +51,6 @@ from .requests import (
     IPageSession,
     handshakeIn,
     pageSessionOf,
-    wantsSocket,
 )
 from .visits import UnderWay
 
@@ -114,9 +113,9 @@ def openSession(
     @return: A L{Deferred} that fires with the session; at once, if the request
         has it already.  It fails with L{StoreFailure} or L{UndecodableSession},
         with L{ServerEnding} when sessions are stored for the last time, and
-        with another L{SessionError} if the request is the handshake of a
-        WebSocket, or its answer has begun.  The request is not answered then;
-        L{refuse} does it.  It fails with L{CancelledError} if the client left.
+        with another L{SessionError} if its answer has begun.  The request is
+        not answered then; L{refuse} does it.  It fails with L{CancelledError}
+        if the client left.
     """
     given = pageSessionOf(request)
     if given is not None and given.page.manager is manager:
@@ -173,8 +172,6 @@ def _problemWith(request: Request, manager: SessionManager) -> Exception | None:
     """
     if request._disconnected:
         return CancelledError()
-    if wantsSocket(request):
-        return SessionError("this is the handshake of a WebSocket, which is no page")
     if request.startedWriting or request.producer is not None:
         return SessionError("its answer has begun: open the session before that")
     if request.getComponent(_IOpening) is not None:

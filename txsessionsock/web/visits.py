@@ -17,10 +17,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
-from .quiet import QuietRequest, accessLine
 from .requests import isHTTP2
+from .site import BoundedSite
 
 
 __all__ = ["IDLE", "UnderWay", "VisitedSite"]
@@ -38,16 +38,15 @@ How many seconds lie between two looks at whether all are gone.
 """
 
 
-class VisitedSite(Site):
+class VisitedSite(BoundedSite):
     """
     A site that knows who is connected and has no socket yet.
     """
 
     kind = "requests"
-    requestFactory = QuietRequest
 
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, reactor=reactor, logFormatter=accessLine)
+        super().__init__(resource, reactor=reactor)
         self._clock = reactor
         # A resource may hand a connection to another protocol, of which we are
         # not told.  So each transport is asked whose it is.

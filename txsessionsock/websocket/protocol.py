@@ -6,7 +6,7 @@ does not read, what the end of a connection has to wait for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
@@ -18,14 +18,15 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._seldom import Seldom, shown
-from txsessionsock._waiting import waitable
+from txsessionsock._seldom import Seldom
 from txsessionsock.forwarded import Proxies, trusted
-from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
+from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
-from .admission import Admission, Overfull, addressOf, overfull
+from .admission import Admission, addressOf
+from .opening import Refused, accept, proceed, refuse
+from .options import takeOptions
 from .outflow import Outflow
 from .quiet import ProtocolLog, Quiet, consumed
 
@@ -33,14 +34,6 @@ from .quiet import ProtocolLog, Quiet, consumed
 __all__ = ["Hardened", "Line", "Rules"]
 
 _log = Logger()
-
-_HEADER_END = b"\r\n\r\n"
-
-_REQUEST_SIZE = 128 * 1024
-"""
-How many bytes may come before the handshake is answered: its head, and nothing
-else, since clients wait for the answer (RFC 6455, section 4.1).
-"""
 
 _REASON_SIZE = 123
 """
@@ -125,6 +118,18 @@ class Line:
         """
         rules: Rules = self._protocol.factory._sessionsock
         return rules
+
+    def began(self, at: float) -> None:
+        """
+        The connection came before we had it.
+
+        @param at: When, in seconds since the epoch.
+        """
+        self.connectedAt = at
+        timeout = self._protocol.openHandshakeTimeoutCall
+        if timeout is not None:
+            elapsed = self._reactor.seconds() - at
+            timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
 
     def opened(self) -> None:
         """
@@ -254,6 +259,8 @@ class Hardened(WebSocketServerProtocol):
     @cvar _sessionsockLine: What makes that.
     """
 
+    CONFIG_ATTRS = []  # noqa: RUF012 - never changed; takeOptions takes them
+
     factory: Any
     transport: Any
     maxConnections: int
@@ -280,65 +287,48 @@ class Hardened(WebSocketServerProtocol):
         )
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
+        takeOptions(self)
         super().connectionMade()
         if self._sessionsock.place.isHopeless:
             self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        line = self._sessionsock
-        if len(self.data) > _REQUEST_SIZE:
-            self.dropConnection(abort=True)
-            return
-        if line.request is not None:
-            # Frames that came while onConnect waits.  Autobahn would look for
-            # another handshake in them, and begin anew with that.
-            return
-        line.request = request = self._requestIn(self.data)
-        if request is None:
-            super().processHandshake()
-            return
-        overfull = self._overfull(request)
-        if overfull is not None:
-            now = self.factory.reactor.seconds()
-            line.rules.refusals.warn(_log, overfull.why, now, overfull.status)
-            self.failHandshake(overfull.reason, overfull.status, overfull.headers)
-            return
-        why = line.rules.origins.refusal(request)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds(), "origin")
-        self.failHandshake("origin not allowed", 403)
-
-    def _overfull(self, request: Handshake) -> Overfull | None:
-        """
-        @return: Why this connection is one too many; L{None} if it is not.
-        """
-        limit: int = self.maxConnections
-        if 0 < limit < self.factory.countConnections:
-            return overfull(limit, "Autobahn's option maxConnections")
-        return self._sessionsock.place.settle(request)
+        proceed(self)
 
     def succeedHandshake(self, res: Any) -> None:
-        # The client may have gone while onConnect waited.  Autobahn would open the
-        # connection all the same, and nothing would ever close it.
-        if self.state == self.STATE_CONNECTING:
-            super().succeedHandshake(res)
+        accept(self, res)
 
-    def _requestIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
+    def failHandshake(
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        refuse(self, Refused(reason, code, headers=responseHeaders or ()))
+
+    def consumeData(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # Over TLS, a client that was refused can send on until it agrees to the
+            # end, and Autobahn would keep all of it.
+            self.data = b""
+        else:
+            super().consumeData()
+
+    def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
         details = self._transport_details
         return handshakeOf(
-            fieldsIn(data[:end]),
+            fields,
             isTLS=details is not None and bool(details.is_secure),
             trustProxy=self._sessionsock.rules.trustProxy,
             peer=self.transport.getPeer(),
         )
+
+    def onOpenHandshakeTimeout(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # It was refused, and over TLS waits for the client to agree to the end.
+            self._closeConnection(abort=True)
+        else:
+            super().onOpenHandshakeTimeout()
 
     def _onOpen(self) -> None:
         line = self._sessionsock
@@ -346,12 +336,12 @@ class Hardened(WebSocketServerProtocol):
         line.opened()
         super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
+            # One of them may be a token, so the log does not say which they are.
             line.rules.refusals.warn(
                 _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
+                "a client offered subprotocols and none was chosen, so browsers drop"
+                " the connection; onConnect(request) returns the one to speak, of"
+                " request.protocols",
                 self.factory.reactor.seconds(),
                 "subprotocol",
             )
