@@ -179,6 +179,14 @@ class MakeTests(TapCase):
                 limits, Limits(maxConnections=900, perAddress=20, perNetwork=30)
             )
 
+    def test_bodySize(self) -> None:
+        """
+        C{--body-size} reaches the site.
+        """
+        size = self.make()._site.limits.bodySize
+        self.assertEqual(size, Limits().bodySize)
+        self.assertEqual(self.make("--body-size", "99")._site.limits.bodySize, 99)
+
     def test_listen(self) -> None:
         """
         C{--listen} may be repeated.
@@ -562,6 +570,8 @@ class RefusalTests(TapCase):
             ("--workers", "100000"),
             ("--framework", "rails"),
             ("--freshness", "stale"),
+            ("--body-size", "much"),
+            ("--body-size", "-1"),
             ("--drain", "soon"),
             ("--drain", "-1"),
             ("--drain", "inf"),

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
+from txsessionsock.limits import Limits
+
 from .files import prepareFiles
 
 
@@ -84,6 +86,12 @@ def _connections(name: str) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _bytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"--body-size is a number of bytes, not {text}")
+    return int(text)
 
 
 class Options(BaseOptions):
@@ -207,6 +215,13 @@ class Options(BaseOptions):
             " whose sessions no other process sees. SIGHUP replaces them one by"
             " one.",
             _count,
+        ],
+        [
+            "body-size",
+            None,
+            Limits().bodySize,
+            "How many bytes the body of a request to a page may have; for uploads.",
+            _bytes,
         ],
         [
             "drain",

@@ -176,6 +176,9 @@ class _Root(Resource):
         self._pages = pages
         self._path = path
         self._sockets = sockets
+        if len(path) == 1:
+            # Where a site looks, that refuses a body before it comes.
+            self.putChild(path[0], sockets)
 
     def getChild(self, path: bytes, request: Request) -> Any:
         assert request.prepath is not None and request.postpath is not None

@@ -19,6 +19,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from txsessionsock.limits import Limits
+
 from .requests import isHTTP2
 from .site import BoundedSite
 
@@ -45,8 +47,13 @@ class VisitedSite(BoundedSite):
 
     kind = "requests"
 
-    def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, reactor=reactor)
+    def __init__(
+        self,
+        resource: IResource,
+        reactor: IReactorTime,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(resource, reactor=reactor, limits=limits)
         self._clock = reactor
         # A resource may hand a connection to another protocol, of which we are
         # not told.  So each transport is asked whose it is.

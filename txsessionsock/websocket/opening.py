@@ -2,40 +2,25 @@
 """
 How a WebSocket opens: our own reading of the request, and our own answer.
 
-Autobahn's C{processHandshake} is not called, for it
+Autobahn's C{processHandshake} is not called; L{reading
+<txsessionsock.websocket.reading>} says why.  Nor is its C{succeedHandshake}, which
+answers nothing at all to a client whose C{onConnect} went wrong, and whose log
+lines have the answer's cookies.
 
-  - splits lines at 0x0b, 0x0c, 0x1c to 0x1e and 0x85, which headers may contain,
-    so that a client can make up headers (C{X-Forwarded-For}), and a cookie with
-    an "Å" before the session's, which is C3 85 in UTF-8, hides that one;
-  - takes a head without end, a body, and names of headers that are none;
-  - answers with a status page that redirects to wherever a link says;
-  - writes requests to the log, cookies and all.
-
-Nor is its C{succeedHandshake}, which answers nothing at all to a client whose
-C{onConnect} went wrong, and whose log lines have the answer's cookies.
-
-The bytes of a client get into no answer: what is said is in this file.
+The bytes of a client get into no answer: what is said is in these two files.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha1
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 from autobahn.websocket.compress import PERMESSAGE_COMPRESSION_EXTENSION
-from autobahn.websocket.protocol import (
-    WebSocketServerProtocol as AnyAutobahn,
-)
-from autobahn.websocket.protocol import (
-    _is_same_origin,
-    _url_to_origin,
-)
+from autobahn.websocket.protocol import WebSocketServerProtocol as AnyAutobahn
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -43,16 +28,15 @@ from twisted.python.failure import Failure
 
 from txsessionsock._seldom import shown
 from txsessionsock._waiting import waitable
-from txsessionsock.handshake import Handshake, fieldsIn
+from txsessionsock.handshake import fieldsIn
 
 from .admission import Overfull, overfull
+from .reading import HEAD_END, Refused, read
 
 
-__all__ = ["HEAD_END", "Refused", "accept", "proceed", "refuse"]
+__all__ = ["accept", "proceed", "refuse"]
 
 _log = Logger()
-
-HEAD_END = b"\r\n\r\n"
 
 _EARLY_SIZE = 128 * 1024
 """
@@ -60,13 +44,7 @@ How many bytes may come while C{onConnect} waits.  They are frames, which client
 send when they have the answer (RFC 6455, section 4.1).
 """
 
-_REQUEST_LINE = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/([0-9]\.[0-9])"
-)
-
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-
-_NUMBER = re.compile(r"[0-9]{1,5}")
+_REFUSALS = range(300, 600)
 
 _FIT = re.compile(r"[ -~]{1,200}")
 """
@@ -76,56 +54,6 @@ A reason that can be in a status line.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 _AUTOBAHNS_BANNER = "AutobahnPython/"
-
-_NAMED_ORIGIN = 13
-"""
-The version of the protocol whose handshakes say C{Origin}; those before it say
-C{Sec-WebSocket-Origin}.
-"""
-
-_Headers = Sequence[tuple[str, str]]
-
-_UPGRADE: _Headers = (("Upgrade", "websocket"),)
-
-
-class Refused(Exception):
-    """
-    There will be no WebSocket.
-
-    @ivar reason: What the client is told: a fixed text, or the application's.
-
-    @ivar why: What the log is told; the same if it is L{None}, and nothing if
-        it is empty.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        status: int = HTTPStatus.BAD_REQUEST,
-        *,
-        headers: _Headers = (),
-        why: str | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = status
-        self.headers = headers
-        self.why = why
-
-
-class _Request(ConnectionRequest):
-    """
-    What C{onConnect} gets.  Autobahn's own C{onConnect} writes it to the log, so
-    it shows nothing that can be a secret: no header, no query, no subprotocol.
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return f"a handshake for {self.path} from {self.peer}"
-
-
-# Reading.
 
 
 def proceed(protocol: Any) -> None:
@@ -154,223 +82,12 @@ def proceed(protocol: Any) -> None:
             )
         if end < 0:
             return
-        asked = _read(protocol, data[:end])
+        asked = read(protocol, data[:end])
     except Refused as refused:
         refuse(protocol, refused)
     else:
         protocol.data = data[end + len(HEAD_END) :]
         _ask(protocol, asked)
-
-
-def _read(protocol: Any, head: bytes) -> ConnectionRequest:
-    """
-    Read a request, and set what Autobahn sets.
-
-    @raise Refused: It is none for a WebSocket.
-    """
-    protocol.http_request_data = head + HEAD_END
-    end = head.find(b"\r\n")
-    first, rest = (head, b"") if end < 0 else (head[:end], head[end + 2 :])
-    try:
-        fields = list(fieldsIn(rest))
-    except ValueError:
-        raise Refused("a header is malformed") from None
-    _readTarget(protocol, first)
-    request: Handshake = protocol._requestOf(fields)
-    headers = request.headers
-    protocol.http_headers = {
-        name: ("; " if name == "cookie" else ", ").join(values)
-        for name, values in headers.items()
-    }
-    _refuseBody(headers)
-    _readHost(protocol, headers)
-    _refuseOther(protocol.http_headers)
-    _readVersion(protocol, headers)
-    _readSubprotocols(protocol)
-    _readOrigin(protocol, request)
-    key = _only(headers, "sec-websocket-key")
-    if not _KEY.fullmatch(key):
-        raise Refused("Sec-WebSocket-Key is malformed")
-    protocol._wskey = key
-    offered = protocol.http_headers.get("sec-websocket-extensions")
-    # It is a list, which may be in several headers (RFC 6455, section 9.1).
-    protocol.websocket_extensions = (
-        protocol._parseExtensionsHeader(offered) if offered else []
-    )
-    _believeProxy(protocol)
-    protocol._sessionsock.request = request
-    return _Request(
-        protocol.peer,
-        protocol.http_headers,
-        protocol.http_request_host,
-        protocol.http_request_path,
-        protocol.http_request_params,
-        protocol.websocket_version,
-        protocol.websocket_origin,
-        protocol.websocket_protocols,
-        protocol.websocket_extensions,
-    )
-
-
-def _readTarget(protocol: Any, line: bytes) -> None:
-    parts = _REQUEST_LINE.fullmatch(line)
-    if parts is None:
-        raise Refused("the request line is malformed")
-    protocol.http_status_line = line.decode("ascii")
-    method, target, version = (part.decode("ascii") for part in parts.groups())
-    if version != "1.1":
-        raise Refused(
-            "the version of HTTP is not supported",
-            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-        )
-    if method != "GET":
-        raise Refused(
-            "the method is not allowed",
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            headers=[("Allow", "GET")],
-        )
-    try:
-        _, _, path, _, query, fragment = urlparse(target)
-        params = parse_qs(query) if query else {}
-    except ValueError:
-        raise Refused("the address is malformed") from None
-    if fragment:
-        raise Refused("the address has a fragment")
-    protocol.http_request_uri = target
-    protocol.http_request_path = path
-    protocol.http_request_params = params
-
-
-def _refuseBody(headers: Mapping[str, Sequence[str]]) -> None:
-    # What follows the head would be taken for frames, though it was sent by
-    # somebody who had no say about frames: a form, through a proxy.
-    lengths = headers.get("content-length", ("0",))
-    if "transfer-encoding" in headers or list(lengths) != ["0"]:
-        raise Refused("a handshake has no body")
-
-
-def _readHost(protocol: Any, headers: Mapping[str, Sequence[str]]) -> None:
-    host = _only(headers, "host")
-    if ":" in host and not host.endswith("]"):
-        host, _, port = host.rpartition(":")
-        if not _NUMBER.fullmatch(port):
-            raise Refused("Host is malformed")
-        ours = protocol.factory.externalPort
-        if ours and int(port) != ours:
-            raise Refused("Host has another port")
-    protocol.http_request_host = host
-
-
-def _refuseOther(headers: Mapping[str, str]) -> None:
-    """
-    Refuse what does not ask for a WebSocket.
-    """
-    if "websocket" not in _words(headers.get("upgrade", "")):
-        # Browsers that look at the address are no trouble.
-        isHandshake = "sec-websocket-key" in headers
-        raise Refused(
-            "this is a WebSocket",
-            HTTPStatus.UPGRADE_REQUIRED,
-            headers=_UPGRADE,
-            why=None if isHandshake else "",
-        )
-    if "upgrade" not in _words(headers.get("connection", "")):
-        raise Refused("Connection does not say Upgrade")
-
-
-def _words(value: str) -> Iterator[str]:
-    return (word.strip(" \t").lower() for word in value.split(","))
-
-
-def _readVersion(protocol: Any, headers: Mapping[str, Sequence[str]]) -> None:
-    version = _only(headers, "sec-websocket-version")
-    if not _NUMBER.fullmatch(version):
-        raise Refused("Sec-WebSocket-Version is malformed")
-    spoken = sorted(protocol.versions, reverse=True)
-    if int(version) not in spoken:
-        raise Refused(
-            "the version of WebSocket is not supported",
-            HTTPStatus.UPGRADE_REQUIRED,
-            headers=[
-                *_UPGRADE,
-                ("Sec-WebSocket-Version", ", ".join(str(each) for each in spoken)),
-            ],
-        )
-    protocol.websocket_version = int(version)
-
-
-def _readSubprotocols(protocol: Any) -> None:
-    offered = protocol.http_headers.get("sec-websocket-protocol")
-    protocols = (
-        [] if offered is None else [each.strip(" \t") for each in offered.split(",")]
-    )
-    if len(set(protocols)) < len(protocols):
-        raise Refused("a subprotocol is offered twice")
-    protocol.websocket_protocols = protocols
-
-
-def _readOrigin(protocol: Any, request: Handshake) -> None:
-    named = protocol.websocket_version >= _NAMED_ORIGIN
-    header = "origin" if named else "sec-websocket-origin"
-    sent = request.headers.get(header)
-    if sent is None:
-        protocol.websocket_origin = ""
-        return
-    protocol.websocket_origin = origin = _only(request.headers, header)
-    if not named:
-        request = replace(request, headers={**request.headers, "origin": sent})
-    line = protocol._sessionsock
-    why = line.rules.origins.refusal(request)
-    if why is not None or not _isAllowed(protocol, origin):
-        raise Refused("origin not allowed", HTTPStatus.FORBIDDEN, why=why)
-
-
-def _isAllowed(protocol: Any, origin: str) -> bool:
-    """
-    Whether the option C{allowedOrigins} of Autobahn allows an origin, which all
-    are unless it is set.
-    """
-    try:
-        parsed = _url_to_origin(origin)
-    except ValueError:
-        return False
-    factory = protocol.factory
-    if parsed == "null":
-        return bool(factory.allowNullOrigin)
-    scheme = "https" if factory.isSecure else "http"
-    port = factory.externalPort or factory.port
-    return bool(_is_same_origin(parsed, scheme, port, protocol.allowedOriginsPatterns))
-
-
-def _believeProxy(protocol: Any) -> None:
-    """
-    Heed the option C{trustXForwardedFor} of Autobahn: how many proxies there are.
-    """
-    proxies = protocol.trustXForwardedFor
-    sent = protocol.http_headers.get("x-forwarded-for") if proxies else None
-    if sent is not None:
-        addresses = [address.strip(" \t") for address in sent.split(",")]
-        protocol.peer = addresses[-proxies:][0]
-
-
-def _only(headers: Mapping[str, Sequence[str]], name: str) -> str:
-    """
-    The value of a header that has to be there, once.
-    """
-    values = headers.get(name, ())
-    if len(values) == 1:
-        return values[0]
-    shownName = _NAMES[name]
-    raise Refused(f"{shownName} is {'there twice' if values else 'missing'}")
-
-
-_NAMES = {
-    "host": "Host",
-    "origin": "Origin",
-    "sec-websocket-key": "Sec-WebSocket-Key",
-    "sec-websocket-origin": "Sec-WebSocket-Origin",
-    "sec-websocket-version": "Sec-WebSocket-Version",
-}
 
 
 # Asking the application.
@@ -422,7 +139,9 @@ def _deny(protocol: Any, failure: Failure) -> None:
     """
     denied = failure.value
     if isinstance(denied, ConnectionDeny):
-        refuse(protocol, Refused(denied.reason or "", denied.code, why=""))
+        isStatus = denied.code in _REFUSALS
+        code = denied.code if isStatus else HTTPStatus.INTERNAL_SERVER_ERROR
+        refuse(protocol, Refused(denied.reason or "", code, why=""))
     else:
         _logFailure(protocol, "onConnect failed", failure)
         refuse(protocol, _broken(""))

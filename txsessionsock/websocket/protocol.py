@@ -25,10 +25,11 @@ from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
 from .admission import Admission, addressOf
-from .opening import Refused, accept, proceed, refuse
+from .opening import accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
 from .quiet import ProtocolLog, Quiet, consumed
+from .reading import Refused
 
 
 __all__ = ["Hardened", "Line", "Rules"]

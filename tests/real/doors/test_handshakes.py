@@ -217,6 +217,7 @@ async def test_said(door: Door) -> None:
         (ConnectionDeny(403, failing), 403, b"HTTP/1.1 403 Forbidden\r\n"),
         (ConnectionDeny(402, "no credit"), 402, b"HTTP/1.1 402 no credit\r\n"),
         (ConnectionDeny(499, None), 499, b"HTTP/1.1 499 Refused\r\n"),
+        (ConnectionDeny(101, "no"), 500, b"HTTP/1.1 500 no\r\n"),
     ):
         factory = asking(raising(error))
         async with door.open(factory) as entrance:
