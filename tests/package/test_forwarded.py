@@ -4,6 +4,8 @@ Tests for L{txsessionsock.forwarded}: which proxies are trusted, and what they s
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.internet.address import (
     HostnameAddress,
     IPv4Address,
@@ -265,6 +267,25 @@ class ForwardedTests(SynchronousTestCase):
             )
             assert told.problem is not None
             self.assertLess(len(told.problem), 300)
+
+    def test_hostOfAClient(self) -> None:
+        """
+        A proxy may put into C{host} what a client sent, as it came: nothing in it
+        passes for an address, since the proxy's own stands behind it.
+        """
+        parts = ['"', ",", ";", "=", "\\", " ", "for=6.6.6.6", "for", "x=", "a"]
+        parts += ["6.6.6.6", "proto=https", "proto"]
+        random = Random(12)
+        understood = 0
+        for _ in range(20_000):
+            host = "".join(random.choices(parts, k=random.randrange(1, 9)))
+            told = self.told(f'host="{host}";proto=http;for=192.0.2.1')
+            if told.problem is None:
+                understood += 1
+                self.assertEqual((told.client, told.scheme), ("192.0.2.1", "http"))
+            else:
+                self.assertEqual((told.client, told.scheme), ("10.0.0.1", ""))
+        self.assertGreater(understood, 100)
 
 
 class FamilyTests(SynchronousTestCase):
