@@ -495,11 +495,9 @@ class Client:
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)
-            self._log.warn(
-                "{session} was not stored when its socket closed: {why}",
-                session=self.session,
-                why=explained(failure.value),
-            )
+            why = explained(failure.value)
+            line = f"{self.session} was not stored when its socket closed: {why}"
+            self._shared.manager.warned(self._log, line, "not stored")
 
         def released(result: Any) -> Any:
             self._registry.removed(self)

@@ -165,6 +165,14 @@ class SessionManager:
         """
         self._storage.failed(log, line, failure)
 
+    def warned(self, log: Logger, line: str, kind: str) -> None:
+        """
+        The same without one.
+
+        @param kind: Of which kind the line is.
+        """
+        self._storage.failures.warn(log, line, self.reactor.seconds(), kind)
+
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None
     ) -> Deferred[Session]:
