@@ -119,18 +119,16 @@ class ProtocolLog:
     def __get__(self, protocol: Any, owner: type) -> Any:
         if protocol is None:
             return self
-        line = vars(protocol).get("_sessionsock")
-        if line is not None and _isAutobahns(sys._getframe(1)):
-            return line.quiet
-        if "log" in vars(protocol):
-            return vars(protocol)["log"]
+        own = vars(protocol)
+        # Autobahn asks several times for each message: as little as possible is done.
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller.startswith("autobahn.") and "_sessionsock" in own:
+            return own["_sessionsock"].quiet
+        if "log" in own:
+            return own["log"]
         theirs = WebSocketServerProtocol.log if self._theirs is None else self._theirs
         bind = getattr(type(theirs), "__get__", None)
         return bind(theirs, protocol, owner) if bind else theirs
 
     def __set__(self, protocol: Any, log: Any) -> None:
         vars(protocol)["log"] = log
-
-
-def _isAutobahns(caller: FrameType) -> bool:
-    return str(caller.f_globals.get("__name__")).startswith("autobahn.")
