@@ -1,5 +1,5 @@
 """
-How much one client may take of the server.
+How much one client may take of the server, and how many there may be.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Rate:
 @dataclass(frozen=True)
 class Limits:
     """
-    What one client may take.  Times are in seconds, sizes in bytes.
+    What one client may take, and all together.  Times are in seconds, sizes in
+    bytes.
 
     @ivar messageSize: Of a message, and of a frame, in both directions.
 
@@ -57,6 +58,15 @@ class Limits:
 
     @ivar socketsPerSession: In this process.
 
+    @ivar maxConnections: How many sockets this server may have, in this process,
+        with those that are only about to open; L{None} for any number.
+
+    @ivar perAddress: The same from one address, which behind a proxy is the
+        client's.
+
+    @ivar perNetwork: The same from one network of IPv6, whose first 64 bits are
+        the same; C{perAddress} unless given.
+
     @ivar sessionRate: How many messages of one session are handled a second,
         by all its sockets in this process together; L{None} for as many as come.
 
@@ -80,6 +90,9 @@ class Limits:
     pingInterval: float = 25.0
     pingTimeout: AboveZero = 20.0
     socketsPerSession: Size = 100
+    maxConnections: Size | None = None
+    perAddress: Size | None = None
+    perNetwork: Size | None = None
     sessionRate: Rate | None = None
     userRate: Rate | None = None
     unsentBytes: Size = 1024 * 1024

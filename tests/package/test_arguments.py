@@ -62,6 +62,7 @@ NOT_FOR_USERS = {
     "protocol.SessionedFactory",
     "web.PageSession",
     "web.VisitedSite",
+    *("forwarded.Told", "forwarded.peerOf", "forwarded.trusted"),
 }
 """
 What this library makes and calls itself.

@@ -231,12 +231,12 @@ class DocsTests(SynchronousTestCase):
         """
         said: dict[str, int | None] = {}
         for names, defaults, _ in rows("security.md", "## Limits"):
-            amounts = [
+            amounts: list[int | None] = [
                 int(number) * _UNITS[unit] for number, unit in _AMOUNT.findall(defaults)
             ]
-            known = _NAME.findall(names)
-            off = [None] * len(known) if defaults == "off" else amounts
-            said.update(zip(known, off, strict=True))
+            found = _NAME.findall(names)
+            # Of some there is none, unless it is set.
+            said.update(zip(found, amounts or [None] * len(found), strict=True))
         limits = Limits()
         real = {each.name: getattr(limits, each.name) for each in fields(limits)}
         self.assertEqual(said, real)

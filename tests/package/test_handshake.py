@@ -54,7 +54,9 @@ class HandshakeTests(SynchronousTestCase):
         """
         Read the example.
         """
-        return handshakeOf(fieldsIn(HEAD), isTLS=isTLS, trustProxy=trustProxy)
+        return handshakeOf(
+            fieldsIn(HEAD), isTLS=isTLS, trustProxy=trustProxy, peer=ADDRESS
+        )
 
     def test_headers(self) -> None:
         """

@@ -23,7 +23,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.testing import HOST
-from txsessionsock.websocket import AutobahnTimer, Hardened, Turns, setLimits
+from txsessionsock.websocket import Admission, AutobahnTimer, Hardened, Turns, setLimits
 
 
 __all__ = [
@@ -150,6 +150,7 @@ class Rules:
     refusals: Seldom = field(default_factory=Seldom)
     shortFrames: bool = True
     turns: Turns = field(default_factory=Turns)
+    admission: Admission = field(default_factory=lambda: Admission(Limits()))
 
 
 class Wire:

@@ -28,6 +28,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "closecodes",
             "cookies",
             "credentials",
+            "forwarded",
             "handshake",
             "limits",
             "messages",
@@ -60,8 +61,8 @@ their C{__init__} what others need of them.
 
 PURE = (
     *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
-    *("closecodes", "cookies", "credentials", "frameworks", "handshake", "interfaces"),
-    *("limits", "messages", "origins", "session", "websocket"),
+    *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
+    *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )
 """
 The wings that do not know what time it is.

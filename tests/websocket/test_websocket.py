@@ -5,7 +5,6 @@ session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -13,26 +12,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.frames import Rules
 from tests.support.wires import shake
-from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
-from txsessionsock.origins import Origins
 from txsessionsock.testing import HOST, Browser
-from txsessionsock.websocket import AutobahnTimer, Hardened, Line, Turns, setLimits
-
-
-@dataclass(frozen=True)
-class Rules:
-    """
-    What a factory of hardened protocols needs to have.
-    """
-
-    limits: Limits = Limits(unsentBytes=1000, unsentTimeout=5.0)  # noqa: RUF009 - frozen
-    origins: Origins = field(default_factory=lambda: Origins([]))
-    trustProxy: bool = False
-    refusals: Seldom = field(default_factory=Seldom)
-    shortFrames: bool = True
-    turns: Turns = field(default_factory=Turns)
+from txsessionsock.websocket import (
+    AutobahnTimer,
+    Hardened,
+    Line,
+    setLimits,
+)
 
 
 class Echo(Hardened):
@@ -61,7 +50,7 @@ class HardenedTests(SynchronousTestCase):
         factory: Any = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = Echo
         factory._batched_timer = AutobahnTimer(self.clock)
-        factory._sessionsock = Rules()
+        factory._sessionsock = Rules(limits=Limits(unsentBytes=1000, unsentTimeout=5.0))
         factory.allowNullOrigin = True
         factory.seen = []
         setLimits(factory, Limits(messageSize=2000))

@@ -202,6 +202,7 @@ class Client:
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
+            unexpected=self._unexpected,
         )
         limits = self._shared.limits
         if limits.sessionRate is not None or limits.userRate is not None:
@@ -445,7 +446,8 @@ class Client:
         )
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
+        manager = self._shared.manager
+        manager.failed(self._log, "a session socket failed", failure)
 
     def _forget(self) -> None:
         """
@@ -521,11 +523,9 @@ class Client:
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)
-            self._log.warn(
-                "{session} was not stored when its socket closed: {why}",
-                session=self.session,
-                why=explained(failure.value),
-            )
+            why = explained(failure.value)
+            line = f"{self.session} was not stored when its socket closed: {why}"
+            self._shared.manager.warned(self._log, line, "not stored")
 
         def released(result: Any) -> Any:
             self._registry.removed(self)

@@ -114,6 +114,7 @@ class Conversation:
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
+        unexpected: Callable[[Failure], None],
     ) -> None:
         """
         @param holder: The client, as the one in whose name the session is changed.
@@ -128,6 +129,8 @@ class Conversation:
             <postpones>}, and whether it was to store a change of this client.
 
         @param broken: Called when the session cannot be had for a message.
+
+        @param unexpected: Called with what should not have failed.
         """
         self.session = session
         self._keeper = session.keeper
@@ -145,6 +148,7 @@ class Conversation:
         self._raised = raised
         self._failed = failed
         self._broken = broken
+        self._unexpected = unexpected
         self._turn = _NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
@@ -330,9 +334,6 @@ class Conversation:
     def _stepped(self, _: object, then: _Turn) -> None:
         self._turnTo(then)
         self._goOn()
-
-    def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
 
     # Calling handlers.
 

@@ -166,6 +166,21 @@ class SessionManager:
         """
         return self._storage.reactor
 
+    def failed(self, log: Logger, line: str, failure: Failure) -> None:
+        """
+        Log what went wrong, with its traceback: once a minute, since clients may
+        cause it again and again.
+        """
+        self._storage.failed(log, line, failure)
+
+    def warned(self, log: Logger, line: str, kind: str) -> None:
+        """
+        The same without one.
+
+        @param kind: Of which kind the line is.
+        """
+        self._storage.failures.warn(log, line, self.reactor.seconds(), kind)
+
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None
     ) -> Deferred[Session]:

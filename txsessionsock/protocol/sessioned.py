@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
@@ -220,5 +221,5 @@ class Sessioned(Hardened):
 
 
 def _failed(carrier: SocketCarrier) -> None:
-    _log.failure("a session socket failed")
+    carrier.sockets.manager.failed(_log, "a session socket failed", Failure())
     carrier.client.closeNow(Code.INTERNAL_ERROR, "")

@@ -14,6 +14,7 @@ from twisted.web.server import Request
 from zope.interface import Interface
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.interfaces import SessionError
 
@@ -50,17 +51,18 @@ def isHTTP2(request: Request) -> bool:
     return bool(request.clientproto == b"HTTP/2")
 
 
-def handshakeIn(request: Request, trustProxy: bool) -> Handshake:
+def handshakeIn(request: Request, trustProxy: bool | Proxies) -> Handshake:
     """
     Read a request, by the function that reads those of sockets.
 
-    @param trustProxy: See L{Handshake}.
+    @param trustProxy: See L{handshakeOf}.
     """
     headers = request.requestHeaders.getAllRawHeaders()
     return handshakeOf(
         ((name, value) for name, values in headers for value in values),
         isTLS=bool(request.isSecure()),
         trustProxy=trustProxy,
+        peer=request.getClientAddress(),
     )
 
 

@@ -23,7 +23,6 @@ from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import (
     EncodingResourceWrapper,
@@ -34,8 +33,10 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.manager import SessionManager
 
+from .quiet import quietOf
 from .refusal import refuse
 from .requests import AnyResource, Pages, pageSessionOf, wantsSocket
 from .serving import opening, pagesOf
@@ -43,8 +44,6 @@ from .socket import SessionSocketResource
 
 
 __all__ = ["SessionedResource"]
-
-_log = Logger()
 
 _SOCKETS = (SessionSocketResource, WebSocketResource)
 
@@ -65,13 +64,17 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
     isLeaf = True
 
     def __init__(
-        self, resource: Pages, manager: SessionManager, *, trustProxy: bool = False
+        self,
+        resource: Pages,
+        manager: SessionManager,
+        *,
+        trustProxy: bool | Proxies = False,
     ) -> None:
         """
         @param resource: The root of the tree.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+        @param trustProxy: Which proxies are believed: L{True} for one on this
+            machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
         """
         self._resource = resource
         self._manager = manager
@@ -146,5 +149,5 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
 
 def _failed(failure: Failure, request: Request) -> None:
-    _log.failure("a request could not be served", failure)
+    quietOf(request).failure("a request could not be served", failure)
     request.loseConnection()

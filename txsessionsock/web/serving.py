@@ -32,6 +32,7 @@ from zope.interface import Interface
 from txsessionsock._arguments import checked
 from txsessionsock.cookies import whichCookie
 from txsessionsock.credentials import Cookie
+from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     InvalidCredential,
@@ -93,7 +94,7 @@ class _IOpening(Interface):
 
 @checked
 def openSession(
-    request: AnyRequest, manager: SessionManager, *, trustProxy: bool = False
+    request: AnyRequest, manager: SessionManager, *, trustProxy: bool | Proxies = False
 ) -> Deferred[PageSession]:
     """
     Open the session of a request: that of its cookie, fresh, or a new one.
@@ -106,8 +107,8 @@ def openSession(
 
     @param request: Its answer has not begun.
 
-    @param trustProxy: Whether there is a proxy in front that sets
-        C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+    @param trustProxy: Which proxies are believed: L{True} for one on this
+        machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
 
     @return: A L{Deferred} that fires with the session; at once, if the request
         has it already.  It fails with L{StoreFailure} or L{UndecodableSession},
@@ -123,7 +124,7 @@ def openSession(
 
 
 def opening(
-    request: Any, manager: SessionManager, trustProxy: bool
+    request: Any, manager: SessionManager, trustProxy: bool | Proxies
 ) -> Deferred[PageSession]:
     """
     Open the session of a request that has none of this manager; see

@@ -7,7 +7,6 @@ and keeps a body of any size, first in memory and then in a file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,24 +18,20 @@ from twisted.python.failure import Failure
 from twisted.web.http import (
     HTTPChannel,
     _GenericHTTPChannelProtocol,
-    combinedLogFormatter,
 )
-from twisted.web.iweb import IAccessLogFormatter
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site, version
-from zope.interface import provider
 
 from txsessionsock._arguments import checked
 from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock.limits import Limits
 
+from .quiet import Quietly, QuietRequest, accessLine
 from .requests import Pages, wantsSocket
 
 
 __all__ = ["BoundedChannel", "BoundedSite"]
-
-_QUERY = re.compile(r'\?[^" ]*')
 
 _BAD = b"400 Bad Request"
 _TOO_LARGE = b"413 Content Too Large"
@@ -61,6 +56,8 @@ class BoundedSite(Site):
     secrets.
     """
 
+    requestFactory = QuietRequest
+
     def __init__(
         self,
         resource: Pages,
@@ -76,7 +73,7 @@ class BoundedSite(Site):
 
         The other arguments are those of L{Site}.
         """
-        options.setdefault("logFormatter", _withoutQueries)
+        options.setdefault("logFormatter", accessLine)
         super().__init__(resource, reactor=reactor, **options)
         self.limits = limits or Limits()
 
@@ -115,6 +112,7 @@ class BoundedChannel(HTTPChannel):
     site: Any
     transport: Any
     _transferDecoder: Any
+    _log = Quietly()
 
     def __init__(self, limits: Limits, clock: IReactorTime) -> None:
         super().__init__()
@@ -229,14 +227,6 @@ class BoundedChannel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         # Twisted's would read on, over TLS until the client agrees to the end.
         self._refuse(_BAD)
-
-
-@provider(IAccessLogFormatter)
-def _withoutQueries(timestamp: str, request: Request) -> str:
-    """
-    A line of the log of requests.  A query may hold a secret.
-    """
-    return _QUERY.sub("?...", combinedLogFormatter(timestamp, request))
 
 
 def _ignore(*args: object) -> None:

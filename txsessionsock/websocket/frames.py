@@ -99,7 +99,6 @@ _HOOKS: Final = (
     "onMessageFrame",
     "onMessageEnd",
     "_cancelAutoPingTimeoutCall",
-    "fire",
 )
 """
 Autobahn's methods for frames.  Whoever has one of their own sees each frame.
@@ -109,7 +108,7 @@ _PINGED: Final = ("_onPing", "onPing", "sendPong")
 
 _PONGED: Final = ("_onPong", "onPong", "onAutoPong")
 
-_SEEN: Final = frozenset((*_HOOKS, *_PINGED, *_PONGED))
+_SEEN: Final = frozenset((*_HOOKS, "fire", *_PINGED, *_PONGED))
 
 
 def _areAutobahns(kind: type, *names: str) -> bool:
@@ -130,12 +129,13 @@ def _takes(kind: Any, ours: Any) -> tuple[bool, bool, bool, bool]:
         pongs may be taken by the short way.
     """
     behind: Any = super(ours, kind)
-    own = (*_RECEIVING, "onFrameBegin")
+    ofBoth = ("onFrameBegin", "fire")
+    own = (*_RECEIVING, *ofBoth)
     reads = _areAutobahns(behind, *_RECEIVING)
     data = (
         reads
         and all(getattr(kind, name) is getattr(ours, name) for name in own)
-        and _areAutobahns(behind, "onFrameBegin")
+        and _areAutobahns(behind, *ofBoth)
         and _areAutobahns(kind, *_HOOKS)
     )
     pings = data and _areAutobahns(kind, *_PINGED)

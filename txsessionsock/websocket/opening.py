@@ -30,6 +30,7 @@ from txsessionsock._seldom import shown
 from txsessionsock._waiting import waitable
 from txsessionsock.handshake import fieldsIn
 
+from .admission import Overfull, overfull
 from .reading import HEAD_END, Refused, read
 
 
@@ -93,10 +94,12 @@ def proceed(protocol: Any) -> None:
 
 
 def _ask(protocol: Any, request: ConnectionRequest) -> None:
-    factory = protocol.factory
-    if 0 < protocol.maxConnections < factory.countConnections:
-        busy = "there are too many connections"
-        refuse(protocol, Refused(busy, HTTPStatus.SERVICE_UNAVAILABLE))
+    problem = _tooMany(protocol)
+    if problem is not None:
+        refused = Refused(
+            problem.reason, problem.status, headers=problem.headers, why=problem.why
+        )
+        refuse(protocol, refused)
         return
     onConnect = protocol.onConnect
     try:
@@ -113,6 +116,23 @@ def _ask(protocol: Any, request: ConnectionRequest) -> None:
         protocol.succeedHandshake(result)
 
 
+def _tooMany(protocol: Any) -> Overfull | None:
+    """
+    @return: Why this connection is one too many; L{None} if it is not.
+    """
+    limit = protocol.maxConnections
+    if 0 < limit < protocol.factory.countConnections:
+        return overfull(limit, "Autobahn's option maxConnections")
+    line = protocol._sessionsock
+    problem: Overfull | None = line.place.settle(line.request)
+    return problem
+
+
+def _logFailure(protocol: Any, line: str, failure: Failure) -> None:
+    now = protocol.factory.reactor.seconds()
+    protocol._sessionsock.rules.refusals.failure(_log, line, failure, now)
+
+
 def _deny(protocol: Any, failure: Failure) -> None:
     """
     C{onConnect} raised something.
@@ -123,7 +143,7 @@ def _deny(protocol: Any, failure: Failure) -> None:
         code = denied.code if isStatus else HTTPStatus.INTERNAL_SERVER_ERROR
         refuse(protocol, Refused(denied.reason or "", code, why=""))
     else:
-        _log.failure("onConnect failed", failure)
+        _logFailure(protocol, "onConnect failed", failure)
         refuse(protocol, _broken(""))
 
 
@@ -147,7 +167,9 @@ def refuse(protocol: Any, refused: Refused) -> None:
     why = f"refused a handshake: {reason}" if refused.why is None else refused.why
     if why:
         rules = protocol._sessionsock.rules
-        rules.refusals.warn(_log, why, protocol.factory.reactor.seconds())
+        now = protocol.factory.reactor.seconds()
+        # In the line may be what the client sent.
+        rules.refusals.warn(_log, why, now, (refused.status, reason))
     headers = [*refused.headers, ("Content-Length", "0"), ("Connection", "close")]
     protocol.data = b""
     protocol.sendData(_head(f"{int(refused.status)} {reason}", headers))
@@ -181,7 +203,7 @@ def accept(protocol: Any, result: Any) -> None:
     except Refused as refused:
         refuse(protocol, refused)
     except Exception:
-        _log.failure("a handshake cannot be answered")
+        _logFailure(protocol, "a handshake cannot be answered", Failure())
         refuse(protocol, _broken(""))
     else:
         protocol.http_response_data = answer.decode("utf-8")
@@ -277,7 +299,7 @@ def _open(protocol: Any) -> None:
         protocol._onOpen()
     except Exception:
         # Autobahn's would be in a Deferred that nobody looks at.
-        _log.failure("onOpen failed")
+        _logFailure(protocol, "onOpen failed", Failure())
         protocol._sessionsock.close(1011, "")
     protocol.is_open.callback(None)
     if protocol.data:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -19,10 +20,12 @@ from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer, nothing
 from txsessionsock._seldom import Seldom
+from txsessionsock.forwarded import Proxies, trusted
 from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .admission import Admission, addressOf
 from .answers import Answers
 from .compression import bounded, mayGrowTo
 from .frames import Frames
@@ -30,6 +33,7 @@ from .letgo import forgetErrors, letGo
 from .opening import accept, proceed, refuse
 from .options import takeOptions
 from .outflow import Outflow
+from .quiet import ProtocolLog, Quiet, consumed
 from .reading import Refused
 from .turns import Turns
 
@@ -68,10 +72,13 @@ class Rules(Protocol):
     def origins(self) -> Origins: ...
 
     @property
-    def trustProxy(self) -> bool: ...
+    def trustProxy(self) -> bool | Proxies: ...
 
     @property
     def refusals(self) -> Seldom: ...
+
+    @property
+    def admission(self) -> Admission: ...
 
     @property
     def shortFrames(self) -> bool: ...
@@ -116,6 +123,8 @@ class Line:
     @ivar frames: What comes in.
 
     @ivar answers: What goes out.
+
+    @ivar place: The place that it takes among all connections.
     """
 
     request: Handshake | None = None
@@ -128,6 +137,9 @@ class Line:
         self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
+        rules = self.rules
+        address = addressOf(protocol.transport, trusted(rules.trustProxy))
+        self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
         self.isHeld = False
         self._linger = Timer(self._reactor)
@@ -136,6 +148,13 @@ class Line:
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
         self._behindSize = 0
+
+    @cached_property
+    def quiet(self) -> Quiet:
+        """
+        What Autobahn's own methods log to.
+        """
+        return Quiet(self.rules.refusals, self._reactor)
 
     def began(self, at: float) -> None:
         """
@@ -421,6 +440,7 @@ class Hardened(WebSocketServerProtocol):
 
     factory: Any
     transport: Any
+    maxConnections: int
     autoPingTimeout: float
     perMessageCompressionAccept: Any
     websocket_protocols: list[str]
@@ -429,6 +449,13 @@ class Hardened(WebSocketServerProtocol):
 
     _sessionsock: Line
     _sessionsockLine: ClassVar[type[Line]] = Line
+
+    log: Any = ProtocolLog()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # The application may have a logger of that name.
+        cls.log = ProtocolLog(cls)
 
     # The handshake.
 
@@ -445,6 +472,8 @@ class Hardened(WebSocketServerProtocol):
         self.perMessageCompressionAccept = bounded(
             self.perMessageCompressionAccept, self._sessionsock.rules.limits
         )
+        if self._sessionsock.place.isHopeless:
+            self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
         proceed(self)
@@ -476,6 +505,7 @@ class Hardened(WebSocketServerProtocol):
             fields,
             isTLS=details is not None and bool(details.is_secure),
             trustProxy=self._sessionsock.rules.trustProxy,
+            peer=self.transport.getPeer(),
         )
 
     def onOpenHandshakeTimeout(self) -> None:
@@ -498,6 +528,7 @@ class Hardened(WebSocketServerProtocol):
                 " the connection; onConnect(request) returns the one to speak, of"
                 " request.protocols",
                 self.factory.reactor.seconds(),
+                "subprotocol",
             )
 
     @contextmanager
@@ -542,6 +573,9 @@ class Hardened(WebSocketServerProtocol):
         super().sendCloseFrame(*args, **more)
         self._sessionsock.closing()
 
+    def fire(self, event: str, *args: Any, **named: Any) -> Any:
+        return consumed(super().fire(event, *args, **named))
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
 
@@ -549,6 +583,20 @@ class Hardened(WebSocketServerProtocol):
         self._sessionsock.unregisterProducer()
 
     # Its end.
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        line, lost = self._sessionsock, super().connectionLost
+        line.place.leave()
+
+        def gone() -> None:
+            try:
+                lost(reason)
+            finally:
+                line.end()
+                letGo(self)
+
+        if not line.frames.lost(gone):
+            gone()
 
     def onAutoPingTimeout(self) -> None:
         line = self._sessionsock
@@ -567,17 +615,11 @@ class Hardened(WebSocketServerProtocol):
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._sessionsock.drop()
-        super()._onClose(wasClean, code, reason)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        line, lost = self._sessionsock, super().connectionLost
-
-        def gone() -> None:
-            try:
-                lost(reason)
-            finally:
-                line.end()
-                letGo(self)
-
-        if not line.frames.lost(gone):
-            gone()
+        try:
+            super()._onClose(wasClean, code, reason)
+        except Exception:
+            # Autobahn would not count the connection as closed (autobahn-python,
+            # issue 501), and refuse all others after maxConnections of these.
+            now = self.factory.reactor.seconds()
+            rules = self._sessionsock.rules
+            rules.refusals.failure(_log, "onClose failed", Failure(), now)

@@ -52,8 +52,12 @@ def _documented(kind: str) -> str:
     """
     @return: The settings of a kind of proxy, as the page documents them.
     """
-    (text,) = re.findall(f"```{kind}\n(.*?)```", _PAGE.read_text("utf-8"), re.DOTALL)
-    return str(text)
+    (text,) = _blocks(kind)
+    return text
+
+
+def _blocks(kind: str) -> list[str]:
+    return re.findall(f"```{kind}\n(.*?)```", _PAGE.read_text("utf-8"), re.DOTALL)
 
 
 def _replaced(text: str, changes: dict[str, str]) -> str:
@@ -145,6 +149,55 @@ async def test_documented(behind: Any, tmp_path: Path) -> None:
             await visitor.connect(origin="http://a.example", **forged)
         server.signal("TERM")
         assert await socket.closes() == (1001, "server going away")
+
+
+@pytest.mark.parametrize("behind", [nginx, haproxy])
+@inReactor
+async def test_addresses(behind: Any, tmp_path: Path) -> None:
+    """
+    With the documented settings, each client has as many sockets as an address
+    may have, and is not counted with the others.
+    """
+    options = "--trust-proxy", "--per-address", "2"
+    async with (
+        twistd(*VERBS, *options) as server,
+        behind(tmp_path, server) as visitor,
+    ):
+        await visitor.post("/add?n")
+        # On this machine, what comes from 127.0.0.1 is a proxy too.
+        for last in 1, 2:
+            client = {"X_Forwarded_For": f"6.6.6.6, 192.0.2.{last}"}
+            for _ in range(2):
+                await visitor.connect(origin=visitor.site, **client)
+            with pytest.raises(Refused, match="429"):
+                await visitor.connect(origin=visitor.site, **client)
+        await server.until(lambda: "refused a connection from 192.0.2.1" in server.log)
+
+
+@inReactor
+async def test_forwarded(tmp_path: Path) -> None:
+    """
+    With the documented C{Forwarded} instead, it counts, and nothing that a client
+    sends passes for it.
+    """
+    settings = _documented("nginx")
+    old = [line for line in settings.splitlines() if "X-Forwarded-" in line]
+    client, header = _blocks("conf")
+    wrong = {"\n".join(old): header, "map $http_upgrade": f"{client}map $http_upgrade"}
+    options = "--trust-proxy", "--forwarded", "--per-address", "1"
+    async with (
+        twistd(*VERBS, *options) as server,
+        nginx(tmp_path, server, wrong) as visitor,
+    ):
+        await visitor.post("/add?n")
+        assert "Secure" in visitor.setCookies[0].split("; ")
+        await visitor.connect(origin=visitor.site)
+        for forged in (
+            {"Forwarded": "for=192.0.2.1"},
+            {"X_Forwarded_For": "192.0.2.1"},
+        ):
+            with pytest.raises(Refused, match="429"):
+                await visitor.connect(origin=visitor.site, **forged)
 
 
 _HOST = "proxy_set_header Host $http_host;"
