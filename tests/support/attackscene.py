@@ -81,7 +81,7 @@ class Found:
 
     @ivar descriptors: Of the server, before and after.
 
-    @ivar log: What it wrote.
+    @ivar log: What it wrote meanwhile.
 
     @ivar attackers: What each kind did.
     """
@@ -296,6 +296,7 @@ def under(
     cookies = server.cookies(min(max([2, *counts.values()]), _SESSIONS))
     server.warm(cookies[0])
     before, descriptors = server.memory("VmRSS"), server.descriptors
+    logged = len(server.log)
     told = {"port": server.port, "seconds": seconds, "patience": _PATIENCE}
     with ExitStack() as stack:
         programs: dict[str, _Program] = {}
@@ -324,7 +325,7 @@ def under(
         before,
         server.memory("VmRSS"),
         (descriptors, server.descriptors),
-        server.log,
+        server.log[logged:],
         results,
     )
 

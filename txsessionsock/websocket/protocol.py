@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
@@ -264,6 +265,7 @@ class Hardened(WebSocketServerProtocol):
             # Frames that came while onConnect waits.  Autobahn would look for
             # another handshake in them, and begin anew with that.
             return
+        self._meet()
         line.request = request = self._requestIn(self.data)
         why = None if request is None else line.rules.origins.refusal(request)
         if why is None:
@@ -273,6 +275,15 @@ class Hardened(WebSocketServerProtocol):
             return
         line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
         self.failHandshake("origin not allowed", 403)
+
+    def _meet(self) -> None:
+        """
+        Know who is at the other end.  Where the PROXY protocol is spoken, the proxy
+        says whom it brings after the connection was made, when Autobahn had asked.
+        """
+        self.peer = peer2str(self.transport)
+        if self._transport_details is not None:
+            self._transport_details.peer = self.peer
 
     def succeedHandshake(self, res: Any) -> None:
         # The client may have gone while onConnect waited.  Autobahn would open the
