@@ -39,11 +39,11 @@ class Whoami(Verbs):
             super().sessionMessageReceived(message, session)
 
 
-def main(*where: str) -> None:
+def main(protocol: type[Verbs], *where: str) -> None:
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
     manager = SessionManager(MemoryStore(), Express(secrets=["for tests"]))
     sockets = SessionSocketFactory(manager)
-    sockets.protocol = Whoami
+    sockets.protocol = protocol
     factories = sockets, Site(SessionedResource(Pages(), manager))
     for each, factory in zip(where, factories, strict=True):
         listening = endpoints.serverFromString(reactor, each).listen(factory)
@@ -52,4 +52,4 @@ def main(*where: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(Whoami, *sys.argv[1:])

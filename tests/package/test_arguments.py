@@ -55,6 +55,7 @@ NOT_FOR_USERS = {
     "hub.Group",
     "hub.Room",
     "manager.SessionStatistics",
+    "manager.endAtOnceFromNow",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
     "web.PageSession",

@@ -3,7 +3,7 @@ One live session for each id: opened, kept fresh, saved and ended.
 """
 
 from .manager import Freshness, SessionManager
-from .shutdown import endAtOnceWhenAskedAgain
+from .shutdown import endAtOnceFromNow, endAtOnceWhenAskedAgain
 from .statistics import SessionStatistics
 
 
@@ -11,5 +11,6 @@ __all__ = [
     "Freshness",
     "SessionManager",
     "SessionStatistics",
+    "endAtOnceFromNow",
     "endAtOnceWhenAskedAgain",
 ]

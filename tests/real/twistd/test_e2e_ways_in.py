@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import sys
+import sysconfig
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -158,7 +159,7 @@ async def test_systemd(kind: str, which: str, tmp_path: Path) -> None:
     where = {"INET": "127.0.0.1", "INET6": "::1", "UNIX": str(path)}[kind]
     command = ("-n", "--pidfile=", "sessionsock", *WHOAMI)
     async with program(
-        *(sys.executable, "-c", _SYSTEMD, kind, where, _twistd(), *command),
+        *(sys.executable, "-c", _SYSTEMD, kind, where, _script("twistd"), *command),
         f"--listen=systemd:domain={kind}:{which}",
         listen=0,
         environment=PATHS,
@@ -173,8 +174,8 @@ async def test_systemd(kind: str, which: str, tmp_path: Path) -> None:
         await visited(server, way)
 
 
-def _twistd() -> str:
-    return str(Path(sys.executable).parent / "twistd")
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
 
 
 def _first(version: int) -> bytes:
@@ -248,3 +249,24 @@ async def test_haproxy(how: str, tmp_path: Path) -> None:
         way = Way(tcp("127.0.0.1", port), f"127.0.0.1:{port}", made)
         who = await visited(server, way)
     assert all(each.startswith(f"tcp4:{CLIENT}:") for each in who), who
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("runner", ["twist", "-m"])
+@inReactor
+async def test_twist(runner: str, workers: int, tmp_path: Path) -> None:
+    """
+    C{twist} and C{python -m twisted} run the same server.
+    """
+    start = {"twist": [_script("twist")], "-m": [sys.executable, "-m", "twisted"]}
+    options = (*WHOAMI, f"--workers={workers}", f"--store=sqlite:{tmp_path}/sessions")
+    async with program(
+        *(*start[runner], "--log-format=text", "sessionsock", *options),
+        "--listen=tcp:0:interface=127.0.0.1",
+        environment=PATHS,
+        cwd=tmp_path,
+    ) as server:
+        ready = workers if workers > 1 else 0
+        await server.until(lambda: server.log.count(" is ready\n") == ready)
+        way = Way(tcp("127.0.0.1", server.port), f"127.0.0.1:{server.port}")
+        await visited(server, way)
