@@ -57,6 +57,7 @@ NOT_FOR_USERS = {
     "manager.Ration",
     "manager.Rations",
     "manager.SessionStatistics",
+    "manager.endAtOnceFromNow",
     "manager.Slices",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
@@ -478,6 +479,15 @@ class Hardened(WebSocketServerProtocol):
     def processHandshake(self) -> None:
         proceed(self)
 
+    def _meet(self) -> None:
+        """
+        Know who is at the other end.  Where the PROXY protocol is spoken, the proxy
+        says whom it brings after the connection was made, when Autobahn had asked.
+        """
+        self.peer = peer2str(self.transport)
+        if self._transport_details is not None:
+            self._transport_details.peer = self.peer
+
     def succeedHandshake(self, res: Any) -> None:
         accept(self, res)
 
@@ -500,6 +510,7 @@ class Hardened(WebSocketServerProtocol):
             super().consumeData()
 
     def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
+        self._meet()
         details = self._transport_details
         return handshakeOf(
             fields,
