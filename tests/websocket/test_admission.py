@@ -19,7 +19,8 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.websocket.test_websocket import Echo, Rules
+from tests.support.frames import Rules
+from tests.websocket.test_websocket import Echo
 from txsessionsock._seldom import Seldom
 from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake

@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.doors import KEY, frame, handshake
+from tests.support.frames import Rules
 from tests.support.pages import Wire
-from tests.websocket.test_websocket import Rules
 from txsessionsock.handshake import Handshake
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
