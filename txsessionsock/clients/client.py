@@ -198,7 +198,7 @@ class Client:
             self.handlers,
             slices=manager.slices,
             isPerMessage=self._shared.perMessage,
-            isFull=lambda: self._outbox.isFull,
+            isFull=self._outbox.isFull,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,

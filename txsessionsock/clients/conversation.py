@@ -249,7 +249,7 @@ class Conversation:
         """
         Whether the client has to read first, or the store to store.
         """
-        self._isStopped = self._last is None and self._isFull()
+        self._isStopped = self._isFull()
         return self._isStopped
 
     def _goOn(self) -> None:

@@ -47,7 +47,7 @@ class Outbox:
         @param closes: Called before the connection is closed.
         """
         self._carrier: Any = carrier
-        self._limits = limits
+        self._most = limits.unsentBytes
         self._life = life
         self._unsaved = unsaved
         self._closes = closes
@@ -63,13 +63,12 @@ class Outbox:
         """
         return len(self._held)
 
-    @property
     def isFull(self) -> bool:
         """
         Whether so much waits that the client is not to cause any more.
         """
         unsent: int = self._size + self._carrier.unsent
-        return unsent > self._limits.unsentBytes
+        return unsent > self._most
 
     def connected(self) -> None:
         """

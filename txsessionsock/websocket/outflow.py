@@ -127,7 +127,8 @@ class Outflow:
         """
         Send something, behind all that waits.
         """
-        self._pull.produced()
+        if self._push is self._pull:
+            self._pull.produced()
         if not self.isHeld and len(data) <= _SLICE:
             self._write(data)
             return
@@ -202,7 +203,7 @@ class _Pull:
         self._producer = None
 
     def produced(self) -> None:
-        if self._producer is not None and not (self._isPaused or self._next.isRunning):
+        if not self._isPaused and not self._next.isRunning:
             self._next.start(0, self._producer.resumeProducing)
 
     def pauseProducing(self) -> None:

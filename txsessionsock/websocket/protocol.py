@@ -341,22 +341,18 @@ class Line:
         else:
             self._send(frame.payload, frame.binary)
 
-    def _send(
-        self,
-        payload: bytes,
-        isBinary: bool,
-        fragmentSize: int | None = None,
-        sync: bool = False,
-        doNotCompress: bool = False,
-    ) -> None:
-        limit = self._protocol.maxMessagePayloadSize
-        if self._protocol._perMessageCompress is not None and limit:
+    def _send(self, payload: bytes, *more: Any) -> None:
+        """
+        Have Autobahn send a message; the arguments are those of its method.
+        """
+        protocol, size = self._protocol, len(payload)
+        limit = protocol.maxMessagePayloadSize
+        if protocol._perMessageCompress is not None and size <= limit < mayGrowTo(size):
             # Autobahn compares what comes out of the compression, and raises when
             # it is too late: the client could not read what comes next.
-            doNotCompress = doNotCompress or mayGrowTo(len(payload)) > limit
-        self._autobahns.sendMessage(
-            payload, isBinary, fragmentSize, sync, doNotCompress
-        )
+            whole = (*more, *(False, None, False)[len(more) :])
+            more = (*whole[:3], True)
+        self._autobahns.sendMessage(payload, *more)
 
     def messageEnded(self) -> None:
         """
