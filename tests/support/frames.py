@@ -324,17 +324,21 @@ class Server:
         """
         stats = self.protocol.trafficStats.__json__()
         wire = self.wire
-        if isinstance(self.protocol, Hardened):
-            # A timer that Autobahn does not have.
-            self.protocol._sessionsock._linger.stop()
-        times = sorted(call.getTime() for call in self.clock.getDelayedCalls())
+        # Those of Autobahn, which are methods; ours are objects.
+        times = sorted(
+            (call.func.__name__, call.getTime())
+            for call in self.clock.calls
+            if hasattr(call.func, "__name__")
+        )
         state = self.protocol.state
         return self.seen, self.sent, wire.isClosed, wire.isAborted, state, stats, times
 
 
 def _accept(offers: list[Any]) -> PerMessageDeflateOfferAccept:
-    # What is left open, the hardened one chooses.
-    return PerMessageDeflateOfferAccept(offers[0], window_bits=12, mem_level=5)
+    # What a hardened one leaves as it is.
+    return PerMessageDeflateOfferAccept(
+        offers[0], window_bits=12, mem_level=5, max_message_size=2**20
+    )
 
 
 def say(protocol: Any, *message: Any) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.frames import (
@@ -37,6 +39,21 @@ class Hooked(Eavesdropping):
     def onMessageFrame(self, payload: Any) -> None:
         super().onMessageFrame(payload)
         self.factory.seen.append(payload)
+
+
+def cut(protocol: Any, *_: Any) -> None:
+    """
+    Lose the connection in a handler.
+    """
+    protocol.connectionLost(Failure(ConnectionLost()))
+
+
+def cutAndRaise(protocol: Any, *_: Any) -> None:
+    """
+    And fail.
+    """
+    cut(protocol)
+    raise ZeroDivisionError
 
 
 class SliceTests(SynchronousTestCase):
@@ -238,6 +255,26 @@ class SliceTests(SynchronousTestCase):
         self.assertEqual(len(server.seen), 65)
         server.clock.advance(0)
         self.assertEqual(len(server.seen), 65)
+        server.read(frame(TEXT) * 100)
+        self.assertEqual((len(server.seen), server.protocol.data), (65, b""))
+
+    def test_lostMeanwhile(self) -> None:
+        """
+        The connection may be lost in the midst of it, and the application may
+        raise besides.
+        """
+        for count in 1, 2, 100:
+            for protocol in Eavesdropping, Hooked:
+                server = Server(protocol, do=cut)
+                server.read(frame(TEXT))
+                self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+                server = Server(protocol)
+                server.read(frame(TEXT) * 64 + frame(TEXT) * count)
+                server.factory.do = cutAndRaise
+                server.clock.advance(0)
+                self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+                closes = [seen for seen in server.seen if seen and seen[0] == "close"]
+                self.assertEqual(len(closes), 1)
 
     def test_close(self) -> None:
         """

@@ -228,8 +228,11 @@ class Frames:
             and then gives what it has to L{consume}.
         """
         protocol = self._protocol
-        state = protocol.state
-        if not self._reads or state < WebSocketServerProtocol.STATE_CLOSING:
+        state = _CLOSED if protocol is None else protocol.state
+        if state == _CLOSED:
+            # Autobahn would look at nothing of it, and keep all.
+            return True
+        if not self._reads or state == WebSocketServerProtocol.STATE_CONNECTING:
             return False
         if state == _OPEN:
             protocol.trafficStats.incomingOctetsWireLevel += len(data)
@@ -275,7 +278,8 @@ class Frames:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
             self._isHeld = False
-            self._protocol.transport.abortConnection()
+            if self._protocol is not None:
+                self._protocol.transport.abortConnection()
         self._settle()
 
     def resumed(self) -> None:
@@ -300,24 +304,26 @@ class Frames:
         if self._protocol.state == _CLOSED or not self.waits:
             self._data, self._at = b"", 0
             return False
-        # A line that is paused because nobody reads what is sent would never be
-        # resumed.
+        # There is no output that could be full.  Who is to read it is gone, and a line
+        # that waits for that would wait for ever.
+        self._line.drop()
         self._line, self._lost = _GONE, then
         self._turns.add(self, self._protocol.factory.reactor)
         return True
 
     def end(self) -> None:
         """
-        The connection is gone, and all is handled.
+        The connection is gone.  Nothing here leads to the protocol any more.
         """
-        self._protocol, self._line = None, _GONE
         self._data, self._at = b"", 0
+        self._protocol, self._line, self._lost = None, _GONE, None
 
     def _settle(self) -> None:
         """
         Have the transport read no more while something waits here.
         """
         if self._protocol is None:
+            # The connection was lost meanwhile.
             return
         transport = self._protocol.transport
         if self._data:

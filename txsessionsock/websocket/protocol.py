@@ -130,6 +130,7 @@ class Line:
 
     request: Handshake | None = None
     isPaused = False
+    isHeld = False
     mostUnsent = 0
 
     def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
@@ -142,7 +143,6 @@ class Line:
         address = addressOf(protocol.transport, trusted(rules.trustProxy))
         self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
-        self.isHeld = False
         self._linger = Timer(self._reactor)
         self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._out)
         self.frames = Frames(self, protocol, Hardened, self.answers)
