@@ -17,7 +17,9 @@ from pathlib import Path
 PACKAGE = "txsessionsock"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_arguments", "_foreign", "_seldom", "_waiting", "interfaces"}),
+    frozenset(
+        {"_arguments", "_collector", "_foreign", "_seldom", "_waiting", "interfaces"}
+    ),
     frozenset(
         {
             "_deferreds",
