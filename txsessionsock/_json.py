@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ._collector import undisturbed
 from ._foreign import DEPTH, Check, Notation, isFinite, isShort
 
 
@@ -28,6 +29,7 @@ _SHAPE = b'[]{},:"'
 _NO_SHAPE = bytes(byte for byte in range(256) if byte not in _SHAPE)
 _TEXT = re.compile(rb'"[^"]*"')
 _SHALLOW = 5
+_WIDE = 1000
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 
@@ -81,8 +83,6 @@ def hasMoreValues(raw: bytes, most: int) -> bool:
 
 
 def _isDeep(raw: bytes) -> bool:
-    if _openings(raw) <= DEPTH:
-        return False
     rest = _shape(raw).translate(_BRACKETS, b",:")
     for _ in range(_SHALLOW):
         # The innermost ones, which are most of what is not nested deeply.
@@ -101,9 +101,10 @@ def loads(raw: bytes, notation: Notation = STRICT) -> Any:
         on to shows any of C{raw}.
     """
     try:
-        if _isDeep(raw):
+        openings = _openings(raw)
+        if openings > DEPTH and _isDeep(raw):
             raise RecursionError
-        return _decode(raw)
+        return _decode(raw) if openings < _WIDE else undisturbed(_decode, raw)
     except RecursionError:
         problem = _TOO_DEEP
     except ValueError:

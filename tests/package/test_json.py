@@ -4,6 +4,8 @@ Tests for L{txsessionsock._json}: what is found out about JSON before it is read
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from random import Random
 from typing import Any
@@ -80,6 +82,41 @@ class ValuesTests(SynchronousTestCase):
         for _ in range(2000):
             raw = bytes(random.choices(b'[]{},:"\\1 \xff', k=random.randrange(60)))
             hasMoreValues(raw, 3)
+
+
+class CollectorTests(SynchronousTestCase):
+    """
+    The garbage collector rests while many values are made, and goes on.
+    """
+
+    def test_goesOn(self) -> None:
+        """
+        It does so after what is no JSON, too, and stays off where it was.
+        """
+        wide = b"[" + b"[]," * 5000 + b"1]"
+        for raw in wide, wide[:-1]:
+            for switch in gc.enable, gc.disable:
+                self.addCleanup(gc.enable)
+                switch()
+                # Trial takes a name C{suppress} in a module for its own.
+                with contextlib.suppress(ValueError):
+                    loads(raw)
+                self.assertEqual(gc.isenabled(), switch is gc.enable)
+
+    def test_rests(self) -> None:
+        """
+        It does not look at them again and again.
+        """
+        seen: list[str] = []
+        wide = b"[" + b"[]," * 50_000 + b"1]"
+
+        def collects(phase: str, info: object) -> None:
+            seen.append(phase)
+
+        gc.callbacks.append(collects)
+        self.addCleanup(gc.callbacks.remove, collects)
+        loads(wide)
+        self.assertLess(seen.count("start"), 10)
 
 
 class DepthTests(SynchronousTestCase):

@@ -17,7 +17,12 @@ from pathlib import Path
 PACKAGE = "txsessionsock"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_arguments", "_foreign", "_seldom", "_waiting", "_weak", "interfaces"}),
+    frozenset(
+        {
+            *("_arguments", "_collector", "_foreign", "_seldom", "_waiting", "_weak"),
+            "interfaces",
+        }
+    ),
     frozenset(
         {
             "_deferreds",

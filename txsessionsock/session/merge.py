@@ -15,6 +15,8 @@ from enum import Enum
 from math import isnan
 from typing import Any, Final, TypeGuard
 
+from txsessionsock._collector import undisturbed
+
 
 Same = Callable[[object, object], bool]
 
@@ -114,7 +116,7 @@ def restored(mark: bytes) -> Any:
     """
     A copy of the value that has a L{fingerprint}; of buffers, bytes.
     """
-    return marshal.loads(mark)
+    return undisturbed(marshal.loads, mark)
 
 
 def isAtom(value: object) -> bool:
