@@ -340,6 +340,17 @@ class HardenedTests(SynchronousTestCase):
             if address is not four and headers:
                 self.assertStatus(self.connect(address), 101, f"{said}3")
 
+    def test_proxyItself(self) -> None:
+        """
+        However many connections of a proxy wait for their request, none of them is
+        too many for an address.
+        """
+        near = IPv4Address("TCP", "127.0.0.1", 9)
+        for trustProxy, cut in (True, 0), (False, 135):
+            self.serve(perAddress=1, trustProxy=trustProxy)
+            waiting = [self.connect(near) for _ in range(200)]
+            self.assertEqual(sum(each.transport.isAborted for each in waiting), cut)
+
     def test_proxyProtocol(self) -> None:
         """
         By the PROXY protocol, the client's address counts, and not the proxy's
