@@ -290,7 +290,12 @@ class Hardened(WebSocketServerProtocol):
         self.transport.unregisterProducer()
         takeOptions(self)
         super().connectionMade()
-        if self._sessionsock.place.isHopeless:
+        tooMany = self._sessionsock.place.hopeless
+        if tooMany is not None:
+            now = self.factory.reactor.seconds()
+            refusals = self._sessionsock.rules.refusals
+            refusals.warn(_log, tooMany.why, now, tooMany.status)
+            self.wasNotCleanReason = tooMany.reason
             self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
@@ -316,13 +321,17 @@ class Hardened(WebSocketServerProtocol):
             super().consumeData()
 
     def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
-        details = self._transport_details
-        return handshakeOf(
+        details, rules = self._transport_details, self._sessionsock.rules
+        request = handshakeOf(
             fields,
             isTLS=details is not None and bool(details.is_secure),
-            trustProxy=self._sessionsock.rules.trustProxy,
+            trustProxy=rules.trustProxy,
             peer=self.transport.getPeer(),
         )
+        doubt = request.doubt
+        if doubt is not None:
+            rules.refusals.warn(_log, doubt, self.factory.reactor.seconds(), "proxy")
+        return request
 
     def onOpenHandshakeTimeout(self) -> None:
         if self.state == self.STATE_CLOSED:
