@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,8 +18,11 @@ from autobahn.websocket.compress import (
     PerMessageDeflateOffer,
     PerMessageDeflateOfferAccept,
 )
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -124,22 +128,35 @@ class OpeningCase(SynchronousTestCase):
     The two, one beside the other.
     """
 
+    externalPort: int | None = None
+    origins: Origins
+
     def setUp(self) -> None:
         self.clock = Clock()
+        self.origins = Anywhere()
 
-    def ask(self, kind: type, *data: bytes, **options: Any) -> Seen:
+    def factory(self, kind: type, **options: Any) -> Any:
         """
-        Connect, and send something.
+        Make a factory of one kind of protocol.
         """
-        factory: Any = WebSocketServerFactory(reactor=self.clock)
+        factory: Any = WebSocketServerFactory(
+            externalPort=self.externalPort, reactor=self.clock
+        )
         factory.protocol = kind
         factory._batched_timer = AutobahnTimer(self.clock)
-        factory._sessionsock = Rules(origins=Anywhere())
+        factory._sessionsock = Rules(origins=self.origins)
         factory.server = ""
         setLimits(factory, Limits())
         if options:
             factory.setProtocolOptions(**options)
         factory.allowNullOrigin = True
+        return factory
+
+    def ask(self, kind: type, *data: bytes, **options: Any) -> Seen:
+        """
+        Connect, and send something.
+        """
+        factory = self.factory(kind, **options)
         protocol = factory.buildProtocol(ADDRESS)
         protocol.seen = seen = Seen(protocol=protocol)
         wire = Wire()
@@ -264,6 +281,126 @@ class SameTests(OpeningCase):
         (request,) = seen.requests
         self.assertIn("/a", str(request))
         self.assertNotIn("hunter2", f"{request} {request!s} {request!r}")
+
+
+class OursTests(OpeningCase):
+    """
+    What Autobahn does otherwise.
+    """
+
+    def connect(self, do: Callable[[Any], Any]) -> tuple[Any, Wire]:
+        """
+        Connect, and send a handshake.
+
+        @param do: What C{onConnect} does.
+        """
+        self.patch(Recording, "onConnect", lambda protocol, request: do(request))
+        factory = self.factory(Ours)
+        wire = Wire()
+        wire.protocol = factory.buildProtocol(ADDRESS)
+        wire.protocol.seen = Seen()
+        wire.protocol.makeConnection(wire)
+        wire.protocol.dataReceived(handshake())
+        return wire.protocol, wire
+
+    def test_left(self) -> None:
+        """
+        A client that left while C{onConnect} waited is neither let in nor told
+        anything.
+        """
+        opened: list[None] = []
+        self.patch(Ours, "onOpen", lambda protocol: opened.append(None))
+        for result in None, Failure(ConnectionDeny(403, "no")):
+            gate: Deferred[Any] = Deferred()
+            protocol, wire = self.connect(partial(_waitFor, gate))
+            protocol.connectionLost(Failure(ConnectionDone()))
+            gate.callback(result)
+            self.assertEqual((opened, wire.value()), ([], b""))
+            self.assertEqual(protocol.state, protocol.STATE_CLOSED)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_onOpen(self) -> None:
+        """
+        When C{onOpen} fails, the log says so, and the client is told that it was
+        the server.
+        """
+        self.patch(Ours, "onOpen", lambda protocol: 1 / 0)
+        protocol, wire = self.connect(lambda request: None)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertTrue(wire.value().endswith(b"\x88\x02\x03\xf3"))
+        protocol.connectionLost(Failure(ConnectionDone()))
+
+    def test_sentOn(self) -> None:
+        """
+        What comes from a client that was refused is not kept.
+        """
+        protocol, wire = self.connect(lambda request: _raise(ConnectionDeny(403)))
+        for _ in range(3):
+            protocol.dataReceived(b"x" * 1000)
+        self.assertEqual(protocol.data, b"")
+        # It has not agreed to the end until then.
+        self.clock.advance(Limits().handshakeTimeout)
+        self.assertTrue(wire.isAborted)
+
+    def test_many(self) -> None:
+        """
+        Autobahn's C{maxConnections} counts.
+        """
+        factory = self.factory(Ours, maxConnections=1)
+        statuses = []
+        for _ in range(2):
+            wire = Wire()
+            wire.protocol = factory.buildProtocol(ADDRESS)
+            wire.protocol.seen = Seen()
+            wire.protocol.makeConnection(wire)
+            wire.protocol.dataReceived(handshake())
+            statuses.append(int(wire.value().split(b" ")[1]))
+        self.assertEqual(statuses, [101, 503])
+
+    def test_port(self) -> None:
+        """
+        Where the factory was told its port, it has to be that one.
+        """
+        self.externalPort = 9000
+        for host, status in (
+            (b"localhost:9000", 101),
+            (b"localhost:9001", 400),
+            (b"localhost", 101),
+        ):
+            request = handshake().replace(b"localhost", host)
+            for kind in Plain, Ours:
+                self.assertEqual(self.ask(kind, request).status, status)
+
+    def test_oldOrigin(self) -> None:
+        """
+        An old browser says with another header which page it is.
+        """
+        self.origins = Origins()
+        old = handshake("Sec-WebSocket-Origin: http://evil.example")
+        self.assertEqual(self.ask(Ours, old.replace(b"13", b"8")).status, 403)
+        self.assertEqual(self.ask(Ours, old).status, 101)
+
+    def test_visited(self) -> None:
+        """
+        The log has nothing of a browser that looks at the address of a socket; a
+        handshake whose C{Upgrade} got lost is in it.
+        """
+        for request, lines in (
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0),
+            (handshake().replace(b"Upgrade: websocket\r\n", b""), 1),
+        ):
+            with capturedLogs() as logs:
+                self.assertEqual(self.ask(Ours, request).status, 426)
+            said = [log for log in logs if "this is a WebSocket" in log.get("line", "")]
+            self.assertEqual(len(said), lines)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _waitFor(gate: Deferred[Any], request: object) -> Deferred[Any]:
+    return gate
 
 
 # Heads of all kinds.

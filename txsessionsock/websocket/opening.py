@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any
 
 from autobahn.websocket.compress import PERMESSAGE_COMPRESSION_EXTENSION
-from autobahn.websocket.protocol import WebSocketServerProtocol as AnyAutobahn
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -101,10 +100,8 @@ def _ask(protocol: Any, request: ConnectionRequest) -> None:
         )
         refuse(protocol, refused)
         return
-    onConnect = protocol.onConnect
     try:
-        isTheirs = getattr(onConnect, "__func__", None) is not AnyAutobahn.onConnect
-        result: Any = waitable(onConnect(request)) if isTheirs else None
+        result: Any = waitable(protocol.onConnect(request))
     except Exception:
         _deny(protocol, Failure())
         return

@@ -336,6 +336,7 @@ class Hardened(WebSocketServerProtocol):
     def onOpenHandshakeTimeout(self) -> None:
         if self.state == self.STATE_CLOSED:
             # It was refused, and over TLS waits for the client to agree to the end.
+            self.openHandshakeTimeoutCall = None
             self._closeConnection(abort=True)
         else:
             super().onOpenHandshakeTimeout()
