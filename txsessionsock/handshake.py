@@ -74,6 +74,14 @@ class Handshake:
         return (self.proxies or Proxies()).told(self.headers, self.peer)
 
     @property
+    def doubt(self) -> str | None:
+        """
+        What to tell the log of proxies that are trusted; L{None} for nothing.
+        """
+        problem = self.told.problem
+        return problem and f"a proxy at {self.peer} is not understood: {problem}"
+
+    @property
     def client(self) -> str | None:
         """
         The address of the client: of the connection, or as the proxies say;

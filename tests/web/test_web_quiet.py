@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.web.resource import IResource
 
 from tests.support.pages import View, WebTestCase, Wire, put
+from txsessionsock.forwarded import Proxies
 from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.web import SessionedResource, VisitedSite
 
@@ -82,6 +83,18 @@ class QuietTests(WebTestCase):
         self.assertEqual(len(others), 2, others)
         self.assertIn("a page was not sent, because the session store", others[0])
         self.assertIn("left out: 49 more of: ", others[1])
+
+    def test_proxy(self) -> None:
+        """
+        So is a proxy whose headers cannot be understood.
+        """
+        page = View(lambda request: b"")
+        proxies = Proxies(forwarded=True)
+        resource = SessionedResource(page, self.world.manager, trustProxy=proxies)
+        lines = self.ask(resource, *[b"GET / HTTP/1.1\r\nForwarded: for"] * 20)
+        others = [line for line in lines if '"GET /' not in line]
+        self.assertEqual(len(others), 2, others)
+        self.assertIn("a proxy at 127.0.0.1 is not understood: Forwarded", others[0])
 
     def test_lines(self) -> None:
         """

@@ -92,13 +92,13 @@ class AdmissionTests(SynchronousTestCase):
         inside = admission.arrive(None)
         places = [admission.arrive(None) for _ in range(100)]
         self.assertEqual(
-            [place.isHopeless for place in places], [False] * 64 + [True] * 36
+            [place.hopeless is not None for place in places], [False] * 64 + [True] * 36
         )
         places[0].leave()
-        self.assertFalse(admission.arrive(None).isHopeless)
+        self.assertIsNone(admission.arrive(None).hopeless)
         for place in inside, *places:
             place.leave()
-        self.assertFalse(admission.arrive(None).isHopeless)
+        self.assertIsNone(admission.arrive(None).hopeless)
 
     def test_address(self) -> None:
         """
@@ -306,8 +306,12 @@ class HardenedTests(SynchronousTestCase):
         Those that are far too many are cut off, and cost nothing any more.
         """
         self.serve(perAddress=1)
-        many = [self.connect() for _ in range(1000)]
+        with capturedLogs() as logs:
+            many = [self.connect() for _ in range(1000)]
         self.assertEqual(sum(each.transport.isAborted for each in many), 935)
+        lines = [str(formatEvent(event)) for event in logs]
+        self.assertIn("refused a connection from 192.0.2.1: 192.0.2.1 has 1", lines[0])
+        self.assertLess(len(lines), 3, lines)
         other = self.connect(IPv4Address("TCP", "192.0.2.2", 9))
         self.assertStatus(other, 101)
         for each in many:
@@ -341,6 +345,17 @@ class HardenedTests(SynchronousTestCase):
             if address is not four and headers:
                 self.assertStatus(self.connect(address), 101, f"{said}3")
 
+    def test_proxyItself(self) -> None:
+        """
+        However many connections of a proxy wait for their request, none of them is
+        too many for an address.
+        """
+        near = IPv4Address("TCP", "127.0.0.1", 9)
+        for trustProxy, cut in (True, 0), (False, 135):
+            self.serve(perAddress=1, trustProxy=trustProxy)
+            waiting = [self.connect(near) for _ in range(200)]
+            self.assertEqual(sum(each.transport.isAborted for each in waiting), cut)
+
     def test_proxyProtocol(self) -> None:
         """
         By the PROXY protocol, the client's address counts, and not the proxy's
@@ -367,6 +382,21 @@ class HardenedTests(SynchronousTestCase):
             answer = bytes(wire.getOutBuffer())
             self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer)
             self.assertEqual(inner._sessionsock.request.client, f"192.0.2.{last}")
+
+    def test_notUnderstood(self) -> None:
+        """
+        The log says that a proxy sends what cannot be understood, also where no
+        page is refused for that.
+        """
+        self.serve(trustProxy=True)
+        with capturedLogs() as logs:
+            for _ in range(3):
+                server = self.connect(IPv4Address("TCP", "127.0.0.1", 9))
+                self.assertStatus(server, 101, "X-Forwarded-For: me")
+        lines = [str(formatEvent(event)) for event in logs]
+        told = [line for line in lines if "not understood" in line]
+        self.assertEqual(len(told), 1)
+        self.assertIn("a proxy at 127.0.0.1 is not understood: X-Forw", told[0])
 
     def test_everyStage(self) -> None:
         """

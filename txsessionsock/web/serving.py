@@ -143,6 +143,8 @@ def opening(
 
     request.setComponent(_IOpening, manager)
     handshake = handshakeIn(request, trustProxy)
+    if handshake.doubt is not None:
+        manager.warned(_log, handshake.doubt, "proxy")
     opened = Deferred.fromCoroutine(_opened(request, manager, handshake, over))
     request.notifyFinish().addErrback(lambda _: opened.cancel())
     # The caller gets a Deferred of its own.  If the client leaves when the session

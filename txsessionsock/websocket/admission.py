@@ -68,13 +68,12 @@ class Overfull:
 
 class _State(Enum):
     """
-    Whether a connection counts, or is one too many and waits for its answer, or
-    gets none; or is gone.
+    Whether a connection counts, or is one too many and waits for its answer; or
+    is gone, or has no place.
     """
 
     IN = auto()
     OVER = auto()
-    HOPELESS = auto()
     GONE = auto()
 
 
@@ -83,21 +82,17 @@ class Place:
     The place that one connection takes.
 
     @ivar address: For which it counts; L{None} if for none.
+
+    @ivar hopeless: Why it is not even to be answered; L{None} if it is.
     """
 
-    __slots__ = ("_admission", "address", "state")
+    __slots__ = ("_admission", "address", "hopeless", "state")
 
     def __init__(self, admission: Admission, address: str | None) -> None:
         self._admission = admission
         self.address = address
-        self.state = _State.HOPELESS
-
-    @property
-    def isHopeless(self) -> bool:
-        """
-        Whether it is not even to be answered.
-        """
-        return self.state is _State.HOPELESS
+        self.hopeless: Overfull | None = None
+        self.state = _State.GONE
 
     def settle(self, request: Handshake) -> Overfull | None:
         """
@@ -145,11 +140,14 @@ class Admission:
         @param address: From where, as L{addressOf} has it.
         """
         place = Place(self, address)
-        if self._problem(address) is None:
+        problem = self._problem(address)
+        if problem is None:
             self._enter(place)
         elif self._over < _ANSWERED:
             place.state = _State.OVER
             self._over += 1
+        else:
+            place.hopeless = problem
         return place
 
     def settle(self, place: Place, address: str | None) -> Overfull | None:

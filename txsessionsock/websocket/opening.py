@@ -170,7 +170,9 @@ def refuse(protocol: Any, refused: Refused) -> None:
     headers = [*refused.headers, ("Content-Length", "0"), ("Connection", "close")]
     protocol.data = b""
     protocol.sendData(_head(f"{int(refused.status)} {reason}", headers))
-    protocol.dropConnection(abort=False)
+    # Autobahn would say why, once more, and also of those of whom we say nothing.
+    with protocol._sessionsock.quiet.silent():
+        protocol.dropConnection(abort=False)
 
 
 def _phrase(status: int) -> str:

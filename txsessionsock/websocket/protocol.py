@@ -469,7 +469,12 @@ class Hardened(WebSocketServerProtocol):
         self.perMessageCompressionAccept = bounded(
             self.perMessageCompressionAccept, self._sessionsock.rules.limits
         )
-        if self._sessionsock.place.isHopeless:
+        tooMany = self._sessionsock.place.hopeless
+        if tooMany is not None:
+            now = self.factory.reactor.seconds()
+            refusals = self._sessionsock.rules.refusals
+            refusals.warn(_log, tooMany.why, now, tooMany.status)
+            self.wasNotCleanReason = tooMany.reason
             self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
@@ -507,13 +512,17 @@ class Hardened(WebSocketServerProtocol):
 
     def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
         self._meet()
-        details = self._transport_details
-        return handshakeOf(
+        details, rules = self._transport_details, self._sessionsock.rules
+        request = handshakeOf(
             fields,
             isTLS=details is not None and bool(details.is_secure),
-            trustProxy=self._sessionsock.rules.trustProxy,
+            trustProxy=rules.trustProxy,
             peer=self.transport.getPeer(),
         )
+        doubt = request.doubt
+        if doubt is not None:
+            rules.refusals.warn(_log, doubt, self.factory.reactor.seconds(), "proxy")
+        return request
 
     def onOpenHandshakeTimeout(self) -> None:
         if self.state == self.STATE_CLOSED:

@@ -8,6 +8,8 @@ wrong, as long as the client likes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -35,6 +37,18 @@ class Quiet:
     def __init__(self, seldom: Seldom, clock: IReactorTime) -> None:
         self._seldom = seldom
         self._clock = clock
+        self._isSilent = False
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """
+        Log nothing, until the end of the block: it was said already.
+        """
+        self._isSilent = True
+        try:
+            yield
+        finally:
+            self._isSilent = False
 
     def debug(self, *args: Any, **values: Any) -> None:
         """
@@ -61,7 +75,7 @@ class Quiet:
     def _say(
         self, caller: FrameType, level: Any, text: str, values: dict[str, Any]
     ) -> None:
-        if text == "{tb}":
+        if text == "{tb}" or self._isSilent:
             # The line before is of the same failure, and has become its traceback.
             return
         for value in values.values():
