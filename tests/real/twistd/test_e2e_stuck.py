@@ -43,7 +43,7 @@ PATHS = {
 
 DRAIN = 2.0
 
-SLACK = 2.0
+SLACK = 4.0
 """
 How many seconds more a server may take to be gone, on a machine that is loaded.
 """

@@ -14,17 +14,27 @@ import struct
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import deferLater
 
 from tests.real.twistd.test_e2e_proxies import haproxyAt, nginxAt
 from tests.support.certificates import Certificates
 from tests.support.guests import Way, through
-from tests.support.servers import MODULES, SECRET, Twistd, inReactor, program, twistd
+from tests.support.servers import (
+    MODULES,
+    PATIENCE,
+    SECRET,
+    Twistd,
+    inReactor,
+    program,
+    reactor,
+    twistd,
+)
 
 
 ROOT = Path(MODULES).parents[1]
@@ -86,8 +96,25 @@ def unix(path: Path) -> socket.socket:
     Connect to a Unix socket.
     """
     made = socket.socket(socket.AF_UNIX)
-    made.connect(str(path))
+    try:
+        made.connect(str(path))
+    except OSError:
+        made.close()
+        raise
     return made
+
+
+async def listens(path: Path) -> None:
+    """
+    Wait until somebody answers at a Unix socket: the log says so before it is true.
+    """
+    end = reactor.seconds() + PATIENCE
+    while reactor.seconds() < end:
+        with suppress(OSError):
+            unix(path).close()
+            return
+        await deferLater(reactor, 0.02)
+    raise AssertionError(f"nobody answers at {path}")
 
 
 async def visited(server: Twistd, way: Way) -> list[str]:
@@ -142,7 +169,7 @@ async def test_unix(tmp_path: Path) -> None:
     """
     path = tmp_path / "here"
     async with served(f"unix:{path}:mode=660") as server:
-        await server.until(path.exists)
+        await listens(path)
         assert path.stat().st_mode & 0o777 == 0o660
         await visited(server, Way(partial(unix, path), "shop.example"))
     assert not path.exists()
@@ -167,6 +194,7 @@ async def test_systemd(kind: str, which: str, tmp_path: Path) -> None:
         await server.until(lambda: " starting on " in server.log or server.status)
         assert server.status is None, server.log + server.errors
         if kind == "UNIX":
+            await listens(path)
             way = Way(partial(unix, path), "shop.example")
         else:
             host = f"[{where}]" if kind == "INET6" else where
