@@ -147,6 +147,7 @@ class SessionManager:
         self._registry = Registry(self.framework, unsavedLimit)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
+        self._ending.close(self._storage.failures.end)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)
