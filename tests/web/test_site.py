@@ -4,20 +4,26 @@ Tests for L{txsessionsock.web.BoundedSite}, on a clock and wires that are not th
 
 from __future__ import annotations
 
+import re
 from io import StringIO
+from random import Random
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from tests.support.doors import frame
 from tests.support.pages import Answer, View, Wire, parse
+from tests.websocket.test_opening import FUZZ, HEADS, SEED, anyHead, cut
 from txsessionsock.frameworks.express import Express
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
-from txsessionsock.protocol import SessionSocketFactory
+from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.web import BoundedSite, SessionedResource, SessionSocketResource
 
@@ -264,3 +270,70 @@ class SiteTests(SynchronousTestCase):
                 self.answers(self.connect(site), handshake)
         said = [log for log in logs if "BoundedSite" in log.get("log_format", "")]
         self.assertEqual(len(said), 1)
+
+
+class Asked(SessionSocketProtocol):
+    """
+    Keeps what C{onConnect} is asked.
+    """
+
+    def onConnect(self, request: Any) -> None:
+        self.factory.asked.append(request.__json__())
+
+
+class DoorsTests(SynchronousTestCase):
+    """
+    A site and a port of its own take the same handshakes, and read the same.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        manager = SessionManager(MemoryStore(self.clock), Express("x"), self.clock)
+        factory: Any = SessionSocketFactory(manager)
+        factory.protocol = Asked
+        factory.asked = []
+        self.factory = factory
+        self.site = BoundedSite(SessionSocketResource(factory), reactor=self.clock)
+
+    def ask(self, door: Any, pieces: list[bytes]) -> tuple[int | None, list[Any]]:
+        """
+        @return: The status of the first answer, and what C{onConnect} was asked.
+        """
+        self.factory.asked = []
+        wire = Wire()
+        wire.protocol = door.buildProtocol(wire.getPeer())
+        wire.protocol.makeConnection(wire)
+        for piece in pieces:
+            if not wire.disconnecting:
+                wire.protocol.dataReceived(piece)
+        answer = wire.value()
+        wire.protocol.connectionLost(Failure(ConnectionDone()))
+        return int(answer.split(b" ")[1]) if answer else None, self.factory.asked
+
+    def test_fuzz(self) -> None:
+        """
+        So it is for heads good and bad, which come in pieces; C{FUZZ=100} tries a
+        hundred times as many.
+        """
+        random = Random(SEED)
+        opened = 0
+        for _ in range(round(HEADS * FUZZ / 2)):
+            head = anyHead(random)
+            pieces = cut(random, head + frame(b"behind"))
+            port = self.ask(self.factory, pieces)
+            site = self.ask(self.site, pieces)
+            # Twisted joins a header that goes on in the next line with that, and
+            # has an answer of its own for the whole site.
+            if port != site and not re.search(rb"\r\n[ \t]|^GET \* ", head):
+                self.assertNotIn(101, (port[0], site[0]), head)
+                self.assertEqual(site[1], [], head)
+            opened += port[0] == 101
+        self.assertGreater(opened, HEADS * FUZZ / 20)
+
+    def test_hugeLength(self) -> None:
+        """
+        A length with more digits than Python reads is one that is too large, and
+        not an error in the log.
+        """
+        head = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %s\r\n\r\n"
+        self.assertEqual(self.ask(self.site, [head % (b"9" * 5000,)])[0], 413)

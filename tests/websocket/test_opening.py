@@ -41,9 +41,9 @@ FUZZ = float(os.environ.get("FUZZ", "1"))
 How many times as many heads as usual are tried.
 """
 
-_HEADS = 1500
+HEADS = 1500
 
-_SEED = 20261129
+SEED = 20261129
 
 ATTRIBUTES = (
     "http_headers",
@@ -457,7 +457,7 @@ _VALUES = (
 _TARGETS = ("/ws", "/a?b=1&b=2", "/a#b", "*", "http://a/b", "//[", "/%zz", "/\xc5")
 
 
-def _head(random: Random) -> bytes:
+def anyHead(random: Random) -> bytes:
     """
     Make a head, by some changes to a good one.
     """
@@ -507,6 +507,17 @@ def _head(random: Random) -> bytes:
     return head
 
 
+def cut(random: Random, stream: bytes) -> list[bytes]:
+    """
+    Cut something into a few pieces.
+    """
+    cuts = sorted(random.randrange(len(stream)) for _ in range(random.randrange(4)))
+    return [
+        stream[start:end]
+        for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
+    ]
+
+
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _STRANGE = re.compile(rb"[\x85\xa0]")
@@ -552,18 +563,12 @@ class FuzzTests(OpeningCase):
         """
         C{FUZZ=100} tries a hundred times as many.
         """
-        random = Random(_SEED)
+        random = Random(SEED)
         opened = refused = holes = 0
-        for _ in range(round(_HEADS * FUZZ)):
-            head = _head(random)
+        for _ in range(round(HEADS * FUZZ)):
+            head = anyHead(random)
             stream = head + frame(b"behind")
-            cuts = sorted(
-                random.randrange(len(stream)) for _ in range(random.randrange(4))
-            )
-            pieces = [
-                stream[start:end]
-                for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
-            ]
+            pieces = cut(random, stream)
             plain, ours = self.ask(Plain, *pieces), self.ask(Ours, *pieces)
             if ours.status == 101:
                 opened += 1
@@ -581,7 +586,7 @@ class FuzzTests(OpeningCase):
                     self.assertLessEqual(len(ours.requests), len(plain.requests), head)
                 if plain.status != 200:
                     self.assertEqual(plain.status is None, ours.status is None, head)
-        least = _HEADS * FUZZ / 20
+        least = HEADS * FUZZ / 20
         for count in opened, refused, holes:
             self.assertGreater(count, least / 2)
 

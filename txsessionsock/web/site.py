@@ -33,6 +33,8 @@ from .requests import Pages, wantsSocket
 
 __all__ = ["BoundedChannel", "BoundedSite"]
 
+_LONGEST_LENGTH = 40
+
 _BAD = b"400 Bad Request"
 _TOO_LARGE = b"413 Content Too Large"
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -169,6 +171,15 @@ class BoundedChannel(HTTPChannel):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self._refuse(_HEAD_TOO_LARGE)
+
+    def headerReceived(self, line: bytes) -> bool:
+        name, _, value = line.partition(b":")
+        if len(value) > _LONGEST_LENGTH and name.lower() == b"content-length":
+            # Python does not read a number of thousands of digits, and what it
+            # raises would be in the log for each of them.
+            self._refuse(_TOO_LARGE)
+            return False
+        return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
         self._late.stop()

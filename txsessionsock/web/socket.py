@@ -67,6 +67,8 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         raise ValueError("a WebSocket has no children")
 
     def render(self, request: Request) -> Any:
+        # It says which version of Twisted this is.
+        request.responseHeaders.removeHeader(b"server")
         if isHTTP2(request) or not wantsSocket(request):
             return self._tellToUpgrade(request)
         channel: Any = request.channel
@@ -100,8 +102,6 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if not wantsSocket(request):
             self._doubtProxy(request)
         request.setResponseCode(426)
-        # It says which version of Twisted this is.
-        request.responseHeaders.removeHeader(b"server")
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         if not isHTTP2(request):
             request.setHeader(b"Upgrade", b"websocket")

@@ -181,7 +181,9 @@ async def test_lines(door: Door) -> None:
     async with door.open(factory) as entrance:
         for octet in b"\x00\x0b\x0c\x1c\x1d\x1e\x7f\r\n":
             forged = f"X-A: a{octet:c}X-Forwarded-For: 6.6.6.6"
-            assert await statusOf(entrance, handshake(forged)) == 400, octet
+            status = await statusOf(entrance, handshake(forged))
+            # Older versions of Twisted make blanks of these two.
+            assert status == 400 or (door.isSite and octet in b"\r\n"), octet
         for forged in (
             "X-Forwarded-For : 6.6.6.6",
             "X-A: a\r\n : b",
@@ -190,6 +192,7 @@ async def test_lines(door: Door) -> None:
             "X-\xc5: a",
         ):
             status = await statusOf(entrance, handshake(forged))
+            # Twisted makes one line of two.
             assert status == 400 or (door.isSite and "\r\n :" in forged), forged
         assert all("6.6.6.6" not in request.peer for request in factory.asked)
         del factory.asked[:]
