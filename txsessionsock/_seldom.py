@@ -120,7 +120,7 @@ class Seldom:
     def _takes(self, level: Any, line: str, now: float, kind: object) -> bool:
         # A clock may be set back.
         if not 0 <= now - self._began < self.span:
-            self._sayLeftOut()
+            self.end()
             self._began = now
         said = self._said.get(kind)
         if said is None and len(self._said) < self.most:
@@ -132,10 +132,13 @@ class Seldom:
             said.leftOut += 1
         if self._ending is None and self._clock is not None:
             rest = self._began + self.span - now
-            self._ending = self._clock.callLater(rest, self._sayLeftOut)
+            self._ending = self._clock.callLater(rest, self.end)
         return False
 
-    def _sayLeftOut(self) -> None:
+    def end(self) -> None:
+        """
+        Say now what was left out, and begin anew.
+        """
         ending, self._ending = self._ending, None
         if ending is not None and ending.active():
             ending.cancel()

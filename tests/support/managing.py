@@ -34,7 +34,7 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     What is to happen, but for looking whether a store has answered in time, and
     saying what was left out of the log, which end by themselves.
     """
-    ends = "Storage._checkTimes", "Seldom._sayLeftOut"
+    ends = "Storage._checkTimes", "Seldom.end"
     calls = clock.getDelayedCalls()
     return [call for call in calls if not any(end in repr(call) for end in ends)]
 

@@ -268,6 +268,20 @@ class CrowdTests(SocketCase):
 
         self.assertFew(self.crowd(late), _DROPPED)
 
+    def test_atTheEnd(self) -> None:
+        """
+        A server that ends says how many there were until then.
+        """
+        self.serve()
+        for _ in range(3):
+            self.assertEqual(shake(self.factory, "Host: a", "Origin: http://b"), 403)
+        with capturedLogs() as logs:
+            self.successResultOf(self.manager.end())
+        lines = [str(formatEvent(each)) for each in logs]
+        self.assertTrue(
+            [line for line in lines if "left out: 2 more of" in line], lines
+        )
+
     def test_lost(self) -> None:
         """
         Those who leave without a word are nothing to tell of.

@@ -155,6 +155,7 @@ class SessionManager:
         self.slices = Slices(clock)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
+        self._ending.close(self._storage.failures.end)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)

@@ -58,14 +58,21 @@ class Equipment:
         """
         The lines of the log about clients that do what they should not.
         """
-        return Seldom(self.sockets.manager.reactor)
+        return self._seldom()
 
     @cached_property
     def troubles(self) -> Seldom:
         """
         Those about the store, of which each socket hears.
         """
-        return Seldom(self.sockets.manager.reactor)
+        return self._seldom()
+
+    def _seldom(self) -> Seldom:
+        manager = self.sockets.manager
+        seldom = Seldom(manager.reactor)
+        # What was left out is not lost with the process.
+        manager.closeAtEnd(seldom.end)
+        return seldom
 
     @property
     def limits(self) -> Limits:
