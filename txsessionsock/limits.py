@@ -42,7 +42,8 @@ class Limits:
         message in L{JSON<txsessionsock.messages.JSON>} may hold.
 
     @ivar waitingMessages: How many messages may wait for a handler before no
-        more are received, and C{waitingBytes}, of what size together.
+        more are received, and C{waitingBytes}, of what size together; lists
+        and objects of large ones count 64 bytes more each.
 
     @ivar headerSize: Of the head of a request: its first line and its headers.
 

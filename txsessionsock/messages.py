@@ -48,6 +48,13 @@ class JSON:
         """
         return _json.hasMoreValues(payload, most)
 
+    @staticmethod
+    def sizeOf(payload: bytes) -> int:
+        """
+        About how many bytes it takes when it is decoded.
+        """
+        return _json.sizeOf(payload)
+
     def decode(self, payload: bytes, isBinary: bool) -> Any:
         return _json.loads(payload)
 

@@ -271,7 +271,7 @@ class Conversation:
             elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
-                if self._toll is not None and not self._toll.isPaid():
+                if self._toll is not None and not self._toll.pays():
                     return
                 self._step(self._handleMessage)
             elif self._last is not None:
@@ -293,17 +293,11 @@ class Conversation:
 
     def _mayTake(self) -> bool:
         """
-        Whether the next message may be taken out now; otherwise that is done
-        later.
+        Whether to take the next message out now; otherwise that is done later.
         """
         if self._waits() or not self._hasTime():
             return False
-        return self._toll is None or self._toll.isPaid()
-
-    def _take(self) -> Waiting:
-        if self._toll is not None:
-            self._toll.use()
-        return self._inbox.next()
+        return self._toll is None or self._toll.pays()
 
     def _goOnLater(self) -> None:
         self._isQueued = False
@@ -338,7 +332,7 @@ class Conversation:
     # Calling handlers.
 
     def _handleMessage(self) -> Deferred[None] | None:
-        waiting = self._take()
+        waiting = self._inbox.next()
         fresh = self._fresh(waiting)
         if fresh is None:
             return self._handleFresh(waiting)
@@ -492,7 +486,7 @@ class Conversation:
         # Before next(), which may have the carrier receive again: what comes then is
         # behind this message.
         self._receiving = _FEEDING
-        waiting = self._take()
+        waiting = self._inbox.next()
 
         def give(_: object) -> None:
             if self._slices.hasTime():

@@ -32,7 +32,7 @@ class Toll:
         goOn: Callable[[], object],
     ) -> None:
         """
-        @param goOn: Called when the next message was paid for.
+        @param goOn: Called when the next message can be paid for.
         """
         self._rations = rations
         self._limits = limits
@@ -44,14 +44,18 @@ class Toll:
         self._left: Iterator[tuple[Rate, Ration]] = iter(())
         self._waitsAt: Ration | None = None
 
-    def isPaid(self) -> bool:
+    def pays(self) -> bool:
         """
-        Whether the next message may be handled.
+        Pay for the message that is about to be taken out.
+
+        @return: Whether that was possible.  Otherwise nothing is to be taken
+            out, and C{goOn} called when it is.
         """
         if not self._isPaid and self._waitsAt is None:
             self._left = self._due()
             self._pay()
-        return self._isPaid
+        isPaid, self._isPaid = self._isPaid, False
+        return isPaid
 
     def _due(self) -> Iterator[tuple[Rate, Ration]]:
         limits, session = self._limits, self._session
@@ -78,15 +82,9 @@ class Toll:
         if self._isPaid:
             self._goOn()
 
-    def use(self) -> None:
-        """
-        A message is taken out to be handled.
-        """
-        self._isPaid = False
-
     def giveBack(self) -> None:
         """
-        It was not handled after all.
+        The message was not handled after all.
         """
         self._isPaid = True
 

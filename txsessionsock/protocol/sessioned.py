@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, TypeVar, overload
 
 from autobahn.websocket.protocol import PreparedMessage
@@ -35,6 +36,11 @@ __all__ = ["Sessioned"]
 _log = Logger()
 
 _L = TypeVar("_L", bound=Listener)
+
+_LARGE = 16 * 1024
+"""
+Of how many bytes a message is worth a look at how many it will take.
+"""
 
 _AUTOBAHNS = "message"
 """
@@ -199,7 +205,10 @@ class Sessioned(Hardened):
         except ValueError:
             carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
-            waiting = Waiting(message, len(payload), (payload, isBinary))
+            size = len(payload)
+            if size > _LARGE and most < inf:
+                size = JSON.sizeOf(payload)
+            waiting = Waiting(message, size, (payload, isBinary))
             carrier.client.received(waiting)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
