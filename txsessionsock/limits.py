@@ -20,6 +20,8 @@ class Limits:
 
     @ivar messageSize: Of a message, and of a frame, in both directions.
 
+    @ivar fragments: In how many frames a message may come.
+
     @ivar waitingMessages: How many messages may wait for a handler before no
         more are received, and C{waitingBytes}, of what size together.
 
@@ -40,6 +42,7 @@ class Limits:
     """
 
     messageSize: Size = 1024 * 1024
+    fragments: Size = 1024
     waitingMessages: Size = 64
     waitingBytes: Size = 1024 * 1024
     handshakeTimeout: AboveZero = 10.0

@@ -18,7 +18,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.testing import HOST, Browser, MemoryWire
-from txsessionsock.websocket import AutobahnTimer, Hardened, Line, setLimits
+from txsessionsock.websocket import AutobahnTimer, Hardened, Line, Turns, setLimits
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Rules:
     origins: Origins = field(default_factory=lambda: Origins([]))
     trustProxy: bool = False
     refusals: Seldom = field(default_factory=Seldom)
+    shortFrames: bool = True
+    turns: Turns = field(default_factory=Turns)
 
 
 class Echo(Hardened):

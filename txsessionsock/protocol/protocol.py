@@ -80,6 +80,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         trustProxy: bool = False,
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
+        shortFrames: bool = True,
         url: str | None = None,
         reactor: Clock | None = None,
     ) -> None:
@@ -100,6 +101,9 @@ class SessionSocketFactory(WebSocketServerFactory):
 
         @param limits: What one client may take.
 
+        @param shortFrames: Read ordinary frames without Autobahn, which is
+            faster and makes no other difference.
+
         @param url: The public address of this server, if it is known.
 
         @param reactor: The clock; the manager's unless given.
@@ -110,7 +114,12 @@ class SessionSocketFactory(WebSocketServerFactory):
         self.sockets = SessionSockets(
             manager, perMessage=perMessage, credentials=credentials, limits=limits
         )
-        equip(self, Equipment(self.sockets, Origins(origins), trustProxy))
+        equip(
+            self,
+            Equipment(
+                self.sockets, Origins(origins), trustProxy, shortFrames=shortFrames
+            ),
+        )
 
     @overload
     def on(self, event: str, listener: _L) -> _L: ...
@@ -154,6 +163,7 @@ def enable(
     credentials: Sequence[Credential] | None = None,
     limits: Limits | None = None,
     messages: Messages | None = None,
+    shortFrames: bool = True,
 ) -> SessionSockets:
     """
     Give the clients of an Autobahn factory the sessions of their browsers.
@@ -183,5 +193,8 @@ def enable(
     sockets = SessionSockets(
         manager, perMessage=perMessage, credentials=credentials, limits=limits
     )
-    equip(factory, Equipment(sockets, Origins(origins), trustProxy, messages))
+    equip(
+        factory,
+        Equipment(sockets, Origins(origins), trustProxy, messages, shortFrames),
+    )
     return sockets

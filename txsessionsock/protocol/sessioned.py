@@ -40,6 +40,11 @@ _AUTOBAHNS = "message"
 The one event that Autobahn itself has.
 """
 
+_VALUES = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
+"""
+What most messages are: nobody can wait for these, and to ask takes a while.
+"""
+
 _NO_STATUS = 1005
 """
 The code of a close frame without one (RFC 6455, section 7.1.5).
@@ -170,7 +175,11 @@ class Sessioned(Hardened):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._guard(self._received, payload, isBinary)
+        # As _guard does it, at each message.
+        try:
+            self._received(payload, isBinary)
+        except Exception:
+            _failed(self._sessionsock)
 
     def _received(self, payload: bytes, isBinary: bool) -> None:
         carrier = self._sessionsock
@@ -178,7 +187,8 @@ class Sessioned(Hardened):
             return
         try:
             message = carrier.messages.decode(payload, isBinary)
-            refuseToWait(message, "decode()")
+            if type(message) not in _VALUES:
+                refuseToWait(message, "decode()")
         except ValueError:
             carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
@@ -200,5 +210,9 @@ class Sessioned(Hardened):
         try:
             call(*args)
         except Exception:
-            _log.failure("a session socket failed")
-            self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
+            _failed(self._sessionsock)
+
+
+def _failed(carrier: SocketCarrier) -> None:
+    _log.failure("a session socket failed")
+    carrier.client.closeNow(Code.INTERNAL_ERROR, "")

@@ -33,6 +33,8 @@ class Outflow:
     said that it is full, and what is sent meanwhile waits here, where it can be
     counted, and is freed at once if the client is dropped.  The transport has
     two slices at most, and what its layers keep of them.
+
+    @ivar isHeld: Whether the transport has said that it is full.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Outflow:
         self._most = most
         self._drop = drop
         self._turned = turned
-        self._isHeld = False
+        self.isHeld = False
         self._waiting = bytearray()
         self._timeout = Timer(reactor)
         self._push: IPushProducer | None = None
@@ -106,11 +108,11 @@ class Outflow:
             raise RuntimeError("there is a producer already")
         if streaming:
             self._push = producer
-            if self._isHeld:
+            if self.isHeld:
                 producer.pauseProducing()
         else:
             self._push = self._pull
-            self._pull.begin(producer, isPaused=self._isHeld)
+            self._pull.begin(producer, isPaused=self.isHeld)
 
     def unregister(self) -> None:
         """
@@ -127,7 +129,7 @@ class Outflow:
         """
         if self._push is self._pull:
             self._pull.produced()
-        if not self._isHeld and len(data) <= _SLICE:
+        if not self.isHeld and len(data) <= _SLICE:
             self._write(data)
             return
         if len(self._waiting) + len(data) > self._most:
@@ -142,7 +144,7 @@ class Outflow:
         Give the transport what it has room for.
         """
         waiting = self._waiting
-        while waiting and not self._isHeld:
+        while waiting and not self.isHeld:
             piece = bytes(waiting[:_SLICE])
             del waiting[:_SLICE]
             # It may say that it is full, and something may be sent meanwhile.
@@ -160,14 +162,14 @@ class Outflow:
         self._turned()
 
     def pauseProducing(self) -> None:
-        self._isHeld = True
+        self.isHeld = True
         if self._push is not None:
             self._push.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._isHeld = False
+        self.isHeld = False
         self._flush(self.isFull)
-        if self._push is not None and not self._isHeld:
+        if self._push is not None and not self.isHeld:
             self._push.resumeProducing()
 
     def stopProducing(self) -> None:

@@ -24,9 +24,12 @@ from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .answers import Answers
 from .compression import bounded, mayGrowTo
+from .frames import Frames
 from .letgo import forgetErrors, letGo
 from .outflow import Outflow
+from .turns import Turns
 
 
 __all__ = ["Hardened", "Line", "Rules"]
@@ -58,6 +61,10 @@ class Rules(Protocol):
     The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
+
+    @ivar shortFrames: Whether ordinary frames go past Autobahn.
+
+    @ivar turns: Whose frames are handled next, where they wait.
     """
 
     @property
@@ -71,6 +78,12 @@ class Rules(Protocol):
 
     @property
     def refusals(self) -> Seldom: ...
+
+    @property
+    def shortFrames(self) -> bool: ...
+
+    @property
+    def turns(self) -> Turns: ...
 
 
 class Autobahns(NamedTuple):
@@ -99,13 +112,21 @@ class Line:
 
     @ivar rules: Those of the factory.
 
-    @ivar isPaused: Whether nothing is to be received for now; see L{isHeld}.
+    @ivar isPaused: Whether nothing is to be received for now; see C{isHeld}.
 
     @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
+
+    @ivar isHeld: Whether nothing is received for now: because of L{pause}, or
+        because too much waits for a client that does not read.
+
+    @ivar frames: What comes in.
+
+    @ivar answers: What goes out.
     """
 
     request: Handshake | None = None
     isPaused = False
+    isHeld = False
     mostUnsent = 0
 
     def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
@@ -115,7 +136,8 @@ class Line:
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
         self._outflow: Outflow | None = None
-        self._isHeld = False
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._put)
+        self.frames = Frames(self, protocol, Hardened, self.answers)
         self._linger = Timer(self._reactor)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
@@ -130,13 +152,14 @@ class Line:
         self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
         self._outflow = Outflow(
             protocol.transport,
-            self._autobahns.sendData,
+            self._write,
             self._reactor,
             limits,
             self.mostUnsent,
             drop=self.cut,
             turned=self._turned,
         )
+        self.frames.opened()
 
     # Its end.
 
@@ -160,6 +183,7 @@ class Line:
         @param isAborted: Whether it is to be closed at once, rather than when
             all is sent.
         """
+        self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
             outflow.end(isAborted=isAborted)
@@ -177,6 +201,8 @@ class Line:
         when the garbage collector comes.
         """
         self.drop()
+        self.frames.end()
+        self.answers.letGo()
         self._linger.stop()
         self._behind.clear()
         self._protocol = None
@@ -231,10 +257,24 @@ class Line:
         """
         Send bytes, behind all that was sent before.
         """
+        answers, outflow = self.answers, self._outflow
+        # Where something waits already, what counts it is to see all of it at once.
+        isHeld = outflow is not None and outflow.isHeld
+        if isHeld:
+            answers.flush()
+        if not answers.take(data, isHeld):
+            answers.flush()
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
         if self._outflow is None:
             self._autobahns.sendData(data)
         else:
             self._outflow.write(data)
+
+    def _write(self, data: bytes) -> None:
+        if not self.answers.write(data):
+            self._autobahns.sendData(data)
 
     def size(self, frame: tuple[Any, ...] | PreparedMessage) -> int:
         """
@@ -275,7 +315,8 @@ class Line:
             # no other may come between its frames (RFC 6455, section 5.4).
             self._putBehind(frame)
         elif not isinstance(frame, PreparedMessage):
-            self._send(*frame)
+            if not self.answers.message(*frame):
+                self._send(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
@@ -332,14 +373,6 @@ class Line:
 
     # What comes in.
 
-    @property
-    def isHeld(self) -> bool:
-        """
-        Whether nothing is received for now: because of L{pause}, or because
-        too much waits for a client that does not read.
-        """
-        return self._isHeld
-
     def pause(self) -> None:
         """
         Receive nothing more for now.
@@ -362,13 +395,13 @@ class Line:
         # with it is sent any more.
         isFull = self._isFull and protocol.state == protocol.STATE_OPEN
         isHeld = self.isPaused or isFull
-        if isHeld == self._isHeld:
+        if isHeld == self.isHeld:
             return
-        self._isHeld = isHeld
+        self.isHeld = isHeld
         if isHeld:
             protocol.transport.pauseProducing()
         elif protocol.state != protocol.STATE_CLOSED:
-            protocol.transport.resumeProducing()
+            self.frames.resumed()
 
 
 class Hardened(WebSocketServerProtocol):
@@ -481,6 +514,20 @@ class Hardened(WebSocketServerProtocol):
         super().endMessage()
         self._sessionsock.messageEnded()
 
+    def dataReceived(self, data: bytes) -> None:
+        if not self._sessionsock.frames.received(data):
+            super().dataReceived(data)
+
+    def consumeData(self) -> None:
+        if self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self._sessionsock.frames.consume()
+        else:
+            super().consumeData()
+
+    def onFrameBegin(self) -> None:
+        super().onFrameBegin()
+        self._sessionsock.frames.began()
+
     def sendData(
         self, data: bytes, sync: bool = False, chopsize: int | None = None
     ) -> None:
@@ -502,7 +549,8 @@ class Hardened(WebSocketServerProtocol):
     # Its end.
 
     def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isHeld:
+        line = self._sessionsock
+        if line.isHeld or line.frames.waits:
             # The pong may wait in the socket that we do not read.
             self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
                 self.autoPingTimeout, self.onAutoPingTimeout
@@ -520,8 +568,14 @@ class Hardened(WebSocketServerProtocol):
         super()._onClose(wasClean, code, reason)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        try:
-            super().connectionLost(reason)
-        finally:
-            self._sessionsock.end()
-            letGo(self)
+        line, lost = self._sessionsock, super().connectionLost
+
+        def gone() -> None:
+            try:
+                lost(reason)
+            finally:
+                line.end()
+                letGo(self)
+
+        if not line.frames.lost(gone):
+            gone()
