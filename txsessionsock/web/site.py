@@ -26,6 +26,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock.limits import Limits
+from txsessionsock.websocket import forgetErrors
 
 from .quiet import Quietly, QuietRequest, accessLine
 from .requests import Pages, wantsSocket
@@ -129,11 +130,15 @@ class BoundedChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        forgetErrors(self.transport)
         self._begin()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._late.stop()
         super().connectionLost(reason)
+        # TLS would keep this as its producer, and this has TLS as its transport:
+        # garbage for the collector.
+        self.transport.unregisterProducer()
 
     # The head.
 

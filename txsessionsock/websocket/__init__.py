@@ -3,6 +3,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
 from .admission import Admission
+from .letgo import forgetErrors
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
 from .protocol import Autobahns, Hardened, Line
@@ -19,5 +20,6 @@ __all__ = [
     "Outflow",
     "Quiet",
     "Turns",
+    "forgetErrors",
     "setLimits",
 ]
