@@ -250,7 +250,9 @@ async def test_givenUp(tmp_path: Path) -> None:
     What does not end is given up, which is said, and the rest is stored.
     """
     text = readme(tmp_path, _STUCK)
-    text = text.replace("listen(BoundedSite(root))", "listen(Site(root)), drain=1")
+    text = text.replace(
+        "listen(BoundedSite(root))", "listen(BoundedSite(root)), drain=1"
+    )
     async with program(*saved(tmp_path, text), cwd=tmp_path) as server:
         visitor, socket = await visited(server)
         socket.say("hello")
