@@ -350,7 +350,9 @@ class Slow(Resource):
 
 
 @atSites
-@pytest.mark.parametrize("kind", [None, bounded, visited], ids=str)
+@pytest.mark.parametrize(
+    "kind", [None, bounded, visited], ids=["plain", "bounded", "visited"]
+)
 @inReactor
 async def test_pipelined(door: Door, kind: Any) -> None:
     """
