@@ -530,5 +530,6 @@ class Conversation:
         if self._toll is not None:
             self._toll.stop()
             self._toll = None
-        self._isFull = self._raised = self._failed = self._broken = nothing
+        self._isFull = self._raised = self._failed = nothing
+        self._broken = self._unexpected = nothing
         self._holder = None
