@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import chain
+from math import isfinite
 from reprlib import repr as shortened
 from types import NoneType
 from typing import Any, Final
@@ -20,6 +22,7 @@ __all__ = [
     "Check",
     "Foreign",
     "Notation",
+    "isFinite",
     "isShort",
     "isText",
     "ofType",
@@ -32,8 +35,10 @@ How deeply values may be nested; merging, copying and encoding them must not
 come near the recursion limit.
 """
 
+_MOST_ITEMS: Final = 1 << 20  # A list that has one other list twice may seem endless.
 _MOST_BITS: Final = 14_000  # Python does not print longer numbers.
 _TEXTS: Final = frozenset({str})
+_COMMON: Final = frozenset({dict, float, list})
 _PLAIN: Final = "plain values"
 _INSTEAD: Final = {
     **dict.fromkeys(("set", "frozenset"), "a list"),
@@ -128,6 +133,15 @@ def isShort(value: int) -> Foreign | None:
     return None
 
 
+def isFinite(value: float) -> Foreign | None:
+    """
+    The check of notations whose numbers are.
+    """
+    if isfinite(value):
+        return None
+    return Foreign("float that is not finite", "None or a str")
+
+
 class Notation:
     """
     The types that can be written.
@@ -179,7 +193,40 @@ class Notation:
 
         @raise RecursionError: It is nested too deeply, or contains itself.
         """
-        return self._find(value, self._plain[isThorough], DEPTH)
+        plain = self._plain[isThorough]
+        if self.isPlain(value, isThorough=isThorough):
+            return None
+        return self._find(value, plain, DEPTH)
+
+    def isPlain(self, value: Any, *, isThorough: bool = False) -> bool:
+        """
+        Whether there is certainly nothing to L{find}, in less than half of the
+        time: all that is nested alike deeply is looked at in one go.
+        """
+        plain = self._plain[isThorough]
+        isText = str in plain
+        level = [value]
+        for _ in range(DEPTH):
+            kinds = set(map(type, level)).difference(plain)
+            if not kinds:
+                return True
+            if not kinds <= _COMMON or len(level) > _MOST_ITEMS:
+                return False
+            if float in kinds and not self._areFinite(level):
+                return False
+            dicts = [item for item in level if type(item) is dict]
+            if dicts and not (
+                isText and _TEXTS.issuperset(map(type, chain.from_iterable(dicts)))
+            ):
+                return False
+            lists = [item for item in level if type(item) is list]
+            inner = chain(lists, map(dict.values, dicts))
+            level = [*chain.from_iterable(inner)]
+        return False
+
+    def _areFinite(self, level: list[Any]) -> bool:
+        floats = [item for item in level if type(item) is float]
+        return self._checks.get(float) is isFinite and all(map(isfinite, floats))
 
     def _find(self, value: Any, plain: frozenset[type], depth: int) -> Foreign | None:
         kind = type(value)

@@ -7,30 +7,47 @@ other languages write (lone surrogates, very large numbers).
 from __future__ import annotations
 
 import json
-from math import isfinite
+import re
+from array import array
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
-from ._foreign import DEPTH, Check, Foreign, Notation, isShort
+from ._collector import undisturbed
+from ._foreign import DEPTH, Check, Notation, isFinite, isShort
 
 
-__all__ = ["CHECKS", "MESSAGES", "PYTHON", "STRICT", "dumps", "loads"]
+__all__ = [
+    "CHECKS",
+    "MESSAGES",
+    "PYTHON",
+    "STRICT",
+    "dumps",
+    "hasMoreValues",
+    "loads",
+    "sizeOf",
+]
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _TOO_DEEP = "nested too deeply"
 _NULL = b"null"
+_SHAPE = b'[]{},:"'
+_NO_SHAPE = bytes(byte for byte in range(256) if byte not in _SHAPE)
+_TEXT = re.compile(rb'"[^"]*"')
+_SHALLOW = 5
+_WIDE = 1000
+_LIST = 64
+"""
+How many bytes an empty list or dictionary takes.
+"""
+_STEPS = bytes.maketrans(b"[]", b"\x01\xff")
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 
-def _isFinite(value: float) -> Foreign | None:
-    if isfinite(value):
-        return None
-    return Foreign("float that is not finite", "None or a str")
-
-
-CHECKS: Final[dict[type, Check]] = {int: isShort, float: _isFinite}
+CHECKS: Final[dict[type, Check]] = {int: isShort, float: isFinite}
 
 STRICT: Final = Notation(CHECKS, plain={int, str})
 """
@@ -48,6 +65,53 @@ What can be sent as JSON: nobody expects to have the very type back.
 """
 
 
+def _shape(raw: bytes) -> bytes:
+    """
+    What is left of JSON without its texts, numbers and words: as fast as bytes are
+    copied, while a look at each value would take a second for some megabytes of
+    C{[[],[],…]}.  Of what is no JSON, anything may be left.
+    """
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    shape = raw.translate(None, _NO_SHAPE)
+    # There is a comma or a colon between any two texts.
+    shape = shape.replace(b'""', b"")
+    return _TEXT.sub(b"", shape) if b'"' in shape else shape
+
+
+def _openings(shape: bytes) -> int:
+    return shape.count(b"[") + shape.count(b"{")
+
+
+def hasMoreValues(raw: bytes, most: int) -> bool:
+    """
+    Whether there are more lists, objects, texts, numbers and so on in JSON than
+    that.  What is empty may count once too often.
+    """
+    # At least a comma comes with each.
+    if len(raw) <= most or raw.count(b",") + _openings(raw) < most:
+        return False
+    shape = _shape(raw)
+    return shape.count(b",") + _openings(shape) >= most
+
+
+def sizeOf(raw: bytes) -> int:
+    """
+    About how many bytes that takes which is in JSON: twenty times as much as the
+    JSON, if it is all empty lists.
+    """
+    return len(raw) + _LIST * _openings(raw)
+
+
+def _isDeep(raw: bytes) -> bool:
+    rest = _shape(raw).translate(_BRACKETS, b",:")
+    for _ in range(_SHALLOW):
+        # The innermost ones, which are most of what is not nested deeply.
+        rest = rest.replace(b"[]", b"")
+    steps = array("b", rest.translate(_STEPS))
+    return max(accumulate(steps), default=0) > DEPTH - _SHALLOW
+
+
 def loads(raw: bytes, notation: Notation = STRICT) -> Any:
     """
     Decode UTF-8 and JSON.
@@ -58,10 +122,10 @@ def loads(raw: bytes, notation: Notation = STRICT) -> Any:
         on to shows any of C{raw}.
     """
     try:
-        value = _decode(raw)
-        if raw.count(b"[") + raw.count(b"{") > DEPTH:
-            notation.find(value)
-        return value
+        openings = _openings(raw)
+        if openings > DEPTH and _isDeep(raw):
+            raise RecursionError
+        return _decode(raw) if openings < _WIDE else undisturbed(_decode, raw)
     except RecursionError:
         problem = _TOO_DEEP
     except ValueError:

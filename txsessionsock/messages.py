@@ -41,6 +41,20 @@ class JSON:
     JSON has not (NaN, bytes, sets, datetimes, keys that are no text) is refused.
     """
 
+    @staticmethod
+    def hasMoreValues(payload: bytes, most: int) -> bool:
+        """
+        Whether there are more values in a message than that.
+        """
+        return _json.hasMoreValues(payload, most)
+
+    @staticmethod
+    def sizeOf(payload: bytes) -> int:
+        """
+        About how many bytes it takes when it is decoded.
+        """
+        return _json.sizeOf(payload)
+
     def decode(self, payload: bytes, isBinary: bool) -> Any:
         return _json.loads(payload)
 

@@ -194,6 +194,26 @@ class OrderTests(SocketCase):
         self.assertEqual([len(m) for m in self.events("done")], [*range(300, 306)])
         self.assertFalse(browser.wire.isPaused)
 
+    def test_wide(self) -> None:
+        """
+        Lists and objects count as much as they take, which may be twenty times
+        the size of the message: 24 MiB would wait instead of 1.
+        """
+        self.serve()
+        gate: Deferred[None] = Deferred()
+        self.do["smessage"] = lambda *_: gate
+        browser = self.browse()
+        browser.send("first")
+        for _ in range(10):
+            browser.send([[]] * 20_000)
+        self.assertTrue(browser.wire.isPaused)
+        found = self.factory.sockets.statistics()
+        self.assertEqual(found.waitingMessages, 1)
+        self.assertGreater(found.waitingBytes, 64 * 20_000)
+        gate.callback(None)
+        self.wait()
+        self.assertEqual(len(self.events("smessage")), 11)
+
     def test_whileLoading(self) -> None:
         """
         The limits hold before the session is there.

@@ -54,11 +54,16 @@ NOT_FOR_USERS = {
     "clients.without",
     "hub.Group",
     "hub.Room",
+    "manager.Ration",
+    "manager.Rations",
     "manager.SessionStatistics",
+    "manager.endAtOnceFromNow",
+    "manager.Slices",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
     "web.PageSession",
     "web.VisitedSite",
+    *("forwarded.Told", "forwarded.peerOf", "forwarded.trusted"),
 }
 """
 What this library makes and calls itself.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from tests.support.wires import Browser, SocketCase
+from tests.support.wires import Browser, Recording, SocketCase
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Raw
 from txsessionsock.protocol import SessionSocketProtocol
@@ -79,6 +79,47 @@ class SendingTests(SocketCase):
             self.assertEqual(browser.closed[0], code)
             self.assertEqual(self.seen[-1], ("disconnect", code))
             self.assertNothingLeft()
+
+    def test_manyValues(self) -> None:
+        """
+        So is what has too many values, for JSON alone; and what is nested too
+        deeply is no message, however deep.
+        """
+        self.put()
+        for perMessage in True, False:
+            self.serve(perMessage=perMessage, limits=Limits(messageValues=10))
+            for payload, closed in (
+                (b"[1,2,3,4,5,6,7,8,9]", None),
+                (b'["%s"]' % (b"[,]" * 20), None),
+                (b"[1,2,3,4,5,6,7,8,9,10]", (1009, "too many values")),
+                (b"[[],[],[],[],[],[],[]]", (1009, "too many values")),
+                (b"[" * 100_000, (1009, "too many values")),
+            ):
+                browser = self.browse()
+                browser.client.sendMessage(payload, isBinary=closed is None)
+                browser.flush()
+                self.assertEqual(browser.closed, closed, payload[:50])
+        self.serve()
+        browser = self.browse()
+        browser.client.sendMessage(b"[" * 50_000 + b"]" * 50_000)
+        browser.flush()
+        self.assertEqual(browser.closed, (1007, "bad message"))
+
+    def test_manyRaw(self) -> None:
+        """
+        What is no JSON has no values.
+        """
+
+        class Plain(Recording):
+            messages = Raw()
+
+        self.put()
+        self.serve(Plain, limits=Limits(messageValues=10))
+        browser = self.browse()
+        text = "[1,2,3,4,5,6,7,8,9,10,11]"
+        browser.client.sendMessage(text.encode())
+        browser.flush()
+        self.assertEqual(self.events("smessage"), [text])
 
     def test_fragments(self) -> None:
         """

@@ -27,7 +27,6 @@ from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     SSL4ClientEndpoint,
     SSL4ServerEndpoint,
@@ -136,7 +135,8 @@ async def cookieOf(factory: Any, **values: Any) -> str:
     manager: SessionManager = factory.sockets.manager
     holder = Socket()
     session = manager.create(holder)
-    session.update(values)
+    # One with nothing in it would not be stored.
+    session.update(values or {"n": 1})
     await session.save()
     await manager.release(session, holder)
     return f"connect.sid={manager.framework.cookieValue(session.id)}"
@@ -258,17 +258,19 @@ class Entrance:
         end = reactor.seconds() + PATIENCE
         while not condition():
             assert reactor.seconds() < end, "it never came about"
-            await _turn()
+            await self.turn()
+
+    async def turn(self) -> None:
+        """
+        Let everything go on for a moment.
+        """
+        await deferLater(reactor, 0.005, lambda: None)
 
     async def _empty(self) -> None:
         for visitor in self._visitors:
             visitor.leave()
         await self.until(lambda: all(visitor.isLost for visitor in self._visitors))
         await self.until(lambda: not self.factory.countConnections)
-
-
-def _turn() -> Deferred[None]:
-    return deferLater(reactor, 0.005, lambda: None)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.testing import HOST
-from txsessionsock.websocket import AutobahnTimer, Hardened, Turns, setLimits
+from txsessionsock.websocket import Admission, AutobahnTimer, Hardened, Turns, setLimits
 
 
 __all__ = [
@@ -150,6 +150,7 @@ class Rules:
     refusals: Seldom = field(default_factory=Seldom)
     shortFrames: bool = True
     turns: Turns = field(default_factory=Turns)
+    admission: Admission = field(default_factory=lambda: Admission(Limits()))
 
 
 class Wire:
@@ -242,6 +243,8 @@ class Server:
         self.clock = Clock()
         factory: Any = WebSocketServerFactory(reactor=self.clock)
         self.factory = factory
+        # Autobahn's answer to the handshake is as long as ours without its banner.
+        self.factory.server = ""
         self.factory._batched_timer = AutobahnTimer(self.clock)
         self.factory._sessionsock = Rules(limits=limits, shortFrames=shortFrames)
         self.seen: list[Any] = []

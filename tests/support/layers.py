@@ -17,7 +17,12 @@ from pathlib import Path
 PACKAGE = "txsessionsock"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"_arguments", "_foreign", "_seldom", "_waiting", "_weak", "interfaces"}),
+    frozenset(
+        {
+            *("_arguments", "_collector", "_foreign", "_seldom", "_waiting", "_weak"),
+            "interfaces",
+        }
+    ),
     frozenset(
         {
             "_deferreds",
@@ -28,6 +33,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "closecodes",
             "cookies",
             "credentials",
+            "forwarded",
             "handshake",
             "limits",
             "messages",
@@ -60,8 +66,8 @@ their C{__init__} what others need of them.
 
 PURE = (
     *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
-    *("closecodes", "cookies", "credentials", "frameworks", "handshake", "interfaces"),
-    *("limits", "messages", "origins", "session", "websocket"),
+    *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
+    *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )
 """
 The wings that do not know what time it is.

@@ -31,11 +31,25 @@ _T = TypeVar("_T")
 
 def timers(clock: Clock) -> list[IDelayedCall]:
     """
-    What is to happen, but for looking whether a store has answered in time,
-    which ends by itself.
+    What is to happen, but for looking whether a store has answered in time, and
+    saying what was left out of the log, which end by themselves.
     """
+    ends = "Storage._checkTimes", "Seldom.end"
     calls = clock.getDelayedCalls()
-    return [call for call in calls if "Storage._checkTimes" not in repr(call)]
+    return [call for call in calls if not any(end in repr(call) for end in ends)]
+
+
+def turn(clock: Clock) -> None:
+    """
+    Let the reactor go round once.  C{clock.advance} would also make the calls
+    that the calls of this turn ask for.
+    """
+    calls: Sequence[Any] = clock.getDelayedCalls()
+    for call in calls:
+        if call.active() and call.getTime() <= clock.seconds():
+            function, arguments, named = call.func, call.args, call.kw
+            call.cancel()
+            function(*arguments, **named)
 
 
 class Recorder:

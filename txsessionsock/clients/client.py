@@ -196,13 +196,17 @@ class Client:
             self,
             self._inbox,
             self.handlers,
-            self._shared.manager.reactor,
+            slices=manager.slices,
             isPerMessage=self._shared.perMessage,
             isFull=self._outbox.isFull,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
+            unexpected=self._unexpected,
         )
+        limits = self._shared.limits
+        if limits.sessionRate is not None or limits.userRate is not None:
+            self._conversation.ration(manager.rations, limits)
         self._registry.opened(self)
         self._tellWhose()
         self._conversation.begin()
@@ -245,7 +249,8 @@ class Client:
             self._inbox.append(waiting)
         else:
             self._conversation.received(waiting)
-            if self._shared.manager.reactor.seconds() > self._cookieEnds:
+            ends = self._cookieEnds
+            if ends < inf and self._shared.manager.reactor.seconds() > ends:
                 self._outlivesCookie()
 
     def _outlivesCookie(self) -> None:
@@ -441,7 +446,8 @@ class Client:
         )
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
+        manager = self._shared.manager
+        manager.failed(self._log, "a session socket failed", failure)
 
     def _forget(self) -> None:
         """
@@ -462,6 +468,15 @@ class Client:
         """
         self._outbox.close(code, reason)
 
+    def goAway(self) -> None:
+        """
+        Disconnect because the server ends.  What waits is handled at once: the
+        drain is short.
+        """
+        if self._conversation is not None:
+            self._conversation.waive()
+        self.close(Code.GOING_AWAY, "server going away")
+
     def closeNow(self, code: int, reason: str) -> None:
         """
         Disconnect, whatever waits to be sent.  The first code wins.
@@ -480,6 +495,8 @@ class Client:
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
         self.life.goOn(Phase.LEAVING)
+        # Nothing is received, so that there is nothing to pause.
+        self._inbox.resume()
         self._outbox.clear()
         self._stopLooking()
         if self._conversation is None:
@@ -506,11 +523,9 @@ class Client:
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)
-            self._log.warn(
-                "{session} was not stored when its socket closed: {why}",
-                session=self.session,
-                why=explained(failure.value),
-            )
+            why = explained(failure.value)
+            line = f"{self.session} was not stored when its socket closed: {why}"
+            self._shared.manager.warned(self._log, line, "not stored")
 
         def released(result: Any) -> Any:
             self._registry.removed(self)

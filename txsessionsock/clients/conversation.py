@@ -11,21 +11,23 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, isFired, nothing
+from txsessionsock._deferreds import isFired, nothing
 from txsessionsock.interfaces import (
     ClientGone,
     NoSuchSession,
     SessionError,
     SessionReplaced,
 )
+from txsessionsock.limits import Limits
+from txsessionsock.manager import Rations, Slices
 from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
 from .listeners import Handlers
+from .toll import Toll
 
 
 __all__ = ["Conversation"]
@@ -105,17 +107,19 @@ class Conversation:
         holder: Holder,
         inbox: Inbox,
         handlers: Handlers,
-        clock: IReactorTime,
         *,
+        slices: Slices,
         isPerMessage: bool,
         isFull: Callable[[], bool],
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
+        unexpected: Callable[[Failure], None],
     ) -> None:
         """
         @param holder: The client, as the one in whose name the session is changed.
 
+        @param slices: When handlers are called.
         @param isFull: Whether so much waits for the client that nothing more is
             handled until L{relieved} is called.
 
@@ -125,21 +129,26 @@ class Conversation:
             <postpones>}, and whether it was to store a change of this client.
 
         @param broken: Called when the session cannot be had for a message.
+
+        @param unexpected: Called with what should not have failed.
         """
         self.session = session
         self._keeper = session.keeper
         self._holder: Any = holder
         self._inbox = inbox
         self._handlers = handlers
-        self._clock = clock
+        self._slices = slices
+        self._toll: Toll | None = None
+        # Whether _goOn is to be called in a later slice, and not before.
+        self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
         self._isFull = isFull
         self._isStopped = False
-        self._soon = Timer(clock)
         self._raised = raised
         self._failed = failed
         self._broken = broken
+        self._unexpected = unexpected
         self._turn = _NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
@@ -148,6 +157,21 @@ class Conversation:
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
         self._postponed: list[tuple[Failure, int]] = []
+
+    def ration(self, rations: Rations, limits: Limits) -> None:
+        """
+        Have messages wait for their tokens.
+        """
+        self._toll = Toll(rations, limits, self.session, self._inbox, self._goOn)
+
+    def waive(self) -> None:
+        """
+        Have them wait no more.
+        """
+        toll, self._toll = self._toll, None
+        if toll is not None:
+            toll.stop()
+            self._goOn()
 
     def begin(self) -> None:
         """
@@ -188,6 +212,8 @@ class Conversation:
         """
         self._inbox.clear()
         self._changedKeys.clear()
+        if self._toll is not None:
+            self._toll.stop()
 
     def sessionOver(self) -> None:
         """
@@ -211,9 +237,13 @@ class Conversation:
         """
         There is room again for what the client is sent.
         """
-        if self._isStopped and not self._soon.isRunning:
+        if self._isStopped and not self._isQueued:
             # Not at once: somebody may be about to tell others that it is stored.
-            self._soon.start(0, self._goOn)
+            self._queue()
+
+    def _queue(self) -> None:
+        self._isQueued = True
+        self._slices.later(self._keeper, self._goOnLater)
 
     def _waits(self) -> bool:
         """
@@ -223,11 +253,17 @@ class Conversation:
         return self._isStopped
 
     def _goOn(self) -> None:
-        if self._receiving is _WAITING and self._inbox and not self._waits():
+        if self._isQueued:
+            return
+        if self._receiving is _WAITING and self._inbox and self._mayTake():
             self._feed()
+        slices = self._slices
         while self._turn is _NOBODY:
             if self._isOver:
                 self.drop()
+            # As short as that, for this is asked at each message.
+            if (slices.isOver or slices.isWorking) and not self._hasTime():
+                return
             if (self._changedKeys or self._inbox) and self._waits():
                 return
             if self._changedKeys:
@@ -235,12 +271,40 @@ class Conversation:
             elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
+                if self._toll is not None and not self._toll.pays():
+                    return
                 self._step(self._handleMessage)
             elif self._last is not None:
                 last, self._last = self._last, None
                 self._step(last, _OVER)
             else:
                 return
+
+    def _hasTime(self) -> bool:
+        """
+        Whether to go on now; otherwise that is done in a later slice.
+        """
+        if self._slices.hasTime():
+            return True
+        isDue = self._changedKeys or self._inbox or self._last is not None
+        if isDue and not self._isQueued:
+            self._queue()
+        return False
+
+    def _mayTake(self) -> bool:
+        """
+        Whether to take the next message out now; otherwise that is done later.
+        """
+        if self._waits() or not self._hasTime():
+            return False
+        return self._toll is None or self._toll.pays()
+
+    def _goOnLater(self) -> None:
+        self._isQueued = False
+        try:
+            self._goOn()
+        except Exception:
+            self._broken(Failure())
 
     def _turnTo(self, turn: _Turn) -> None:
         if turn not in _NEXT[self._turn]:
@@ -251,7 +315,7 @@ class Conversation:
         self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
     ) -> None:
         self._turnTo(_HANDLER)
-        running = step()
+        running = self._slices.spend(step)
         if running is not None:
             running.addErrback(self._unexpected)
             if not isFired(running):
@@ -265,9 +329,6 @@ class Conversation:
         self._turnTo(then)
         self._goOn()
 
-    def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
-
     # Calling handlers.
 
     def _handleMessage(self) -> Deferred[None] | None:
@@ -275,10 +336,20 @@ class Conversation:
         fresh = self._fresh(waiting)
         if fresh is None:
             return self._handleFresh(waiting)
-        return fresh.addCallbacks(
-            lambda _: None if self._isOver else self._handleFresh(waiting),
-            self._notFresh,
-        )
+        return fresh.addCallbacks(partial(self._handleLate, waiting), self._notFresh)
+
+    def _handleLate(self, waiting: Waiting, _: object) -> Deferred[None] | None:
+        """
+        Handle a message that had to wait for the session.
+        """
+        if self._isOver:
+            return None
+        if self._slices.hasTime():
+            return self._slices.spend(partial(self._handleFresh, waiting))
+        # The answer of a store may let hundreds go on at once.
+        turn: Deferred[None] = Deferred()
+        self._slices.later(self._keeper, partial(turn.callback, None))
+        return turn.addCallback(partial(self._handleLate, waiting))
 
     def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
         # Not before the session was loaded, which may bring another lifetime.
@@ -313,7 +384,7 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
-        self._awaited = event, self._clock.seconds()
+        self._awaited = event, self._slices.seconds()
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
@@ -343,7 +414,7 @@ class Conversation:
         event, began = self._awaited
         return (
             f"{self._handlers.current} has been at work on {event} for"
-            f" {self._clock.seconds() - began:.1f} s, with the session"
+            f" {self._slices.seconds() - began:.1f} s, with the session"
             f" {shortHash(self.session.id)}"
         )
 
@@ -392,7 +463,7 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox and not self._waits():
+            if self._inbox and not self._isQueued and self._mayTake():
                 self._feed()
         return receiver
 
@@ -418,14 +489,10 @@ class Conversation:
         waiting = self._inbox.next()
 
         def give(_: object) -> None:
-            self._keeper.clientActed(isFresh=self._isPerMessage)
-            self._receiving = _NOT_RECEIVING
-            receiver = self._takeReceiver()
-            if receiver is not None:
-                receiver.callback(waiting.message)
-            elif not self._isOver:
-                self._inbox.putBack(waiting)
-            self._goOn()
+            if self._slices.hasTime():
+                self._slices.spend(partial(self._give, waiting))
+            else:
+                self._slices.later(self._keeper, partial(give, None))
 
         def broken(failure: Failure) -> None:
             self._receiving = _NOT_RECEIVING
@@ -439,6 +506,18 @@ class Conversation:
         else:
             fresh.addCallbacks(give, broken).addErrback(self._unexpected)
 
+    def _give(self, waiting: Waiting) -> None:
+        self._keeper.clientActed(isFresh=self._isPerMessage)
+        self._receiving = _NOT_RECEIVING
+        receiver = self._takeReceiver()
+        if receiver is not None:
+            receiver.callback(waiting.message)
+        elif not self._isOver:
+            self._inbox.putBack(waiting)
+            if self._toll is not None:
+                self._toll.giveBack()
+        self._goOn()
+
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()
         if receiver is not None:
@@ -448,6 +527,9 @@ class Conversation:
         """
         Nothing is called any more.
         """
-        self._soon.stop()
-        self._isFull = self._raised = self._failed = self._broken = nothing
+        if self._toll is not None:
+            self._toll.stop()
+            self._toll = None
+        self._isFull = self._raised = self._failed = nothing
+        self._broken = self._unexpected = nothing
         self._holder = None

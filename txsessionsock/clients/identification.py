@@ -208,7 +208,8 @@ class Identification:
         if not self._life.isOpen:
             # Nobody waits for the answer any more.
             if not failure.check(CancelledError, SessionError):
-                self._log.failure("a credential failed", failure)
+                manager = self._shared.manager
+                manager.failed(self._log, "a credential failed", failure)
         elif isinstance(failure.value, InvalidCredential):
             self._invalid(failure.value.reason)
         else:
@@ -230,7 +231,9 @@ class Identification:
             except Exception:
                 # A credential may have a canceller of its own.  The client has to
                 # be closed, or let go of, all the same.
-                self._log.failure("a credential could not be cancelled")
+                manager = self._shared.manager
+                line = "a credential could not be cancelled"
+                manager.failed(self._log, line, Failure())
 
     def end(self) -> None:
         """

@@ -12,7 +12,6 @@ from typing import Any, Protocol, overload
 from twisted.internet.defer import Deferred, succeed
 
 from txsessionsock._arguments import checked
-from txsessionsock.closecodes import Code
 from txsessionsock.credentials import Cookie, Credential
 from txsessionsock.interfaces import IFramework
 from txsessionsock.limits import Limits
@@ -183,7 +182,7 @@ class SessionSockets:
     def connected(self, client: Client) -> None:
         self._clients[client] = None
         if self._isGoingAway:
-            self._sendAway(client)
+            client.goAway()
 
     def opened(self, client: Client) -> None:
         for follower in self.followers:
@@ -221,7 +220,7 @@ class SessionSockets:
         """
         self._isGoingAway = True
         for client in list(self._clients):
-            self._sendAway(client)
+            client.goAway()
         if not self._clients:
             return succeed(None)
         gone: Deferred[None] = Deferred()
@@ -236,6 +235,3 @@ class SessionSockets:
             awaited = client.awaited()
             if awaited is not None:
                 yield awaited
-
-    def _sendAway(self, client: Client) -> None:
-        client.close(Code.GOING_AWAY, "server going away")

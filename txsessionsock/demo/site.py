@@ -21,6 +21,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import SessionSocketFactory, SessionSocketProtocol
@@ -182,17 +184,26 @@ async def _logout(request: Request, tab: str) -> None:
 
 @checked
 def demo(
-    manager: SessionManager, *, origins: Iterable[str] = (), trustProxy: bool = False
+    manager: SessionManager,
+    *,
+    origins: Iterable[str] = (),
+    trustProxy: bool | Proxies = False,
+    limits: Limits | None = None,
 ) -> tuple[Resource, SessionSocketFactory]:
     """
     Make the demo.
 
-    @param origins: See L{SessionSocketFactory}, and for C{trustProxy}.
+    @param origins: See L{SessionSocketFactory}, and for C{trustProxy} and
+        C{limits}.
 
     @return: The resource of its site, and the factory of the sockets in it.
     """
     factory = SessionSocketFactory(
-        manager, perMessage=True, origins=origins, trustProxy=trustProxy
+        manager,
+        perMessage=True,
+        origins=origins,
+        trustProxy=trustProxy,
+        limits=limits,
     )
     factory.protocol = Demo
     root = Resource()

@@ -40,8 +40,10 @@ from .doubts import Doubts
 from .keeper import SessionKeeper
 from .moving import move
 from .policy import Policy
+from .rates import Rations
 from .registry import Registry
 from .shutdown import Ending, Guest
+from .slices import Slices
 from .statistics import SessionStatistics
 from .storage import Storage
 
@@ -64,6 +66,10 @@ class SessionManager:
     @ivar framework: What the bytes mean.
 
     @ivar doubts: Says what is probably wrong, while sockets find no session.
+
+    @ivar rations: How many messages of a session or user are handled.
+
+    @ivar slices: When sockets' handlers are called, if there are many to call.
     """
 
     _log = Logger()
@@ -145,8 +151,11 @@ class SessionManager:
         takeStore(store, self)
         self._isStopping = False
         self._registry = Registry(self.framework, unsavedLimit)
+        self.rations = Rations(clock)
+        self.slices = Slices(clock)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
+        self._ending.close(self._storage.failures.end)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)
@@ -157,6 +166,21 @@ class SessionManager:
         The clock that everything about sessions goes by.
         """
         return self._storage.reactor
+
+    def failed(self, log: Logger, line: str, failure: Failure) -> None:
+        """
+        Log what went wrong, with its traceback: once a minute, since clients may
+        cause it again and again.
+        """
+        self._storage.failed(log, line, failure)
+
+    def warned(self, log: Logger, line: str, kind: str) -> None:
+        """
+        The same without one.
+
+        @param kind: Of which kind the line is.
+        """
+        self._storage.failures.warn(log, line, self.reactor.seconds(), kind)
 
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None
@@ -257,6 +281,8 @@ class SessionManager:
             # In the background: the caller has waited long enough.
             Deferred.fromCoroutine(self._discard(other))
             raise
+        # A new id is no new allowance.
+        self.rations.moved(("session", keeper.live.id), ("session", other.live.id))
         return other.live.session, tell
 
     async def _discard(self, keeper: SessionKeeper) -> None:

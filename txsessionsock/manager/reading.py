@@ -220,7 +220,7 @@ class Reading:
                 self._live.holders.failed(result)
             self.expectNothing()
         elif not result.check(SessionError):
-            self._log.failure("a session could not be read", result)
+            self._storage.failed(self._log, "a session could not be read", result)
 
     def _look(self) -> None:
         """

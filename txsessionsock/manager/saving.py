@@ -186,7 +186,7 @@ class Saving:
             # What became of it may be found out only later.
             self._live.holders.failed(failure)
         elif not failure.check(SessionError):
-            self._log.failure("a session could not be stored", failure)
+            self._storage.failed(self._log, "a session could not be stored", failure)
 
     def soon(self) -> None:
         """

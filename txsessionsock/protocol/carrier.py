@@ -5,6 +5,7 @@ A WebSocket as the carrier of a client.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from txsessionsock._deferreds import Timer
@@ -31,6 +32,8 @@ class SocketCarrier(Line):
 
     @ivar closed: How it closed, as Autobahn's C{onClose} has it.
 
+    @ivar mostValues: How many values a message may hold.
+
     @ivar aside: What is said beside messages; L{None} if the client did not
         ask for it.
     """
@@ -46,6 +49,9 @@ class SocketCarrier(Line):
         self.messages: Messages = (
             equipment.messages or protocol._sessionsockMessages or protocol.messages
         )
+        # Those that are no JSON have none.
+        isJSON = isinstance(self.messages, JSON)
+        self.mostValues = self.rules.limits.messageValues if isJSON else inf
         self._busy = Timer(self._reactor)
         self._pong: tuple[bytes, bool] | None = None
         self.client: Client = self.sockets.client(

@@ -23,6 +23,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Clock
 from txsessionsock.clients import Listener, SessionSockets
 from txsessionsock.credentials import Credential
+from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.messages import Messages
@@ -77,7 +78,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         *,
         perMessage: bool = False,
         origins: Iterable[str] = (),
-        trustProxy: bool = False,
+        trustProxy: bool | Proxies = False,
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
         shortFrames: bool = True,
@@ -93,8 +94,8 @@ class SessionSocketFactory(WebSocketServerFactory):
         @param origins: Further web sites whose pages may connect, beside the
             one that they connect to, such as C{"https://example.com"}.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+        @param trustProxy: Which proxies are believed: L{True} for one on this
+            machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
 
         @param credentials: The ways to name a session; L{Cookie
             <txsessionsock.credentials.Cookie>} unless given.
@@ -159,7 +160,7 @@ def enable(
     perMessage: bool = False,
     *,
     origins: Iterable[str] = (),
-    trustProxy: bool = False,
+    trustProxy: bool | Proxies = False,
     credentials: Sequence[Credential] | None = None,
     limits: Limits | None = None,
     messages: Messages | None = None,

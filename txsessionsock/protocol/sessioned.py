@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, TypeVar, overload
 
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
@@ -23,7 +25,7 @@ from txsessionsock.clients import (
 )
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import SessionError
-from txsessionsock.messages import Messages
+from txsessionsock.messages import JSON, Messages
 from txsessionsock.websocket import Hardened
 
 from .carrier import SocketCarrier
@@ -34,6 +36,11 @@ __all__ = ["Sessioned"]
 _log = Logger()
 
 _L = TypeVar("_L", bound=Listener)
+
+_LARGE = 16 * 1024
+"""
+Of how many bytes a message is worth a look at how many it will take.
+"""
 
 _AUTOBAHNS = "message"
 """
@@ -185,6 +192,12 @@ class Sessioned(Hardened):
         carrier = self._sessionsock
         if carrier.isAside(payload, isBinary):
             return
+        # The cost of some messages is not in their size: 350,000 empty lists fit into
+        # 1 MiB, and would hold up everybody for half a second.
+        most = carrier.mostValues
+        if len(payload) > most and JSON.hasMoreValues(payload, int(most)):
+            carrier.client.closeNow(Code.TOO_BIG, "too many values")
+            return
         try:
             message = carrier.messages.decode(payload, isBinary)
             if type(message) not in _VALUES:
@@ -192,7 +205,10 @@ class Sessioned(Hardened):
         except ValueError:
             carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
-            waiting = Waiting(message, len(payload), (payload, isBinary))
+            size = len(payload)
+            if size > _LARGE and most < inf:
+                size = JSON.sizeOf(payload)
+            waiting = Waiting(message, size, (payload, isBinary))
             carrier.client.received(waiting)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -214,5 +230,5 @@ class Sessioned(Hardened):
 
 
 def _failed(carrier: SocketCarrier) -> None:
-    _log.failure("a session socket failed")
+    carrier.sockets.manager.failed(_log, "a session socket failed", Failure())
     carrier.client.closeNow(Code.INTERNAL_ERROR, "")

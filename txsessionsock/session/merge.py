@@ -15,6 +15,8 @@ from enum import Enum
 from math import isnan
 from typing import Any, Final, TypeGuard
 
+from txsessionsock._collector import undisturbed
+
 
 Same = Callable[[object, object], bool]
 
@@ -108,6 +110,13 @@ def fingerprint(value: Any) -> bytes | None:
         return marshal.dumps(value, 2)
     except ValueError:
         return None
+
+
+def restored(mark: bytes) -> Any:
+    """
+    A copy of the value that has a L{fingerprint}; of buffers, bytes.
+    """
+    return undisturbed(marshal.loads, mark)
 
 
 def isAtom(value: object) -> bool:

@@ -26,6 +26,7 @@ from .merge import (
     isAtom,
     isNumber,
     merge,
+    restored,
     same,
 )
 
@@ -173,10 +174,7 @@ class WorkingCopy:
                 continue
             try:
                 if not same(value, before):
-                    copy = detached(value)
-                    if not same(value, copy):
-                        raise TypeError("no copy of it is the same")
-                    self._note(key, copy)
+                    self._note(key, _copyOf(value, mark))
                     changed.append(key)
                 if value is MISSING:
                     self._marks.pop(key, None)
@@ -397,6 +395,23 @@ class WorkingCopy:
         for key, value in self._seen.items():
             if not same(self.data.get(key, MISSING), value):
                 self.data[key] = detached(value)
+
+
+def _copyOf(value: Any, mark: bytes | None) -> Any:
+    """
+    A copy that is detached, and certainly the same.
+
+    @param mark: The value's fingerprint.
+
+    @raise TypeError: There is none.
+    """
+    if mark is not None and _COPIED.isPlain(value):
+        # Much faster: a client may have hundreds of thousands of lists stored.
+        return restored(mark)
+    copy = detached(value)
+    if not same(value, copy):
+        raise TypeError("no copy of it is the same")
+    return copy
 
 
 def _isCopied(value: object) -> Foreign | None:

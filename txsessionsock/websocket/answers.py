@@ -61,38 +61,41 @@ class Answers:
     @ivar isShort: Whether any of them may go by the short way.
     """
 
-    __slots__ = ("_joined", "_protocol", "_put", "_size", "isShort")
+    __slots__ = ("_joined", "_protocol", "_send", "_size", "isShort")
 
     def __init__(
-        self,
-        protocol: Any,
-        ours: Any,
-        isShort: bool,
-        put: Callable[[bytes], object],
+        self, protocol: Any, ours: Any, isShort: bool, send: Callable[[bytes], object]
     ) -> None:
         """
         @param ours: The class of the methods that call this.
 
         @param isShort: Whether that is wanted.
 
-        @param put: Has bytes sent that are held back no longer.
+        @param send: Sends bytes.
         """
-        self._put = put
         self._protocol = protocol
+        self._send = send
         self._joined: list[bytes] | None = None
         self._size = 0
         kind: Any = type(protocol)
         self.isShort = isShort and _isShort(kind, ours)
 
+    def opened(self) -> None:
+        """
+        The handshake is done.
+        """
+        if self._protocol.logOctets:
+            self.isShort = False
+
     # While something that was read is handled.
 
-    def begin(self) -> None:
+    def hold(self) -> None:
         """
         What is sent from now on is held back, up to a size.
         """
         self._joined = []
 
-    def end(self) -> None:
+    def release(self) -> None:
         """
         No longer.
         """
@@ -107,7 +110,14 @@ class Answers:
         joined = self._joined
         if joined:
             self._joined, self._size = [], 0
-            self._put(b"".join(joined))
+            self._send(b"".join(joined))
+
+    def end(self) -> None:
+        """
+        The connection is gone.
+        """
+        self._joined = self._protocol = None
+        self._send, self.isShort = nothing, False
 
     # Frames.
 
@@ -160,43 +170,23 @@ class Answers:
         """
         self._protocol.sendData(_HEADS[_PONG][len(payload)] + payload)
 
-    def take(self, data: bytes, isUrgent: bool) -> bool:
+    def put(self, data: bytes, mayWait: bool) -> None:
         """
         Send bytes, or hold them back.
 
-        @param isUrgent: Whether not to hold them back.
-
-        @return: Whether that was done.  Otherwise they are to be sent as they are.
+        @param mayWait: Whether they may be held back.
         """
-        protocol = self._protocol
-        if not self.isShort or protocol.state != _OPEN or protocol.logOctets:
-            return False
-        size = len(data)
-        protocol.trafficStats.outgoingOctetsWireLevel += size
-        if self._joined is None or isUrgent:
-            self._put(data)
-            return True
-        self._joined.append(data)
-        self._size += size
-        if self._size >= _JOINED:
+        protocol, size = self._protocol, len(data)
+        if not self.isShort or protocol.state != _OPEN:
             self.flush()
-        return True
-
-    def write(self, data: bytes) -> bool:
-        """
-        Give to the transport what was counted by L{take}.
-
-        @return: Whether that was done.  Otherwise only Autobahn can.
-        """
-        protocol = self._protocol
-        if not self.isShort or protocol.logOctets:
-            return False
-        protocol.transport.write(data)
-        return True
-
-    def letGo(self) -> None:
-        """
-        The connection is gone.  Nothing here leads to the protocol any more.
-        """
-        self._protocol = self._joined = None
-        self._put, self.isShort = nothing, False
+        else:
+            protocol.trafficStats.outgoingOctetsWireLevel += size
+            if self._joined is None or not mayWait:
+                self.flush()
+            else:
+                if self._size + size > _JOINED:
+                    self.flush()
+                self._joined.append(data)
+                self._size += size
+                return
+        self._send(data)

@@ -104,7 +104,6 @@ _HOOKS: Final = (
     "onMessageFrame",
     "onMessageEnd",
     "_cancelAutoPingTimeoutCall",
-    "fire",
 )
 """
 Autobahn's methods for frames.  Whoever has one of their own sees each frame.
@@ -114,7 +113,7 @@ _PINGED: Final = ("_onPing", "onPing", "sendPong")
 
 _PONGED: Final = ("_onPong", "onPong", "onAutoPong")
 
-_SEEN: Final = frozenset((*_HOOKS, *_PINGED, *_PONGED))
+_SEEN: Final = frozenset((*_HOOKS, "fire", *_PINGED, *_PONGED))
 
 
 def _areAutobahns(kind: type, *names: str) -> bool:
@@ -135,12 +134,13 @@ def _takes(kind: Any, ours: Any) -> tuple[bool, bool, bool, bool]:
         pongs may be taken by the short way.
     """
     behind: Any = super(ours, kind)
-    own = (*_RECEIVING, "onFrameBegin")
+    ofBoth = ("onFrameBegin", "fire")
+    own = (*_RECEIVING, *ofBoth)
     reads = _areAutobahns(behind, *_RECEIVING)
     data = (
         reads
         and all(getattr(kind, name) is getattr(ours, name) for name in own)
-        and _areAutobahns(behind, "onFrameBegin")
+        and _areAutobahns(behind, *ofBoth)
         and _areAutobahns(kind, *_HOOKS)
     )
     pings = data and _areAutobahns(kind, *_PINGED)
@@ -293,7 +293,7 @@ class Frames:
 
     def resumed(self) -> None:
         """
-        The line is paused no longer.
+        The line is held no longer.
         """
         if self._isHeld:
             # Not here: who resumes is in the midst of something else.
@@ -356,7 +356,7 @@ class Frames:
         Handle some frames.
         """
         self._isWorking = True
-        self._answers.begin()
+        self._answers.hold()
         try:
             self._slice(most, self._seconds() + _SLICE)
         except BaseException:
@@ -364,7 +364,7 @@ class Frames:
             raise
         finally:
             self._isWorking = False
-            self._answers.end()
+            self._answers.release()
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line

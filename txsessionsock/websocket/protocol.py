@@ -6,10 +6,12 @@ does not read, what the end of a connection has to wait for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
@@ -18,31 +20,28 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer, nothing
-from txsessionsock._seldom import Seldom, shown
-from txsessionsock._waiting import waitable
-from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
+from txsessionsock._seldom import Seldom
+from txsessionsock.forwarded import Proxies, trusted
+from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .admission import Admission, addressOf
 from .answers import Answers
 from .compression import bounded, mayGrowTo
 from .frames import Frames
 from .letgo import forgetErrors, letGo
+from .opening import accept, proceed, refuse
+from .options import takeOptions
 from .outflow import Outflow
+from .quiet import ProtocolLog, Quiet, consumed
+from .reading import Refused
 from .turns import Turns
 
 
 __all__ = ["Hardened", "Line", "Rules"]
 
 _log = Logger()
-
-_HEADER_END = b"\r\n\r\n"
-
-_REQUEST_SIZE = 128 * 1024
-"""
-How many bytes may come before the handshake is answered: its head, and nothing
-else, since clients wait for the answer (RFC 6455, section 4.1).
-"""
 
 _FRAME_HEAD = 10
 """
@@ -74,10 +73,13 @@ class Rules(Protocol):
     def origins(self) -> Origins: ...
 
     @property
-    def trustProxy(self) -> bool: ...
+    def trustProxy(self) -> bool | Proxies: ...
 
     @property
     def refusals(self) -> Seldom: ...
+
+    @property
+    def admission(self) -> Admission: ...
 
     @property
     def shortFrames(self) -> bool: ...
@@ -112,16 +114,18 @@ class Line:
 
     @ivar rules: Those of the factory.
 
-    @ivar isPaused: Whether nothing is to be received for now; see C{isHeld}.
-
-    @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
+    @ivar isPaused: Whether nothing is to be received for now; see L{isHeld}.
 
     @ivar isHeld: Whether nothing is received for now: because of L{pause}, or
         because too much waits for a client that does not read.
 
+    @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
+
     @ivar frames: What comes in.
 
     @ivar answers: What goes out.
+
+    @ivar place: The place that it takes among all connections.
     """
 
     request: Handshake | None = None
@@ -135,31 +139,55 @@ class Line:
         self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
+        rules = self.rules
+        address = addressOf(protocol.transport, trusted(rules.trustProxy))
+        self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
-        self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._put)
-        self.frames = Frames(self, protocol, Hardened, self.answers)
         self._linger = Timer(self._reactor)
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._out)
+        self.frames = Frames(self, protocol, Hardened, self.answers)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
         self._behindSize = 0
+
+    @cached_property
+    def quiet(self) -> Quiet:
+        """
+        What Autobahn's own methods log to.
+        """
+        return Quiet(self.rules.refusals, self._reactor)
+
+    def began(self, at: float) -> None:
+        """
+        The connection came before we had it.
+
+        @param at: When, in seconds since the epoch.
+        """
+        self.connectedAt = at
+        timeout = self._protocol.openHandshakeTimeoutCall
+        if timeout is not None:
+            elapsed = self._reactor.seconds() - at
+            timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
 
     def opened(self) -> None:
         """
         The handshake is done.
         """
+        self.frames.opened()
+        self.answers.opened()
         protocol, limits = self._protocol, self.rules.limits
+        transport, isShort = protocol.transport, self.answers.isShort
         largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
         self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
         self._outflow = Outflow(
-            protocol.transport,
-            self._write,
+            transport,
+            transport.write if isShort else self._autobahns.sendData,
             self._reactor,
             limits,
             self.mostUnsent,
             drop=self.cut,
             turned=self._turned,
         )
-        self.frames.opened()
 
     # Its end.
 
@@ -201,10 +229,10 @@ class Line:
         when the garbage collector comes.
         """
         self.drop()
-        self.frames.end()
-        self.answers.letGo()
         self._linger.stop()
         self._behind.clear()
+        self.frames.end()
+        self.answers.end()
         self._protocol = None
         self._autobahns = _NONE
 
@@ -257,24 +285,15 @@ class Line:
         """
         Send bytes, behind all that was sent before.
         """
-        answers, outflow = self.answers, self._outflow
-        # Where something waits already, what counts it is to see all of it at once.
-        isHeld = outflow is not None and outflow.isHeld
-        if isHeld:
-            answers.flush()
-        if not answers.take(data, isHeld):
-            answers.flush()
-            self._put(data)
+        # To a client that does not read, nothing is held back: it counts at once.
+        outflow = self._outflow
+        self.answers.put(data, outflow is None or not outflow.isHeld)
 
-    def _put(self, data: bytes) -> None:
+    def _out(self, data: bytes) -> None:
         if self._outflow is None:
             self._autobahns.sendData(data)
         else:
             self._outflow.write(data)
-
-    def _write(self, data: bytes) -> None:
-        if not self.answers.write(data):
-            self._autobahns.sendData(data)
 
     def size(self, frame: tuple[Any, ...] | PreparedMessage) -> int:
         """
@@ -414,8 +433,11 @@ class Hardened(WebSocketServerProtocol):
     @cvar _sessionsockLine: What makes that.
     """
 
+    CONFIG_ATTRS = []  # noqa: RUF012 - never changed; takeOptions takes them
+
     factory: Any
     transport: Any
+    maxConnections: int
     autoPingTimeout: float
     perMessageCompressionAccept: Any
     websocket_protocols: list[str]
@@ -424,6 +446,13 @@ class Hardened(WebSocketServerProtocol):
 
     _sessionsock: Line
     _sessionsockLine: ClassVar[type[Line]] = Line
+
+    log: Any = ProtocolLog()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # The application may have a logger of that name.
+        cls.log = ProtocolLog(cls)
 
     # The handshake.
 
@@ -434,48 +463,74 @@ class Hardened(WebSocketServerProtocol):
         self._sessionsock = self._sessionsockLine(self, autobahns)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
+        takeOptions(self)
         forgetErrors(self.transport)
         super().connectionMade()
         self.perMessageCompressionAccept = bounded(
             self.perMessageCompressionAccept, self._sessionsock.rules.limits
         )
+        tooMany = self._sessionsock.place.hopeless
+        if tooMany is not None:
+            now = self.factory.reactor.seconds()
+            refusals = self._sessionsock.rules.refusals
+            refusals.warn(_log, tooMany.why, now, tooMany.status)
+            self.wasNotCleanReason = tooMany.reason
+            self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        line = self._sessionsock
-        if len(self.data) > _REQUEST_SIZE:
-            self.dropConnection(abort=True)
-            return
-        if line.request is not None:
-            # Frames that came while onConnect waits.  Autobahn would look for
-            # another handshake in them, and begin anew with that.
-            return
-        line.request = request = self._requestIn(self.data)
-        why = None if request is None else line.rules.origins.refusal(request)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
-        self.failHandshake("origin not allowed", 403)
+        proceed(self)
+
+    def _meet(self) -> None:
+        """
+        Know who is at the other end.  Where the PROXY protocol is spoken, the proxy
+        says whom it brings after the connection was made, when Autobahn had asked.
+        """
+        self.peer = peer2str(self.transport)
+        if self._transport_details is not None:
+            self._transport_details.peer = self.peer
 
     def succeedHandshake(self, res: Any) -> None:
-        # The client may have gone while onConnect waited.  Autobahn would open the
-        # connection all the same, and nothing would ever close it.
-        if self.state == self.STATE_CONNECTING:
-            super().succeedHandshake(res)
+        accept(self, res)
 
-    def _requestIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
-        details = self._transport_details
-        return handshakeOf(
-            fieldsIn(data[:end]),
+    def failHandshake(
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        refuse(self, Refused(reason, code, headers=responseHeaders or ()))
+
+    def consumeData(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # Over TLS, a client that was refused can send on until it agrees to the
+            # end, and Autobahn would keep all of it.
+            self.data = b""
+        elif self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self._sessionsock.frames.consume()
+        else:
+            super().consumeData()
+
+    def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
+        self._meet()
+        details, rules = self._transport_details, self._sessionsock.rules
+        request = handshakeOf(
+            fields,
             isTLS=details is not None and bool(details.is_secure),
-            trustProxy=self._sessionsock.rules.trustProxy,
+            trustProxy=rules.trustProxy,
+            peer=self.transport.getPeer(),
         )
+        doubt = request.doubt
+        if doubt is not None:
+            rules.refusals.warn(_log, doubt, self.factory.reactor.seconds(), "proxy")
+        return request
+
+    def onOpenHandshakeTimeout(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # It was refused, and over TLS waits for the client to agree to the end.
+            self.openHandshakeTimeoutCall = None
+            self._closeConnection(abort=True)
+        else:
+            super().onOpenHandshakeTimeout()
 
     def _onOpen(self) -> None:
         line = self._sessionsock
@@ -483,13 +538,14 @@ class Hardened(WebSocketServerProtocol):
         line.opened()
         super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
+            # One of them may be a token, so the log does not say which they are.
             line.rules.refusals.warn(
                 _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
+                "a client offered subprotocols and none was chosen, so browsers drop"
+                " the connection; onConnect(request) returns the one to speak, of"
+                " request.protocols",
                 self.factory.reactor.seconds(),
+                "subprotocol",
             )
 
     @contextmanager
@@ -518,15 +574,6 @@ class Hardened(WebSocketServerProtocol):
         if not self._sessionsock.frames.received(data):
             super().dataReceived(data)
 
-    def consumeData(self) -> None:
-        if self.state in (self.STATE_OPEN, self.STATE_CLOSING):
-            self._sessionsock.frames.consume()
-        elif self.state == self.STATE_CLOSED:
-            # Autobahn would look at nothing of it, and keep all.
-            self.data = b""
-        else:
-            super().consumeData()
-
     def onFrameBegin(self) -> None:
         super().onFrameBegin()
         self._sessionsock.frames.began()
@@ -543,6 +590,9 @@ class Hardened(WebSocketServerProtocol):
         super().sendCloseFrame(*args, **more)
         self._sessionsock.closing()
 
+    def fire(self, event: str, *args: Any, **named: Any) -> Any:
+        return consumed(super().fire(event, *args, **named))
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
 
@@ -550,6 +600,20 @@ class Hardened(WebSocketServerProtocol):
         self._sessionsock.unregisterProducer()
 
     # Its end.
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        line, lost = self._sessionsock, super().connectionLost
+        line.place.leave()
+
+        def gone() -> None:
+            try:
+                lost(reason)
+            finally:
+                line.end()
+                letGo(self)
+
+        if not line.frames.lost(gone):
+            gone()
 
     def onAutoPingTimeout(self) -> None:
         line = self._sessionsock
@@ -568,17 +632,11 @@ class Hardened(WebSocketServerProtocol):
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._sessionsock.drop()
-        super()._onClose(wasClean, code, reason)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        line, lost = self._sessionsock, super().connectionLost
-
-        def gone() -> None:
-            try:
-                lost(reason)
-            finally:
-                line.end()
-                letGo(self)
-
-        if not line.frames.lost(gone):
-            gone()
+        try:
+            super()._onClose(wasClean, code, reason)
+        except Exception:
+            # Autobahn would not count the connection as closed (autobahn-python,
+            # issue 501), and refuse all others after maxConnections of these.
+            now = self.factory.reactor.seconds()
+            rules = self._sessionsock.rules
+            rules.refusals.failure(_log, "onClose failed", Failure(), now)

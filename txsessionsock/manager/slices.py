@@ -1,0 +1,158 @@
+# -*- test-case-name: tests.manager.test_slices -*-
+"""
+How long handlers hold the reactor at a stretch, and whose comes next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+
+__all__ = ["SLICE", "Slices"]
+
+_T = TypeVar("_T")
+
+SLICE: Final = 0.005
+"""
+For how many seconds handlers are called before the reactor sees to all else: long
+against the tens of microseconds that one turn of the reactor costs, and short
+against what a person notices, even if several wait for one another.
+"""
+
+_QUANTUM: Final = 0.001
+"""
+How much of that one session has before it is another one's turn.
+"""
+
+
+class Slices:
+    """
+    Counts the time that handlers take.  When a slice is over, those who have
+    more to do wait for the next turn of the reactor.
+
+    Of those who wait, the one that has had the least comes first (start-time
+    fair queueing).  So a client with one message comes before a client that
+    sent hundreds, and a session with a hundred sockets has no more than a
+    session with one.
+
+    @ivar isOver: Whether no handler is to be called before the next turn.
+
+    @ivar isWorking: Whether time is being spent: then C{isOver} may be about to
+        change, and L{hasTime} says.
+
+    @ivar seconds: The time, as the reactor has it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self.isOver = self.isWorking = False
+        self._reactor = reactor
+        self.seconds = reactor.seconds
+        self._spent = 0.0
+        self._most = SLICE
+        # When the work began that is counted now.
+        self._began = 0.0
+        self._isServing = False
+        self._servedNow: object = None
+        # What waits, by session.
+        self._works: dict[object, deque[Callable[[], object]]] = {}
+        # Whose turn it is: when it would begin were all served at once, each with
+        # its share of the time, and a number that keeps the order of equals.
+        self._queue: list[tuple[float, int, object]] = []
+        self._numbers = count()
+        self._now = 0.0
+        # Up to when each had its share.
+        self._served: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+
+    def spend(self, work: Callable[[], _T]) -> _T:
+        """
+        Call something, and count the time that it takes.
+        """
+        if self.isWorking:
+            return work()  # This is counted already.
+        self.isWorking = True
+        self._began = began = self.seconds()
+        try:
+            return work()
+        finally:
+            self.isWorking = False
+            self._spent += self.seconds() - began
+            if self._spent >= self._most:
+                self._end()
+
+    def hasTime(self) -> bool:
+        """
+        Whether another handler may be called now.
+        """
+        if self.isWorking and not self.isOver:
+            elapsed = self.seconds() - self._began
+            if self._spent + elapsed >= self._most:
+                self._end()
+        return not self.isOver
+
+    def later(self, who: object, work: Callable[[], object]) -> None:
+        """
+        L{spend} time on something when there is time.
+
+        @param who: The session on whose account that is.
+        """
+        works = self._works.get(who)
+        if works is not None:
+            works.append(work)
+            return
+        self._works[who] = deque((work,))
+        if who is not self._servedNow:
+            self._enqueue(who)
+        self._end()
+
+    def _enqueue(self, who: object) -> None:
+        # Whoever had nothing lately comes before those who had their share, and
+        # not at the end of a round.
+        start = max(self._now - _QUANTUM, self._served.get(who, 0.0))
+        heappush(self._queue, (start, next(self._numbers), who))
+
+    def _end(self) -> None:
+        if not self.isOver:
+            self.isOver = True
+            if not self._isServing:
+                self._reactor.callLater(0, self._next)
+
+    def _next(self) -> None:
+        self._spent = 0.0
+        self._isServing = True
+        while self._queue and self._spent < SLICE:
+            self._serve()
+        self._most, self._isServing, self.isOver = SLICE, False, False
+        if self._queue or self._spent >= SLICE:
+            self._end()
+        else:
+            self._served.clear()
+
+    def _serve(self) -> None:
+        start, _, who = heappop(self._queue)
+        works, before = self._works.pop(who), self._spent
+        self._now, self._servedNow = max(self._now, start), who
+        self.isOver, self._most = False, min(before + _QUANTUM, SLICE)
+        work = works.popleft()
+        try:
+            self.spend(work)
+        except Exception:
+            # The others are to be served all the same.
+            self._log.failure("a session socket failed")
+        self._servedNow = None
+        # What it took is known only now, and so is where this session stands in
+        # the queue.
+        self._served[who] = start + self._spent - before
+        works.extend(self._works.pop(who, ()))
+        if works:
+            self._works[who] = works
+            self._enqueue(who)
