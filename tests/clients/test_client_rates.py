@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from tests.support.wires import Browser, Recording, SocketCase
 from txsessionsock.interfaces import FOREVER, SessionID
 from txsessionsock.limits import Limits, Rate
@@ -176,6 +178,59 @@ class RateTests(SocketCase):
         self.assertEqual(self.handled, [*range(5)])
         self.assertNothingLeft()
 
+    def test_closedByHandler(self) -> None:
+        """
+        So can one that has messages waiting for their tokens only then.
+        """
+
+        gate: Deferred[None] = Deferred()
+
+        async def close(client: Recording, message: Any, session: Session) -> None:
+            if message == 0:
+                await gate
+            if message == 1:
+                client.close(4000, "enough")
+
+        self.do["smessage"] = close
+        browser = self.browse()
+        browser.send(*range(5))
+        gate.callback(None)
+        self.assertFalse(browser.wire.isPaused)
+        self.assertClosed(browser, 4000, "enough")
+        self.pass_(1.0)
+        self.assertNothingLeft()
+
+    def test_pausedOnce(self) -> None:
+        """
+        A client is paused until all that it sent was handled, and not again for
+        each message: each time, the script for browsers is told.
+        """
+        browser = self.browse()
+        pauses: list[float] = []
+        pause = browser.wire.pauseProducing
+
+        def paused() -> None:
+            pauses.append(self.clock.seconds())
+            pause()
+
+        self.patch(browser.wire, "pauseProducing", paused)
+        browser.send(*range(12))
+        self.pass_(2.0)
+        self.assertEqual(self.handled, [*range(12)])
+        self.assertEqual(len(pauses), 1)
+        self.assertFalse(browser.wire.isPaused)
+
+    def test_leaves(self) -> None:
+        """
+        Whoever has nothing to wait for any more leaves no timer behind.
+        """
+        self.serve(limits=Limits(sessionRate=Rate(0.01, 1)))
+        browser = self.browse()
+        browser.send(*range(5))
+        self.successResultOf(browser.server.session.destroy())
+        self.assertClosed(browser, 4401, "session-destroyed")
+        self.assertNothingLeft()
+
     def test_pings(self) -> None:
         """
         Missing pongs do not count while nothing is received.
@@ -196,6 +251,20 @@ class PerMessageRateTests(RateTests):
     """
 
     perMessage = True
+
+    def test_gaveUp(self) -> None:
+        """
+        A message that nobody waits for any more goes to the handlers, and costs
+        one token.
+        """
+        browser = self.browse()
+        waiting = browser.server.receive()
+        self.store.hold("fence")
+        browser.send("a", "b")
+        waiting.addErrback(lambda _: None).cancel()
+        self.store.release()
+        self.clock.advance(0)
+        self.assertEqual(self.handled, ["a", "b"])
 
 
 class UserRateTests(RateTests):

@@ -134,8 +134,6 @@ class Slices:
         self._most, self._isServing, self.isOver = SLICE, False, False
         if self._queue or self._spent >= SLICE:
             self._end()
-        else:
-            self._served.clear()
 
     def _serve(self) -> None:
         start, _, who = heappop(self._queue)
