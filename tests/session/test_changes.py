@@ -137,12 +137,13 @@ class CollectTests(SynchronousTestCase):
         What is collected is of the same types as what was assigned, and shares
         nothing with it that can be changed.
         """
-        for value in (
+        values: list[Any] = [
             [1, [2.5, None, True], {"a": [b"b", "\ud800", -0.0, 10**40]}],
             [bytearray(b"a"), [1]],
             {1: [2], (3, (4,)): {5}},
             [(1, [2]), frozenset({3}), date(2026, 11, 29)],
-        ):
+        ]
+        for value in values:
             copy = WorkingCopy({})
             copy.assign("x", value)
             self.assertEqual(changed(copy), ["x"])
