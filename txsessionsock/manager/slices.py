@@ -48,14 +48,14 @@ class Slices:
     @ivar isWorking: Whether time is being spent: then C{isOver} may be about to
         change, and L{hasTime} says.
 
-    @ivar seconds: The time, as the reactor has it.
+    @ivar reactor: Which calls what is done later, and C{seconds}, its time.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.isOver = self.isWorking = False
-        self._reactor = reactor
+        self.reactor = reactor
         self.seconds = reactor.seconds
         self._spent = 0.0
         self._most = SLICE
@@ -124,7 +124,7 @@ class Slices:
         if not self.isOver:
             self.isOver = True
             if not self._isServing:
-                self._reactor.callLater(0, self._next)
+                self.reactor.callLater(0, self._next)
 
     def _next(self) -> None:
         self._spent = 0.0
