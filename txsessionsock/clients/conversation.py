@@ -153,7 +153,7 @@ class Conversation:
         """
         Have messages wait for their tokens.
         """
-        self._toll = Toll(rations, limits, self.session, self._inbox, self._goOn)
+        self._toll = Toll(rations, limits, self.session, self._goOn)
 
     def waive(self) -> None:
         """
@@ -256,11 +256,14 @@ class Conversation:
         """
         if self._slices.hasTime():
             return True
-        isDue = self._changedKeys or self._inbox or self._last is not None
-        if isDue and not self._isQueued:
+        if self._changedKeys or self._inbox or self._last is not None:
+            self._queue()
+        return False
+
+    def _queue(self) -> None:
+        if not self._isQueued:
             self._isQueued = True
             self._slices.later(self._keeper, self._goOnLater)
-        return False
 
     def _mayTake(self) -> bool:
         """
@@ -435,7 +438,11 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox and not self._isQueued and self._mayTake():
+            if self._inbox and not self._slices.isWorking:
+                # The handler goes on because of something else, such as the answer
+                # of a database: only in a slice is it counted how long that takes.
+                self._queue()
+            elif self._inbox and not self._isQueued and self._mayTake():
                 self._feed()
         return receiver
 
