@@ -3,6 +3,8 @@
 # make quick   run those that are in memory
 # make lint    ruff and mypy
 # make floors  the tests that run in memory, with the lowest versions of setup.py
+# make fuzz    those that try what comes by chance, FUZZ times as long as usual
+# make conformance  the cases of the Autobahn test suite, against our sockets
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
@@ -16,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick lint fuzz conformance clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -33,6 +35,18 @@ lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# By mark or by name.
+FUZZ ?= 50
+fuzz: $(VENV)/.has-test
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -k fuzz $(ARGS)
+
+# Its cases alone are used: the rest of it is for Python 2.
+SUITE := build/conformance
+conformance: $(VENV)/.has-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --upgrade --target $(SUITE) autobahntestsuite==25.10.1
+	$(BIN)/python -m tests.real.conformance $(SUITE)/autobahntestsuite $(CASES)
 
 clean:
 	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache

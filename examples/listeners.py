@@ -11,9 +11,9 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet import endpoints, reactor
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from txsessionsock import (
+    BoundedSite,
     ClientScript,
     Express,
     MemoryStore,
@@ -71,5 +71,5 @@ globalLogBeginner.beginLoggingTo(
 )
 where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080:backlog=1024"
 endpoint = endpoints.serverFromString(reactor, where)
-manager.endWith(reactor, endpoint.listen(Site(root)))
+manager.endWith(reactor, endpoint.listen(BoundedSite(root)))
 reactor.run()

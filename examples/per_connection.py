@@ -10,9 +10,9 @@ from pathlib import Path
 from twisted.internet import endpoints, reactor
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from txsessionsock import (
+    BoundedSite,
     ClientScript,
     Express,
     MemoryStore,
@@ -63,5 +63,5 @@ root.putChild(b"sessionsock.js", ClientScript())
 globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
 where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080:backlog=1024"
 endpoint = endpoints.serverFromString(reactor, where)
-manager.endWith(reactor, endpoint.listen(Site(root)))
+manager.endWith(reactor, endpoint.listen(BoundedSite(root)))
 reactor.run()

@@ -11,9 +11,10 @@ from twisted.internet import endpoints, reactor
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import NOT_DONE_YET
 
 from txsessionsock import (
+    BoundedSite,
     ClientScript,
     Express,
     MemoryStore,
@@ -147,7 +148,7 @@ if __name__ == "__main__":
     pages.putChild(b"sessionsock.js", ClientScript())
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
     where = sys.argv[1] if len(sys.argv) > 1 else "tcp:8080:backlog=1024"
-    site = Site(SessionedResource(pages, manager))
+    site = BoundedSite(SessionedResource(pages, manager))
     endpoint = endpoints.serverFromString(reactor, where)
     manager.endWith(reactor, endpoint.listen(site))
     reactor.run()

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
     from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
     from .stores.memory import MemoryStore
     from .stores.sqlite import SQLiteStore
-    from .web import ClientScript, SessionedResource, SessionSocketResource, sessionOf
+    from .web import (
+        BoundedSite,
+        ClientScript,
+        SessionedResource,
+        SessionSocketResource,
+        sessionOf,
+    )
 
 
 __all__ = [
+    "BoundedSite",
     "ClientScript",
     "Express",
     "MemoryStore",
@@ -35,6 +42,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BoundedSite": ".web",
     "ClientScript": ".web",
     "Express": ".frameworks.express",
     "MemoryStore": ".stores.memory",

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from ._waiting import waitable
 
 
-__all__ = ["Timer", "backOff", "inOrder", "isFired"]
+__all__ = ["Timer", "backOff", "inOrder", "isFired", "nothing"]
 
 # A child process that was forked shares the state of any other generator.
 _uniform = SystemRandom().uniform
@@ -146,3 +146,10 @@ def isFired(deferred: Deferred[Any]) -> bool:
     Whether a L{Deferred} has its result, and does not wait for another one.
     """
     return bool(deferred.called) and not deferred.paused
+
+
+def nothing(*_: Any, **more: Any) -> Any:
+    """
+    Take the place of a method that nobody is to call any more, so that whoever
+    was given it does not keep its object.
+    """

@@ -319,8 +319,8 @@ def whyDropped(
     if _isSecure(name, attributes, isHTTPS) and not (isHTTPS or _isLoopback(host)):
         return "secure", (
             "it has to be Secure, and the page came by http; if a proxy made that of"
-            " https, say trustProxy=True (twistd: --trust-proxy), and have the proxy"
-            " set X-Forwarded-Proto"
+            " https, say trustProxy=True (twistd: --trust-proxy, or --trusted-network"
+            " with its network), and have the proxy set X-Forwarded-Proto"
         )
     return None
 

@@ -9,31 +9,33 @@ it has, asks the L{Handshake}.
 
 Behind a proxy:
 
-  - Without C{trustProxy}, no header of a proxy is believed, since a client can
-    send it too.
-  - With C{trustProxy}, two are: C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+  - A header of a proxy is believed only if the connection comes from a proxy
+    that is trusted, since a client can send it too.
+  - C{X-Forwarded-Proto} and C{X-Forwarded-Host} are; with C{forwarded=True},
+    C{Forwarded} and not those (see L{Proxies}).
     The last value of each counts, which the proxy nearest to us has written.
     Where a proxy leaves one out, or empty, the request to us counts.
-  - C{https} and C{wss} are TLS, and any other C{X-Forwarded-Proto} is not.
-  - C{Forwarded}, C{X-Forwarded-Port} and all others are never believed.
+  - C{https} and C{wss} are TLS, and any other scheme is not.
+  - C{X-Forwarded-Port} and all others are never believed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .forwarded import UNIX, Proxies, Told, peerOf, trusted
 
 
-__all__ = ["FORWARDED", "Handshake", "fieldsIn", "handshakeOf"]
+__all__ = ["Handshake", "fieldsIn", "handshakeOf"]
 
-
-FORWARDED = ("X-Forwarded-Proto", "X-Forwarded-Host")
-"""
-The headers of a proxy that are believed, if the proxy is.
-"""
 
 _BLANKS = " \t"
+_FIELD = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)",
+)
 _PORT = re.compile(r":\d*\Z")
 _SECURE = frozenset({"https", "wss"})
 
@@ -47,29 +49,62 @@ class Handshake:
 
     @ivar isTLS: Whether it came to this server over TLS.
 
-    @ivar trustProxy: Whether there is a proxy in front that sets
-        C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+    @ivar trustProxy: Whether it came from a proxy that is trusted.
+
+    @ivar proxies: Those that are; L{None} if nobody has said.
+
+    @ivar peer: Where the connection comes from: its address, or C{"unix"};
+        L{None} if nobody knows.
     """
 
-    headers: Mapping[str, Sequence[str]]
+    # Cookies, tokens: a repr may get into a log.
+    headers: Mapping[str, Sequence[str]] = field(repr=False)
     isTLS: bool
     trustProxy: bool = False
+    proxies: Proxies | None = None
+    peer: str | None = None
+
+    @cached_property
+    def told(self) -> Told:
+        """
+        What trusted proxies say of it.
+        """
+        if not self.trustProxy:
+            return Told(None if self.peer == UNIX else self.peer)
+        return (self.proxies or Proxies()).told(self.headers, self.peer)
+
+    @property
+    def doubt(self) -> str | None:
+        """
+        What to tell the log of proxies that are trusted; L{None} for nothing.
+        """
+        problem = self.told.problem
+        return problem and f"a proxy at {self.peer} is not understood: {problem}"
+
+    @property
+    def client(self) -> str | None:
+        """
+        The address of the client: of the connection, or as the proxies say;
+        L{None} if it has none.
+        """
+        return self.told.client
 
     @property
     def isSecure(self) -> bool:
         """
         Whether the browser speaks TLS: to this server, or to the proxy.
         """
-        scheme = self.last(FORWARDED[0]) if self.trustProxy else None
-        return scheme.lower() in _SECURE if scheme else self.isTLS
+        scheme = self.told.scheme
+        return self.isTLS if scheme is None else scheme in _SECURE
 
     @property
     def hostHeader(self) -> str:
         """
         The name of the header that says for which host the browser asked.
         """
-        isForwarded = self.trustProxy and self.last(FORWARDED[1])
-        return FORWARDED[1] if isForwarded else "Host"
+        if self.told.host is None:
+            return "Host"
+        return (self.proxies or Proxies()).hostHeader
 
     @property
     def host(self) -> str:
@@ -77,8 +112,8 @@ class Handshake:
         The host for which the browser asked, with its port if it has one;
         empty if nobody knows.
         """
-        if self.hostHeader != "Host":
-            return self.last(self.hostHeader) or ""
+        if self.told.host is not None:
+            return self.told.host
         hosts = self.headers.get("host", ())
         # Of two, nobody knows which one the browser means (RFC 9112, section 3.2).
         return hosts[0] if len(hosts) == 1 else ""
@@ -90,16 +125,13 @@ class Handshake:
         """
         return _PORT.sub("", self.host).strip("[]")
 
-    def last(self, name: str) -> str | None:
-        """
-        The last value of a header, which the proxy nearest to us has written.
-        """
-        values = self.headers.get(name.lower())
-        return values[-1].rpartition(",")[2].strip(_BLANKS) if values else None
-
 
 def handshakeOf(
-    fields: Iterable[tuple[bytes, bytes]], *, isTLS: bool, trustProxy: bool
+    fields: Iterable[tuple[bytes, bytes]],
+    *,
+    isTLS: bool,
+    trustProxy: bool | Proxies = False,
+    peer: object = None,
 ) -> Handshake:
     """
     Read a request.
@@ -109,23 +141,34 @@ def handshakeOf(
 
     @param isTLS: Whether it came to this server over TLS.
 
-    @param trustProxy: See L{Handshake}.
+    @param trustProxy: Which proxies are trusted, L{True} for those on this
+        machine.
+
+    @param peer: Where the connection comes from, as its transport says.
     """
     headers: dict[str, list[str]] = {}
     for name, value in fields:
         values = headers.setdefault(name.decode("iso-8859-1").lower(), [])
         values.append(value.decode("iso-8859-1").strip(_BLANKS))
-    return Handshake(headers, isTLS, trustProxy)
+    proxies, address = trusted(trustProxy), peerOf(peer)
+    isTrusted = proxies is not None and proxies.trusts(address)
+    return Handshake(headers, isTLS, isTrusted, proxies, address)
 
 
-def fieldsIn(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+def fieldsIn(lines: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
-    Split the head of a request.  Autobahn joins headers that are repeated, and
-    so C{Cookie} headers with a comma.
+    Split the headers of a request, at CR LF only.
 
-    @param head: The request line and the headers, as they came.
+    @param lines: They, as they came, without the request line; no CR LF behind
+        the last.
+
+    @raise ValueError: One is not as RFC 9110 has it (section 5), such as one with
+        another control character than a tab, with a blank before the colon, or
+        that goes on in the next line.
     """
-    for line in head.split(b"\r\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            yield name.strip(b" \t"), value
+    for line in lines.split(b"\r\n") if lines else ():
+        parts = _FIELD.fullmatch(line)
+        if parts is None:
+            raise ValueError("no header")
+        name, value = parts.groups()
+        yield name, value

@@ -14,7 +14,8 @@ import idna
 
 from ._arguments import checked
 from ._seldom import shown
-from .handshake import FORWARDED, Handshake
+from .forwarded import FORWARDED, X_FORWARDED, Proxies
+from .handshake import Handshake
 
 
 __all__ = ["Origins"]
@@ -236,19 +237,45 @@ def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
     """
     if page is None:
         return ""
-    told = [name for name in FORWARDED if handshake.last(name)]
-    if told and not handshake.trustProxy:
-        return (
-            f"; {' and '.join(told)} of a proxy count only with trustProxy=True"
-            " (--trust-proxy)"
-        )
+    problem = handshake.told.problem or _uncounted(handshake)
+    if problem:
+        return f"; {problem}"
     if own is None or page[1] != own[1]:
         return "; if browsers call it otherwise, a proxy has changed the name"
     hints = ""
+    isForwarded = handshake.proxies is not None and handshake.proxies.forwarded
     if page[0] == "https" and own[0] == "http":
         right = "" if handshake.trustProxy else " and trustProxy=True (--trust-proxy)"
-        hints = f"; where a proxy ends TLS, right is X-Forwarded-Proto: https{right}"
+        name = "Forwarded: proto=" if isForwarded else "X-Forwarded-Proto: "
+        hints = f"; where a proxy ends TLS, right is {name}https{right}"
     if namesPort(page) and not namesPort(own):
-        name, where = handshake.hostHeader, shownOrigin(page).partition("//")[2]
-        hints += f"; if a proxy drops the port, right is {name}: {shown(where)}"
+        where = shown(shownOrigin(page).partition("//")[2])
+        name = handshake.hostHeader
+        right = f"{name}: host={where}" if name == FORWARDED else f"{name}: {where}"
+        hints += f"; if a proxy drops the port, right is {right}"
     return hints
+
+
+def _uncounted(handshake: Handshake) -> str:
+    """
+    @return: Which headers of a proxy do not count, and why; empty if there are
+        none.
+    """
+    headers = handshake.headers
+    sent = [n for n in (*X_FORWARDED[1:], FORWARDED) if any(headers.get(n.lower(), ()))]
+    proxies, peer = handshake.proxies, handshake.peer
+    if not sent:
+        return ""
+    names = " and ".join(sent)
+    if not handshake.trustProxy:
+        if peer is None or Proxies().trusts(peer):
+            return f"{names} of a proxy count only with trustProxy=True (--trust-proxy)"
+        return (
+            f"{names} of a proxy at {peer} count only with"
+            f" trustProxy=Proxies([{peer!r}]) (--trusted-network {peer})"
+        )
+    believed = Proxies().headers if proxies is None else proxies.headers
+    if any(name in believed for name in sent):
+        return ""
+    how = "with" if FORWARDED in sent else "without"
+    return f"{names} of a proxy count only {how} forwarded=True (--forwarded)"

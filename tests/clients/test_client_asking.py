@@ -309,6 +309,8 @@ class AskingTests(AskingCase):
                 self.assertClosed(browser, 4000, "enough")
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             self.assertOver()
+            # The same is logged once a minute.
+            self.clock.advance(60)
 
     def test_closed(self) -> None:
         """

@@ -55,10 +55,12 @@ class OrderTests(SocketCase):
             raise ZeroDivisionError
 
         self.do["smessage"] = handler
-        self.serve()
+        self.serve(limits=Limits(waitingMessages=2000))
         self.gates["a"] = Deferred()
         browser = self.browse()
         browser.send(*range(2000))
+        # They come in slices.
+        browser.wait(10)
         self.gates["a"].callback(None)
         self.assertEqual(len(self.events("smessage")), 2000)
         self.assertClosed(browser, 1011, "handler failed")

@@ -285,6 +285,7 @@ class HandlerTests(SocketCase):
             assert browser.closed is not None
             self.assertEqual(browser.closed[0], code, name)
             self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1, name)
+            self.clock.advance(60)
 
     def test_autobahns(self) -> None:
         """
@@ -344,6 +345,8 @@ class HandlerTests(SocketCase):
                 plain: Any = type("Unfit", (base,), {"onConnect": unfit})
                 factory.protocol = plain
                 self.assertEqual(shake(factory, "Host: a"), 500)
+                self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+                self.clock.advance(60)
 
     def test_credential(self) -> None:
         """
@@ -364,6 +367,7 @@ class HandlerTests(SocketCase):
             self.assertClosed(self.browse(), 1011, "session failed")
             (failure,) = self.flushLoggedErrors(TypeError)
             self.assertIn("Twisted cannot wait", str(failure.value))
+            self.clock.advance(60)
 
 
 class OrdinaryTests(SocketCase):
@@ -397,6 +401,8 @@ class OrdinaryTests(SocketCase):
         The log says what is wanted.
         """
         (failure,) = self.flushLoggedErrors(TypeError)
+        # The same is logged once a minute.
+        self.clock.advance(60)
         for text in (*expected, "an ordinary function, which does not wait"):
             self.assertIn(text, str(failure.value))
 

@@ -208,6 +208,6 @@ class PageTests(WebTestCase):
             self.world.clock.pump([0.5] * 24)
         self.successResultOf(ended)
         said = [str(formatEvent(event)) for event in logs]
-        page = "the page of GET /slow, for 192.168.1.1, has been at work for 12.0 s"
+        page = "the page of GET /slow, for 127.0.0.1, has been at work for 12.0 s"
         self.assertEqual([line for line in said if NEVER in line], [NEVER + page])
         self.assertNotIn("secret", "".join(said))

@@ -57,11 +57,13 @@ NOT_FOR_USERS = {
     "manager.Ration",
     "manager.Rations",
     "manager.SessionStatistics",
+    "manager.endAtOnceFromNow",
     "manager.Slices",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
     "web.PageSession",
     "web.VisitedSite",
+    *("forwarded.Told", "forwarded.peerOf", "forwarded.trusted"),
 }
 """
 What this library makes and calls itself.

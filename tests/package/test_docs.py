@@ -44,7 +44,8 @@ _COMMAND = re.compile(
     r"^ +twistd -n --pidfile= (sessionsock(?:.*\\\n)*.*)$", re.MULTILINE
 )
 _NAME = re.compile(r"`([a-z]+(?:[A-Z][A-Za-z]*)?|--[a-z-]+)`")
-_AMOUNT = re.compile(r"(\d+)( MiB)?(?: s)?")
+_AMOUNT = re.compile(r"(\d+)( KiB| MiB)?(?: s)?")
+_UNITS = {"": 1, " KiB": 1024, " MiB": 1024**2}
 
 
 def options(framework: str) -> set[str]:
@@ -230,13 +231,12 @@ class DocsTests(SynchronousTestCase):
         """
         said: dict[str, int | None] = {}
         for names, defaults, _ in rows("security.md", "## Limits"):
-            amounts = [
-                int(number) * (1024**2 if unit else 1)
-                for number, unit in _AMOUNT.findall(defaults)
+            amounts: list[int | None] = [
+                int(number) * _UNITS[unit] for number, unit in _AMOUNT.findall(defaults)
             ]
-            known = _NAME.findall(names)
-            off = [None] * len(known) if defaults == "off" else amounts
-            said.update(zip(known, off, strict=True))
+            found = _NAME.findall(names)
+            # Of some there is none, unless it is set.
+            said.update(zip(found, amounts or [None] * len(found), strict=True))
         limits = Limits()
         real = {each.name: getattr(limits, each.name) for each in fields(limits)}
         self.assertEqual(said, real)

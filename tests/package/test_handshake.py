@@ -25,8 +25,8 @@ from txsessionsock.websocket import protocol
 
 
 HEAD = (
-    b"GET /ws HTTP/1.1\r\nHost: app.example\r\ncookie: a=1\r\nCOOKIE:\tb=\xe9, c \r\n"
-    b"no field\r\nX-Forwarded-Proto: http, wss"
+    b"Host: app.example\r\ncookie: a=1\r\nCOOKIE:\tb=\xe9, c \r\n"
+    b"X-Forwarded-Proto: http, wss"
 )
 
 _TRUSTED: tuple[tuple[str, bool, str, bool], ...] = (
@@ -54,7 +54,9 @@ class HandshakeTests(SynchronousTestCase):
         """
         Read the example.
         """
-        return handshakeOf(fieldsIn(HEAD), isTLS=isTLS, trustProxy=trustProxy)
+        return handshakeOf(
+            fieldsIn(HEAD), isTLS=isTLS, trustProxy=trustProxy, peer=ADDRESS
+        )
 
     def test_headers(self) -> None:
         """
@@ -63,6 +65,35 @@ class HandshakeTests(SynchronousTestCase):
         headers = self.read().headers
         self.assertEqual(headers["cookie"], ["a=1", "b=\xe9, c"])
         self.assertEqual(sorted(headers), ["cookie", "host", "x-forwarded-proto"])
+
+    def test_malformed(self) -> None:
+        """
+        Lines end with CR LF, and what is no header by RFC 9110 is refused: nobody
+        may read it otherwise than a proxy did.
+        """
+        self.assertEqual(list(fieldsIn(b"")), [])
+        whole = bytes([*range(0x20, 0x7F), *range(0x80, 0x100), 0x09])
+        self.assertEqual(list(fieldsIn(b"a:" + whole)), [(b"a", whole)])
+        for octet in {*range(0x20), 0x7F} - {0x09}:
+            with self.assertRaises(ValueError):
+                list(fieldsIn(b"a: b%cc: d" % octet))
+        for lines in (
+            b"a",
+            b": a",
+            b"a : b",
+            b" a: b",
+            b"a: b\r\n c",
+            b"\xe9: a",
+            b"\r\n",
+        ):
+            with self.assertRaises(ValueError):
+                list(fieldsIn(lines))
+
+    def test_secret(self) -> None:
+        """
+        What a client has sent is not shown.
+        """
+        self.assertNotIn("a=1", repr(self.read()))
 
     def test_secure(self) -> None:
         """

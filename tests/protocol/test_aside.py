@@ -379,7 +379,7 @@ class AsideTests(SocketCase):
             for _ in range(2):
                 self.browse(protocols=["chat"])
         (said,) = (formatEvent(log) for log in logs if "log_format" in log)
-        self.assertIn("the subprotocols 'chat' and none was chosen", said)
+        self.assertIn("offered subprotocols and none was chosen", said)
 
 
 class Texts(Recording):

@@ -341,7 +341,9 @@ class RefusedTests(ClosedCase):
         A text that says no does not switch on what makes it less safe.
         """
         wrong: Any = "no"
-        with self.assertRaisesRegex(TypeError, "trustProxy is True or False, not 'no'"):
+        with self.assertRaisesRegex(
+            TypeError, "trustProxy is True or False or a Proxies, not a str"
+        ):
             enable(self.plain(), self.manager, trustProxy=wrong)
         with self.assertRaisesRegex(TypeError, "trustProxy is"):
             SessionSocketFactory(self.manager, trustProxy=wrong)

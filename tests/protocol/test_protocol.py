@@ -250,13 +250,14 @@ class OutflowTests(SocketCase):
         """
         So is one that is asked each time.
         """
-        browser = self.browse()
+        browser = self.slow(1)
         producer = Producer()
         browser.server.registerProducer(producer, False)
-        self.assertIs(browser.wire.producer, producer)
+        self.assertEqual(producer.told, [])
+        browser.producer.resumeProducing()
         browser.server.unregisterProducer()
+        self.assertEqual(producer.told, ["resume"])
         browser.producer.pauseProducing()
         browser.server.send("x" * 1001)
         self.clock.advance(11)
         self.assertTrue(browser.wire.isAborted)
-        self.assertEqual(producer.told, ["resume"])

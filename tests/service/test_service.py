@@ -212,6 +212,7 @@ class ServiceTests(SynchronousTestCase):
         reactor: Any = SimpleNamespace(
             callWhenRunning=lambda f: f(),
             callFromThread=lambda f: f(),
+            addSystemEventTrigger=lambda *trigger: None,
             stop=lambda: None,
         )
         self.service._reactor = reactor

@@ -136,6 +136,7 @@ class WorkersCase(SynchronousTestCase):
         self.patch(signal, "signal", self.handlers.__setitem__)
         self.statuses: list[int] = []
         self.patch(workers, "exitWith", self.statuses.append)
+        self.patch(workers, "dieOf", self.statuses.append)
         self.errors = StringIO()
         self.patch(sys, "__stderr__", self.errors)
         anySockets: Any = self.sockets
@@ -410,7 +411,7 @@ class EndTests(WorkersCase):
 
     def test_twice(self) -> None:
         """
-        A second signal kills them.
+        A second signal kills them, and this process dies of it.
         """
         first, second = self.allReady()
         self.signal(signal.SIGINT)
@@ -420,6 +421,7 @@ class EndTests(WorkersCase):
         self.assertEqual(first.signals, ["TERM", "KILL"])
         self.assertEqual(second.signals, ["TERM"])
         self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual(self.statuses, [signal.SIGTERM])
 
     def test_whileWaiting(self) -> None:
         """

@@ -18,7 +18,10 @@ PACKAGE = "txsessionsock"
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"_arguments", "_collector", "_foreign", "_seldom", "_waiting", "interfaces"}
+        {
+            *("_arguments", "_collector", "_foreign", "_seldom", "_waiting", "_weak"),
+            "interfaces",
+        }
     ),
     frozenset(
         {
@@ -30,6 +33,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "closecodes",
             "cookies",
             "credentials",
+            "forwarded",
             "handshake",
             "limits",
             "messages",
@@ -61,9 +65,9 @@ their C{__init__} what others need of them.
 """
 
 PURE = (
-    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting"),
-    *("closecodes", "cookies", "credentials", "frameworks", "handshake", "interfaces"),
-    *("limits", "messages", "origins", "session", "websocket"),
+    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
+    *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
+    *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )
 """
 The wings that do not know what time it is.

@@ -23,7 +23,7 @@ from txsessionsock.interfaces import EndReason, SessionID
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
 from txsessionsock.stores.memory import MemoryStore
-from txsessionsock.testing import FlakyStore
+from txsessionsock.testing import ADDRESS, FlakyStore
 from txsessionsock.web import SessionedResource, sessionOf
 
 
@@ -99,7 +99,7 @@ class Wire(StringTransport):
     protocol: Any
 
     def __init__(self) -> None:
-        super().__init__(lenient=True)
+        super().__init__(peerAddress=ADDRESS, lenient=True)
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """

@@ -21,7 +21,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.servers import MODULES, reactor
-from txsessionsock.limits import Rate
+from txsessionsock.limits import Limits, Rate
 from txsessionsock.service import SessionSockService, Workers
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.stores.redis import RedisStore
@@ -149,6 +149,54 @@ class MakeTests(TapCase):
             self.assertEqual(limits.sessionRate, Rate(20, 40))
             self.assertEqual(limits.userRate, Rate(0.5, 1))
             self.assertIsNone(self.make(*protocol)._sockets.limits.sessionRate)
+
+    def test_proxies(self) -> None:
+        """
+        Which proxies are trusted, for the sockets and for the pages.
+        """
+        for options, said in (
+            ([], "False"),
+            (["--trust-proxy"], "Proxies([], local=True, forwarded=False)"),
+            (
+                ["--trusted-network", "10.0.0.0/8", "--trusted-network=::2/128"],
+                "Proxies(['10.0.0.0/8', '::2/128'], local=False, forwarded=False)",
+            ),
+            (
+                ["--forwarded", "--trust-proxy", "--trusted-network", "192.0.2.7"],
+                "Proxies(['192.0.2.7/32'], local=True, forwarded=True)",
+            ),
+        ):
+            root: Any = self.make(
+                *options, *verbs("Verbs"), "--class", "verbs.Pages"
+            )._site.resource
+            sockets, pages = root._sockets._factory._sessionsock, root._pages
+            self.assertEqual(repr(sockets.trustProxy), said)
+            self.assertEqual(repr(pages._trustProxy), said)
+            demo: Any = self.make(*options)._site.resource
+            factory = demo.children[b"ws"]._factory
+            self.assertEqual(repr(factory._sessionsock.trustProxy), said)
+
+    def test_limits(self) -> None:
+        """
+        How many connections there may be, for the user's sockets and the demo's.
+        """
+        said = ["--max-connections=900", "--per-address", "20", "--per-network=30"]
+        for served in [], verbs("Verbs"):
+            limits = self.make(*served)._sockets.limits
+            self.assertEqual(limits, Limits())
+            self.assertIsNone(limits.maxConnections)
+            limits = self.make(*said, *served)._sockets.limits
+            self.assertEqual(
+                limits, Limits(maxConnections=900, perAddress=20, perNetwork=30)
+            )
+
+    def test_bodySize(self) -> None:
+        """
+        C{--body-size} reaches the site.
+        """
+        size = self.make()._site.limits.bodySize
+        self.assertEqual(size, Limits().bodySize)
+        self.assertEqual(self.make("--body-size", "99")._site.limits.bodySize, 99)
 
     def test_listen(self) -> None:
         """
@@ -281,7 +329,7 @@ class WorkersTests(TapCase):
         they were shortened.
         """
         service = self.workers(
-            *("--store", "sqlite:x.db", "--proto", "verbs.Verbs", "--per"),
+            *("--store", "sqlite:x.db", "--proto", "verbs.Verbs", "--per-m"),
             *("--listen", "tcp:1", "--listen=tcp6:2", "--cookie=", "--drain", "3"),
         )
         self.assertEqual([d for d, _ in service._endpoints], ["tcp:1", "tcp6:2"])
@@ -533,6 +581,8 @@ class RefusalTests(TapCase):
             ("--workers", "100000"),
             ("--framework", "rails"),
             ("--freshness", "stale"),
+            ("--body-size", "much"),
+            ("--body-size", "-1"),
             ("--drain", "soon"),
             ("--drain", "-1"),
             ("--drain", "inf"),
@@ -544,6 +594,12 @@ class RefusalTests(TapCase):
             ("--cookie", "a=b"),
             ("--cookie", "a b"),
             ("--origin", "example.com"),
+            ("--trusted-network", "10.0.0.1/8"),
+            ("--max-connections", "0"),
+            ("--per-address", "-1"),
+            ("--per-address", "1.5"),
+            ("--per-network", "many"),
+            ("--trusted-network", "proxy.example"),
             ("--listen", "8080x"),
             ("--listen", "nonsense:1"),
             ("--listen", "tcp"),
@@ -554,6 +610,12 @@ class RefusalTests(TapCase):
                 said = self.refused(option, value)
                 self.assertIn(option, said)
                 self.assertIn(value, said)
+
+    def test_forwarded(self) -> None:
+        """
+        There is no proxy whose header could count.
+        """
+        self.assertIn("--forwarded needs --trust-proxy", self.refused("--forwarded"))
 
     def test_noStore(self) -> None:
         """

@@ -239,23 +239,29 @@ class TreeTests(WebTestCase):
         browser.send("/a")
         self.assertEqual(browser.answers()[0].body, b"n is 1")
 
-    def test_handshake(self) -> None:
+    def test_upgrade(self) -> None:
         """
-        The handshake of a WebSocket passes through, without a session.
+        A page that is no WebSocket does not mind C{Upgrade}: it has its session,
+        also where the way to it is looked for with that.
         """
         cookie, _ = self.login()
-        del self.world.store.calls[:]
 
-        def page(request: Request) -> bytes:
-            with self.assertRaises(SessionError):
-                sessionOf(request)
-            self.assertIs(type(request.channel).__name__, "HTTPChannel")
-            return b"passed"
+        class Looking(Resource):
+            def getChild(self, name: bytes, request: Request) -> Resource:
+                return View(read if "n" in sessionOf(request) else put)
 
-        browser = self.serve(page)
-        browser.send(cookie=cookie, Upgrade="h2c, WebSocket")
-        self.assertEqual(browser.answers()[0].body, b"passed")
-        self.assertEqual(self.world.store.calls, [])
+        root = Resource()
+        root.putChild(b"page", View(read))
+        root.putChild(b"looking", Looking())
+        inner = SessionedResource(View(read), self.world.manager)
+        root.putChild(b"nested", inner)
+        browser = self.serve(root)
+        for path in "/page", "/looking/x", "/nested", "/nested/x":
+            browser.send(path, cookie=cookie, Upgrade="h2c, WebSocket")
+        browser.send("/none", cookie=cookie, Upgrade="websocket")
+        *pages, none = browser.answers()
+        self.assertEqual([page.body for page in pages], [b"n is 1"] * 4)
+        self.assertEqual(none.code, 404)
 
     def test_methods(self) -> None:
         """

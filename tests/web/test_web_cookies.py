@@ -359,7 +359,7 @@ class SaidTests(CookieCase):
         self.by(Express(SECRET, cookie={"secure": True}))
         (line,) = self.said()
         self.assertIn("browsers drop the session cookie connect.sid", line)
-        self.assertIn("say trustProxy=True (twistd: --trust-proxy)", line)
+        self.assertIn("say trustProxy=True (twistd: --trust-proxy, or", line)
         self.by(Express(SECRET, cookie={"secure": True}))
         self.assertEqual(self.said(isSecure=True), [])
         self.assertEqual(self.said(headers=FORWARDED, trustProxy=True), [])

@@ -196,6 +196,9 @@ class RedisConnection(txredisapi.RedisProtocol):  # type: ignore[misc]  # It has
         # as soon as a call fails, and would ask this connection, for ever.
         self.factory.owner.lost(self, "" if self._isOurs(why) else said(why.value))
         super().connectionLost(why)
+        # txredisapi put a function in place of this method, which leads back to
+        # the connection: that would wait for the garbage collector.
+        self.__dict__.pop("connectionLost", None)
 
     def _isOurs(self, why: Failure) -> bool:
         """
@@ -234,6 +237,12 @@ class ConnectionFactory(txredisapi.RedisFactory):  # type: ignore[misc]  # It ha
     def retryDelay(self, attempt: int) -> float:
         # The endpoint waits, since it also waits between its own attempts.
         return 0.0
+
+    def delConnection(self, connection: RedisConnection) -> None:
+        super().delConnection(connection)
+        # Otherwise it is dropped from this queue when somebody asks the pool for a
+        # connection.  Nobody does: one of them stayed with each reconnection.
+        self.connectionQueue.remove(connection)
 
     def connectionError(self, why: str) -> None:
         # The owner knows better why a connection was lost.

@@ -24,12 +24,23 @@ class Carrier(Protocol):
 
     @ivar isPaused: Whether it receives nothing for now.
 
+    @ivar unsent: How many bytes wait because the client does not read.
+
+    @ivar mostUnsent: How many may wait, together with what is held back from
+        L{write}.
+
     @ivar encoding: What L{encode} goes by.  Carriers that have the same object
         there make the same of a value.
     """
 
     @property
     def isPaused(self) -> bool: ...
+
+    @property
+    def unsent(self) -> int: ...
+
+    @property
+    def mostUnsent(self) -> int: ...
 
     @property
     def encoding(self) -> object: ...
@@ -47,6 +58,11 @@ class Carrier(Protocol):
         @raise ValueError: What was encoded is too large for this carrier.
         """
 
+    def size(self, frame: Any) -> int:
+        """
+        How many bytes of what was encoded.
+        """
+
     def write(self, frame: Any) -> None:
         """
         Send what was encoded.
@@ -61,6 +77,11 @@ class Carrier(Protocol):
     def close(self, code: int, reason: str) -> None:
         """
         Say why, and disconnect.
+        """
+
+    def cut(self, why: str) -> None:
+        """
+        Disconnect at once, without a word to the client.
         """
 
     def pause(self) -> None:

@@ -100,10 +100,13 @@ class Client:
         self.handlers = Handlers(shared.listeners, application, face)
         self._shared = shared
         self._registry = registry
-        self._carrier = carrier
+        # L{None}, when the client is over.
+        self._carrier: Any = carrier
         self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
-        self._outbox = Outbox(carrier, self.life, self._unsaved, self._closes)
+        self._outbox = Outbox(
+            carrier, shared.limits, self.life, self._unsaved, self._closes
+        )
         self._identification = Identification(
             shared,
             self.life,
@@ -195,9 +198,11 @@ class Client:
             self.handlers,
             slices=manager.slices,
             isPerMessage=self._shared.perMessage,
+            isFull=self._outbox.isFull,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
+            unexpected=self._unexpected,
         )
         limits = self._shared.limits
         if limits.sessionRate is not None or limits.userRate is not None:
@@ -338,10 +343,18 @@ class Client:
         try:
             self._outbox.stored(number)
             self._tellWhose()
+            self.relieved()
         except Exception:
             # The other holders of the session are told after this one, and have
             # to be told even if this client fails.
             self._broken(Failure())
+
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+        if self._conversation is not None:
+            self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
         conversation = self._conversation
@@ -433,7 +446,8 @@ class Client:
         )
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
+        manager = self._shared.manager
+        manager.failed(self._log, "a session socket failed", failure)
 
     def _forget(self) -> None:
         """
@@ -487,6 +501,7 @@ class Client:
             self.life.goOn(Phase.OVER)
             self._inbox.clear()
             self._registry.removed(self)
+            self._end()
         else:
             self._registry.lost(self)
             self._conversation.clientGone(code, self._release)
@@ -506,15 +521,28 @@ class Client:
 
         def notSaved(failure: Failure) -> None:
             failure.trap(SessionError)
-            self._log.warn(
-                "{session} was not stored when its socket closed: {why}",
-                session=self.session,
-                why=explained(failure.value),
-            )
+            why = explained(failure.value)
+            line = f"{self.session} was not stored when its socket closed: {why}"
+            self._shared.manager.warned(self._log, line, "not stored")
 
         def released(result: Any) -> Any:
             self._registry.removed(self)
+            self._end()
             return result
 
         releasing = self._shared.manager.release(self.session, self)
         return releasing.addErrback(notSaved).addBoth(released)
+
+    def _end(self) -> None:
+        """
+        Nothing is called any more, neither here nor by this client.  What it is
+        made of does not lead back to it, nor to its connection: it is to be freed
+        when its last owner lets go of it, not when the garbage collector comes.
+        """
+        self._identification.end()
+        self._inbox.end()
+        self._outbox.end()
+        self._carrier = None
+        if self._conversation is not None:
+            self._conversation.end()
+        self.handlers.end()

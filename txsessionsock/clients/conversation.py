@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import isFired
+from txsessionsock._deferreds import isFired, nothing
 from txsessionsock.interfaces import (
     ClientGone,
     NoSuchSession,
@@ -110,14 +110,19 @@ class Conversation:
         *,
         slices: Slices,
         isPerMessage: bool,
+        isFull: Callable[[], bool],
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
+        unexpected: Callable[[Failure], None],
     ) -> None:
         """
         @param holder: The client, as the one in whose name the session is changed.
 
         @param slices: When handlers are called.
+
+        @param isFull: Whether so much waits for the client that nothing more is
+            handled until L{relieved} is called.
 
         @param raised: Called with the failure of a handler.
 
@@ -125,10 +130,12 @@ class Conversation:
             <postpones>}, and whether it was to store a change of this client.
 
         @param broken: Called when the session cannot be had for a message.
+
+        @param unexpected: Called with what should not have failed.
         """
         self.session = session
         self._keeper = session.keeper
-        self._holder = holder
+        self._holder: Any = holder
         self._inbox = inbox
         self._handlers = handlers
         self._slices = slices
@@ -137,9 +144,12 @@ class Conversation:
         self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
+        self._isFull = isFull
+        self._isStopped = False
         self._raised = raised
         self._failed = failed
         self._broken = broken
+        self._unexpected = unexpected
         self._turn = _NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
@@ -224,6 +234,26 @@ class Conversation:
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+        if self._isStopped:
+            # Not at once: somebody may be about to tell others that it is stored.
+            self._queue()
+
+    def _queue(self) -> None:
+        if not self._isQueued:
+            self._isQueued = True
+            self._slices.later(self._keeper, self._goOnLater)
+
+    def _waits(self) -> bool:
+        """
+        Whether the client has to read first, or the store to store.
+        """
+        self._isStopped = self._isFull()
+        return self._isStopped
+
     def _goOn(self) -> None:
         if self._isQueued:
             return
@@ -235,6 +265,8 @@ class Conversation:
                 self.drop()
             # As short as that, for this is asked at each message.
             if (slices.isOver or slices.isWorking) and not self._hasTime():
+                return
+            if (self._changedKeys or self._inbox) and self._waits():
                 return
             if self._changedKeys:
                 self._step(self._handleChanged)
@@ -260,16 +292,13 @@ class Conversation:
             self._queue()
         return False
 
-    def _queue(self) -> None:
-        if not self._isQueued:
-            self._isQueued = True
-            self._slices.later(self._keeper, self._goOnLater)
-
     def _mayTake(self) -> bool:
         """
         Whether to take the next message out now; otherwise that is done later.
         """
-        return self._hasTime() and (self._toll is None or self._toll.pays())
+        if self._waits() or not self._hasTime():
+            return False
+        return self._toll is None or self._toll.pays()
 
     def _goOnLater(self) -> None:
         self._isQueued = False
@@ -300,9 +329,6 @@ class Conversation:
     def _stepped(self, _: object, then: _Turn) -> None:
         self._turnTo(then)
         self._goOn()
-
-    def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session socket failed", failure)
 
     # Calling handlers.
 
@@ -501,3 +527,14 @@ class Conversation:
         receiver = self._takeReceiver()
         if receiver is not None:
             receiver.errback(error)
+
+    def end(self) -> None:
+        """
+        Nothing is called any more.
+        """
+        if self._toll is not None:
+            self._toll.stop()
+            self._toll = None
+        self._isFull = self._raised = self._failed = nothing
+        self._broken = self._unexpected = nothing
+        self._holder = None

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
+from txsessionsock._deferreds import Timer, nothing
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Credential
 from txsessionsock.handshake import Handshake
@@ -208,7 +208,8 @@ class Identification:
         if not self._life.isOpen:
             # Nobody waits for the answer any more.
             if not failure.check(CancelledError, SessionError):
-                self._log.failure("a credential failed", failure)
+                manager = self._shared.manager
+                manager.failed(self._log, "a credential failed", failure)
         elif isinstance(failure.value, InvalidCredential):
             self._invalid(failure.value.reason)
         else:
@@ -230,4 +231,14 @@ class Identification:
             except Exception:
                 # A credential may have a canceller of its own.  The client has to
                 # be closed, or let go of, all the same.
-                self._log.failure("a credential could not be cancelled")
+                manager = self._shared.manager
+                line = "a credential could not be cancelled"
+                manager.failed(self._log, line, Failure())
+
+    def end(self) -> None:
+        """
+        Call nothing any more.
+        """
+        self.stop()
+        self._found = self._invalid = self._broken = self._again = nothing
+        self._second = nothing

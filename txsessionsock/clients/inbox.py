@@ -46,7 +46,7 @@ class Inbox:
     size = 0
 
     def __init__(self, carrier: Carrier, limits: Limits) -> None:
-        self._carrier = carrier
+        self._carrier: Any = carrier
         self._limits = limits
         self._waiting: deque[Waiting] = deque()
         # How many are looking through what they took out.
@@ -116,11 +116,18 @@ class Inbox:
         self._waiting.clear()
         self.size = 0
 
+    def end(self) -> None:
+        """
+        The client is over, and its carrier gone.
+        """
+        self.clear()
+        self._carrier = None
+
     def resume(self) -> None:
         """
         Receive again.
         """
-        if self._carrier.isPaused:
+        if self._carrier is not None and self._carrier.isPaused:
             self._carrier.resume()
 
     def _isFull(self, factor: int) -> bool:

@@ -236,7 +236,7 @@ class Handlers:
         """
         self.listeners = Listeners()
         self._shared = shared
-        self._application = application
+        self._application: Any = application
         self.face = face
         self._current: object = None
 
@@ -305,3 +305,9 @@ class Handlers:
             return inOrder(calls) or succeed(None)
         except Exception:
             return fail()
+
+    def end(self) -> None:
+        """
+        Call nothing any more.
+        """
+        self._application = self.face = None

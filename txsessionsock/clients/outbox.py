@@ -9,6 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from txsessionsock._deferreds import nothing
+from txsessionsock.closecodes import Code
+from txsessionsock.limits import Limits
+
 from .carrier import Carrier
 from .life import Life, Phase
 
@@ -25,12 +29,13 @@ class Outbox:
     """
     Frames in the order in which they were sent, and at last the end of the
     connection.  Each is held back until what its receiver may learn from it
-    is stored.
+    is stored.  There is a bound on what waits, here and in the carrier.
     """
 
     def __init__(
         self,
         carrier: Carrier,
+        limits: Limits,
         life: Life,
         unsaved: Callable[[], int | None],
         closes: Callable[[], None],
@@ -41,11 +46,14 @@ class Outbox:
 
         @param closes: Called before the connection is closed.
         """
-        self._carrier = carrier
+        self._carrier: Any = carrier
+        self._most = limits.unsentBytes
         self._life = life
         self._unsaved = unsaved
         self._closes = closes
-        self._held: deque[tuple[int, Any]] = deque()
+        # Each with the number of the change that has to be stored, and its size.
+        self._held: deque[tuple[int, Any, int]] = deque()
+        self._size = 0
         # The close code and the reason, once there are any.
         self._why = (0, "")
 
@@ -54,6 +62,13 @@ class Outbox:
         How much is held back.
         """
         return len(self._held)
+
+    def isFull(self) -> bool:
+        """
+        Whether so much waits that the client is not to cause any more.
+        """
+        unsent: int = self._size + self._carrier.unsent
+        return unsent > self._most
 
     def connected(self) -> None:
         """
@@ -95,7 +110,7 @@ class Outbox:
         Close the connection and drop all frames.
         """
         self.decide(code, reason)
-        self._held.clear()
+        self.clear()
         self._write(_END)
 
     def stored(self, number: int) -> None:
@@ -103,22 +118,52 @@ class Outbox:
         All changes up to this one are stored.
         """
         while self._held and self._held[0][0] <= number:
-            self._write(self._held.popleft()[1])
+            _, frame, size = self._held.popleft()
+            self._size -= size
+            self._write(frame)
 
     def clear(self) -> None:
         """
         Drop what is held back.
         """
         self._held.clear()
+        self._size = 0
+
+    def end(self) -> None:
+        """
+        The connection is gone, and the client over.
+        """
+        self.clear()
+        self._unsaved = self._closes = nothing
+        self._carrier = None
 
     def _put(self, frame: Any) -> None:
         number = self._unsaved()
         if number is not None:
-            self._held.append((number, frame))
+            self._hold(number, frame)
         elif self._held:
-            self._held.append((0, frame))
+            self._hold(0, frame)
         else:
             self._write(frame)
+
+    def _hold(self, number: int, frame: Any) -> None:
+        carrier = self._carrier
+        size = 0 if frame is _END else carrier.size(frame)
+        if self._size + size + carrier.unsent > carrier.mostUnsent:
+            self._cut()
+            return
+        self._held.append((number, frame, size))
+        self._size += size
+
+    def _cut(self) -> None:
+        """
+        Give up a client that is sent too much.
+        """
+        self.decide(Code.TRY_AGAIN_LATER, "")
+        self._life.goOn(Phase.CLOSED)
+        self.clear()
+        self._closes()
+        self._carrier.cut("it was sent more than may wait until it is stored")
 
     def _write(self, frame: Any) -> None:
         if frame is not _END:

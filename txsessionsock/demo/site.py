@@ -21,6 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.origins import Origins
@@ -186,7 +187,7 @@ def demo(
     manager: SessionManager,
     *,
     origins: Iterable[str] = (),
-    trustProxy: bool = False,
+    trustProxy: bool | Proxies = False,
     limits: Limits | None = None,
 ) -> tuple[Resource, SessionSocketFactory]:
     """

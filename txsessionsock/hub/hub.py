@@ -18,6 +18,7 @@ from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
@@ -157,8 +158,9 @@ class Hub:
         self._byFace: dict[int, Client] = {}
         self._bus.handle(self._obey)
         sockets.follow(self)
-        sockets.manager.watch(self._changed)
-        sockets.manager.closeAtEnd(self.close)
+        self._manager = sockets.manager
+        self._manager.watch(self._changed)
+        self._manager.closeAtEnd(self.close)
 
     @property
     def node(self) -> str:
@@ -284,9 +286,8 @@ class Hub:
             if value is not None:
                 label = indexLabel(name, value)
         except Exception:
-            self._log.failure(
-                "{session} cannot be found by {name!r}", session=session, name=name
-            )
+            line = f"a session cannot be found by {name!r}"
+            self._manager.failed(self._log, line, Failure())
         self._members.move(client, name, label)
 
     # Commands.
@@ -337,18 +338,14 @@ class Hub:
             try:
                 client.sendOneOfMany(message)
             except ValueError as error:
-                self._log.warn(
-                    "{session} cannot be sent a message for {group}: {why}",
-                    session=client.session,
-                    group=describe(command.label),
-                    why=error,
-                )
+                group = describe(command.label)
+                line = f"{client.session} cannot be sent a message for {group}: {error}"
+                self._manager.warned(self._log, line, "hub's message")
                 return False
             except Exception:
                 # Go on: the other clients of the group get it all the same.
-                self._log.failure(
-                    "{session} cannot be sent a message", session=client.session
-                )
+                line = "a message of the hub cannot be sent"
+                self._manager.failed(self._log, line, Failure())
                 return False
             return True
 

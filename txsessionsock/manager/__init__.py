@@ -4,7 +4,7 @@ One live session for each id: opened, kept fresh, saved and ended.
 
 from .manager import Freshness, SessionManager
 from .rates import Ration, Rations
-from .shutdown import endAtOnceWhenAskedAgain
+from .shutdown import endAtOnceFromNow, endAtOnceWhenAskedAgain
 from .slices import Slices
 from .statistics import SessionStatistics
 
@@ -16,5 +16,6 @@ __all__ = [
     "SessionManager",
     "SessionStatistics",
     "Slices",
+    "endAtOnceFromNow",
     "endAtOnceWhenAskedAgain",
 ]

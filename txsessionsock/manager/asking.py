@@ -5,7 +5,7 @@ Waiting for the store about one live session, and hearing of an outage in time.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -64,25 +64,44 @@ class Asking:
         """
         if waiting.called:
             return waiting
-        told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
-        since = self._storage.now()
+        return _Waiting(self, waiting, self._storage).told
+
+    def answeredSince(self, since: float) -> float | None:
+        """
+        @return: When the store last answered; L{None} if it was not later.
+        """
+        return self._answeredAt if self._answeredAt > since else None
+
+
+class _Waiting(Generic[_T]):
+    """
+    Somebody who waits.  No closures that lead to themselves: these would be
+    garbage for the collector, with each message.
+
+    @ivar told: What it waits for.
+    """
+
+    def __init__(self, asking: Asking, waiting: Deferred[_T], storage: Storage) -> None:
+        self.told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
+        self._asking = asking
+        self._storage = storage
+        self._since = storage.now()
         # Runs only for those who wait for longer than C{timeout}.
-        prolonged = Timer(self._storage.reactor)
+        self._prolonged = Timer(storage.reactor)
+        waiting.addBoth(self._fired)
+        storage.expect(self.told, self._late)
 
-        def fired(result: _T | Failure) -> None:
-            prolonged.stop()
-            if not told.called:
-                told.callback(result)
+    def _fired(self, result: _T | Failure) -> None:
+        self._prolonged.stop()
+        if not self.told.called:
+            self.told.callback(result)
 
-        def late() -> None:
-            if told.called:
-                return
-            remaining = self._answeredAt + self._storage.timeout - self._storage.now()
-            if self._answeredAt > since and remaining > 0:
-                prolonged.start(remaining, late)
-            else:
-                told.errback(self._storage.noAnswer())
-
-        waiting.addBoth(fired)
-        self._storage.expect(told, late)
-        return told
+    def _late(self) -> None:
+        if self.told.called:
+            return
+        storage, answeredAt = self._storage, self._asking.answeredSince(self._since)
+        if answeredAt is not None and answeredAt + storage.timeout > storage.now():
+            remaining = answeredAt + storage.timeout - storage.now()
+            self._prolonged.start(remaining, self._late)
+        else:
+            self.told.errback(storage.noAnswer())

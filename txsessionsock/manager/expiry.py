@@ -131,7 +131,7 @@ class Expiry:
         reading.addErrback(failed).addErrback(self._unexpected)
 
     def _unexpected(self, failure: Failure) -> None:
-        self._log.failure("a session could not be read", failure)
+        self._storage.failed(self._log, "a session could not be read", failure)
 
     # Putting the deadline off.
 

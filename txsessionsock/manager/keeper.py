@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer
+from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -112,16 +113,20 @@ class SessionKeeper:
         # Whose frames wait for which change, if there will be one.
         self._promised: dict[Holder, int] = {}
         self.live = Live(storage, policy, counts, id, self)
-        self.reading = Reading(self.live, self.guardedFor)
+        # None of these keeps its keeper; see Live.
+        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0))
         self.expiry = Expiry(
-            self.live, self.reading, self._dropOverdue, self._owner.isNews
+            self.live,
+            self.reading,
+            weakly(self._dropOverdue, otherwise=True),
+            self._owner.isNews,
         )
         self.saving = Saving(
             self.live,
             self.reading,
             self.expiry,
-            firstStored=self._firstStored,
-            idle=self.dropIfIdle,
+            firstStored=weakly(self._firstStored, None),
+            idle=weakly(self.dropIfIdle, None),
         )
         self._guardTimer = Timer(storage.reactor)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
+from weakref import ref
 
 from twisted.internet.defer import DeferredLock
 from twisted.python.failure import Failure
 
+from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -77,6 +79,40 @@ class Upkeep(Keeper, Protocol):
         """
 
 
+def _none() -> None:
+    return None
+
+
+class _Nobody:
+    """
+    Takes the place of who kept a session that is closed, when nobody has the
+    session any more.
+    """
+
+    isTold = False
+
+    def keysChanged(self) -> None:
+        pass
+
+    def deadlineMoved(self, deadline: float | None) -> None:
+        pass
+
+    def repairWanted(self) -> None:
+        pass
+
+    def ending(self) -> None:
+        pass
+
+    def closed(self) -> None:
+        pass
+
+    def giveUpChanges(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class Live:
     """
     The state of a session that somebody in this process holds or is about to.
@@ -99,7 +135,6 @@ class Live:
     """
 
     record: Record
-    session: Session
     expires: float | None = None
     created: float | None = None
     reason: EndReason | None = None
@@ -120,10 +155,31 @@ class Live:
         self.id = id
         self.key = storage.framework.key(id)
         self.turn = DeferredLock()
-        self.holders = Holders(storage.later, upkeep.keysChanged, counts)
+        self.holders = Holders(storage.later, weakly(upkeep.keysChanged, None), counts)
         self.asking = Asking(storage)
-        self._upkeep = upkeep
+        # The session has its keeper, which has this.  Were there a way back, a
+        # session would not be freed when it is closed.  Whoever calls meanwhile
+        # keeps one of them, and so does the registry.
+        self._findUpkeep = ref(upkeep)
+        self._findSession: Callable[[], Session | None] = _none
         self._toldNumber = 0
+
+    @property
+    def _upkeep(self) -> Upkeep | _Nobody:
+        return self._findUpkeep() or _NOBODY
+
+    @property
+    def session(self) -> Session:
+        """
+        The session as all have it who hold it; once it is loaded.
+        """
+        session = self._findSession()
+        if session is None:
+            keeper = self._findUpkeep()
+            assert keeper is not None
+            session = Session(self.id, self.record.copy, keeper)
+            self._findSession = ref(session)
+        return session
 
     @property
     def isNew(self) -> bool:
@@ -165,14 +221,15 @@ class Live:
             memory=policy.memory,
         )
         self.record = Record(self.storage.framework, document, journal, now)
-        self.session = Session(self.id, self.record.copy, self._upkeep)
+        self._findSession = _none
         self.isLoaded = True
 
     def rename(self) -> None:
         """
         Take another id, because this one is taken.
         """
-        self.id = self.session.id = self.storage.framework.newSessionID()
+        session, self.id = self.session, self.storage.framework.newSessionID()
+        session.id = self.id
         self.key = self.storage.framework.key(self.id)
 
     # What was changed here.

@@ -155,6 +155,7 @@ class SessionManager:
         self.slices = Slices(clock)
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
+        self._ending.close(self._storage.failures.end)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)
@@ -165,6 +166,21 @@ class SessionManager:
         The clock that everything about sessions goes by.
         """
         return self._storage.reactor
+
+    def failed(self, log: Logger, line: str, failure: Failure) -> None:
+        """
+        Log what went wrong, with its traceback: once a minute, since clients may
+        cause it again and again.
+        """
+        self._storage.failed(log, line, failure)
+
+    def warned(self, log: Logger, line: str, kind: str) -> None:
+        """
+        The same without one.
+
+        @param kind: Of which kind the line is.
+        """
+        self._storage.failures.warn(log, line, self.reactor.seconds(), kind)
 
     def open(
         self, sessionID: SessionID, holder: Holder, limit: int | None = None

@@ -6,6 +6,7 @@ Keeping one live session fresh: reading it, and listening to its store.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred, fail
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer, backOff, isFired
+from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
@@ -67,7 +69,7 @@ class Reading:
         self._recheckTimer = Timer(self._storage.reactor)
         # Each round serves all who came before it began.
         self._rounds = Rounds(
-            self._freshen, lambda begin: self._storage.later(0, begin)
+            weakly(self._freshen, None), partial(self._storage.later, 0)
         )
 
     @property
@@ -218,7 +220,7 @@ class Reading:
                 self._live.holders.failed(result)
             self.expectNothing()
         elif not result.check(SessionError):
-            self._log.failure("a session could not be read", result)
+            self._storage.failed(self._log, "a session could not be read", result)
 
     def _look(self) -> None:
         """

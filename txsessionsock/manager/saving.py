@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer, backOff
+from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Lifetime,
     NoSuchSession,
@@ -99,7 +100,7 @@ class Saving:
         self._firstStored = firstStored
         self._idle = idle
         self._storage = live.storage
-        self._rounds = Rounds(self._write)
+        self._rounds = Rounds(weakly(self._write, None))
         self._changes: list[Change] = []
         self._soon = Timer(live.storage.reactor)
         self._turnEnd = Timer(live.storage.reactor)
@@ -185,7 +186,7 @@ class Saving:
             # What became of it may be found out only later.
             self._live.holders.failed(failure)
         elif not failure.check(SessionError):
-            self._log.failure("a session could not be stored", failure)
+            self._storage.failed(self._log, "a session could not be stored", failure)
 
     def soon(self) -> None:
         """

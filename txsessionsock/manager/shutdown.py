@@ -27,7 +27,12 @@ from twisted.python.failure import Failure
 from txsessionsock.interfaces import SessionError
 
 
-__all__ = ["Ending", "Guest", "endAtOnceWhenAskedAgain"]
+__all__ = [
+    "Ending",
+    "Guest",
+    "endAtOnceFromNow",
+    "endAtOnceWhenAskedAgain",
+]
 
 _LEAVING = 0.7
 _STORING = 0.9
@@ -135,9 +140,10 @@ class Ending:
         self._isSaid = True
 
         def end() -> Deferred[None]:
-            endAtOnceWhenAskedAgain(reactor)
+            endAtOnceFromNow(reactor)
             return self.begin(drain, ports)
 
+        endAtOnceWhenAskedAgain(reactor)
         reactor.addSystemEventTrigger("before", "shutdown", end)
 
     def begin(
@@ -280,16 +286,64 @@ def _checkSeconds(drain: float) -> None:
 def endAtOnceWhenAskedAgain(reactor: Any) -> None:
     """
     Have a second C{SIGTERM} or C{SIGINT} end this process, where the first is
-    answered by the reactor.
+    answered by the reactor.  To be called when it is to run: the first may come
+    while a handler blocks it, so that nobody is told of it.
     """
-    if current_thread() is not main_thread():
-        return
-    # A program that has set its own handler decides itself.
-    for number, name in (signal.SIGTERM, "sigTerm"), (signal.SIGINT, "sigInt"):
-        if signal.getsignal(number) == getattr(reactor, name, None):
-            signal.signal(number, _endAtOnce)
+
+    def install() -> None:
+        for number in _answeredBy(reactor):
+            handler: Any = signal.getsignal(number)
+            signal.signal(number, _First(reactor, handler))
+
+    if current_thread() is main_thread():
+        # Not before: the reactor takes SIGTERM when it begins to run.
+        reactor.callWhenRunning(install)
+
+
+class _First:
+    """
+    What answers the first signal.
+    """
+
+    def __init__(self, reactor: Any, answer: Callable[..., object]) -> None:
+        self._reactor = reactor
+        self._answer = answer
+
+    def __call__(self, number: int, frame: object) -> None:
+        _endAtOnceByAnother(self._reactor)
+        self._answer(number, frame)
+
+
+def endAtOnceFromNow(reactor: Any) -> None:
+    """
+    The reactor stops, for whatever reason: the next C{SIGTERM} or C{SIGINT} ends
+    this process.
+    """
+    if current_thread() is main_thread():
+        for number in _endAtOnceByAnother(reactor):
             # Now: what a handler of signals logs may be lost.
             _log.info("{name} ends this process at once now", name=number.name)
+
+
+def _endAtOnceByAnother(reactor: Any) -> list[signal.Signals]:
+    numbers = _answeredBy(reactor)
+    for number in numbers:
+        signal.signal(number, _endAtOnce)
+    return numbers
+
+
+def _answeredBy(reactor: Any) -> list[signal.Signals]:
+    """
+    @return: The signals that the reactor answers, or we for it.  A program that
+        has set its own handler decides itself.
+    """
+    found = []
+    for number, name in (signal.SIGTERM, "sigTerm"), (signal.SIGINT, "sigInt"):
+        handler = signal.getsignal(number)
+        isOurs = isinstance(handler, _First) or handler is _endAtOnce
+        if isOurs or handler == getattr(reactor, name, None):
+            found.append(number)
+    return found
 
 
 def _endAtOnce(number: int, frame: object) -> None:

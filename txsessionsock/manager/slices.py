@@ -61,7 +61,7 @@ class Slices:
         self._most = SLICE
         # When the work began that is counted now.
         self._began = 0.0
-        self._isServing = False
+        self._isServing = self._isCalled = False
         self._servedNow: object = None
         # What waits, by session.
         self._works: dict[object, deque[Callable[[], object]]] = {}
@@ -112,7 +112,7 @@ class Slices:
         self._works[who] = deque((work,))
         if who is not self._servedNow:
             self._enqueue(who)
-        self._end()
+        self._callNext()
 
     def _enqueue(self, who: object) -> None:
         # Whoever had nothing lately comes before those who had their share, and
@@ -121,14 +121,17 @@ class Slices:
         heappush(self._queue, (start, next(self._numbers), who))
 
     def _end(self) -> None:
-        if not self.isOver:
-            self.isOver = True
-            if not self._isServing:
-                self.reactor.callLater(0, self._next)
+        self.isOver = True
+        self._callNext()
+
+    def _callNext(self) -> None:
+        if not self._isCalled and not self._isServing:
+            self._isCalled = True
+            self.reactor.callLater(0, self._next)
 
     def _next(self) -> None:
         self._spent = 0.0
-        self._isServing = True
+        self._isServing, self._isCalled = True, False
         while self._queue and self._spent < SLICE:
             self._serve()
         self._most, self._isServing, self.isOver = SLICE, False, False

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from txsessionsock._deferreds import Timer, isFired
+from txsessionsock._seldom import Seldom
 from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
     TTL,
@@ -92,6 +93,7 @@ class Storage:
         self.framework = framework
         self.reactor = reactor
         self.timeout = timeout
+        self.failures = Seldom(reactor)
         self.isWatchable = IWatchableStore.providedBy(store)
         self.isShared = ISharedStore.providedBy(store)
         # By how much time they have.
@@ -112,6 +114,12 @@ class Storage:
         Seconds since the epoch.
         """
         return self.reactor.seconds()
+
+    def failed(self, log: Logger, line: str, failure: Failure) -> None:
+        """
+        Log what was not to be expected, and may come with each message.
+        """
+        self.failures.failure(log, line, failure, self.now())
 
     def later(self, delay: float, call: Callable[[], object]) -> IDelayedCall:
         """
@@ -257,5 +265,5 @@ class Storage:
             return failure
         if self._isLate and failure.check(CancelledError):
             return Failure(self.noAnswer())
-        self._log.failure("the session store raised what it should not", failure)
+        self.failed(self._log, "the session store raised what it should not", failure)
         return Failure(StoreError(f"the store failed: {type(failure.value).__name__}"))

@@ -118,12 +118,7 @@ class ApplicationMethods:
         """
         if self._sessionsock.client.handlers.hear("serror"):
             return None
-        if failure.check(StoreFailure):
-            _say(self._sessionsock.equipment, "the session store failed", failure)
-        elif failure.check(UndecodableSession):
-            _say(self._sessionsock.equipment, "a session cannot be read", failure)
-        else:
-            _log.failure("a session socket failed", failure)
+        _say(self._sessionsock.equipment, failure)
         return None
 
     def sessionDisconnected(self, session: Session, code: int) -> object:
@@ -188,11 +183,18 @@ class ApplicationMethods:
         return self._sessionsock.client.receive()
 
 
-def _say(equipment: Equipment, what: str, failure: Failure) -> None:
-    now = equipment.sockets.manager.reactor.seconds()
-    line = equipment.troubles.take(f"{what}: {failure.getErrorMessage()}", now)
-    if line is not None:
-        _log.error("{line}", line=line)
+def _say(equipment: Equipment, failure: Failure) -> None:
+    manager = equipment.sockets.manager
+    if failure.check(StoreFailure):
+        what = "the session store failed"
+    elif failure.check(UndecodableSession):
+        what = "a session cannot be read"
+    else:
+        # A client may send what a handler fails for, again and again.
+        manager.failed(_log, "a session socket failed", failure)
+        return
+    line = f"{what}: {failure.getErrorMessage()}"
+    equipment.troubles.error(_log, line, manager.reactor.seconds())
 
 
 class _WithAutobahnMethods:

@@ -5,7 +5,6 @@ A WebSocket as the carrier of a client.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -13,7 +12,7 @@ from txsessionsock._deferreds import Timer
 from txsessionsock.clients import Client
 from txsessionsock.messages import JSON, Messages, Raw
 from txsessionsock.session import Session
-from txsessionsock.websocket import Line
+from txsessionsock.websocket import Autobahns, Line
 
 from .application import _applicationOf
 from .aside import BUSY_INTERVAL, Aside
@@ -42,13 +41,8 @@ class SocketCarrier(Line):
     aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)
 
-    def __init__(
-        self,
-        protocol: Any,
-        sendMessage: Callable[..., None],
-        unregisterProducer: Callable[[], None],
-    ) -> None:
-        super().__init__(protocol, sendMessage, unregisterProducer)
+    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
+        super().__init__(protocol, autobahns)
         equipment: Equipment = protocol.factory._sessionsock
         self.equipment = equipment
         self.sockets = equipment.sockets
@@ -74,9 +68,12 @@ class SocketCarrier(Line):
         assert self.request is not None
         self.client.start(self.request, self._reactor.seconds() - self.connectedAt)
 
-    def drop(self) -> None:
+    def drop(self, *, isAborted: bool = True) -> None:
         self._busy.stop()
-        super().drop()
+        super().drop(isAborted=isAborted)
+
+    def relieved(self) -> None:
+        self.client.relieved()
 
     # What is said beside messages.
 
@@ -94,7 +91,7 @@ class SocketCarrier(Line):
         if answer is not None:
             # One that waits already is superseded: a client may ask at will.
             if self._behind and self._behind[-1] is self._pong:
-                self._behind.pop()
+                self._behindSize -= self.size(self._behind.pop())
             self._pong = answer, False
             self.write(self._pong)
         return True

@@ -4,13 +4,16 @@ The things that the connections of one factory share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
+from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
+from txsessionsock.websocket import Admission, Turns
 
 
 __all__ = ["Equipment"]
@@ -23,21 +26,53 @@ class Equipment:
 
     @ivar origins: The web sites whose pages may connect.
 
-    @ivar trustProxy: See L{Handshake<txsessionsock.handshake.Handshake>}.
+    @ivar trustProxy: See L{Proxies}.
 
     @ivar messages: What messages are; L{None} if the protocol says.
 
-    @ivar refusals: The lines of the log about handshakes that do not do.
-
-    @ivar troubles: Those about the store, of which each socket hears.
+    @ivar shortFrames: Whether ordinary frames go past Autobahn.
     """
 
     sockets: SessionSockets
     origins: Origins
-    trustProxy: bool
+    trustProxy: bool | Proxies
     messages: Messages | None = None
-    refusals: Seldom = field(default_factory=Seldom)
-    troubles: Seldom = field(default_factory=Seldom)
+    shortFrames: bool = True
+
+    @cached_property
+    def turns(self) -> Turns:
+        """
+        Whose frames are handled next, where they wait.
+        """
+        return Turns()
+
+    @cached_property
+    def admission(self) -> Admission:
+        """
+        How many connections there are.
+        """
+        return Admission(self.limits)
+
+    @cached_property
+    def refusals(self) -> Seldom:
+        """
+        The lines of the log about clients that do what they should not.
+        """
+        return self._seldom()
+
+    @cached_property
+    def troubles(self) -> Seldom:
+        """
+        Those about the store, of which each socket hears.
+        """
+        return self._seldom()
+
+    def _seldom(self) -> Seldom:
+        manager = self.sockets.manager
+        seldom = Seldom(manager.reactor)
+        # What was left out is not lost with the process.
+        manager.closeAtEnd(seldom.end)
+        return seldom
 
     @property
     def limits(self) -> Limits:

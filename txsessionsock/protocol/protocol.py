@@ -23,6 +23,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Clock
 from txsessionsock.clients import Listener, SessionSockets
 from txsessionsock.credentials import Credential
+from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.messages import Messages
@@ -77,9 +78,10 @@ class SessionSocketFactory(WebSocketServerFactory):
         *,
         perMessage: bool = False,
         origins: Iterable[str] = (),
-        trustProxy: bool = False,
+        trustProxy: bool | Proxies = False,
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
+        shortFrames: bool = True,
         url: str | None = None,
         reactor: Clock | None = None,
     ) -> None:
@@ -92,13 +94,16 @@ class SessionSocketFactory(WebSocketServerFactory):
         @param origins: Further web sites whose pages may connect, beside the
             one that they connect to, such as C{"https://example.com"}.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+        @param trustProxy: Which proxies are believed: L{True} for one on this
+            machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
 
         @param credentials: The ways to name a session; L{Cookie
             <txsessionsock.credentials.Cookie>} unless given.
 
         @param limits: What one client may take.
+
+        @param shortFrames: Read ordinary frames without Autobahn, which is
+            faster and makes no other difference.
 
         @param url: The public address of this server, if it is known.
 
@@ -110,7 +115,12 @@ class SessionSocketFactory(WebSocketServerFactory):
         self.sockets = SessionSockets(
             manager, perMessage=perMessage, credentials=credentials, limits=limits
         )
-        equip(self, Equipment(self.sockets, Origins(origins), trustProxy))
+        equip(
+            self,
+            Equipment(
+                self.sockets, Origins(origins), trustProxy, shortFrames=shortFrames
+            ),
+        )
 
     @overload
     def on(self, event: str, listener: _L) -> _L: ...
@@ -150,10 +160,11 @@ def enable(
     perMessage: bool = False,
     *,
     origins: Iterable[str] = (),
-    trustProxy: bool = False,
+    trustProxy: bool | Proxies = False,
     credentials: Sequence[Credential] | None = None,
     limits: Limits | None = None,
     messages: Messages | None = None,
+    shortFrames: bool = True,
 ) -> SessionSockets:
     """
     Give the clients of an Autobahn factory the sessions of their browsers.
@@ -183,5 +194,8 @@ def enable(
     sockets = SessionSockets(
         manager, perMessage=perMessage, credentials=credentials, limits=limits
     )
-    equip(factory, Equipment(sockets, Origins(origins), trustProxy, messages))
+    equip(
+        factory,
+        Equipment(sockets, Origins(origins), trustProxy, messages, shortFrames),
+    )
     return sockets

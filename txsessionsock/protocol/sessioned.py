@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
@@ -44,6 +45,11 @@ Of how many bytes a message is worth a look at how many it will take.
 _AUTOBAHNS = "message"
 """
 The one event that Autobahn itself has.
+"""
+
+_VALUES = frozenset((dict, list, str, bytes, int, float, bool, type(None)))
+"""
+What most messages are: nobody can wait for these, and to ask takes a while.
 """
 
 _NO_STATUS = 1005
@@ -176,7 +182,11 @@ class Sessioned(Hardened):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._guard(self._received, payload, isBinary)
+        # As _guard does it, at each message.
+        try:
+            self._received(payload, isBinary)
+        except Exception:
+            _failed(self._sessionsock)
 
     def _received(self, payload: bytes, isBinary: bool) -> None:
         carrier = self._sessionsock
@@ -190,7 +200,8 @@ class Sessioned(Hardened):
             return
         try:
             message = carrier.messages.decode(payload, isBinary)
-            refuseToWait(message, "decode()")
+            if type(message) not in _VALUES:
+                refuseToWait(message, "decode()")
         except ValueError:
             carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
         else:
@@ -215,5 +226,9 @@ class Sessioned(Hardened):
         try:
             call(*args)
         except Exception:
-            _log.failure("a session socket failed")
-            self._sessionsock.client.closeNow(Code.INTERNAL_ERROR, "")
+            _failed(self._sessionsock)
+
+
+def _failed(carrier: SocketCarrier) -> None:
+    carrier.sockets.manager.failed(_log, "a session socket failed", Failure())
+    carrier.client.closeNow(Code.INTERNAL_ERROR, "")

@@ -15,9 +15,14 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
 from txsessionsock.clients import SessionSockets
-from txsessionsock.manager import SessionManager, endAtOnceWhenAskedAgain
+from txsessionsock.manager import (
+    SessionManager,
+    endAtOnceFromNow,
+    endAtOnceWhenAskedAgain,
+)
 from txsessionsock.web import VisitedSite
 
+from .deadline import LATE, endBy
 from .listening import CannotListen, listen
 from .signals import endsWithTerminal, onSignals, report
 
@@ -105,6 +110,8 @@ class SessionSockService(Service):
             # It would end this process at once, with no session stored.
             hungUp = endsWithTerminal(self._reactor.stop, self._hungUp)
             onSignals(self._reactor, {SIGHUP: hungUp})
+            endAtOnceWhenAskedAgain(self._reactor)
+            endBy(self._drain + LATE, self._reactor)
 
     def _hungUp(self) -> None:
         _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")
@@ -117,6 +124,6 @@ class SessionSockService(Service):
         """
         super().stopService()
         if self._reactor is not None:
-            endAtOnceWhenAskedAgain(self._reactor)
+            endAtOnceFromNow(self._reactor)
         listening, self._ports = self._ports, []
         return self._manager.end(*listening, drain=self._drain)

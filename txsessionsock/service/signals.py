@@ -16,7 +16,7 @@ from typing import Any
 from twisted.logger import Logger
 
 
-__all__ = ["endsWithTerminal", "exitWith", "onSignals", "report"]
+__all__ = ["dieOf", "endsWithTerminal", "exitWith", "onSignals", "report"]
 
 _log = Logger()
 
@@ -67,12 +67,31 @@ def exitWith(status: int) -> None:
     """
 
     def leave() -> None:
-        for stream in sys.__stdout__, sys.__stderr__:
-            if stream is not None and not stream.closed:
-                stream.flush()
+        _flush()
         os._exit(status)
 
     atexit.register(leave)
+
+
+def dieOf(number: signal.Signals) -> None:
+    """
+    Have this process die of a signal, when it ends.
+    """
+
+    def leave() -> None:
+        _flush()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        # The first process of a container does not die of a signal.
+        os._exit(128 + number)
+
+    atexit.register(leave)
+
+
+def _flush() -> None:
+    for stream in sys.__stdout__, sys.__stderr__:
+        if stream is not None and not stream.closed:
+            stream.flush()
 
 
 def report(problem: str) -> None:

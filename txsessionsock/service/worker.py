@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .deadline import LATE, endBy
 from .handover import Handover
 from .service import SessionSockService
 from .signals import onSignals
@@ -60,6 +61,7 @@ class WorkerService(SessionSockService):
         # SIGTERM may come twice: from our parent, and from a service manager
         # that sends it to all processes.
         onSignals(self._serving, {signal.SIGTERM: self._stop})
+        endBy(self._drain + LATE, self._serving)
         self._serving.callWhenRunning(self._begin)
 
     def _begin(self) -> None:

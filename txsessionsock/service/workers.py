@@ -14,7 +14,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from signal import SIGHUP, SIGINT, SIGTERM
+from functools import partial
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 from typing import Any
 
 from twisted.application.service import Service
@@ -27,7 +28,7 @@ from .handover import Handover
 from .listening import CannotListen, Sharing, listen
 from .process import Overseer, WorkerProcess
 from .service import CannotStart
-from .signals import endsWithTerminal, exitWith, onSignals, report
+from .signals import dieOf, endsWithTerminal, exitWith, onSignals, report
 from .slot import Patience, Slot
 
 
@@ -184,10 +185,12 @@ class Workers(Service):
         # A pipe to which nobody writes.  The workers have its end to read from,
         # which is closed when we are gone, also when we are killed.
         self._lifeline, self._life = os.pipe()
-        hungUp = endsWithTerminal(self.interrupt, self.hangUp)
+        terminate, interrupt, end = (
+            partial(self.end, number) for number in (SIGTERM, SIGINT, SIGHUP)
+        )
+        hungUp = endsWithTerminal(end, self.hangUp)
         onSignals(
-            self._reactor,
-            {SIGTERM: self.interrupt, SIGINT: self.interrupt, SIGHUP: hungUp},
+            self._reactor, {SIGTERM: terminate, SIGINT: interrupt, SIGHUP: hungUp}
         )
         self._reactor.callWhenRunning(self._begin)
 
@@ -232,12 +235,15 @@ class Workers(Service):
             self._become(_WorkersState.FAILED)
             self._reactor.stop()
 
-    def interrupt(self) -> None:
+    def end(self, number: Signals) -> None:
         """
         End, and when that is said again, at once.
+
+        @param number: The signal, of which this process dies if it cannot end well.
         """
         if self._isEnding:
             _log.warn("asked to end again: workers are killed")
+            dieOf(number)
             for slot in self._slots:
                 slot.kill()
         else:

@@ -392,14 +392,14 @@
       clearTimeout(visit.timer);
       visit.opened = performance.now();
       visit.heart = new Heart(visit.socket, this._options, this._answers, {
-        say: (text) => visit.socket.send(`${this._token} ${text}`),
+        say: (text) => this._say(visit, `${this._token} ${text}`),
         answered: () => this._flush(),
         dead: () => this._dead(visit),
       });
       const { sid } = this._options;
       if (sid !== undefined) {
         const value = typeof sid === "function" ? sid() : sid;
-        visit.socket.send(JSON.stringify({ __sid: value, connect: 1 }));
+        this._say(visit, JSON.stringify({ __sid: value, connect: 1 }));
       }
       // What is queued may be for somebody else than whose session this is, or
       // for nobody: it waits until the server says, or for proof.
@@ -417,6 +417,15 @@
 
     _flush() {
       while (this._queue.length && this.connected) this._put(this._queue.shift());
+    }
+
+    /**
+     * Send what is no message of the application.
+     */
+    _say({ socket }, text) {
+      // The server may have closed already, and its `close` event be the next: then
+      // the browser drops this, and writes an error on the console.
+      if (socket.readyState === OPEN) socket.send(text);
     }
 
     _put(data) {

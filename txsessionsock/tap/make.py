@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 
 from txsessionsock.interfaces import ISessionStore, ISignedCookies
+from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.service import (
     Adopting,
@@ -134,7 +135,7 @@ def _parts(
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     root, sockets, protocol = rootFor(options, manager, reactor)
     return {
-        "site": VisitedSite(root, reactor),
+        "site": VisitedSite(root, reactor, Limits(bodySize=options["body-size"])),
         "endpoints": [
             (description, _endpoint(description, listener))
             for description in options["listen"] or ["tcp:8080"]

@@ -6,7 +6,7 @@ What can be said on the command line of C{twistd sessionsock}.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from getopt import getopt
 from math import inf
 from typing import Any, ClassVar, NoReturn
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
-from txsessionsock.limits import Rate
+from txsessionsock.limits import Limits, Rate
 
 from .files import prepareFiles
 
@@ -84,6 +84,27 @@ def _rate(text: str) -> Rate:
         "--session-rate and --user-rate are messages a second and at once, such as"
         f" 20/40, not {text}"
     )
+
+
+def _connections(name: str) -> Callable[[str], int]:
+    """
+    @return: What reads how many connections an option allows.
+    """
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and int(text)):
+            raise UsageError(
+                f"--{name} is a number of connections, 1 or more, not {text}"
+            )
+        return int(text)
+
+    return read
+
+
+def _bytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"--body-size is a number of bytes, not {text}")
+    return int(text)
 
 
 class Options(BaseOptions):
@@ -176,6 +197,30 @@ class Options(BaseOptions):
             " of the sockets.",
         ],
         [
+            "max-connections",
+            None,
+            None,
+            "How many sockets each process may have, with those that are only about"
+            " to open; any number unless said.",
+            _connections("max-connections"),
+        ],
+        [
+            "per-address",
+            None,
+            None,
+            "The same from one address, or one network of IPv6 (/64). Behind a proxy,"
+            " of the client that it names by X-Forwarded-For.",
+            _connections("per-address"),
+        ],
+        [
+            "per-network",
+            None,
+            None,
+            "The same from one network of IPv6 (/64), if that may have more than one"
+            " address.",
+            _connections("per-network"),
+        ],
+        [
             "session-rate",
             None,
             None,
@@ -200,6 +245,13 @@ class Options(BaseOptions):
             _count,
         ],
         [
+            "body-size",
+            None,
+            Limits().bodySize,
+            "How many bytes the body of a request to a page may have; for uploads.",
+            _bytes,
+        ],
+        [
             "drain",
             None,
             10.0,
@@ -218,8 +270,13 @@ class Options(BaseOptions):
         [
             "trust-proxy",
             None,
-            "There is a proxy in front that sets X-Forwarded-Proto and"
-            " X-Forwarded-Host.",
+            "There is a proxy in front, on this machine, that sets X-Forwarded-For,"
+            " X-Forwarded-Proto and X-Forwarded-Host.",
+        ],
+        [
+            "forwarded",
+            None,
+            "The proxy sets Forwarded (RFC 7239) instead of those.",
         ],
     ]
 
@@ -230,6 +287,7 @@ class Options(BaseOptions):
         super().__init__()
         self["listen"] = []
         self["origin"] = []
+        self["trusted-network"] = []
         self["framework-option"] = []
         self.asArguments: list[str] = []
 
@@ -253,6 +311,13 @@ class Options(BaseOptions):
         https://example.com. May be repeated.
         """
         self["origin"].append(origin)
+
+    def opt_trusted_network(self, network: str) -> None:
+        """
+        There is a proxy in front in this network, such as 10.0.0.0/8 or
+        2001:db8::7, that sets the headers of --trust-proxy. May be repeated.
+        """
+        self["trusted-network"].append(network)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
@@ -287,6 +352,9 @@ class Options(BaseOptions):
             raise UsageError(
                 f"--freshness is strict or tracked, not {self['freshness']}"
             )
+        trusts = self["trust-proxy"] or self["trusted-network"]
+        if self["forwarded"] and not trusts:
+            raise UsageError("--forwarded needs --trust-proxy or --trusted-network")
         pages = [name for name in ("path", "wsgi", "class") if self[name]]
         if len(pages) > 1:
             raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")

@@ -18,6 +18,7 @@ from twisted.web.wsgi import WSGIResource
 
 from txsessionsock.clients import SessionSockets
 from txsessionsock.demo import demo
+from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import IBus, SessionError
 from txsessionsock.limits import Limits
@@ -83,7 +84,7 @@ def _demo(
         demo,
         manager,
         origins=options["origin"],
-        trustProxy=bool(options["trust-proxy"]),
+        trustProxy=_proxies(options),
         limits=_limits(options),
     )
     return root, factory.sockets
@@ -94,7 +95,7 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
     settings: dict[str, Any] = {
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
-        "trustProxy": bool(options["trust-proxy"]),
+        "trustProxy": _proxies(options),
         "limits": _limits(options),
     }
     if not isinstance(protocol, type) or not issubclass(
@@ -110,7 +111,26 @@ def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
 
 
 def _limits(options: Options) -> Limits:
-    return Limits(sessionRate=options["session-rate"], userRate=options["user-rate"])
+    return Limits(
+        maxConnections=options["max-connections"],
+        perAddress=options["per-address"],
+        perNetwork=options["per-network"],
+        sessionRate=options["session-rate"],
+        userRate=options["user-rate"],
+    )
+
+
+def _proxies(options: Options) -> Proxies | bool:
+    isLocal, networks = bool(options["trust-proxy"]), options["trusted-network"]
+    if not (isLocal or networks):
+        return False
+    return attempt(
+        "trusted-network",
+        Proxies,
+        networks,
+        local=isLocal,
+        forwarded=bool(options["forwarded"]),
+    )
 
 
 def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource:
@@ -129,8 +149,7 @@ def _pages(options: Options, manager: SessionManager, reactor: Any) -> IResource
             resource = attempt("class", resource)
         if not IResource.providedBy(resource):
             refuse(f"--class: {options['class']} is no twisted.web resource")
-        trustProxy = bool(options["trust-proxy"])
-        return SessionedResource(resource, manager, trustProxy=trustProxy)
+        return SessionedResource(resource, manager, trustProxy=_proxies(options))
     return Resource()
 
 
@@ -159,6 +178,9 @@ class _Root(Resource):
         self._pages = pages
         self._path = path
         self._sockets = sockets
+        if len(path) == 1:
+            # Where a site looks, that refuses a body before it comes.
+            self.putChild(path[0], sockets)
 
     def getChild(self, path: bytes, request: Request) -> Any:
         assert request.prepath is not None and request.postpath is not None

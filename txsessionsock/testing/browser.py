@@ -254,7 +254,8 @@ class Browser:
 
     def send(self, *values: Any, isBinary: bool = False) -> None:
         """
-        Send messages, in one go.
+        Send messages, in one go.  If there are more than 64, they are handled in
+        slices: L{wait} until all are.
 
         @param values: L{bytes} are sent as they are, other values as JSON.
 

@@ -8,11 +8,13 @@ from .requests import sessionOf
 from .resource import SessionedResource
 from .script import ClientScript
 from .serving import openSession
+from .site import BoundedSite
 from .socket import SessionSocketResource
 from .visits import VisitedSite
 
 
 __all__ = [
+    "BoundedSite",
     "ClientScript",
     "PageSession",
     "ServerEnding",

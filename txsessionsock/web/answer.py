@@ -13,13 +13,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from .page import Page, PageState
+from .quiet import quietOf
 from .refusal import Refusal
 from .requests import isHTTP2
 from .valve import Valve
@@ -72,8 +72,6 @@ class HeldChannel:
     The request does not know of it.  Twisted makes the answer, as it would of
     any page, and nothing of that has to be imitated here.
     """
-
-    _log = Logger()
 
     def __init__(self, request: Request, page: Page, reactor: IReactorTime) -> None:
         self._channel: Any = request.channel
@@ -202,7 +200,7 @@ class HeldChannel:
     def _refuse(self, failure: Failure) -> None:
         before, self._sent = self._sent, Sent.REFUSED
         refusal = Refusal.because(failure)
-        refusal.report(self._log, failure)
+        refusal.report(quietOf(self._request), failure)
         if self._request._disconnected:
             return
         if before is Sent.BEGUN:
@@ -237,5 +235,5 @@ class HeldChannel:
         (self._channel.transport or self._channel).abortConnection()
 
     def _failed(self, failure: Failure) -> None:
-        self._log.failure("an answer could not be sent", failure)
+        quietOf(self._request).failure("an answer could not be sent", failure)
         self._abort()

@@ -422,8 +422,6 @@ class Page:
 
     def _notSaved(self, failure: Failure) -> None:
         if not failure.check(NoSuchSession, SessionReplaced):
-            self._log.error(
-                "what a page did to session {session} is not stored: {why}",
-                session=shortHash(self._session.id),
-                why=explained(failure.value),
-            )
+            session, why = shortHash(self._session.id), explained(failure.value)
+            line = f"what a page did to session {session} is not stored: {why}"
+            self.manager.warned(self._log, line, "not stored by a page")

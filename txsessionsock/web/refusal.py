@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
@@ -23,13 +22,13 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 from txsessionsock.session import explained
+from txsessionsock.websocket import Quiet
 
+from .quiet import quietOf
 from .requests import AnyRequest
 
 
 __all__ = ["Refusal", "ServerEnding", "refuse"]
-
-_log = Logger()
 
 
 class ServerEnding(SessionError):
@@ -62,7 +61,7 @@ class Refusal:
             return _ENDING
         return _BROKEN
 
-    def report(self, log: Logger, failure: Failure) -> None:
+    def report(self, log: Quiet, failure: Failure) -> None:
         """
         Write the reason to a log.  A session that ended is no fault, and nothing
         is written.
@@ -139,10 +138,10 @@ def _refuse(failure: Failure, request: Any) -> None:
     isGone = request._disconnected or request.finished
     if failure.check(SessionError) and not request.startedWriting:
         refusal = Refusal.because(failure)
-        refusal.report(_log, failure)
+        refusal.report(quietOf(request), failure)
         if not isGone:
             refusal.answer(request)
     elif isGone:
-        _log.failure("a page failed whose client is gone", failure)
+        quietOf(request).failure("a page failed whose client is gone", failure)
     else:
         request.processingFailed(failure)

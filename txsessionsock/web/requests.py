@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 from zope.interface import Interface
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.interfaces import SessionError
 
@@ -23,6 +25,7 @@ __all__ = [
     "AnyRequest",
     "AnyResource",
     "IPageSession",
+    "Pages",
     "handshakeIn",
     "isHTTP2",
     "pageSessionOf",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 AnyRequest = Annotated[IRequest | Request, IRequest]
+
+Pages = Annotated[IResource | Resource, IResource]
 
 AnyResource: Any = cast(Any, object)
 """
@@ -46,17 +51,18 @@ def isHTTP2(request: Request) -> bool:
     return bool(request.clientproto == b"HTTP/2")
 
 
-def handshakeIn(request: Request, trustProxy: bool) -> Handshake:
+def handshakeIn(request: Request, trustProxy: bool | Proxies) -> Handshake:
     """
     Read a request, by the function that reads those of sockets.
 
-    @param trustProxy: See L{Handshake}.
+    @param trustProxy: See L{handshakeOf}.
     """
     headers = request.requestHeaders.getAllRawHeaders()
     return handshakeOf(
         ((name, value) for name, values in headers for value in values),
         isTLS=bool(request.isSecure()),
         trustProxy=trustProxy,
+        peer=request.getClientAddress(),
     )
 
 
@@ -83,15 +89,13 @@ def sessionOf(request: AnyRequest) -> PageSession:
     with 409: a session never comes back from the dead.
 
     @raise SessionError: The request did not come through a
-        L{SessionedResource} and nobody opened its session with L{openSession},
-        or it is a WebSocket's handshake.
+        L{SessionedResource} and nobody opened its session with L{openSession}.
     """
     session = pageSessionOf(request)
     if session is None:
         raise SessionError(
             "this request has no session: its resource is not inside of a"
-            " SessionedResource and has not called openSession, or it is the"
-            " handshake of a WebSocket"
+            " SessionedResource and has not called openSession"
         )
     return session
 

@@ -5,7 +5,7 @@ A tree of pages with sessions, which are those of the sockets of the same site::
     root = SessionedResource(pages, manager)
     pages.putChild(b"ws", SessionSocketResource(socketFactory))
     pages.putChild(b"sessionsock.js", ClientScript())
-    site = Site(root)
+    site = BoundedSite(root)
 
 and in a page::
 
@@ -19,33 +19,33 @@ its pages in other threads, and they have sessions of their own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
+from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import (
     EncodingResourceWrapper,
     IResource,
-    Resource,
     getChildForRequest,
 )
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock.forwarded import Proxies
 from txsessionsock.manager import SessionManager
 
+from .quiet import quietOf
 from .refusal import refuse
-from .requests import AnyResource, pageSessionOf, wantsSocket
+from .requests import AnyResource, Pages, pageSessionOf, wantsSocket
 from .serving import opening, pagesOf
+from .socket import SessionSocketResource
 
 
 __all__ = ["SessionedResource"]
 
-_log = Logger()
-
-_Pages = Annotated[IResource | Resource, IResource]
+_SOCKETS = (SessionSocketResource, WebSocketResource)
 
 
 @checked
@@ -57,19 +57,24 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
     The session is loaded before the tree is asked for the page, for each
     request.  So put resources that need no session, such as files, beside this
     one and not into it.  The handshake of a WebSocket passes through without a
-    session; the WebSocket opens it itself.
+    session; the WebSocket opens it itself.  A way to the WebSocket is one that is
+    found without a session.
     """
 
     isLeaf = True
 
     def __init__(
-        self, resource: _Pages, manager: SessionManager, *, trustProxy: bool = False
+        self,
+        resource: Pages,
+        manager: SessionManager,
+        *,
+        trustProxy: bool | Proxies = False,
     ) -> None:
         """
         @param resource: The root of the tree.
 
-        @param trustProxy: Whether there is a proxy in front that sets
-            C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+        @param trustProxy: Which proxies are believed: L{True} for one on this
+            machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
         """
         self._resource = resource
         self._manager = manager
@@ -90,15 +95,43 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     def render(self, request: Request) -> Any:
         outer = pageSessionOf(request)
-        isNested = outer is not None and outer.page.manager is self._manager
-        if isNested or wantsSocket(request):
+        if outer is not None and outer.page.manager is self._manager:
             return self._find(request).render(request)
+        socket = self._socketFor(request) if wantsSocket(request) else None
+        if socket is not None:
+            return socket.render(request)
         opened: Deferred[Any] = opening(request, self._manager, self._trustProxy)
         opened.addCallbacks(
             lambda _: self._make(request), lambda failure: refuse(failure, request)
         )
         opened.addErrback(_failed, request)
         return NOT_DONE_YET
+
+    @property
+    def children(self) -> Any:
+        """
+        What was put into the tree.
+        """
+        return getattr(self._resource, "children", {})
+
+    def _socketFor(self, request: Any) -> Any:
+        """
+        @return: The WebSocket for which a request asks; L{None} if it asks a page
+            that is none, to which C{Upgrade} means nothing.
+        """
+        before = list(request.prepath), list(request.postpath)
+        try:
+            found = getChildForRequest(self._resource, request)
+        except Exception:
+            # A place that is looked for with a session.  It will be said again.
+            found = None
+        if isinstance(found, SessionedResource):
+            found = found._socketFor(request)
+        elif not isinstance(getattr(found, "original", found), _SOCKETS):
+            found = None
+        if found is None:
+            request.prepath, request.postpath = before
+        return found
 
     def _make(self, request: Request) -> None:
         try:
@@ -116,5 +149,5 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
 
 def _failed(failure: Failure, request: Request) -> None:
-    _log.failure("a request could not be served", failure)
+    quietOf(request).failure("a request could not be served", failure)
     request.loseConnection()

@@ -32,6 +32,7 @@ from zope.interface import Interface
 from txsessionsock._arguments import checked
 from txsessionsock.cookies import whichCookie
 from txsessionsock.credentials import Cookie
+from txsessionsock.forwarded import Proxies
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     InvalidCredential,
@@ -50,7 +51,6 @@ from .requests import (
     IPageSession,
     handshakeIn,
     pageSessionOf,
-    wantsSocket,
 )
 from .visits import UnderWay
 
@@ -94,7 +94,7 @@ class _IOpening(Interface):
 
 @checked
 def openSession(
-    request: AnyRequest, manager: SessionManager, *, trustProxy: bool = False
+    request: AnyRequest, manager: SessionManager, *, trustProxy: bool | Proxies = False
 ) -> Deferred[PageSession]:
     """
     Open the session of a request: that of its cookie, fresh, or a new one.
@@ -107,15 +107,15 @@ def openSession(
 
     @param request: Its answer has not begun.
 
-    @param trustProxy: Whether there is a proxy in front that sets
-        C{X-Forwarded-Proto} and C{X-Forwarded-Host}.
+    @param trustProxy: Which proxies are believed: L{True} for one on this
+        machine, or L{Proxies<txsessionsock.forwarded.Proxies>}.
 
     @return: A L{Deferred} that fires with the session; at once, if the request
         has it already.  It fails with L{StoreFailure} or L{UndecodableSession},
         with L{ServerEnding} when sessions are stored for the last time, and
-        with another L{SessionError} if the request is the handshake of a
-        WebSocket, or its answer has begun.  The request is not answered then;
-        L{refuse} does it.  It fails with L{CancelledError} if the client left.
+        with another L{SessionError} if its answer has begun.  The request is
+        not answered then; L{refuse} does it.  It fails with L{CancelledError}
+        if the client left.
     """
     given = pageSessionOf(request)
     if given is not None and given.page.manager is manager:
@@ -124,7 +124,7 @@ def openSession(
 
 
 def opening(
-    request: Any, manager: SessionManager, trustProxy: bool
+    request: Any, manager: SessionManager, trustProxy: bool | Proxies
 ) -> Deferred[PageSession]:
     """
     Open the session of a request that has none of this manager; see
@@ -143,6 +143,8 @@ def opening(
 
     request.setComponent(_IOpening, manager)
     handshake = handshakeIn(request, trustProxy)
+    if handshake.doubt is not None:
+        manager.warned(_log, handshake.doubt, "proxy")
     opened = Deferred.fromCoroutine(_opened(request, manager, handshake, over))
     request.notifyFinish().addErrback(lambda _: opened.cancel())
     # The caller gets a Deferred of its own.  If the client leaves when the session
@@ -172,8 +174,6 @@ def _problemWith(request: Request, manager: SessionManager) -> Exception | None:
     """
     if request._disconnected:
         return CancelledError()
-    if wantsSocket(request):
-        return SessionError("this is the handshake of a WebSocket, which is no page")
     if request.startedWriting or request.producer is not None:
         return SessionError("its answer has begun: open the session before that")
     if request.getComponent(_IOpening) is not None:

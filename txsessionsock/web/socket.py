@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from autobahn.twisted.resource import WebSocketResource
-from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.resource import IResource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock.interfaces import SessionError
 from txsessionsock.protocol import SessionedFactory
 
-from .requests import AnyResource, isHTTP2, wantsSocket
+from .requests import AnyResource, isHTTP2, pageSessionOf, wantsSocket
+from .site import BoundedChannel
 
 
 __all__ = ["SessionSocketResource"]
@@ -27,15 +28,22 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A WebSocket at a place in a site.
 
-    It mends four faults of Autobahn's own L{WebSocketResource}, which joins two
-    C{Cookie} headers with a comma, loses frames that came together with the
-    handshake, leaves the channel as the transport's producer, and fails where
-    it could answer.
+    It takes the connection over from Twisted Web: the transport, and all that was
+    received.  What was asked is read once more, by the rules of a port of one's
+    own.
+
+    Serve it in a L{BoundedSite<txsessionsock.web.BoundedSite>}: another site does
+    not bound what comes before.
+
+    @cvar hasNoBody: Whether a request has no body, so that one is refused before
+        it comes.
     """
 
     _log = Logger()
 
     isLeaf = True
+    hasNoBody = True
+    _isUnboundedSaid = False
 
     def __init__(self, factory: Any) -> None:
         """
@@ -59,14 +67,36 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         raise ValueError("a WebSocket has no children")
 
     def render(self, request: Request) -> Any:
+        # It says which version of Twisted this is.
+        request.responseHeaders.removeHeader(b"server")
         if isHTTP2(request) or not wantsSocket(request):
             return self._tellToUpgrade(request)
-        headers = request.requestHeaders
-        cookies = headers.getRawHeaders(b"cookie", [])
-        if cookies:
-            headers.setRawHeaders(b"cookie", [b"; ".join(cookies)])
-        builder = _Builder(self._factory, request.channel)
-        return WebSocketResource(builder).render(request)
+        channel: Any = request.channel
+        if getattr(channel.transport, "disconnecting", False):
+            # An answer before this one closes the connection.
+            return NOT_DONE_YET
+        if pageSessionOf(request) is not None:
+            raise SessionError(
+                "a page opened the session of this request, and handed it to a"
+                " WebSocket, which opens it itself"
+            )
+        self._wantBounds(channel)
+        protocol = self._factory.buildProtocol(channel.getPeer())
+        if protocol is None:
+            request.setResponseCode(500)
+            return b""
+        _handOver(request, protocol)
+        return NOT_DONE_YET
+
+    def _wantBounds(self, channel: Any) -> None:
+        if isinstance(channel, BoundedChannel) or self._isUnboundedSaid:
+            return
+        self._isUnboundedSaid = True
+        self._log.warn(
+            "this site waits as long as a client likes for its request, and keeps a"
+            " body of any size; right is txsessionsock.BoundedSite in place of"
+            " twisted.web.server.Site"
+        )
 
     def _tellToUpgrade(self, request: Request) -> bytes:
         if not wantsSocket(request):
@@ -94,20 +124,41 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         )
 
 
-class _Builder:
+def _headOf(request: Request) -> bytes:
     """
-    Builds the protocol of one connection, and has the channel pass on what it
-    still receives.
+    The head of a request, with each header in a line of its own: two that are
+    joined could not be told from one.
     """
+    lines = [b" ".join((request.method, request.uri, request.clientproto))]
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        lines += [b"%s: %s" % (name, value) for value in values]
+    return b"\r\n".join([*lines, b"", b""])
 
-    def __init__(self, factory: Any, channel: Any) -> None:
-        self._factory = factory
-        self._channel = channel
 
-    def buildProtocol(self, address: IAddress) -> IProtocol | None:
-        protocol: IProtocol | None = self._factory.buildProtocol(address)
-        if protocol is not None:
-            # The channel has received the handshake, and perhaps frames behind
-            # it.  When the handshake is passed on, it goes on with the frames.
-            self._channel.rawDataReceived = protocol.dataReceived
-        return protocol
+def _handOver(request: Any, protocol: Any) -> None:
+    """
+    Have a protocol be the one to which a connection belongs.
+    """
+    request.content.close()
+    channel = request.channel
+    transport, channel.transport = channel.transport, None
+    if isinstance(transport, ProtocolWrapper):
+        # TLS, or another protocol that is between us and the socket.
+        transport.wrappedProtocol = protocol
+    elif isinstance(transport.protocol, ProtocolWrapper):
+        transport.protocol.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+    began = getattr(channel, "beganAt", None)
+    if began is not None:
+        protocol._sessionsock.began(began)
+    # The channel stops reading when much comes behind a request.
+    transport.resumeProducing()
+    behind = b"".join(channel._dataBuffer)
+    channel._dataBuffer = []
+    # What the channel is just reading is handed to it when we are done.
+    channel.rawDataReceived = protocol.dataReceived
+    # Nobody else will call its requests; each refers to the channel.
+    channel.requests = []
+    protocol.dataReceived(_headOf(request) + behind)

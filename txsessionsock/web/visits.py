@@ -17,9 +17,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
+
+from txsessionsock.limits import Limits
 
 from .requests import isHTTP2
+from .site import BoundedSite
 
 
 __all__ = ["IDLE", "UnderWay", "VisitedSite"]
@@ -37,15 +40,20 @@ How many seconds lie between two looks at whether all are gone.
 """
 
 
-class VisitedSite(Site):
+class VisitedSite(BoundedSite):
     """
     A site that knows who is connected and has no socket yet.
     """
 
     kind = "requests"
 
-    def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, reactor=reactor)
+    def __init__(
+        self,
+        resource: IResource,
+        reactor: IReactorTime,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(resource, reactor=reactor, limits=limits)
         self._clock = reactor
         # A resource may hand a connection to another protocol, of which we are
         # not told.  So each transport is asked whose it is.

@@ -2,9 +2,24 @@
 Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
+from .admission import Admission
+from .letgo import forgetErrors
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
-from .protocol import Hardened, Line
+from .protocol import Autobahns, Hardened, Line
+from .quiet import Quiet
+from .turns import Turns
 
 
-__all__ = ["AutobahnTimer", "Hardened", "Line", "Outflow", "setLimits"]
+__all__ = [
+    "Admission",
+    "AutobahnTimer",
+    "Autobahns",
+    "Hardened",
+    "Line",
+    "Outflow",
+    "Quiet",
+    "Turns",
+    "forgetErrors",
+    "setLimits",
+]

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from txsessionsock.limits import Limits
 
 
-__all__ = ["AutobahnTimer", "setLimits"]
+__all__ = ["AutobahnTimer", "setLimits", "takeOptions"]
 
 
 class AutobahnTimer:
@@ -52,3 +52,14 @@ def setLimits(factory: Any, limits: Limits) -> None:
             if getattr(factory, name) == getattr(defaults, name)
         }
     )
+
+
+def takeOptions(protocol: Any) -> None:
+    """
+    Give a protocol the options of its factory that it has not set itself.
+    Autobahn's way is to make a table of them for its log, for each connection,
+    whether anybody reads it or not.
+    """
+    for name in WebSocketServerProtocol.CONFIG_ATTRS:
+        if not hasattr(protocol, name):
+            setattr(protocol, name, getattr(protocol.factory, name))

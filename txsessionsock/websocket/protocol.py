@@ -6,35 +6,47 @@ does not read, what the end of a connection has to wait for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, ClassVar, Protocol
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from txsessionsock._seldom import Seldom, shown
-from txsessionsock._waiting import waitable
-from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
+from txsessionsock._deferreds import Timer, nothing
+from txsessionsock._seldom import Seldom
+from txsessionsock.forwarded import Proxies, trusted
+from txsessionsock.handshake import Handshake, handshakeOf
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
+from .admission import Admission, addressOf
+from .answers import Answers
+from .compression import bounded, mayGrowTo
+from .frames import Frames
+from .letgo import forgetErrors, letGo
+from .opening import accept, proceed, refuse
+from .options import takeOptions
 from .outflow import Outflow
+from .quiet import ProtocolLog, Quiet, consumed
+from .reading import Refused
+from .turns import Turns
 
 
 __all__ = ["Hardened", "Line", "Rules"]
 
 _log = Logger()
 
-_HEADER_END = b"\r\n\r\n"
-
-_REQUEST_SIZE = 128 * 1024
+_FRAME_HEAD = 10
 """
-How many bytes may come before the handshake is answered: its head, and nothing
-else, since clients wait for the answer (RFC 6455, section 4.1).
+How many bytes the head of a frame has at most, if it is not masked (RFC 6455,
+section 5.2).
 """
 
 _REASON_SIZE = 123
@@ -48,6 +60,10 @@ class Rules(Protocol):
     The attribute C{_sessionsock} of a factory of L{Hardened} protocols.
 
     @ivar refusals: The lines of the log about handshakes that do not do.
+
+    @ivar shortFrames: Whether ordinary frames go past Autobahn.
+
+    @ivar turns: Whose frames are handled next, where they wait.
     """
 
     @property
@@ -57,10 +73,33 @@ class Rules(Protocol):
     def origins(self) -> Origins: ...
 
     @property
-    def trustProxy(self) -> bool: ...
+    def trustProxy(self) -> bool | Proxies: ...
 
     @property
     def refusals(self) -> Seldom: ...
+
+    @property
+    def admission(self) -> Admission: ...
+
+    @property
+    def shortFrames(self) -> bool: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
+
+class Autobahns(NamedTuple):
+    """
+    Methods of Autobahn's protocol, which are ours by name: they do at once what
+    ours may do later.
+    """
+
+    sendMessage: Callable[..., None]
+    sendData: Callable[[bytes], None]
+    unregisterProducer: Callable[[], None]
+
+
+_NONE = Autobahns(nothing, nothing, nothing)
 
 
 class Line:
@@ -73,85 +112,198 @@ class Line:
 
     @ivar request: The request of the handshake, once it has come whole.
 
-    @ivar isPaused: Whether nothing is received for now.
+    @ivar rules: Those of the factory.
+
+    @ivar isPaused: Whether nothing is to be received for now; see L{isHeld}.
+
+    @ivar isHeld: Whether nothing is received for now: because of L{pause}, or
+        because too much waits for a client that does not read.
+
+    @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
+
+    @ivar frames: What comes in.
+
+    @ivar answers: What goes out.
+
+    @ivar place: The place that it takes among all connections.
     """
 
     request: Handshake | None = None
     isPaused = False
+    isHeld = False
+    mostUnsent = 0
 
-    def __init__(
-        self,
-        protocol: Any,
-        sendMessage: Callable[..., None],
-        unregisterProducer: Callable[[], None],
-    ) -> None:
-        """
-        @param sendMessage: Sends at once, as Autobahn's does, and for
-            C{unregisterProducer} alike.
-        """
+    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
         self._protocol = protocol
-        self._sendMessage = sendMessage
-        self._unregisterProducer = unregisterProducer
+        self._autobahns = autobahns
+        self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
+        rules = self.rules
+        address = addressOf(protocol.transport, trusted(rules.trustProxy))
+        self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
+        self._linger = Timer(self._reactor)
+        self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._out)
+        self.frames = Frames(self, protocol, Hardened, self.answers)
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
+        self._behindSize = 0
 
-    @property
-    def rules(self) -> Rules:
+    @cached_property
+    def quiet(self) -> Quiet:
         """
-        Those of the factory.
+        What Autobahn's own methods log to.
         """
-        rules: Rules = self._protocol.factory._sessionsock
-        return rules
+        return Quiet(self.rules.refusals, self._reactor)
+
+    def began(self, at: float) -> None:
+        """
+        The connection came before we had it.
+
+        @param at: When, in seconds since the epoch.
+        """
+        self.connectedAt = at
+        timeout = self._protocol.openHandshakeTimeoutCall
+        if timeout is not None:
+            elapsed = self._reactor.seconds() - at
+            timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
 
     def opened(self) -> None:
         """
         The handshake is done.
         """
+        self.frames.opened()
+        self.answers.opened()
+        protocol, limits = self._protocol, self.rules.limits
+        transport, isShort = protocol.transport, self.answers.isShort
+        largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
+        self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
         self._outflow = Outflow(
-            self._protocol.transport,
+            transport,
+            transport.write if isShort else self._autobahns.sendData,
             self._reactor,
-            self.rules.limits,
-            partial(self._protocol.dropConnection, abort=True),
+            limits,
+            self.mostUnsent,
+            drop=self.cut,
+            turned=self._turned,
         )
 
-    def drop(self) -> None:
+    # Its end.
+
+    def cut(self, why: str) -> None:
         """
-        The connection is about to be cut; a transport with a producer would
+        Drop the connection, and all that waits.
+        """
+        protocol = self._protocol
+        if protocol is None or protocol.state == protocol.STATE_CLOSED:
+            return
+        now = self._reactor.seconds()
+        self.rules.refusals.warn(_log, f"a client is cut off: {why}", now)
+        protocol.wasNotCleanReason = why
+        protocol.dropConnection(abort=True)
+
+    def drop(self, *, isAborted: bool = True) -> None:
+        """
+        The connection is about to be closed; a transport with a producer would
         wait for it.
+
+        @param isAborted: Whether it is to be closed at once, rather than when
+            all is sent.
         """
+        self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
-            outflow.end()
+            outflow.end(isAborted=isAborted)
+        if not isAborted:
+            # The client may read nothing any more, or not answer as TLS has it.
+            # Then the transport would wait for ever.
+            self._linger.start(
+                self.rules.limits.closeTimeout, self._protocol._closeConnection, True
+            )
+
+    def end(self) -> None:
+        """
+        The connection is gone.  Nothing here leads to the protocol any more: it
+        is to be freed with all it holds when its last owner lets go of it, not
+        when the garbage collector comes.
+        """
+        self.drop()
+        self._linger.stop()
+        self._behind.clear()
+        self.frames.end()
+        self.answers.end()
+        self._protocol = None
+        self._autobahns = _NONE
 
     # What goes out.
+
+    @property
+    def unsent(self) -> int:
+        """
+        How many bytes wait because the client does not read.
+        """
+        outflow = self._outflow
+        return 0 if outflow is None else len(outflow) + self._behindSize
+
+    def _turned(self) -> None:
+        self._hold()
+        if not self._isFull:
+            self.relieved()
+
+    def relieved(self) -> None:
+        """
+        There is room again for what the client is sent.
+        """
+
+    @property
+    def _isFull(self) -> bool:
+        return self._outflow is not None and self._outflow.isFull
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
         Let something of the application's produce.
         """
-        if self._outflow is None:
+        if self._outflow is not None:
+            self._outflow.register(producer, streaming)
+        elif self._protocol is not None:
             self._protocol.transport.registerProducer(producer, streaming)
         else:
-            self._outflow.register(producer, streaming)
+            # As transports do whose connection is gone.
+            producer.stopProducing()
 
     def unregisterProducer(self) -> None:
         """
         Let it produce no more.
         """
         if self._outflow is None:
-            self._unregisterProducer()
+            self._autobahns.unregisterProducer()
         else:
             self._outflow.unregister()
 
-    def wrote(self, size: int) -> None:
+    def put(self, data: bytes) -> None:
         """
-        Something was given to the transport.
+        Send bytes, behind all that was sent before.
         """
-        if self._outflow is not None:
-            self._outflow.wrote(size)
+        # To a client that does not read, nothing is held back: it counts at once.
+        outflow = self._outflow
+        self.answers.put(data, outflow is None or not outflow.isHeld)
+
+    def _out(self, data: bytes) -> None:
+        if self._outflow is None:
+            self._autobahns.sendData(data)
+        else:
+            self._outflow.write(data)
+
+    def size(self, frame: tuple[Any, ...] | PreparedMessage) -> int:
+        """
+        About how many bytes a frame takes.
+
+        @param frame: What L{write} takes.
+        """
+        if isinstance(frame, PreparedMessage):
+            return len(frame.payloadHybi)
+        return len(frame[0])
 
     def check(self, frame: tuple[Any, ...]) -> None:
         """
@@ -159,7 +311,8 @@ class Line:
 
         @raise ValueError: Autobahn would not send that much.
         """
-        limit = self._protocol.maxMessagePayloadSize
+        protocol = self._protocol
+        limit = 0 if protocol is None else protocol.maxMessagePayloadSize
         if 0 < limit < len(frame[0]):
             raise ValueError(
                 f"a message of {len(frame[0])} bytes; no more than {limit} can be"
@@ -174,35 +327,66 @@ class Line:
             factory has prepared.
         """
         protocol = self._protocol
-        if protocol.state != protocol.STATE_OPEN:
+        if protocol is None or protocol.state != protocol.STATE_OPEN:
             return
         if protocol.send_state != protocol.SEND_STATE_GROUND:
             # The application is in the middle of a message (beginMessage), and
             # no other may come between its frames (RFC 6455, section 5.4).
-            self._behind.append(frame)
+            self._putBehind(frame)
         elif not isinstance(frame, PreparedMessage):
-            self._sendMessage(*frame)
+            if not self.answers.message(*frame):
+                self._send(*frame)
         elif protocol._perMessageCompress is None or frame.doNotCompress:
             protocol.sendData(frame.payloadHybi)
         else:
-            self._sendMessage(frame.payload, frame.binary)
+            self._send(frame.payload, frame.binary)
+
+    def _send(self, payload: bytes, *more: Any) -> None:
+        """
+        Have Autobahn send a message; the arguments are those of its method.
+        """
+        protocol, size = self._protocol, len(payload)
+        limit = protocol.maxMessagePayloadSize
+        if protocol._perMessageCompress is not None and size <= limit < mayGrowTo(size):
+            # Autobahn compares what comes out of the compression, and raises when
+            # it is too late: the client could not read what comes next.
+            whole = (*more, *(False, None, False)[len(more) :])
+            more = (*whole[:3], True)
+        self._autobahns.sendMessage(payload, *more)
 
     def messageEnded(self) -> None:
         """
         The application has sent the last frame of a message.
         """
-        behind, self._behind = self._behind, []
+        behind, self._behind, self._behindSize = self._behind, [], 0
         for frame in behind:
             self.write(frame)
+        if behind:
+            self.relieved()
+
+    def _putBehind(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
+        size = self.size(frame)
+        if self.unsent + size > self.mostUnsent:
+            self.cut("it was sent more than may wait for the end of a message")
+            return
+        self._behind.append(frame)
+        self._behindSize += size
+
+    def closing(self) -> None:
+        """
+        A close frame was sent.
+        """
+        self._hold()
 
     def close(self, code: int, reason: str) -> None:
         """
         Send a close frame, with any code that can be sent.
         """
-        if self._protocol.state == self._protocol.STATE_OPEN:
+        protocol = self._protocol
+        if protocol is not None and protocol.state == protocol.STATE_OPEN:
             text = reason.encode("utf-8", "replace").decode("utf-8")
             # sendClose refuses every code below 3000 but 1000.
-            self._protocol.sendCloseFrame(
+            protocol.sendCloseFrame(
                 code=int(code), reasonUtf8=encode_truncate(text, _REASON_SIZE) or None
             )
 
@@ -213,15 +397,30 @@ class Line:
         Receive nothing more for now.
         """
         self.isPaused = True
-        self._protocol.transport.pauseProducing()
+        self._hold()
 
     def resume(self) -> None:
         """
         Receive again.
         """
         self.isPaused = False
-        if self._protocol.state != self._protocol.STATE_CLOSED:
-            self._protocol.transport.resumeProducing()
+        self._hold()
+
+    def _hold(self) -> None:
+        protocol = self._protocol
+        if protocol is None:
+            return
+        # An answer to our close frame has to be read.  No answer to what comes
+        # with it is sent any more.
+        isFull = self._isFull and protocol.state == protocol.STATE_OPEN
+        isHeld = self.isPaused or isFull
+        if isHeld == self.isHeld:
+            return
+        self.isHeld = isHeld
+        if isHeld:
+            protocol.transport.pauseProducing()
+        elif protocol.state != protocol.STATE_CLOSED:
+            self.frames.resumed()
 
 
 class Hardened(WebSocketServerProtocol):
@@ -234,9 +433,13 @@ class Hardened(WebSocketServerProtocol):
     @cvar _sessionsockLine: What makes that.
     """
 
+    CONFIG_ATTRS = []  # noqa: RUF012 - never changed; takeOptions takes them
+
     factory: Any
     transport: Any
+    maxConnections: int
     autoPingTimeout: float
+    perMessageCompressionAccept: Any
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -244,52 +447,90 @@ class Hardened(WebSocketServerProtocol):
     _sessionsock: Line
     _sessionsockLine: ClassVar[type[Line]] = Line
 
+    log: Any = ProtocolLog()
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # The application may have a logger of that name.
+        cls.log = ProtocolLog(cls)
+
     # The handshake.
 
     def connectionMade(self) -> None:
-        self._sessionsock = self._sessionsockLine(
-            self, super().sendMessage, super().unregisterProducer
+        autobahns = Autobahns(
+            super().sendMessage, super().sendData, super().unregisterProducer
         )
+        self._sessionsock = self._sessionsockLine(self, autobahns)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
+        takeOptions(self)
+        forgetErrors(self.transport)
         super().connectionMade()
+        self.perMessageCompressionAccept = bounded(
+            self.perMessageCompressionAccept, self._sessionsock.rules.limits
+        )
+        tooMany = self._sessionsock.place.hopeless
+        if tooMany is not None:
+            now = self.factory.reactor.seconds()
+            refusals = self._sessionsock.rules.refusals
+            refusals.warn(_log, tooMany.why, now, tooMany.status)
+            self.wasNotCleanReason = tooMany.reason
+            self.dropConnection(abort=True)
 
     def processHandshake(self) -> None:
-        # Before Autobahn's check, which answers 400, and before onConnect.
-        line = self._sessionsock
-        if len(self.data) > _REQUEST_SIZE:
-            self.dropConnection(abort=True)
-            return
-        if line.request is not None:
-            # Frames that came while onConnect waits.  Autobahn would look for
-            # another handshake in them, and begin anew with that.
-            return
-        line.request = request = self._requestIn(self.data)
-        why = None if request is None else line.rules.origins.refusal(request)
-        if why is None:
-            onConnect = self.onConnect
-            with self._instead("onConnect", lambda asked: waitable(onConnect(asked))):
-                super().processHandshake()
-            return
-        line.rules.refusals.warn(_log, why, self.factory.reactor.seconds())
-        self.failHandshake("origin not allowed", 403)
+        proceed(self)
+
+    def _meet(self) -> None:
+        """
+        Know who is at the other end.  Where the PROXY protocol is spoken, the proxy
+        says whom it brings after the connection was made, when Autobahn had asked.
+        """
+        self.peer = peer2str(self.transport)
+        if self._transport_details is not None:
+            self._transport_details.peer = self.peer
 
     def succeedHandshake(self, res: Any) -> None:
-        # The client may have gone while onConnect waited.  Autobahn would open the
-        # connection all the same, and nothing would ever close it.
-        if self.state == self.STATE_CONNECTING:
-            super().succeedHandshake(res)
+        accept(self, res)
 
-    def _requestIn(self, data: bytes) -> Handshake | None:
-        end = data.find(_HEADER_END)
-        if end < 0:
-            return None
-        details = self._transport_details
-        return handshakeOf(
-            fieldsIn(data[:end]),
+    def failHandshake(
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        refuse(self, Refused(reason, code, headers=responseHeaders or ()))
+
+    def consumeData(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # Over TLS, a client that was refused can send on until it agrees to the
+            # end, and Autobahn would keep all of it.
+            self.data = b""
+        elif self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self._sessionsock.frames.consume()
+        else:
+            super().consumeData()
+
+    def _requestOf(self, fields: Iterable[tuple[bytes, bytes]]) -> Handshake:
+        self._meet()
+        details, rules = self._transport_details, self._sessionsock.rules
+        request = handshakeOf(
+            fields,
             isTLS=details is not None and bool(details.is_secure),
-            trustProxy=self._sessionsock.rules.trustProxy,
+            trustProxy=rules.trustProxy,
+            peer=self.transport.getPeer(),
         )
+        doubt = request.doubt
+        if doubt is not None:
+            rules.refusals.warn(_log, doubt, self.factory.reactor.seconds(), "proxy")
+        return request
+
+    def onOpenHandshakeTimeout(self) -> None:
+        if self.state == self.STATE_CLOSED:
+            # It was refused, and over TLS waits for the client to agree to the end.
+            self.openHandshakeTimeoutCall = None
+            self._closeConnection(abort=True)
+        else:
+            super().onOpenHandshakeTimeout()
 
     def _onOpen(self) -> None:
         line = self._sessionsock
@@ -297,13 +538,14 @@ class Hardened(WebSocketServerProtocol):
         line.opened()
         super()._onOpen()
         if self.websocket_protocols and self.websocket_protocol_in_use is None:
-            offered = shown(", ".join(self.websocket_protocols))
+            # One of them may be a token, so the log does not say which they are.
             line.rules.refusals.warn(
                 _log,
-                f"a client offered the subprotocols {offered} and none was chosen, so"
-                " browsers drop the connection; onConnect(request) returns the one to"
-                " speak",
+                "a client offered subprotocols and none was chosen, so browsers drop"
+                " the connection; onConnect(request) returns the one to speak, of"
+                " request.protocols",
                 self.factory.reactor.seconds(),
+                "subprotocol",
             )
 
     @contextmanager
@@ -328,10 +570,28 @@ class Hardened(WebSocketServerProtocol):
         super().endMessage()
         self._sessionsock.messageEnded()
 
-    def sendData(self, data: bytes, *args: Any, **more: Any) -> None:
-        # All goes through here, also pongs, which the client can ask for.
-        super().sendData(data, *args, **more)
-        self._sessionsock.wrote(len(data))
+    def dataReceived(self, data: bytes) -> None:
+        if not self._sessionsock.frames.received(data):
+            super().dataReceived(data)
+
+    def onFrameBegin(self) -> None:
+        super().onFrameBegin()
+        self._sessionsock.frames.began()
+
+    def sendData(
+        self, data: bytes, sync: bool = False, chopsize: int | None = None
+    ) -> None:
+        # All goes through here, also pongs, which the client can ask for.  Autobahn
+        # has a queue of its own, without a bound, for what is to leave in pieces
+        # or one by one, as its own tests want it.
+        self._sessionsock.put(data)
+
+    def sendCloseFrame(self, *args: Any, **more: Any) -> None:
+        super().sendCloseFrame(*args, **more)
+        self._sessionsock.closing()
+
+    def fire(self, event: str, *args: Any, **named: Any) -> Any:
+        return consumed(super().fire(event, *args, **named))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._sessionsock.registerProducer(producer, streaming)
@@ -341,8 +601,23 @@ class Hardened(WebSocketServerProtocol):
 
     # Its end.
 
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        line, lost = self._sessionsock, super().connectionLost
+        line.place.leave()
+
+        def gone() -> None:
+            try:
+                lost(reason)
+            finally:
+                line.end()
+                letGo(self)
+
+        if not line.frames.lost(gone):
+            gone()
+
     def onAutoPingTimeout(self) -> None:
-        if self._sessionsock.isPaused:
+        line = self._sessionsock
+        if line.isHeld or line.frames.waits:
             # The pong may wait in the socket that we do not read.
             self.autoPingTimeoutCall = self.factory._batched_timer.call_later(
                 self.autoPingTimeout, self.onAutoPingTimeout
@@ -351,9 +626,17 @@ class Hardened(WebSocketServerProtocol):
             super().onAutoPingTimeout()
 
     def dropConnection(self, abort: bool = False) -> None:
-        self._sessionsock.drop()
+        if self.state != self.STATE_CLOSED:
+            self._sessionsock.drop(isAborted=abort)
         super().dropConnection(abort)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._sessionsock.drop()
-        super()._onClose(wasClean, code, reason)
+        try:
+            super()._onClose(wasClean, code, reason)
+        except Exception:
+            # Autobahn would not count the connection as closed (autobahn-python,
+            # issue 501), and refuse all others after maxConnections of these.
+            now = self.factory.reactor.seconds()
+            rules = self._sessionsock.rules
+            rules.refusals.failure(_log, "onClose failed", Failure(), now)

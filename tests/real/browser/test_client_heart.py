@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.browser import until
-from tests.support.clientscript import ClientScriptCase
+from tests.support.clientscript import QUICK, ClientScriptCase
 
 
 _LINE = """
@@ -134,3 +134,30 @@ class HeartTests(ClientScriptCase):
         )
         until(self.driver, "said.length > 1")
         self.assertEqual(self.said(), ["ping 1", "dead after 6"])
+
+    def test_closing(self) -> None:
+        """
+        Nothing is sent into a socket that is about to close, which browsers log
+        as an error; and if its end is never told, the connection is dead.
+        """
+        self.begin(heartbeat=5000, patience=60, **QUICK)
+        self.until("connect")
+        self.js(
+            """
+            window.states = [];
+            const { send } = WebSocket.prototype;
+            WebSocket.prototype.send = function (data) {
+              states.push(this.readyState);
+              send.call(this, data);
+            };
+            const { socket: line } = socket._visit;
+            window.heart = socket._visit.heart;
+            line.close();
+            line.onclose = null;
+            heart.begin();
+            heart.probe();
+            setTimeout(() => { WebSocket.prototype.send = send }, 0);
+            """
+        )
+        self.until("disconnect")
+        self.assertEqual(self.js("return states"), [])

@@ -250,7 +250,9 @@ async def test_givenUp(tmp_path: Path) -> None:
     What does not end is given up, which is said, and the rest is stored.
     """
     text = readme(tmp_path, _STUCK)
-    text = text.replace("listen(Site(root))", "listen(Site(root)), drain=1")
+    text = text.replace(
+        "listen(BoundedSite(root))", "listen(BoundedSite(root)), drain=1"
+    )
     async with program(*saved(tmp_path, text), cwd=tmp_path) as server:
         visitor, socket = await visited(server)
         socket.say("hello")
@@ -276,7 +278,7 @@ from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import Application
 
 application = Application("counter")
-StreamServerEndpointService(endpoint, Site(root)).setServiceParent(application)
+StreamServerEndpointService(endpoint, BoundedSite(root)).setServiceParent(application)
 manager.endWith(reactor)
 """
     (tmp_path / "app.tac").write_text(tac, "utf-8")
@@ -299,7 +301,7 @@ class Ending(Service):
         return manager.end()
 
 application = Application("counter")
-StreamServerEndpointService(endpoint, Site(root)).setServiceParent(application)
+StreamServerEndpointService(endpoint, BoundedSite(root)).setServiceParent(application)
 Ending().setServiceParent(application)
 """
     (tmp_path / "app.tac").write_text(tac, "utf-8")

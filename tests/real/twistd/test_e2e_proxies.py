@@ -52,8 +52,12 @@ def _documented(kind: str) -> str:
     """
     @return: The settings of a kind of proxy, as the page documents them.
     """
-    (text,) = re.findall(f"```{kind}\n(.*?)```", _PAGE.read_text("utf-8"), re.DOTALL)
-    return str(text)
+    (text,) = _blocks(kind)
+    return text
+
+
+def _blocks(kind: str) -> list[str]:
+    return re.findall(f"```{kind}\n(.*?)```", _PAGE.read_text("utf-8"), re.DOTALL)
 
 
 def _replaced(text: str, changes: dict[str, str]) -> str:
@@ -67,24 +71,31 @@ def _replaced(text: str, changes: dict[str, str]) -> str:
 
 
 @asynccontextmanager
-async def nginx(
-    directory: Path, server: Twistd, wrong: dict[str, str] | None = None
-) -> AsyncIterator[Visitor]:
+async def nginxAt(
+    directory: Path,
+    server: Twistd,
+    made: Certificates | None,
+    wrong: dict[str, str] | None = None,
+) -> AsyncIterator[int]:
     """
     Run nginx before a server, until the end of the block.
 
+    @param made: If it ends TLS.
+
     @param wrong: What is set up otherwise than documented.
 
-    @return: Who visits it.
+    @return: Its port.
     """
-    port, made = freePort(), Certificates.make(directory)
+    port = freePort()
     text = _replaced(_documented("nginx"), wrong or {})
-    changes = {
-        "listen 443": f"listen 127.0.0.1:{port}",
-        "/etc/nginx/shop.pem": str(made.certificate),
-        "/etc/nginx/shop.key": str(made.key),
-        "127.0.0.1:8080": f"127.0.0.1:{server.port}",
-    }
+    changes = {"127.0.0.1:8080": f"127.0.0.1:{server.port}"}
+    if made is None:
+        text = re.sub("ssl_certificate.*", "", text)
+        changes["listen 443 ssl"] = f"listen 127.0.0.1:{port}"
+    else:
+        changes["listen 443"] = f"listen 127.0.0.1:{port}"
+        changes["/etc/nginx/shop.pem"] = str(made.certificate)
+        changes["/etc/nginx/shop.key"] = str(made.key)
     file = directory / "nginx.conf"
     file.write_text(_NGINX.format(directory, _replaced(text, changes)))
     command = (_program("nginx"), "-p", str(directory), "-c", str(file))
@@ -92,30 +103,60 @@ async def nginx(
         # By then, it listens.
         await proxy.until(lambda: "event method" in proxy.errors or proxy.status)
         assert proxy.status is None, proxy.errors
-        yield Visitor(port, trusting=Trusting(made))
+        yield port
 
 
 @asynccontextmanager
-async def haproxy(directory: Path, server: Twistd) -> AsyncIterator[Visitor]:
+async def haproxyAt(
+    directory: Path, server: Twistd, made: Certificates | None, how: str = ""
+) -> AsyncIterator[int]:
     """
     The same with HAProxy, which looks every 50 ms whether the server is well.
+
+    @param how: How else it speaks to the server.
     """
-    port, made = freePort(), Certificates.make(directory)
-    both = directory / "both.pem"
-    both.write_text(made.certificate.read_text() + made.key.read_text())
-    changes = {
-        "bind :443": f"bind 127.0.0.1:{port}",
-        "/etc/haproxy/shop.pem": str(both),
-        "127.0.0.1:8080 check": f"127.0.0.1:{server.port} check inter 50 fall 999",
-    }
+    port, text = freePort(), _documented("haproxy")
+    often = f"127.0.0.1:{server.port} {how} check inter 50 fall 999"
+    changes = {"127.0.0.1:8080 check": often, "bind :443": f"bind 127.0.0.1:{port}"}
+    if made is None:
+        changes[" ssl crt /etc/haproxy/shop.pem"] = ""
+        changes["Proto https"] = "Proto http"
+    else:
+        both = directory / "both.pem"
+        both.write_text(made.certificate.read_text() + made.key.read_text())
+        changes["/etc/haproxy/shop.pem"] = str(both)
     file = directory / "haproxy.cfg"
-    file.write_text(_replaced(_documented("haproxy"), changes))
+    file.write_text(_replaced(text, changes))
     async with program(_program("haproxy"), "-db", "-f", str(file), listen=0) as proxy:
         # When it has found that the server is well, twice.
         checks = '"GET /sessionsock.js HTTP/1.0" '
         await server.until(lambda: server.log.count(checks) > 1 or proxy.status)
         assert proxy.status is None, proxy.errors
         assert server.log.count(checks) == server.log.count(f"{checks}200")
+        yield port
+
+
+@asynccontextmanager
+async def nginx(
+    directory: Path, server: Twistd, wrong: dict[str, str] | None = None
+) -> AsyncIterator[Visitor]:
+    """
+    Run nginx with TLS.
+
+    @return: Who visits it.
+    """
+    made = Certificates.make(directory)
+    async with nginxAt(directory, server, made, wrong) as port:
+        yield Visitor(port, trusting=Trusting(made))
+
+
+@asynccontextmanager
+async def haproxy(directory: Path, server: Twistd) -> AsyncIterator[Visitor]:
+    """
+    The same with HAProxy.
+    """
+    made = Certificates.make(directory)
+    async with haproxyAt(directory, server, made) as port:
         yield Visitor(port, trusting=Trusting(made))
 
 
@@ -145,6 +186,55 @@ async def test_documented(behind: Any, tmp_path: Path) -> None:
             await visitor.connect(origin="http://a.example", **forged)
         server.signal("TERM")
         assert await socket.closes() == (1001, "server going away")
+
+
+@pytest.mark.parametrize("behind", [nginx, haproxy])
+@inReactor
+async def test_addresses(behind: Any, tmp_path: Path) -> None:
+    """
+    With the documented settings, each client has as many sockets as an address
+    may have, and is not counted with the others.
+    """
+    options = "--trust-proxy", "--per-address", "2"
+    async with (
+        twistd(*VERBS, *options) as server,
+        behind(tmp_path, server) as visitor,
+    ):
+        await visitor.post("/add?n")
+        # On this machine, what comes from 127.0.0.1 is a proxy too.
+        for last in 1, 2:
+            client = {"X_Forwarded_For": f"6.6.6.6, 192.0.2.{last}"}
+            for _ in range(2):
+                await visitor.connect(origin=visitor.site, **client)
+            with pytest.raises(Refused, match="429"):
+                await visitor.connect(origin=visitor.site, **client)
+        await server.until(lambda: "refused a connection from 192.0.2.1" in server.log)
+
+
+@inReactor
+async def test_forwarded(tmp_path: Path) -> None:
+    """
+    With the documented C{Forwarded} instead, it counts, and nothing that a client
+    sends passes for it.
+    """
+    settings = _documented("nginx")
+    old = [line for line in settings.splitlines() if "X-Forwarded-" in line]
+    client, header = _blocks("conf")
+    wrong = {"\n".join(old): header, "map $http_upgrade": f"{client}map $http_upgrade"}
+    options = "--trust-proxy", "--forwarded", "--per-address", "1"
+    async with (
+        twistd(*VERBS, *options) as server,
+        nginx(tmp_path, server, wrong) as visitor,
+    ):
+        await visitor.post("/add?n")
+        assert "Secure" in visitor.setCookies[0].split("; ")
+        await visitor.connect(origin=visitor.site)
+        for forged in (
+            {"Forwarded": "for=192.0.2.1"},
+            {"X_Forwarded_For": "192.0.2.1"},
+        ):
+            with pytest.raises(Refused, match="429"):
+                await visitor.connect(origin=visitor.site, **forged)
 
 
 _HOST = "proxy_set_header Host $http_host;"

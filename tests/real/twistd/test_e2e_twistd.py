@@ -293,7 +293,8 @@ async def test_help() -> None:
     for option in (
         *("listen", "store", "framework", "secret-file", "cookie", "per-message"),
         *("freshness", "protocol", "socket-path", "path", "wsgi", "class"),
-        *("origin", "trust-proxy", "drain"),
+        *("origin", "trust-proxy", "trusted-network", "forwarded", "drain"),
+        *("max-connections", "per-address", "per-network"),
     ):
         assert f"--{option}" in server.log, option
 

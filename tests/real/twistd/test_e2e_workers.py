@@ -325,7 +325,7 @@ async def test_twice(tmp_path: Path) -> None:
         # Now it does not end before it is killed.
         os.kill(pid, signal.SIGSTOP)
         server.signal("INT")
-        assert await server.ends() == 0
+        assert await server.ends() == -signal.SIGINT
         assert "workers are killed" in server.log
         dead.transport.abortConnection()
 

@@ -29,10 +29,10 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.resource import EncodingResourceWrapper, Resource
+from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request, Site
 
-from tests.support.pages import Connection, Socket, View, WebTestCase
+from tests.support.pages import Connection, Socket, View, WebTestCase, World
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
 from txsessionsock.manager import SessionManager
@@ -132,6 +132,27 @@ class SocketResourceTests(WebTestCase):
         browser.wire.protocol.connectionLost(Failure(ConnectionDone()))
         self.world.clock.advance(1)
         self.assertIdle()
+
+    def test_wrapped(self) -> None:
+        """
+        It opens also where it is below other pages with sessions, or is wrapped.
+        """
+        socket = SessionSocketResource(self.factory)
+        inside = Resource()
+        inside.putChild(b"ws", socket)
+        self.pages.putChild(b"in", SessionedResource(inside, self.world.manager))
+        other = SessionedResource(inside, World().manager)
+        self.pages.putChild(b"other", other)
+        wrapped = EncodingResourceWrapper(socket, [GzipEncoderFactory()])
+        self.pages.putChild(b"gzip", wrapped)
+        for path in b"/in/ws", b"/other/ws", b"/gzip":
+            browser = self.connect()
+            asked = handshake(f"Cookie: {self.cookie}").replace(b"/ws", path, 1)
+            browser.protocol.dataReceived(asked)
+            self.assertIn(b"101 Switching Protocols", browser.wire.value())
+            browser.wire.clear()
+            browser.wire.protocol.dataReceived(frame(b"hello"))
+            self.assertEqual(browser.wire.value(), b"\x81\x05hello")
 
     def test_framesWithHandshake(self) -> None:
         """

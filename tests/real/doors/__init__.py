@@ -1,0 +1,3 @@
+"""
+Tests of what a WebSocket is at all of its doors.
+"""

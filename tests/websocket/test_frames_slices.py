@@ -1,0 +1,357 @@
+"""
+Tests for L{txsessionsock.websocket.turns}: much that comes from one client is handled
+in slices, between which others come.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.frames import (
+    MORE,
+    PING,
+    PONG,
+    TEXT,
+    Eavesdropping,
+    Server,
+    closeFrame,
+    frame,
+    parsed,
+)
+from txsessionsock.limits import Limits
+
+
+class Hooked(Eavesdropping):
+    """
+    One whose frames Autobahn reads.
+    """
+
+    def onPing(self, payload: bytes) -> None:
+        self.factory.seen.append(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        self.factory.seen.append(payload)
+
+    def onMessageFrame(self, payload: Any) -> None:
+        super().onMessageFrame(payload)
+        self.factory.seen.append(payload)
+
+
+def cut(protocol: Any, *_: Any) -> None:
+    """
+    Lose the connection in a handler.
+    """
+    protocol.connectionLost(Failure(ConnectionLost()))
+
+
+def cutAndRaise(protocol: Any, *_: Any) -> None:
+    """
+    And fail.
+    """
+    cut(protocol)
+    raise ZeroDivisionError
+
+
+class SliceTests(SynchronousTestCase):
+    """
+    One client sends much.
+    """
+
+    def test_slices(self) -> None:
+        """
+        Of frames of any kind, 64 are handled at once.  As long as some wait,
+        nothing is read.
+        """
+        kinds = frame(TEXT), frame(PING), frame(PONG), frame(MORE, fin=False)
+        for kind in kinds:
+            for protocol in Eavesdropping, Hooked:
+                server = Server(protocol)
+                handled: list[int] = []
+                frames = server.protocol._sessionsock.frames
+                if kind == kinds[-1]:
+                    server.read(frame(TEXT, fin=False))
+                server.read(kind * 200)
+                while frames.waits:
+                    handled.append(frames._at // len(kind))
+                    self.assertTrue(server.wire.isPaused)
+                    server.turn()
+                self.assertEqual(handled, [64, 128, 192])
+                self.assertFalse(server.wire.isPaused)
+                self.assertEqual(server.protocol.state, server.protocol.STATE_OPEN)
+
+    def test_slow(self) -> None:
+        """
+        Fewer are handled at once where each takes long.
+        """
+
+        def do(protocol: Any, payload: bytes, isBinary: bool) -> None:
+            server.clock.rightNow += 0.001
+
+        for protocol in Eavesdropping, Hooked:
+            server = Server(protocol, do=do)
+            handled = []
+            server.read(frame(TEXT) * 7)
+            while server.protocol._sessionsock.frames.waits:
+                handled.append(len(self.messages(server)))
+                server.turn()
+            self.assertEqual(handled, [2, 4, 6])
+
+    def test_pausedInTheMiddle(self) -> None:
+        """
+        When the application pauses, what is behind waits until it resumes, is
+        not read in the midst of its doing so, and comes in order.
+        """
+        for protocol in Eavesdropping, Hooked:
+            server = Server(protocol)
+            line = server.protocol._sessionsock
+            server.factory.do = lambda protocol, payload, isBinary: (
+                protocol._sessionsock.pause() if payload == b"stop" else None
+            )
+            server.read(
+                b"".join(frame(TEXT, x) for x in (b"a", b"stop", b"b")) + b"\x81"
+            )
+            server.clock.advance(60)
+            got = self.messages(server)
+            self.assertEqual(got, [b"a", b"stop"])
+            # TLS may have more.
+            server.read(frame(TEXT, b"c")[1:] + frame(TEXT, b"d"))
+            line.resume()
+            self.assertEqual(self.messages(server), got)
+            self.assertTrue(server.wire.isPaused)
+            server.turn()
+            self.assertEqual(self.messages(server), [b"a", b"stop", b"b", b"c", b"d"])
+            self.assertFalse(server.wire.isPaused)
+
+    def test_pausedAtTheEnd(self) -> None:
+        """
+        One that pauses with the last of what waited reads nothing more.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 65)
+        server.factory.do = lambda protocol, *_: protocol._sessionsock.pause()
+        server.turn()
+        self.assertEqual(len(server.seen), 65)
+        self.assertTrue(server.wire.isPaused)
+        server.protocol._sessionsock.resume()
+        self.assertFalse(server.wire.isPaused)
+
+    def test_pausedForAMoment(self) -> None:
+        """
+        One that resumes in the same breath loses nothing and hears nothing twice.
+        """
+        server = Server()
+        line = server.protocol._sessionsock
+
+        def do(protocol: Any, payload: bytes, isBinary: bool) -> None:
+            line.pause()
+            line.resume()
+
+        server.factory.do = do
+        server.receive(b"".join(frame(TEXT, b"%d" % i) for i in range(200)))
+        self.assertEqual(self.messages(server), [b"%d" % i for i in range(200)])
+        self.assertEqual(server.factory._sessionsock.turns._listed, set())
+
+    def test_pausedBetween(self) -> None:
+        """
+        One that is paused while it waits for its turn has none.
+        """
+        server = Server()
+        line = server.protocol._sessionsock
+        server.read(frame(TEXT) * 100)
+        line.pause()
+        server.clock.advance(1)
+        self.assertEqual(len(server.seen), 64)
+        line.resume()
+        server.turn()
+        self.assertEqual(len(server.seen), 100)
+        self.assertFalse(server.wire.isPaused)
+
+    def test_once(self) -> None:
+        """
+        One that was paused and resumed many times has not more turns than others.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 200)
+        for _ in range(5):
+            server.protocol._sessionsock.pause()
+            server.protocol._sessionsock.resume()
+        server.turn()
+        self.assertEqual(len(server.seen), 128)
+
+    def test_raises(self) -> None:
+        """
+        What the application raises in a later slice ends the connection and is in
+        the log, as if a reactor had got it; what was answered before went out.
+        """
+
+        def do(protocol: Any, payload: bytes, isBinary: bool) -> None:
+            protocol.sendMessage(payload, isBinary)
+            if len(server.seen) == 70:
+                raise ZeroDivisionError
+
+        server = Server(do=do)
+        server.read(frame(TEXT) * 100)
+        server.turn()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(server.seen), 70)
+        self.assertEqual(len(parsed(server.sent)), 70)
+        self.assertTrue(server.wire.isAborted)
+
+    def test_lost(self) -> None:
+        """
+        What was read before the connection was lost is handled, in slices too, even
+        if the line is paused, and then the application hears that it is lost.
+        """
+        for protocol in Eavesdropping, Hooked:
+            server = Server(protocol)
+            server.factory.do = lambda protocol, *_: protocol._sessionsock.pause()
+            data = frame(TEXT) * 150
+            server.read(data)
+            self.assertEqual(len(self.messages(server)), 1)
+            server.cut()
+            for count in 65, 129, 150:
+                self.assertNotIn("close", [seen[0] for seen in server.seen if seen])
+                server.turn()
+                self.assertEqual(len(self.messages(server)), count)
+            self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+            server.turn()
+            self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+            self.assertEqual(server.factory._sessionsock.turns._listed, set())
+
+    def test_lostAndClosed(self) -> None:
+        """
+        The close frame of a client may be in there; and one that raises meanwhile
+        is told so, too.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 100 + closeFrame(1001))
+        server.cut()
+        server.clock.advance(0)
+        self.assertEqual(server.seen[-1], ("close", True, 1001, None))
+        server = Server()
+        server.read(frame(TEXT) * 100)
+        server.cut()
+        server.factory.do = lambda *_: 1 / 0
+        server.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+        self.assertEqual(len(server.seen), 66)
+
+    def test_dropped(self) -> None:
+        """
+        What waits when we drop the connection is lost.
+        """
+        server = Server(do=lambda protocol, *_: protocol.dropConnection())
+        server.receive(frame(TEXT) * 100)
+        self.assertEqual(len(server.seen), 1)
+        server = Server()
+        server.read(frame(TEXT) * 100)
+        server.protocol.dropConnection()
+        server.cut()
+        self.assertEqual(len(server.seen), 65)
+        server.clock.advance(0)
+        self.assertEqual(len(server.seen), 65)
+        server.read(frame(TEXT) * 100)
+        self.assertEqual((len(server.seen), server.protocol.data), (65, b""))
+
+    def test_lostMeanwhile(self) -> None:
+        """
+        The connection may be lost in the midst of it, and the application may
+        raise besides.
+        """
+        for count in 1, 2, 100:
+            for protocol in Eavesdropping, Hooked:
+                server = Server(protocol, do=cut)
+                server.read(frame(TEXT))
+                self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
+                server = Server(protocol)
+                server.read(frame(TEXT) * 64 + frame(TEXT) * count)
+                server.factory.do = cutAndRaise
+                server.clock.advance(0)
+                self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+                closes = [seen for seen in server.seen if seen and seen[0] == "close"]
+                self.assertEqual(len(closes), 1)
+
+    def test_close(self) -> None:
+        """
+        A close frame waits for its turn like everything else.
+        """
+        server = Server()
+        server.read(frame(TEXT) * 100 + closeFrame())
+        self.assertFalse(server.wire.isClosed)
+        server.turn()
+        self.assertEqual(len(server.seen), 100)
+        self.assertTrue(server.wire.isClosed)
+
+    def messages(self, server: Server) -> list[bytes]:
+        """
+        @return: Those that it got.
+        """
+        return [seen[1] for seen in server.seen if seen and seen[0] == "message"]
+
+
+class TurnTests(SynchronousTestCase):
+    """
+    Many clients send much.
+    """
+
+    def test_turns(self) -> None:
+        """
+        They take turns; and one that sends little does not wait for those.
+        """
+        flooders = [Server() for _ in range(3)]
+        first = flooders[0]
+        order: list[Any] = []
+        for number, server in enumerate(flooders):
+            server.clock = first.clock
+            server.factory.reactor = first.clock
+            frames = server.protocol._sessionsock.frames
+            frames._turns = first.factory._sessionsock.turns
+            server.factory.do = lambda *args, number=number: order.append(number)
+        for server in flooders:
+            server.read(frame(TEXT) * 150)
+        # While somebody waits, the next begins with little.
+        self.assertEqual(order, [0] * 64 + [1] * 8 + [2] * 8)
+        order.clear()
+        first.turn()
+        self.assertEqual(order, [0] * 64 + [1] * 64 + [2] * 64)
+        for _ in range(3):
+            first.turn()
+        self.assertEqual(sorted(order), sorted([0] * 86 + [1] * 142 + [2] * 142))
+        self.assertFalse(any(server.wire.isPaused for server in flooders))
+
+    def test_time(self) -> None:
+        """
+        All of them together have only so much of a turn of the reactor.
+        """
+        limits = Limits()
+        servers = [Server(limits=limits) for _ in range(20)]
+        clock = servers[0].clock
+        turns = servers[0].factory._sessionsock.turns
+        handled: list[int] = []
+
+        def do(number: int) -> None:
+            handled.append(number)
+            clock.rightNow += 0.001
+
+        for number, server in enumerate(servers):
+            server.factory.reactor = clock
+            frames = server.protocol._sessionsock.frames
+            frames._turns, frames._seconds = turns, clock.seconds
+            server.factory.do = lambda *args, number=number: do(number)
+            server.read(frame(TEXT) * 40)
+        for _ in range(4):
+            handled.clear()
+            servers[0].turn()
+            self.assertLessEqual(len(handled), 12)
+        # Nobody is left out.
+        everybody = set()
+        for _ in range(10):
+            handled.clear()
+            servers[0].turn()
+            everybody.update(handled)
+        self.assertEqual(everybody, set(range(20)))

@@ -1,0 +1,192 @@
+# -*- test-case-name: tests.websocket.test_frames_out -*-
+"""
+What goes out on a WebSocket: by a short way where it is ordinary, and in one
+write what answers one read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+
+from txsessionsock._deferreds import nothing
+
+
+__all__ = ["Answers"]
+
+_JOINED: Final = 64 * 1024
+"""
+How many bytes may be held back to be written together.
+"""
+
+_ONE_BYTE: Final = 125
+_TWO_BYTES: Final = 0xFFFF
+"""
+The largest payloads whose length fits into the head of a frame so.
+"""
+
+_TEXT: Final = 0x81
+_BINARY: Final = 0x82
+_PONG: Final = 0x8A
+
+_HEADS: Final = {
+    kind: [bytes((kind, size)) for size in range(_ONE_BYTE + 1)]
+    for kind in (_TEXT, _BINARY, _PONG)
+}
+
+_OPEN: Final = WebSocketServerProtocol.STATE_OPEN
+
+
+@lru_cache
+def _isShort(kind: Any, ours: Any) -> bool:
+    """
+    Whether nobody but Autobahn has the methods of which this takes the place.
+    """
+    behind: Any = super(ours, kind)
+    theirs: Any = WebSocketServerProtocol
+    return (
+        behind.sendMessage is theirs.sendMessage
+        and behind.sendData is theirs.sendData
+        and kind.sendFrame is theirs.sendFrame
+    )
+
+
+class Answers:
+    """
+    The frames that are sent to one client.
+
+    @ivar isShort: Whether any of them may go by the short way.
+    """
+
+    __slots__ = ("_joined", "_protocol", "_send", "_size", "isShort")
+
+    def __init__(
+        self, protocol: Any, ours: Any, isShort: bool, send: Callable[[bytes], object]
+    ) -> None:
+        """
+        @param ours: The class of the methods that call this.
+
+        @param isShort: Whether that is wanted.
+
+        @param send: Sends bytes.
+        """
+        self._protocol = protocol
+        self._send = send
+        self._joined: list[bytes] | None = None
+        self._size = 0
+        kind: Any = type(protocol)
+        self.isShort = isShort and _isShort(kind, ours)
+
+    def opened(self) -> None:
+        """
+        The handshake is done.
+        """
+        if self._protocol.logOctets:
+            self.isShort = False
+
+    # While something that was read is handled.
+
+    def hold(self) -> None:
+        """
+        What is sent from now on is held back, up to a size.
+        """
+        self._joined = []
+
+    def release(self) -> None:
+        """
+        No longer.
+        """
+        self.flush()
+        self._joined = None
+
+    def flush(self) -> None:
+        """
+        Send what is held back: before the connection is dropped, and before
+        anything that goes out another way.
+        """
+        joined = self._joined
+        if joined:
+            self._joined, self._size = [], 0
+            self._send(b"".join(joined))
+
+    def end(self) -> None:
+        """
+        The connection is gone.
+        """
+        self._joined = self._protocol = None
+        self._send, self.isShort = nothing, False
+
+    # Frames.
+
+    def message(
+        self,
+        payload: bytes,
+        isBinary: bool = False,
+        fragmentSize: int | None = None,
+        sync: bool = False,
+        doNotCompress: bool = False,
+    ) -> bool:
+        """
+        Send a message.  The arguments are those of Autobahn's method.
+
+        @return: Whether it was sent.  Otherwise only Autobahn can.
+        """
+        protocol = self._protocol
+        size = len(payload)
+        if (
+            not self.isShort
+            or sync
+            or fragmentSize is not None
+            or protocol.state != _OPEN
+            or size > _TWO_BYTES
+            or 0 < protocol.maxMessagePayloadSize < size
+            or protocol._perMessageCompress is not None
+            or protocol.autoFragmentSize
+            or protocol.trackedTimings is not None
+            or protocol.maskServerFrames
+            or protocol.logFrames
+            or type(payload) is not bytes
+        ):
+            return False
+        kind = _BINARY if isBinary else _TEXT
+        if size <= _ONE_BYTE:
+            frame = _HEADS[kind][size] + payload
+        else:
+            frame = b"%c\x7e%b%b" % (kind, size.to_bytes(2, "big"), payload)
+        stats = protocol.trafficStats
+        stats.outgoingWebSocketMessages += 1
+        stats.outgoingWebSocketFrames += 1
+        stats.outgoingOctetsAppLevel += size
+        stats.outgoingOctetsWebSocketLevel += size
+        protocol.sendData(frame)
+        return True
+
+    def pong(self, payload: bytes) -> None:
+        """
+        Answer a ping.
+        """
+        self._protocol.sendData(_HEADS[_PONG][len(payload)] + payload)
+
+    def put(self, data: bytes, mayWait: bool) -> None:
+        """
+        Send bytes, or hold them back.
+
+        @param mayWait: Whether they may be held back.
+        """
+        protocol, size = self._protocol, len(data)
+        if not self.isShort or protocol.state != _OPEN:
+            self.flush()
+        else:
+            protocol.trafficStats.outgoingOctetsWireLevel += size
+            if self._joined is None or not mayWait:
+                self.flush()
+            else:
+                if self._size + size > _JOINED:
+                    self.flush()
+                self._joined.append(data)
+                self._size += size
+                return
+        self._send(data)
