@@ -9,6 +9,7 @@ from random import Random
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.managing import ManagerCase
 from txsessionsock.limits import Rate
 from txsessionsock.manager.rates import Bucket, Ration, Rations
 
@@ -131,6 +132,16 @@ class RationTests(SynchronousTestCase):
             self.clock.advance(0.15)
         self.assertIn(len(self.seen), (16, 17))
 
+    def test_notBefore(self) -> None:
+        """
+        Nobody gets ahead of those who wait, even if their token is there.
+        """
+        self.payer("a").want(3)
+        self.clock.rightNow += 0.15  # The timer is late.
+        self.assertFalse(self.ration.take(Rate(10, 2)))
+        self.clock.advance(0)
+        self.assertEqual(self.seen, ["a", "a", "a"])
+
     def test_leave(self) -> None:
         """
         Whoever leaves gets nothing, and the others what is left.
@@ -147,6 +158,24 @@ class RationTests(SynchronousTestCase):
         self.assertFalse(self.ration.isIdle)
         self.clock.advance(0.3)
         self.assertTrue(self.ration.isIdle)
+
+
+class RegenerateTests(ManagerCase):
+    """
+    A session that has a new id.
+    """
+
+    def test_same(self) -> None:
+        """
+        It has the tokens of the old one.
+        """
+        self.put()
+        old = self.open()
+        ration = self.manager.rations.of(("session", old.id))
+        moving = self.manager.regenerate(old, self.holder)
+        new, _ = self.settled(moving)
+        self.assertNotEqual(new.id, old.id)
+        self.assertIs(self.manager.rations.of(("session", new.id)), ration)
 
 
 class RationsTests(SynchronousTestCase):

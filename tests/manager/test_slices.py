@@ -125,6 +125,18 @@ class SlicesTests(SynchronousTestCase):
         spent = [seconds * done.count(name) for name, seconds in cost.items()]
         self.assertLess(max(spent) / min(spent), 1.1, spent)
 
+    def test_comesLater(self) -> None:
+        """
+        Whoever comes later has no claim to what the others had before.
+        """
+        one, two = Session(), Session()
+        self.do(one, "one", 0.001, 10**6)
+        for _ in range(200):
+            self.turn()
+        self.do(two, "two", 0.001, 10**6)
+        done = [name for _ in range(40) for name in self.turn()]
+        self.assertLess(abs(done.count("one") - done.count("two")), 5)
+
     def test_within(self) -> None:
         """
         What is done within something else is counted once, and stopped too.

@@ -17,7 +17,7 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsessionsock import _json
-from txsessionsock._foreign import Notation
+from txsessionsock._foreign import DEPTH, Notation
 from txsessionsock.messages import JSON
 
 
@@ -117,6 +117,24 @@ class MessageTests(SynchronousTestCase):
             deep = [deep]
         for value in loop, deep, {"a": loop}:
             self.assertIn("message: nested too deeply", self.refusal(value))
+
+    def test_depth(self) -> None:
+        """
+        A hundred levels can be sent, and what has itself many times is noticed
+        as fast.
+        """
+        value: Any = []
+        for level in range(DEPTH + 1):
+            if level < DEPTH:
+                JSON().encode(value)
+            else:
+                with self.assertRaisesRegex(ValueError, "nested too deeply"):
+                    JSON().encode(value)
+            value = {"a": value} if level % 2 else [value]
+        twice: list[Any] = []
+        twice += [twice, twice]
+        with self.assertRaisesRegex(ValueError, "contains itself"):
+            JSON().encode(twice)
 
     def test_sent(self) -> None:
         """

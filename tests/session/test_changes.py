@@ -132,6 +132,31 @@ class CollectTests(SynchronousTestCase):
         self.assertEqual(changed(copy), ["a"])
         self.assertEqual(copy.collected, {"a": {"b": 1}})
 
+    def test_copies(self) -> None:
+        """
+        What is collected is of the same types as what was assigned, and shares
+        nothing with it that can be changed.
+        """
+        values: list[Any] = [
+            [1, [2.5, None, True], {"a": [b"b", "\ud800", -0.0, 10**40]}],
+            [bytearray(b"a"), [1]],
+            {1: [2], (3, (4,)): {5}},
+            [(1, [2]), frozenset({3}), date(2026, 11, 29)],
+        ]
+        for value in values:
+            copy = WorkingCopy({})
+            copy.assign("x", value)
+            self.assertEqual(changed(copy), ["x"])
+            found: Any = copy.collected["x"]
+            self.assertIsNot(found, value)
+            self.assertEqual(repr(found), repr(value))
+            before = repr(found)
+            if isinstance(value, list):
+                value.append("more")
+                if isinstance(value[1], list):
+                    value[1].append("more")
+            self.assertEqual(repr(found), before)
+
     def test_order(self) -> None:
         """
         New keys are stored in the order in which they were set.

@@ -495,8 +495,6 @@ class Client:
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
         self.life.goOn(Phase.LEAVING)
-        # Nothing is received, so that there is nothing to pause.
-        self._inbox.resume()
         self._outbox.clear()
         self._stopLooking()
         if self._conversation is None:

@@ -120,6 +120,7 @@ class Conversation:
         @param holder: The client, as the one in whose name the session is changed.
 
         @param slices: When handlers are called.
+
         @param isFull: Whether so much waits for the client that nothing more is
             handled until L{relieved} is called.
 
@@ -162,7 +163,7 @@ class Conversation:
         """
         Have messages wait for their tokens.
         """
-        self._toll = Toll(rations, limits, self.session, self._inbox, self._goOn)
+        self._toll = Toll(rations, limits, self.session, self._goOn)
 
     def waive(self) -> None:
         """
@@ -237,13 +238,14 @@ class Conversation:
         """
         There is room again for what the client is sent.
         """
-        if self._isStopped and not self._isQueued:
+        if self._isStopped:
             # Not at once: somebody may be about to tell others that it is stored.
             self._queue()
 
     def _queue(self) -> None:
-        self._isQueued = True
-        self._slices.later(self._keeper, self._goOnLater)
+        if not self._isQueued:
+            self._isQueued = True
+            self._slices.later(self._keeper, self._goOnLater)
 
     def _waits(self) -> bool:
         """
@@ -286,8 +288,7 @@ class Conversation:
         """
         if self._slices.hasTime():
             return True
-        isDue = self._changedKeys or self._inbox or self._last is not None
-        if isDue and not self._isQueued:
+        if self._changedKeys or self._inbox or self._last is not None:
             self._queue()
         return False
 
@@ -463,7 +464,11 @@ class Conversation:
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
-            if self._inbox and not self._isQueued and self._mayTake():
+            if self._inbox and not self._slices.isWorking:
+                # The handler goes on because of something else, such as the answer
+                # of a database: only in a slice is it counted how long that takes.
+                self._queue()
+            elif self._inbox and not self._isQueued and self._mayTake():
                 self._feed()
         return receiver
 

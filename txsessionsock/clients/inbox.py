@@ -51,9 +51,6 @@ class Inbox:
         self._waiting: deque[Waiting] = deque()
         # How many are looking through what they took out.
         self._takers = 0
-        # Whether the first is to be handled before more is received.
-        self._isHeld = False
-        self._isReceivingForGood = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -73,21 +70,9 @@ class Inbox:
         """
         waiting = self._waiting.popleft()
         self.size -= waiting.size
-        if self._isHeld and not self._waiting:
-            # Not earlier: the client would be paused again for each message.
-            self._isHeld = False
         if self._carrier.isPaused:
             self._relax()
         return waiting
-
-    def hold(self) -> None:
-        """
-        Receive nothing more before all of these are handled.
-        """
-        if not self._isReceivingForGood:
-            self._isHeld = True
-            if not self._carrier.isPaused:
-                self._carrier.pause()
 
     def takeAll(self) -> list[Waiting]:
         """
@@ -107,8 +92,8 @@ class Inbox:
         self._relax()
 
     def _relax(self) -> None:
-        if not self._takers and not self._isHeld and not self._isFull(2):
-            self._resume()
+        if not self._takers and not self._isFull(2):
+            self.resume()
 
     def putBack(self, waiting: Waiting) -> None:
         """
@@ -130,7 +115,6 @@ class Inbox:
         """
         self._waiting.clear()
         self.size = 0
-        self._isHeld = False
 
     def end(self) -> None:
         """
@@ -141,13 +125,8 @@ class Inbox:
 
     def resume(self) -> None:
         """
-        Receive again, for good.
+        Receive again.
         """
-        self._isHeld = False
-        self._isReceivingForGood = True
-        self._resume()
-
-    def _resume(self) -> None:
         if self._carrier is not None and self._carrier.isPaused:
             self._carrier.resume()
 

@@ -11,8 +11,6 @@ from txsessionsock.limits import Limits, Rate
 from txsessionsock.manager import Ration, Rations
 from txsessionsock.session import Session
 
-from .inbox import Inbox
-
 
 __all__ = ["Toll"]
 
@@ -20,7 +18,8 @@ __all__ = ["Toll"]
 class Toll:
     """
     Has each message of a client wait for a token of its session, and for one of
-    its user.  Meanwhile nothing more is received.
+    its user.  Meanwhile others wait behind it in the inbox; when that is full,
+    nothing more is received.
     """
 
     def __init__(
@@ -28,7 +27,6 @@ class Toll:
         rations: Rations,
         limits: Limits,
         session: Session,
-        inbox: Inbox,
         goOn: Callable[[], object],
     ) -> None:
         """
@@ -37,7 +35,6 @@ class Toll:
         self._rations = rations
         self._limits = limits
         self._session = session
-        self._inbox = inbox
         self._goOn = goOn
         self._isPaid = False
         # What is still to be paid, and where this waits for it.
@@ -70,7 +67,6 @@ class Toll:
     def _pay(self) -> None:
         for rate, ration in self._left:
             if not ration.take(rate):
-                self._inbox.hold()
                 self._waitsAt = ration
                 ration.wait(rate, self)
                 return

@@ -48,20 +48,20 @@ class Slices:
     @ivar isWorking: Whether time is being spent: then C{isOver} may be about to
         change, and L{hasTime} says.
 
-    @ivar seconds: The time, as the reactor has it.
+    @ivar reactor: Which calls what is done later, and C{seconds}, its time.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.isOver = self.isWorking = False
-        self._reactor = reactor
+        self.reactor = reactor
         self.seconds = reactor.seconds
         self._spent = 0.0
         self._most = SLICE
         # When the work began that is counted now.
         self._began = 0.0
-        self._isServing = False
+        self._isServing = self._isCalled = False
         self._servedNow: object = None
         # What waits, by session.
         self._works: dict[object, deque[Callable[[], object]]] = {}
@@ -112,7 +112,7 @@ class Slices:
         self._works[who] = deque((work,))
         if who is not self._servedNow:
             self._enqueue(who)
-        self._end()
+        self._callNext()
 
     def _enqueue(self, who: object) -> None:
         # Whoever had nothing lately comes before those who had their share, and
@@ -121,21 +121,22 @@ class Slices:
         heappush(self._queue, (start, next(self._numbers), who))
 
     def _end(self) -> None:
-        if not self.isOver:
-            self.isOver = True
-            if not self._isServing:
-                self._reactor.callLater(0, self._next)
+        self.isOver = True
+        self._callNext()
+
+    def _callNext(self) -> None:
+        if not self._isCalled and not self._isServing:
+            self._isCalled = True
+            self.reactor.callLater(0, self._next)
 
     def _next(self) -> None:
         self._spent = 0.0
-        self._isServing = True
+        self._isServing, self._isCalled = True, False
         while self._queue and self._spent < SLICE:
             self._serve()
         self._most, self._isServing, self.isOver = SLICE, False, False
         if self._queue or self._spent >= SLICE:
             self._end()
-        else:
-            self._served.clear()
 
     def _serve(self) -> None:
         start, _, who = heappop(self._queue)
