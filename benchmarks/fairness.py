@@ -35,6 +35,11 @@ _SHORT = 125
 The longest payload whose length fits into the second byte of a frame.
 """
 
+_FIRST = 0.03
+"""
+How many seconds the first turn of a flooder may take.
+"""
+
 KINDS: dict[str, list[bytes]] = {
     "none": [],
     "slow": [b'["work",0.02]'] * 64,
@@ -115,8 +120,9 @@ def flood(kind: str, port: int, count: int) -> None:
         flooder = Flooder(port, cookie, data)
         selector.register(flooder.socket, selectors.EVENT_WRITE, flooder)
 
-    for _ in range(count):
+    for _ in range(count if data else 0):
         come(session(port))
+    print("all are there", flush=True)
     while True:
         for key, _ in selector.select():
             try:
@@ -127,12 +133,14 @@ def flood(kind: str, port: int, count: int) -> None:
                 come(key.data.cookie)
 
 
-def answers(port: int, seconds: float) -> list[float]:
+def answers(port: int, seconds: float, count: int) -> list[float]:
     """
     Ask fifty times a second at most.
 
     @return: How long each answer took.
     """
+    # Each flooder is a newcomer once, and each newcomer has its first turn.
+    time.sleep(count * _FIRST)
     good, took = RawSocket(port, session(port)), []
     end = time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
@@ -150,9 +158,13 @@ async def measure(kind: str, mode: str, count: int, seconds: float) -> list[floa
     options = ("--protocol", "busy.Busy", "--class", "verbs.Pages", *MODES[mode])
     async with twistd(*options) as server:
         command = [sys.executable, "-m", "benchmarks.fairness", "--flood", kind]
-        flooders = subprocess.Popen([*command, str(server.port), str(count)])
+        flooders = subprocess.Popen(
+            [*command, str(server.port), str(count)], stdout=subprocess.PIPE
+        )
+        assert flooders.stdout is not None
         try:
-            return await deferToThread(answers, server.port, seconds)
+            await deferToThread(flooders.stdout.readline)
+            return await deferToThread(answers, server.port, seconds, count)
         finally:
             flooders.kill()
             flooders.wait()

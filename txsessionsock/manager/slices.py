@@ -27,9 +27,10 @@ against the tens of microseconds that one turn of the reactor costs, and short
 against what a person notices, even if several wait for one another.
 """
 
-_QUANTUM: Final = 0.001
+_QUANTUM: Final = 0.0002
 """
-How much of that one session has before it is another one's turn.
+How much of that one session has before it is another one's turn: some messages, so
+that hundreds who come at once do not wait long for one another.
 """
 
 
