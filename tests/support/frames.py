@@ -150,6 +150,7 @@ class Rules:
     refusals: Seldom = field(default_factory=Seldom)
     shortFrames: bool = True
     turns: Turns = field(default_factory=Turns)
+    handshakes: Turns = field(default_factory=Turns)
     admission: Admission = field(default_factory=lambda: Admission(Limits()))
 
 

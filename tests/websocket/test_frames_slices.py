@@ -203,17 +203,14 @@ class SliceTests(SynchronousTestCase):
 
     def test_lost(self) -> None:
         """
-        What was read before the connection was lost is handled, in slices too, even
-        if the line is paused, and then the application hears that it is lost.
+        What was read before the connection was lost is handled, in slices too, and
+        then the application hears that it is lost.
         """
         for protocol in Eavesdropping, Hooked:
             server = Server(protocol)
-            server.factory.do = lambda protocol, *_: protocol._sessionsock.pause()
-            data = frame(TEXT) * 150
-            server.read(data)
-            self.assertEqual(len(self.messages(server)), 1)
+            server.read(frame(TEXT) * 150)
             server.cut()
-            for count in 65, 129, 150:
+            for count in 128, 150:
                 self.assertNotIn("close", [seen[0] for seen in server.seen if seen])
                 server.turn()
                 self.assertEqual(len(self.messages(server)), count)
@@ -221,6 +218,25 @@ class SliceTests(SynchronousTestCase):
             server.turn()
             self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
             self.assertEqual(server.factory._sessionsock.turns._listed, set())
+
+    def test_lostAndPaused(self) -> None:
+        """
+        Where the line is paused, what a client left behind waits as it came, which
+        takes less memory than its messages do.
+        """
+        server = Server()
+        line = server.protocol._sessionsock
+        server.factory.do = lambda *_: line.pause()
+        server.read(frame(TEXT) * 3)
+        server.cut()
+        for count in 1, 2:
+            server.turn()
+            self.assertEqual(len(self.messages(server)), count)
+            self.assertNotIn("close", [seen[0] for seen in server.seen])
+            line.resume()
+        server.turn()
+        self.assertEqual(len(self.messages(server)), 3)
+        self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
 
     def test_lostAndClosed(self) -> None:
         """
@@ -324,6 +340,33 @@ class TurnTests(SynchronousTestCase):
             first.turn()
         self.assertEqual(sorted(order), [0] * 86 + [1] * 142 + [2] * 199)
         self.assertFalse(any(server.wire.isPaused for server in flooders))
+
+    def test_least(self) -> None:
+        """
+        Of those who wait, the one that has had the least goes on first, and nothing
+        is handled at once when the time for that is over.
+        """
+        flooder, other = Server(), Server()
+        other.clock = flooder.clock
+        other.factory.reactor = flooder.clock
+        turns = flooder.factory._sessionsock.turns
+        other.protocol._sessionsock.frames._turns = turns
+        order: list[Any] = []
+
+        def work(name: str) -> None:
+            order.append(name)
+            flooder.clock.rightNow += 0.01
+
+        flooder.factory.do = lambda *_: work("flooder")
+        other.factory.do = lambda *_: work("other")
+        flooder.read(frame(TEXT) * 100)
+        other.read(frame(TEXT) * 2)
+        self.assertEqual(order, ["flooder"])
+        self.assertTrue(other.wire.isPaused)
+        for _ in range(3):
+            flooder.turn()
+        self.assertEqual(order, ["flooder", "other", "other", "flooder"])
+        self.assertFalse(other.wire.isPaused)
 
     def test_time(self) -> None:
         """

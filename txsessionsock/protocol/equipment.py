@@ -47,6 +47,13 @@ class Equipment:
         return Turns()
 
     @cached_property
+    def handshakes(self) -> Turns:
+        """
+        The same for handshakes: they have a time of their own.
+        """
+        return Turns()
+
+    @cached_property
     def admission(self) -> Admission:
         """
         How many connections there are.

@@ -182,6 +182,7 @@ class Frames:
         "_reads",
         "_seconds",
         "_turns",
+        "used",
     )
 
     def __init__(self, line: Any, protocol: Any, ours: Any, answers: Answers) -> None:
@@ -196,6 +197,7 @@ class Frames:
         self._answers = answers
         self._seconds = protocol.factory.reactor.seconds
         self._turns: Turns = line.rules.turns
+        self.used = 0.0
         self._most: int = line.rules.limits.fragments
         self._data = b""
         self._at = 0
@@ -267,12 +269,15 @@ class Frames:
 
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
-        if not self._line.isHeld:
+        turns = self._turns
+        if not self._line.isHeld and turns.hasTime:
             most = _MANY
-            if self._turns.areWanted:
+            if turns.areWanted:
                 # Of hundreds who send much at once, each has one.
                 most = _FEW if len(data) <= _LITTLE else 1
+            reactor, began = self._protocol.factory.reactor, self._seconds()
             self._work(most)
+            turns.spent(self, self._seconds() - began, reactor)
         self._settle()
 
     def goOn(self) -> None:
@@ -295,7 +300,7 @@ class Frames:
         """
         The line is held no longer.
         """
-        if self._isHeld:
+        if self._isHeld or self._lost is not None:
             # Not here: who resumes is in the midst of something else.
             self._turns.add(self, self._protocol.factory.reactor)
         else:
@@ -313,11 +318,13 @@ class Frames:
         if self._protocol.state == _CLOSED or not self.waits:
             self._data, self._at = b"", 0
             return False
+        self._lost = then
         # There is no output that could be full.  Who is to read it is gone, and a line
-        # that waits for that would wait for ever.
+        # that waits for that would wait for ever.  One that is paused waits on: what a
+        # client left behind takes no more memory than what it sends.
         self._line.drop()
-        self._line, self._lost = _GONE, then
-        self._turns.add(self, self._protocol.factory.reactor)
+        if not self._line.isHeld:
+            self._turns.add(self, self._protocol.factory.reactor)
         return True
 
     def end(self) -> None:

@@ -71,22 +71,32 @@ def proceed(protocol: Any) -> None:
         return
     end = data.find(HEAD_END)
     limit = line.rules.limits.headerSize
+    # Looked at for each piece that comes, so one that has no end is not joined and
+    # searched again and again.
+    if len(data) > limit and not 0 <= end <= limit - len(HEAD_END):
+        tooLarge = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        refuse(protocol, Refused("the header is too large", tooLarge))
+    elif end >= 0 and line.rules.handshakes.hasTime:
+        _begin(protocol, end)
+    elif end >= 0:
+        # Hundreds may come at once.
+        line.rules.handshakes.add(line, protocol.factory.reactor)
+
+
+def _begin(protocol: Any, end: int) -> None:
+    """
+    @param end: Where the head of the request ends.
+    """
+    reactor, line = protocol.factory.reactor, protocol._sessionsock
+    began = reactor.seconds()
     try:
-        # Looked at for each piece that comes, so one that has no end is not joined
-        # and searched again and again.
-        if len(data) > limit and not 0 <= end <= limit - len(HEAD_END):
-            raise Refused(
-                "the header is too large",
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            )
-        if end < 0:
-            return
-        asked = read(protocol, data[:end])
+        asked = read(protocol, protocol.data[:end])
     except Refused as refused:
         refuse(protocol, refused)
     else:
-        protocol.data = data[end + len(HEAD_END) :]
+        protocol.data = protocol.data[end + len(HEAD_END) :]
         _ask(protocol, asked)
+    line.rules.handshakes.spent(line, reactor.seconds() - began, reactor)
 
 
 # Asking the application.

@@ -87,6 +87,9 @@ class Rules(Protocol):
     @property
     def turns(self) -> Turns: ...
 
+    @property
+    def handshakes(self) -> Turns: ...
+
 
 class Autobahns(NamedTuple):
     """
@@ -126,6 +129,8 @@ class Line:
     @ivar answers: What goes out.
 
     @ivar place: The place that it takes among all connections.
+
+    @ivar used: See L{Turns}: how long its handshake took.
     """
 
     request: Handshake | None = None
@@ -146,6 +151,7 @@ class Line:
         self._linger = Timer(self._reactor)
         self.answers = Answers(protocol, Hardened, self.rules.shortFrames, self._out)
         self.frames = Frames(self, protocol, Hardened, self.answers)
+        self.used = 0.0
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
         self._behindSize = 0
@@ -168,6 +174,14 @@ class Line:
         if timeout is not None:
             elapsed = self._reactor.seconds() - at
             timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
+
+    def goOn(self) -> None:
+        """
+        It is the turn of this handshake.
+        """
+        protocol = self._protocol
+        if protocol is not None and protocol.state == protocol.STATE_CONNECTING:
+            proceed(protocol)
 
     def opened(self) -> None:
         """
@@ -214,7 +228,10 @@ class Line:
         self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
+            wasFull = outflow.isFull
             outflow.end(isAborted=isAborted)
+            if wasFull:
+                self._turned()
         if not isAborted:
             # The client may read nothing any more, or not answer as TLS has it.
             # Then the transport would wait for ever.

@@ -5,7 +5,8 @@ Whose turn it is, where many have more to be handled than can be done at once.
 
 from __future__ import annotations
 
-from collections import deque
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -15,53 +16,106 @@ __all__ = ["Turns"]
 
 _TURN: Final = 0.01
 """
-For how many seconds, at each turn of the reactor, what waits is handled: by all
-connections together.
+For how many seconds something is handled at each turn of the reactor: at once, and
+as long again what waited, by all connections together.
+"""
+
+_AHEAD: Final = 0.002
+"""
+By how many seconds whoever had little comes before those who had their share.
 """
 
 
 class _Waiting(Protocol):
+    """
+    @ivar used: What the time that it had comes to, in the time of L{Turns}.
+    """
+
+    used: float
+
     def goOn(self) -> None: ...
 
 
 class Turns:
     """
-    Shares time out among the connections of a server whose frames wait.
+    Shares time out among the connections of a server.  Of those who wait, the one
+    that has had the least goes on first (start-time fair queueing): one that sends
+    little does not wait for hundreds that send without end.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()
+        self._queue: list[tuple[float, int, _Waiting]] = []
+        self._numbers = count()
         self._listed: set[_Waiting] = set()
         self._isCalled = False
+        self._now = 0.0
+        self._spent = 0.0
+        self._current: _Waiting | None = None
+        self._isAgain = False
 
     @property
     def areWanted(self) -> bool:
         """
         Whether somebody waits.
         """
-        return bool(self._waiting)
+        return bool(self._queue)
+
+    @property
+    def hasTime(self) -> bool:
+        """
+        Whether anything may be handled at once.
+        """
+        return self._spent < _TURN
+
+    def spent(self, waiting: _Waiting, seconds: float, reactor: IReactorTime) -> None:
+        """
+        Something was handled at once.
+
+        @param seconds: How long it took.
+        """
+        waiting.used = max(self._now - _AHEAD, waiting.used) + seconds
+        # Less than a turn may add up over many: then one waits for no reason, once.
+        self._spent += seconds
+        if self._spent >= _TURN:
+            self._call(reactor)
 
     def add(self, waiting: _Waiting, reactor: IReactorTime) -> None:
         """
-        Have one go on later, once, behind all others who wait.
+        Have one go on later, once.
         """
-        if waiting in self._listed:
-            return
+        if waiting is self._current:
+            # What it takes now is known only when it is done.
+            self._isAgain = True
+        elif waiting not in self._listed:
+            self._enqueue(waiting)
+            self._call(reactor)
+
+    def _enqueue(self, waiting: _Waiting) -> None:
         self._listed.add(waiting)
-        self._waiting.append(waiting)
+        start = max(self._now - _AHEAD, waiting.used)
+        heappush(self._queue, (start, next(self._numbers), waiting))
+
+    def _call(self, reactor: IReactorTime) -> None:
         if not self._isCalled:
             self._isCalled = True
             reactor.callLater(0, self._turn, reactor)
 
     def _turn(self, reactor: IReactorTime) -> None:
         self._isCalled = False
-        until = reactor.seconds() + _TURN
-        for _ in range(len(self._waiting)):
-            waiting = self._waiting.popleft()
+        self._spent = 0.0
+        now = reactor.seconds()
+        until = now + _TURN
+        for _ in range(len(self._queue)):
+            start, _, waiting = heappop(self._queue)
             self._listed.discard(waiting)
+            self._now, began = max(self._now, start), now
+            self._current, self._isAgain = waiting, False
             waiting.goOn()
-            if reactor.seconds() >= until:
+            self._current, now = None, reactor.seconds()
+            waiting.used = start + now - began
+            if self._isAgain:
+                self._enqueue(waiting)
+            if now >= until:
                 break
-        if self._waiting and not self._isCalled:
-            self._isCalled = True
-            reactor.callLater(0, self._turn, reactor)
+        if self._queue:
+            self._call(reactor)
