@@ -228,9 +228,8 @@ class Line:
         self.answers.flush()
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
-            wasFull = outflow.isFull
             outflow.end(isAborted=isAborted)
-            if wasFull:
+            if self.isHeld:
                 self._turned()
         if not isAborted:
             # The client may read nothing any more, or not answer as TLS has it.

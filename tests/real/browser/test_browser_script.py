@@ -624,6 +624,6 @@ async def test_subprotocols() -> None:
         assert room.js("return socket.protocol") == ""
 
     assert "subprotocols" not in await inRoom(chosen, "e2e.scriptpages.Chat")
-    assert "subprotocols 'chat' and none was chosen" in await inRoom(
+    assert "offered subprotocols and none was chosen" in await inRoom(
         none, "e2e.scriptpages.Quiet"
     )

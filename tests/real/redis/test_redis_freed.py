@@ -40,8 +40,6 @@ class FreedTests(RedisCase):
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
-        self.addCleanup(gc.garbage.clear)
-        self.addCleanup(gc.set_debug, 0)
 
     def assertFreed(self, link: Any, lose: Callable[[Any], object]) -> None:
         """
@@ -61,10 +59,8 @@ class FreedTests(RedisCase):
             if number == 1:
                 counted = _kinds(gc.get_objects())
         self.assertEqual([find() for find in lost if find() is not None], [])
+        # The collector is off, so what would wait for it is among these.
         self.assertEqual(_kinds(gc.get_objects()) - counted, Counter())
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        self.assertEqual(_kinds(gc.garbage), Counter())
 
     def test_dropped(self) -> None:
         """
