@@ -153,7 +153,7 @@ class SliceTests(SocketCase):
         """
         Look at what somebody changed.
         """
-        self.clock.rightNow += 0.01
+        self.clock.rightNow += 0.02
 
 
 class PerMessageSliceTests(SocketCase):

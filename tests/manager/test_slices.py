@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.managing import turn
+from txsessionsock._collector import COLLECTIONS
 from txsessionsock.manager.slices import SLICE, Slices
 
 
@@ -72,7 +73,7 @@ class SlicesTests(SynchronousTestCase):
         No more is begun once a slice is over; the rest is done in later turns of
         the reactor.
         """
-        self.do(Session(), "a", 0.003, 5)
+        self.do(Session(), "a", 0.006, 5)
         self.assertEqual(self.done, ["a", "a"])
         self.assertEqual(self.turn(), ["a", "a"])
         self.assertEqual(self.turn(), ["a"])
@@ -85,7 +86,7 @@ class SlicesTests(SynchronousTestCase):
         more than one.
         """
         for number in range(200):
-            self.do(Session(), number, 0.002, 1)
+            self.do(Session(), number, 0.004, 1)
         self.assertEqual(self.done, [0, 1, 2])
         turns = []
         while done := self.turn():
@@ -146,12 +147,43 @@ class SlicesTests(SynchronousTestCase):
             for number in range(10):
                 if not self.slices.hasTime():
                     return
-                self.slices.spend(partial(self.work, number, 0.002))
+                self.slices.spend(partial(self.work, number, 0.004))
 
         self.slices.spend(outer)
         self.assertEqual(self.done, [0, 1, 2])
         self.turn()
         self.assertTrue(self.slices.hasTime())
+
+    def test_collected(self) -> None:
+        """
+        Whoever is at work when Python's garbage collector comes does not pay for it.
+        """
+        unlucky, other = Session(), Session()
+
+        def collect() -> None:
+            self.work("unlucky", 0.05)
+            COLLECTIONS.seconds += 0.05
+
+        self.do(other, "other", 0.003, 10)
+        self.slices.later(unlucky, collect)
+        while "unlucky" not in self.turn():
+            pass
+        self.do(unlucky, "unlucky", 0.003, 1)
+        self.assertIn("unlucky", self.turn())
+
+    def test_newcomers(self) -> None:
+        """
+        Whoever had little comes before hundreds who come for the first time.
+        """
+        known = Session()
+        self.do(Session(), "greedy", 0.004, 100)
+        self.do(known, "known", 0.0001, 1)
+        while "known" not in self.turn():
+            pass
+        for number in range(200):
+            self.do(Session(), number, 0.004, 1)
+        self.do(known, "known", 0.0001, 1)
+        self.assertIn("known", self.turn())
 
     def test_fails(self) -> None:
         """

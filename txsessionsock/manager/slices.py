@@ -15,12 +15,14 @@ from weakref import WeakKeyDictionary
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from txsessionsock._collector import COLLECTIONS
+
 
 __all__ = ["SLICE", "Slices"]
 
 _T = TypeVar("_T")
 
-SLICE: Final = 0.005
+SLICE: Final = 0.01
 """
 For how many seconds handlers are called before the reactor sees to all else: long
 against the tens of microseconds that one turn of the reactor costs, and short
@@ -116,9 +118,10 @@ class Slices:
         self._callNext()
 
     def _enqueue(self, who: object) -> None:
-        # Whoever had nothing lately comes before those who had their share, and
-        # not at the end of a round.
-        start = max(self._now - _QUANTUM, self._served.get(who, 0.0))
+        # Whoever had little lately comes before those who had their share, and before
+        # those who come for the first time, of whom there may be hundreds at once.
+        served = self._served.get(who)
+        start = self._now if served is None else max(self._now - _QUANTUM, served)
         heappush(self._queue, (start, next(self._numbers), who))
 
     def _end(self) -> None:
@@ -142,6 +145,7 @@ class Slices:
     def _serve(self) -> None:
         start, _, who = heappop(self._queue)
         works, before = self._works.pop(who), self._spent
+        collected = COLLECTIONS.seconds
         self._now, self._servedNow = max(self._now, start), who
         self.isOver, self._most = False, min(before + _QUANTUM, SLICE)
         work = works.popleft()
@@ -153,7 +157,8 @@ class Slices:
         self._servedNow = None
         # What it took is known only now, and so is where this session stands in
         # the queue.
-        self._served[who] = start + self._spent - before
+        collected = COLLECTIONS.seconds - collected
+        self._served[who] = start + max(0.0, self._spent - before - collected)
         works.extend(self._works.pop(who, ()))
         if works:
             self._works[who] = works

@@ -19,6 +19,8 @@ from typing import Any, Final
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.logger import Logger
 
+from txsessionsock._collector import COLLECTIONS
+
 from .answers import Answers
 from .turns import Turns
 
@@ -275,9 +277,11 @@ class Frames:
             if turns.areWanted:
                 # Of hundreds who send much at once, each has one.
                 most = _FEW if len(data) <= _LITTLE else 1
-            reactor, began = self._protocol.factory.reactor, self._seconds()
+            reactor, collected = self._protocol.factory.reactor, COLLECTIONS.seconds
+            began = self._seconds()
             self._work(most)
-            turns.spent(self, self._seconds() - began, reactor)
+            elapsed = self._seconds() - began - COLLECTIONS.seconds + collected
+            turns.spent(self, max(0.0, elapsed), reactor)
         self._settle()
 
     def goOn(self) -> None:

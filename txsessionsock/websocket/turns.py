@@ -11,10 +11,12 @@ from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from txsessionsock._collector import COLLECTIONS
+
 
 __all__ = ["Turns"]
 
-_TURN: Final = 0.01
+_TURN: Final = 0.005
 """
 For how many seconds something is handled at each turn of the reactor: at once, and
 as long again what waited, by all connections together.
@@ -92,7 +94,9 @@ class Turns:
 
     def _enqueue(self, waiting: _Waiting) -> None:
         self._listed.add(waiting)
-        start = max(self._now - _AHEAD, waiting.used)
+        # Of those who come for the first time, there may be hundreds at once.
+        isNew = not waiting.used
+        start = self._now if isNew else max(self._now - _AHEAD, waiting.used)
         heappush(self._queue, (start, next(self._numbers), waiting))
 
     def _call(self, reactor: IReactorTime) -> None:
@@ -110,9 +114,11 @@ class Turns:
             self._listed.discard(waiting)
             self._now, began = max(self._now, start), now
             self._current, self._isAgain = waiting, False
+            collected = COLLECTIONS.seconds
             waiting.goOn()
             self._current, now = None, reactor.seconds()
-            waiting.used = start + now - began
+            collected = COLLECTIONS.seconds - collected
+            waiting.used = start + max(0.0, now - began - collected)
             if self._isAgain:
                 self._enqueue(waiting)
             if now >= until:
