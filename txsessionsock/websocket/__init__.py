@@ -4,9 +4,10 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 
 from .admission import Admission
 from .letgo import forgetErrors
+from .line import Autobahns, Line
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
-from .protocol import Autobahns, Hardened, Line
+from .protocol import Hardened
 from .quiet import Quiet
 from .turns import Turns
 
