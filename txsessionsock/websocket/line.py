@@ -145,10 +145,8 @@ class Line:
         self.place = rules.admission.arrive(address)
         self._outflow: Outflow | None = None
         self._linger = Timer(self._reactor)
-        self.answers = Answers(
-            protocol, autobahns.ours, self.rules.shortFrames, self._out
-        )
-        self.frames = Frames(self, protocol, autobahns.ours, self.answers)
+        self.answers = Answers(protocol, ours, rules.shortFrames, self._out)
+        self.frames = Frames(self, protocol, ours, self.answers)
         self.used = 0.0
         # These wait for the end of a message that is sent in several frames.
         self._behind: list[tuple[Any, ...] | PreparedMessage] = []
