@@ -320,11 +320,15 @@ def _elements(line: str) -> list[dict[str, str]] | None:
     return [element for element in elements if element]
 
 
+_SAID = ("proto", "host", "for")
+
+
 def _toldBy(element: dict[str, str]) -> Told:
     """
     @param element: What one proxy wrote.
     """
-    scheme, host, sender = map(element.get, ("proto", "host", "for"))
+    # One that is empty says nothing: nginx writes host="" where there is no Host.
+    scheme, host, sender = (element.get(name) or None for name in _SAID)
     client = None
     if sender is not None:
         node = _NODE.fullmatch(sender)

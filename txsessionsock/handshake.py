@@ -79,7 +79,18 @@ class Handshake:
         What to tell the log of proxies that are trusted; L{None} for nothing.
         """
         problem = self.told.problem
-        return problem and f"a proxy at {self.peer} is not understood: {problem}"
+        if problem is not None:
+            return f"a proxy at {self.peer} is not understood: {problem}"
+        if self.proxies is None or self.trustProxy:
+            return None
+        sent = [name for name in self.proxies.headers if self.headers.get(name.lower())]
+        if not sent:
+            return None
+        return (
+            f"{' and '.join(sent)} from {self.peer} are not believed; only if a proxy"
+            f" of yours is there, right is trustProxy=Proxies([{self.peer!r}])"
+            f" (--trusted-network {self.peer})"
+        )
 
     @property
     def client(self) -> str | None:

@@ -245,7 +245,7 @@ def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
     hints = ""
     isForwarded = handshake.proxies is not None and handshake.proxies.forwarded
     if page[0] == "https" and own[0] == "http":
-        right = "" if handshake.trustProxy else " and trustProxy=True (--trust-proxy)"
+        right = "" if handshake.trustProxy else f" and {_trusting(handshake)}"
         name = "Forwarded: proto=" if isForwarded else "X-Forwarded-Proto: "
         hints = f"; where a proxy ends TLS, right is {name}https{right}"
     if namesPort(page) and not namesPort(own):
@@ -254,6 +254,16 @@ def _hint(handshake: Handshake, page: Origin | None, own: Origin | None) -> str:
         right = f"{name}: host={where}" if name == FORWARDED else f"{name}: {where}"
         hints += f"; if a proxy drops the port, right is {right}"
     return hints
+
+
+def _trusting(handshake: Handshake) -> str:
+    """
+    @return: How to trust whom a request came from.
+    """
+    peer = handshake.peer
+    if peer is None or Proxies().trusts(peer):
+        return "trustProxy=True (--trust-proxy)"
+    return f"trustProxy=Proxies([{peer!r}]) (--trusted-network {peer})"
 
 
 def _uncounted(handshake: Handshake) -> str:
@@ -268,11 +278,11 @@ def _uncounted(handshake: Handshake) -> str:
         return ""
     names = " and ".join(sent)
     if not handshake.trustProxy:
+        right = _trusting(handshake)
         if peer is None or Proxies().trusts(peer):
-            return f"{names} of a proxy count only with trustProxy=True (--trust-proxy)"
+            return f"{names} of a proxy count only with {right}"
         return (
-            f"{names} of a proxy at {peer} count only with"
-            f" trustProxy=Proxies([{peer!r}]) (--trusted-network {peer})"
+            f"{names} from {peer} count only if that is a proxy of yours: with {right}"
         )
     believed = Proxies().headers if proxies is None else proxies.headers
     if any(name in believed for name in sent):

@@ -100,6 +100,23 @@ class AdmissionTests(SynchronousTestCase):
             place.leave()
         self.assertIsNone(admission.arrive(None).hopeless)
 
+    def test_answered(self) -> None:
+        """
+        One that was answered counts among those that wait until it is gone: over
+        TLS, a client may take its time to leave.
+        """
+        admission = self.admission(maxConnections=1)
+        first = admission.arrive(None)
+        places = []
+        for _ in range(64):
+            place = admission.arrive(None)
+            self.assertEqual(self.status(place), 503)
+            places.append(place)
+        self.assertIsNotNone(admission.arrive(None).hopeless)
+        for place in (first, *places):
+            place.leave()
+        self.assertEqual((len(admission), admission._over), (0, 0))
+
     def test_address(self) -> None:
         """
         An address has as many as it may, however it is written, and others have

@@ -102,8 +102,8 @@ def _connections(name: str) -> Callable[[str], int]:
 
 
 def _bytes(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"--body-size is a number of bytes, not {text}")
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise UsageError(f"--body-size is a number of bytes, 1 or more, not {text}")
     return int(text)
 
 
@@ -209,15 +209,15 @@ class Options(BaseOptions):
             None,
             None,
             "The same from one address, or one network of IPv6 (/64). Behind a proxy,"
-            " of the client that it names by X-Forwarded-For.",
+            " of the client that it names by X-Forwarded-For or Forwarded.",
             _connections("per-address"),
         ],
         [
             "per-network",
             None,
             None,
-            "The same from one network of IPv6 (/64), if that may have more than one"
-            " address.",
+            "The same from one network of IPv6 (/64), if it may have more than"
+            " --per-address.",
             _connections("per-network"),
         ],
         [

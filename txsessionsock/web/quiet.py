@@ -18,7 +18,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.websocket import Quiet
 
 
-__all__ = ["QuietRequest", "Quietly", "accessLine", "quietOf"]
+__all__ = ["QuietRequest", "Quietly", "accessLine", "endQuiet", "quietOf"]
 
 _LONGEST = 200
 
@@ -37,6 +37,15 @@ def quietOf(request: Any) -> Quiet:
     if quiet is None:
         quiet = _seldoms[site] = Quiet(Seldom(site.reactor), site.reactor)
     return quiet
+
+
+def endQuiet(site: Any) -> None:
+    """
+    The site serves no longer: say what was left out.
+    """
+    quiet = _seldoms.pop(site, None)
+    if quiet is not None:
+        quiet.end()
 
 
 class Quietly:

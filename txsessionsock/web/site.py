@@ -28,7 +28,7 @@ from txsessionsock._kinds import Clock
 from txsessionsock.limits import Limits
 from txsessionsock.websocket import forgetErrors
 
-from .quiet import Quietly, QuietRequest, accessLine
+from .quiet import Quietly, QuietRequest, accessLine, endQuiet
 from .requests import Pages, wantsSocket
 
 
@@ -92,6 +92,14 @@ class BoundedSite(Site):
         <twisted.internet.interfaces.IProtocolNegotiationFactory>}.
         """
         return [b"http/1.1"]
+
+    def stopFactory(self) -> None:
+        """
+        See L{IProtocolFactory
+        <twisted.internet.interfaces.IProtocolFactory>}.
+        """
+        super().stopFactory()
+        endQuiet(self)
 
     def getResourceFor(self, request: Request) -> IResource:
         """

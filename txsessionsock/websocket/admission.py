@@ -167,6 +167,10 @@ class Admission:
             self._enter(place)
         elif wasIn:
             self._enter(place)
+        else:
+            # It is answered now, and may take its time to leave.
+            place.state = _State.OVER
+            self._over += 1
         return problem
 
     def leave(self, place: Place) -> None:

@@ -72,6 +72,12 @@ class Quiet:
         now = self._clock.seconds()
         self._seldom.failure(_log, text, failure or Failure(), now)
 
+    def end(self) -> None:
+        """
+        Say now what was left out.
+        """
+        self._seldom.end()
+
     def _say(
         self, caller: FrameType, level: Any, text: str, values: dict[str, Any]
     ) -> None:
