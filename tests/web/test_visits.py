@@ -163,6 +163,24 @@ class VisitTests(_VisitCase):
         self.successResultOf(emptied)
         self.assertIn(b"done", wires[1].value())
 
+    def test_goodbye(self) -> None:
+        """
+        Over TLS, a connection ends when the client has answered.  It is cut off if
+        it does not, and a producer does not keep it.
+        """
+        wire = self.connect(b"GET /fast HTTP/1.1\r\n\r\n")
+        wire.producer = object()
+        emptied = self.site.goAway()
+        # Nobody closes these, for the client says nothing.
+        self.clock.pump([0.1] * round(10 * IDLE + 2))
+        self.assertEqual((wire.disconnecting, wire.isAborted), (True, False))
+        self.assertIsNone(wire.producer)
+        self.clock.pump([0.1] * 11)
+        self.assertTrue(wire.isAborted)
+        self.assertNoResult(emptied)
+        self.advance(0.2, wire)
+        self.successResultOf(emptied)
+
     def test_busy(self) -> None:
         """
         A request that has begun is answered first, however long that takes.

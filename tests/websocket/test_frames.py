@@ -27,19 +27,21 @@ from txsessionsock.limits import Limits
 
 def onAutobahnsWay(server: Server) -> list[int]:
     """
-    Have the opcode of each frame written down that Autobahn reads.
+    @return: The opcodes of the frames that Autobahn gets from now on.
     """
     found: list[int] = []
-    process = server.protocol.processData
+    kind: Any = type(server.protocol)
 
-    def processData() -> Any:
-        before = server.protocol.current_frame
-        result = process()
-        if before is None and server.protocol.current_frame is not None:
-            found.append(server.protocol.current_frame.opcode)
+    def processData(protocol: Any) -> Any:
+        before = protocol.current_frame
+        result = kind.processData(protocol)
+        if before is None and protocol.current_frame is not None:
+            found.append(protocol.current_frame.opcode)
         return result
 
-    server.protocol.processData = processData
+    # A method of the object itself would be one that the application has set.
+    spied = type(kind.__name__, (kind,), {"processData": processData})
+    server.protocol.__class__ = spied
     return found
 
 
@@ -125,6 +127,9 @@ class WayTests(SynchronousTestCase):
         ]
         servers.append(Server())
         servers[-1].protocol.on("message", lambda *args, **more: None)
+        # It may set one at any time.
+        servers.append(Server())
+        vars(servers[-1].protocol)["onPing"] = servers[-1].protocol.onPing
         for number, server in enumerate(servers):
             seen = onAutobahnsWay(server)
             server.receive(self.ordinary)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,6 +24,7 @@ from tests.support.frames import (
     parsed,
 )
 from txsessionsock.limits import Limits
+from txsessionsock.websocket import Turns
 
 
 class Hooked(Eavesdropping):
@@ -238,6 +240,22 @@ class SliceTests(SynchronousTestCase):
         self.assertEqual(len(self.messages(server)), 3)
         self.assertEqual(server.seen[-1][:3], ("close", False, 1006))
 
+    def test_lostPausedAndClosed(self) -> None:
+        """
+        One that is paused when it is lost, and dropped then, hears of its end when
+        it is resumed.
+        """
+        server = Server()
+        line = server.protocol._sessionsock
+        server.factory.do = lambda *_: line.pause()
+        server.read(frame(TEXT) * 3)
+        server.cut()
+        server.protocol.dropConnection(abort=True)
+        line.resume()
+        server.turn()
+        self.assertEqual(server.seen[-1][0], "close")
+        self.assertEqual(server.factory.countConnections, 0)
+
     def test_lostAndClosed(self) -> None:
         """
         The close frame of a client may be in there; and one that raises meanwhile
@@ -340,6 +358,32 @@ class TurnTests(SynchronousTestCase):
             first.turn()
         self.assertEqual(sorted(order), [0] * 86 + [1] * 142 + [2] * 199)
         self.assertFalse(any(server.wire.isPaused for server in flooders))
+
+    def test_fails(self) -> None:
+        """
+        One that fails in its turn keeps nobody from theirs, nor itself.
+        """
+        clock, turns, done = Clock(), Turns(), []
+
+        class Waits:
+            used = 0.0
+
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def goOn(self) -> None:
+                done.append(self.name)
+                raise ZeroDivisionError
+
+        bad, good = Waits("bad"), Waits("good")
+        for each in bad, good:
+            turns.add(each, clock)
+        clock.advance(0)
+        self.assertEqual(done, ["bad", "good"])
+        turns.add(bad, clock)
+        clock.advance(0)
+        self.assertEqual(done, ["bad", "good", "bad"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 
     def test_least(self) -> None:
         """

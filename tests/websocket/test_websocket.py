@@ -116,14 +116,18 @@ class HardenedTests(SynchronousTestCase):
 
     def test_producer(self) -> None:
         """
-        C{onOpen} may have something produce, and what it sends counts.
+        C{onOpen} may have something produce, and what it sends counts.  When the
+        client is cut off, the producer hears of it.
         """
 
         class Produces:
-            isPaused = False
+            isPaused = isStopped = False
 
             def pauseProducing(self) -> None:
                 self.isPaused = True
+
+            def stopProducing(self) -> None:
+                self.isStopped = True
 
         producer = Produces()
 
@@ -135,9 +139,10 @@ class HardenedTests(SynchronousTestCase):
 
         self.factory.protocol = Producing
         browser = self.browse()
-        self.assertTrue(producer.isPaused)
+        self.assertEqual((producer.isPaused, producer.isStopped), (True, False))
         self.clock.advance(5.1)
         self.assertTrue(browser.wire.isAborted)
+        self.assertTrue(producer.isStopped)
 
     def test_unread(self) -> None:
         """

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import isFired, nothing
@@ -97,8 +96,6 @@ class Conversation:
     @ivar source: The source of the message that is being handled.
     """
 
-    _log = Logger()
-
     source: Any = None
 
     def __init__(
@@ -163,7 +160,7 @@ class Conversation:
         """
         Have messages wait for their tokens.
         """
-        self._toll = Toll(rations, limits, self.session, self._goOn)
+        self._toll = Toll(rations, limits, self.session, self._goOnSafely)
 
     def waive(self) -> None:
         """
@@ -172,7 +169,7 @@ class Conversation:
         toll, self._toll = self._toll, None
         if toll is not None:
             toll.stop()
-            self._goOn()
+            self._goOnSafely()
 
     def begin(self) -> None:
         """
@@ -240,6 +237,7 @@ class Conversation:
         """
         if self._isStopped:
             # Not at once: somebody may be about to tell others that it is stored.
+            self._isStopped = False
             self._queue()
 
     def _queue(self) -> None:
@@ -249,7 +247,8 @@ class Conversation:
 
     def _waits(self) -> bool:
         """
-        Whether the client has to read first, or the store to store.
+        Whether the client has to read first, or the store to store.  That is noted
+        for L{relieved}.
         """
         self._isStopped = self._isFull()
         return self._isStopped
@@ -302,6 +301,12 @@ class Conversation:
 
     def _goOnLater(self) -> None:
         self._isQueued = False
+        self._goOnSafely()
+
+    def _goOnSafely(self) -> None:
+        """
+        Go on for somebody who has others to see to.
+        """
         try:
             self._goOn()
         except Exception:
@@ -316,9 +321,11 @@ class Conversation:
         self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
     ) -> None:
         self._turnTo(_HANDLER)
+        # The last step ends this object.
+        unexpected = self._unexpected
         running = self._slices.spend(step)
         if running is not None:
-            running.addErrback(self._unexpected)
+            running.addErrback(unexpected)
             if not isFired(running):
                 running.addCallback(self._stepped, then)
                 return
@@ -379,7 +386,7 @@ class Conversation:
         self._keeper.handlerBegins(self._holder)
         try:
             running = self._handlers.call(event, *args)
-        except Exception:
+        except BaseException:  # Also sys.exit(): those of Deferreds are caught, too.
             self._handled(True, Failure())
             return None
         if running is None:

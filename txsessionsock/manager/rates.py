@@ -128,17 +128,23 @@ class Ration:
             self._timer.start(due, self._due)
 
     def _due(self) -> None:
+        try:
+            self._pay()
+        finally:
+            # Also if somebody who is paid raises something: the others wait on.
+            self._next()
+
+    def _pay(self) -> None:
         # Whoever is paid may ask for more, or leave.
         for _ in range(len(self._waiting)):
             if not self._waiting:
                 return
             (rate, payer), now = self._waiting[0], self._reactor.seconds()
             if self._bucket.wait(rate, now):
-                break
+                return
             self._waiting.popleft()
             self._bucket.take(rate, now)
             payer.paid()
-        self._next()
 
 
 class Rations:

@@ -41,7 +41,7 @@ class Slices:
     Counts the time that handlers take.  When a slice is over, those who have
     more to do wait for the next turn of the reactor.
 
-    Of those who wait, the one that has had the least comes first (start-time
+    Of those who wait, the one that has had the least lately comes first (start-time
     fair queueing).  So a client with one message comes before a client that
     sent hundreds, and a session with a hundred sockets has no more than a
     session with one.
@@ -151,8 +151,9 @@ class Slices:
         work = works.popleft()
         try:
             self.spend(work)
-        except Exception:
-            # The others are to be served all the same.
+        except BaseException:
+            # The others are to be served all the same, whatever a handler raises: the
+            # reactor goes on after a SystemExit, too.
             self._log.failure("a session socket failed")
         self._servedNow = None
         # What it took is known only now, and so is where this session stands in

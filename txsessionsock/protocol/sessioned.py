@@ -165,6 +165,7 @@ class Sessioned(Hardened):
         """
         The same for what many clients get.
         """
+        self._sessionsock.check(preparedMsg)
         self._sessionsock.client.sendFrame(preparedMsg)
 
     # From the connection to the session.

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.real.twistd.test_e2e_stuck -*-
 """
-The end of a process that does not end in its time: of threads, for which Twisted
-would wait, or because a handler blocks it.
+The end of a process that does not end in its time: because of threads, for which
+Twisted or Python would wait, or because a handler blocks it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from signal import SIGTERM
-from threading import Event, Thread, main_thread
+from threading import Thread, main_thread
 from threading import enumerate as everyThread
 from time import sleep
 from types import FrameType
@@ -46,16 +46,14 @@ def endBy(seconds: float, reactor: Any) -> None:
     """
 
     def begin() -> None:
-        over = Event()
-        reactor.addSystemEventTrigger("after", "shutdown", over.set)
-        Thread(target=_watch, args=(over, seconds, reactor), daemon=True).start()
+        # It ends with the process: Python waits for threads after the reactor.
+        Thread(target=_watch, args=(seconds, reactor), daemon=True).start()
 
     reactor.addSystemEventTrigger("before", "shutdown", begin)
 
 
-def _watch(over: Event, seconds: float, reactor: Any) -> None:
-    if over.wait(seconds):
-        return
+def _watch(seconds: float, reactor: Any) -> None:
+    sleep(seconds)
     for each in _atWork():
         _log.warn("not waited for any longer: {each}", each=each)
     number = getattr(reactor, "_exitSignal", None) or SIGTERM

@@ -57,8 +57,8 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
     The session is loaded before the tree is asked for the page, for each
     request.  So put resources that need no session, such as files, beside this
     one and not into it.  The handshake of a WebSocket passes through without a
-    session; the WebSocket opens it itself.  A way to the WebSocket is one that is
-    found without a session.
+    session; the WebSocket opens it itself.  No C{getChild} on
+    the way to it may ask for the session.
     """
 
     isLeaf = True
@@ -123,7 +123,8 @@ class SessionedResource(AnyResource):  # type: ignore[misc]  # It is Any.
         try:
             found = getChildForRequest(self._resource, request)
         except Exception:
-            # A place that is looked for with a session.  It will be said again.
+            # A getChild asked for the session.  The page is looked for again with one,
+            # and fails then if it has to.
             found = None
         if isinstance(found, SessionedResource):
             found = found._socketFor(request)

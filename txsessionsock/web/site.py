@@ -206,7 +206,8 @@ class BoundedChannel(HTTPChannel):
     # The body.
 
     def _bodyRefusal(self) -> bytes | None:
-        if wantsSocket(self.requests[-1]) or self._isToSocket():
+        isHandshake = self._command == b"GET" and wantsSocket(self.requests[-1])
+        if isHandshake or self._isToSocket():
             return _BAD
         if self.length is not None:
             return _TOO_LARGE if self.length > self._limits.bodySize else None
@@ -229,7 +230,7 @@ class BoundedChannel(HTTPChannel):
         self._bodySize += len(data)
         if self._bodySize <= self._limits.bodySize:
             receive(data)
-        elif self.lineReceived is not _ignore:
+        else:
             self._transferDecoder.finishCallback = _ignore
             self._refuse(_TOO_LARGE)
 
@@ -239,6 +240,8 @@ class BoundedChannel(HTTPChannel):
         """
         Answer a request that is not all there, and close the connection.
         """
+        if self.lineReceived is _ignore:
+            return  # It was answered.
         # What else comes is not looked at.
         for name in ("dataReceived", "lineReceived", "rawDataReceived"):
             setattr(self, name, _ignore)

@@ -33,6 +33,11 @@ For how many seconds a connection without a request is kept when the server ends
 since a handshake may be on its way.
 """
 
+_GOODBYE = 1.0
+"""
+For how many seconds a client may take to answer the good-bye of TLS then.
+"""
+
 _CONNECTIONS_INTERVAL = 0.1
 _PAGES_INTERVAL = 0.02
 """
@@ -156,6 +161,7 @@ class _HTTPVisit(Protocol):
     def __init__(self, site: VisitedSite, channel: Any) -> None:
         self._site = site
         self._channel = channel
+        self._leftAt: float | None = None
 
     def connectionMade(self) -> None:
         self._site.arrived(self.transport)
@@ -177,8 +183,16 @@ class _HTTPVisit(Protocol):
         # streams.
         channel = self._channel._channel
         requests = getattr(channel, "requests", None) or getattr(channel, "streams", ())
-        if not requests:
+        if requests:
+            return
+        now = self._site._clock.seconds()
+        if self._leftAt is None:
+            self._leftAt = now
+            # Over TLS, a transport with a producer would not say good-bye.
+            self.transport.unregisterProducer()
             self.transport.loseConnection()
+        elif now - self._leftAt >= _GOODBYE:
+            self.transport.abortConnection()
 
 
 class UnderWay:

@@ -219,14 +219,6 @@ class Frames:
     def waits(self) -> bool:
         return self._at < len(self._data)
 
-    def opened(self) -> None:
-        """
-        The handshake is done.
-        """
-        if not _SEEN.isdisjoint(vars(self._protocol)):
-            # The application has given this one protocol methods of its own.
-            self._isShort = self._pings = self._pongs = False
-
     # What was read.
 
     def received(self, data: bytes) -> bool:
@@ -323,9 +315,8 @@ class Frames:
             self._data, self._at = b"", 0
             return False
         self._lost = then
-        # There is no output that could be full.  Who is to read it is gone, and a line
-        # that waits for that would wait for ever.  One that is paused waits on: what a
-        # client left behind takes no more memory than what it sends.
+        # The output cannot be full any more, so a line that is held only because of
+        # that goes on.  A line that the inbox has paused waits until there is room.
         self._line.drop()
         if not self._line.isHeld:
             self._turns.add(self, self._protocol.factory.reactor)
@@ -379,6 +370,9 @@ class Frames:
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line
+        if self._isShort and not vars(protocol).keys().isdisjoint(_SEEN):
+            # The application has given this one protocol methods of its own.
+            self._isShort = self._pings = self._pongs = False
         if protocol.data:
             # What Autobahn has looked at, and was to look at again: the beginning of
             # a frame, as a rule.

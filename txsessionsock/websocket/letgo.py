@@ -50,6 +50,6 @@ def letGo(protocol: Any) -> None:
         call.cancel()
     # It may be a method of the protocol.
     vars(protocol).pop("perMessageCompressionAccept", None)
-    # The result of both is the protocol itself.  All who waited have been told.
+    # The result of the second is the protocol itself.  All who waited have been told.
     for told in protocol.is_open, protocol.is_closed:
         told.addCallback(lambda _: None)

@@ -21,7 +21,7 @@ from txsessionsock.handshake import Handshake
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 
-from .admission import Admission, addressOf
+from .admission import Admission, Overfull, Place, addressOf
 from .answers import Answers
 from .compression import mayGrowTo
 from .frames import Frames
@@ -52,11 +52,20 @@ class Rules(Protocol):
     The attribute C{_sessionsock} of a factory of L{Hardened
     <txsessionsock.websocket.Hardened>} protocols.
 
-    @ivar refusals: The lines of the log about handshakes that do not do.
+    @ivar origins: The web sites whose pages may connect.
+
+    @ivar trustProxy: Which proxies are believed.
+
+    @ivar refusals: The lines of the log about clients that do what they should
+        not.
+
+    @ivar admission: How many connections there are.
 
     @ivar shortFrames: Whether ordinary frames go past Autobahn.
 
     @ivar turns: Whose frames are handled next, where they wait.
+
+    @ivar handshakes: Whose handshake is.
     """
 
     @property
@@ -118,7 +127,8 @@ class Line:
     @ivar isHeld: Whether nothing is received for now: because of L{pause}, or
         because too much waits for a client that does not read.
 
-    @ivar mostUnsent: How many bytes may wait for a client, at whatever cost.
+    @ivar mostUnsent: How many bytes may wait for a client; when there would be
+        more, it is cut off.
 
     @ivar frames: What comes in.
 
@@ -129,6 +139,7 @@ class Line:
     @ivar used: See L{Turns}: how long its handshake took.
     """
 
+    place: Place
     request: Handshake | None = None
     isPaused = False
     isHeld = False
@@ -140,12 +151,10 @@ class Line:
         self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
-        rules, ours = self.rules, autobahns.ours
-        address = addressOf(protocol.transport, trusted(rules.trustProxy))
-        self.place = rules.admission.arrive(address)
+        ours = autobahns.ours
         self._outflow: Outflow | None = None
         self._linger = Timer(self._reactor)
-        self.answers = Answers(protocol, ours, rules.shortFrames, self._out)
+        self.answers = Answers(protocol, ours, self.rules.shortFrames, self._out)
         self.frames = Frames(self, protocol, ours, self.answers)
         self.used = 0.0
         # These wait for the end of a message that is sent in several frames.
@@ -158,6 +167,17 @@ class Line:
         What Autobahn's own methods log to.
         """
         return Quiet(self.rules.refusals, self._reactor)
+
+    def arrive(self) -> Overfull | None:
+        """
+        Take a place.
+
+        @return: Why there is none, not even to be answered; L{None} if there is.
+        """
+        rules, transport = self.rules, self._protocol.transport
+        address = addressOf(transport, trusted(rules.trustProxy))
+        self.place = rules.admission.arrive(address)
+        return self.place.hopeless
 
     def began(self, at: float) -> None:
         """
@@ -183,7 +203,6 @@ class Line:
         """
         The handshake is done.
         """
-        self.frames.opened()
         self.answers.opened()
         protocol, limits = self._protocol, self.rules.limits
         transport, isShort = protocol.transport, self.answers.isShort
@@ -225,6 +244,7 @@ class Line:
         outflow, self._outflow = self._outflow, None
         if outflow is not None:
             outflow.end(isAborted=isAborted)
+            self._behind, self._behindSize = [], 0
             if self.isHeld:
                 self._turned()
         if not isAborted:
@@ -242,7 +262,7 @@ class Line:
         """
         self.drop()
         self._linger.stop()
-        self._behind.clear()
+        self._behind, self._behindSize = [], 0
         self.frames.end()
         self.answers.end()
         self._protocol = None
@@ -256,7 +276,7 @@ class Line:
         How many bytes wait because the client does not read.
         """
         outflow = self._outflow
-        return 0 if outflow is None else len(outflow) + self._behindSize
+        return self._behindSize + (0 if outflow is None else len(outflow))
 
     def _turned(self) -> None:
         self._hold()
@@ -317,7 +337,7 @@ class Line:
             return len(frame.payloadHybi)
         return len(frame[0])
 
-    def check(self, frame: tuple[Any, ...]) -> None:
+    def check(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
         """
         @param frame: What L{write} takes.
 
@@ -325,10 +345,13 @@ class Line:
         """
         protocol = self._protocol
         limit = 0 if protocol is None else protocol.maxMessagePayloadSize
-        if 0 < limit < len(frame[0]):
+        size = self.size(frame)
+        if isinstance(frame, PreparedMessage):
+            size -= _FRAME_HEAD
+        if 0 < limit < size:
             raise ValueError(
-                f"a message of {len(frame[0])} bytes; no more than {limit} can be"
-                " sent (Limits.messageSize)"
+                f"a message of {size} bytes; no more than {limit} can be sent"
+                " (Limits.messageSize)"
             )
 
     def write(self, frame: tuple[Any, ...] | PreparedMessage) -> None:
@@ -431,5 +454,5 @@ class Line:
         self.isHeld = isHeld
         if isHeld:
             protocol.transport.pauseProducing()
-        elif protocol.state != protocol.STATE_CLOSED:
+        else:
             self.frames.resumed()

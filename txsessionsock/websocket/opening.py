@@ -39,8 +39,9 @@ _log = Logger()
 
 _EARLY_SIZE = 128 * 1024
 """
-How many bytes may come while C{onConnect} waits.  They are frames, which clients
-send when they have the answer (RFC 6455, section 4.1).
+How many bytes may come while C{onConnect} waits, or the handshake for its turn.
+They are frames, which clients send when they have the answer (RFC 6455, section
+4.1).
 """
 
 _REFUSALS = range(300, 600)
@@ -71,13 +72,15 @@ def proceed(protocol: Any) -> None:
         return
     end = data.find(HEAD_END)
     limit = line.rules.limits.headerSize
-    # Looked at for each piece that comes, so one that has no end is not joined and
-    # searched again and again.
+    # Looked at for each piece that comes, so one that has no end is joined and
+    # searched no further than to the limit.
     if len(data) > limit and not 0 <= end <= limit - len(HEAD_END):
         tooLarge = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         refuse(protocol, Refused("the header is too large", tooLarge))
     elif end >= 0 and line.rules.handshakes.hasTime:
         _begin(protocol, end)
+    elif len(data) - end > _EARLY_SIZE:
+        protocol.dropConnection(abort=True)
     elif end >= 0:
         # Hundreds may come at once.
         line.rules.handshakes.add(line, protocol.factory.reactor)
@@ -96,7 +99,8 @@ def _begin(protocol: Any, end: int) -> None:
     else:
         protocol.data = protocol.data[end + len(HEAD_END) :]
         _ask(protocol, asked)
-    line.rules.handshakes.spent(line, reactor.seconds() - began, reactor)
+    elapsed = max(0.0, reactor.seconds() - began)
+    line.rules.handshakes.spent(line, elapsed, reactor)
 
 
 # Asking the application.
@@ -313,4 +317,9 @@ def _open(protocol: Any) -> None:
     protocol.is_open.callback(None)
     if protocol.data:
         # Frames that came with the handshake, or while onConnect waited.
-        protocol.consumeData()
+        try:
+            protocol.consumeData()
+        except Exception:
+            # What a reactor does to a protocol that raises.
+            _logFailure(protocol, "a WebSocket failed", Failure())
+            protocol.dropConnection(abort=True)

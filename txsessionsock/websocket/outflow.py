@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from txsessionsock._deferreds import Timer
@@ -16,6 +17,8 @@ from txsessionsock.limits import Limits
 
 
 __all__ = ["Outflow"]
+
+_log = Logger()
 
 _SLICE = 64 * 1024
 """
@@ -51,7 +54,8 @@ class Outflow:
         """
         @param write: Gives something to the transport.
 
-        @param most: How many bytes may wait, at whatever cost.
+        @param most: How many bytes may wait; when there would be more, the
+            client is cut off.
 
         @param drop: Called with the reason when too much waits.
 
@@ -77,7 +81,14 @@ class Outflow:
         @param isAborted: Whether the client is not to have what waits.
         """
         self._timeout.stop()
+        producer = self._push
         self.unregister()
+        if producer is not None:
+            # Nobody else will tell it: the transport has none from now on.
+            try:
+                producer.stopProducing()
+            except Exception:
+                _log.failure("a producer failed when it was stopped")
         if self._waiting and not isAborted:
             self._write(bytes(self._waiting))
         self._waiting.clear()

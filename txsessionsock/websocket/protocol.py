@@ -77,7 +77,7 @@ class Hardened(WebSocketServerProtocol):
         self.perMessageCompressionAccept = bounded(
             self.perMessageCompressionAccept, self._sessionsock.rules.limits
         )
-        tooMany = self._sessionsock.place.hopeless
+        tooMany = self._sessionsock.arrive()
         if tooMany is not None:
             now = self.factory.reactor.seconds()
             refusals = self._sessionsock.rules.refusals
@@ -211,12 +211,13 @@ class Hardened(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         line, lost = self._sessionsock, super().connectionLost
-        line.place.leave()
 
         def gone() -> None:
             try:
                 lost(reason)
             finally:
+                # Not earlier: what it left behind takes memory until it is handled.
+                line.place.leave()
                 line.end()
                 letGo(self)
 

@@ -10,16 +10,19 @@ from itertools import count
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from txsessionsock._collector import COLLECTIONS
 
 
 __all__ = ["Turns"]
 
+_log = Logger()
+
 _TURN: Final = 0.005
 """
-For how many seconds something is handled at each turn of the reactor: at once, and
-as long again what waited, by all connections together.
+In each turn of the reactor, connections are handled for so many seconds as their
+bytes are read, and for as many again those that had to wait.
 """
 
 _AHEAD: Final = 0.002
@@ -76,7 +79,8 @@ class Turns:
         @param seconds: How long it took.
         """
         waiting.used = max(self._now - _AHEAD, waiting.used) + seconds
-        # Less than a turn may add up over many: then one waits for no reason, once.
+        # It is reset only in a turn of ours, so it may add up over several of the
+        # reactor; then one connection waits once although there is time.
         self._spent += seconds
         if self._spent >= _TURN:
             self._call(reactor)
@@ -115,7 +119,11 @@ class Turns:
             self._now, began = max(self._now, start), now
             self._current, self._isAgain = waiting, False
             collected = COLLECTIONS.seconds
-            waiting.goOn()
+            try:
+                waiting.goOn()
+            except Exception:
+                # The others still have their turn.
+                _log.failure("a connection failed in its turn")
             self._current, now = None, reactor.seconds()
             collected = COLLECTIONS.seconds - collected
             waiting.used = start + max(0.0, now - began - collected)

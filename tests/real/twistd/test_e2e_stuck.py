@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sqlite3
+import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncIterator
@@ -271,3 +273,34 @@ async def test_program(name: str) -> None:
         socket.say("block")
         await server.until(lambda: "is under way" in server.log)
         await askedAgain(server, name)
+
+
+_EXECUTOR = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from twisted.internet import reactor
+from twisted.logger import globalLogBeginner, textFileLogObserver
+from txsessionsock.service.deadline import endBy
+
+globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
+endBy(0.5, reactor)
+ThreadPoolExecutor(1).submit(time.sleep, 60)
+reactor.callWhenRunning(reactor.stop)
+reactor.run()
+"""
+
+
+def test_executor() -> None:
+    """
+    Nor does a thread that is not one of Twisted's, for which Python waits when the
+    reactor has ended.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", _EXECUTOR],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 128 + signal.SIGTERM, ended
+    assert "not waited for any longer: the thread ThreadPoolExecutor" in ended.stdout
