@@ -95,7 +95,7 @@ setup(
     ],
     python_requires=">=3.11",
     install_requires=[
-        "autobahn>=26.7.1",
+        "autobahn>=26.10.1",
         "idna>=3.3",
         "msgspec>=0.22",
         "twisted>=24.7",
