@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -120,3 +121,15 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _nothingLeftToSay() -> Iterator[None]:
+    """
+    What one test left out of the log is not said in another one, a minute later.
+    """
+    yield
+    reactor: Any = sys.modules.get("twisted.internet.reactor")
+    for call in reactor.getDelayedCalls() if reactor else ():
+        if getattr(call.func, "__qualname__", "") == "Seldom.end":
+            call.cancel()
