@@ -18,7 +18,7 @@ itsdangerous = ["itsdangerous>=2.1"]
 php = ["phpserialize>=1.3"]
 postgresql = ["psycopg[binary]>=3.1.8"]
 redis = ["hiredis>=3.2"]
-tls = ["pyopenssl>=22.1", "service-identity>=21.1"]
+tls = ["pyopenssl>=26.4", "service-identity>=21.1"]
 test = [
     *itsdangerous,
     *php,
