@@ -21,8 +21,14 @@ _log = Logger()
 
 _TURN: Final = 0.005
 """
-In each turn of the reactor, connections are handled for so many seconds as their
-bytes are read, and for as many again those that had to wait.
+For how many seconds, in each turn of the reactor, those are handled that had to
+wait, all connections together.
+"""
+
+_AT_ONCE: Final = 0.02
+"""
+For how many seconds connections are handled as their bytes are read, before others
+have to wait.
 """
 
 _AHEAD: Final = 0.002
@@ -70,7 +76,7 @@ class Turns:
         """
         Whether anything may be handled at once.
         """
-        return self._spent < _TURN
+        return self._spent < _AT_ONCE
 
     def spent(self, waiting: _Waiting, seconds: float, reactor: IReactorTime) -> None:
         """
@@ -82,7 +88,7 @@ class Turns:
         # It is reset only in a turn of ours, so it may add up over several of the
         # reactor; then one connection waits once although there is time.
         self._spent += seconds
-        if self._spent >= _TURN:
+        if self._spent >= _AT_ONCE:
             self._call(reactor)
 
     def add(self, waiting: _Waiting, reactor: IReactorTime) -> None:
