@@ -132,6 +132,18 @@ class RationTests(SynchronousTestCase):
             self.clock.advance(0.15)
         self.assertIn(len(self.seen), (16, 17))
 
+    def test_fails(self) -> None:
+        """
+        If whoever is paid raises something, the others are paid all the same.
+        """
+        bad = self.payer("bad")
+        bad.want(3)
+        self.payer("good").want(1)
+        vars(bad)["want"] = lambda many: 1 // 0
+        self.assertRaises(ZeroDivisionError, self.clock.advance, 0.1)
+        self.clock.advance(0.1)
+        self.assertEqual(self.seen, ["bad", "bad", "bad", "good"])
+
     def test_notBefore(self) -> None:
         """
         Nobody gets ahead of those who wait, even if their token is there.

@@ -4,6 +4,7 @@ Tests for L{txsessionsock.manager.slices}.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from itertools import chain
 from weakref import ref
@@ -191,9 +192,11 @@ class SlicesTests(SynchronousTestCase):
         """
         self.do(Session(), "a", SLICE, 1)
         self.slices.later(Session(), lambda: 1 // 0)
+        self.slices.later(Session(), sys.exit)
         self.slices.later(Session(), partial(self.work, "b"))
         self.assertEqual(self.turn(), ["b"])
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        failed = self.flushLoggedErrors(ZeroDivisionError, SystemExit)
+        self.assertEqual(len(failed), 2)
 
     def test_forgotten(self) -> None:
         """

@@ -277,6 +277,9 @@ class EnableTests(SocketCase):
         self.store.release()
         self.wait()
         self.assertEqual(browser.got, ["a", "b", "b"])
+        # One that is too large is refused.  Its client is not to blame for it.
+        large = self.factory.prepareMessage(b"x" * (2**20 + 1))
+        self.assertRaises(ValueError, browser.server.sendPreparedMessage, large)
 
     def test_sendMessage(self) -> None:
         """

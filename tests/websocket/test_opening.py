@@ -123,6 +123,53 @@ class Anywhere(Origins):
         return None
 
 
+class TurnTests(SynchronousTestCase):
+    """
+    Handshakes that come when others have had all the time.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        factory: Any = WebSocketServerFactory(reactor=self.clock)
+        factory.protocol = Ours
+        factory._batched_timer = AutobahnTimer(self.clock)
+        factory._sessionsock = rules = Rules(origins=Anywhere())
+        setLimits(factory, Limits())
+        self.protocol = factory.buildProtocol(ADDRESS)
+        self.protocol.seen = Seen(protocol=self.protocol)
+        self.wire = Wire()
+        self.protocol.makeConnection(self.wire)
+        rules.handshakes._spent = 1.0
+        self.protocol.dataReceived(handshake())
+
+    def test_waits(self) -> None:
+        """
+        One waits for its turn, and then is answered.
+        """
+        self.assertEqual(self.wire.value(), b"")
+        self.clock.advance(0)
+        self.assertIn(b" 101 ", self.wire.value())
+
+    def test_early(self) -> None:
+        """
+        What a client sends meanwhile is bounded.
+        """
+        self.protocol.dataReceived(b"x" * 127 * 1024)
+        self.assertFalse(self.wire.isAborted)
+        self.protocol.dataReceived(b"x" * 1025)
+        self.assertTrue(self.wire.isAborted)
+
+    def test_fails(self) -> None:
+        """
+        Where the application fails at what came with it, the connection ends.
+        """
+        self.protocol.onPing = lambda payload: 1 // 0
+        self.protocol.dataReceived(frame(b"x", 9))
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertTrue(self.wire.isAborted)
+
+
 class OpeningCase(SynchronousTestCase):
     """
     The two, one beside the other.
