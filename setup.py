@@ -116,6 +116,7 @@ setup(
         "txsessionsock.protocol",
         "txsessionsock.service",
         "txsessionsock.session",
+        "txsessionsock.socketio",
         "txsessionsock.stores",
         "txsessionsock.stores._sql",
         "txsessionsock.stores._sqlite",

@@ -55,6 +55,9 @@ class Handshake:
 
     @ivar peer: Where the connection comes from: its address, or C{"unix"};
         L{None} if nobody knows.
+
+    @ivar auth: What a client of Socket.IO sent along to name itself; L{None} for
+        nothing.
     """
 
     # Cookies, tokens: a repr may get into a log.
@@ -63,6 +66,7 @@ class Handshake:
     trustProxy: bool = False
     proxies: Proxies | None = None
     peer: str | None = None
+    auth: object = field(default=None, repr=False)
 
     @cached_property
     def told(self) -> Told:

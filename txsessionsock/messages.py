@@ -5,13 +5,28 @@ What messages are, on the way between a socket and its handlers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from . import _json
 from ._foreign import Foreign
 
 
-__all__ = ["JSON", "Messages", "Raw"]
+__all__ = ["JSON", "Event", "Messages", "Raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    A message of Socket.IO.
+
+    @ivar name: The name of the event.
+
+    @ivar args: What came with it: JSON, and L{bytes} anywhere in it.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
 
 
 class Messages(Protocol):

@@ -46,8 +46,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"manager"}),
     frozenset({"clients"}),
     frozenset({"hub"}),
-    frozenset({"metrics", "protocol", "socketio"}),
+    frozenset({"metrics", "protocol"}),
     frozenset({"klein", "web"}),
+    frozenset({"socketio"}),
     frozenset({"demo", "health", "service", "testing"}),
     frozenset({"tap"}),
     frozenset({""}),
@@ -74,7 +75,7 @@ The wings that do not know what time it is.
 """
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "autobahn": ("demo", "protocol", "tap", "testing", "web", "websocket"),
+    "autobahn": ("demo", "protocol", "socketio", "tap", "testing", "web", "websocket"),
     "txaio": ("websocket",),
     "twisted.web": ("demo", "klein", "protocol", "service", "socketio", "tap", "web"),
     "txredisapi": ("_redis.connection",),
@@ -85,8 +86,6 @@ PLACES: dict[str, tuple[str, ...]] = {
         "stores._sql.listener",
     ),
     "klein": ("klein",),
-    "socketio": ("socketio",),
-    "engineio": ("socketio",),
     "hypothesis": ("testing.frameworkcontract",),
     "idna": ("origins",),
     "itsdangerous": ("frameworks",),

@@ -1,0 +1,3 @@
+"""
+Socket.IO: its official client, with sessions.
+"""
