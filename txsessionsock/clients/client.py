@@ -149,6 +149,20 @@ class Client:
         """
         return self.life.isOpen and not self._isOver
 
+    @property
+    def isWritable(self) -> bool:
+        """
+        Whether what is sent now goes out at once, as far as can be seen here.
+        """
+        return self.isOpen and not self._outbox and bool(self._carrier.isWritable)
+
+    @property
+    def groups(self) -> list[Any]:
+        """
+        See L{Carrier.groups}.
+        """
+        return [] if self._carrier is None else list(self._carrier.groups)
+
     def awaited(self) -> str | None:
         """
         Which handler has begun and not ended, if one has.
