@@ -89,6 +89,20 @@ class Carrier(Protocol):
             the client did not ask for that, or has been told.
         """
 
+    def awaitCredential(self) -> None:
+        """
+        The client is to name its session in a message: let it send one.
+        """
+
+    def prepare(self, session: Session) -> Deferred[None] | None:
+        """
+        The client has its session, and nobody was told yet.
+
+        @return: L{None}, or a L{Deferred} to wait for.  If it fails with
+            L{SecondSession<txsessionsock.interfaces.SecondSession>}, the client is
+            not to have this session.
+        """
+
     def close(self, code: int, reason: str) -> None:
         """
         Say why, and disconnect.

@@ -106,6 +106,16 @@ class SocketCarrier(Line):
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
 
+    def awaitCredential(self) -> None:
+        """
+        A client of a WebSocket may send messages from the beginning.
+        """
+
+    def prepare(self, session: Session) -> None:
+        """
+        Nothing is to be waited for.
+        """
+
     def pause(self) -> None:
         super().pause()
         self._sayBusy()
