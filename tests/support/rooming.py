@@ -66,6 +66,10 @@ class Guest:
             socketLabel(self.namespace, self.id),
         ]
 
+    def awaitCredential(self) -> None: ...
+
+    def prepare(self, session: Session) -> None: ...
+
     def encode(self, value: Any, messageID: str = "") -> Any:
         self.encoded.append(value)
         event = value if isinstance(value, Event) else Event("message", (value,))

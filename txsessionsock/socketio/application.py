@@ -143,13 +143,13 @@ class EventApplication:
         )
 
     def _doubt(self, event: Event) -> None:
-        equipment, name = self._carrier.equipment, shown(event.name)
-        equipment.refusals.warn(
-            _log,
-            f"nobody handles the event {name} of {shown(self._place.name)}: right is a"
-            f" method on_{event.name[:50]} of {type(self._face).__name__}, or a listener",
-            equipment.sockets.manager.reactor.seconds(),
+        equipment, kind = self._carrier.equipment, type(self._face).__name__
+        line = (
+            f"nobody handles the event {shown(event.name)} of {self._place.name}: right"
+            f" is a method of {kind} that is called on_ and that, or a listener"
         )
+        now = equipment.sockets.manager.reactor.seconds()
+        equipment.refusals.warn(_log, line, now)
 
 
 def _note(answers: list[Any], handler: Callable[[], object]) -> object:

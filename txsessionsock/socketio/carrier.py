@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail
 
 from txsessionsock.clients import Client, Waiting
 from txsessionsock.closecodes import Code
+from txsessionsock.hub import Label
 from txsessionsock.interfaces import ClientGone, SecondSession, SessionID
 from txsessionsock.messages import Event
 from txsessionsock.protocol import Equipment
@@ -22,6 +23,7 @@ from txsessionsock.session import Session
 from .application import EventApplication
 from .packets import Kind, Message, Packet, Parser
 from .places import Place
+from .rooms import groupsOf
 
 
 __all__ = ["Frame", "NamespaceCarrier"]
@@ -168,6 +170,10 @@ class NamespaceCarrier:
         """
         return self.place.name
 
+    @property
+    def groups(self) -> tuple[Label, ...]:
+        return groupsOf(self.namespace, self.id)
+
     # From CONNECT to the session.
 
     def awaitCredential(self) -> None:
@@ -223,7 +229,7 @@ class NamespaceCarrier:
     def encoding(self) -> object:
         return self.place.encodings[self._parser]
 
-    def encode(self, value: Any) -> Frame:
+    def encode(self, value: Any, messageID: str = "") -> Frame:
         event = value if isinstance(value, Event) else Event("message", (value,))
         return self._encode(event, None)
 
@@ -354,6 +360,6 @@ def _refusal(code: int, reason: str) -> dict[str, Any]:
     """
     @return: What a client is told that is not let in.
     """
-    if code == Code.TOO_MANY_SOCKETS or code == Code.NORMAL:
+    if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
         return {"message": reason or "closed"}
     return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}

@@ -54,7 +54,7 @@ class Places(Protocol):
     @property
     def equipment(self) -> Equipment: ...
 
-    def named(self, name: str) -> Place | None:
+    def named(self, name: str, /) -> Place | None:
         """
         @return: The namespace of that name, if there is one.
         """

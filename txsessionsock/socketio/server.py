@@ -19,10 +19,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
+from twisted.internet.defer import Deferred
+
 from txsessionsock._arguments import checked
 from txsessionsock.clients import Listener, Listeners, SessionSockets
 from txsessionsock.credentials import Credential
 from txsessionsock.forwarded import Proxies
+from txsessionsock.hub import Reached
 from txsessionsock.interfaces import SessionError
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
@@ -33,6 +36,7 @@ from .connection import Connection
 from .engine import Engine, EngineConnection
 from .events import EventListeners, isSessionEvent
 from .packets import MSGPACK, TEXT
+from .rooms import Broadcaster
 from .socket import SocketIOSocket
 
 
@@ -134,6 +138,55 @@ class Namespace:
         """
         self.events.on(None, listener, once=False)
         return listener
+
+    # To its clients, on every node.
+
+    @property
+    def _everybody(self) -> Broadcaster:
+        return Broadcaster(self._io.sockets, self.name)
+
+    def to(self, *rooms: str) -> Broadcaster:
+        """
+        The clients in any of some rooms; see L{Broadcaster.to}.
+        """
+        return self._everybody.to(*rooms)
+
+    def except_(self, *rooms: str) -> Broadcaster:
+        """
+        The clients that are in none of some rooms; see L{Broadcaster.except_}.
+        """
+        return self._everybody.except_(*rooms)
+
+    @property
+    def volatile(self) -> Broadcaster:
+        """
+        Those for whom nothing waits; see L{Broadcaster.volatile}.
+        """
+        return self._everybody.volatile
+
+    def emit(self, name: str, *args: Any) -> Deferred[Reached]:
+        """
+        Send all clients an event; see L{Broadcaster.emit}.
+        """
+        return self._everybody.emit(name, *args)
+
+    def send(self, value: Any) -> Deferred[Reached]:
+        """
+        The same with an event C{message}.
+        """
+        return self._everybody.send(value)
+
+    def disconnect(self, reason: str = "closed by server") -> Deferred[Reached]:
+        """
+        Have all clients leave; see L{Broadcaster.disconnect}.
+        """
+        return self._everybody.disconnect(reason)
+
+    def count(self) -> Deferred[Reached]:
+        """
+        Count the clients; see L{Broadcaster.count}.
+        """
+        return self._everybody.count()
 
 
 @checked

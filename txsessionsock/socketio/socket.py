@@ -6,7 +6,7 @@ A client of Socket.IO, as handlers get it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -18,12 +18,9 @@ from txsessionsock.messages import Event
 from txsessionsock.protocol import ApplicationMethods
 from txsessionsock.session import Session
 
+from .carrier import NamespaceCarrier
 from .events import EventListeners, isSessionEvent, refuseReserved
-from .rooms import Broadcaster, SocketRooms
-
-
-if TYPE_CHECKING:
-    from .carrier import NamespaceCarrier
+from .rooms import Broadcaster, join, leave, roomsOf
 
 
 __all__ = ["SocketIOSocket"]
@@ -65,7 +62,7 @@ class SocketIOSocket(ApplicationMethods):
     # What tells who it is.
 
     @property
-    def _sessionsock(self) -> Any:
+    def _sessionsock(self) -> NamespaceCarrier:
         if self._carrier is None:
             raise SessionError(
                 "a SocketIOSocket is made by the server, for each client: right is"
@@ -237,3 +234,76 @@ class SocketIOSocket(ApplicationMethods):
             self.close()
 
     # Rooms.
+
+    def join(self, *rooms: str) -> bool:
+        """
+        Be in rooms of this namespace, until it is disconnected or L{leave}s.
+
+        @return: Whether it is in them now; not if it is gone.
+
+        @raise ValueError: That is no name of a room.
+        """
+        return join(self, rooms)
+
+    def leave(self, *rooms: str) -> None:
+        """
+        Be there no more.
+
+        @raise ValueError: That is no name of a room.
+        """
+        leave(self, rooms)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """
+        The rooms in which it is, with its own, which is named by its id.
+        """
+        return roomsOf(self)
+
+    # To others.
+
+    @property
+    def broadcast(self) -> Broadcaster:
+        """
+        All others of this namespace.
+        """
+        return Broadcaster.besides(self)
+
+    def to(self, *rooms: str) -> Broadcaster:
+        """
+        The others in any of some rooms; see L{Broadcaster.to}.
+        """
+        return self.broadcast.to(*rooms)
+
+    def except_(self, *rooms: str) -> Broadcaster:
+        """
+        The others that are in none of some rooms; see L{Broadcaster.except_}.
+        """
+        return self.broadcast.except_(*rooms)
+
+    @property
+    def volatile(self) -> VolatileSocket:
+        """
+        This client, for what is worth nothing when it is late.
+        """
+        return VolatileSocket(self)
+
+
+class VolatileSocket:
+    """
+    A client to which something is sent only if nothing waits for it.
+    """
+
+    def __init__(self, socket: SocketIOSocket) -> None:
+        self._socket = socket
+
+    def emit(self, name: str, *args: Any) -> bool:
+        """
+        Send an event; see L{SocketIOSocket.emit}.
+
+        @return: Whether it was sent.
+        """
+        isWritable = self._socket._sessionsock.client.isWritable
+        if isWritable:
+            self._socket.emit(name, *args)
+        return isWritable
