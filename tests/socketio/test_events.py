@@ -154,12 +154,12 @@ class AnswerTests(SocketIOCase):
         waiting: list[Deferred[Any]] = []
         order: list[Any] = []
 
-        @self.io.on("slow")
         def slow(socket: Basket, number: int) -> Deferred[Any]:
             order.append(number)
             waiting.append(Deferred())
             return waiting[-1]
 
+        self.io.on("slow", slow)
         page = self.browse()
         page.emit("slow", 1, id=1)
         page.emit("slow", 2, id=2)
@@ -227,13 +227,13 @@ class HeldTests(SocketIOCase):
         An answer, what a handler sends and what it asks wait for the store.
         """
 
-        @self.io.on("tell")
         def tell(socket: Basket) -> None:
             assert socket.session is not None
             socket.session["told"] = True
             socket.emit("told")
             self.asked = socket.call("asked")
 
+        self.io.on("tell", tell)
         page = self.browse()
         self.store.hold("replace")
         page.emit("add", "fig", 1, id=3)

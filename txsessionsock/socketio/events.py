@@ -5,7 +5,6 @@ Functions that are called for the events of an application.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 

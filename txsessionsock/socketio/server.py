@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.socketio.test_server -*-
+# -*- test-case-name: tests.socketio.test_events -*-
 """
 A server of Socket.IO, whose clients have the sessions of their browsers::
 
@@ -16,7 +16,7 @@ A server of Socket.IO, whose clients have the sessions of their browsers::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred
@@ -35,7 +35,7 @@ from txsessionsock.protocol import Equipment
 from .connection import Connection
 from .engine import Engine, EngineConnection
 from .events import EventListeners, isSessionEvent
-from .packets import MSGPACK, TEXT
+from .packets import MSGPACK, TEXT, Parser
 from .rooms import Broadcaster
 from .socket import SocketIOSocket
 
@@ -67,7 +67,7 @@ class Namespace:
         self.protocol = protocol
         self.listeners = Listeners()
         self.events = EventListeners()
-        self.encodings = {parser: object() for parser in (TEXT, MSGPACK)}
+        self.encodings: Mapping[Parser, object] = {TEXT: object(), MSGPACK: object()}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

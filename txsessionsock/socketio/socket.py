@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar, overload
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from txsessionsock._arguments import checked
 from txsessionsock.clients import Listener
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
