@@ -1,0 +1,136 @@
+"""
+Servers of Socket.IO for the official client: the official one, and ours.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from tests.support.servers import SECRET, STARTING, Conditions, reactor
+from tests.support.socketioclients import DIRECTORY
+from txsessionsock.frameworks.express import Express
+
+
+__all__ = ["SERVERS", "Server", "official"]
+
+
+class Server(Protocol):
+    """
+    A server that does what the clients say.
+    """
+
+    def url(self, kind: str) -> str:
+        """
+        @return: Where clients of a kind go.
+        """
+
+    async def session(self, **data: Any) -> str:
+        """
+        @return: The signed value of the cookie of a new session.
+        """
+
+
+class Official(ProcessProtocol, Conditions):
+    """
+    The official server, which has a port for each parser.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__()
+        self.said = self.errors = ""
+        self.isGone = False
+        command = ["node", str(DIRECTORY / "server.js"), *arguments]
+        self._process: Any = reactor.spawnProcess(self, "node", command, env=None)
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", 'read said || kill -9 "$1"', "sh", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def _ports(self) -> dict[str, str]:
+        return dict(re.findall(r"(\w+) (\d+)\n", self.said))
+
+    async def starts(self) -> None:
+        """
+        Wait until it listens.
+        """
+        await self.until(lambda: len(self._ports) > 1 or self.isGone, patience=STARTING)
+        assert not self.isGone, self.errors
+
+    def url(self, kind: str) -> str:
+        parser = "msgpack" if kind.startswith("msgpack") else "text"
+        return f"http://127.0.0.1:{self._ports[parser]}"
+
+    async def session(self, **data: Any) -> str:
+        assert not data, "it begins all its sessions itself"
+        framework = Express(SECRET)
+        return framework.cookieValue(framework.newSessionID())
+
+    def outReceived(self, data: bytes) -> None:
+        self.said += data.decode()
+        self.happened()
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data.decode()
+
+    def processEnded(self, reason: Failure) -> None:
+        self.isGone = True
+        self.happened()
+
+    async def ends(self) -> None:
+        """
+        Have it end.
+        """
+        self.kill()
+        await self.until(lambda: self.isGone)
+
+    def kill(self) -> None:
+        """
+        Leave nothing behind.
+        """
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess("KILL")
+        if self._watchdog.poll() is None:
+            self._watchdog.communicate(b"\n")
+
+
+_kept: dict[tuple[str, ...], Official] = {}
+
+
+@asynccontextmanager
+async def official(*arguments: str) -> AsyncIterator[Official]:
+    """
+    Have the official server: one that has served earlier tests, or a new one if
+    these failed.
+
+    @param arguments: The interval of pings, and the time for the answer, in
+        milliseconds.
+    """
+    made = _kept.pop(arguments, None) or Official(*arguments)
+    try:
+        await made.starts()
+        yield made
+        assert not made.errors, made.errors
+        _kept[arguments] = made
+    finally:
+        if _kept.get(arguments) is not made:
+            await made.ends()
+
+
+@atexit.register
+def _killAll() -> None:
+    for each in _kept.values():
+        each.kill()
+
+
+SERVERS = {"official": official}
