@@ -89,7 +89,8 @@ class Clients(ProcessProtocol, Conditions):
         @param beside: Another one, whose connection it shares.
 
         @param settings: C{namespace}, C{auth}, C{isAuthFunction}, C{headers},
-            C{cookie} and, of the official client, C{options}.
+            C{cookie}, what to send in a C{burst} when it connects and again when
+            it changes its transport and, of the official client, C{options}.
         """
         socket = Socket(self, f"s{next(self._numbers)}")
         self._sockets[socket.name] = socket
@@ -304,6 +305,12 @@ class Socket(Conditions):
         Lose the connection.
         """
         await self._call("drop")
+
+    async def babble(self, text: str) -> None:
+        """
+        Send what is no packet.
+        """
+        await self._call("babble", text=text)
 
     async def ignore(self) -> None:
         """

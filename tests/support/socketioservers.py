@@ -16,11 +16,11 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from tests.support.servers import SECRET, STARTING, Conditions, reactor
-from tests.support.socketioclients import DIRECTORY
+from tests.support.socketioclients import DIRECTORY, Clients, Socket, clients
 from txsessionsock.frameworks.express import Express
 
 
-__all__ = ["SERVERS", "Server", "official"]
+__all__ = ["SERVERS", "Scene", "Server", "official", "scene"]
 
 
 class Server(Protocol):
@@ -108,14 +108,14 @@ _kept: dict[tuple[str, ...], Official] = {}
 
 
 @asynccontextmanager
-async def official(*arguments: str) -> AsyncIterator[Official]:
+async def official(*ping: float) -> AsyncIterator[Official]:
     """
     Have the official server: one that has served earlier tests, or a new one if
     these failed.
 
-    @param arguments: The interval of pings, and the time for the answer, in
-        milliseconds.
+    @param ping: The interval of pings and the time for the answer, in seconds.
     """
+    arguments = tuple(str(round(seconds * 1000)) for seconds in ping)
     made = _kept.pop(arguments, None) or Official(*arguments)
     try:
         await made.starts()
@@ -134,3 +134,56 @@ def _killAll() -> None:
 
 
 SERVERS = {"official": official}
+
+
+class Scene:
+    """
+    Clients of a kind, on a server.
+    """
+
+    def __init__(self, server: Server, clients: Clients, kind: str) -> None:
+        self.server = server
+        self._clients = clients
+        self._kind = kind
+
+    async def open(
+        self,
+        kind: str = "",
+        *,
+        clients: Clients | None = None,
+        port: int = 0,
+        **settings: Any,
+    ) -> Socket:
+        """
+        Open a client, with a new session unless one is given.
+
+        @param kind: If it is to be another one.
+
+        @param clients: If it is to be in another process.
+
+        @param port: Where it goes, if there is something before the server.
+        """
+        if not {"cookie", "auth"} & set(settings):
+            settings["cookie"] = f"connect.sid={await self.server.session()}"
+        kind = kind or self._kind
+        url = f"http://127.0.0.1:{port}" if port else self.server.url(kind)
+        return await (clients or self._clients).open(url, kind, **settings)
+
+    async def observer(self) -> Socket:
+        """
+        Open a client that is told what happens to the others.
+        """
+        observer = await self.open()
+        await observer.askAll("join", "observers")
+        return observer
+
+
+@asynccontextmanager
+async def scene(name: str, kind: str, *ping: float) -> AsyncIterator[Scene]:
+    """
+    Have a server and clients.
+
+    @param ping: The interval of pings and the time for the answer, in seconds.
+    """
+    async with SERVERS[name](*ping) as server, clients() as made:
+        yield Scene(server, made, kind)

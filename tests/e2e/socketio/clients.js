@@ -137,6 +137,10 @@ const COMMANDS = {
   drop({ socket }) {
     socket.io.engine.close();
   },
+  /* What is no packet of Socket.IO. */
+  babble({ socket, text }) {
+    socket.io.engine.write(text);
+  },
   /* Answer no calls. */
   ignore({ socket }) {
     socket.answers = false;

@@ -68,7 +68,7 @@ function chat(io, namespace) {
       take: (n) => taken.push(n),
       taken: (done) => done(taken),
       leave: () => socket.disconnect(),
-      disconnect: () => socket.disconnect(true),
+      leaveAll: () => socket.disconnect(true),
       close: () => socket.conn.close(),
       join: (...args) => {
         const done = args.pop();

@@ -6,21 +6,13 @@ our server also the official one, so that what is expected is what that does.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.support.servers import inReactor
-from tests.support.socketioclients import (
-    KINDS,
-    Clients,
-    Socket,
-    clients,
-    socketIOIsThere,
-)
-from tests.support.socketioservers import SERVERS, Server
+from tests.support.socketioclients import KINDS, socketIOIsThere
+from tests.support.socketioservers import SERVERS, scene
 
 
 pytestmark = [
@@ -45,35 +37,6 @@ NESTED = {
     "list": [b"\x00\xff", {"deep": [bytes(range(256)) * 800, ["x", b""]]}],
     "text": "beside it",
 }
-
-
-class Scene:
-    """
-    Clients of a kind, on a server.
-    """
-
-    def __init__(self, server: Server, clients: Clients, kind: str) -> None:
-        self.server = server
-        self._clients = clients
-        self._kind = kind
-
-    async def open(self, **settings: Any) -> Socket:
-        """
-        Open a client, with a new session unless one is given.
-        """
-        if not {"cookie", "auth"} & set(settings):
-            settings["cookie"] = f"connect.sid={await self.server.session()}"
-        url = self.server.url(self._kind)
-        return await self._clients.open(url, self._kind, **settings)
-
-
-@asynccontextmanager
-async def scene(name: str, kind: str) -> AsyncIterator[Scene]:
-    """
-    Have a server and clients.
-    """
-    async with SERVERS[name]() as server, clients() as made:
-        yield Scene(server, made, kind)
 
 
 @inReactor
