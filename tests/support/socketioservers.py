@@ -7,20 +7,48 @@ from __future__ import annotations
 import atexit
 import re
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from tests.support.servers import SECRET, STARTING, Conditions, reactor
+from tests.e2e.socketio.node import Node
+from tests.support.redisscene import quiet
+from tests.support.servers import (
+    PATIENCE,
+    SECRET,
+    STARTING,
+    Conditions,
+    mint,
+    reactor,
+)
 from tests.support.socketioclients import DIRECTORY, Clients, Socket, clients
+from txsessionsock.bus import RedisBus
+from txsessionsock.credentials import Auth, Cookie
 from txsessionsock.frameworks.express import Express
+from txsessionsock.hub import Group
+from txsessionsock.interfaces import StoreFailure
+from txsessionsock.limits import Limits
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.stores.redis import RedisStore
 
 
-__all__ = ["SERVERS", "Scene", "Server", "official", "scene"]
+__all__ = [
+    "SERVERS",
+    "Scene",
+    "Server",
+    "inGroup",
+    "nodes",
+    "official",
+    "ours",
+    "scene",
+    "settled",
+]
 
 
 class Server(Protocol):
@@ -133,7 +161,101 @@ def _killAll() -> None:
         each.kill()
 
 
-SERVERS = {"official": official}
+class _Ours:
+    """
+    Our server, in this process.
+
+    @ivar node: Itself.
+    """
+
+    def __init__(self, *ping: float) -> None:
+        self._store = MemoryStore(reactor)
+        limits = Limits()
+        if ping:
+            limits = Limits(pingInterval=ping[0], pingTimeout=ping[1])
+        both = [Auth(), Cookie()]
+        self.node = Node(reactor, self._store, limits=limits, credentials=both)
+
+    def url(self, kind: str) -> str:
+        return f"http://127.0.0.1:{self.node.port}"
+
+    async def session(self, **data: Any) -> str:
+        return await mint(self._store, data)
+
+
+_ours: dict[tuple[float, ...], _Ours] = {}
+
+
+@asynccontextmanager
+async def ours(*ping: float) -> AsyncIterator[_Ours]:
+    """
+    Have our server, in this process, for as long as that runs.
+
+    @param ping: See L{official}.
+    """
+    if ping not in _ours:
+        _ours[ping] = _Ours(*ping)
+        await _ours[ping].node.listen()
+    with quiet():
+        yield _ours[ping]
+        await settled(_ours[ping].node)
+
+
+@asynccontextmanager
+async def nodes(url: str, number: int, **settings: Any) -> AsyncIterator[list[Node]]:
+    """
+    Have so many nodes of ours in this process, which know each other and nothing
+    else in common than a Redis.
+
+    @param settings: Of each L{Node}.
+    """
+    made = []
+    with quiet():
+        try:
+            for _ in range(number):
+                bus = RedisBus(url, reactor)
+                made.append(Node(reactor, RedisStore(url, reactor), bus, **settings))
+                await made[-1].listen()
+            for each in made:
+                await inGroup(each.hub.room("nobody"), [0] * number)
+            yield made
+            for each in made:
+                await settled(each)
+        finally:
+            for each in made:
+                ending = Deferred.fromCoroutine(each.end())
+                await ending.addTimeout(PATIENCE, reactor)
+                await each.store.close()
+
+
+async def inGroup(group: Group, numbers: list[int]) -> None:
+    """
+    Wait until a group has so many members on the nodes, in any order.
+    """
+    end, found = reactor.seconds() + PATIENCE, [-1]
+    while sorted(found) != sorted(numbers):
+        assert reactor.seconds() < end, f"{found}, not {numbers}"
+        with suppress(StoreFailure):
+            found = [-1 if n is None else n for n in (await group.count()).values()]
+        await deferLater(reactor, 0.01)
+
+
+async def settled(node: Node) -> None:
+    """
+    Wait until nothing is left of clients that have gone.
+    """
+    end = reactor.seconds() + PATIENCE
+    while left := [len(node.io.sockets), node.manager.statistics().sessions]:
+        if left == [0, 0]:
+            break
+        assert reactor.seconds() < end, f"sockets and sessions are left: {left}"
+        await deferLater(reactor, 0.005)
+
+
+SERVERS: dict[str, Callable[..., AbstractAsyncContextManager[Server]]] = {
+    "official": official,
+    "ours": ours,
+}
 
 
 class Scene:
