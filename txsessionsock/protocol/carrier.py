@@ -38,6 +38,7 @@ class SocketCarrier(Line):
         ask for it.
     """
 
+    groups: tuple[Any, ...] = ()
     aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)
 
@@ -105,6 +106,16 @@ class SocketCarrier(Line):
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
 
+    def awaitCredential(self) -> None:
+        """
+        A client of a WebSocket may send messages from the beginning.
+        """
+
+    def prepare(self, session: Session) -> None:
+        """
+        Nothing is to be waited for.
+        """
+
     def pause(self) -> None:
         super().pause()
         self._sayBusy()
@@ -122,10 +133,14 @@ class SocketCarrier(Line):
     # Messages.
 
     @property
+    def isWritable(self) -> bool:
+        return not (self.unsent or self.isFilled)
+
+    @property
     def encoding(self) -> object:
         # enable() makes an object of these two for each connection.
         kind = type(self.messages)
         return kind if kind in (JSON, Raw) else self.messages
 
-    def encode(self, value: Any) -> tuple[Any, ...]:
+    def encode(self, value: Any, messageID: str = "") -> tuple[Any, ...]:
         return self.messages.encode(value)

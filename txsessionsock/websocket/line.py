@@ -278,6 +278,13 @@ class Line:
         outflow = self._outflow
         return self._behindSize + (0 if outflow is None else len(outflow))
 
+    @property
+    def isFilled(self) -> bool:
+        """
+        Whether the transport has said that it is full.
+        """
+        return self._outflow is not None and self._outflow.isHeld
+
     def _turned(self) -> None:
         self._hold()
         if not self._isFull:
