@@ -14,15 +14,26 @@ from ._arguments import checked
 from .cookies import cookieNamed
 from .handshake import Handshake
 from .interfaces import IFramework, InvalidCredential, SessionID
+from .messages import Event
 
 
-__all__ = ["Cookie", "Credential", "Found", "InBand"]
+__all__ = ["Auth", "Cookie", "Credential", "Found", "InBand"]
 
 # What begins like a signed value of Express has to be one.
 _PLAIN_SESSION_ID = re.compile(
     r"(?!s(?::|%3A))[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,4096}", re.IGNORECASE
 )
 
+
+_VALUE = "__sid"
+"""
+Under which name the value of the cookie is sent.
+"""
+
+_EVENT = "connect_with_session"
+"""
+The event by which clients of the Node library send it.
+"""
 
 Found = SessionID | None | Awaitable[SessionID | None]
 """
@@ -88,14 +99,13 @@ class Cookie:
 
 
 @checked
-class InBand:
+class Auth:
     """
-    The first message: C{{"__sid": value, "connect": 1}}, as the Node library
-    has it.  The page must know the value, so a script in it can steal it;
-    cookies are safer.
+    What a client of Socket.IO sends along: C{auth: {__sid: value}}.  The page must
+    know the value, so a script in it can steal it; cookies are safer.
     """
 
-    awaitsMessage = True
+    awaitsMessage = False
 
     def __init__(self, *, allowUnsigned: bool = False) -> None:
         """
@@ -109,24 +119,76 @@ class InBand:
     def inHandshake(
         self, handshake: Handshake, framework: IFramework, now: float
     ) -> SessionID | None:
+        auth = handshake.auth
+        if not isinstance(auth, dict) or _VALUE not in auth:
+            return None
+        return _verified(auth[_VALUE], framework, now, self._allowUnsigned)
+
+    def inMessage(
+        self, message: object, framework: IFramework, now: float
+    ) -> SessionID | None:
+        return None
+
+
+@checked
+class InBand:
+    """
+    The first message: C{{"__sid": value, "connect": 1}}, as the Node library
+    has it; with Socket.IO also its event C{connect_with_session}, with C{{"__sid":
+    value}}.  The page must know the value, so a script in it can steal it; cookies
+    are safer.
+    """
+
+    awaitsMessage = True
+
+    def __init__(self, *, allowUnsigned: bool = False) -> None:
+        """
+        @param allowUnsigned: See L{Auth}.
+
+        @raise TypeError: It is neither L{True} nor L{False}.
+        """
+        self._allowUnsigned = allowUnsigned
+
+    def inHandshake(
+        self, handshake: Handshake, framework: IFramework, now: float
+    ) -> SessionID | None:
         return None
 
     def inMessage(
         self, message: object, framework: IFramework, now: float
     ) -> SessionID | None:
+        isNamed = False
         if isinstance(message, (str, bytes)):
             message = _parsed(message)
-        if not isinstance(message, dict) or "__sid" not in message:
+        elif isinstance(message, Event):
+            isNamed = message.name == _EVENT
+            message = _onlyOne(message)
+        if not isinstance(message, dict) or _VALUE not in message:
             return None
-        value = message["__sid"]
-        if message.get("connect") != 1 or not isinstance(value, str):
+        if not isNamed and message.get("connect") != 1:
             raise InvalidCredential("malformed")
-        try:
-            return framework.sessionID(value, now)
-        except InvalidCredential:
-            if self._allowUnsigned and _PLAIN_SESSION_ID.fullmatch(value):
-                return SessionID(value)
-            raise
+        return _verified(message[_VALUE], framework, now, self._allowUnsigned)
+
+
+def _verified(
+    value: object, framework: IFramework, now: float, allowUnsigned: bool
+) -> SessionID:
+    if not isinstance(value, str):
+        raise InvalidCredential("malformed")
+    try:
+        return framework.sessionID(value, now)
+    except InvalidCredential:
+        if allowUnsigned and _PLAIN_SESSION_ID.fullmatch(value):
+            return SessionID(value)
+        raise
+
+
+def _onlyOne(event: Event) -> object:
+    """
+    @return: The one value of an event that may name a session.
+    """
+    isOurs = event.name in (_EVENT, "message") and len(event.args) == 1
+    return event.args[0] if isOurs else None
 
 
 def _parsed(message: str | bytes) -> object:

@@ -38,6 +38,7 @@ __all__ = [
     "InvalidReason",
     "Lifetime",
     "NoSuchSession",
+    "SecondSession",
     "SessionConflict",
     "SessionError",
     "SessionID",
@@ -194,6 +195,12 @@ class IncrementError(SessionError, TypeError):
 class TooManySockets(SessionError):
     """
     The session has as many sockets in this process as it may have.
+    """
+
+
+class SecondSession(SessionError):
+    """
+    The client named another session than before on the same connection.
     """
 
 

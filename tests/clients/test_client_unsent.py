@@ -81,6 +81,24 @@ class WaitingTests(UnsentCase):
         self.assertEqual([len(x) + 2 for x in browser.got], [*range(600, 610)])
         self.assertNothingLeft()
 
+    def test_writable(self) -> None:
+        """
+        As long as its transport is full, or something waits, it is not writable.
+        """
+        browser = self.browse()
+        client = browser.server._sessionsock.client
+        self.assertTrue(client.isWritable)
+        browser.producer.pauseProducing()
+        self.assertEqual(self.unsent(browser), 0)
+        self.assertFalse(client.isWritable)
+        browser.send(600)
+        self.assertFalse(client.isWritable)
+        self.reads(browser)
+        self.assertTrue(client.isWritable)
+        browser.cut()
+        self.assertFalse(client.isWritable)
+        self.assertNothingLeft()
+
     def test_pings(self) -> None:
         """
         Pings are not answered meanwhile, and pongs that it owes us are not

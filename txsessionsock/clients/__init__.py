@@ -8,7 +8,7 @@ from .carrier import SessionClient
 from .client import Client
 from .inbox import Waiting
 from .life import Phase
-from .listeners import METHODS, Listener, Once, listen, refuseUnknown, without
+from .listeners import METHODS, Listener, Listeners, Once, listen, refuseUnknown, without
 from .sockets import SessionSockets
 from .statistics import SocketStatistics
 
@@ -18,6 +18,7 @@ __all__ = [
     "Broadcast",
     "Client",
     "Listener",
+    "Listeners",
     "Once",
     "Phase",
     "SessionClient",

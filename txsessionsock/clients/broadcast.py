@@ -19,14 +19,19 @@ class Broadcast:
     that encode alike.
     """
 
-    def __init__(self, value: Any, encoding: object, frame: Any) -> None:
+    def __init__(
+        self, value: Any, messageID: str, encoding: object = None, frame: Any = None
+    ) -> None:
         """
+        @param messageID: What tells this message from others.
+
         @param encoding: See L{Carrier.encoding}: one in which it is encoded
-            already.
+            already, if there is one.
 
         @param frame: What it is in that encoding.
         """
         self._value = value
+        self._messageID = messageID
         # By identity, since an encoding may be of a class that cannot be hashed.
         # The encoding is kept, or another one could get its identity.
         self._frames = {id(encoding): (encoding, frame)}
@@ -40,6 +45,7 @@ class Broadcast:
         encoding = carrier.encoding
         found = self._frames.get(id(encoding))
         if found is None:
-            found = self._frames[id(encoding)] = encoding, carrier.encode(self._value)
+            frame = carrier.encode(self._value, self._messageID)
+            found = self._frames[id(encoding)] = encoding, frame
         carrier.check(found[1])
         return found[1]

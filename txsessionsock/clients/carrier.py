@@ -4,7 +4,7 @@ The connection that carries a client, and the client as listeners get it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, overload
 
 from twisted.internet.defer import Deferred
@@ -29,6 +29,12 @@ class Carrier(Protocol):
     @ivar mostUnsent: How many may wait, together with what is held back from
         L{write}.
 
+    @ivar isWritable: Whether what is sent now goes out at once, as far as can be
+        seen here.
+
+    @ivar groups: The groups of the hub in which the client is from the
+        beginning, as its labels.
+
     @ivar encoding: What L{encode} goes by.  Carriers that have the same object
         there make the same of a value.
     """
@@ -43,12 +49,21 @@ class Carrier(Protocol):
     def mostUnsent(self) -> int: ...
 
     @property
+    def isWritable(self) -> bool: ...
+
+    @property
+    def groups(self) -> Iterable[Any]: ...
+
+    @property
     def encoding(self) -> object: ...
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Any, messageID: str = "") -> Any:
         """
         Make a frame, which L{write} takes, of a value.  The value may be changed
         afterwards.
+
+        @param messageID: What tells a message for many from others, for carriers that
+            send that along.
 
         @raise ValueError: It cannot be sent.
         """
@@ -72,6 +87,20 @@ class Carrier(Protocol):
         """
         @return: A frame that tells the client whose session it has; L{None} if
             the client did not ask for that, or has been told.
+        """
+
+    def awaitCredential(self) -> None:
+        """
+        The client is to name its session in a message: let it send one.
+        """
+
+    def prepare(self, session: Session) -> Deferred[None] | None:
+        """
+        The client has its session, and nobody was told yet.
+
+        @return: L{None}, or a L{Deferred} to wait for.  If it fails with
+            L{SecondSession<txsessionsock.interfaces.SecondSession>}, the client is
+            not to have this session.
         """
 
     def close(self, code: int, reason: str) -> None:

@@ -6,7 +6,7 @@ it is sent, and how it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -22,6 +22,7 @@ from txsessionsock.interfaces import (
     EndReason,
     InvalidReason,
     NoSuchSession,
+    SecondSession,
     SessionError,
     SessionID,
     SessionReplaced,
@@ -112,6 +113,7 @@ class Client:
             self.life,
             self._inbox,
             found=self._open,
+            awaits=carrier.awaitCredential,
             invalid=self._invalid,
             second=self._second,
             broken=self._broken,
@@ -147,6 +149,20 @@ class Client:
         """
         return self.life.isOpen and not self._isOver
 
+    @property
+    def isWritable(self) -> bool:
+        """
+        Whether what is sent now goes out at once, as far as can be seen here.
+        """
+        return self.isOpen and not self._outbox and bool(self._carrier.isWritable)
+
+    @property
+    def groups(self) -> list[Any]:
+        """
+        See L{Carrier.groups}.
+        """
+        return [] if self._carrier is None else list(self._carrier.groups)
+
     def awaited(self) -> str | None:
         """
         Which handler has begun and not ended, if one has.
@@ -164,25 +180,59 @@ class Client:
 
     # From the handshake to the session.
 
-    def start(self, handshake: Handshake, elapsed: float = 0.0) -> None:
+    def start(
+        self,
+        handshake: Handshake,
+        elapsed: float = 0.0,
+        known: SessionID | None = None,
+    ) -> None:
         """
         The client is connected: find its session.
 
         @param elapsed: How many seconds that took.
+
+        @param known: Its session, if the handshake names none.
         """
         self._hasCookie = "cookie" in handshake.headers
         self._outbox.connected()
         self._registry.connected(self)
         if self.life.isOpen:
-            self._identification.begin(handshake, elapsed)
+            self._identification.begin(handshake, elapsed, known)
 
     def _open(self, sessionID: SessionID) -> None:
         self.life.goOn(Phase.OPENING)
         shared = self._shared
         opening = shared.manager.open(sessionID, self, shared.limits.socketsPerSession)
         self._opening = opening
+        opening.addCallback(self._prepare)
         opening.addCallbacks(self._opened, self._notOpened)
         opening.addErrback(self._unexpected)
+
+    def _prepare(self, session: Session) -> Session | Deferred[Session]:
+        """
+        Wait for what the carrier has to do first.  Meanwhile this is a holder of
+        the session already.
+        """
+        preparing: Deferred[None] | None = self._carrier.prepare(session)
+        if preparing is None:
+            return session
+
+        def prepared(result: object) -> Session:
+            if isinstance(result, Failure):
+                self._letGo(session)
+                result.raiseException()
+            if session.keeper.reason is not None:
+                # It ended meanwhile.
+                self._letGo(session)
+                raise NoSuchSession
+            return session
+
+        return preparing.addBoth(prepared)
+
+    def _letGo(self, session: Session) -> None:
+        releasing = self._shared.manager.release(session, self)
+        # Nothing was changed that could be lost.
+        releasing.addErrback(lambda failure: failure.trap(SessionError) and None)
 
     def _opened(self, session: Session) -> None:
         self.life.goOn(Phase.OPEN)
@@ -216,6 +266,8 @@ class Client:
             return
         if failure.check(NoSuchSession, SessionReplaced):
             self._invalid("unknown")
+        elif failure.check(SecondSession):
+            self._second()
         elif failure.check(TooManySockets):
             self.closeNow(Code.TOO_MANY_SOCKETS, "session-limit")
         else:
@@ -276,6 +328,14 @@ class Client:
         if self._conversation is None or not self.life.isOpen:
             return fail(ClientGone("the client is gone"))
         return self._conversation.receive()
+
+    def answered(self, deliver: Callable[[], object]) -> None:
+        """
+        The client answered something that it was asked: tell whoever asked, when
+        the session is as fresh as for a message.
+        """
+        if self._conversation is not None and self.life.listens:
+            self._conversation.answered(deliver)
 
     def send(self, value: Any) -> None:
         """

@@ -530,6 +530,30 @@ class Conversation:
                 self._toll.giveBack()
         self._goOn()
 
+    def answered(self, deliver: Callable[[], object]) -> None:
+        """
+        The client answered what a handler had asked.  That is no message with a
+        turn of its own: the handler which waits for it has the turn.
+
+        @param deliver: Is called in a slice, with the session fresh.
+        """
+        if self._isOver:
+            return
+
+        def give(_: object) -> None:
+            if self._slices.hasTime():
+                self._keeper.clientActed(isFresh=self._isPerMessage)
+                self._slices.spend(deliver)
+            else:
+                self._slices.later(self._keeper, partial(give, None))
+
+        arrival = self._keeper.arrival()
+        fresh = self._keeper.fresh(arrival) if self._isPerMessage else None
+        if fresh is None:
+            give(None)
+        else:
+            fresh.addCallbacks(give, self._notFresh).addErrback(self._unexpected)
+
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()
         if receiver is not None:

@@ -56,6 +56,7 @@ class Identification:
         inbox: Inbox,
         *,
         found: Callable[[SessionID], None],
+        awaits: Callable[[], None],
         invalid: Callable[[InvalidReason], None],
         second: Callable[[], None],
         broken: Callable[[Failure], None],
@@ -63,6 +64,8 @@ class Identification:
     ) -> None:
         """
         @param found: Called when the client named a session.
+
+        @param awaits: Called when it is to name one in a message.
 
         @param invalid: Called when it will not.
 
@@ -77,6 +80,7 @@ class Identification:
         self._life = life
         self._inbox = inbox
         self._found = found
+        self._awaits = awaits
         self._invalid = invalid
         self._second = second
         self._broken = broken
@@ -84,22 +88,29 @@ class Identification:
         self._timer = Timer(shared.manager.reactor)
         self._asked: Deferred[None] | None = None
 
-    def begin(self, handshake: Handshake, elapsed: float) -> None:
+    def begin(
+        self, handshake: Handshake, elapsed: float, known: SessionID | None = None
+    ) -> None:
         """
         The client is connected.
 
         @param elapsed: How many seconds that took.
+
+        @param known: Its session, if the handshake names none.
         """
         remaining = self._shared.limits.handshakeTimeout - elapsed
         self._look(
             lambda each, *now: each.inHandshake(handshake, *now),
-            partial(self._notInHandshake, remaining),
+            partial(self._notInHandshake, remaining, known),
         )
 
-    def _notInHandshake(self, remaining: float) -> None:
-        if self._shared.awaitsMessage:
+    def _notInHandshake(self, remaining: float, known: SessionID | None) -> None:
+        if known is not None:
+            self._found(known)
+        elif self._shared.awaitsMessage:
             self._life.goOn(Phase.WAITING)
             self._timer.start(remaining, self._invalid, "timeout")
+            self._awaits()
         else:
             self._invalid("missing")
 
@@ -241,4 +252,5 @@ class Identification:
         """
         self.stop()
         self._found = self._invalid = self._broken = self._again = nothing
+        self._awaits = nothing
         self._second = nothing

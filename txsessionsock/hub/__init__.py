@@ -2,7 +2,23 @@
 Sending to sockets on all nodes: of a session, of an index, in a room.
 """
 
-from .hub import Group, Hub, Reached, Room, hubOf
+from .groups import Group, Many, Reached, Room
+from .hub import Hub, hubOf
+from .members import Label, namespaceLabel, roomLabel, sessionLabel, socketLabel
+from .orders import Member
 
 
-__all__ = ["Group", "Hub", "Reached", "Room", "hubOf"]
+__all__ = [
+    "Group",
+    "Hub",
+    "Label",
+    "Many",
+    "Member",
+    "Reached",
+    "Room",
+    "hubOf",
+    "namespaceLabel",
+    "roomLabel",
+    "sessionLabel",
+    "socketLabel",
+]

@@ -15,28 +15,50 @@ from txsessionsock.closecodes import refuseCode
 from .members import Label
 
 
-__all__ = ["Close", "Command", "Count", "Send", "decode", "encode", "number"]
+__all__ = [
+    "Ask",
+    "Close",
+    "Command",
+    "Count",
+    "Disconnect",
+    "Emit",
+    "Send",
+    "Tally",
+    "decode",
+    "encode",
+    "number",
+]
 
 
-class _Command(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class _ForGroup(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """
     @ivar label: Which clients it is about.
     """
 
     label: Label
 
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """
+        Those who are in any of these groups are meant.
+        """
+        return (self.label,)
 
-class Send(_Command, frozen=True):
+
+class Send(_ForGroup, frozen=True):
     """
     Send them a message.
 
     @ivar payload: JSON.
+
+    @ivar id: What tells this message from others; older nodes give it none.
     """
 
     payload: bytes
+    id: str = ""
 
 
-class Close(_Command, frozen=True):
+class Close(_ForGroup, frozen=True):
     """
     Close their sockets.
     """
@@ -48,13 +70,74 @@ class Close(_Command, frozen=True):
         refuseCode(self.code)
 
 
-class Count(_Command, frozen=True):
+class Count(_ForGroup, frozen=True):
     """
     Do nothing but count them.
     """
 
 
-Command = Send | Close | Count
+class _ForMany(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """
+    For clients of Socket.IO.
+
+    @ivar labels: Those who are in any of these groups are meant.
+
+    @ivar apart: Those in any of these are not.
+
+    @ivar namespace: Only those who are connected to it are.
+    """
+
+    labels: tuple[Label, ...]
+    apart: tuple[Label, ...]
+    namespace: str
+
+
+class Emit(_ForMany, frozen=True):
+    """
+    Send them an event.
+
+    @ivar payload: See L{txsessionsock.hub.events}.
+
+    @ivar isVolatile: Whether those for whom something waits are left out.
+
+    @ivar id: What tells this event from others.
+    """
+
+    payload: bytes
+    isVolatile: bool
+    id: str
+
+
+class Disconnect(_ForMany, frozen=True):
+    """
+    Close their sockets.
+    """
+
+    code: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        refuseCode(self.code)
+
+
+class Tally(_ForMany, frozen=True):
+    """
+    Do nothing but count them.
+    """
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """
+    Something that is not about groups.
+
+    @ivar topic: Who answers it on each node.
+    """
+
+    topic: str
+    payload: bytes
+
+
+Command = Send | Close | Count | Emit | Disconnect | Tally | Ask
 
 encode = msgspec.msgpack.Encoder().encode
 """

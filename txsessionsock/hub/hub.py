@@ -12,7 +12,7 @@ Clients by session, index and room, on every node::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar, overload
 
@@ -24,109 +24,31 @@ from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
-from txsessionsock.clients import Broadcast, Client, SessionSockets
-from txsessionsock.closecodes import Code, refuseCode
+from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.interfaces import SessionError, SessionID
-from txsessionsock.messages import JSON
+from txsessionsock.messages import Event
 from txsessionsock.session import Session
 
-from .commands import Close, Command, Count, Send, decode, encode, number
-from .members import Label, Members, describe, indexLabel, roomLabel, sessionLabel
+from .commands import (
+    Ask,
+    Command,
+    encode,
+    number,
+)
+from .groups import Group, Many, Reached, Room
+from .members import (
+    Label,
+    Members,
+    indexLabel,
+    roomLabel,
+    sessionLabel,
+)
+from .orders import Member, Orders
 
 
-__all__ = ["Group", "Hub", "Reached", "Room", "hubOf"]
-
-Reached = dict[str, int | None]
-"""
-How many clients were reached on each node; L{None} for a node that did not
-answer in time.
-"""
-
-_json = JSON()
+__all__ = ["Hub", "hubOf"]
 
 _Index = TypeVar("_Index", bound=Callable[[Session], object])
-
-
-class Group:
-    """
-    Some clients, wherever they are connected.
-
-    All it does fails as L{IBus.request} does: with
-    L{StoreUnavailable<txsessionsock.interfaces.StoreUnavailable>} or
-    L{BusFull<txsessionsock.interfaces.BusFull>} nothing was done, else it was
-    done here, and perhaps elsewhere.
-    """
-
-    def __init__(self, hub: Hub, label: Label) -> None:
-        self._hub = hub
-        self._label = label
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {describe(self._label)}>"
-
-    def send(self, value: Any) -> Deferred[Reached]:
-        """
-        Send each of them a message.
-
-        @param value: Anything that is JSON.
-
-        @return: A L{Deferred} of how many there were on each node.
-
-        @raise ValueError: The value is no message, or too large.
-        """
-        payload = _json.encode(value)[0]
-        # What cannot be read again, such as what is nested too deeply, is refused
-        # here.  Other nodes could only drop it.
-        _json.decode(payload, False)
-        return self._hub.tell(Send(self._label, payload))
-
-    @checked
-    def close(
-        self, code: int = Code.NORMAL, reason: str = "closed by server"
-    ) -> Deferred[Reached]:
-        """
-        Close their sockets, when what was sent before has gone out.  Their
-        sessions go on.
-
-        @param code: The close code.  With 1000, the browser client stays
-            away; with 1012 it comes back and gets its session as it is then.
-
-        @return: A L{Deferred} of how many there were on each node.
-
-        @raise ValueError: That code cannot be sent (RFC 6455, section 7.4).
-        """
-        refuseCode(code)
-        return self._hub.tell(Close(self._label, int(code), reason))
-
-    def count(self) -> Deferred[Reached]:
-        """
-        @return: A L{Deferred} of how many there are on each node.
-        """
-        return self._hub.tell(Count(self._label))
-
-
-class Room(Group):
-    """
-    Clients that were put together.  A room is there while somebody is in it.
-    """
-
-    def add(self, client: object) -> bool:
-        """
-        Have a client in it until it is disconnected, or L{remove}d.
-
-        @param client: One of this process, as listeners get it.
-
-        @return: Whether it is in the room now; not if it is gone.
-        """
-        return self._hub.addTo(self._label, client)
-
-    def remove(self, client: object) -> bool:
-        """
-        Have it there no more.
-
-        @return: Whether it was.
-        """
-        return self._hub.removeFrom(self._label, client)
 
 
 @checked
@@ -148,19 +70,38 @@ class Hub:
 
         @raise ValueError: These sockets, or that bus, have a hub already.
         """
-        if _hubOf(sockets) is not None:
-            raise ValueError("these sockets have a hub already: it is hubOf(sockets)")
+        _refuseSecond(sockets)
         self.sockets = sockets
         self._bus = LocalBus(sockets.manager.reactor) if bus is None else bus
-        self._members: Members[Client] = Members()
+        self._members: Members[Member] = Members()
         self._indexes: dict[str, Callable[[Session], object]] = {}
         # By identity: a protocol of a user may say that it equals another.
         self._byFace: dict[int, Client] = {}
-        self._bus.handle(self._obey)
+        self._orders = Orders(self._members, self._indexes, sockets.manager)
+        self._bus.handle(self._orders.obey)
         sockets.follow(self)
         self._manager = sockets.manager
         self._manager.watch(self._changed)
         self._manager.closeAtEnd(self.close)
+
+    @checked
+    def include(self, sockets: SessionSockets) -> None:
+        """
+        Find other clients of this node too, such as those of Socket.IO beside
+        those of plain WebSockets.
+
+        @param sockets: They have the same sessions: those of the same manager.
+
+        @raise ValueError: They have a hub already, or other sessions.
+        """
+        if _hubOf(sockets) is self:
+            return
+        _refuseSecond(sockets)
+        if sockets.manager is not self._manager:
+            raise ValueError(
+                "the sockets of one hub have one manager; these have another"
+            )
+        sockets.follow(self)
 
     @property
     def node(self) -> str:
@@ -242,6 +183,57 @@ class Hub:
         client = self._byFace.get(id(face))
         return client is not None and self._members.remove(client, label)
 
+    def roomsOf(self, face: object, namespace: str = "") -> list[str]:
+        """
+        The rooms of a namespace in which a client is.
+        """
+        client = self._byFace.get(id(face))
+        groups = [] if client is None else self._members.groups(client)
+        return [name for kind, name, at in groups if kind == "room" and at == namespace]
+
+    def emit(
+        self,
+        labels: Sequence[Label],
+        apart: Sequence[Label],
+        namespace: str,
+        event: Event,
+        *,
+        volatile: bool = False,
+    ) -> Deferred[Reached]:
+        """
+        Send an event to clients of Socket.IO; see L{Many}.
+        """
+        return self.many(labels, apart, namespace).emit(event, volatile=volatile)
+
+    def many(
+        self, labels: Sequence[Label], apart: Sequence[Label], namespace: str
+    ) -> Many:
+        """
+        The clients of a namespace that are in any of some groups, each once.
+
+        @param apart: Who is in any of these groups is none of them.
+        """
+        return Many(self, labels, apart, namespace)
+
+    def serve(self, topic: str, answer: Callable[[bytes], int]) -> None:
+        """
+        Answer what other nodes L{ask}.
+
+        @param answer: Returns a number, and raises L{ValueError} for what it does
+            not understand.
+        """
+        self._orders.topics[topic] = answer
+
+    def ask(self, topic: str, payload: bytes) -> Deferred[Reached]:
+        """
+        Ask all nodes something that is not about groups.
+
+        @return: A L{Deferred} of the number that each node answered, L{None}
+            where nobody L{serve}s that topic.  It fails as those of a L{Group}
+            do.
+        """
+        return self.tell(Ask(topic, payload))
+
     def close(self) -> Deferred[None]:
         """
         Be reached by other nodes no more.
@@ -259,6 +251,8 @@ class Hub:
         assert client.session is not None
         self._byFace[id(client.handlers.face)] = client
         self._members.add(client, sessionLabel(client.session.id))
+        for label in client.groups:
+            self._members.add(client, label)
         for name in self._indexes:
             self._index(client, name)
 
@@ -269,6 +263,33 @@ class Hub:
         self._byFace.pop(id(client.handlers.face), None)
         self._members.drop(client)
 
+    def standIn(self, member: Member, client: Client) -> None:
+        """
+        Have something else be in the groups in which a client is, until L{leave}.
+        It is reached, and does not count.
+        """
+        for label in self._members.groups(client):
+            self._members.add(member, label)
+
+    def enter(self, member: Member, labels: Sequence[Label]) -> None:
+        """
+        The same with groups that are named.
+        """
+        for label in labels:
+            self._members.add(member, label)
+
+    def groupsOf(self, member: Member) -> list[Label]:
+        """
+        The groups in which somebody is.
+        """
+        return self._members.groups(member)
+
+    def leave(self, member: Member) -> None:
+        """
+        Have what stood in for a client be in no group any more.
+        """
+        self._members.drop(member)
+
     def _changed(self, session: Session) -> None:
         if not self._indexes:
             return
@@ -276,7 +297,7 @@ class Hub:
             for name in self._indexes:
                 self._index(client, name)
 
-    def _index(self, client: Client, name: str) -> None:
+    def _index(self, client: Member, name: str) -> None:
         session = client.session
         assert session is not None
         label = None
@@ -301,55 +322,14 @@ class Hub:
             lambda answers: {node: number(raw) for node, raw in answers.items()}
         )
 
-    def _obey(self, raw: bytes) -> bytes:
-        """
-        Do what a command says, which may come from another node.
 
-        @raise ValueError: It is nothing that can be done here.
-        """
-        command = decode(raw)
-        kind, name, _ = command.label
-        if kind == "index" and name not in self._indexes:
-            raise ValueError(f"there is no index {name!r} here")
-        do = self._doing(command)
-        clients = self._members.of(command.label)
-        return encode(sum(client.isOpen and do(client) for client in clients))
-
-    def _doing(self, command: Command) -> Callable[[Client], bool]:
-        """
-        @return: A function that does to a client what a command says, and
-            returns whether the client was reached.
-        """
-
-        def close(client: Client) -> bool:
-            assert isinstance(command, Close)
-            client.close(command.code, command.reason)
-            return True
-
-        if isinstance(command, Close):
-            return close
-        if isinstance(command, Count):
-            return lambda client: True
-        value = _json.decode(command.payload, False)
-        # What encodes as the sender did can have what the sender made.
-        message = Broadcast(value, JSON, (command.payload, False))
-
-        def send(client: Client) -> bool:
-            try:
-                client.sendOneOfMany(message)
-            except ValueError as error:
-                group = describe(command.label)
-                line = f"{client.session} cannot be sent a message for {group}: {error}"
-                self._manager.warned(self._log, line, "hub's message")
-                return False
-            except Exception:
-                # Go on: the other clients of the group get it all the same.
-                line = "a message of the hub cannot be sent"
-                self._manager.failed(self._log, line, Failure())
-                return False
-            return True
-
-        return send
+def _refuseSecond(sockets: SessionSockets) -> None:
+    if _hubOf(sockets) is not None:
+        raise ValueError(
+            "these sockets have a hub already: it is hubOf(sockets). The first room or"
+            " broadcast of Socket.IO makes one, for this process only, unless you made"
+            " yours before"
+        )
 
 
 def hubOf(owner: object) -> Hub:

@@ -5,7 +5,7 @@ Which clients of this process are in which groups.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from hashlib import sha256
 from typing import Generic, Literal, TypeVar
 
@@ -13,14 +13,25 @@ from txsessionsock import _json
 from txsessionsock.interfaces import SessionID
 
 
-__all__ = ["Label", "Members", "describe", "indexLabel", "roomLabel", "sessionLabel"]
+__all__ = [
+    "Label",
+    "Members",
+    "describe",
+    "indexLabel",
+    "namespaceLabel",
+    "roomLabel",
+    "sessionLabel",
+    "socketLabel",
+]
 
 _M = TypeVar("_M", bound=Hashable)
 
-Label = tuple[Literal["session", "index", "room"], str, str]
+Label = tuple[Literal["session", "index", "room", "namespace", "socket"], str, str]
 """
-The name of a group on every node: its kind, the name of the index or room, and
-the value in the index, or the hash of the session's id.
+The name of a group on every node: its kind, the name of the index, room or
+namespace, and the value in the index, or the hash of the session's id.  Of a
+socket, the namespace and the id of the socket.  A room has the namespace behind
+its name, nothing if it is one of the hub's own.
 """
 
 
@@ -45,15 +56,31 @@ def indexLabel(name: str, value: object) -> Label:
     return "index", name, _json.dumps(value).decode()
 
 
-def roomLabel(name: str) -> Label:
+def roomLabel(name: str, namespace: str = "") -> Label:
     """
     The clients in a room.
+
+    @param namespace: Where the room is; nowhere, unless given.
 
     @raise ValueError: It is no name of a room.
     """
     if type(name) is not str:
         raise ValueError(f"the name of a room is a str, not {type(name).__name__}")
-    return "room", name, ""
+    return "room", name, namespace
+
+
+def namespaceLabel(namespace: str) -> Label:
+    """
+    The clients that are connected to a namespace.
+    """
+    return "namespace", namespace, ""
+
+
+def socketLabel(namespace: str, socketID: str) -> Label:
+    """
+    One client of a namespace.
+    """
+    return "socket", namespace, socketID
 
 
 def describe(label: Label) -> str:
@@ -87,6 +114,32 @@ class Members(Generic[_M]):
         The members in a group.
         """
         return list(self._groups.get(label, ()))
+
+    def among(
+        self, labels: Iterable[Label], apart: Iterable[Label], within: Label
+    ) -> list[_M]:
+        """
+        The members that are in any of some groups, each once, in the order of
+        the groups.
+
+        @param apart: The groups whose members are left out.
+
+        @param within: The group in which they all are.
+        """
+        found: dict[_M, None] = {}
+        for label in labels:
+            found.update(self._groups.get(label, {}))
+        for label in apart:
+            for member in self._groups.get(label, ()):
+                found.pop(member, None)
+        inside = self._groups.get(within, {})
+        return [member for member in found if member in inside]
+
+    def groups(self, member: _M) -> list[Label]:
+        """
+        The groups in which a member is.
+        """
+        return list(self._labels.get(member, ()))
 
     def add(self, member: _M, label: Label) -> None:
         """

@@ -2,11 +2,15 @@
 WebSockets with sessions, as protocols and factories of Autobahn.
 """
 
+from .application import ApplicationMethods
+from .equipment import Equipment
 from .factory import SessionedFactory
 from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
 
 
 __all__ = [
+    "ApplicationMethods",
+    "Equipment",
     "SessionSocketFactory",
     "SessionSocketProtocol",
     "SessionedFactory",

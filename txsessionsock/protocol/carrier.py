@@ -8,11 +8,13 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from twisted.logger import Logger
+
 from txsessionsock._deferreds import Timer
 from txsessionsock.clients import Client
 from txsessionsock.messages import JSON, Messages, Raw
 from txsessionsock.session import Session
-from txsessionsock.websocket import Autobahns, Line
+from txsessionsock.websocket import KNOCKED, Autobahns, Line, isKnock
 
 from .application import _applicationOf
 from .aside import BUSY_INTERVAL, Aside
@@ -20,6 +22,8 @@ from .equipment import Equipment
 
 
 __all__ = ["SocketCarrier"]
+
+_log = Logger()
 
 
 class SocketCarrier(Line):
@@ -38,6 +42,7 @@ class SocketCarrier(Line):
         ask for it.
     """
 
+    groups: tuple[Any, ...] = ()
     aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)
 
@@ -62,7 +67,11 @@ class SocketCarrier(Line):
         """
         The connection is open: find the client's session.
         """
-        self.aside = Aside.askedFor(self._protocol.http_request_params)
+        params = self._protocol.http_request_params
+        if isKnock(params):
+            # It is served all the same: an application may speak that by itself.
+            self.rules.refusals.warn(_log, KNOCKED, self._reactor.seconds())
+        self.aside = Aside.askedFor(params)
         if self.aside is not None:
             self.write((self.aside.ready(), False))
         assert self.request is not None
@@ -105,6 +114,16 @@ class SocketCarrier(Line):
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
 
+    def awaitCredential(self) -> None:
+        """
+        A client of a WebSocket may send messages from the beginning.
+        """
+
+    def prepare(self, session: Session) -> None:
+        """
+        Nothing is to be waited for.
+        """
+
     def pause(self) -> None:
         super().pause()
         self._sayBusy()
@@ -122,10 +141,14 @@ class SocketCarrier(Line):
     # Messages.
 
     @property
+    def isWritable(self) -> bool:
+        return not (self.unsent or self.isFilled)
+
+    @property
     def encoding(self) -> object:
         # enable() makes an object of these two for each connection.
         kind = type(self.messages)
         return kind if kind in (JSON, Raw) else self.messages
 
-    def encode(self, value: Any) -> tuple[Any, ...]:
+    def encode(self, value: Any, messageID: str = "") -> tuple[Any, ...]:
         return self.messages.encode(value)

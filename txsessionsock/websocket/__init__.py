@@ -2,7 +2,8 @@
 Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
-from .admission import Admission
+from .admission import Admission, Overfull, Place
+from .knocks import KNOCKED, isKnock
 from .letgo import forgetErrors
 from .line import Autobahns, Line
 from .options import AutobahnTimer, setLimits
@@ -13,14 +14,18 @@ from .turns import Turns
 
 
 __all__ = [
+    "KNOCKED",
     "Admission",
     "AutobahnTimer",
     "Autobahns",
     "Hardened",
     "Line",
     "Outflow",
+    "Overfull",
+    "Place",
     "Quiet",
     "Turns",
     "forgetErrors",
+    "isKnock",
     "setLimits",
 ]

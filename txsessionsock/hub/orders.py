@@ -1,0 +1,142 @@
+# -*- test-case-name: tests.hub.test_hub -*-
+"""
+What a node does when a hub says so: its own, or that of another node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txsessionsock.clients import Broadcast, Client
+from txsessionsock.manager import SessionManager
+from txsessionsock.messages import JSON
+from txsessionsock.session import Session
+
+from .commands import Ask, Close, Count, Disconnect, Emit, Send, Tally, decode, encode
+from .events import unpack
+from .members import Label, Members, describe, namespaceLabel
+
+
+__all__ = ["Member", "Orders"]
+
+_json = JSON()
+
+_ForGroups = Send | Close | Count | Emit | Disconnect | Tally
+
+
+class Member(Hashable, Protocol):
+    """
+    Who is in groups: a L{Client<txsessionsock.clients.Client>}, or what stands in
+    for one that is disconnected and may come back.
+    """
+
+    @property
+    def session(self) -> Session | None: ...
+
+    @property
+    def isOpen(self) -> bool: ...
+
+    @property
+    def isWritable(self) -> bool: ...
+
+    def sendOneOfMany(self, message: Broadcast) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Orders:
+    """
+    Does what commands say.
+
+    @ivar topics: Who answers what is asked, by topic.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        members: Members[Member],
+        indexes: Mapping[str, object],
+        manager: SessionManager,
+    ) -> None:
+        self._members = members
+        self._indexes = indexes
+        self._manager = manager
+        self.topics: dict[str, Callable[[bytes], int]] = {}
+
+    def obey(self, raw: bytes) -> bytes:
+        """
+        Do what a command says, which may come from another node.
+
+        @raise ValueError: It is nothing that can be done here.
+        """
+        command = decode(raw)
+        if isinstance(command, Ask):
+            if command.topic not in self.topics:
+                raise ValueError(f"nobody here answers {command.topic!r}")
+            return encode(self.topics[command.topic](command.payload))
+        for kind, name, _ in command.labels:
+            if kind == "index" and name not in self._indexes:
+                raise ValueError(f"there is no index {name!r} here")
+        do = self._doing(command)
+        reached = 0
+        for member in self._meant(command):
+            isDone = member.isOpen and do(member)
+            reached += isDone and isinstance(member, Client)
+        return encode(reached)
+
+    def _meant(self, command: _ForGroups) -> list[Member]:
+        """
+        @return: Whom a command is about.
+        """
+        if isinstance(command, (Send, Close, Count)):
+            return self._members.of(command.label)
+        namespace = namespaceLabel(command.namespace)
+        return self._members.among(command.labels, command.apart, namespace)
+
+    def _doing(self, command: _ForGroups) -> Callable[[Member], bool]:
+        """
+        @return: A function that does to a client what a command says, and
+            returns whether the client was reached.
+        """
+        if isinstance(command, (Count, Tally)):
+            return lambda member: True
+        if isinstance(command, (Close, Disconnect)):
+            return partial(_close, command.code, command.reason)
+        if isinstance(command, Emit):
+            message = Broadcast(unpack(command.payload), command.id)
+            send = partial(self._send, message, command.labels)
+            if command.isVolatile:
+                return lambda member: member.isWritable and send(member)
+            return send
+        value = _json.decode(command.payload, False)
+        # What encodes as the sender did can have what the sender made.
+        message = Broadcast(value, command.id, JSON, (command.payload, False))
+        return partial(self._send, message, command.labels)
+
+    def _send(
+        self, message: Broadcast, labels: Sequence[Label], member: Member
+    ) -> bool:
+        try:
+            member.sendOneOfMany(message)
+        except ValueError as error:
+            group = ", ".join(map(describe, labels))
+            line = f"{member.session} cannot be sent a message for {group}: {error}"
+            self._manager.warned(self._log, line, "hub's message")
+            return False
+        except Exception:
+            # Go on: the other clients of the group get it all the same.
+            line = "a message of the hub cannot be sent"
+            self._manager.failed(self._log, line, Failure())
+            return False
+        return True
+
+
+def _close(code: int, reason: str, member: Member) -> bool:
+    member.close(code, reason)
+    return True

@@ -1,0 +1,365 @@
+# -*- test-case-name: tests.socketio.test_connection -*-
+"""
+A namespace of a connection as the carrier of a client.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from functools import partial
+from secrets import token_bytes
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, fail
+
+from txsessionsock.clients import Client, Waiting
+from txsessionsock.closecodes import Code
+from txsessionsock.hub import Label
+from txsessionsock.interfaces import ClientGone, SecondSession, SessionID
+from txsessionsock.messages import Event
+from txsessionsock.protocol import Equipment
+from txsessionsock.session import Session
+
+from .application import EventApplication
+from .packets import Kind, Message, Packet, Parser
+from .places import Place
+from .rooms import groupsOf
+
+
+__all__ = ["Frame", "NamespaceCarrier"]
+
+Frame = tuple[Message, ...]
+"""
+A packet as it is sent.
+"""
+
+_ID_SIZE = 15
+"""
+How many random bytes the id of a socket has: it is the name of a room, too.
+"""
+
+_OWN = range(4400, 4500)
+"""
+The close codes after which a client is not to come again by itself, beside 1000.
+"""
+
+
+class Conveyor(Protocol):
+    """
+    The connection of which this is a namespace.
+
+    @ivar parser: What makes messages of packets.
+
+    @ivar peer: Where the client is.
+
+    @ivar unsent: See L{Carrier<txsessionsock.clients.carrier.Carrier>}, as for the
+        other properties and methods of that name.
+    """
+
+    equipment: Equipment
+    parser: Parser
+    peer: str
+
+    @property
+    def unsent(self) -> int: ...
+
+    @property
+    def mostUnsent(self) -> int: ...
+
+    @property
+    def isWritable(self) -> bool: ...
+
+    def isSecond(self, sessionID: SessionID) -> bool:
+        """
+        Whether the client has another session in another namespace.
+        """
+
+    def pause(self, carrier: NamespaceCarrier) -> None:
+        """
+        Receive nothing for now: too much waits for one of the namespaces.
+        """
+
+    def resume(self, carrier: NamespaceCarrier) -> None:
+        """
+        Receive again, if none of the others minds.
+        """
+
+    def send(self, messages: Frame) -> None:
+        """
+        Send what was encoded.
+        """
+
+    def refuse(self, carrier: NamespaceCarrier, code: int, why: dict[str, Any]) -> None:
+        """
+        Do not let the client into a namespace.
+        """
+
+    def disconnect(self, carrier: NamespaceCarrier, code: int) -> None:
+        """
+        Have the client leave a namespace, and not come back by itself.
+        """
+
+    def disconnectAll(self) -> None:
+        """
+        The same with all of them, and close the connection then.
+        """
+
+    def close(self, code: int, reason: str) -> None:
+        """
+        Close the connection.  The client comes again by itself.
+        """
+
+    def cut(self, why: str) -> None:
+        """
+        Drop the connection at once.
+        """
+
+
+class NamespaceCarrier:
+    """
+    Carries a client that is connected to a namespace.
+
+    @ivar id: What the client knows its socket by.
+
+    @ivar face: The object that handlers get as the client.
+
+    @ivar client: That client.
+
+    @ivar isAnswered: Whether the client knows that it is connected.
+
+    @ivar isPaused: Whether too much waits for its handlers.
+
+    @ivar closed: There is no close frame of a namespace.
+
+    @ivar peer: Where the client is.
+
+    @ivar reason: Why it was disconnected, in Socket.IO's words; empty before.
+    """
+
+    closed: tuple[bool, int | None, str | None] = (False, None, None)
+
+    def __init__(self, connection: Conveyor, place: Place, auth: object) -> None:
+        """
+        @param auth: What the client sent along to name itself.
+        """
+        self._connection = connection
+        self.equipment = connection.equipment
+        self.sockets = self.equipment.sockets
+        self.place = place
+        self.auth = auth
+        self.id = urlsafe_b64encode(token_bytes(_ID_SIZE)).decode("ascii")
+        self.peer = connection.peer
+        self._parser = connection.parser
+        self.isAnswered = self.isPaused = False
+        self.reason = ""
+        # The packet that tells the client that it is connected.
+        self._answer: Frame | None = None
+        self._calls: dict[int, Deferred[Any]] = {}
+        self._lastCall = 0
+        # The event that is being handled asks for an answer to this number.
+        self._asked: int | None = None
+        self.face: Any = place.protocol()
+        self.face._sessionsock = self
+        application = EventApplication(self, place, self.face)
+        self.client: Client = self.sockets.client(self, application, self.face)
+
+    @property
+    def namespace(self) -> str:
+        """
+        The name of the namespace.
+        """
+        return self.place.name
+
+    @property
+    def groups(self) -> tuple[Label, ...]:
+        return groupsOf(self.namespace, self.id)
+
+    # From CONNECT to the session.
+
+    def awaitCredential(self) -> None:
+        # Clients send nothing before they are connected.
+        self.write(self._connected())
+
+    def _connected(self) -> Frame:
+        packet = Packet(Kind.CONNECT, self.namespace, {"sid": self.id})
+        self._answer = self._parser.encode(packet)
+        return self._answer
+
+    def prepare(self, session: Session) -> Deferred[None] | None:
+        if self._connection.isSecond(session.id):
+            return fail(SecondSession("another namespace has another session"))
+        return None
+
+    def whose(self, session: Session) -> Frame | None:
+        return self._connected() if self._answer is None else None
+
+    # What comes in.
+
+    def event(self, packet: Packet, size: int) -> None:
+        """
+        The client sent an event.
+        """
+        name, *args = packet.data
+        waiting = Waiting(Event(name, tuple(args)), size, packet.id)
+        self.client.received(waiting)
+
+    def pause(self) -> None:
+        self.isPaused = True
+        self._connection.pause(self)
+
+    def resume(self) -> None:
+        self.isPaused = False
+        self._connection.resume(self)
+
+    # What goes out.
+
+    @property
+    def unsent(self) -> int:
+        return self._connection.unsent
+
+    @property
+    def mostUnsent(self) -> int:
+        return self._connection.mostUnsent
+
+    @property
+    def isWritable(self) -> bool:
+        return self._connection.isWritable
+
+    @property
+    def encoding(self) -> object:
+        return self.place.encodings[self._parser]
+
+    def encode(self, value: Any, messageID: str = "") -> Frame:
+        event = value if isinstance(value, Event) else Event("message", (value,))
+        return self._encode(event, None)
+
+    def _encode(self, event: Event, number: int | None) -> Frame:
+        data = [event.name, *event.args]
+        return self._parser.encode(Packet(Kind.EVENT, self.namespace, data, number))
+
+    def check(self, frame: Frame) -> None:
+        limit, size = self.equipment.limits.messageSize, self.size(frame)
+        if size > limit:
+            raise ValueError(
+                f"an event of {size} bytes; no more than {limit} can be sent"
+                " (Limits.messageSize)"
+            )
+
+    def size(self, frame: Frame) -> int:
+        return sum(len(payload) for payload, _ in frame)
+
+    def write(self, frame: Frame) -> None:
+        if frame is self._answer:
+            self.isAnswered = True
+        self._connection.send(frame)
+
+    # Answers, in both directions.
+
+    def begins(self, number: int | None) -> None:
+        """
+        An event is about to be handled.
+
+        @param number: Of the answer that it asks for; L{None} for none.
+        """
+        self._asked = number
+
+    def answer(self, values: tuple[Any, ...]) -> None:
+        """
+        Answer the event that is being handled, if it asks for that and was not
+        answered, when all that was changed until now is stored.
+
+        @raise ValueError: A value cannot be sent.
+        """
+        number = self._asked
+        if number is None:
+            return
+        packet = Packet(Kind.ACK, self.namespace, list(values), number)
+        frame = self._parser.encode(packet)
+        self.check(frame)
+        self._asked = None
+        self.client.sendFrame(frame)
+
+    def call(self, event: Event, timeout: float | None) -> Deferred[Any]:
+        """
+        Send an event that asks for an answer.
+
+        @param timeout: For how many seconds to wait.
+
+        @raise ValueError: The event cannot be sent.
+        """
+        if not self.client.isOpen:
+            return fail(ClientGone("the client is gone"))
+        self._lastCall += 1
+        number = self._lastCall
+        frame = self._encode(event, number)
+        self.check(frame)
+
+        def forget(_: Deferred[Any]) -> None:
+            self._calls.pop(number, None)
+
+        asked: Deferred[Any] = Deferred(forget)
+        if timeout is not None:
+            clock: Any = self.sockets.manager.reactor
+            asked.addTimeout(timeout, clock)
+        self._calls[number] = asked
+        self.client.sendFrame(frame)
+        return asked
+
+    def answered(self, packet: Packet) -> None:
+        """
+        The client has answered an event.
+        """
+        if packet.id in self._calls:
+            self.client.answered(partial(self._deliver, packet))
+
+    def _deliver(self, packet: Packet) -> None:
+        # Its time may be up by now.
+        asked = self._calls.pop(packet.id or 0, None)
+        if asked is not None:
+            values = packet.data
+            asked.callback(values[0] if len(values) == 1 else tuple(values) or None)
+
+    # The end.
+
+    def close(self, code: int, reason: str) -> None:
+        connection = self._connection
+        isFinal = code == Code.NORMAL or code in _OWN
+        if not isFinal:
+            connection.close(code, reason)
+        elif not self.isAnswered:
+            connection.refuse(self, code, _refusal(code, reason))
+        else:
+            if self.client.session is None and code in _OWN:
+                # Its CONNECT was answered before it had to name its session.
+                why = _refusal(code, reason)
+                event = Event(why["message"], (why["data"],))
+                connection.send(self._encode(event, None))
+            connection.disconnect(self, code)
+
+    def cut(self, why: str) -> None:
+        self._connection.cut(why)
+
+    def disconnectAll(self) -> None:
+        """
+        Disconnect the client from all namespaces.
+        """
+        self._connection.disconnectAll()
+
+    def lost(self, code: int, reason: str) -> None:
+        """
+        The client is disconnected.
+        """
+        self.reason = reason
+        calls, self._calls = self._calls, {}
+        self.client.lost(code)
+        for asked in calls.values():
+            asked.errback(ClientGone("the client is gone"))
+
+
+def _refusal(code: int, reason: str) -> dict[str, Any]:
+    """
+    @return: What a client is told that is not let in.
+    """
+    if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
+        return {"message": reason or "closed"}
+    return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}

@@ -1,0 +1,60 @@
+"""
+What a connection knows of its server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from txsessionsock.clients import Listeners
+from txsessionsock.protocol import Equipment
+
+from .events import EventListeners
+from .packets import Parser
+
+
+__all__ = ["Place", "Places"]
+
+
+class Place(Protocol):
+    """
+    A namespace.
+
+    @ivar listeners: Those of session events, of all its clients.
+
+    @ivar events: Those of events of the application.
+
+    @ivar protocol: Makes the object that handlers get as the client.
+
+    @ivar encodings: What tells one way to encode its events from all others.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def listeners(self) -> Listeners: ...
+
+    @property
+    def events(self) -> EventListeners: ...
+
+    @property
+    def protocol(self) -> Any: ...
+
+    @property
+    def encodings(self) -> Mapping[Parser, object]: ...
+
+
+class Places(Protocol):
+    """
+    The namespaces of a server.
+    """
+
+    @property
+    def equipment(self) -> Equipment: ...
+
+    def named(self, name: str, /) -> Place | None:
+        """
+        @return: The namespace of that name, if there is one.
+        """
