@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.socketio.test_server -*-
+# -*- test-case-name: tests.socketio.test_events -*-
 """
 A server of Socket.IO, whose clients have the sessions of their browsers::
 
