@@ -2,7 +2,7 @@
 Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
-from .admission import Admission
+from .admission import Admission, Overfull, Place
 from .letgo import forgetErrors
 from .line import Autobahns, Line
 from .options import AutobahnTimer, setLimits
@@ -19,6 +19,8 @@ __all__ = [
     "Hardened",
     "Line",
     "Outflow",
+    "Overfull",
+    "Place",
     "Quiet",
     "Turns",
     "forgetErrors",
