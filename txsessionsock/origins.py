@@ -195,6 +195,16 @@ class Origins:
         """
         return self.refusal(handshake) is None
 
+    def listed(self, handshake: Handshake) -> str | None:
+        """
+        @return: The origin of the page that sent a request, as it was sent, if it
+            is one of those that are listed; L{None} if not.
+        """
+        origins = handshake.headers.get("origin", ())
+        if len(origins) != 1 or parseOrigin(origins[0]) not in self._allowed:
+            return None
+        return origins[0]
+
     def refusal(self, handshake: Handshake) -> str | None:
         """
         Compare the origin of the page that sent a request with this server's own

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import (
     HTTPChannel,
@@ -33,7 +34,7 @@ from .quiet import Quietly, QuietRequest, accessLine, endQuiet
 from .requests import Pages, wantsSocket
 
 
-__all__ = ["BoundedChannel", "BoundedSite"]
+__all__ = ["BoundedChannel", "BoundedSite", "Bounds"]
 
 _LONGEST_LENGTH = 40
 
@@ -52,8 +53,9 @@ class BoundedSite(Site):
         two requests, and while a body comes, Twisted's C{timeOut} counts;
       - the size of that head, by C{Limits.headerSize}: else 431;
       - the size of its body, by C{Limits.bodySize}: else 413, and where the length
-        is said before, as soon as the head is there.  The handshake of a socket
-        has none, nor has another request to its place: else 400.
+        is said before, as soon as the head is there.  A resource may have
+        another bound, C{mostBody}.  The handshake of a socket has no body, nor
+        has another request to its place: else 400.
 
     It does not speak HTTP/2, for which none of this holds, does not say which
     version of Twisted it is, and writes no queries to the log, which may hold
@@ -142,7 +144,7 @@ class BoundedChannel(HTTPChannel):
         self._clock = clock
         self._late = Timer(clock)
         self._isHeadHere = False
-        self._bodySize = 0
+        self._bodySize = self._mostBody = 0
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -215,28 +217,35 @@ class BoundedChannel(HTTPChannel):
 
     def _bodyRefusal(self) -> bytes | None:
         isHandshake = self._command == b"GET" and wantsSocket(self.requests[-1])
-        if isHandshake or self._isToSocket():
+        self._mostBody = 0 if isHandshake else self._boundOfPlace()
+        if self._mostBody == 0:
             return _BAD
         if self.length is not None:
-            return _TOO_LARGE if self.length > self._limits.bodySize else None
+            return _TOO_LARGE if self.length > self._mostBody else None
         decoder = self._transferDecoder
         self._bodySize = 0
         decoder.dataCallback = partial(self._chunkReceived, decoder.dataCallback)
         return None
 
-    def _isToSocket(self) -> bool:
+    def _boundOfPlace(self) -> int:
+        """
+        @return: How large a body may be at the place to which a request goes: as
+            the resource says in C{mostBody}, or as the site does.
+        """
         # Without a call of anybody's getChild, which may do all kinds of things.
         place: Any = self.site.resource
         path, _, _ = self._path.partition(b"?")
         for name in path[1:].split(b"/"):
-            if getattr(place, "hasNoBody", False):
-                return True
+            most = getattr(place, "mostBody", None)
+            if most is not None:
+                return int(most)
             place = getattr(place, "children", {}).get(unquote_to_bytes(name))
-        return getattr(place, "hasNoBody", False)
+        most = getattr(place, "mostBody", None)
+        return self._limits.bodySize if most is None else int(most)
 
     def _chunkReceived(self, receive: Callable[[bytes], object], data: bytes) -> None:
         self._bodySize += len(data)
-        if self._bodySize <= self._limits.bodySize:
+        if self._bodySize <= self._mostBody:
             receive(data)
         else:
             self._transferDecoder.finishCallback = _ignore
@@ -268,3 +277,28 @@ def _ignore(*args: object) -> None:
     """
     Take what comes too late.
     """
+
+
+class Bounds:
+    """
+    Says in the log, once, that a place which wants a L{BoundedSite} is in another
+    site.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._isSaid = False
+
+    def want(self, request: Any) -> None:
+        """
+        A request came to that place.
+        """
+        if isinstance(request.channel, BoundedChannel) or self._isSaid:
+            return
+        self._isSaid = True
+        self._log.warn(
+            "this site waits as long as a client likes for its request, and keeps a"
+            " body of any size; right is txsessionsock.BoundedSite in place of"
+            " twisted.web.server.Site"
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
@@ -17,8 +16,9 @@ from txsessionsock.interfaces import SessionError
 from txsessionsock.protocol import SessionedFactory
 from txsessionsock.websocket import KNOCKED, isKnock
 
+from .handover import handOver, isEnding
 from .requests import AnyResource, isHTTP2, pageSessionOf, wantsSocket
-from .site import BoundedChannel
+from .site import Bounds
 
 
 __all__ = ["SessionSocketResource"]
@@ -36,15 +36,14 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     Serve it in a L{BoundedSite<txsessionsock.web.BoundedSite>}: another site does
     not bound what comes before.
 
-    @cvar hasNoBody: Whether a request has no body, so that one is refused before
-        it comes.
+    @cvar mostBody: How large the body of a request may be: there is none, so that
+        one is refused before it comes.
     """
 
     _log = Logger()
 
     isLeaf = True
-    hasNoBody = True
-    _isUnboundedSaid = False
+    mostBody = 0
 
     def __init__(self, factory: Any) -> None:
         """
@@ -60,6 +59,7 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
                 " enable(factory, manager) before"
             )
         self._factory = factory
+        self._bounds = Bounds()
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
@@ -72,32 +72,20 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         request.responseHeaders.removeHeader(b"server")
         if isHTTP2(request) or not wantsSocket(request):
             return self._tellToUpgrade(request)
-        channel: Any = request.channel
-        if getattr(channel.transport, "disconnecting", False):
-            # An answer before this one closes the connection.
+        if isEnding(request):
             return NOT_DONE_YET
         if pageSessionOf(request) is not None:
             raise SessionError(
                 "a page opened the session of this request, and handed it to a"
                 " WebSocket, which opens it itself"
             )
-        self._wantBounds(channel)
-        protocol = self._factory.buildProtocol(channel.getPeer())
+        self._bounds.want(request)
+        protocol = self._factory.buildProtocol(request.getClientAddress())
         if protocol is None:
             request.setResponseCode(500)
             return b""
-        _handOver(request, protocol)
+        handOver(request, protocol)
         return NOT_DONE_YET
-
-    def _wantBounds(self, channel: Any) -> None:
-        if isinstance(channel, BoundedChannel) or self._isUnboundedSaid:
-            return
-        self._isUnboundedSaid = True
-        self._log.warn(
-            "this site waits as long as a client likes for its request, and keeps a"
-            " body of any size; right is txsessionsock.BoundedSite in place of"
-            " twisted.web.server.Site"
-        )
 
     def _tellToUpgrade(self, request: Request) -> bytes:
         if isKnock(request.args or {}):
@@ -127,43 +115,3 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
     def _warn(self, line: str) -> None:
         now = self._factory.reactor.seconds()
         self._factory._sessionsock.refusals.warn(self._log, line, now)
-
-
-def _headOf(request: Request) -> bytes:
-    """
-    The head of a request, with each header in a line of its own: two that are
-    joined could not be told from one.
-    """
-    lines = [b" ".join((request.method, request.uri, request.clientproto))]
-    for name, values in request.requestHeaders.getAllRawHeaders():
-        lines += [b"%s: %s" % (name, value) for value in values]
-    return b"\r\n".join([*lines, b"", b""])
-
-
-def _handOver(request: Any, protocol: Any) -> None:
-    """
-    Have a protocol be the one to which a connection belongs.
-    """
-    request.content.close()
-    channel = request.channel
-    transport, channel.transport = channel.transport, None
-    if isinstance(transport, ProtocolWrapper):
-        # TLS, or another protocol that is between us and the socket.
-        transport.wrappedProtocol = protocol
-    elif isinstance(transport.protocol, ProtocolWrapper):
-        transport.protocol.wrappedProtocol = protocol
-    else:
-        transport.protocol = protocol
-    protocol.makeConnection(transport)
-    began = getattr(channel, "beganAt", None)
-    if began is not None:
-        protocol._sessionsock.began(began)
-    # The channel stops reading when much comes behind a request.
-    transport.resumeProducing()
-    behind = b"".join(channel._dataBuffer)
-    channel._dataBuffer = []
-    # What the channel is just reading is handed to it when we are done.
-    channel.rawDataReceived = protocol.dataReceived
-    # Nobody else will call its requests; each refers to the channel.
-    channel.requests = []
-    protocol.dataReceived(_headOf(request) + behind)

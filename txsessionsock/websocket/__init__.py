@@ -2,7 +2,7 @@
 Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
-from .admission import Admission
+from .admission import Admission, Overfull, Place
 from .knocks import KNOCKED, isKnock
 from .letgo import forgetErrors
 from .line import Autobahns, Line
@@ -21,6 +21,8 @@ __all__ = [
     "Hardened",
     "Line",
     "Outflow",
+    "Overfull",
+    "Place",
     "Quiet",
     "Turns",
     "forgetErrors",

@@ -150,6 +150,12 @@ class Admission:
             place.hopeless = problem
         return place
 
+    def beside(self) -> Place:
+        """
+        A connection was accepted that takes no place, since its client has one.
+        """
+        return Place(self, None)
+
     def settle(self, place: Place, address: str | None) -> Overfull | None:
         """
         See L{Place.settle}.

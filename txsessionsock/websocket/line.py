@@ -130,6 +130,8 @@ class Line:
     @ivar mostUnsent: How many bytes may wait for a client; when there would be
         more, it is cut off.
 
+    @cvar mostFrames: In how many frames a message of the largest size may go out.
+
     @ivar frames: What comes in.
 
     @ivar answers: What goes out.
@@ -144,6 +146,7 @@ class Line:
     isPaused = False
     isHeld = False
     mostUnsent = 0
+    mostFrames = 1
 
     def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
         self._protocol = protocol
@@ -207,7 +210,7 @@ class Line:
         protocol, limits = self._protocol, self.rules.limits
         transport, isShort = protocol.transport, self.answers.isShort
         largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
-        self.mostUnsent = limits.unsentBytes + largest + _FRAME_HEAD
+        self.mostUnsent = limits.unsentBytes + largest + self.mostFrames * _FRAME_HEAD
         self._outflow = Outflow(
             transport,
             transport.write if isShort else self._autobahns.sendData,
