@@ -208,9 +208,7 @@ class Engine:
         A client has come by WebSocket.
         """
         assert wire.request is not None
-        connection = EngineConnection(
-            self, wire.request, wire.connectedAt, None, wire
-        )
+        connection = EngineConnection(self, wire.request, wire.connectedAt, None, wire)
         wire.write(opening(connection.sid, (), self.equipment.limits))
         return self._begin(connection)
 
@@ -311,7 +309,9 @@ class EngineConnection:
         """
         How many may wait; when there would be more, it is cut off.
         """
-        return mostUnsentOf(self._limits) if self._wire is None else self._wire.mostUnsent
+        return (
+            mostUnsentOf(self._limits) if self._wire is None else self._wire.mostUnsent
+        )
 
     @property
     def isWritable(self) -> bool:
