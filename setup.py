@@ -58,7 +58,6 @@ extras = {
     "php": php,
     "postgresql": postgresql,
     "redis": redis,
-    "socketio": ["python-socketio>=5.18,<6"],
     "starlette": itsdangerous,
     "tls": tls,
     "test": test,

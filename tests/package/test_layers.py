@@ -221,9 +221,8 @@ class CheckerTests(SynchronousTestCase):
         """
         Each extra has its one place, and a package nobody thought of has none.
         """
-        self.assertFine(klein="import klein", socketio__server="import socketio")
+        self.assertFine(klein="import klein")
         self.assertWrong("which is for klein", web="from klein import Klein")
-        self.assertWrong("which is for socketio", protocol="import socketio")
         self.assertWrong("say in PLACES", web="import requests")
 
     def test_reactor(self) -> None:

@@ -213,7 +213,6 @@ print(json.dumps([sorted(alone), sorted(sys.modules), names]))
             "_redis",
             "bus",
             "klein",
-            "socketio",
             "stores._sql.attempt",
             "stores._sql.listener",
             "stores._sql.postgresql",

@@ -256,9 +256,10 @@ def programs(folder: Path) -> list[str]:
         texts[file] = prelude + indent(text, "    ")
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
-    for path in [*ROOT.glob("examples/*.py"), ROOT / "examples/webapps/sockets.py"]:
+    folders = ("examples", "examples/webapps", "examples/migrating")
+    for path in [path for each in folders for path in ROOT.glob(f"{each}/*.py")]:
         # Python itself has a module of the name site.
-        name = f"example_{path.name}"
+        name = f"{path.parent.name}_{path.name}"
         shutil.copy(path, folder / name)
         texts[name] = ""
     assert len(texts) > 30

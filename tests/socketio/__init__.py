@@ -1,3 +1,3 @@
 """
-Tests for L{txsessionsock.protocol}.
+Tests for L{txsessionsock.socketio}.
 """

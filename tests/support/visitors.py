@@ -212,6 +212,12 @@ class Visitor:
         """
         return await self._ask(b"POST", path, headers, json.dumps(value).encode())
 
+    async def send(self, path: str, body: bytes, **headers: str) -> Answer:
+        """
+        Post something as it is.
+        """
+        return await self._ask(b"POST", path, headers, body)
+
     async def _ask(
         self,
         method: bytes,
@@ -252,10 +258,17 @@ class Visitor:
             self.cookies.pop(name, None)
 
     async def connect(
-        self, path: str = "/ws", *, origin: str | None = None, **headers: str
+        self,
+        path: str = "/ws",
+        *,
+        origin: str | None = None,
+        kind: type[Socket] = Socket,
+        **headers: str,
     ) -> Socket:
         """
         Open a socket.
+
+        @param kind: Its class.
 
         @raise Refused: There was none; says why.
         """
@@ -267,7 +280,7 @@ class Visitor:
             url, origin=origin, headers=more, reactor=reactor
         )
         factory.setProtocolOptions(**_PATIENT)
-        factory.protocol = Socket
+        factory.protocol = kind
         factory.noisy = False
         endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
         if self._trusting is not None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from twisted.logger import Logger
+
 from txsessionsock._deferreds import Timer
 from txsessionsock.clients import Client
 from txsessionsock.messages import JSON, Messages, Raw
 from txsessionsock.session import Session
-from txsessionsock.websocket import Autobahns, Line
+from txsessionsock.websocket import KNOCKED, Autobahns, Line, isKnock
 
 from .application import _applicationOf
 from .aside import BUSY_INTERVAL, Aside
@@ -20,6 +22,8 @@ from .equipment import Equipment
 
 
 __all__ = ["SocketCarrier"]
+
+_log = Logger()
 
 
 class SocketCarrier(Line):
@@ -63,7 +67,11 @@ class SocketCarrier(Line):
         """
         The connection is open: find the client's session.
         """
-        self.aside = Aside.askedFor(self._protocol.http_request_params)
+        params = self._protocol.http_request_params
+        if isKnock(params):
+            # It is served all the same: an application may speak that by itself.
+            self.rules.refusals.warn(_log, KNOCKED, self._reactor.seconds())
+        self.aside = Aside.askedFor(params)
         if self.aside is not None:
             self.write((self.aside.ready(), False))
         assert self.request is not None

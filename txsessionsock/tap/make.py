@@ -38,6 +38,7 @@ from .inherited import argumentsLike
 from .options import CACHE, SECRET, STORE, Options, refuse
 from .secret import secretsFor
 from .site import joined, rootFor
+from .socketio import WEBSOCKET_ONLY
 from .store import busAt, isShared, storeAt
 from .table import isTable, settingsFor, tableStoreAt
 
@@ -95,6 +96,8 @@ def _workers(options: Options, reactor: Any) -> Workers:
                 f"--listen {description}: {count} workers cannot share it; right is"
                 " tcp:, tcp6:, ssl: or tls:, or --workers 1"
             )
+    if options["socketio"]:
+        _log.warn(WEBSOCKET_ONLY, count=count)
     sharing = Sharing(count)
     secrets = secretsFor(options)
     parts = _parts(options, secrets, sharing, reactor)
@@ -133,16 +136,17 @@ def _parts(
         store = storeAt(options["store"], reactor, elsewhere(options))
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
-    root, sockets, protocol = rootFor(options, manager, reactor)
+    served = rootFor(options, manager, reactor)
+    limits = Limits(bodySize=options["body-size"])
     return {
-        "site": VisitedSite(root, reactor, Limits(bodySize=options["body-size"])),
+        "site": VisitedSite(served.root, reactor, limits),
         "endpoints": [
             (description, _endpoint(description, listener))
             for description in options["listen"] or ["tcp:8080"]
         ],
-        "sockets": sockets,
+        "sockets": served.sockets[0],
         "drain": options["drain"],
-        "protocol": protocol,
+        "served": served,
     }
 
 
@@ -154,8 +158,8 @@ def _withHub(
     parent of workers.
     """
     place = options["cache"] or options["store"]
-    joined(parts["sockets"], parts["protocol"], busAt(place, reactor))
-    return {name: part for name, part in parts.items() if name != "protocol"}
+    joined(parts["served"], busAt(place, reactor))
+    return {name: part for name, part in parts.items() if name != "served"}
 
 
 def _endpoint(description: str, listener: Any) -> IStreamServerEndpoint:

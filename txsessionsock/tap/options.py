@@ -9,17 +9,20 @@ import os
 from collections.abc import Callable, Sequence
 from getopt import getopt
 from math import inf
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
+from txsessionsock.interfaces import SessionError
 from txsessionsock.limits import Limits, Rate
 
 from .files import prepareFiles
 
 
-__all__ = ["CACHE", "SECRET", "STORE", "Options", "refuse"]
+__all__ = ["CACHE", "SECRET", "STORE", "Options", "attempt", "refuse"]
+
+_T = TypeVar("_T")
 
 SECRET = "SESSIONSOCK_SECRET"
 """
@@ -51,14 +54,31 @@ def refuse(problem: object) -> NoReturn:
     raise SystemExit(f"twistd sessionsock: {line}")
 
 
-def _seconds(text: str) -> float:
+def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
+    """
+    Make something of an option, whose value may be wrong.
+    """
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < inf:
-        raise UsageError(f"--drain is a number of seconds, not {text}")
-    return seconds
+        return make(*args, **more)
+    except (ValueError, TypeError, KeyError, SessionError) as error:
+        refuse(f"--{option}: {error}")
+
+
+def _seconds(name: str) -> Callable[[str], float]:
+    """
+    @return: What reads how many seconds an option says.
+    """
+
+    def read(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < inf:
+            raise UsageError(f"--{name} is a number of seconds, not {text}")
+        return seconds
+
+    return read
 
 
 def _count(text: str) -> int:
@@ -179,14 +199,22 @@ class Options(BaseOptions):
             "strict",
             "With --per-message: strict, or tracked (no question to the store).",
         ],
+        ["socket-path", None, "ws", "Where in the site the WebSockets are."],
         [
-            "protocol",
+            "socketio-client",
             None,
             None,
-            "The class of the sockets, package.Class: a SessionSocketProtocol, or"
-            " any WebSocketServerProtocol of Autobahn.",
+            "With --socketio, your copy of socket.io-client for browsers: a file, or"
+            " a directory; node_modules/socket.io-client/dist unless said.",
         ],
-        ["socket-path", None, "ws", "Where in the site the sockets are."],
+        [
+            "recovery",
+            None,
+            None,
+            "With --socketio, for how many seconds a client that lost its connection"
+            " may get what it missed; none unless said.",
+            _seconds("recovery"),
+        ],
         ["path", None, None, "Serve also the files in this directory."],
         ["wsgi", None, None, "Serve also this WSGI application, package.app."],
         [
@@ -256,11 +284,17 @@ class Options(BaseOptions):
             None,
             10.0,
             "How many seconds closing and storing may take at the end.",
-            _seconds,
+            _seconds("drain"),
         ],
     ]
 
     optFlags: ClassVar = [
+        [
+            "socketio",
+            None,
+            "Serve Socket.IO, at /socket.io/, for its official client. Its class is"
+            " a --protocol, too.",
+        ],
         [
             "per-message",
             None,
@@ -286,6 +320,7 @@ class Options(BaseOptions):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self["protocol"] = []
         self["origin"] = []
         self["trusted-network"] = []
         self["framework-option"] = []
@@ -297,6 +332,14 @@ class Options(BaseOptions):
         ssl:443:privateKey=key.pem:certKey=cert.pem. May be repeated.
         """
         self["listen"].append(endpoint)
+
+    def opt_protocol(self, name: str) -> None:
+        """
+        The class of the sockets, package.Class: a SessionSocketProtocol, or any
+        WebSocketServerProtocol of Autobahn; with --socketio a SocketIOSocket. Twice
+        for one of each.
+        """
+        self["protocol"].append(name)
 
     def opt_framework_option(self, option: str) -> None:
         """
@@ -355,6 +398,9 @@ class Options(BaseOptions):
         trusts = self["trust-proxy"] or self["trusted-network"]
         if self["forwarded"] and not trusts:
             raise UsageError("--forwarded needs --trust-proxy or --trusted-network")
+        for name in "recovery", "socketio-client":
+            if self[name] is not None and not self["socketio"]:
+                raise UsageError(f"--{name} is for --socketio")
         pages = [name for name in ("path", "wsgi", "class") if self[name]]
         if len(pages) > 1:
             raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")

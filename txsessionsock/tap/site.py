@@ -5,9 +5,10 @@ What C{twistd sessionsock} serves: the demo, or sockets and pages of the user.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.python.reflect import namedAny
@@ -20,65 +21,90 @@ from txsessionsock.clients import SessionSockets
 from txsessionsock.demo import demo
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Hub
-from txsessionsock.interfaces import IBus, SessionError
+from txsessionsock.interfaces import IBus
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
+from txsessionsock.socketio import SocketIOSocket
 from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
 
-from .options import Options, refuse
+from .options import Options, attempt, refuse
+from .socketio import NEEDS_CLASS, PLACE, socketIO
 
 
-__all__ = ["attempt", "joined", "rootFor"]
-
-_T = TypeVar("_T")
+__all__ = ["Served", "joined", "rootFor"]
 
 
-def joined(sockets: SessionSockets, protocol: type | None, bus: IBus | None) -> None:
+@dataclass(frozen=True)
+class Served:
     """
-    Have the sockets found by others, by what their protocol says.
+    What is served.
+
+    @ivar root: The root of the site.
+
+    @ivar sockets: The clients in it, of each kind.
+
+    @ivar protocols: The user's classes for them.
+    """
+
+    root: IResource
+    sockets: Sequence[SessionSockets]
+    protocols: Sequence[type] = ()
+
+
+def joined(served: Served, bus: IBus | None) -> None:
+    """
+    Have the sockets found by others, by what their protocols say.
 
     @param bus: How others are reached; L{None} if there are none.
     """
-    hub = Hub(sockets, bus)
-    for name, f in getattr(protocol, "indexes", {}).items():
+    first, *others = served.sockets
+    hub = Hub(first, bus)
+    for sockets in others:
+        hub.include(sockets)
+    indexes: dict[str, Any] = {}
+    for protocol in served.protocols:
+        for name, f in getattr(protocol, "indexes", {}).items():
+            # Two classes may have one index, by one function.
+            if indexes.setdefault(name, f) is not f:
+                refuse(f"--protocol: two classes have an index {name!r}; right is one")
+    for name, f in indexes.items():
         attempt("protocol", hub.index, name, f)
 
 
-def rootFor(
-    options: Options, manager: SessionManager, reactor: Any
-) -> tuple[IResource, SessionSockets, type | None]:
+def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
     """
-    @return: The root of the site, the sockets in it, and their protocol.
-
     @raise SystemExit: It cannot be served; with one line that says why.
     """
-    if options["protocol"] is None:
-        return *_demo(options, manager), None
-    factory = _sockets(options, manager)
+    if not options["protocol"]:
+        if options["socketio"]:
+            refuse(f"--socketio {NEEDS_CLASS}")
+        return _demo(options, manager)
+    plain, events = _protocols(options)
     path = options["socket-path"].strip("/").encode("utf-8").split(b"/")
     if not all(path):
         refuse("--socket-path is a path, such as ws or shop/ws")
-    sockets = SessionSocketResource(factory)
-    root = _Root(_pages(options, manager, reactor), path, sockets)
+    if events is not None and path == [PLACE]:
+        refuse("--socket-path: socket.io is the place of --socketio; right is another")
+    sockets: list[SessionSockets] = []
+    resource = None
+    if plain is not None:
+        factory = attempt("origin", SessionSocketFactory, manager, **_settings(options))
+        factory.protocol = plain
+        sockets.append(factory.sockets)
+        resource = SessionSocketResource(factory)
+    root = _Root(_pages(options, manager, reactor), path, resource)
+    if events is not None:
+        made, place = socketIO(options, events, manager, _settings(options))
+        sockets.append(made)
+        root.putChild(PLACE, place)
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
-    return root, factory.sockets, factory.protocol
+    kinds = [kind for kind in (plain, events) if kind is not None]
+    return Served(root, sockets, kinds)
 
 
-def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T:
-    """
-    Make something of an option, whose value may be wrong.
-    """
-    try:
-        return make(*args, **more)
-    except (ValueError, TypeError, KeyError, SessionError) as error:
-        refuse(f"--{option}: {error}")
-
-
-def _demo(
-    options: Options, manager: SessionManager
-) -> tuple[IResource, SessionSockets]:
+def _demo(options: Options, manager: SessionManager) -> Served:
     root, factory = attempt(
         "origin",
         demo,
@@ -87,27 +113,43 @@ def _demo(
         trustProxy=_proxies(options),
         limits=_limits(options),
     )
-    return root, factory.sockets
+    return Served(root, [factory.sockets])
 
 
-def _sockets(options: Options, manager: SessionManager) -> SessionSocketFactory:
-    protocol = _named("protocol", options["protocol"])
-    settings: dict[str, Any] = {
+def _protocols(options: Options) -> tuple[type | None, type | None]:
+    """
+    @return: The class of WebSockets, and that of Socket.IO.
+    """
+    found: dict[bool, type] = {}
+    for name in options["protocol"]:
+        kind = _named("protocol", name)
+        isEvents = isinstance(kind, type) and issubclass(kind, SocketIOSocket)
+        isPlain = isinstance(kind, type) and issubclass(kind, WebSocketServerProtocol)
+        if not (isEvents or isPlain):
+            refuse(
+                f"--protocol: {name} is no SessionSocketProtocol, and no other"
+                " WebSocketServerProtocol either, and no SocketIOSocket"
+            )
+        if isEvents in found:
+            one = "SocketIOSocket" if isEvents else "WebSocket"
+            refuse(f"--protocol {name}: there is a class of a {one}; right is one")
+        if isEvents and not options["socketio"]:
+            refuse(
+                f"--protocol {name} is a SocketIOSocket; right is --socketio, too"
+            )
+        found[isEvents] = kind
+    if options["socketio"] and True not in found:
+        refuse(f"--socketio {NEEDS_CLASS}")
+    return found.get(False), found.get(True)
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    return {
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
         "trustProxy": _proxies(options),
         "limits": _limits(options),
     }
-    if not isinstance(protocol, type) or not issubclass(
-        protocol, WebSocketServerProtocol
-    ):
-        refuse(
-            f"--protocol: {options['protocol']} is no SessionSocketProtocol, and"
-            " no other WebSocketServerProtocol either"
-        )
-    factory = attempt("origin", SessionSocketFactory, manager, **settings)
-    factory.protocol = protocol
-    return factory
 
 
 def _limits(options: Options) -> Limits:
@@ -168,24 +210,25 @@ def _named(option: str, name: str) -> Any:
 
 class _Root(Resource):
     """
-    The sockets and the script, and behind them the pages.
+    The sockets, if there are any, and the scripts, and behind them the pages.
     """
 
     def __init__(
-        self, pages: Any, path: list[bytes], sockets: SessionSocketResource
+        self, pages: Any, path: list[bytes], sockets: SessionSocketResource | None
     ) -> None:
         super().__init__()
         self._pages = pages
         self._path = path
         self._sockets = sockets
-        if len(path) == 1:
+        if sockets is not None and len(path) == 1:
             # Where a site looks, that refuses a body before it comes.
             self.putChild(path[0], sockets)
 
     def getChild(self, path: bytes, request: Request) -> Any:
         assert request.prepath is not None and request.postpath is not None
         rest = len(self._path) - 1
-        if [path, *request.postpath[:rest]] == self._path:
+        isHere = [path, *request.postpath[:rest]] == self._path
+        if isHere and self._sockets is not None:
             request.prepath += request.postpath[:rest]
             del request.postpath[:rest]
             return self._sockets

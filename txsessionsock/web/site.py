@@ -29,6 +29,7 @@ from txsessionsock._kinds import Clock
 from txsessionsock.limits import Limits
 from txsessionsock.websocket import forgetErrors
 
+from .knocks import noticeKnock
 from .quiet import Quietly, QuietRequest, accessLine, endQuiet
 from .requests import Pages, wantsSocket
 
@@ -102,6 +103,13 @@ class BoundedSite(Site):
         """
         super().stopFactory()
         endQuiet(self)
+
+    def log(self, request: Any) -> None:
+        """
+        A request was answered.
+        """
+        super().log(request)
+        noticeKnock(request)
 
     def getResourceFor(self, request: Request) -> IResource:
         """

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from txsessionsock.interfaces import SessionError
 from txsessionsock.protocol import SessionedFactory
+from txsessionsock.websocket import KNOCKED, isKnock
 
 from .handover import handOver, isEnding
 from .requests import AnyResource, isHTTP2, pageSessionOf, wantsSocket
@@ -87,7 +88,9 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return NOT_DONE_YET
 
     def _tellToUpgrade(self, request: Request) -> bytes:
-        if not wantsSocket(request):
+        if isKnock(request.args or {}):
+            self._warn(KNOCKED)
+        elif not wantsSocket(request):
             self._doubtProxy(request)
         request.setResponseCode(426)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
@@ -103,10 +106,12 @@ class SessionSocketResource(AnyResource):  # type: ignore[misc]  # It is Any.
         """
         if not request.requestHeaders.hasHeader(b"sec-websocket-key"):
             return
-        self._factory._sessionsock.refusals.warn(
-            self._log,
+        self._warn(
             "a handshake came without Upgrade: websocket, which a proxy has dropped;"
             " right is to pass on Upgrade and Connection (nginx: proxy_http_version 1.1"
-            " and proxy_set_header)",
-            self._factory.reactor.seconds(),
+            " and proxy_set_header)"
         )
+
+    def _warn(self, line: str) -> None:
+        now = self._factory.reactor.seconds()
+        self._factory._sessionsock.refusals.warn(self._log, line, now)

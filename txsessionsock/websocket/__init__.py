@@ -3,6 +3,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
 from .admission import Admission, Overfull, Place
+from .knocks import KNOCKED, isKnock
 from .letgo import forgetErrors
 from .line import Autobahns, Line
 from .options import AutobahnTimer, setLimits
@@ -13,6 +14,7 @@ from .turns import Turns
 
 
 __all__ = [
+    "KNOCKED",
     "Admission",
     "AutobahnTimer",
     "Autobahns",
@@ -24,5 +26,6 @@ __all__ = [
     "Quiet",
     "Turns",
     "forgetErrors",
+    "isKnock",
     "setLimits",
 ]

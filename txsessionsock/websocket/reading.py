@@ -26,6 +26,8 @@ from autobahn.websocket.types import ConnectionRequest
 
 from txsessionsock.handshake import Handshake, fieldsIn
 
+from .knocks import KNOCKED, isKnock
+
 
 __all__ = ["HEAD_END", "Refused", "read"]
 
@@ -120,7 +122,7 @@ def read(protocol: Any, head: bytes) -> ConnectionRequest:
     }
     _refuseBody(headers)
     _readHost(protocol, headers)
-    _refuseOther(protocol.http_headers)
+    _refuseOther(protocol.http_headers, protocol.http_request_params)
     _readVersion(protocol, headers)
     _readSubprotocols(protocol)
     _readOrigin(protocol, request)
@@ -197,11 +199,18 @@ def _readHost(protocol: Any, headers: Mapping[str, Sequence[str]]) -> None:
     protocol.http_request_host = host
 
 
-def _refuseOther(headers: Mapping[str, str]) -> None:
+def _refuseOther(headers: Mapping[str, str], params: Mapping[str, object]) -> None:
     """
     Refuse what does not ask for a WebSocket.
     """
     if "websocket" not in _words(headers.get("upgrade", "")):
+        if isKnock(params):
+            raise Refused(
+                "this is a plain WebSocket and no Socket.IO",
+                HTTPStatus.UPGRADE_REQUIRED,
+                headers=_UPGRADE,
+                why=KNOCKED,
+            )
         # Browsers that look at the address are no trouble.
         isHandshake = "sec-websocket-key" in headers
         raise Refused(
