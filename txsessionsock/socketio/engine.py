@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from math import inf
 from secrets import token_urlsafe
 from typing import Any, Protocol
 
@@ -527,9 +526,10 @@ class EngineConnection:
 
         @return: Whether it may; otherwise it is not answered.
         """
-        if self._polling is not None:
-            self._polling.poll(request)
-        return self._wire is None
+        polling = self._polling
+        if polling is not None:
+            polling.poll(request)
+        return polling is not None
 
     def post(self, request: Any, body: bytes) -> bool:
         """
