@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.journal import WAYS, measure
 from benchmarks.routes import routes
+from benchmarks.socketioclients import Counted, percentiles
 
 
 class JournalTests(SynchronousTestCase):
@@ -41,3 +42,45 @@ class RoutesTests(SynchronousTestCase):
         self.assertEqual(sum(reads.files.values()), reads.calls)
         changes = found["a message that changes the session, to its answer"]
         self.assertLess(reads.crossings, changes.crossings)
+
+
+class CountedTests(SynchronousTestCase):
+    """
+    L{benchmarks.socketioclients}.
+    """
+
+    def test_check(self) -> None:
+        """
+        Only the right answers pass, in order, and in pieces.
+        """
+        counted = Counted(16)
+        size = counted.answerSize
+        right = b'\x81\x14431000["0000000001"]\x81\x14431001["0000000002"]'
+        counted.check(0, right)
+        counted.check(size - 3, right[size - 3 : size + 5])
+        for place, wrong in (
+            (0, right[size:]),
+            (0, right[:size] * 2),
+            (0, right[: size - 3] + b'2"]'),
+            (0, b"\x81\x012"),
+            (size, right),
+        ):
+            with self.assertRaises(AssertionError):
+                counted.check(place, wrong)
+
+    def test_events(self) -> None:
+        """
+        As many events as are asked for, with the numbers that come next.
+        """
+        counted = Counted(16)
+        for done in 0, 999, 1000, 12_345:
+            self.assertEqual(len(counted.events(done, 16)), 16 * counted.eventSize)
+        self.assertEqual(counted.events(999, 2), counted.events(1999, 2))
+        self.assertNotEqual(counted.events(0, 1), counted.events(1, 1))
+
+    def test_percentiles(self) -> None:
+        """
+        Each time counts as often as it was.
+        """
+        self.assertEqual(percentiles([(3.0, 1), (1.0, 98), (2.0, 1)]), (1.0, 2.0))
+        self.assertEqual(percentiles([(5.0, 1)]), (5.0, 5.0))

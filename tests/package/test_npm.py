@@ -22,6 +22,7 @@ def test_locks() -> None:
     locks += root.glob("examples/webapps/*/package-lock.json")
     locks += root.glob("examples/*/package-lock.json")
     locks.append(root / "tests/node/package-lock.json")
+    locks.append(root / "benchmarks/peers/package-lock.json")
     for lock in locks:
         packages = json.loads(lock.read_text("utf-8"))["packages"]
         assert len(packages) > 2

@@ -1,0 +1,3 @@
+"""
+Tests of Socket.IO over real sockets.
+"""
