@@ -5,7 +5,9 @@ A server of Socket.IO as a resource of a site of Twisted Web.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -36,10 +38,12 @@ from .answers import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED,
+    WEBSOCKET_ONLY,
     Trouble,
     answer,
     refuse,
 )
+from .bundle import Bundle
 from .engine import Engine, EngineConnection
 from .enginepackets import joined, opening
 from .server import SocketIO
@@ -50,7 +54,7 @@ __all__ = ["SocketIOResource"]
 _log = Logger()
 
 _VERSION: Final = b"4"
-_TRANSPORTS: Final = (b"polling", b"websocket")
+_TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """
@@ -79,21 +83,48 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     not bound what comes before.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
+    @ivar io: The server.
+
     @ivar mostBody: How large the body of a request may be.
     """
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO) -> None:
+    def __init__(
+        self,
+        io: SocketIO,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        transports: Sequence[str] = _TRANSPORTS,
+    ) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
+        @param bundle: Your copy of the client for browsers: a file, served as
+            C{socket.io.js}, or a directory; unless given,
+            C{node_modules/socket.io-client/dist} below the current directory.
+
+        @param transports: C{("websocket",)} where requests of one client may come to
+            several processes.
+
         @raise SessionError: It gives no sessions.
+
+        @raise ValueError: At C{bundle} is no client, or one that is too old, or
+            there are no such transports.
         """
+        unknown = set(transports) - set(_TRANSPORTS)
+        if unknown or "websocket" not in transports:
+            raise ValueError(
+                f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
+            )
+        self._transports = frozenset(each.encode("ascii") for each in transports)
+        self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
+        equipment, reactor = self._equipment, self._engine.reactor
+        self._bundle = Bundle(bundle, equipment.refusals, reactor)
         # By the last part of their addresses: what is beside the connections.
         self._files: dict[bytes, IResource] = {}
 
@@ -126,6 +157,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     def _file(self, request: Any, name: bytes) -> Any:
         found = self._files.get(name)
+        if found is None and self._bundle.has(name):
+            found = self._bundle
         if found is not None:
             return found.render(request)
         request.setResponseCode(404)
@@ -182,10 +215,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         # Not those of the body, which request.args has too.
         query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
         transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        if transport not in _TRANSPORTS or version != _VERSION:
+        isKnown = transport in self._transports
+        if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isKnown = transport in _TRANSPORTS
-            refuse(request, UNSUPPORTED if isKnown else UNKNOWN_TRANSPORT)
+            isOther = transport == b"polling"
+            trouble = WEBSOCKET_ONLY if isOther else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else trouble)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":
@@ -203,7 +238,14 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         """
         Say in the log what a client of another kind wants.
         """
-        if transport in _TRANSPORTS:
+        if version == _VERSION and transport == b"polling":
+            self._warn(
+                "a client of Socket.IO asked for long-polling, which is off here, since"
+                " its requests may come to several processes; right is the option"
+                ' transports: ["websocket"] of the client',
+                "polling",
+            )
+        elif transport in (b"polling", b"websocket"):
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",
