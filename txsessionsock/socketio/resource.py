@@ -5,9 +5,10 @@ A server of Socket.IO as a resource of a site of Twisted Web.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -37,6 +38,7 @@ from .answers import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED,
+    WEBSOCKET_ONLY,
     Trouble,
     answer,
     refuse,
@@ -52,7 +54,7 @@ __all__ = ["SocketIOResource"]
 _log = Logger()
 
 _VERSION: Final = b"4"
-_TRANSPORTS: Final = (b"polling", b"websocket")
+_TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """
@@ -81,35 +83,59 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     not bound what comes before.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
+    @ivar io: The server.
+
     @ivar mostBody: How large the body of a request may be.
     """
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO, *, bundle: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        io: SocketIO,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        transports: Sequence[str] = _TRANSPORTS,
+    ) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
-        @param bundle: Where the client for browsers is, which is served below this
-            place: a file, or a directory; unless given, where npm puts it.
+        @param bundle: Your copy of the client for browsers: a file, served as
+            C{socket.io.js}, or a directory; unless given,
+            C{node_modules/socket.io-client/dist} below the current directory.
 
-        @raise SessionError: The server gives no sessions.
+        @param transports: C{("websocket",)} where requests of one client may come to
+            several processes.
 
-        @raise ValueError: There is no such client.
+        @raise SessionError: It gives no sessions.
+
+        @raise ValueError: At C{bundle} is no client, or one that is too old, or
+            there are no such transports.
         """
-        self._io = io
+        unknown = set(transports) - set(_TRANSPORTS)
+        if unknown or "websocket" not in transports:
+            raise ValueError(
+                f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
+            )
+        self._transports = frozenset(each.encode("ascii") for each in transports)
+        self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
-        refusals = self._equipment.refusals
-        self._bundle = Bundle(bundle, refusals, self._engine.reactor)
+        equipment, reactor = self._equipment, self._engine.reactor
+        self._bundle = Bundle(bundle, equipment.refusals, reactor)
+        # By the last part of their addresses: what is beside the connections.
+        self._files: dict[bytes, IResource] = {}
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
-        raise ValueError("a server of Socket.IO has no children")
+        """
+        Serve a file below this place, such as the client for browsers.
+        """
+        self._files[path] = child
 
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
@@ -130,8 +156,11 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return NOT_DONE_YET
 
     def _file(self, request: Any, name: bytes) -> Any:
-        if self._bundle.has(name):
-            return self._bundle.render(request)
+        found = self._files.get(name)
+        if found is None and self._bundle.has(name):
+            found = self._bundle
+        if found is not None:
+            return found.render(request)
         request.setResponseCode(404)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"There is nothing here.\n"
@@ -186,10 +215,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         # Not those of the body, which request.args has too.
         query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
         transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        if transport not in _TRANSPORTS or version != _VERSION:
+        isKnown = transport in self._transports
+        if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isKnown = transport in _TRANSPORTS
-            refuse(request, UNSUPPORTED if isKnown else UNKNOWN_TRANSPORT)
+            isOther = transport == b"polling"
+            trouble = WEBSOCKET_ONLY if isOther else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else trouble)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":
@@ -207,7 +238,14 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         """
         Say in the log what a client of another kind wants.
         """
-        if transport in _TRANSPORTS:
+        if version == _VERSION and transport == b"polling":
+            self._warn(
+                "a client of Socket.IO asked for long-polling, which is off here, since"
+                " its requests may come to several processes; right is the option"
+                ' transports: ["websocket"] of the client',
+                "polling",
+            )
+        elif transport in (b"polling", b"websocket"):
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",
