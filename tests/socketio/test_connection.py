@@ -501,11 +501,14 @@ class EndTests(SocketIOCase):
         """
         reasons = []
         self.do["disconnect"] = lambda socket, _, code: reasons.append(socket.reason)
-        gone = self.io.sockets.goAway()
+        idle = self.browse(connects=False)
+        gone = self.manager.end()
         self.wait()
         self.successResultOf(gone)
-        self.assertEqual(self.page.engine.closed, (1001, "server going away"))
+        for page in self.page, idle, self.browse(connects=False):
+            self.assertEqual(page.engine.closed, (1001, "server going away"))
         self.assertEqual(reasons, ["server shutting down"])
+        self.wait()
 
     def test_lost(self) -> None:
         """

@@ -266,7 +266,7 @@ class ReadTests(SynchronousTestCase):
         Neither text while attachments are missing, nor attachments of nothing.
         """
         first = b'51-["x",{"_placeholder":true,"num":0}]'
-        self.refused((b"A", True))
+        self.refused((b'2["x"]', True))
         self.refused(first, b'2["x"]')
         self.refused(first, (b"A", True), (b"B", True))
 

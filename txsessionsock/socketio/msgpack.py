@@ -21,6 +21,7 @@ from .packet import (
     Message,
     Packet,
     checkName,
+    isSimple,
     namespaceOf,
     rebuilt,
     told,
@@ -52,6 +53,9 @@ _VALUES: Final = Notation(
 )
 
 
+_SIMPLE: Final[frozenset[type]] = frozenset({str, int, bytes, bool, type(None)})
+
+
 def _extended(code: int, data: memoryview) -> bytes | None:
     """
     What JavaScript has besides: L{None} for C{undefined}, or an C{ArrayBuffer}.
@@ -62,8 +66,20 @@ def _extended(code: int, data: memoryview) -> bytes | None:
     return None if raw == _UNDEFINED else raw
 
 
+class _Fields(msgspec.Struct, omit_defaults=True):
+    """
+    A packet, as it is written.  JavaScript wants undefined, not nil, of what is not
+    there, so that this is left out.
+    """
+
+    type: int
+    nsp: str
+    data: Any = None
+    id: Any = None
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(ext_hook=_extended).decode
+_decode = msgspec.msgpack.Decoder(_Fields, ext_hook=_extended).decode
 
 
 def _plain(value: Any) -> Any:
@@ -187,36 +203,32 @@ class _Decoder:
         if size > min(LARGE, self._limits.messageValues):
             size += _CONTAINER * _containers(payload, self._limits.messageValues)
         self.size = size
-        return _packet(_read(payload))
+        return _read(payload)
 
 
-def _read(payload: bytes) -> Any:
+def _read(payload: bytes) -> Packet:
     try:
-        value = (
-            _decode(payload) if len(payload) < LARGE else undisturbed(_decode, payload)
+        isSmall = len(payload) < LARGE
+        fields = _decode(payload) if isSmall else undisturbed(_decode, payload)
+        found = (
+            None
+            if isSmall and isSimple(fields.data, _SIMPLE)
+            else _VALUES.find(fields.data)
         )
-        found = None if _VALUES.isPlain(value) else _VALUES.find(value)
     except RecursionError:
         raise BadPacket("nested too deeply") from None
+    except msgspec.ValidationError:
+        raise BadPacket("a packet has a type and a namespace") from None
     except BadPacket:
         raise
     except ValueError:
         raise BadPacket("not MessagePack") from None
     if found is not None:
         raise BadPacket(f"a value that no packet has: {found.what}")
-    return value
-
-
-def _packet(fields: Any) -> Packet:
-    if type(fields) is not dict:
-        raise BadPacket("a packet is a dictionary")
-    kind, namespace = fields.get("type"), fields.get("nsp")
-    if type(kind) is not int or type(namespace) is not str:
-        raise BadPacket("a packet has a type and a namespace")
-    number = fields.get("id")
+    number = fields.id
     if number is not None and not (type(number) is int and 0 <= number <= LARGEST_ID):
         raise BadPacket("an id is a whole number")
-    return validated(kind, namespaceOf(namespace), fields.get("data"), number)
+    return validated(fields.type, namespaceOf(fields.nsp), fields.data, number)
 
 
 class _MessagePack:
@@ -226,25 +238,18 @@ class _MessagePack:
 
     def encode(self, packet: Packet) -> tuple[Message, ...]:
         checkName(packet)
-        fields: dict[str, Any] = {"type": int(packet.kind), "nsp": packet.namespace}
         data = packet.data
         try:
-            if data is not None:
-                # What is not there, JavaScript wants to be undefined, not nil.
-                fields["data"] = data
-                if not _VALUES.isPlain(data) and _VALUES.find(data) is not None:
-                    raise told(packet, _VALUES)
-            if packet.id is not None:
-                fields["id"] = packet.id
+            if not isSimple(data, _SIMPLE) and _VALUES.find(data) is not None:
+                raise told(packet, _VALUES)
+            fields = _Fields(int(packet.kind), packet.namespace, data, packet.id)
             try:
                 return ((_encode(fields), True),)
             except (OverflowError, TypeError, UnicodeEncodeError):
-                fields["data"] = _plainKeys(rebuilt(data, _plain, DEPTH))
+                fields.data = _plainKeys(rebuilt(data, _plain, DEPTH))
             return ((_encode(fields), True),)
-        except RecursionError:
+        except (OverflowError, RecursionError):
             raise told(packet, _VALUES) from None
-        except OverflowError as error:
-            raise told(packet, _VALUES, str(error)) from None
 
     def decoder(self, limits: Limits) -> Decoder:
         return _Decoder(limits)

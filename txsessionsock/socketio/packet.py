@@ -11,7 +11,7 @@ from enum import IntEnum
 from math import isfinite
 from typing import Any, Final, Protocol
 
-from txsessionsock._foreign import Foreign, Notation
+from txsessionsock._foreign import DEPTH, Foreign, Notation
 from txsessionsock.limits import Limits
 
 
@@ -26,6 +26,7 @@ __all__ = [
     "Packet",
     "Parser",
     "checkName",
+    "isSimple",
     "namespaceOf",
     "rebuilt",
     "told",
@@ -59,6 +60,7 @@ RESERVED: Final = frozenset(
 No event has these names: the official clients hang up on one that does.
 """
 
+_TEXTS: Final = frozenset({str})
 _MOST_DIGITS: Final = 1e21  # JavaScript writes larger whole numbers otherwise.
 
 
@@ -207,6 +209,31 @@ def checkName(packet: Packet) -> None:
         raise ValueError(f"the name of an event is a str, not {type(name).__name__}")
     if name in RESERVED:
         raise ValueError(f"an event cannot be named {name!r}: clients hang up on it")
+
+
+def isSimple(value: Any, plain: frozenset[Any], depth: int = DEPTH - 2) -> bool:
+    """
+    Whether there is certainly nothing in a value that cannot be sent: a shorter way
+    than L{Notation.find} for what is as small as most packets.
+
+    @param plain: The types that need no look.
+    """
+    kind = type(value)
+    if kind is dict:
+        if not _TEXTS.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return kind in plain or (kind is float and isfinite(value))
+    if plain.issuperset(map(type, value)):
+        return True
+    if not depth:
+        return False
+    # As a loop, this takes half of what all() takes.
+    for item in value:
+        if type(item) not in plain and not isSimple(item, plain, depth - 1):
+            return False
+    return True
 
 
 def told(packet: Packet, notation: Notation, problem: str = "") -> ValueError:

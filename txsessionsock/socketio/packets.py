@@ -25,6 +25,7 @@ from .packet import (
     Packet,
     Parser,
     checkName,
+    isSimple,
     namespaceOf,
     rebuilt,
     told,
@@ -61,6 +62,8 @@ _VALUES: Final = Notation(
     plain={int, str, *_BINARY},
     isExact=False,
 )
+
+_SIMPLE: Final[frozenset[type]] = frozenset({str, int, bool, type(None)})
 
 _Place = tuple[Any, Any]  # A dictionary or list, and the key or index in it.
 
@@ -195,7 +198,7 @@ class _Text:
         attachments: tuple[bytes, ...] = ()
         if data is None:
             body = b""
-        elif _json.MESSAGES.isPlain(data):
+        elif isSimple(data, _SIMPLE):
             body = self._body(packet, data)
         else:
             data, attachments = self._taken(packet)

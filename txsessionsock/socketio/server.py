@@ -18,8 +18,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
+from weakref import WeakSet
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
 from txsessionsock._arguments import checked
 from txsessionsock.clients import Listener, Listeners, SessionSockets
@@ -197,6 +198,7 @@ class SocketIO(Namespace):
 
     _equipment: Equipment | None = None
     _engine: Engine | None = None
+    _connections: _Connections
 
     def __init__(self, protocol: type = SocketIOSocket) -> None:
         """
@@ -274,13 +276,49 @@ class SocketIO(Namespace):
         """
         if self._equipment is not None:
             raise ValueError(f"{self!r} has sessions already")
-        self._engine = Engine(
-            equipment, equipment.sockets.manager.reactor, self._connected
-        )
+        manager = equipment.sockets.manager
+        self._engine = Engine(equipment, manager.reactor, self._connected)
         self._equipment = equipment
+        self._connections = _Connections(self._engine)
+        manager.join(self._connections)
 
-    def _connected(self, connection: EngineConnection) -> Connection:
-        return Connection(self, connection)
+    def _connected(self, engine: EngineConnection) -> Connection:
+        connection = Connection(self, engine)
+        self._connections.add(connection)
+        return connection
+
+
+class _Connections:
+    """
+    The connections of a server, also those that are in no namespace: they are
+    closed when it ends.
+    """
+
+    kind = "connections of Socket.IO"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connections: WeakSet[Connection] = WeakSet()
+
+    def __len__(self) -> int:
+        return len(self._engine)
+
+    def add(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if self._engine.isGoingAway:
+            connection.goAway()
+
+    def goAway(self) -> Deferred[None]:
+        """
+        See L{Guest<txsessionsock.manager.shutdown.Guest>}.  Clients in namespaces are
+        among its sockets, which are told, too.
+        """
+        self._engine.isGoingAway = True
+        gone = [connection.goAway() for connection in list(self._connections)]
+        return DeferredList(gone).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterable[str]:
+        return ()
 
 
 @checked
