@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -40,6 +41,7 @@ from .answers import (
     answer,
     refuse,
 )
+from .bundle import Bundle
 from .engine import Engine, EngineConnection
 from .enginepackets import joined, opening
 from .server import SocketIO
@@ -84,27 +86,30 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO) -> None:
+    def __init__(self, io: SocketIO, *, bundle: str | Path | None = None) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
-        @raise SessionError: It gives no sessions.
+        @param bundle: Where the client for browsers is, which is served below this
+            place: a file, or a directory; unless given, where npm puts it.
+
+        @raise SessionError: The server gives no sessions.
+
+        @raise ValueError: There is no such client.
         """
+        self._io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
-        # By the last part of their addresses: what is beside the connections.
-        self._files: dict[bytes, IResource] = {}
+        refusals = self._equipment.refusals
+        self._bundle = Bundle(bundle, refusals, self._engine.reactor)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
-        """
-        Serve a file below this place, such as the client for browsers.
-        """
-        self._files[path] = child
+        raise ValueError("a server of Socket.IO has no children")
 
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
@@ -125,9 +130,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return NOT_DONE_YET
 
     def _file(self, request: Any, name: bytes) -> Any:
-        found = self._files.get(name)
-        if found is not None:
-            return found.render(request)
+        if self._bundle.has(name):
+            return self._bundle.render(request)
         request.setResponseCode(404)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"There is nothing here.\n"
