@@ -70,6 +70,8 @@ NOT_FOR_USERS = {
     "manager.Slices",
     "manager.endAtOnceWhenAskedAgain",
     "protocol.SessionedFactory",
+    *("web.AnyResource", "web.Bounds", "web.handOver", "web.handshakeIn"),
+    *("web.isEnding", "web.isHTTP2", "web.pageSessionOf", "web.wantsSocket"),
     "web.PageSession",
     "web.VisitedSite",
     *("forwarded.Told", "forwarded.peerOf", "forwarded.trusted"),
