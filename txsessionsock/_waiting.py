@@ -20,6 +20,11 @@ _ORDINARY = "{} wants an ordinary function, which does not wait"
 
 _Steps = Coroutine[Any, Any, Any] | Generator[Any, Any, Any]
 
+_PLAIN = frozenset({type(None), bool, bytes, dict, float, int, list, str, tuple})
+"""
+What nobody waits for: to ask abstract classes takes longer than many handlers.
+"""
+
 
 def waitable(result: object) -> object:
     """
@@ -32,7 +37,7 @@ def waitable(result: object) -> object:
 
     @raise TypeError: It would have to be waited for, and Twisted cannot.
     """
-    if result is None or isinstance(result, Deferred):
+    if type(result) in _PLAIN or isinstance(result, Deferred):
         return result
     if isinstance(result, (Coroutine, Generator)):
         return Deferred.fromCoroutine(_checked(result))

@@ -54,7 +54,8 @@ class _Engine:
     def close(self, code: int, reason: str) -> None:
         assert self.closed is None, "it is closed twice"
         self.closed = code, reason
-        self.clock.callLater(0, self.receiver.lost, code, "forced close")
+        # It may be closed by whoever is asked to receive.
+        self.clock.callLater(0, lambda: self.receiver.lost(code, "forced close"))
 
     def cut(self, why: str) -> None:
         self.closed = 1006, why

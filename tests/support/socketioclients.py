@@ -90,11 +90,12 @@ class Clients(ProcessProtocol, Conditions):
 
         @param settings: C{namespace}, C{auth}, C{isAuthFunction}, C{headers},
             C{cookie}, what to send in a C{burst} when it connects and again when
-            it changes its transport and, of the official client, C{options}.
+            it changes its transport, what to say C{first} whenever it has connected
+            and, of the official client, C{options}.
         """
-        socket = Socket(self, f"s{next(self._numbers)}")
-        self._sockets[socket.name] = socket
         cookie = settings.pop("cookie", "")
+        socket = Socket(self, f"s{next(self._numbers)}", cookie)
+        self._sockets[socket.name] = socket
         if cookie:
             settings.setdefault("headers", {})["Cookie"] = cookie
         if beside is not None:
@@ -189,11 +190,14 @@ class Socket(Conditions):
     One client, in one namespace.
 
     @ivar log: What happened to it: what, and the details.
+
+    @ivar cookie: The header that it sends.
     """
 
-    def __init__(self, clients: Clients, name: str) -> None:
+    def __init__(self, clients: Clients, name: str, cookie: str) -> None:
         super().__init__()
         self.name = name
+        self.cookie = cookie
         self.log: list[tuple[str, list[Any]]] = []
         self._clients = clients
         self._taken = 0
@@ -281,6 +285,33 @@ class Socket(Conditions):
         except AssertionError:
             return False
         return True
+
+    async def begin(self, *events: list[Any]) -> None:
+        """
+        Send these events in turn for ever, each when the one before is answered.
+
+        @param events: With C{"$n"} for the number of the event.
+        """
+        milliseconds = int(PATIENCE * 1000)
+        await self._call("traffic", events=events, timeout=milliseconds)
+
+    async def more(self, times: int) -> None:
+        """
+        Wait for so many more answers.
+        """
+        wanted = times + await self._call("acked")
+        end = reactor.seconds() + PATIENCE
+        while await self._call("acked") < wanted:
+            assert reactor.seconds() < end, self.log[-20:]
+
+    async def stop(self) -> tuple[int, list[int]]:
+        """
+        Send no more of these.
+
+        @return: How many were sent, and which were answered.
+        """
+        traffic = await self._call("stopTraffic")
+        return traffic["sent"], traffic["acked"]
 
     async def change(self, **settings: Any) -> None:
         """

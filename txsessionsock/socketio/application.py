@@ -89,6 +89,13 @@ class EventApplication:
     def sessionMessageReceived(self, event: Event, session: Session) -> object:
         carrier, face = self._carrier, self._face
         carrier.begins(carrier.client.source)
+        method = self._only(event)
+        if method is not None:
+            result = waitable(method(*event.args))
+            if isinstance(result, Deferred):
+                return result.addCallback(self._answer)
+            self._answer(result)
+            return None
         answers: list[Any] = []
         listeners = list(self._all("smessage", event, session))
         handlers = list(self._handlers(event))
@@ -111,6 +118,25 @@ class EventApplication:
             answer()
             return None
         return running.addCallback(answer)
+
+    def _only(self, event: Event) -> Callable[..., object] | None:
+        """
+        The method for an event, where nobody else is to be called: that is how it
+        mostly is, and takes a third of the time then.
+        """
+        place, face = self._place, self._face
+        if (
+            place.events
+            or face._events
+            or face._handlesAll
+            or place.listeners.of("smessage")
+        ):
+            return None
+        method = getattr(face, f"on_{event.name}", None)
+        return method if callable(method) else None
+
+    def _answer(self, result: object) -> None:
+        self._carrier.answer(_valuesOf(result))
 
     def _anyway(self, event: Event) -> Iterator[Callable[[], object]]:
         for listener in self._place.events.ofAny():
@@ -167,5 +193,10 @@ def _values(answers: list[Any]) -> tuple[Any, ...]:
     """
     The values of an answer: what the first handler returned that returned something.
     """
-    found = next((each for each in answers if each is not None), ())
-    return found if isinstance(found, tuple) else (found,)
+    return _valuesOf(next((each for each in answers if each is not None), None))
+
+
+def _valuesOf(result: object) -> tuple[Any, ...]:
+    if isinstance(result, tuple):
+        return result
+    return () if result is None else (result,)

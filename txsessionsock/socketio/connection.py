@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -73,6 +74,7 @@ class Connection:
         self._pausing: set[NamespaceCarrier] = set()
         self._closesWhenEmpty = False
         self._words: str | None = None
+        self._gone: list[Deferred[None]] = []
         # For a client that is in no namespace, and for one whose attachments are
         # missing.
         self._idle = Timer(reactor)
@@ -139,9 +141,12 @@ class Connection:
             # one client of a namespace.
             self._left.discard(name)
             self._idle.stop()
-            carrier = self._carriers[name] = NamespaceCarrier(self, place, packet.data)
-            request = replace(engine.request, auth=packet.data)
-            carrier.client.start(request, known=self._sessionID())
+            known, request = (
+                self._sessionID(),
+                replace(engine.request, auth=packet.data),
+            )
+            carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
+            carrier.client.start(request, known=known)
 
     def _sessionID(self) -> SessionID | None:
         """
@@ -283,6 +288,22 @@ class Connection:
         for carrier in list(self._carriers.values()):
             carrier.client.close(Code.NORMAL, "")
 
+    def goAway(self) -> Deferred[None]:
+        """
+        Close the connection because the server ends.  Clients that are in a
+        namespace do that when they have what they are sent.
+
+        @return: A L{Deferred} that fires when it is closed.
+        """
+        if not self._carriers:
+            self.close(Code.GOING_AWAY, "server going away")
+        gone: Deferred[None] = Deferred()
+        if self._engine is None:
+            gone.callback(None)
+        else:
+            self._gone.append(gone)
+        return gone
+
     def close(self, code: int, reason: str) -> None:
         """
         Close the connection, when what was sent before has gone out.  The client
@@ -318,3 +339,6 @@ class Connection:
         for carrier in carriers.values():
             carrier.lost(code, reason)
         self._pausing.clear()
+        gone, self._gone = self._gone, []
+        for deferred in gone:
+            deferred.callback(None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from math import inf
 from secrets import token_urlsafe
 from typing import Any, Protocol
 
@@ -208,9 +207,7 @@ class Engine:
         A client has come by WebSocket.
         """
         assert wire.request is not None
-        connection = EngineConnection(
-            self, wire.request, wire.connectedAt, None, wire
-        )
+        connection = EngineConnection(self, wire.request, wire.connectedAt, None, wire)
         wire.write(opening(connection.sid, (), self.equipment.limits))
         return self._begin(connection)
 
@@ -311,7 +308,9 @@ class EngineConnection:
         """
         How many may wait; when there would be more, it is cut off.
         """
-        return mostUnsentOf(self._limits) if self._wire is None else self._wire.mostUnsent
+        return (
+            mostUnsentOf(self._limits) if self._wire is None else self._wire.mostUnsent
+        )
 
     @property
     def isWritable(self) -> bool:
@@ -527,9 +526,10 @@ class EngineConnection:
 
         @return: Whether it may; otherwise it is not answered.
         """
-        if self._polling is not None:
-            self._polling.poll(request)
-        return self._wire is None
+        polling = self._polling
+        if polling is not None:
+            polling.poll(request)
+        return polling is not None
 
     def post(self, request: Any, body: bytes) -> bool:
         """
@@ -546,7 +546,7 @@ class EngineConnection:
         """
         All that was sent has gone out.
         """
-        if self.stage is Stage.CLOSING and self._probe is None:
+        if self.stage is Stage.CLOSING:
             self._leave(*self._closing, "forced close")
 
     # The upgrade.

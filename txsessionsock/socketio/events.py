@@ -47,6 +47,12 @@ class EventListeners:
     def __init__(self) -> None:
         self._listeners: dict[str | None, tuple[Listener, ...]] = {}
 
+    def __bool__(self) -> bool:
+        """
+        Whether there are any.
+        """
+        return bool(self._listeners)
+
     def on(self, name: str | None, listener: Listener | None, *, once: bool) -> Any:
         """
         Have a function called for each event of a name, or for the next one.

@@ -18,11 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
+from weakref import WeakSet
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
 from txsessionsock._arguments import checked
-from txsessionsock.clients import Listener, Listeners, SessionSockets
+from txsessionsock.clients import Listener, Listeners, SessionSockets, listen
 from txsessionsock.credentials import Credential
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Reached
@@ -58,6 +59,8 @@ class Namespace:
 
     @ivar events: Those of events of the application.
 
+    @ivar gates: The functions that were given to L{use}.
+
     @ivar encodings: What tells one way to encode its events from all others.
     """
 
@@ -67,6 +70,7 @@ class Namespace:
         self.protocol = protocol
         self.listeners = Listeners()
         self.events = EventListeners()
+        self.gates: list[Listener] = []
         self.encodings: Mapping[Parser, object] = {TEXT: object(), MSGPACK: object()}
 
     def __repr__(self) -> str:
@@ -139,6 +143,18 @@ class Namespace:
         self.events.on(None, listener, once=False)
         return listener
 
+    def use(self, gate: _L) -> _L:
+        """
+        Have a function called before a client that has a session is let in, with the
+        client and the session.  It may have to be waited for.  If it raises
+        L{ConnectRefused<txsessionsock.interfaces.ConnectRefused>}, the client gets a
+        C{connect_error} with that message and data.  Also a decorator.
+
+        @raise TypeError: That is no function.
+        """
+        listen(self.gates.append, gate)
+        return gate
+
     # To its clients, on every node.
 
     @property
@@ -197,6 +213,7 @@ class SocketIO(Namespace):
 
     _equipment: Equipment | None = None
     _engine: Engine | None = None
+    _connections: _Connections
 
     def __init__(self, protocol: type = SocketIOSocket) -> None:
         """
@@ -274,13 +291,49 @@ class SocketIO(Namespace):
         """
         if self._equipment is not None:
             raise ValueError(f"{self!r} has sessions already")
-        self._engine = Engine(
-            equipment, equipment.sockets.manager.reactor, self._connected
-        )
+        manager = equipment.sockets.manager
+        self._engine = Engine(equipment, manager.reactor, self._connected)
         self._equipment = equipment
+        self._connections = _Connections(self._engine)
+        manager.join(self._connections)
 
-    def _connected(self, connection: EngineConnection) -> Connection:
-        return Connection(self, connection)
+    def _connected(self, engine: EngineConnection) -> Connection:
+        connection = Connection(self, engine)
+        self._connections.add(connection)
+        return connection
+
+
+class _Connections:
+    """
+    The connections of a server, also those that are in no namespace: they are
+    closed when it ends.
+    """
+
+    kind = "connections of Socket.IO"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connections: WeakSet[Connection] = WeakSet()
+
+    def __len__(self) -> int:
+        return len(self._engine)
+
+    def add(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if self._engine.isGoingAway:
+            connection.goAway()
+
+    def goAway(self) -> Deferred[None]:
+        """
+        See L{Guest<txsessionsock.manager.shutdown.Guest>}.  Clients in namespaces are
+        among its sockets, which are told, too.
+        """
+        self._engine.isGoingAway = True
+        gone = [connection.goAway() for connection in list(self._connections)]
+        return DeferredList(gone).addCallback(lambda _: None)
+
+    def awaited(self) -> Iterable[str]:
+        return ()
 
 
 @checked

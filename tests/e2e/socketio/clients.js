@@ -95,7 +95,7 @@ function burstTwice(socket, { event, times }) {
 
 const COMMANDS = {
   /* With the connection of another client, if that is named. */
-  open({ socket: name, url, namespace = "/", kind, auth, isAuthFunction, headers = {}, options = {}, beside, burst }) {
+  open({ socket: name, url, namespace = "/", kind, auth, isAuthFunction, headers = {}, options = {}, beside, burst, first }) {
     const [connect, ofKind] = KINDS[kind];
     const given = isAuthFunction ? asFunction(auth) : auth;
     const all = { forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 40, ...ofKind };
@@ -106,6 +106,7 @@ const COMMANDS = {
     sockets.set(name, socket);
     watch(name, socket);
     if (burst) burstTwice(socket, burst);
+    if (first) socket.on("connect", () => socket.emit(...first));
   },
   emit({ socket, args, isVolatile }) {
     (isVolatile ? socket.volatile : socket).emit(...args);
@@ -121,6 +122,33 @@ const COMMANDS = {
   /* All at once. */
   askMany({ socket, args, times, timeout }) {
     return Promise.all(Array.from({ length: times }, () => socket.timeout(timeout).emitWithAck(...args)));
+  },
+  /* One event after the other, each when the one before is answered; "$n" in it is its number. */
+  traffic({ socket, events, timeout }) {
+    const going = { isOver: false, sent: 0, acked: [] };
+    const next = async () => {
+      const text = JSON.stringify(events[going.sent % events.length]);
+      const n = going.sent++;
+      try {
+        await socket.timeout(timeout).emitWithAck(...JSON.parse(text.replaceAll('"$n"', n)));
+        going.acked.push(n);
+      } catch {
+        /* Not known whether it was handled. */
+      }
+    };
+    going.done = (async () => {
+      while (!going.isOver) await next();
+    })();
+    socket.traffic = going;
+  },
+  acked({ socket }) {
+    return socket.traffic.acked.length;
+  },
+  async stopTraffic({ socket }) {
+    const { traffic } = socket;
+    traffic.isOver = true;
+    await traffic.done;
+    return { sent: traffic.sent, acked: traffic.acked };
   },
   /* What is said of it when it connects again. */
   change({ socket, auth, headers }) {

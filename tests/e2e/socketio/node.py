@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import react
+from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
 from twisted.web.static import Data
 
@@ -125,9 +126,11 @@ async def _main(reactor: Any, store: str, bus: str) -> None:
     messages = RedisBus(bus, reactor, timeout=_TIMEOUT, lifetime=_LIFETIME)
     node = Node(reactor, RedisStore(store, reactor), messages)
     await node.listen()
-    print(f"starting on {node.port}", flush=True)
+    # As twistd says it.
+    print(f"now [-] starting on {node.port}", flush=True)
     await Deferred()
 
 
 if __name__ == "__main__":
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)])
     react(lambda *args: Deferred.fromCoroutine(_main(*args)), sys.argv[1:])

@@ -9,43 +9,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.nginx import installedProxy, nginxWith
 from tests.support.redisprocess import freePort
 from tests.support.servers import VERBS, Twistd, inReactor, program, twistd
 from tests.support.visitors import Refused, Trusting, Visitor
 
 
 _PAGE = Path(__file__).parents[3] / "docs" / "containers.md"
-
-_NGINX = """
-daemon off;
-master_process off;
-pid {0}/nginx.pid;
-error_log stderr notice;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {0}/body;
-    proxy_temp_path {0}/proxy;
-    fastcgi_temp_path {0}/fastcgi;
-    uwsgi_temp_path {0}/uwsgi;
-    scgi_temp_path {0}/scgi;
-    {1}
-}}
-"""
-
-
-def _program(name: str) -> str:
-    # It is where root alone looks.
-    found = which(name) or which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip(f"no {name}: install it")
-    return found
 
 
 def _documented(kind: str) -> str:
@@ -96,13 +71,7 @@ async def nginxAt(
         changes["listen 443"] = f"listen 127.0.0.1:{port}"
         changes["/etc/nginx/shop.pem"] = str(made.certificate)
         changes["/etc/nginx/shop.key"] = str(made.key)
-    file = directory / "nginx.conf"
-    file.write_text(_NGINX.format(directory, _replaced(text, changes)))
-    command = (_program("nginx"), "-p", str(directory), "-c", str(file))
-    async with program(*command, listen=0) as proxy:
-        # By then, it listens.
-        await proxy.until(lambda: "event method" in proxy.errors or proxy.status)
-        assert proxy.status is None, proxy.errors
+    async with nginxWith(directory, _replaced(text, changes)):
         yield port
 
 
@@ -127,7 +96,9 @@ async def haproxyAt(
         changes["/etc/haproxy/shop.pem"] = str(both)
     file = directory / "haproxy.cfg"
     file.write_text(_replaced(text, changes))
-    async with program(_program("haproxy"), "-db", "-f", str(file), listen=0) as proxy:
+    async with program(
+        installedProxy("haproxy"), "-db", "-f", str(file), listen=0
+    ) as proxy:
         # When it has found that the server is well, twice.
         checks = '"GET /sessionsock.js HTTP/1.0" '
         await server.until(lambda: server.log.count(checks) > 1 or proxy.status)
