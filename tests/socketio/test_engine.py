@@ -5,7 +5,7 @@ transport, and its heartbeat.
 
 from __future__ import annotations
 
-from tests.support.engines import EngineCase
+from tests.support.engines import EngineCase, Recording
 from txsessionsock.limits import Limits
 from txsessionsock.socketio.engine import Stage, refuseLimits
 
@@ -142,16 +142,17 @@ class LifeTests(EngineCase):
         A packet that no client sends ends the connection, on both transports.
         """
         bad = ["abc", "9", "", "0", "2", "2probe", "3probe", "5", "6", "1x", "\x1e"]
-        for packet in *bad, "bA", "b!!!!", "4a\x1e", b"4\xff":
+        worse: list[str | bytes] = [*bad, "bA", "b!!!!", "4a\x1e", b"4\xff"]
+        for packet in worse:
             sid = self.open()
             poll = self.poll(sid)
             self.assertEqual(self.post(sid, packet).trouble, (400, 3))
             self.assertEqual(poll.body, b"1", packet)
             self.assertLost(1007, "parse error")
             self.assertEqual(self.poll(sid).trouble, (400, 1))
-        for packet in bad:
+        for text in bad:
             socket = self.socket()
-            socket.send(packet)
+            socket.send(text)
             self.assertEqual(socket.closed, 1007)
             self.assertLost(1007, "parse error")
         self.assertNothingLeft()
@@ -240,17 +241,23 @@ class LifeTests(EngineCase):
         """
         Whoever receives may close, or cut: nothing more comes.
         """
-        for end in ("close", 1000, ""), ("cut", "a reason"):
-            name, *args = end
+
+        def close(recording: Recording, payload: bytes) -> None:
+            recording.connection.close(1000, "")
+
+        def cut(recording: Recording, payload: bytes) -> None:
+            recording.connection.cut("a reason")
+
+        for end in close, cut:
             sid = self.open()
-            self.last.do = lambda r, _, n=name, a=args: getattr(r.connection, n)(*a)
+            self.last.do = end
             self.post(sid, "4a\x1e4b")
             self.poll(sid)
             self.turn()
             self.assertEqual(len(self.last.losses), 1)
             self.assertEqual(self.last.texts, [b"a"])
             socket = self.socket()
-            self.last.do = lambda r, _, n=name, a=args: getattr(r.connection, n)(*a)
+            self.last.do = end
             socket.send("4a", "4b")
             socket.close(1000)
             socket.wire.leave()
