@@ -37,7 +37,7 @@ class OutTests(EngineCase):
         More than there may wait is told as soon as there is room again.  Meanwhile
         nothing is read.
         """
-        sid = self.open()
+        sid = self.begin()
         recording, connection = self.last, self.last.connection
         connection.send([message(50_000)])
         self.assertEqual(connection.unsent, 50_064)
@@ -65,7 +65,7 @@ class OutTests(EngineCase):
         """
         A client that does not poll for too long is cut off.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.send([message(50_000)] * 2)
         self.turn(9.75)
         self.assertEqual(self.last.losses, [])
@@ -79,7 +79,7 @@ class OutTests(EngineCase):
         One that is sent more than may wait is cut off at once; a message of the
         largest size may wait beside all others.
         """
-        self.open()
+        self.begin()
         connection = self.last.connection
         connection.send([message(25_000)] * 3 + [message(24_800)])
         connection.send([message(5_000)] * 10)
@@ -94,7 +94,7 @@ class OutTests(EngineCase):
         Each packet counts more than its payload: thousands of empty ones are no
         way around the bound.
         """
-        self.open()
+        self.begin()
         connection = self.last.connection
         for _ in range(2500):
             connection.send([(b"4", False)])
@@ -104,7 +104,7 @@ class OutTests(EngineCase):
         """
         While a client polls, what is sent in one go does not wait as a whole.
         """
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         connection = self.last.connection
         for _ in range(4):
@@ -117,7 +117,7 @@ class OutTests(EngineCase):
         """
         An answer goes out as fast as the client reads; what is left counts.
         """
-        sid = self.open()
+        sid = self.begin()
         recording, connection = self.last, self.last.connection
         connection.send([message(50_000)] * 2 + [message(49_000)])
         wire = self.wire()
@@ -147,7 +147,7 @@ class OutTests(EngineCase):
         freed.  It cannot poll again meanwhile.
         """
         for isAgain in False, True:
-            sid = self.open()
+            sid = self.begin()
             connection = self.last.connection
             connection.send([message(50_000)] * 2)
             connection.send([message(49_000)])
@@ -168,7 +168,7 @@ class OutTests(EngineCase):
         """
         Polls that a client sends ahead are answered only as it reads.
         """
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         wire = self.wire()
         target = f"{PATH}?{GOOD}&sid={sid}"
@@ -191,7 +191,7 @@ class OutTests(EngineCase):
         """
         A client that leaves in the middle of its answer is gone.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.send([message(50_000)] * 2)
         wire = self.wire()
         wire.isRead = False
@@ -204,7 +204,7 @@ class OutTests(EngineCase):
         """
         An end that comes meanwhile is for the next poll.
         """
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         connection.send([message(50_000)] * 2)
         wire = self.wire()
@@ -222,7 +222,7 @@ class OutTests(EngineCase):
         """
         What waits by polling goes out by WebSocket, and there is room again.
         """
-        sid = self.open()
+        sid = self.begin()
         recording, connection = self.last, self.last.connection
         connection.send([message(50_000)] * 2)
         socket = self.upgraded(sid)
@@ -277,7 +277,7 @@ class InTests(EngineCase):
         """
         A post is handled as far as there is room, and answered when all of it is.
         """
-        sid = self.open()
+        sid = self.begin()
         recording, connection = self.last, self.last.connection
 
         def pause(recording: Any, payload: bytes) -> None:
@@ -304,7 +304,7 @@ class InTests(EngineCase):
         """
         A post of thousands of packets lets others have their turns.
         """
-        first, second = self.open(), self.open()
+        first, second = self.begin(), self.begin()
         post = self.post(first, "\x1e".join(["4"] * 10_000))
         self.assertEqual(len(self.made[0].messages), 64)
         self.assertEqual(self.post(second, "4a").code, 200)
@@ -319,7 +319,7 @@ class InTests(EngineCase):
         """
         What answers one post goes out in one poll.
         """
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         self.last.do = lambda r, payload: r.connection.send([(b"4" + payload, False)])
         self.post(sid, "4a\x1e4b\x1e4c")
@@ -331,7 +331,7 @@ class InTests(EngineCase):
         Something of ours that fails takes nobody else along, and leaves no post
         behind that is never answered.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.do = lambda *_: 1 / 0
         self.last.connection.pause()
         post = self.post(sid, "4a")
@@ -346,7 +346,7 @@ class InTests(EngineCase):
         """
         What came behind the upgrade is handled when there is room.
         """
-        sid = self.open()
+        sid = self.begin()
         socket = self.socket(sid)
         socket.send("2probe")
         self.last.do = lambda r, _: r.connection.pause()

@@ -46,7 +46,7 @@ class RefusedTests(EngineCase):
         """
         Each is told what is wrong, as JSON.
         """
-        sid = self.open()
+        sid = self.begin()
         socket = self.socket()
         its = self.last.connection.sid
         for method, query, trouble in (
@@ -88,7 +88,7 @@ class RefusedTests(EngineCase):
         A request for a WebSocket that asks for no upgrade takes nothing of what
         waits.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.send([(b"4a", False)])
         self.ask(f"EIO=4&transport=websocket&sid={sid}")
         self.assertEqual(self.poll(sid).body, b"4a")
@@ -160,7 +160,7 @@ class RefusedTests(EngineCase):
         """
         A server that ends takes no new clients.  Those that are there are answered.
         """
-        sid = self.open()
+        sid = self.begin()
         self.engine.isGoingAway = True
         asked = self.ask(GOOD)
         self.assertEqual(asked.code, 503)
@@ -191,7 +191,7 @@ class OriginTests(EngineCase):
         those that say what is wrong.
         """
         wants = [LISTED], ["true"], ["Origin"]
-        sid = self.open(Origin=LISTED)
+        sid = self.begin(Origin=LISTED)
         self.assertEqual(self.cors(self.ask(GOOD, Origin=LISTED)), wants)
         self.assertEqual(self.cors(self.ask("", Origin=LISTED)), wants)
         self.assertEqual(self.cors(self.post(sid, "4a", Origin=LISTED)), wants)
@@ -210,7 +210,7 @@ class OriginTests(EngineCase):
         """
         All others are refused, whatever they ask, and may read nothing.
         """
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         for headers in (
             {"Origin": "https://evil.example"},
@@ -288,7 +288,7 @@ class AnswerTests(EngineCase):
         """
         Nobody keeps them, takes them for something else, or gets a cookie.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.send([(b"4<script>", False)])
         for asked in self.ask(GOOD), self.poll(sid), self.post(sid, "4a"):
             assert asked.answer is not None
@@ -304,7 +304,7 @@ class AnswerTests(EngineCase):
         """
         Large answers are compressed for clients that take that.
         """
-        sid = self.open()
+        sid = self.begin()
         large, small = b"4" + b"x" * 5000, b"4" + b"x" * 500
         for message, accepts, isSmaller in (
             (large, "gzip, deflate", True),
@@ -332,7 +332,7 @@ class AnswerTests(EngineCase):
         """
         Requests of one client may come on one connection, in one go.
         """
-        sid = self.open()
+        sid = self.begin()
         wire = self.wire()
         target = f"{PATH}?{GOOD}&sid={sid}"
         post = self.head(target, "POST", **{"Content-Length": "2"}) + b"4a"
@@ -367,7 +367,7 @@ class SizeTests(EngineCase):
         """
         The largest message arrives, also in chunks.
         """
-        sid = self.open()
+        sid = self.begin()
         self.assertEqual(self.post(sid, "4" + "x" * 999).code, 200)
         body = b"2e8;a=b\r\n" + b"4" + b"x" * 743 + b"\r\n100\r\n" + b"y" * 256
         asked = Asked(self.wire(), self.chunked(sid) + body + b"\r\n0\r\n\r\n")
@@ -379,7 +379,7 @@ class SizeTests(EngineCase):
         One more byte is refused: before it comes where the length is said, and as
         it comes in chunks.
         """
-        sid = self.open()
+        sid = self.begin()
         for path in "/socket.io/", "/socket.io", "/socket.io/?a":
             headers = {"Content-Length": "1001"}
             asked = Asked(self.wire(), self.head(path, "POST", **headers))
@@ -400,8 +400,8 @@ class SizeTests(EngineCase):
         """
         self.site = Site(self.root, reactor=self.clock, timeout=None)
         with capturedLogs() as logs:
-            sid = self.open()
-            self.open()
+            sid = self.begin()
+            self.begin()
             self.socket()
         lines = [formatEvent(each) for each in logs]
         self.assertEqual(
@@ -439,7 +439,7 @@ class AdmissionTests(EngineCase):
         Clients by polling count as those by WebSocket do.  When one leaves, another
         may come.
         """
-        sid = self.open()
+        sid = self.begin()
         socket = self.socket()
         with capturedLogs() as logs:
             asked = self.ask(GOOD)
@@ -463,7 +463,7 @@ class AdmissionTests(EngineCase):
         """
         A client goes over also where nobody else may come.
         """
-        first, second = self.open(), self.open()
+        first, second = self.begin(), self.begin()
         for sid in first, second:
             socket = self.upgraded(sid)
             self.assertEqual((socket.status, socket.closed), (101, None))
@@ -500,7 +500,7 @@ class AddressTests(EngineCase):
         It is the client's, as the proxy says.
         """
         for address in "192.0.2.1", "192.0.2.2":
-            self.open(X_Forwarded_For=address)
+            self.begin(X_Forwarded_For=address)
             asked = self.ask(GOOD, X_Forwarded_For=address)
             self.assertEqual(asked.code, 429)
         self.assertEqual(self.last.connection.request.client, "192.0.2.2")
