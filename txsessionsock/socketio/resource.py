@@ -17,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -74,6 +75,7 @@ _GOING_AWAY: Final = Trouble(3, "Server shutting down", HTTPStatus.SERVICE_UNAVA
 
 
 @implementer(IResource)
+@checked
 class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A server of Socket.IO at a place in a site, which is C{socket.io} unless clients
