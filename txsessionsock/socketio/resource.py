@@ -5,9 +5,10 @@ A server of Socket.IO as a resource of a site of Twisted Web.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -37,6 +39,7 @@ from .answers import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED,
+    WEBSOCKET_ONLY,
     Trouble,
     answer,
     refuse,
@@ -52,7 +55,7 @@ __all__ = ["SocketIOResource"]
 _log = Logger()
 
 _VERSION: Final = b"4"
-_TRANSPORTS: Final = (b"polling", b"websocket")
+_TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """
@@ -72,6 +75,7 @@ _GOING_AWAY: Final = Trouble(3, "Server shutting down", HTTPStatus.SERVICE_UNAVA
 
 
 @implementer(IResource)
+@checked
 class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A server of Socket.IO at a place in a site, which is C{socket.io} unless clients
@@ -81,29 +85,48 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     not bound what comes before.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
+    @ivar io: The server.
+
     @ivar mostBody: How large the body of a request may be.
     """
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO, *, bundle: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        io: SocketIO,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        transports: Sequence[str] = _TRANSPORTS,
+    ) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
-        @param bundle: Where the client for browsers is, which is served below this
-            place: a file, or a directory; unless given, where npm puts it.
+        @param bundle: Your copy of the client for browsers: a file, served as
+            C{socket.io.js}, or a directory; unless given,
+            C{node_modules/socket.io-client/dist} below the current directory.
 
-        @raise SessionError: The server gives no sessions.
+        @param transports: C{("websocket",)} where requests of one client may come to
+            several processes.
 
-        @raise ValueError: There is no such client.
+        @raise SessionError: It gives no sessions.
+
+        @raise ValueError: At C{bundle} is no client, or one that is too old, or
+            there are no such transports.
         """
-        self._io = io
+        unknown = set(transports) - set(_TRANSPORTS)
+        if unknown or "websocket" not in transports:
+            raise ValueError(
+                f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
+            )
+        self._transports = frozenset(each.encode("ascii") for each in transports)
+        self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
-        refusals = self._equipment.refusals
-        self._bundle = Bundle(bundle, refusals, self._engine.reactor)
+        equipment, reactor = self._equipment, self._engine.reactor
+        self._bundle = Bundle(bundle, equipment.refusals, reactor)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
@@ -186,10 +209,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         # Not those of the body, which request.args has too.
         query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
         transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        if transport not in _TRANSPORTS or version != _VERSION:
+        isKnown = transport in self._transports
+        if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isKnown = transport in _TRANSPORTS
-            refuse(request, UNSUPPORTED if isKnown else UNKNOWN_TRANSPORT)
+            isOff = transport == b"polling"
+            other = WEBSOCKET_ONLY if isOff else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else other)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":
@@ -207,7 +232,14 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         """
         Say in the log what a client of another kind wants.
         """
-        if transport in _TRANSPORTS:
+        if version == _VERSION and transport == b"polling":
+            self._warn(
+                "a client of Socket.IO asked for long-polling, which is off here, since"
+                " its requests may come to several processes; right is the option"
+                ' transports: ["websocket"] of the client',
+                "polling",
+            )
+        elif transport in (b"polling", b"websocket"):
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",
