@@ -219,8 +219,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
             isOther = transport == b"polling"
-            trouble = WEBSOCKET_ONLY if isOther else UNKNOWN_TRANSPORT
-            refuse(request, UNSUPPORTED if isKnown else trouble)
+            unknown = WEBSOCKET_ONLY if isOther else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else unknown)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":
