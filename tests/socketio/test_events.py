@@ -131,6 +131,42 @@ class AnswerTests(SocketIOCase):
         self.assertEqual(page.acks, [(7, ["own"])])
         self.assertNothingLeft()
 
+    def test_beside(self) -> None:
+        """
+        Whoever listens to an event hears of it, also where a method handles it: to
+        that event of all clients or of one, to all events, or to C{smessage}.
+        """
+        called: list[str] = []
+
+        class Hearing(Basket):
+            def sessionMessageReceived(self, event: Any, session: Any) -> None:
+                called.append("heard")
+
+        def hear(*args: Any) -> None:
+            called.append("heard")
+
+        for protocol, prepare in (
+            (Hearing, lambda io: None),
+            (Basket, lambda io: io.on("add", hear)),
+            (Basket, lambda io: io.onAny(hear)),
+            (Basket, lambda io: io.on("smessage", hear)),
+            (Basket, lambda io: io.on("sconnection", lambda s, _: s.on("add", hear))),
+            (Basket, lambda io: io.on("sconnection", lambda s, _: s.onAny(hear))),
+            (
+                Basket,
+                lambda io: io.on("sconnection", lambda s, _: s.on("smessage", hear)),
+            ),
+        ):
+            self.put()
+            prepare(self.serve(protocol))
+            page = self.browse()
+            page.emit("add", "fig", 1, id=7)
+            self.wait()
+            self.assertEqual(called, ["heard"])
+            self.assertEqual(page.acks, [(7, [1])])
+            self.assertNothingLeft()
+            called.clear()
+
     def test_once(self) -> None:
         """
         A listener may listen once, and be taken off.

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock.clients import Listener
+from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
 from txsessionsock.protocol import ApplicationMethods
@@ -87,6 +88,14 @@ class SocketIOSocket(ApplicationMethods):
         The name of the namespace.
         """
         return self._sessionsock.namespace
+
+    @property
+    def handshake(self) -> Handshake:
+        """
+        The request with which the connection began; its C{auth} is what the client
+        sent along to name itself.
+        """
+        return self._sessionsock.handshake
 
     @property
     def peer(self) -> str:
