@@ -218,11 +218,11 @@ class GateTests(SocketIOCase):
         of it was called.
         """
 
-        @self.io.use
         def notMo(socket: SocketIOSocket, session: Any) -> None:
             if socket.handshake.auth == {"as": session["user"]}:
                 raise ConnectRefused("no mo", {"code": 7})
 
+        self.io.use(notMo)
         page = self.browse(connects=False)
         page.connect(auth={"as": "mo"})
         self.wait()

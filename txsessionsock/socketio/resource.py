@@ -17,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -74,6 +75,7 @@ _GOING_AWAY: Final = Trouble(3, "Server shutting down", HTTPStatus.SERVICE_UNAVA
 
 
 @implementer(IResource)
+@checked
 class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A server of Socket.IO at a place in a site, which is C{socket.io} unless clients
@@ -125,17 +127,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         self._bounds = Bounds()
         equipment, reactor = self._equipment, self._engine.reactor
         self._bundle = Bundle(bundle, equipment.refusals, reactor)
-        # By the last part of their addresses: what is beside the connections.
-        self._files: dict[bytes, IResource] = {}
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
-        """
-        Serve a file below this place, such as the client for browsers.
-        """
-        self._files[path] = child
+        raise ValueError("a server of Socket.IO has no children")
 
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
@@ -156,11 +153,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return NOT_DONE_YET
 
     def _file(self, request: Any, name: bytes) -> Any:
-        found = self._files.get(name)
-        if found is None and self._bundle.has(name):
-            found = self._bundle
-        if found is not None:
-            return found.render(request)
+        if self._bundle.has(name):
+            return self._bundle.render(request)
         request.setResponseCode(404)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"There is nothing here.\n"
@@ -218,9 +212,9 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         isKnown = transport in self._transports
         if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isOther = transport == b"polling"
-            unknown = WEBSOCKET_ONLY if isOther else UNKNOWN_TRANSPORT
-            refuse(request, UNSUPPORTED if isKnown else unknown)
+            isOff = transport == b"polling"
+            other = WEBSOCKET_ONLY if isOff else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else other)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":

@@ -75,6 +75,18 @@ class SocketIOSocket(ApplicationMethods):
         self._carrier = carrier
 
     @property
+    def session(self) -> Session:
+        """
+        Its session, which it has in each handler but that of C{sinvalid}.
+
+        @raise SessionError: It has none.
+        """
+        session = self._sessionsock.client.session
+        if session is None:
+            raise SessionError("this client has no session, or not yet")
+        return session
+
+    @property
     def id(self) -> str:
         """
         The id of this socket, which the client knows, too.  It is another one after
