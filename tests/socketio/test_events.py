@@ -95,6 +95,7 @@ class AnswerTests(SocketIOCase):
         Whoever listens to all events of a client may answer, too, and answers that
         one and not the one before.
         """
+        client: Any = None
 
         def received(event: Event, session: Any) -> None:
             client.answer(*event.args)
@@ -104,7 +105,6 @@ class AnswerTests(SocketIOCase):
             client = socket
             socket.on("smessage", received)
 
-        client: Any = None
         self.io.on("sconnection", connected)
         page = self.browse()
         page.emit("any", "a", id=5)
