@@ -23,7 +23,6 @@ class Basket(SocketIOSocket):
     """
 
     def on_add(self, fruit: str, number: int) -> object:
-        assert self.session is not None
         self.session[fruit] = self.session.get(fruit, 0) + number
         return self.session[fruit]
 
@@ -264,7 +263,6 @@ class HeldTests(SocketIOCase):
         """
 
         def tell(socket: Basket) -> None:
-            assert socket.session is not None
             socket.session["told"] = True
             socket.emit("told")
             self.asked = socket.call("asked")

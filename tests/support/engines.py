@@ -24,6 +24,7 @@ from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import Equipment
+from txsessionsock.socketio import SocketIO
 from txsessionsock.socketio.engine import Engine, EngineConnection
 from txsessionsock.socketio.resource import SocketIOResource
 from txsessionsock.web import BoundedSite
@@ -221,13 +222,19 @@ class Socket:
         self.wire.receive(frame(CLOSE, b"" if code is None else code.to_bytes(2)))
 
 
-class _IO:
+class _IO(SocketIO):
     """
-    The part of a server of Socket.IO that the resource uses.
+    A server of Socket.IO, of which the resource uses nothing but the engine.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__()
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None
+        return self._engine
 
 
 class EngineCase(ManagerCase):

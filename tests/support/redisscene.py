@@ -34,7 +34,7 @@ from txsessionsock.session import Session
 from txsessionsock.stores.redis import RedisStore
 
 
-__all__ = ["TIMEOUT", "Node", "Teller", "node", "quiet", "storing"]
+__all__ = ["TIMEOUT", "Node", "Teller", "noErrors", "node", "quiet", "storing"]
 
 TIMEOUT = 0.4
 """
@@ -45,13 +45,11 @@ _numbers = count()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def noErrors() -> Iterator[None]:
     """
-    Nothing is logged as an error in this block, and nothing of ours is left to
-    be done later.
+    Nothing is logged as an error in this block.
     """
     errors: list[str] = []
-    before = {id(call) for call in reactor.getDelayedCalls()}
 
     @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
@@ -68,6 +66,17 @@ def quiet() -> Iterator[None]:
     finally:
         globalLogPublisher.removeObserver(observe)
     assert not errors, "\n".join(errors)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """
+    Nothing is logged as an error in this block, and nothing of ours is left to
+    be done later.
+    """
+    before = {id(call) for call in reactor.getDelayedCalls()}
+    with noErrors():
+        yield
     left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
     # One timer for all calls of a store, that runs out when there are none; and one
     # after which the log says what was left out.

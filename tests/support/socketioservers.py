@@ -7,7 +7,7 @@ from __future__ import annotations
 import atexit
 import re
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tests.e2e.socketio.node import Node
-from tests.support.redisscene import quiet
+from tests.support.redisscene import noErrors
 from tests.support.servers import (
     PATIENCE,
     SECRET,
@@ -196,7 +196,7 @@ async def ours(*ping: float) -> AsyncIterator[_Ours]:
     if ping not in _ours:
         _ours[ping] = _Ours(*ping)
         await _ours[ping].node.listen()
-    with quiet():
+    with noErrors():
         yield _ours[ping]
         await settled(_ours[ping].node)
 
@@ -210,7 +210,7 @@ async def nodes(url: str, number: int, **settings: Any) -> AsyncIterator[list[No
     @param settings: Of each L{Node}.
     """
     made = []
-    with quiet():
+    with noErrors():
         try:
             for _ in range(number):
                 bus = RedisBus(url, reactor)
@@ -219,8 +219,7 @@ async def nodes(url: str, number: int, **settings: Any) -> AsyncIterator[list[No
             for each in made:
                 await inGroup(each.hub.room("nobody"), [0] * number)
             yield made
-            for each in made:
-                await settled(each)
+            await settled(*made)
         finally:
             for each in made:
                 ending = Deferred.fromCoroutine(each.end())
@@ -240,16 +239,33 @@ async def inGroup(group: Group, numbers: list[int]) -> None:
         await deferLater(reactor, 0.01)
 
 
-async def settled(node: Node) -> None:
+async def settled(*nodes: Node) -> None:
     """
     Wait until nothing is left of clients that have gone.
     """
     end = reactor.seconds() + PATIENCE
-    while left := [len(node.io.sockets), node.manager.statistics().sessions]:
-        if left == [0, 0]:
-            break
-        assert reactor.seconds() < end, f"sockets and sessions are left: {left}"
+    while left := _left(nodes):
+        assert reactor.seconds() < end, left
         await deferLater(reactor, 0.005)
+
+
+def _left(nodes: Sequence[Node]) -> list[str]:
+    """
+    What nodes have, and what is to be done later for a client.
+    """
+    left = [
+        f"{count} of {what}"
+        for node in nodes
+        for what, count in {
+            "clients": len(node.io.sockets),
+            "connections": len(node.io.engine),
+            "sessions": node.manager.statistics().sessions,
+        }.items()
+        if count
+    ]
+    ours = "EngineConnection", "Connection.", "Client", "Outflow", "Polling"
+    calls = map(str, reactor.getDelayedCalls())
+    return left + [call for call in calls if any(name in call for name in ours)]
 
 
 SERVERS: dict[str, Callable[..., AbstractAsyncContextManager[Server]]] = {

@@ -80,7 +80,7 @@ class ServedTests(SocketIOCase):
         self.assertIsInstance(resource, SocketIOResource)
         self.assertNotIn(b"ws", root.children)
         self.assertIn(b"sessionsock.js", root.children)
-        io = resource._io
+        io = resource.io
         self.assertEqual(io.protocol.__name__, "Chat")
         self.assertEqual(io.of("/news").protocol.__name__, "News")
 
@@ -93,7 +93,7 @@ class ServedTests(SocketIOCase):
         for given in (*EVENTS, *PLAIN), (*PLAIN, *EVENTS):
             root = self.root(*given, *more)
             plain = root.children[b"ws"]._factory
-            io = root.children[b"socket.io"]._io
+            io = root.children[b"socket.io"].io
             self.assertEqual(plain.protocol.__name__, "Plain")
             self.assertEqual(io.protocol.__name__, "Chat")
             self.assertIs(plain.sockets.manager, io.sockets.manager)
@@ -191,10 +191,10 @@ class WorkersTests(SocketIOCase):
         self.assertIn("--socketio", service._command.arguments)
         served = self.served(*service._command.arguments)
         root: Any = served.root
-        self.assertEqual(root.children[b"socket.io"].transports, ("websocket",))
+        self.assertEqual(root.children[b"socket.io"]._transports, {b"websocket"})
         root = self.root(*EVENTS)
-        both = ("polling", "websocket")
-        self.assertEqual(root.children[b"socket.io"].transports, both)
+        both = {b"polling", b"websocket"}
+        self.assertEqual(root.children[b"socket.io"]._transports, both)
 
     def test_plain(self) -> None:
         """

@@ -19,6 +19,7 @@ from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     ClientGone,
+    ConnectRefused,
     EndReason,
     InvalidReason,
     NoSuchSession,
@@ -268,6 +269,8 @@ class Client:
             self._invalid("unknown")
         elif failure.check(SecondSession):
             self._second()
+        elif isinstance(failure.value, ConnectRefused):
+            self.closeNow(Code.NORMAL, failure.value.message)
         elif failure.check(TooManySockets):
             self.closeNow(Code.TOO_MANY_SOCKETS, "session-limit")
         else:

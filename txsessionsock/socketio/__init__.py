@@ -4,8 +4,16 @@ Socket.IO: its official client, with sessions.
 
 from txsessionsock.messages import Event
 
+from .resource import SocketIOResource
 from .server import Namespace, SocketIO, enable
 from .socket import SocketIOSocket
 
 
-__all__ = ["Event", "Namespace", "SocketIO", "SocketIOSocket", "enable"]
+__all__ = [
+    "Event",
+    "Namespace",
+    "SocketIO",
+    "SocketIOResource",
+    "SocketIOSocket",
+    "enable",
+]

@@ -546,7 +546,7 @@ class EngineConnection:
         """
         All that was sent has gone out.
         """
-        if self.stage is Stage.CLOSING and self._probe is None:
+        if self.stage is Stage.CLOSING:
             self._leave(*self._closing, "forced close")
 
     # The upgrade.

@@ -5,7 +5,9 @@ A server of Socket.IO as a resource of a site of Twisted Web.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -15,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -36,10 +39,12 @@ from .answers import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED,
+    WEBSOCKET_ONLY,
     Trouble,
     answer,
     refuse,
 )
+from .bundle import Bundle
 from .engine import Engine, EngineConnection
 from .enginepackets import joined, opening
 from .server import SocketIO
@@ -50,7 +55,7 @@ __all__ = ["SocketIOResource"]
 _log = Logger()
 
 _VERSION: Final = b"4"
-_TRANSPORTS: Final = (b"polling", b"websocket")
+_TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """
@@ -70,6 +75,7 @@ _GOING_AWAY: Final = Trouble(3, "Server shutting down", HTTPStatus.SERVICE_UNAVA
 
 
 @implementer(IResource)
+@checked
 class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A server of Socket.IO at a place in a site, which is C{socket.io} unless clients
@@ -79,32 +85,54 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     not bound what comes before.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
+    @ivar io: The server.
+
     @ivar mostBody: How large the body of a request may be.
     """
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO) -> None:
+    def __init__(
+        self,
+        io: SocketIO,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        transports: Sequence[str] = _TRANSPORTS,
+    ) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
+        @param bundle: Your copy of the client for browsers: a file, served as
+            C{socket.io.js}, or a directory; unless given,
+            C{node_modules/socket.io-client/dist} below the current directory.
+
+        @param transports: C{("websocket",)} where requests of one client may come to
+            several processes.
+
         @raise SessionError: It gives no sessions.
+
+        @raise ValueError: At C{bundle} is no client, or one that is too old, or
+            there are no such transports.
         """
+        unknown = set(transports) - set(_TRANSPORTS)
+        if unknown or "websocket" not in transports:
+            raise ValueError(
+                f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
+            )
+        self._transports = frozenset(each.encode("ascii") for each in transports)
+        self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
-        # By the last part of their addresses: what is beside the connections.
-        self._files: dict[bytes, IResource] = {}
+        equipment, reactor = self._equipment, self._engine.reactor
+        self._bundle = Bundle(bundle, equipment.refusals, reactor)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
-        """
-        Serve a file below this place, such as the client for browsers.
-        """
-        self._files[path] = child
+        raise ValueError("a server of Socket.IO has no children")
 
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
@@ -125,9 +153,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return NOT_DONE_YET
 
     def _file(self, request: Any, name: bytes) -> Any:
-        found = self._files.get(name)
-        if found is not None:
-            return found.render(request)
+        if self._bundle.has(name):
+            return self._bundle.render(request)
         request.setResponseCode(404)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"There is nothing here.\n"
@@ -182,10 +209,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         # Not those of the body, which request.args has too.
         query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
         transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        if transport not in _TRANSPORTS or version != _VERSION:
+        isKnown = transport in self._transports
+        if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isKnown = transport in _TRANSPORTS
-            refuse(request, UNSUPPORTED if isKnown else UNKNOWN_TRANSPORT)
+            isOff = transport == b"polling"
+            other = WEBSOCKET_ONLY if isOff else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else other)
             return
         connection, trouble = self._find(request, query)
         if trouble is None and transport == b"websocket":
@@ -203,7 +232,14 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         """
         Say in the log what a client of another kind wants.
         """
-        if transport in _TRANSPORTS:
+        if version == _VERSION and transport == b"polling":
+            self._warn(
+                "a client of Socket.IO asked for long-polling, which is off here, since"
+                " its requests may come to several processes; right is the option"
+                ' transports: ["websocket"] of the client',
+                "polling",
+            )
+        elif transport in (b"polling", b"websocket"):
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",

@@ -134,9 +134,7 @@ def _protocols(options: Options) -> tuple[type | None, type | None]:
             one = "SocketIOSocket" if isEvents else "WebSocket"
             refuse(f"--protocol {name}: there is a class of a {one}; right is one")
         if isEvents and not options["socketio"]:
-            refuse(
-                f"--protocol {name} is a SocketIOSocket; right is --socketio, too"
-            )
+            refuse(f"--protocol {name} is a SocketIOSocket; right is --socketio, too")
         found[isEvents] = kind
     if options["socketio"] and True not in found:
         refuse(f"--socketio {NEEDS_CLASS}")

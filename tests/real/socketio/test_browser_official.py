@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.e2e.socketio.node import Node
 from tests.support.browser import chromium, missing, until
-from tests.support.redisscene import quiet
+from tests.support.redisscene import noErrors
 from tests.support.servers import PATIENCE, inReactor, reactor
 from tests.support.socketioclients import DIRECTORY, socketIOIsThere
 from tests.support.socketioservers import settled
@@ -119,15 +119,14 @@ async def serving(*settings: dict[str, Any]) -> AsyncIterator[list[Node]]:
     @param settings: Of each.
     """
     nodes = []
-    with quiet():
+    with noErrors():
         for each in settings:
             node = Node(reactor, MemoryStore(reactor), bundle=_BUNDLE, **each)
             await node.listen()
             nodes.append(node)
         try:
             yield nodes
-            for node in nodes:
-                await settled(node)
+            await settled(*nodes)
         finally:
             for node in nodes:
                 ending = Deferred.fromCoroutine(node.end())

@@ -251,7 +251,7 @@ async def test_dropped(name: str, kind: str) -> None:
     async with scene(name, kind) as made:
         socket = await made.open()
         await socket.drop()
-        await socket.emit("echo", "meanwhile")
         assert await socket.happens("disconnect") == ["forced close"]
+        await socket.emit("echo", "meanwhile")
         assert await socket.hears("echo") == ["meanwhile"]
         assert len(socket.details("connect")) == 2
