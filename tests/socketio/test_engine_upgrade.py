@@ -23,7 +23,7 @@ class UpgradeTests(EngineCase):
         What was sent before by polling, meanwhile, and after arrives once and in
         order; so does what is received.
         """
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         connection.send([(b"4a", False)])
         poll = self.poll(sid)
@@ -58,7 +58,7 @@ class UpgradeTests(EngineCase):
         """
         Each poll that comes while the probe is open is answered at once.
         """
-        sid = self.open()
+        sid = self.begin()
         socket = self.socket(sid)
         socket.send("2probe")
         for _ in range(3):
@@ -72,7 +72,7 @@ class UpgradeTests(EngineCase):
         again.
         """
 
-        def leaves(socket: Any) -> None:
+        def leaves(socket: Any) -> Any:
             socket.wire.leave()
 
         def says(*words: str | bytes) -> Any:
@@ -84,7 +84,7 @@ class UpgradeTests(EngineCase):
             lambda socket: (says("2probe")(socket), leaves(socket)),
             lambda socket: (says("2probe")(socket), socket.close(1000)),
         ):
-            sid = self.open()
+            sid = self.begin()
             connection = self.last.connection
             poll = self.poll(sid)
             socket = self.socket(sid)
@@ -112,7 +112,7 @@ class UpgradeTests(EngineCase):
         cannot go over.
         """
         for words in [], ["2probe"]:
-            sid = self.open()
+            sid = self.begin()
             connection = self.last.connection
             socket = self.socket(sid)
             socket.send(*words)
@@ -123,7 +123,7 @@ class UpgradeTests(EngineCase):
             self.assertIs(connection.stage, Stage.POLLING)
             socket.wire.leave()
             self.assertIsNone(self.poll(sid).answer)
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         connection.pause()
         post = self.post(sid, "4x")
@@ -142,7 +142,7 @@ class UpgradeTests(EngineCase):
         A second WebSocket is accepted, and closed; the first goes on.  So is one of
         a client that has gone over already.
         """
-        sid = self.open()
+        sid = self.begin()
         first, second = self.socket(sid), self.socket(sid)
         self.assertEqual((second.status, second.closed), (101, 1000))
         second.send("2probe")
@@ -164,7 +164,7 @@ class UpgradeTests(EngineCase):
         A client that goes over while a request of its is under way stays: it does
         not know the answer.
         """
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         connection.pause()
         socket = self.socket(sid)
@@ -182,7 +182,7 @@ class UpgradeTests(EngineCase):
         """
         A connection that is paused when its client goes over stays so.
         """
-        sid = self.open()
+        sid = self.begin()
         connection = self.last.connection
         connection.pause()
         socket = self.upgraded(sid)
@@ -200,7 +200,7 @@ class UpgradeTests(EngineCase):
         whichever it uses next.
         """
         for isPolled in True, False:
-            sid = self.open()
+            sid = self.begin()
             connection = self.last.connection
             socket = self.socket(sid)
             socket.send("2probe")
@@ -219,13 +219,13 @@ class UpgradeTests(EngineCase):
                 socket.close(4401)
                 socket.wire.leave()
             self.assertLost(4401, "forced close")
-        sid = self.open()
+        sid = self.begin()
         poll, socket = self.poll(sid), self.socket(sid)
         self.last.connection.close(1001, "")
         self.assertEqual(poll.body, b"1")
         self.assertEqual(socket.closed, 1000)
         self.assertLost(1001, "forced close")
-        sid = self.open()
+        sid = self.begin()
         socket = self.socket(sid)
         socket.send("2probe")
         self.last.connection.close(1001, "")
@@ -245,7 +245,7 @@ class UpgradeTests(EngineCase):
             lambda sid: self.last.connection.cut("a reason"),
         ):
             for words in [], ["2probe"]:
-                sid = self.open()
+                sid = self.begin()
                 socket = self.socket(sid)
                 socket.send(*words)
                 end(sid)
@@ -254,7 +254,7 @@ class UpgradeTests(EngineCase):
                 self.turn()
                 self.assertEqual(len(self.last.losses), 1)
                 self.assertEqual(self.last.messages, [])
-        sid = self.open()
+        sid = self.begin()
         wire = self.wire()
         head = self.upgrade(f"/socket.io/?EIO=4&transport=websocket&sid={sid}")
         # The handshake has to wait for its turn.
@@ -271,7 +271,7 @@ class UpgradeTests(EngineCase):
         One client takes one place, also while it goes over and after.
         """
         admission = self.engine.equipment.admission
-        sid = self.open()
+        sid = self.begin()
         self.assertEqual(len(admission), 1)
         socket = self.upgraded(sid)
         self.assertEqual(len(admission), 1)

@@ -293,8 +293,8 @@ class EngineCase(ManagerCase):
         self,
         query: str,
         method: str = "GET",
-        body: bytes | str | None = None,
-        wire: LooseWire | None = None,
+        body: Any = None,
+        wire: Any = None,
         path: str = PATH,
         **headers: str,
     ) -> Asked:
@@ -316,7 +316,7 @@ class EngineCase(ManagerCase):
         lines += [f"{name.replace('_', '-')}: {v}" for name, v in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def open(self, **headers: str) -> str:
+    def begin(self, **headers: str) -> str:
         """
         Begin by polling.
 

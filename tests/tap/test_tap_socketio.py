@@ -191,10 +191,10 @@ class WorkersTests(SocketIOCase):
         self.assertIn("--socketio", service._command.arguments)
         served = self.served(*service._command.arguments)
         root: Any = served.root
-        self.assertEqual(root.children[b"socket.io"]._transports, {b"websocket"})
+        self.assertEqual(root.children[b"socket.io"].transports, {"websocket"})
         root = self.root(*EVENTS)
-        both = {b"polling", b"websocket"}
-        self.assertEqual(root.children[b"socket.io"]._transports, both)
+        both = {"polling", "websocket"}
+        self.assertEqual(root.children[b"socket.io"].transports, both)
 
     def test_plain(self) -> None:
         """

@@ -54,7 +54,7 @@ __all__ = ["SocketIOResource"]
 
 _log = Logger()
 
-_VERSION: Final = b"4"
+_VERSION: Final = "4"
 _TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
@@ -86,6 +86,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     <txsessionsock.web.SessionedResource>}, not into it.
 
     @ivar io: The server.
+
+    @ivar transports: By what clients may come.
 
     @ivar mostBody: How large the body of a request may be.
     """
@@ -119,7 +121,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             raise ValueError(
                 f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
             )
-        self._transports = frozenset(each.encode("ascii") for each in transports)
+        self.transports = frozenset(transports)
         self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
@@ -206,18 +208,17 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if request.method == b"OPTIONS":
             self._preflight(request)
             return
-        # Not those of the body, which request.args has too.
-        query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
-        transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        isKnown = transport in self._transports
+        query = _queryOf(request)
+        transport, version = _only(query, "transport"), _only(query, "EIO")
+        isKnown = transport in self.transports
         if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isOff = transport == b"polling"
+            isOff = transport == "polling"
             other = WEBSOCKET_ONLY if isOff else UNKNOWN_TRANSPORT
             refuse(request, UNSUPPORTED if isKnown else other)
             return
         connection, trouble = self._find(request, query)
-        if trouble is None and transport == b"websocket":
+        if trouble is None and transport == "websocket":
             trouble = self._open(request, connection)
         elif trouble is None and connection is None:
             trouble = self._begin(request, handshake)
@@ -226,20 +227,18 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if trouble is not None:
             refuse(request, trouble)
 
-    def _hint(
-        self, request: Any, transport: bytes | None, version: bytes | None
-    ) -> None:
+    def _hint(self, request: Any, transport: str | None, version: str | None) -> None:
         """
         Say in the log what a client of another kind wants.
         """
-        if version == _VERSION and transport == b"polling":
+        if version == _VERSION and transport == "polling":
             self._warn(
                 "a client of Socket.IO asked for long-polling, which is off here, since"
                 " its requests may come to several processes; right is the option"
                 ' transports: ["websocket"] of the client',
                 "polling",
             )
-        elif transport in (b"polling", b"websocket"):
+        elif transport in _TRANSPORTS:
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",
@@ -254,19 +253,18 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             )
 
     def _find(
-        self, request: Any, query: dict[bytes, list[bytes]]
+        self, request: Any, query: dict[str, list[str]]
     ) -> tuple[EngineConnection | None, Trouble | None]:
         """
         @return: The connection that a request is for; L{None} if it wants a new
             one.  And what is wrong with it.
         """
-        if b"sid" not in query:
+        if "sid" not in query:
             trouble = BAD_METHOD if request.method != b"GET" else None
             if trouble is None and self._engine.isGoingAway:
                 trouble = _GOING_AWAY
             return None, trouble
-        sid = _only(query, b"sid") or b""
-        connection = self._engine.find(sid.decode("iso-8859-1"))
+        connection = self._engine.find(_only(query, "sid") or "")
         return connection, UNKNOWN_SID if connection is None else None
 
     # Polling.
@@ -332,7 +330,16 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return None
 
 
-def _only(query: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
+def _queryOf(request: Any) -> dict[str, list[str]]:
+    """
+    @return: The parameters in the address of a request: not those of its body,
+        which C{request.args} has too.
+    """
+    query = request.uri.partition(b"?")[2].decode("iso-8859-1")
+    return parse_qs(query, keep_blank_values=True, encoding="iso-8859-1")
+
+
+def _only(query: dict[str, list[str]], name: str) -> str | None:
     """
     @return: The value of a parameter, if it is there once.
     """
