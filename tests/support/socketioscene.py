@@ -112,7 +112,7 @@ class Attacked:
     port: int
     cookie: str
 
-    def __init__(self, *, perMessage: bool, limits: Limits) -> None:
+    def __init__(self, *, perMessage: bool, timeout: float, limits: Limits) -> None:
         self.reasons: dict[str, str] = {}
         self.waiting: list[Deferred[None]] = []
         self.came = self.left = 0
@@ -125,7 +125,7 @@ class Attacked:
         )
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.io))
-        self.site = BoundedSite(root, reactor=reactor, limits=limits)
+        self.site = BoundedSite(root, reactor=reactor, limits=limits, timeout=timeout)
         self._attackers: list[Any] = []
         self._isOver = False
         self._times: list[float] = []
@@ -293,15 +293,17 @@ class Attacked:
 
 @asynccontextmanager
 async def attacked(
-    *, perMessage: bool = False, **limits: Any
+    *, perMessage: bool = False, timeout: float = 60.0, **limits: Any
 ) -> AsyncIterator[Attacked]:
     """
     Serve until the end of the block, and see that all is well then.
+
+    @param timeout: For how many seconds a connection of HTTP may say nothing.
     """
     limits.setdefault("socketsPerSession", 10_000)
     limits.setdefault("pingInterval", 4.0)
     limits.setdefault("pingTimeout", 4.0)
-    scene = Attacked(perMessage=perMessage, limits=Limits(**limits))
+    scene = Attacked(perMessage=perMessage, timeout=timeout, limits=Limits(**limits))
     endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1", backlog=1024)
     port = await endpoint.listen(scene.site)
     scene.port = port.getHost().port
