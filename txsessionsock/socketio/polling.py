@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.socketio.test_engine_polling -*-
+# -*- test-case-name: tests.socketio.test_engine_flow -*-
 """
 Long-polling: what goes out is the answer to a request that waits for it, and what
 comes in are the bodies of others.
