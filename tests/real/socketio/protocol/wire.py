@@ -10,7 +10,7 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,7 +96,7 @@ class Server:
     host: str
     port: int
     path: str = "/socket.io/"
-    cookie: str | None = None
+    cookie: str | None = field(default=None, repr=False)
     connectTimeout: float = 1.0
     pingInterval: float = 0.0
     pingTimeout: float = 0.0
