@@ -90,6 +90,29 @@ class AnswerTests(SocketIOCase):
             page.lose()
             self.wait()
 
+    def test_everyEvent(self) -> None:
+        """
+        Whoever listens to all events of a client may answer, too, and answers that
+        one and not the one before.
+        """
+        client: Any = None
+
+        def received(event: Event, session: Any) -> None:
+            client.answer(*event.args)
+
+        def connected(socket: Basket, session: Any) -> None:
+            nonlocal client
+            client = socket
+            socket.on("smessage", received)
+
+        self.io.on("sconnection", connected)
+        page = self.browse()
+        page.emit("any", "a", id=5)
+        page.emit("any", "b")
+        page.emit("any", "c", id=7)
+        self.wait()
+        self.assertEqual(page.acks, [(5, ["a"]), (7, ["c"])])
+
     def test_listeners(self) -> None:
         """
         Functions listen to events of all clients, of one, and to all events.  They

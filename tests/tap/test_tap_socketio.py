@@ -101,6 +101,8 @@ class ServedTests(SocketIOCase):
             for sockets in plain.sockets, io.sockets:
                 self.assertTrue(sockets.perMessage)
                 self.assertEqual(sockets.limits.maxConnections, 9)
+            # There may be nine in all, and not of each kind.
+            self.assertIs(plain._sessionsock.admission, io.equipment.admission)
             self.assertEqual(
                 repr(plain._sessionsock.trustProxy), repr(io.equipment.trustProxy)
             )
@@ -148,6 +150,7 @@ class RefusedTests(SocketIOCase):
             ((*PLAIN, "--protocol", "verbs.thing"), "verbs.thing is no SessionSocket"),
             (("--socketio", "--protocol", "verbs.Wrong"), "subclass of SocketIOSocket"),
             ((*EVENTS, "--socket-path", "/socket.io/"), "right is another"),
+            ((*EVENTS, "--socket-path", "socket.io/ws"), "right is another"),
             ((*EVENTS, "--socketio-client", "none"), "--socketio-client: there is no "),
             ((*EVENTS, "--origin", "nonsense"), "--origin"),
             ((*PLAIN, "--recovery", "60"), "--recovery is for --socketio"),

@@ -6,6 +6,7 @@ A namespace of a connection as the carrier of a client.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from functools import partial
 from secrets import token_bytes
 from typing import Any, Protocol
@@ -123,6 +124,17 @@ class Conveyor(Protocol):
         """
 
 
+@dataclass(slots=True)
+class _Asked:
+    """
+    What an event asks for.
+
+    @ivar number: Of the answer; L{None} if it wants none, or has it.
+    """
+
+    number: int | None
+
+
 class NamespaceCarrier:
     """
     Carries a client that is connected to a namespace.
@@ -170,8 +182,6 @@ class NamespaceCarrier:
         self._answer: Frame | None = None
         self._calls: dict[int, Deferred[Any]] = {}
         self._lastCall = 0
-        # The event that is being handled asks for an answer to this number.
-        self._asked: int | None = None
         face = place.protocol()
         face._sessionsock = self
         application = EventApplication(self, place, face)
@@ -227,7 +237,7 @@ class NamespaceCarrier:
         The client sent an event.
         """
         name, *args = packet.data
-        waiting = Waiting(Event(name, tuple(args)), size, packet.id)
+        waiting = Waiting(Event(name, tuple(args)), size, _Asked(packet.id))
         self.client.received(waiting)
 
     def pause(self) -> None:
@@ -282,14 +292,6 @@ class NamespaceCarrier:
 
     # Answers, in both directions.
 
-    def begins(self, number: int | None) -> None:
-        """
-        An event is about to be handled.
-
-        @param number: Of the answer that it asks for; L{None} for none.
-        """
-        self._asked = number
-
     def answer(self, values: tuple[Any, ...]) -> None:
         """
         Answer the event that is being handled, if it asks for that and was not
@@ -297,13 +299,13 @@ class NamespaceCarrier:
 
         @raise ValueError: A value cannot be sent.
         """
-        number = self._asked
-        if number is None:
+        asked: _Asked | None = self.client.source
+        if asked is None or asked.number is None:
             return
-        packet = Packet(Kind.ACK, self.namespace, list(values), number)
+        packet = Packet(Kind.ACK, self.namespace, list(values), asked.number)
         frame = self._parser.encode(packet)
         self.check(frame)
-        self._asked = None
+        asked.number = None
         self.client.sendFrame(frame)
 
     def call(self, event: Event, timeout: float | None) -> Deferred[Any]:
