@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from gzip import decompress
 from time import monotonic
 
 from .cases import case
@@ -259,6 +260,45 @@ async def waits(server: Server) -> None:
         # It was time for a ping.
         packets = (await polls.get()).packets
     assert packets == ['42["message-back",1]'], packets
+
+
+@case("polling")
+async def keptAlive(server: Server) -> None:
+    """
+    Many requests by one TCP connection.
+    """
+    polls = await server.polls()
+    line = await server.begin(server.head("GET", f"EIO=4&{POLLING}"))
+    isOpening((await line.answer(isLast=False)).text)
+    for packets, count in (["40"], 2), (['42["message",1]', '42["message",2]'], 2):
+        body = "\x1e".join(packets).encode()
+        length = f"Content-Length: {len(body)}"
+        await line.send(server.head("POST", f"EIO=4&{polls.query}", length) + body)
+        assert (await line.answer(isLast=False)).text == "ok"
+        found: list[str] = []
+        while len(found) < count:
+            await line.send(server.head("GET", f"EIO=4&{polls.query}"))
+            answer = await line.answer(isLast=False)
+            found += [packet for packet in answer.packets if packet != "2"]
+    assert found == ['42["message-back",1]', '42["message-back",2]'], found
+    await line.abort()
+    await polls.works()
+
+
+@case("polling", isPublished=False)
+async def shrunk(server: Server) -> None:
+    """
+    A large answer is compressed for a client that takes that; a small one is not.
+    """
+    polls = await server.polls()
+    await polls.connected()
+    for size, isShrunk in (20_000, True), (20, False):
+        word = "x" * size
+        await polls.sent(f'421["message-with-ack","{word}"]')
+        answer = await server.get(polls.query, "Accept-Encoding: gzip, deflate, br")
+        assert (answer.headers.get("content-encoding") == "gzip") is isShrunk, answer
+        body = decompress(answer.body) if isShrunk else answer.body
+        assert body.decode().split("\x1e")[-1] == f'431["{word}"]', body
 
 
 @case("polling")
@@ -603,6 +643,22 @@ async def upgrade(server: Server) -> None:
         assert await socket.next() == "3probe"
         assert (await polls.get()).packets[-1] == "6"
         await socket.send("5")
+        await socket.works()
+
+
+@case("upgrade")
+async def hurried(server: Server) -> None:
+    """
+    From polling to WebSocket, when the client does not wait for the answer to its
+    probe.
+    """
+    polls = await server.polls()
+    await polls.connected()
+    async with server.upgrading(polls.sid) as socket:
+        await socket.send("2probe", "5")
+        assert await socket.next() == "3probe"
+        answer = await polls.get()
+        assert answer.status == 400, answer
         await socket.works()
 
 

@@ -265,16 +265,17 @@ class Exchange:
         with suppress(OSError):
             await self._writer.wait_closed()
 
-    async def answer(self) -> Answer:
+    async def answer(self, *, isLast: bool = True) -> Answer:
         """
-        Wait for the answer, and close the connection.
+        Wait for the answer, and close the connection if there is to be no other.
 
         @raise EOFError: The server closed it before.
         """
         try:
             return await asyncio.wait_for(self._answer(), PATIENCE)
         finally:
-            self._writer.close()
+            if isLast:
+                self._writer.close()
 
     async def _answer(self) -> Answer:
         try:
