@@ -489,12 +489,13 @@ async def pingsPolling(server: Server) -> None:
     """
     The server pings by polling, at its interval.
     """
+    began = monotonic()
     polls = await server.polls()
     for _ in range(_ROUNDS):
-        began = monotonic()
         assert (await polls.get()).packets == ["2"]
-        await polls.sent("3")
         assert 0.8 * server.pingInterval < monotonic() - began, monotonic() - began
+        began = monotonic()
+        await polls.sent("3")
 
 
 @case("heartbeat")
@@ -502,12 +503,13 @@ async def pings(server: Server) -> None:
     """
     The server pings by WebSocket, at its interval.
     """
+    began = monotonic()
     async with server.opened(isAnswering=False) as socket:
         for _ in range(_ROUNDS):
-            began = monotonic()
             assert await socket.next(server.pingInterval + PATIENCE) == "2"
-            await socket.send("3")
             assert 0.8 * server.pingInterval < monotonic() - began
+            began = monotonic()
+            await socket.send("3")
 
 
 @case("heartbeat")
@@ -525,11 +527,11 @@ async def silentPost(server: Server) -> None:
     """
     So is one that polls and does not answer a ping.
     """
+    began = monotonic()
     polls = await server.polls()
     assert (await polls.get()).packets == ["2"]
-    began = monotonic()
     answer = await polls.get()
-    assert monotonic() - began > 0.8 * server.pingTimeout
+    assert monotonic() - began > 0.8 * server.silence
     assert answer.status == 400 or answer.packets[-1] == "1", answer
     await polls.isUnknown()
 
@@ -665,18 +667,24 @@ async def hurried(server: Server) -> None:
 @case("upgrade")
 async def pollIsAnswered(server: Server) -> None:
     """
-    A poll that waits is answered when the probe comes.
+    A poll that waits is answered with a noop packet when the probe comes.
     """
-    polls = await server.polls()
-    await polls.connected()
-    poll = await polls.begin()
-    await asyncio.sleep(0.02)
-    async with server.upgrading(polls.sid) as socket:
-        await socket.send("2probe")
-        assert await socket.next() == "3probe"
-        assert (await poll.answer()).packets[-1] in ("6", "2")
-        await socket.send("5")
-        await socket.works()
+    for _ in range(_ROUNDS):
+        polls = await server.polls()
+        await polls.connected()
+        poll = await polls.begin()
+        await asyncio.sleep(0.02)
+        async with server.upgrading(polls.sid) as socket:
+            await socket.send("2probe")
+            assert await socket.next() == "3probe"
+            packet = (await poll.answer()).packets[-1]
+            await socket.send("5")
+            await socket.works()
+        if packet == "6":
+            return
+        # It may have been time for a ping.
+        assert packet == "2", packet
+    raise AssertionError("no noop packet")
 
 
 @case("upgrade", isPublished=False)
