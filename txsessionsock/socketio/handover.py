@@ -105,9 +105,12 @@ class _Found(msgspec.Struct, frozen=True, array_like=True):
 class _Handing(msgspec.Struct, frozen=True, array_like=True):
     """
     Hand it over.
+
+    @ivar isWanted: Or keep it: the client is gone again.
     """
 
     number: str
+    isWanted: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -190,7 +193,7 @@ class Handover:
         for number in list(self._attempts):
             self._finish(number)
         for number in list(self._leaving):
-            self._dropLeaving(number)
+            self._stays(number)
 
     # The node to which the client came.
 
@@ -237,19 +240,23 @@ class Handover:
         if attempt is None:
             return
         own = sessionLabel(attempt.session.id)
-        if found.socketID is None or own not in found.groups:
-            self._finish(found.number)
+        if found.socketID is None or own not in found.groups or attempt.isGone:
+            self._refuse(found.number)
             return
         ghost = self._place.newGhost(
             attempt.carrier, attempt.session, attempt.wanted, found.socketID
         )
         ghost.isClaimed = True
         if not self._place.add(ghost, found.groups):
-            self._finish(found.number)
+            self._refuse(found.number)
             return
         attempt.ghost = ghost
-        handing = self._tell(_HANDING, _Handing(found.number))
+        handing = self._tell(_HANDING, _Handing(found.number, True))
         handing.addCallback(self._handed, found.number)
+
+    def _refuse(self, number: str) -> None:
+        self._tell(_HANDING, _Handing(number, False))
+        self._finish(number)
 
     def _handed(self, answers: dict[str, bytes | None] | None, number: str) -> None:
         attempt = self._attempts.get(number)
@@ -325,28 +332,37 @@ class Handover:
             self._tell(_FOUND, _Found(question.number, None, []))
             return
         timer = Timer(self._reactor)
-        timer.start(_TIMEOUT, self._dropLeaving, question.number)
+        timer.start(_TIMEOUT, self._stays, question.number)
         self._leaving[question.number] = ghost, wanted, timer
         groups = self._hub.groupsOf(ghost)
         self._tell(_FOUND, _Found(question.number, ghost.id, groups))
 
     def _handOver(self, handing: _Handing) -> bytes | None:
-        found = self._leaving.get(handing.number)
+        if not handing.isWanted:
+            self._stays(handing.number)
+            return None
+        found = self._leaving.pop(handing.number, None)
         if found is None:
             return None
-        ghost, wanted, _ = found
+        ghost, wanted, timer = found
+        timer.stop()
         # What waits until it is stored could be sent before it is.
         isGood = not ghost.isOver and ghost.isSame and not ghost.isHolding
         frames = ghost.trail.after(wanted.offset) if isGood else None
-        self._dropLeaving(handing.number)
+        self._place.drop(ghost)
         if frames is None:
             return None
         return _encode([(frame.offset, list(frame)) for frame in frames])
 
-    def _dropLeaving(self, number: str) -> None:
-        ghost, _, timer = self._leaving.pop(number)
-        timer.stop()
-        self._place.drop(ghost)
+    def _stays(self, number: str) -> None:
+        """
+        Nobody wants it: the client may come to yet another node.
+        """
+        found = self._leaving.pop(number, None)
+        if found is not None:
+            ghost, _, timer = found
+            timer.stop()
+            ghost.isClaimed = False
 
     # Both.
 

@@ -25,7 +25,7 @@ from txsessionsock._deferreds import Timer, nothing
 from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Hub, Label
-from txsessionsock.interfaces import NoSuchSession, SessionError
+from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
 from txsessionsock.session import Session
 
@@ -336,7 +336,7 @@ class Ghosts:
         """
         try:
             self._manager.share(ghost.session, ghost)
-        except NoSuchSession:
+        except SessionError:
             ghost.end()
             return False
         self.hub.enter(ghost, groups)
