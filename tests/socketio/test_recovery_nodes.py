@@ -164,8 +164,8 @@ class HandoverTests(NodesCase):
             got = missedBy(again)
             self.assertEqual(got[0], ["secret", b"\xff"])
             self.assertEqual(sorted(got[1:]), sorted(sent))
-            for name in "012":
-                mine = [step for name, step in got[1:] if name == number]
+            for sender in "012":
+                mine = [step for name, step in got[1:] if name == sender]
                 self.assertEqual(mine, list(range(12)))
             again.connection.close(1012, "")
             self.wait()
