@@ -5,7 +5,7 @@ transport, and its heartbeat.
 
 from __future__ import annotations
 
-from tests.support.engines import EngineCase, Recording
+from tests.support.engines import PATH, Asked, EngineCase, Recording
 from txsessionsock.limits import Limits
 from txsessionsock.socketio.engine import Stage, refuseLimits
 
@@ -204,6 +204,42 @@ class LifeTests(EngineCase):
         self.assertEqual(first.code, 400)
         self.assertLost(1006, "transport error")
         self.assertEqual(self.last.messages, [])
+        self.assertNothingLeft()
+
+    def test_halfPost(self) -> None:
+        """
+        A post that comes slowly is one, too: another one would overtake it.
+        """
+        for isLost in True, False:
+            sid = self.begin()
+            target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+            head = self.head(target, "POST", **{"Content-Length": "2"})
+            slow = Asked(self.wire(), head)
+            slow.wire.receive(b"4")
+            if isLost:
+                slow.wire.leave()
+            else:
+                self.assertEqual(self.post(sid, "4b").trouble, (400, 3))
+            self.assertLost(1006, "transport error")
+            slow.wire.receive(b"a")
+            self.assertEqual(self.last.messages, [])
+        self.assertEqual(slow.trouble, (400, 1))
+        sid = self.begin()
+        target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+        slow = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        other = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        self.assertLost(1006, "transport error")
+        for each in slow, other:
+            each.wire.receive(b"4a")
+            self.assertEqual(each.trouble, (400, 1))
+        sid = self.begin()
+        target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+        slow = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        slow.wire.receive(b"4a")
+        self.assertEqual(slow.body, b"ok")
+        self.assertEqual(self.post(sid, "4b").code, 200)
+        self.assertEqual(self.last.texts, [b"a", b"b"])
+        self.post(sid, "1")
         self.assertNothingLeft()
 
     def test_lost(self) -> None:

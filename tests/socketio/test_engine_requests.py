@@ -389,10 +389,10 @@ class SizeTests(EngineCase):
         self.assertIsNone(asked.answer)
         wire.receive(b"1\r\nx")
         self.assertEqual(asked.code, 413)
-        wire.leave()
-        self.turn()
-        self.assertEqual(self.last.messages, [])
         self.assertEqual(self.last.losses, [])
+        wire.leave()
+        self.assertLost(1006, "transport error")
+        self.assertEqual(self.last.messages, [])
 
     def test_plainSite(self) -> None:
         """

@@ -158,6 +158,14 @@ class Client:
         return self.isOpen and not self._outbox and bool(self._carrier.isWritable)
 
     @property
+    def held(self) -> list[tuple[int, Any]]:
+        """
+        The frames that are held back until the session is stored, each with the
+        number that L{stored} is to reach.
+        """
+        return self._outbox.held
+
+    @property
     def groups(self) -> list[Any]:
         """
         See L{Carrier.groups}.

@@ -531,6 +531,13 @@ class EngineConnection:
             polling.poll(request)
         return polling is not None
 
+    def posts(self, request: Any) -> None:
+        """
+        The client begins to post something.
+        """
+        if self._polling is not None:
+            self._polling.posts(request)
+
     def post(self, request: Any, body: bytes) -> bool:
         """
         The client posts something.

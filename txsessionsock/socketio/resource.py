@@ -136,6 +136,17 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     def putChild(self, path: bytes, child: IResource) -> None:
         raise ValueError("a server of Socket.IO has no children")
 
+    def bodyBegins(self, request: Request, address: bytes) -> None:
+        """
+        A body has begun to come.  Another one at the same time might overtake it.
+
+        @param address: That of the request.
+        """
+        query = _queryOf(address)
+        connection = self._engine.find(_only(query, "sid") or "")
+        if connection is not None and _only(query, "transport") == "polling":
+            connection.posts(request)
+
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
         request.responseHeaders.removeHeader(b"server")
@@ -208,7 +219,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if request.method == b"OPTIONS":
             self._preflight(request)
             return
-        query = _queryOf(request)
+        query = _queryOf(request.uri)
         transport, version = _only(query, "transport"), _only(query, "EIO")
         isKnown = transport in self.transports
         if not isKnown or version != _VERSION:
@@ -330,12 +341,12 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return None
 
 
-def _queryOf(request: Any) -> dict[str, list[str]]:
+def _queryOf(address: bytes) -> dict[str, list[str]]:
     """
     @return: The parameters in the address of a request: not those of its body,
         which C{request.args} has too.
     """
-    query = request.uri.partition(b"?")[2].decode("iso-8859-1")
+    query = address.partition(b"?")[2].decode("iso-8859-1")
     return parse_qs(query, keep_blank_values=True, encoding="iso-8859-1")
 
 
