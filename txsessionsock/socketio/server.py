@@ -36,6 +36,7 @@ from txsessionsock.protocol import Equipment
 from .connection import Connection
 from .engine import Engine, EngineConnection
 from .events import EventListeners, isSessionEvent
+from .lobby import Lobby
 from .packets import MSGPACK, TEXT, Parser
 from .rooms import Broadcaster
 from .socket import SocketIOSocket
@@ -214,6 +215,7 @@ class SocketIO(Namespace):
     _equipment: Equipment | None = None
     _engine: Engine | None = None
     _connections: _Connections
+    lobby: Lobby
 
     def __init__(self, protocol: type = SocketIOSocket) -> None:
         """
@@ -294,6 +296,7 @@ class SocketIO(Namespace):
         manager = equipment.sockets.manager
         self._engine = Engine(equipment, manager.reactor, self._connected)
         self._equipment = equipment
+        self.lobby = Lobby(equipment.limits)
         self._connections = _Connections(self._engine)
         manager.join(self._connections)
 

@@ -329,6 +329,40 @@ async def test_halfOpen() -> None:
         await scene.until(lambda: len(scene.io.engine) == 1)
 
 
+@inReactor
+async def test_manyHeaders() -> None:
+    """
+    The same with as many headers as there may be: those who have been there for
+    longest are dropped, while others come in.
+    """
+    most = 2 * 1024 * 1024
+    async with attacked(lobbyBytes=most) as scene:
+        web = await scene.web()
+        headers = [f"A{number}: {number}" for number in range(400)]
+        path = "/socket.io/?EIO=4&transport=polling"
+        before = residentSize()
+        for number in range(500):
+            status, _ = await web.ask("GET", path, b"", *headers)
+            assert status == 200
+            if not number % 100:
+                (await scene.attacker(POLLING)).leave()
+        assert len(scene.io.engine) < 50
+        assert residentSize() - before < 8 * most
+
+
+@inReactor
+async def test_auth() -> None:
+    """
+    What is sent along with CONNECT is bounded: it is kept.
+    """
+    async with attacked() as scene:
+        for auth in "x" * 100_000, [[]] * 5000:
+            for transport in TRANSPORTS:
+                attacker = await scene.attacker(transport, connects=False)
+                await attacker.say(f"0{json.dumps({'token': auth})}")
+                await attacker.ended()
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @inReactor
 async def test_noConnect(transport: str) -> None:
