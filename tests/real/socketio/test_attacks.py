@@ -517,6 +517,43 @@ async def test_comesAndGoes(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @inReactor
+async def test_refusedAgain(transport: str) -> None:
+    """
+    CONNECT without a session, again and again.
+    """
+    async with attacked(handshakeTimeout=3.0) as scene:
+        bad = "connect.sid=s%3Anone.bad"
+        attacker = await scene.attacker(transport, connects=False, cookie=bad)
+        for _ in range(20):
+            await attacker.say(*["0"] * 100)
+            answer = await attacker.next()
+            assert json.loads(answer[2:])["message"] == "sinvalid", answer
+            attacker.messages.clear()
+            await scene.stillServes()
+
+
+@inReactor
+async def test_pipelined() -> None:
+    """
+    Polls without end behind one that is open.
+    """
+    async with attacked() as scene:
+        attacker = await scene.attacker(POLLING)
+        before = residentSize()
+        many = request("GET", attacker.path) * 1000
+        for _ in range(200):
+            attacker.web.send(many)
+            await scene.turn()
+        await scene.stillServes()
+        # What the kernel and this client have not sent is of this process, too.
+        sent = 200 * len(many)
+        assert residentSize() - before < sent + 16 * 1024 * 1024
+        attacker.web.visitor.transport.abortConnection()
+        await scene.until(lambda: scene.reasons)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@inReactor
 async def test_connectsTwice(transport: str) -> None:
     """
     CONNECT twice before the session is read: there is one client.
