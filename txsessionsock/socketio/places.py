@@ -11,6 +11,7 @@ from txsessionsock.clients import Listener, Listeners
 from txsessionsock.protocol import Equipment
 
 from .events import EventListeners
+from .lobby import Lobby
 from .packets import Parser
 from .recovery import Ghosts
 from .trail import Codec
@@ -65,6 +66,9 @@ class Places(Protocol):
 
     @property
     def equipment(self) -> Equipment: ...
+
+    @property
+    def lobby(self) -> Lobby: ...
 
     def named(self, name: str, /) -> Place | None:
         """

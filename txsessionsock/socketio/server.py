@@ -36,6 +36,7 @@ from txsessionsock.protocol import Equipment
 from .connection import Connection
 from .engine import Engine, EngineConnection
 from .events import EventListeners, isSessionEvent
+from .lobby import Lobby
 from .packets import MSGPACK, TEXT, Parser
 from .recovery import Ghosts, Recovery
 from .rooms import Broadcaster
@@ -228,6 +229,7 @@ class SocketIO(Namespace):
     _engine: Engine | None = None
     _ghosts: Ghosts | None = None
     _connections: _Connections
+    lobby: Lobby
 
     def __init__(
         self, protocol: type = SocketIOSocket, *, recovery: Recovery | None = None
@@ -316,6 +318,7 @@ class SocketIO(Namespace):
             self._ghosts = Ghosts(self._recovery, equipment.sockets)
         self._engine = Engine(equipment, manager.reactor, self._connected)
         self._equipment = equipment
+        self.lobby = Lobby(equipment.limits)
         self._connections = _Connections(self._engine)
         manager.join(self._connections)
 
