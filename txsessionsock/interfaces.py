@@ -24,6 +24,7 @@ __all__ = [
     "AtLeast",
     "BusFull",
     "ClientGone",
+    "ConnectRefused",
     "CookieAttributes",
     "Document",
     "EndReason",
@@ -202,6 +203,21 @@ class SecondSession(SessionError):
     """
     The client named another session than before on the same connection.
     """
+
+
+class ConnectRefused(SessionError):
+    """
+    The application does not let the client in, though it has a session.
+
+    @ivar message: What the client is told, as the message of its error.
+
+    @ivar data: The same as the data of its error: JSON; L{None} for none.
+    """
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
 
 
 class ClientGone(SessionError):

@@ -43,6 +43,8 @@ def connected(client, session):
         # Also when several tabs do it at once.
         session.increment("pings")
         show(session)
+        # Calls the function that was given to send().
+        client.answer()
 
     client.on("smessage", received)
     client.on("schanged", lambda session, keys: show(session))

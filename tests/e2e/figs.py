@@ -5,7 +5,8 @@ C{--socketio --protocol figs.Figs --protocol figs.Plain}.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from txsessionsock.hub import hubOf
 from txsessionsock.protocol import SessionSocketProtocol
@@ -35,8 +36,8 @@ class Figs(News):
     The main one.
     """
 
-    indexes = {"user": user}
-    namespaces = {"/news": News}
+    indexes: ClassVar[Mapping[str, Any]] = {"user": user}
+    namespaces: ClassVar[Mapping[str, type[SocketIOSocket]]] = {"/news": News}
 
     def on_tell(self, name: str, value: object) -> None:
         hubOf(self).by("user", name).send(value)
@@ -47,7 +48,7 @@ class Plain(SessionSocketProtocol):
     Answers with what is in its session.
     """
 
-    indexes = {"user": user}
+    indexes: ClassVar[Mapping[str, Any]] = {"user": user}
 
     def sessionMessageReceived(self, message: Any, session: Session) -> None:
         self.send(session.get(message))

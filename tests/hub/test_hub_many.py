@@ -237,7 +237,6 @@ class EmitTests(RoomCase):
             ["Emit", [["index", "unknown", "1"]], [], "/", good, False, "id"],
             ["Disconnect", labels, [], "/", 1006, ""],
             ["Tally", labels, []],
-            ["Ask", "unknown", b""],
             ["Ask", 1, b""],
         ):
             self.assertRaises(ValueError, self.hub._orders.obey, pack(command))
@@ -257,11 +256,12 @@ class EmitTests(RoomCase):
         """
         What is asked is answered by those who serve the topic.
         """
-        self.farHub.serve("topic", len)
+        self.farHub.serve("topic", lambda payload: payload * 2)
         asking = self.hub.ask("topic", b"four")
-        with capturedLogs():
+        with capturedLogs() as events:
             self.run_(0.1)
-        answers = {self.hub.node: None, self.farHub.node: 4}
+        self.assertEqual(events, [])
+        answers = {self.hub.node: None, self.farHub.node: b"fourfour"}
         self.assertEqual(self.successResultOf(asking), answers)
 
 

@@ -33,6 +33,11 @@ from tests.support.npm import lacking
 
 LISTEN = "tcp:0:interface=127.0.0.1"
 
+MIGRATING = ROOT / "examples" / "migrating"
+"""
+An example that has installed the client of Socket.IO.
+"""
+
 
 @contextmanager
 def serving(*command: str) -> Iterator[str]:
@@ -44,13 +49,17 @@ def serving(*command: str) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         shown = whole()
-        (Path(folder) / "counter.py").write_text(shown["counter.py"], "utf-8")
-        served = shown["served.py"].replace("tcp:8080", LISTEN)
-        Path(folder, "served.py").write_text(
-            "import sys\nfrom twisted.python import log\n"
-            f"log.startLogging(sys.stdout)\n{served}",
-            "utf-8",
-        )
+        for name in "counter.py", "chat.py":
+            Path(folder, name).write_text(shown[name], "utf-8")
+        for name in "served.py", "chatting.py":
+            served = shown[name].replace("tcp:8080", LISTEN)
+            Path(folder, name).write_text(
+                "import sys\nfrom twisted.python import log\n"
+                f"log.startLogging(sys.stdout)\n{served}",
+                "utf-8",
+            )
+        # As npm install socket.io-client does.
+        Path(folder, "node_modules").symlink_to(MIGRATING / "node_modules")
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -243,3 +252,36 @@ class ExampleTests(SynchronousTestCase):
         self.driver.refresh()
         self.click("button")
         self.logged('"count":2')
+
+    @skipIf(lacking(MIGRATING) is not None, lacking(MIGRATING) or "")
+    def test_socketIO(self) -> None:
+        """
+        The chat with Socket.IO, by twistd and composed by hand.  Its page fits on a
+        phone, and axe finds nothing in it.
+        """
+        twistd = (
+            str(Path(sys.executable).with_name("twistd")),
+            *("-n", "--pidfile=", "sessionsock", "--listen", LISTEN, "--per-message"),
+            *("--socketio", "--protocol", "chat.Chat", "--class", "chat.Page"),
+        )
+        for command in twistd, (sys.executable, "chatting.py"):
+            self.serve(*command)
+            self.click("#say")
+            self.logged("you, time 1")
+            self.driver.refresh()
+            self.click("#say")
+            self.logged("you, time 2")
+            first = self.driver.current_window_handle
+            address = self.driver.current_url
+            self.driver.switch_to.new_window("tab")
+            self.driver.get(address)
+            self.click("#say")
+            self.logged("you, time 3")
+            self.driver.close()
+            self.driver.switch_to.window(first)
+            self.logged("somebody: hello")
+            width(self.driver, 320)
+            self.assertEqual(overflow(self.driver), [])
+            if lacking(NODE) is None:
+                self.assertEqual(findings(self.driver), [])
+            self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

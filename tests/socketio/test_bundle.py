@@ -4,8 +4,10 @@ Tests for the scripts that pages load from below C{/socket.io}.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -16,7 +18,12 @@ from zope.interface.verify import verifyObject
 
 from tests.support.pages import Answer, Wire, parse
 from txsessionsock._seldom import Seldom
+from txsessionsock.frameworks.express import Express
+from txsessionsock.manager import SessionManager
+from txsessionsock.socketio import SocketIO, SocketIOResource, enable
 from txsessionsock.socketio.bundle import Bundle
+from txsessionsock.stores.memory import MemoryStore
+from txsessionsock.web import BoundedSite
 
 
 CURRENT = "/*!\n * Socket.IO v4.8.4\n */\nvar io;"
@@ -169,3 +176,70 @@ class BundleTests(SynchronousTestCase):
         self.assertEqual(answer.code, 200)
         self.assertIn(b"io.connectWithSession", answer.body)
         self.assertNotIn("set-cookie", answer.headers)
+
+
+class PlaceTests(SynchronousTestCase):
+    """
+    Tests for what L{SocketIOResource} does with them, and for its transports.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        manager = SessionManager(MemoryStore(self.clock), Express("x"), self.clock)
+        self.io = SocketIO()
+        enable(self.io, manager)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        """
+        Ask for something below C{/socket.io}.
+        """
+        root = Resource()
+        root.putChild(b"socket.io", SocketIOResource(self.io, **options))
+        wire = Wire()
+        site = BoundedSite(root, reactor=self.clock)
+        wire.protocol = site.buildProtocol(wire.getPeer())
+        wire.protocol.makeConnection(wire)
+        head = f"GET /socket.io/{path} HTTP/1.1\r\nHost: a\r\n\r\n"
+        wire.protocol.dataReceived(head.encode())
+        (answer,) = parse(wire.value())
+        return answer
+
+    def test_scripts(self) -> None:
+        """
+        They are beside the connections.
+        """
+        path = self.mktemp()
+        Path(path).write_text(CURRENT)
+        answer = self.get("socket.io.js", bundle=path)
+        self.assertEqual((answer.code, answer.body), (200, CURRENT.encode()))
+        self.assertEqual(self.get("socket.io-sessions.js").code, 200)
+        self.assertEqual(self.get("deep/socket.io.js", bundle=path).code, 404)
+        self.assertEqual(self.get("?EIO=4&transport=polling").code, 200)
+
+    def test_webSocketOnly(self) -> None:
+        """
+        Without long-polling, whoever asks for it gets 400 and what is right, which
+        is in the log, too.  An old client hears that it is old.
+        """
+        only = {"transports": ("websocket",)}
+        with capturedLogs() as logs:
+            answer = self.get("?EIO=4&transport=polling", **only)
+        self.assertEqual(answer.code, 400)
+        self.assertEqual(
+            json.loads(answer.body),
+            {"code": 0, "message": "Transport unknown: only websocket is served"},
+        )
+        (line,) = [each["line"] for each in logs if "line" in each]
+        self.assertIn('transports: ["websocket"]', line)
+        with capturedLogs() as logs:
+            self.assertEqual(self.get("?EIO=3&transport=polling", **only).code, 400)
+        (line,) = [each["line"] for each in logs if "line" in each]
+        self.assertIn("EIO=3", line)
+
+    def test_transports(self) -> None:
+        """
+        Transports that there are not are refused at once.
+        """
+        for transports in ("polling",), ("websocket", "webtransport"), ():
+            with self.assertRaises(ValueError):
+                SocketIOResource(self.io, transports=transports)

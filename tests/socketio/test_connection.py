@@ -5,15 +5,17 @@ the end.
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
+from weakref import ref
 
 from twisted.internet.defer import Deferred
 
 from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
 from txsessionsock.credentials import Auth, Cookie, InBand
-from txsessionsock.interfaces import StoreUnavailable
+from txsessionsock.interfaces import ConnectRefused, StoreUnavailable
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.socketio import SocketIOSocket
@@ -198,6 +200,77 @@ class ConnectingTests(SocketIOCase):
         limit = [{"message": "session-limit"}]
         self.assertEqual(page.of(Kind.CONNECT_ERROR, "/chat"), limit)
         self.assertEqual(self.events("sinvalid"), [])
+
+
+class GateTests(SocketIOCase):
+    """
+    An application may refuse a client that has a session.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(user="mo")
+        self.serve()
+
+    def test_refused(self) -> None:
+        """
+        The client gets the message and the data; others are let in, and no handler
+        of it was called.
+        """
+
+        def notMo(socket: SocketIOSocket, session: Any) -> None:
+            if socket.handshake.auth == {"as": session["user"]}:
+                raise ConnectRefused("no mo", {"code": 7})
+
+        self.io.use(notMo)
+        page = self.browse(connects=False)
+        page.connect(auth={"as": "mo"})
+        self.wait()
+        wrong = {"message": "no mo", "data": {"code": 7}}
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [wrong])
+        self.assertEqual(self.seen, [])
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        page.connect()
+        self.wait()
+        self.assertTrue(page.isConnected)
+        self.assertNothingLeft()
+
+    def test_later(self) -> None:
+        """
+        It may take its time, and only then.  A client that leaves meanwhile, and one
+        whose session ends, leave nothing behind.
+        """
+        answers: list[Deferred[None]] = []
+
+        def ask(socket: SocketIOSocket, session: Any) -> Deferred[None]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.io.use(ask)
+        page, other, last = self.browse(), self.browse(), self.browse()
+        self.wait()
+        self.assertEqual(page.got, [])
+        other.lose()
+        self.wait()
+        answers[0].callback(None)
+        self.wait()
+        self.assertTrue(page.isConnected)
+        self.successResultOf(self.place.destroy("sess:an-id"))
+        self.wait()
+        answers[2].callback(None)
+        self.wait()
+        self.assertEqual(last.of(Kind.CONNECT_ERROR), [refused("unknown")])
+        self.assertNothingLeft()
+
+    def test_broken(self) -> None:
+        """
+        If it fails otherwise, the connection is closed.
+        """
+        self.io.use(lambda *_: 1 / 0)
+        page = self.browse()
+        self.wait()
+        self.assertEqual(page.engine.closed, (1011, "session failed"))
+        self.assertNothingLeft()
 
 
 class CredentialTests(SocketIOCase):
@@ -425,6 +498,33 @@ class NamespaceTests(SocketIOCase):
             self.wait()
         self.assertFalse(page.engine.isPaused)
         self.assertNothingLeft()
+
+
+class FreedTests(SocketIOCase):
+    """
+    What is over is freed at once.
+    """
+
+    def test_freed(self) -> None:
+        """
+        Not when the collector comes.
+        """
+        self.put()
+        self.serve()
+        self.do["sconnection"] = lambda socket, session: faces.append(ref(socket))
+        faces: list[Any] = []
+        page = self.browse()
+        page.emit("x", id=1)
+        self.wait()
+        connection = ref(page.connection)
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        page.lose()
+        self.wait()
+        self.pages.clear()
+        del page
+        self.assertEqual([connection(), *[face() for face in faces]], [None, None])
 
 
 class EndTests(SocketIOCase):

@@ -5,7 +5,7 @@ transport, and its heartbeat.
 
 from __future__ import annotations
 
-from tests.support.engines import EngineCase
+from tests.support.engines import PATH, Asked, EngineCase, Recording
 from txsessionsock.limits import Limits
 from txsessionsock.socketio.engine import Stage, refuseLimits
 
@@ -20,7 +20,7 @@ class LifeTests(EngineCase):
         """
         What is sent is the answer to a poll; what is posted is received.
         """
-        sid = self.open(Cookie="a=b")
+        sid = self.begin(Cookie="a=b")
         (recording,) = self.made
         connection = recording.connection
         self.assertEqual(connection.request.headers["cookie"], ["a=b"])
@@ -70,7 +70,7 @@ class LifeTests(EngineCase):
         receives nothing more.
         """
         for isPolled in False, True:
-            sid = self.open()
+            sid = self.begin()
             poll = self.poll(sid) if isPolled else None
             connection = self.last.connection
             connection.send([(b"4bye", False)])
@@ -102,7 +102,7 @@ class LifeTests(EngineCase):
         """
         A client that is not there to hear of the end is not waited for.
         """
-        self.open()
+        self.begin()
         self.last.connection.close(1001, "")
         self.turn(2)
         self.assertEqual(len(self.engine), 1)
@@ -115,7 +115,7 @@ class LifeTests(EngineCase):
         Nothing of what waits goes out; the connection is over at once, and told so
         later.
         """
-        sid = self.open()
+        sid = self.begin()
         recording, connection = self.last, self.last.connection
         connection.send([(b"4hello", False)])
         connection.cut("a reason")
@@ -125,7 +125,7 @@ class LifeTests(EngineCase):
         self.assertIs(connection.stage, Stage.CLOSED)
         self.assertLost(1006, "transport error")
         self.assertEqual(self.poll(sid).trouble, (400, 1))
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         self.last.connection.send([(b"4hello", False)])
         self.last.connection.cut("a reason")
@@ -142,16 +142,17 @@ class LifeTests(EngineCase):
         A packet that no client sends ends the connection, on both transports.
         """
         bad = ["abc", "9", "", "0", "2", "2probe", "3probe", "5", "6", "1x", "\x1e"]
-        for packet in *bad, "bA", "b!!!!", "4a\x1e", b"4\xff":
-            sid = self.open()
+        worse: list[str | bytes] = [*bad, "bA", "b!!!!", "4a\x1e", b"4\xff"]
+        for packet in worse:
+            sid = self.begin()
             poll = self.poll(sid)
             self.assertEqual(self.post(sid, packet).trouble, (400, 3))
             self.assertEqual(poll.body, b"1", packet)
             self.assertLost(1007, "parse error")
             self.assertEqual(self.poll(sid).trouble, (400, 1))
-        for packet in bad:
+        for text in bad:
             socket = self.socket()
-            socket.send(packet)
+            socket.send(text)
             self.assertEqual(socket.closed, 1007)
             self.assertLost(1007, "parse error")
         self.assertNothingLeft()
@@ -161,13 +162,13 @@ class LifeTests(EngineCase):
         A client says that it closes: a poll that waits is answered.  What comes
         behind is not looked at.
         """
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         self.assertEqual(self.post(sid, "4a\x1e1").code, 200)
         self.assertEqual(poll.body, b"6")
         self.assertLost(1000, "transport close")
         self.assertEqual(self.last.texts, [b"a"])
-        sid = self.open()
+        sid = self.begin()
         self.post(sid, "1\x1e4a")
         self.assertLost(1000, "transport close")
         self.assertEqual(self.last.texts, [])
@@ -183,7 +184,7 @@ class LifeTests(EngineCase):
         With two polls at a time the first is told of the end, and the second
         refused.
         """
-        sid = self.open()
+        sid = self.begin()
         first, second = self.poll(sid), self.poll(sid)
         self.assertEqual(first.body, b"1")
         self.assertEqual(second.trouble, (400, 3))
@@ -195,7 +196,7 @@ class LifeTests(EngineCase):
         """
         The same with posts, of which one may wait for us.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.pause()
         first = self.post(sid, "4a")
         self.assertIsNone(first.answer)
@@ -205,14 +206,50 @@ class LifeTests(EngineCase):
         self.assertEqual(self.last.messages, [])
         self.assertNothingLeft()
 
+    def test_halfPost(self) -> None:
+        """
+        A post that comes slowly is one, too: another one would overtake it.
+        """
+        for isLost in True, False:
+            sid = self.begin()
+            target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+            head = self.head(target, "POST", **{"Content-Length": "2"})
+            slow = Asked(self.wire(), head)
+            slow.wire.receive(b"4")
+            if isLost:
+                slow.wire.leave()
+            else:
+                self.assertEqual(self.post(sid, "4b").trouble, (400, 3))
+            self.assertLost(1006, "transport error")
+            slow.wire.receive(b"a")
+            self.assertEqual(self.last.messages, [])
+        self.assertEqual(slow.trouble, (400, 1))
+        sid = self.begin()
+        target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+        slow = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        other = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        self.assertLost(1006, "transport error")
+        for each in slow, other:
+            each.wire.receive(b"4a")
+            self.assertEqual(each.trouble, (400, 1))
+        sid = self.begin()
+        target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+        slow = Asked(self.wire(), self.head(target, "POST", **{"Content-Length": "2"}))
+        slow.wire.receive(b"4a")
+        self.assertEqual(slow.body, b"ok")
+        self.assertEqual(self.post(sid, "4b").code, 200)
+        self.assertEqual(self.last.texts, [b"a", b"b"])
+        self.post(sid, "1")
+        self.assertNothingLeft()
+
     def test_lost(self) -> None:
         """
         The client closes the connection on which a request of its waits.
         """
-        sid = self.open()
+        sid = self.begin()
         self.poll(sid).wire.leave()
         self.assertLost(1006, "transport error")
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.pause()
         self.post(sid, "4a").wire.leave()
         self.assertLost(1006, "transport error")
@@ -225,7 +262,7 @@ class LifeTests(EngineCase):
         """
         A connection on which all was answered may be closed.
         """
-        sid = self.open()
+        sid = self.begin()
         poll = self.poll(sid)
         self.last.connection.send([(b"4a", False)])
         self.turn()
@@ -240,17 +277,23 @@ class LifeTests(EngineCase):
         """
         Whoever receives may close, or cut: nothing more comes.
         """
-        for end in ("close", 1000, ""), ("cut", "a reason"):
-            name, *args = end
-            sid = self.open()
-            self.last.do = lambda r, _, n=name, a=args: getattr(r.connection, n)(*a)
+
+        def close(recording: Recording, payload: bytes) -> None:
+            recording.connection.close(1000, "")
+
+        def cut(recording: Recording, payload: bytes) -> None:
+            recording.connection.cut("a reason")
+
+        for end in close, cut:
+            sid = self.begin()
+            self.last.do = end
             self.post(sid, "4a\x1e4b")
             self.poll(sid)
             self.turn()
             self.assertEqual(len(self.last.losses), 1)
             self.assertEqual(self.last.texts, [b"a"])
             socket = self.socket()
-            self.last.do = lambda r, _, n=name, a=args: getattr(r.connection, n)(*a)
+            self.last.do = end
             socket.send("4a", "4b")
             socket.close(1000)
             socket.wire.leave()
@@ -271,7 +314,7 @@ class LifeTests(EngineCase):
             return recording
 
         self.engine._connect = connected  # type: ignore[assignment]  # So.
-        sid = self.open()
+        sid = self.begin()
         self.assertEqual(self.poll(sid).body, b"4hello\x1e1")
         self.assertLost(1001, "forced close")
         socket = self.socket()
@@ -282,7 +325,7 @@ class LifeTests(EngineCase):
         """
         A connection has a name that nobody can guess.
         """
-        names = {self.open() for _ in range(20)}
+        names = {self.begin() for _ in range(20)}
         self.assertEqual(len(names), 20)
         for name in names:
             self.assertRegex(name, r"\A[A-Za-z0-9_-]{27}\Z")
@@ -318,7 +361,7 @@ class HeartTests(EngineCase):
         A client that answers stays; one that does not is gone after both times,
         to the tick.
         """
-        sid = self.open()
+        sid = self.begin()
         for _ in range(3):
             poll = self.poll(sid)
             self.clock.advance(0.29)
@@ -362,7 +405,7 @@ class HeartTests(EngineCase):
         """
         A reactor that is late gives a client no more time.
         """
-        self.open()
+        self.begin()
         self.clock.advance(0.45)
         self.assertEqual(self.last.losses, [])
         self.clock.advance(0.051)
@@ -372,7 +415,7 @@ class HeartTests(EngineCase):
         """
         A pong that nobody asked for means nothing.
         """
-        self.open()
+        self.begin()
         sid = self.last.connection.sid
         self.clock.advance(0.2)
         self.post(sid, "3")
@@ -383,7 +426,7 @@ class HeartTests(EngineCase):
         """
         A client that never polls is gone after both times.
         """
-        self.open()
+        self.begin()
         self.clock.advance(0.3)
         self.clock.advance(0.201)
         self.assertLost(1006, "ping timeout")
@@ -394,7 +437,7 @@ class HeartTests(EngineCase):
         While we do not read, a pong may wait for us.  The client is pinged all the
         same, for it has a time of its own.
         """
-        sid = self.open()
+        sid = self.begin()
         self.last.connection.pause()
         poll = self.poll(sid)
         self.turn(0.5)
@@ -421,7 +464,7 @@ class HeartTests(EngineCase):
         The heartbeat goes on as it was when the client goes over, also with a ping
         that waited.
         """
-        sid = self.open()
+        sid = self.begin()
         self.clock.advance(0.3)
         socket = self.upgraded(sid)
         self.assertEqual(socket.got, [b"3probe", b"2"])

@@ -23,7 +23,6 @@ class Basket(SocketIOSocket):
     """
 
     def on_add(self, fruit: str, number: int) -> object:
-        assert self.session is not None
         self.session[fruit] = self.session.get(fruit, 0) + number
         return self.session[fruit]
 
@@ -91,6 +90,29 @@ class AnswerTests(SocketIOCase):
             page.lose()
             self.wait()
 
+    def test_everyEvent(self) -> None:
+        """
+        Whoever listens to all events of a client may answer, too, and answers that
+        one and not the one before.
+        """
+        client: Any = None
+
+        def received(event: Event, session: Any) -> None:
+            client.answer(*event.args)
+
+        def connected(socket: Basket, session: Any) -> None:
+            nonlocal client
+            client = socket
+            socket.on("smessage", received)
+
+        self.io.on("sconnection", connected)
+        page = self.browse()
+        page.emit("any", "a", id=5)
+        page.emit("any", "b")
+        page.emit("any", "c", id=7)
+        self.wait()
+        self.assertEqual(page.acks, [(5, ["a"]), (7, ["c"])])
+
     def test_listeners(self) -> None:
         """
         Functions listen to events of all clients, of one, and to all events.  They
@@ -130,6 +152,42 @@ class AnswerTests(SocketIOCase):
         )
         self.assertEqual(page.acks, [(7, ["own"])])
         self.assertNothingLeft()
+
+    def test_beside(self) -> None:
+        """
+        Whoever listens to an event hears of it, also where a method handles it: to
+        that event of all clients or of one, to all events, or to C{smessage}.
+        """
+        called: list[str] = []
+
+        class Hearing(Basket):
+            def sessionMessageReceived(self, event: Any, session: Any) -> None:
+                called.append("heard")
+
+        def hear(*args: Any) -> None:
+            called.append("heard")
+
+        for protocol, prepare in (
+            (Hearing, lambda io: None),
+            (Basket, lambda io: io.on("add", hear)),
+            (Basket, lambda io: io.onAny(hear)),
+            (Basket, lambda io: io.on("smessage", hear)),
+            (Basket, lambda io: io.on("sconnection", lambda s, _: s.on("add", hear))),
+            (Basket, lambda io: io.on("sconnection", lambda s, _: s.onAny(hear))),
+            (
+                Basket,
+                lambda io: io.on("sconnection", lambda s, _: s.on("smessage", hear)),
+            ),
+        ):
+            self.put()
+            prepare(self.serve(protocol))
+            page = self.browse()
+            page.emit("add", "fig", 1, id=7)
+            self.wait()
+            self.assertEqual(called, ["heard"])
+            self.assertEqual(page.acks, [(7, [1])])
+            self.assertNothingLeft()
+            called.clear()
 
     def test_once(self) -> None:
         """
@@ -228,7 +286,6 @@ class HeldTests(SocketIOCase):
         """
 
         def tell(socket: Basket) -> None:
-            assert socket.session is not None
             socket.session["told"] = True
             socket.emit("told")
             self.asked = socket.call("asked")

@@ -165,7 +165,9 @@ class ReadTests(SynchronousTestCase):
         """
         A connection that speaks MessagePack sends no text.
         """
-        self.assertRaises(BadPacket, MSGPACK.decoder(Limits()).add, b'2["x"]', False)
+        raw, _ = packed(type=2, nsp="/", data=["x"])
+        for text in b'2["x"]', raw:
+            self.assertRaises(BadPacket, MSGPACK.decoder(Limits()).add, text, False)
 
     def test_depth(self) -> None:
         """
@@ -193,8 +195,20 @@ class ReadTests(SynchronousTestCase):
         """
         A packet has not more values than a message may have.
         """
-        for most in 100, 30_000:
-            for value in b"\x90", b"\x80", b"\x01", b"\xa3abc", b"\xcb" + bytes(8):
+        for most in 100, 20_000:
+            for value in (
+                *(b"\x90", b"\x80", b"\x01", b"\xa3abc", b"\xc0", b"\xff", b"\xc3"),
+                # In these, what looks like lists is none.
+                *(b"\xcc\x9f", b"\xd0\x9f", b"\xcd\x9f\x9f", b"\xd1\x9f\x9f"),
+                *(b"\xce" + 4 * b"\x9f", b"\xd2" + 4 * b"\x9f", b"\xca" + 4 * b"\x9f"),
+                *(b"\xcf" + 8 * b"\x9f", b"\xd3" + 8 * b"\x9f", b"\xcb" + 8 * b"\x9f"),
+                *(b"\xd4\0\x9f", b"\xd5\0\x9f\x9f", b"\xd6\0" + 4 * b"\x9f"),
+                *(b"\xd7\0" + 8 * b"\x9f", b"\xd8\0" + 16 * b"\x9f"),
+                *(b"\xc7\2\0\x9f\x9f", b"\xc8\0\1\0\x9f", b"\xc9\0\0\0\1\0\x9f"),
+                *(b"\xc4\2\x9f\x9f", b"\xc5\0\1\x9f", b"\xc6\0\0\0\1\x9f"),
+                *(b"\xd9\1a", b"\xda\0\1a", b"\xdb\0\0\0\1a"),
+                *(b"\xdc\0\0", b"\xdd\0\0\0\0", b"\xde\0\0", b"\xdf\0\0\0\0"),
+            ):
                 # The packet, its data, the name and others are values, too.
                 values = b"\xdd" + struct.pack(">L", most - 10) + value * (most - 10)
                 fits = _EVENT + b"\x92\xa1x" + values

@@ -382,6 +382,7 @@ class SendTests(SynchronousTestCase):
         expected = b'453-/chat,3["x",%s,{"y":[%s,[%s]]}]'
         places = tuple(place % number for number in range(3))
         self.assertEqual(text, (expected % places, False))
+        self.assertEqual({type(raw) for raw, _ in attachments}, {bytes})
         self.assertEqual(packet.data[1:], values)
         self.assertIsInstance(packet.data[2]["y"][0], bytearray)
 

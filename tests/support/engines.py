@@ -24,6 +24,7 @@ from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import Equipment
+from txsessionsock.socketio import SocketIO
 from txsessionsock.socketio.engine import Engine, EngineConnection
 from txsessionsock.socketio.resource import SocketIOResource
 from txsessionsock.web import BoundedSite
@@ -221,13 +222,19 @@ class Socket:
         self.wire.receive(frame(CLOSE, b"" if code is None else code.to_bytes(2)))
 
 
-class _IO:
+class _IO(SocketIO):
     """
-    The part of a server of Socket.IO that the resource uses.
+    A server of Socket.IO, of which the resource uses nothing but the engine.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__()
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None
+        return self._engine
 
 
 class EngineCase(ManagerCase):
@@ -286,8 +293,8 @@ class EngineCase(ManagerCase):
         self,
         query: str,
         method: str = "GET",
-        body: bytes | str | None = None,
-        wire: LooseWire | None = None,
+        body: Any = None,
+        wire: Any = None,
         path: str = PATH,
         **headers: str,
     ) -> Asked:
@@ -309,7 +316,7 @@ class EngineCase(ManagerCase):
         lines += [f"{name.replace('_', '-')}: {v}" for name, v in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def open(self, **headers: str) -> str:
+    def begin(self, **headers: str) -> str:
         """
         Begin by polling.
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tests.support.visitors import Answer, Socket, Visitor
 
 
-__all__ = ["EventSocket", "PollingClient", "events"]
+__all__ = ["PLACE", "EventSocket", "PollingClient", "events"]
 
 PLACE = "/socket.io/?EIO=4&transport="
 
@@ -36,12 +36,11 @@ class EventSocket(Socket):
         return answer
 
 
-async def events(visitor: Visitor, path: str = PLACE, **headers: str) -> EventSocket:
+async def events(visitor: Visitor, path: str = PLACE) -> EventSocket:
     """
     Open a connection of Engine.IO by WebSocket.
     """
-    socket = await visitor.connect(f"{path}websocket", kind=EventSocket, **headers)
-    assert isinstance(socket, EventSocket)
+    socket = await visitor.open(EventSocket, f"{path}websocket")
     first = await socket.next()
     assert first.startswith("0{"), first
     return socket

@@ -261,7 +261,9 @@ class Web:
         Connect.
         """
         endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-        return cls(await endpoint.connect(Factory.forProtocol(Visitor)))
+        factory: Any = Factory.forProtocol(Visitor)
+        factory.noisy = False
+        return cls(await endpoint.connect(factory))
 
     def send(self, data: bytes) -> None:
         """
@@ -461,11 +463,12 @@ class Attacker:
 
     def leave(self) -> None:
         """
-        Cut all connections.
+        Leave; by polling with a word, without which a server waits for the next poll.
         """
         self.web.leave()
         if self.transport == POLLING:
-            self.posts.leave()
+            self.post(b"1")
+            self.posts.visitor.transport.loseConnection()
 
 
 def _frameIn(data: bytes) -> tuple[int, bytes, bytes] | None:

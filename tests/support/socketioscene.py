@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
@@ -53,6 +53,11 @@ How many lines there may be in the log, errors not at all.
 
 _PAUSE = 0.01
 
+_REQUEST = '"127.0.0.1" - - '
+"""
+How the line of a request begins, of which there is one for each.
+"""
+
 
 class Target(SocketIOSocket):
     """
@@ -69,9 +74,10 @@ class Target(SocketIOSocket):
     def on_say(self, *args: Any) -> Any:
         return args
 
-    def on_big(self, size: int, often: int = 1) -> None:
-        for _ in range(min(often, 1000)):
-            self.emit("big", "x" * size)
+    def on_big(self, size: object, often: int = 1, *_: Any) -> None:
+        if isinstance(size, int):
+            for _each in range(min(often, 1000)):
+                self.emit("big", "x" * size)
 
     def on_join(self, room: str) -> None:
         self.join(room)
@@ -106,7 +112,7 @@ class Attacked:
     port: int
     cookie: str
 
-    def __init__(self, *, perMessage: bool, limits: Limits) -> None:
+    def __init__(self, *, perMessage: bool, timeout: float, limits: Limits) -> None:
         self.reasons: dict[str, str] = {}
         self.waiting: list[Deferred[None]] = []
         self.came = self.left = 0
@@ -119,7 +125,7 @@ class Attacked:
         )
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.io))
-        self.site = BoundedSite(root, reactor=reactor, limits=limits)
+        self.site = BoundedSite(root, reactor=reactor, limits=limits, timeout=timeout)
         self._attackers: list[Any] = []
         self._isOver = False
         self._times: list[float] = []
@@ -132,7 +138,8 @@ class Attacked:
         if isFailure or event["log_level"] >= LogLevel.info:
             text = formatEvent(event)
             failure = event.get("log_failure")
-            self.log.append((isFailure, f"{text} {failure or ''}"))
+            if not text.startswith(_REQUEST):
+                self.log.append((isFailure, f"{text} {failure or ''}"))
 
     async def attacker(
         self, transport: str, *, connects: bool = True, cookie: str | None = None
@@ -210,6 +217,7 @@ class Attacked:
         """
         Have the good client come, and see what there is.
         """
+        self._serving: Deferred[None] = succeed(None)
         self.good = Attacker(self.port, WEBSOCKET, await self.another())
         await (await self.good.open()).connect()
         # What the first ones leave behind is kept for all others.
@@ -262,6 +270,14 @@ class Attacked:
         )
         print(self.told)
 
+    def stop(self) -> None:
+        """
+        Stop serving, also where a test has failed.
+        """
+        self._isOver = True
+        self.good.leave()
+        self._serving.addErrback(lambda _: None)
+
     def _more(self, counted: Counter[str]) -> dict[str, int]:
         """
         What of ours there is, that was not.
@@ -277,13 +293,17 @@ class Attacked:
 
 @asynccontextmanager
 async def attacked(
-    *, perMessage: bool = False, **limits: Any
+    *, perMessage: bool = False, timeout: float = 60.0, **limits: Any
 ) -> AsyncIterator[Attacked]:
     """
     Serve until the end of the block, and see that all is well then.
+
+    @param timeout: For how many seconds a connection of HTTP may say nothing.
     """
     limits.setdefault("socketsPerSession", 10_000)
-    scene = Attacked(perMessage=perMessage, limits=Limits(**limits))
+    limits.setdefault("pingInterval", 4.0)
+    limits.setdefault("pingTimeout", 4.0)
+    scene = Attacked(perMessage=perMessage, timeout=timeout, limits=Limits(**limits))
     endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1", backlog=1024)
     port = await endpoint.listen(scene.site)
     scene.port = port.getHost().port
@@ -295,7 +315,7 @@ async def attacked(
         await scene.end()
     finally:
         globalLogPublisher.removeObserver(scene.saw)
-        scene.good.leave()
+        scene.stop()
         await port.stopListening()
         for ending in scene.sockets.goAway(), scene.manager.stop(0):
             await ending.addTimeout(PATIENCE, reactor)

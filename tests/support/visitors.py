@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
@@ -30,6 +30,8 @@ from tests.support.servers import PATIENCE, Conditions, reactor
 
 
 __all__ = ["Answer", "Refused", "Socket", "Trusting", "Visitor"]
+
+_S = TypeVar("_S", bound="Socket")
 
 _PATIENT = {
     "openHandshakeTimeout": PATIENCE,
@@ -258,21 +260,27 @@ class Visitor:
             self.cookies.pop(name, None)
 
     async def connect(
-        self,
-        path: str = "/ws",
-        *,
-        origin: str | None = None,
-        kind: type[Socket] = Socket,
-        **headers: str,
+        self, path: str = "/ws", *, origin: str | None = None, **headers: str
     ) -> Socket:
         """
         Open a socket.
 
-        @param kind: Its class.
-
         @raise Refused: There was none; says why.
         """
-        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.open(Socket, path, headers, origin)
+
+    async def open(
+        self,
+        kind: type[_S],
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        origin: str | None = None,
+    ) -> _S:
+        """
+        The same with another class.
+        """
+        given = (headers or {}).items()
+        more = {name.replace("_", "-"): value for name, value in given}
         if self.cookies:
             more["Cookie"] = self.cookie
         url = f"{self.site}{path}".replace("http", "ws", 1)
@@ -290,5 +298,5 @@ class Visitor:
         await socket.until(lambda: socket.isOpen or socket.closed)
         if not socket.isOpen:
             raise Refused(socket.closed[1])
-        opened: Socket = socket
+        opened: _S = socket
         return opened

@@ -80,7 +80,7 @@ class ServedTests(SocketIOCase):
         self.assertIsInstance(resource, SocketIOResource)
         self.assertNotIn(b"ws", root.children)
         self.assertIn(b"sessionsock.js", root.children)
-        io = resource._io
+        io = resource.io
         self.assertEqual(io.protocol.__name__, "Chat")
         self.assertEqual(io.of("/news").protocol.__name__, "News")
 
@@ -93,7 +93,7 @@ class ServedTests(SocketIOCase):
         for given in (*EVENTS, *PLAIN), (*PLAIN, *EVENTS):
             root = self.root(*given, *more)
             plain = root.children[b"ws"]._factory
-            io = root.children[b"socket.io"]._io
+            io = root.children[b"socket.io"].io
             self.assertEqual(plain.protocol.__name__, "Plain")
             self.assertEqual(io.protocol.__name__, "Chat")
             self.assertIs(plain.sockets.manager, io.sockets.manager)
@@ -101,6 +101,8 @@ class ServedTests(SocketIOCase):
             for sockets in plain.sockets, io.sockets:
                 self.assertTrue(sockets.perMessage)
                 self.assertEqual(sockets.limits.maxConnections, 9)
+            # There may be nine in all, and not of each kind.
+            self.assertIs(plain._sessionsock.admission, io.equipment.admission)
             self.assertEqual(
                 repr(plain._sessionsock.trustProxy), repr(io.equipment.trustProxy)
             )
@@ -148,6 +150,7 @@ class RefusedTests(SocketIOCase):
             ((*PLAIN, "--protocol", "verbs.thing"), "verbs.thing is no SessionSocket"),
             (("--socketio", "--protocol", "verbs.Wrong"), "subclass of SocketIOSocket"),
             ((*EVENTS, "--socket-path", "/socket.io/"), "right is another"),
+            ((*EVENTS, "--socket-path", "socket.io/ws"), "right is another"),
             ((*EVENTS, "--socketio-client", "none"), "--socketio-client: there is no "),
             ((*EVENTS, "--origin", "nonsense"), "--origin"),
             ((*PLAIN, "--recovery", "60"), "--recovery is for --socketio"),
@@ -191,9 +194,9 @@ class WorkersTests(SocketIOCase):
         self.assertIn("--socketio", service._command.arguments)
         served = self.served(*service._command.arguments)
         root: Any = served.root
-        self.assertEqual(root.children[b"socket.io"].transports, ("websocket",))
+        self.assertEqual(root.children[b"socket.io"].transports, {"websocket"})
         root = self.root(*EVENTS)
-        both = ("polling", "websocket")
+        both = {"polling", "websocket"}
         self.assertEqual(root.children[b"socket.io"].transports, both)
 
     def test_plain(self) -> None:

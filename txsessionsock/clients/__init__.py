@@ -8,7 +8,15 @@ from .carrier import SessionClient
 from .client import Client
 from .inbox import Waiting
 from .life import Phase
-from .listeners import METHODS, Listener, Listeners, Once, listen, refuseUnknown, without
+from .listeners import (
+    METHODS,
+    Listener,
+    Listeners,
+    Once,
+    listen,
+    refuseUnknown,
+    without,
+)
 from .sockets import SessionSockets
 from .statistics import SocketStatistics
 

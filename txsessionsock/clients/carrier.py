@@ -98,9 +98,10 @@ class Carrier(Protocol):
         """
         The client has its session, and nobody was told yet.
 
-        @return: L{None}, or a L{Deferred} to wait for.  If it fails with
-            L{SecondSession<txsessionsock.interfaces.SecondSession>}, the client is
-            not to have this session.
+        @return: L{None}, or a L{Deferred} to wait for.  If it fails, the client does
+            not get this session: with L{SecondSession
+            <txsessionsock.interfaces.SecondSession>} or L{ConnectRefused
+            <txsessionsock.interfaces.ConnectRefused>} that is what was to happen.
         """
 
     def close(self, code: int, reason: str) -> None:

@@ -19,6 +19,7 @@ from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     ClientGone,
+    ConnectRefused,
     EndReason,
     InvalidReason,
     NoSuchSession,
@@ -157,6 +158,14 @@ class Client:
         return self.isOpen and not self._outbox and bool(self._carrier.isWritable)
 
     @property
+    def held(self) -> list[tuple[int, Any]]:
+        """
+        The frames that are held back until the session is stored, each with the
+        number that L{stored} is to reach.
+        """
+        return self._outbox.held
+
+    @property
     def groups(self) -> list[Any]:
         """
         See L{Carrier.groups}.
@@ -268,6 +277,8 @@ class Client:
             self._invalid("unknown")
         elif failure.check(SecondSession):
             self._second()
+        elif isinstance(failure.value, ConnectRefused):
+            self.closeNow(Code.NORMAL, failure.value.message)
         elif failure.check(TooManySockets):
             self.closeNow(Code.TOO_MANY_SOCKETS, "session-limit")
         else:

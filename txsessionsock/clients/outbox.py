@@ -63,6 +63,13 @@ class Outbox:
         """
         return len(self._held)
 
+    @property
+    def held(self) -> list[tuple[int, Any]]:
+        """
+        What is held back, but for the end of the connection.
+        """
+        return [(n, frame) for n, frame, _ in self._held if frame is not _END]
+
     def isFull(self) -> bool:
         """
         Whether so much waits that the client is not to cause any more.

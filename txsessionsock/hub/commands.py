@@ -24,6 +24,7 @@ __all__ = [
     "Emit",
     "Send",
     "Tally",
+    "answer",
     "decode",
     "encode",
     "number",
@@ -158,6 +159,23 @@ def decode(raw: bytes) -> Command:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         problem = "no command that this node knows"
     raise ValueError(problem)
+
+
+_answer: Callable[[bytes], bytes | None] = msgspec.msgpack.Decoder(bytes | None).decode
+
+
+def answer(raw: bytes | None) -> bytes | None:
+    """
+    Read what was answered to an L{Ask}.
+
+    @return: L{None} if nothing was.
+    """
+    if raw is None:
+        return None
+    try:
+        return _answer(raw)
+    except msgspec.MsgspecError:
+        return None
 
 
 def number(raw: bytes | None) -> int | None:

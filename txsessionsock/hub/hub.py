@@ -32,6 +32,7 @@ from txsessionsock.session import Session
 from .commands import (
     Ask,
     Command,
+    answer,
     encode,
     number,
 )
@@ -215,24 +216,26 @@ class Hub:
         """
         return Many(self, labels, apart, namespace)
 
-    def serve(self, topic: str, answer: Callable[[bytes], int]) -> None:
+    def serve(self, topic: str, answer: Callable[[bytes], bytes | None]) -> None:
         """
-        Answer what other nodes L{ask}.
+        Answer what all nodes L{ask}.
 
-        @param answer: Returns a number, and raises L{ValueError} for what it does
-            not understand.
+        @param answer: Returns L{None} if there is nothing to say, and raises
+            L{ValueError} for what it does not understand.
         """
         self._orders.topics[topic] = answer
 
-    def ask(self, topic: str, payload: bytes) -> Deferred[Reached]:
+    def ask(self, topic: str, payload: bytes) -> Deferred[dict[str, bytes | None]]:
         """
         Ask all nodes something that is not about groups.
 
-        @return: A L{Deferred} of the number that each node answered, L{None}
-            where nobody L{serve}s that topic.  It fails as those of a L{Group}
-            do.
+        @return: A L{Deferred} of what each node answered; L{None} where nobody
+            L{serve}s that topic.  It fails as those of a L{Group} do.
         """
-        return self.tell(Ask(topic, payload))
+        asking = self._bus.request(encode(Ask(topic, payload)))
+        return asking.addCallback(
+            lambda answers: {node: answer(raw) for node, raw in answers.items()}
+        )
 
     def close(self) -> Deferred[None]:
         """

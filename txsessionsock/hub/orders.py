@@ -26,6 +26,9 @@ __all__ = ["Member", "Orders"]
 
 _json = JSON()
 
+Answer = Callable[[bytes], bytes | None]
+_NOTHING: Answer = lambda payload: None  # noqa: E731 - it is one of those
+
 _ForGroups = Send | Close | Count | Emit | Disconnect | Tally
 
 
@@ -67,7 +70,7 @@ class Orders:
         self._members = members
         self._indexes = indexes
         self._manager = manager
-        self.topics: dict[str, Callable[[bytes], int]] = {}
+        self.topics: dict[str, Answer] = {}
 
     def obey(self, raw: bytes) -> bytes:
         """
@@ -77,9 +80,8 @@ class Orders:
         """
         command = decode(raw)
         if isinstance(command, Ask):
-            if command.topic not in self.topics:
-                raise ValueError(f"nobody here answers {command.topic!r}")
-            return encode(self.topics[command.topic](command.payload))
+            answer = self.topics.get(command.topic, _NOTHING)
+            return encode(answer(command.payload))
         for kind, name, _ in command.labels:
             if kind == "index" and name not in self._indexes:
                 raise ValueError(f"there is no index {name!r} here")

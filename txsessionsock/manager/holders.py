@@ -53,6 +53,7 @@ class Holders:
         self._later = later
         self._noticed = noticed
         self._holders: dict[Holder, None] = {}
+        self._seatless: set[Holder] = set()
         self._inside: list[_RunningHandler] = []
         self._isTelling = False
         self._untold: list[tuple[Sequence[str], object]] = []
@@ -60,13 +61,24 @@ class Holders:
     def __len__(self) -> int:
         return len(self._holders)
 
-    def add(self, holder: Holder) -> None:
+    @property
+    def seats(self) -> int:
+        """
+        How many of them count where there is a limit.
+        """
+        return len(self._holders) - len(self._seatless)
+
+    def add(self, holder: Holder, *, takesSeat: bool = True) -> None:
         """
         Add a holder.
+
+        @param takesSeat: Whether it counts where there is a limit.
         """
         if holder not in self._holders:
             self._holders[holder] = None
             self._counts.holders += 1
+            if not takesSeat:
+                self._seatless.add(holder)
 
     def remove(self, holder: Holder) -> None:
         """
@@ -74,6 +86,7 @@ class Holders:
         """
         if holder in self._holders:
             del self._holders[holder]
+            self._seatless.discard(holder)
             self._counts.holders -= 1
 
     def handlerBegins(self, holder: Holder) -> None:
@@ -172,6 +185,7 @@ class Holders:
         @return: What tells them so.
         """
         holders, self._holders = self._holders, {}
+        self._seatless.clear()
         self._counts.holders -= len(holders)
 
         def tell() -> None:

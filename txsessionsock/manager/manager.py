@@ -203,7 +203,7 @@ class SessionManager:
             keeper = self._keeper(sessionID)
             self._registry.live[sessionID] = keeper
             return keeper.open(holder)
-        if limit is not None and len(keeper.live.holders) + keeper.opening >= limit:
+        if limit is not None and keeper.live.holders.seats + keeper.opening >= limit:
             return fail(TooManySockets(f"the session has {limit} sockets already"))
         self._registry.reopened(keeper)
 
@@ -238,6 +238,17 @@ class SessionManager:
         keeper.startNew(self.framework.newDocument(self._storage.now(), before))
         self._registry.new[keeper] = None
         return keeper
+
+    def share(self, session: Session, holder: Holder) -> None:
+        """
+        Have somebody else hold a session that is held, who is no client and counts
+        against no limit.
+
+        @raise NoSuchSession: It is over, or nobody holds it.
+        """
+        live = _keeperOf(session).live
+        live.checkAlive()
+        live.holders.add(holder, takesSeat=False)
 
     def release(self, session: Session, holder: Holder) -> Deferred[None]:
         """

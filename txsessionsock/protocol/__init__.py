@@ -3,6 +3,7 @@ WebSockets with sessions, as protocols and factories of Autobahn.
 """
 
 from .application import ApplicationMethods
+from .aside import written
 from .equipment import Equipment
 from .factory import SessionedFactory
 from .protocol import SessionSocketFactory, SessionSocketProtocol, enable
@@ -15,4 +16,5 @@ __all__ = [
     "SessionSocketProtocol",
     "SessionedFactory",
     "enable",
+    "written",
 ]

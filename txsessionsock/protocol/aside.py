@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from txsessionsock.interfaces import SessionID
 
 
-__all__ = ["BUSY_INTERVAL", "PARAMETER", "Aside"]
+__all__ = ["BUSY_INTERVAL", "PARAMETER", "Aside", "written"]
 
 PARAMETER = "sessionsock"
 """
@@ -91,25 +91,25 @@ class Aside:
         @return: L{None} if that was told already.
         """
         # This is called each time the session is stored, mostly with nothing new.
-        told = sessionID, _written(identity)
+        told = sessionID, written(identity)
         if told == self._told:
             return None
         self._told = told
         found = {
-            "id": sessionID and self._digest("id", _written(sessionID)),
+            "id": sessionID and self._digest("id", written(sessionID)),
             "identity": None if identity is None else self._digest("who", told[1]),
         }
         return self._say(b"session", json.dumps(found).encode("ascii"))
 
-    def _digest(self, kind: str, written: str) -> str:
-        text = f"{kind} {written}".encode("utf-8", "surrogatepass")
+    def _digest(self, kind: str, value: str) -> str:
+        text = f"{kind} {value}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._token, text, "sha256")[:16].hex()
 
     def _say(self, *words: bytes) -> bytes:
         return b" ".join((self._token, *words))
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """
     The same text for the same value, in every process.
     """
@@ -124,7 +124,7 @@ def _written(value: object) -> str:
 def _unknown(value: object) -> object:
     # The order of a set is another one in each process.
     if isinstance(value, (set, frozenset)):
-        return sorted(map(_written, value))
+        return sorted(map(written, value))
     return repr(value)
 
 

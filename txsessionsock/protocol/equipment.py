@@ -60,6 +60,13 @@ class Equipment:
         """
         return Admission(self.limits)
 
+    def countWith(self, other: Equipment) -> None:
+        """
+        Count connections together with those of another server, whose limits of
+        them are ours, too.
+        """
+        vars(self)["admission"] = other.admission
+
     @cached_property
     def refusals(self) -> Seldom:
         """

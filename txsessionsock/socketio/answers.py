@@ -19,6 +19,7 @@ __all__ = [
     "UNKNOWN_SID",
     "UNKNOWN_TRANSPORT",
     "UNSUPPORTED",
+    "WEBSOCKET_ONLY",
     "Trouble",
     "answer",
     "prepare",
@@ -57,6 +58,7 @@ UNKNOWN_SID: Final = Trouble(1, "Session ID unknown")
 BAD_METHOD: Final = Trouble(2, "Bad handshake method")
 BAD_REQUEST: Final = Trouble(3, "Bad request")
 FORBIDDEN: Final = Trouble(4, "Forbidden", HTTPStatus.FORBIDDEN)
+WEBSOCKET_ONLY: Final = Trouble(0, "Transport unknown: only websocket is served")
 UNSUPPORTED: Final = Trouble(5, "Unsupported protocol version")
 
 

@@ -41,8 +41,6 @@ class _Answering(Protocol):
     @property
     def client(self) -> Client: ...
 
-    def begins(self, number: int | None) -> None: ...
-
     def answer(self, values: tuple[Any, ...]) -> None: ...
 
 
@@ -88,7 +86,6 @@ class EventApplication:
 
     def sessionMessageReceived(self, event: Event, session: Session) -> object:
         carrier, face = self._carrier, self._face
-        carrier.begins(carrier.client.source)
         method = self._only(event)
         if method is not None:
             result = waitable(method(*event.args))

@@ -6,6 +6,7 @@ socket.io-sessions, which is ours.
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
 from importlib.resources import files
@@ -67,7 +68,7 @@ class Bundle(Resource):
     _log = Logger()
 
     def __init__(
-        self, path: str | Path | None, refusals: Seldom, clock: IReactorTime
+        self, path: str | os.PathLike[str] | None, refusals: Seldom, clock: IReactorTime
     ) -> None:
         """
         @param path: A file, served as C{socket.io.js} and by its own name, or a

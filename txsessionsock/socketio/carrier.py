@@ -6,16 +6,25 @@ A namespace of a connection as the carrier of a client.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from functools import partial
 from secrets import token_bytes
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
+from txsessionsock._deferreds import inOrder
 from txsessionsock.clients import Client, Waiting
 from txsessionsock.closecodes import Code
+from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label
-from txsessionsock.interfaces import ClientGone, SecondSession, SessionID
+from txsessionsock.interfaces import (
+    ClientGone,
+    ConnectRefused,
+    SecondSession,
+    SessionID,
+)
 from txsessionsock.messages import Event
 from txsessionsock.protocol import Equipment
 from txsessionsock.session import Session
@@ -115,13 +124,25 @@ class Conveyor(Protocol):
         """
 
 
+@dataclass(slots=True)
+class _Asked:
+    """
+    What an event asks for.
+
+    @ivar number: Of the answer; L{None} if it wants none, or has it.
+    """
+
+    number: int | None
+
+
 class NamespaceCarrier:
     """
     Carries a client that is connected to a namespace.
 
-    @ivar id: What the client knows its socket by.
+    @ivar handshake: The request with which the connection began, and what the client
+        sent along to name itself.
 
-    @ivar face: The object that handlers get as the client.
+    @ivar id: What the client knows its socket by.
 
     @ivar client: That client.
 
@@ -138,30 +159,33 @@ class NamespaceCarrier:
 
     closed: tuple[bool, int | None, str | None] = (False, None, None)
 
-    def __init__(self, connection: Conveyor, place: Place, auth: object) -> None:
+    def __init__(
+        self, connection: Conveyor, place: Place, handshake: Handshake
+    ) -> None:
         """
-        @param auth: What the client sent along to name itself.
+        @param handshake: The request with which the connection began, and what the
+            client sent along to name itself.
         """
         self._connection = connection
         self.equipment = connection.equipment
         self.sockets = self.equipment.sockets
         self.place = place
-        self.auth = auth
+        self.handshake = handshake
         self.id = urlsafe_b64encode(token_bytes(_ID_SIZE)).decode("ascii")
         self.peer = connection.peer
         self._parser = connection.parser
         self.isAnswered = self.isPaused = False
         self.reason = ""
+        # What the application says to a client that it does not let in.
+        self._why: dict[str, Any] | None = None
         # The packet that tells the client that it is connected.
         self._answer: Frame | None = None
         self._calls: dict[int, Deferred[Any]] = {}
         self._lastCall = 0
-        # The event that is being handled asks for an answer to this number.
-        self._asked: int | None = None
-        self.face: Any = place.protocol()
-        self.face._sessionsock = self
-        application = EventApplication(self, place, self.face)
-        self.client: Client = self.sockets.client(self, application, self.face)
+        face = place.protocol()
+        face._sessionsock = self
+        application = EventApplication(self, place, face)
+        self.client: Client = self.sockets.client(self, application, face)
 
     @property
     def namespace(self) -> str:
@@ -188,7 +212,20 @@ class NamespaceCarrier:
     def prepare(self, session: Session) -> Deferred[None] | None:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
-        return None
+        face = self.client.handlers.face
+        try:
+            asking = inOrder(partial(f, face, session) for f in self.place.gates)
+        except Exception:
+            asking = fail()
+        return None if asking is None else asking.addErrback(self._refused)
+
+    def _refused(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, ConnectRefused):
+            error = failure.value
+            self._why = {"message": error.message}
+            if error.data is not None:
+                self._why["data"] = error.data
+        return failure
 
     def whose(self, session: Session) -> Frame | None:
         return self._connected() if self._answer is None else None
@@ -200,7 +237,7 @@ class NamespaceCarrier:
         The client sent an event.
         """
         name, *args = packet.data
-        waiting = Waiting(Event(name, tuple(args)), size, packet.id)
+        waiting = Waiting(Event(name, tuple(args)), size, _Asked(packet.id))
         self.client.received(waiting)
 
     def pause(self) -> None:
@@ -255,14 +292,6 @@ class NamespaceCarrier:
 
     # Answers, in both directions.
 
-    def begins(self, number: int | None) -> None:
-        """
-        An event is about to be handled.
-
-        @param number: Of the answer that it asks for; L{None} for none.
-        """
-        self._asked = number
-
     def answer(self, values: tuple[Any, ...]) -> None:
         """
         Answer the event that is being handled, if it asks for that and was not
@@ -270,13 +299,13 @@ class NamespaceCarrier:
 
         @raise ValueError: A value cannot be sent.
         """
-        number = self._asked
-        if number is None:
+        asked: _Asked | None = self.client.source
+        if asked is None or asked.number is None:
             return
-        packet = Packet(Kind.ACK, self.namespace, list(values), number)
+        packet = Packet(Kind.ACK, self.namespace, list(values), asked.number)
         frame = self._parser.encode(packet)
         self.check(frame)
-        self._asked = None
+        asked.number = None
         self.client.sendFrame(frame)
 
     def call(self, event: Event, timeout: float | None) -> Deferred[Any]:
@@ -327,7 +356,7 @@ class NamespaceCarrier:
         if not isFinal:
             connection.close(code, reason)
         elif not self.isAnswered:
-            connection.refuse(self, code, _refusal(code, reason))
+            connection.refuse(self, code, self._why or _refusal(code, reason))
         else:
             if self.client.session is None and code in _OWN:
                 # Its CONNECT was answered before it had to name its session.

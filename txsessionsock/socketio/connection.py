@@ -141,9 +141,12 @@ class Connection:
             # one client of a namespace.
             self._left.discard(name)
             self._idle.stop()
-            carrier = self._carriers[name] = NamespaceCarrier(self, place, packet.data)
-            request = replace(engine.request, auth=packet.data)
-            carrier.client.start(request, known=self._sessionID())
+            known, request = (
+                self._sessionID(),
+                replace(engine.request, auth=packet.data),
+            )
+            carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
+            carrier.client.start(request, known=known)
 
     def _sessionID(self) -> SessionID | None:
         """

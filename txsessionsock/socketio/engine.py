@@ -531,6 +531,13 @@ class EngineConnection:
             polling.poll(request)
         return polling is not None
 
+    def posts(self, request: Any) -> None:
+        """
+        The client begins to post something.
+        """
+        if self._polling is not None:
+            self._polling.posts(request)
+
     def post(self, request: Any, body: bytes) -> bool:
         """
         The client posts something.
@@ -546,7 +553,7 @@ class EngineConnection:
         """
         All that was sent has gone out.
         """
-        if self.stage is Stage.CLOSING and self._probe is None:
+        if self.stage is Stage.CLOSING:
             self._leave(*self._closing, "forced close")
 
     # The upgrade.

@@ -4,10 +4,10 @@ What a connection knows of its server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from txsessionsock.clients import Listeners
+from txsessionsock.clients import Listener, Listeners
 from txsessionsock.protocol import Equipment
 
 from .events import EventListeners
@@ -27,6 +27,8 @@ class Place(Protocol):
 
     @ivar protocol: Makes the object that handlers get as the client.
 
+    @ivar gates: Functions that may refuse a client that has a session.
+
     @ivar encodings: What tells one way to encode its events from all others.
     """
 
@@ -38,6 +40,9 @@ class Place(Protocol):
 
     @property
     def events(self) -> EventListeners: ...
+
+    @property
+    def gates(self) -> Sequence[Listener]: ...
 
     @property
     def protocol(self) -> Any: ...

@@ -156,6 +156,7 @@ class Polling:
     """
 
     __slots__ = (
+        "_coming",
         "_late",
         "_limits",
         "_outbox",
@@ -187,6 +188,8 @@ class Polling:
         self._size = 0
         self._poll: _Poll | None = None
         self._post: _Post | None = None
+        # One whose body has not come whole.
+        self._coming: Any = None
         self.isFull = False
 
     def end(self, last: Message, *, isCut: bool = False, isFine: bool = False) -> None:
@@ -247,7 +250,7 @@ class Polling:
         """
         Whether there is no request.
         """
-        return self._poll is None and self._post is None
+        return self._poll is None and self._post is None and self._coming is None
 
     @property
     def isPosted(self) -> bool:
@@ -364,16 +367,35 @@ class Polling:
         """
         return self.isFull or self._owner is None or self._owner.isPaused
 
+    def posts(self, request: Any) -> None:
+        """
+        The client begins to send something.
+        """
+        if self._post is not None or self._coming is not None:
+            if self._owner is not None:
+                self._owner.broken("transport error")
+            return
+        self._coming = request
+        request.notifyFinish().addErrback(self._brokenOff, request)
+
+    def _brokenOff(self, failure: Failure, request: Any) -> None:
+        if self._coming is request:
+            self._coming = None
+            if self._owner is not None:
+                self._owner.broken("transport error")
+
     def post(self, request: Any, body: bytes) -> None:
         """
         The client sent something.
         """
-        owner = self._owner
-        if self._post is not None or owner is None:
+        owner, coming = self._owner, self._coming
+        isSecond = self._post is not None or coming not in (None, request)
+        if isSecond or owner is None:
             if owner is not None:
                 owner.broken("transport error")
             refuse(request, BAD_REQUEST)
             return
+        self._coming = None
         self._post = post = _Post(self, request, body)
         if not _isText(body):
             owner.broken("parse error")

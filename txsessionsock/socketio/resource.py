@@ -5,9 +5,10 @@ A server of Socket.IO as a resource of a site of Twisted Web.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from txsessionsock._arguments import checked
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -37,6 +39,7 @@ from .answers import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED,
+    WEBSOCKET_ONLY,
     Trouble,
     answer,
     refuse,
@@ -51,8 +54,8 @@ __all__ = ["SocketIOResource"]
 
 _log = Logger()
 
-_VERSION: Final = b"4"
-_TRANSPORTS: Final = (b"polling", b"websocket")
+_VERSION: Final = "4"
+_TRANSPORTS: Final = ("polling", "websocket")
 
 _ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """
@@ -72,6 +75,7 @@ _GOING_AWAY: Final = Trouble(3, "Server shutting down", HTTPStatus.SERVICE_UNAVA
 
 
 @implementer(IResource)
+@checked
 class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     """
     A server of Socket.IO at a place in a site, which is C{socket.io} unless clients
@@ -81,35 +85,67 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     not bound what comes before.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
+    @ivar io: The server.
+
+    @ivar transports: By what clients may come.
+
     @ivar mostBody: How large the body of a request may be.
     """
 
     isLeaf = True
 
-    def __init__(self, io: SocketIO, *, bundle: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        io: SocketIO,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        transports: Sequence[str] = _TRANSPORTS,
+    ) -> None:
         """
         @param io: What was given to L{enable<txsessionsock.socketio.enable>}.
 
-        @param bundle: Where the client for browsers is, which is served below this
-            place: a file, or a directory; unless given, where npm puts it.
+        @param bundle: Your copy of the client for browsers: a file, served as
+            C{socket.io.js}, or a directory; unless given,
+            C{node_modules/socket.io-client/dist} below the current directory.
 
-        @raise SessionError: The server gives no sessions.
+        @param transports: C{("websocket",)} where requests of one client may come to
+            several processes.
 
-        @raise ValueError: There is no such client.
+        @raise SessionError: It gives no sessions.
+
+        @raise ValueError: At C{bundle} is no client, or one that is too old, or
+            there are no such transports.
         """
-        self._io = io
+        unknown = set(transports) - set(_TRANSPORTS)
+        if unknown or "websocket" not in transports:
+            raise ValueError(
+                f"transports are {_TRANSPORTS}, or ('websocket',), not {transports!r}"
+            )
+        self.transports = frozenset(transports)
+        self.io = io
         self._engine: Engine = io.engine
         self._equipment = self._engine.equipment
         self.mostBody = self._equipment.limits.messageSize
         self._bounds = Bounds()
-        refusals = self._equipment.refusals
-        self._bundle = Bundle(bundle, refusals, self._engine.reactor)
+        equipment, reactor = self._equipment, self._engine.reactor
+        self._bundle = Bundle(bundle, equipment.refusals, reactor)
 
     def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
         return self
 
     def putChild(self, path: bytes, child: IResource) -> None:
         raise ValueError("a server of Socket.IO has no children")
+
+    def bodyBegins(self, request: Request, address: bytes) -> None:
+        """
+        A body has begun to come.  Another one at the same time might overtake it.
+
+        @param address: That of the request.
+        """
+        query = _queryOf(address)
+        connection = self._engine.find(_only(query, "sid") or "")
+        if connection is not None and _only(query, "transport") == "polling":
+            connection.posts(request)
 
     def render(self, request: Any) -> Any:
         # It says which version of Twisted this is.
@@ -183,16 +219,17 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if request.method == b"OPTIONS":
             self._preflight(request)
             return
-        # Not those of the body, which request.args has too.
-        query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
-        transport, version = _only(query, b"transport"), _only(query, b"EIO")
-        if transport not in _TRANSPORTS or version != _VERSION:
+        query = _queryOf(request.uri)
+        transport, version = _only(query, "transport"), _only(query, "EIO")
+        isKnown = transport in self.transports
+        if not isKnown or version != _VERSION:
             self._hint(request, transport, version)
-            isKnown = transport in _TRANSPORTS
-            refuse(request, UNSUPPORTED if isKnown else UNKNOWN_TRANSPORT)
+            isOff = transport == "polling"
+            other = WEBSOCKET_ONLY if isOff else UNKNOWN_TRANSPORT
+            refuse(request, UNSUPPORTED if isKnown else other)
             return
         connection, trouble = self._find(request, query)
-        if trouble is None and transport == b"websocket":
+        if trouble is None and transport == "websocket":
             trouble = self._open(request, connection)
         elif trouble is None and connection is None:
             trouble = self._begin(request, handshake)
@@ -201,13 +238,18 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if trouble is not None:
             refuse(request, trouble)
 
-    def _hint(
-        self, request: Any, transport: bytes | None, version: bytes | None
-    ) -> None:
+    def _hint(self, request: Any, transport: str | None, version: str | None) -> None:
         """
         Say in the log what a client of another kind wants.
         """
-        if transport in _TRANSPORTS:
+        if version == _VERSION and transport == "polling":
+            self._warn(
+                "a client of Socket.IO asked for long-polling, which is off here, since"
+                " its requests may come to several processes; right is the option"
+                ' transports: ["websocket"] of the client',
+                "polling",
+            )
+        elif transport in _TRANSPORTS:
             self._warn(
                 "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
                 " right is socket.io-client 3 or later, such as 4.x",
@@ -222,19 +264,18 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             )
 
     def _find(
-        self, request: Any, query: dict[bytes, list[bytes]]
+        self, request: Any, query: dict[str, list[str]]
     ) -> tuple[EngineConnection | None, Trouble | None]:
         """
         @return: The connection that a request is for; L{None} if it wants a new
             one.  And what is wrong with it.
         """
-        if b"sid" not in query:
+        if "sid" not in query:
             trouble = BAD_METHOD if request.method != b"GET" else None
             if trouble is None and self._engine.isGoingAway:
                 trouble = _GOING_AWAY
             return None, trouble
-        sid = _only(query, b"sid") or b""
-        connection = self._engine.find(sid.decode("iso-8859-1"))
+        connection = self._engine.find(_only(query, "sid") or "")
         return connection, UNKNOWN_SID if connection is None else None
 
     # Polling.
@@ -300,7 +341,16 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return None
 
 
-def _only(query: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
+def _queryOf(address: bytes) -> dict[str, list[str]]:
+    """
+    @return: The parameters in the address of a request: not those of its body,
+        which C{request.args} has too.
+    """
+    query = address.partition(b"?")[2].decode("iso-8859-1")
+    return parse_qs(query, keep_blank_values=True, encoding="iso-8859-1")
+
+
+def _only(query: dict[str, list[str]], name: str) -> str | None:
     """
     @return: The value of a parameter, if it is there once.
     """

@@ -23,7 +23,7 @@ from weakref import WeakSet
 from twisted.internet.defer import Deferred, DeferredList
 
 from txsessionsock._arguments import checked
-from txsessionsock.clients import Listener, Listeners, SessionSockets
+from txsessionsock.clients import Listener, Listeners, SessionSockets, listen
 from txsessionsock.credentials import Credential
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Reached
@@ -59,6 +59,8 @@ class Namespace:
 
     @ivar events: Those of events of the application.
 
+    @ivar gates: The functions that were given to L{use}.
+
     @ivar encodings: What tells one way to encode its events from all others.
     """
 
@@ -68,6 +70,7 @@ class Namespace:
         self.protocol = protocol
         self.listeners = Listeners()
         self.events = EventListeners()
+        self.gates: list[Listener] = []
         self.encodings: Mapping[Parser, object] = {TEXT: object(), MSGPACK: object()}
 
     def __repr__(self) -> str:
@@ -139,6 +142,18 @@ class Namespace:
         """
         self.events.on(None, listener, once=False)
         return listener
+
+    def use(self, gate: _L) -> _L:
+        """
+        Have a function called before a client that has a session is let in, with the
+        client and the session.  It may have to be waited for.  If it raises
+        L{ConnectRefused<txsessionsock.interfaces.ConnectRefused>}, the client gets a
+        C{connect_error} with that message and data.  Also a decorator.
+
+        @raise TypeError: That is no function.
+        """
+        listen(self.gates.append, gate)
+        return gate
 
     # To its clients, on every node.
 

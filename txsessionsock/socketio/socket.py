@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock.clients import Listener
+from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
 from txsessionsock.protocol import ApplicationMethods
@@ -74,6 +75,18 @@ class SocketIOSocket(ApplicationMethods):
         self._carrier = carrier
 
     @property
+    def session(self) -> Session:
+        """
+        Its session, which it has in each handler but that of C{sinvalid}.
+
+        @raise SessionError: It has none.
+        """
+        session = self._sessionsock.client.session
+        if session is None:
+            raise SessionError("this client has no session, or not yet")
+        return session
+
+    @property
     def id(self) -> str:
         """
         The id of this socket, which the client knows, too.  It is another one after
@@ -87,6 +100,14 @@ class SocketIOSocket(ApplicationMethods):
         The name of the namespace.
         """
         return self._sessionsock.namespace
+
+    @property
+    def handshake(self) -> Handshake:
+        """
+        The request with which the connection began; its C{auth} is what the client
+        sent along to name itself.
+        """
+        return self._sessionsock.handshake
 
     @property
     def peer(self) -> str:

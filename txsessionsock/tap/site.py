@@ -84,9 +84,10 @@ def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
     path = options["socket-path"].strip("/").encode("utf-8").split(b"/")
     if not all(path):
         refuse("--socket-path is a path, such as ws or shop/ws")
-    if events is not None and path == [PLACE]:
+    if events is not None and path[0] == PLACE:
         refuse("--socket-path: socket.io is the place of --socketio; right is another")
     sockets: list[SessionSockets] = []
+    factory: Any = None
     resource = None
     if plain is not None:
         factory = attempt("origin", SessionSocketFactory, manager, **_settings(options))
@@ -95,8 +96,10 @@ def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
         resource = SessionSocketResource(factory)
     root = _Root(_pages(options, manager, reactor), path, resource)
     if events is not None:
-        made, place = socketIO(options, events, manager, _settings(options))
-        sockets.append(made)
+        place = socketIO(options, events, manager, _settings(options))
+        if factory is not None:
+            place.io.equipment.countWith(factory._sessionsock)
+        sockets.append(place.io.sockets)
         root.putChild(PLACE, place)
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
@@ -134,9 +137,7 @@ def _protocols(options: Options) -> tuple[type | None, type | None]:
             one = "SocketIOSocket" if isEvents else "WebSocket"
             refuse(f"--protocol {name}: there is a class of a {one}; right is one")
         if isEvents and not options["socketio"]:
-            refuse(
-                f"--protocol {name} is a SocketIOSocket; right is --socketio, too"
-            )
+            refuse(f"--protocol {name} is a SocketIOSocket; right is --socketio, too")
         found[isEvents] = kind
     if options["socketio"] and True not in found:
         refuse(f"--socketio {NEEDS_CLASS}")

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.web.resource import IResource
-
-from txsessionsock.clients import SessionSockets
 from txsessionsock.manager import SessionManager
 from txsessionsock.socketio import SocketIO, SocketIOResource, enable
 
@@ -38,25 +35,23 @@ WEBSOCKET_ONLY = (
 
 def socketIO(
     options: Options, kind: Any, manager: SessionManager, settings: Mapping[str, Any]
-) -> tuple[SessionSockets, IResource]:
+) -> SocketIOResource:
     """
     @param kind: The user's class of its sockets.
 
     @param settings: Those that plain sockets have, too.
 
-    @return: Its clients, and what serves them.
+    @return: What serves them.
     """
-    io = SocketIO()
-    io.protocol = kind
-    for name, each in getattr(kind, "namespaces", {}).items():
-        attempt("protocol", setattr, attempt("protocol", io.of, name), "protocol", each)
-    sockets = attempt("origin", enable, io, manager, **settings)
+    io = SocketIO(kind)
+    for name, each in kind.namespaces.items():
+        attempt("protocol", io.of, name, each)
+    attempt("origin", enable, io, manager, **settings)
     isShared = options["workers"] > 1
-    resource = attempt(
+    return attempt(
         "socketio-client",
         SocketIOResource,
         io,
         bundle=options["socketio-client"],
         transports=("websocket",) if isShared else ("polling", "websocket"),
     )
-    return sockets, resource

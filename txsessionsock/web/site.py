@@ -54,8 +54,9 @@ class BoundedSite(Site):
       - the size of that head, by C{Limits.headerSize}: else 431;
       - the size of its body, by C{Limits.bodySize}: else 413, and where the length
         is said before, as soon as the head is there.  A resource may have
-        another bound, C{mostBody}.  The handshake of a socket has no body, nor
-        has another request to its place: else 400.
+        another bound, C{mostBody}, and a method C{bodyBegins}, which is told of
+        the request and its address when its body comes slowly.  The handshake
+        of a socket has no body, nor has another request to its place: else 400.
 
     It does not speak HTTP/2, for which none of this holds, does not say which
     version of Twisted it is, and writes no queries to the log, which may hold
@@ -145,6 +146,7 @@ class BoundedChannel(HTTPChannel):
         self._late = Timer(clock)
         self._isHeadHere = False
         self._bodySize = self._mostBody = 0
+        self._awaiting: Callable[[Any, bytes], object] | None = None
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -170,11 +172,14 @@ class BoundedChannel(HTTPChannel):
 
     def _look(self) -> None:
         """
-        See whether a request began.
+        See whether a request began, or a body that has not come whole.
         """
         began = self._receivedHeaderSize or self._buffer
         if began and not self._isHeadHere and not self._late.isRunning:
             self._begin()
+        begins, self._awaiting = self._awaiting, None
+        if begins is not None:
+            begins(self.requests[-1], self._path)
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
@@ -216,32 +221,40 @@ class BoundedChannel(HTTPChannel):
     # The body.
 
     def _bodyRefusal(self) -> bytes | None:
+        place = self._place()
         isHandshake = self._command == b"GET" and wantsSocket(self.requests[-1])
-        self._mostBody = 0 if isHandshake else self._boundOfPlace()
-        if self._mostBody == 0:
+        self._mostBody = most = 0 if isHandshake else self._mostAt(place)
+        if most == 0:
             return _BAD
-        if self.length is not None:
-            return _TOO_LARGE if self.length > self._mostBody else None
-        decoder = self._transferDecoder
-        self._bodySize = 0
-        decoder.dataCallback = partial(self._chunkReceived, decoder.dataCallback)
+        if self.length is not None and self.length > most:
+            return _TOO_LARGE
+        self._awaiting = getattr(place, "bodyBegins", None)
+        if self.length is None:
+            decoder = self._transferDecoder
+            self._bodySize = 0
+            decoder.dataCallback = partial(self._chunkReceived, decoder.dataCallback)
         return None
 
-    def _boundOfPlace(self) -> int:
+    def _place(self) -> Any:
         """
-        @return: How large a body may be at the place to which a request goes: as
-            the resource says in C{mostBody}, or as the site does.
+        @return: The resource to which a request goes, as far as can be said without
+            a call of anybody's C{getChild}, which may do all kinds of things.
         """
-        # Without a call of anybody's getChild, which may do all kinds of things.
         place: Any = self.site.resource
         path, _, _ = self._path.partition(b"?")
         for name in path[1:].split(b"/"):
-            most = getattr(place, "mostBody", None)
-            if most is not None:
-                return int(most)
+            if getattr(place, "mostBody", None) is not None:
+                break
             place = getattr(place, "children", {}).get(unquote_to_bytes(name))
-        most = getattr(place, "mostBody", None)
-        return self._limits.bodySize if most is None else int(most)
+        return place
+
+    def _mostAt(self, place: Any) -> int:
+        most: int | None = getattr(place, "mostBody", None)
+        return self._limits.bodySize if most is None else most
+
+    def allContentReceived(self) -> None:
+        self._awaiting = None
+        super().allContentReceived()
 
     def _chunkReceived(self, receive: Callable[[bytes], object], data: bytes) -> None:
         self._bodySize += len(data)
