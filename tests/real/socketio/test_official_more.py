@@ -197,7 +197,10 @@ async def test_reasons(how: str, ours: str, theirs: str, name: str, kind: str) -
             await socket.emit(how)
         assert await socket.happens("disconnect") == [ours]
         # The official server has these words, and does not use them here.
-        isOther = name == "official" and theirs in ("parse error", "forced server close")
+        isOther = name == "official" and theirs in (
+            "parse error",
+            "forced server close",
+        )
         assert await gone(observer, socket) == ("forced close" if isOther else theirs)
 
 
