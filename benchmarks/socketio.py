@@ -229,8 +229,8 @@ def idle(names: Sequence[str], count: int, seconds: float) -> None:
     Have clients that only wait, and print what they cost.
     """
     print(
-        f"{count} clients{'':17}{'KiB for each':>15}{'timers for each':>17}"
-        f"{'% of a processor':>18}{'pings':>8}"
+        f"{count} clients{'':17}{'KiB for each':>15}{'MiB then':>10}"
+        f"{'timers for each':>17}{'% of a processor':>18}{'pings':>8}"
     )
     for name in names:
         for transport in TRANSPORTS:
@@ -256,13 +256,13 @@ def _idle(
     memory, before = server.memory, timers()
     idlers = Idle(server.port, transport, cookies)
     idlers.rest(2)
-    more, waiting = server.memory - memory, timers() - before
+    most, waiting = server.memory, timers() - before
     used = server.seconds
     idlers.rest(seconds)
     used, pings = server.seconds - used, idlers.pings
     idlers.leave()
     return (
-        f"{more / count / 1024:15.1f}"
+        f"{(most - memory) / count / 1024:15.1f}{most / 2**20:10.1f}"
         + (f"{waiting / count:17.2f}" if name == "ours" else f"{'':17}")
         + f"{100 * used / seconds:18.1f}{pings:8}"
     )

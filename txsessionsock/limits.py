@@ -45,7 +45,8 @@ class Limits:
         more are received, and C{waitingBytes}, of what size together; lists
         and objects of large ones count 64 bytes more each.
 
-    @ivar headerSize: Of the head of a request: its first line and its headers.
+    @ivar headerSize: Of the head of a request: its first line and its headers; and
+        of C{auth}, which a client of Socket.IO sends along.
 
     @ivar bodySize: Of the body of a request to a page.  That of a socket has none.
 
@@ -77,6 +78,9 @@ class Limits:
         is not read either and its handlers wait; and for how long,
         C{unsentTimeout}, it may be more.  With C{messageSize} more than that,
         the client is cut off at once.
+
+    @ivar lobbyBytes: What all clients of Socket.IO together may take that are in
+        no namespace: those who have been for longest are dropped.
     """
 
     messageSize: Size = 1024 * 1024
@@ -98,3 +102,4 @@ class Limits:
     userRate: Rate | None = None
     unsentBytes: Size = 1024 * 1024
     unsentTimeout: AboveZero = 10.0
+    lobbyBytes: Size = 64 * 1024 * 1024

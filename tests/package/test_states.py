@@ -13,6 +13,7 @@ from txsessionsock._redis.link import Link, LinkState
 from txsessionsock.bus.pubsub import PubSub, PubSubState
 from txsessionsock.clients.life import Life, Phase
 from txsessionsock.service.workers import Workers, _WorkersState
+from txsessionsock.socketio.engine import EngineConnection, Stage
 
 
 class StatesTests(SynchronousTestCase):
@@ -35,8 +36,11 @@ class StatesTests(SynchronousTestCase):
         After the last state comes no other.
         """
         self.refused(Link, "state", "_become", LinkState.CLOSED, LinkState.UP)
+        closed: Any
         closed, ready = PubSubState.CLOSED, PubSubState.READY
         self.refused(PubSub, "state", "_become", closed, ready)
         ending, serving = _WorkersState.ENDING, _WorkersState.SERVING
         self.refused(Workers, "_state", "_become", ending, serving)
         self.refused(Life, "phase", "goOn", Phase.OVER, Phase.OPEN)
+        closed, polling = Stage.CLOSED, Stage.POLLING
+        self.refused(EngineConnection, "stage", "_become", closed, polling)

@@ -5,6 +5,10 @@ transport, and its heartbeat.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
+from weakref import ref
+
 from tests.support.engines import PATH, Asked, EngineCase, Recording
 from txsessionsock.limits import Limits
 from txsessionsock.socketio.engine import Stage, refuseLimits
@@ -329,6 +333,79 @@ class LifeTests(EngineCase):
         self.assertEqual(len(names), 20)
         for name in names:
             self.assertRegex(name, r"\A[A-Za-z0-9_-]{27}\Z")
+
+
+class FreedTests(EngineCase):
+    """
+    Tests for what is left of a connection that is over.
+    """
+
+    def assertFreed(self, end: Callable[[str], object], *, isSocket: bool) -> None:
+        """
+        A connection is freed when it is over, without the garbage collector.
+        """
+        gc.collect()
+        gc.disable()
+        try:
+            if isSocket:
+                self.socket()
+                sid = self.last.connection.sid
+            else:
+                sid = self.begin()
+            find = ref(self.last.connection)
+            end(sid)
+            for wire in self.wires:
+                wire.leave()
+            self.turn(50)
+            self.wires.clear()
+            (recording,) = self.made
+            self.assertEqual(len(recording.losses), 1)
+            del recording, wire
+            self.made.clear()
+            self.assertIsNone(find())
+        finally:
+            gc.enable()
+        self.assertNothingLeft()
+
+    def test_each(self) -> None:
+        """
+        However it ends.
+        """
+
+        def asks(*bodies: str) -> Callable[[str], None]:
+            def ask(sid: str) -> None:
+                for body in bodies:
+                    self.post(sid, body)
+
+            return ask
+
+        def waits(sid: str) -> None:
+            self.last.connection.send([(b"4" + b"x" * 200_000, False)])
+            wire = self.wire()
+            wire.isRead = False
+            self.poll(sid, wire=wire)
+
+        def pauses(sid: str) -> None:
+            self.last.connection.pause()
+            self.post(sid, "4a")
+
+        def probes(sid: str) -> None:
+            self.socket(sid).send("2probe")
+
+        def closes(sid: str) -> None:
+            self.last.connection.send([(b"4a", False)])
+            self.last.connection.close(1001, "")
+
+        def cuts(sid: str) -> None:
+            self.last.connection.cut("a reason")
+
+        for end in (
+            *(self.poll, self.upgraded, self.socket, asks("1"), asks("4a", "abc")),
+            *(waits, pauses, probes, closes, cuts),
+        ):
+            self.assertFreed(end, isSocket=False)
+        for end in self.socket, closes, cuts:
+            self.assertFreed(end, isSocket=True)
 
 
 class HeartTests(EngineCase):

@@ -113,6 +113,30 @@ class OutTests(EngineCase):
         self.assertEqual(len(poll.body or b""), 90_002)
         self.assertEqual(len(self.poll(sid).body or b""), 30_000)
 
+    def test_inTheMidst(self) -> None:
+        """
+        Whoever sends, closes or cuts is not interrupted by the request that comes
+        next on the connection of an answer.
+        """
+        for end in (
+            lambda connection: connection.send([message(40_000)] * 2),
+            lambda connection: connection.close(1001, ""),
+            lambda connection: connection.cut("a reason"),
+        ):
+            first, second = self.begin(), self.begin()
+            its, other = self.made[-2], self.made[-1]
+            wire = self.wire()
+            poll = self.poll(first, wire=wire)
+            self.post(second, "4a", wire=wire)
+            end(its.connection)
+            self.assertEqual(other.messages, [])
+            self.assertEqual(poll.code, 200)
+            self.turn()
+            self.assertEqual(other.texts, [b"a"])
+            self.post(first, "1")
+            self.post(second, "1")
+        self.assertNothingLeft()
+
     def test_slow(self) -> None:
         """
         An answer goes out as fast as the client reads; what is left counts.

@@ -162,11 +162,13 @@ class RefusedTests(EngineCase):
         """
         sid = self.begin()
         self.engine.isGoingAway = True
-        asked = self.ask(GOOD)
-        self.assertEqual(asked.code, 503)
-        self.assertIsNone(self.poll(sid).answer)
+        self.assertEqual(self.ask(GOOD).code, 503)
         socket = Socket(self.wire(), self.upgrade(f"{PATH}?EIO=4&transport=websocket"))
         self.assertEqual(socket.status, 503)
+        poll = self.poll(sid)
+        self.assertIsNone(poll.answer)
+        self.last.connection.close(1001, "")
+        self.assertEqual(poll.body, b"1")
 
 
 class OriginTests(EngineCase):

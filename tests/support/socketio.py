@@ -200,7 +200,9 @@ class SocketIOCase(ManagerCase):
         Make a server.
         """
         options.setdefault("perMessage", self.perMessage)
-        self.io: Any = SocketIO(self.recording() if protocol is None else protocol)
+        recovery = options.pop("recovery", None)
+        protocol = self.recording() if protocol is None else protocol
+        self.io: Any = SocketIO(protocol, recovery=recovery)
         enable(self.io, self.manager, **options)
         return self.io
 

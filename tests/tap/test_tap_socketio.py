@@ -129,6 +129,18 @@ class ServedTests(SocketIOCase):
         root = self.root(*EVENTS, "--socketio-client", "mine.js")
         self.assertEqual(root.children[b"socket.io"]._bundle._path.name, "mine.js")
 
+    def test_recovery(self) -> None:
+        """
+        C{--recovery} says for how long; without it, or with 0, nobody comes back.
+        """
+        for more, seconds in (
+            (["--recovery=90"], 90),
+            ([], None),
+            (["--recovery=0"], None),
+        ):
+            io = self.root(*EVENTS, *more).children[b"socket.io"].io
+            self.assertEqual(getattr(io._recovery, "seconds", None), seconds)
+
 
 class RefusedTests(SocketIOCase):
     """

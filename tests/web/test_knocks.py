@@ -50,6 +50,7 @@ class KnockTests(SynchronousTestCase):
         root.putChild(b"ws", SessionSocketResource(self.factory))
         root.putChild(b"page", View(self.page))
         root.putChild(b"other", View(self.other))
+        root.putChild(b"broken", View(self.broken))
         self.site = BoundedSite(root, reactor=self.clock)
 
     def page(self, request: Request) -> bytes:
@@ -58,6 +59,10 @@ class KnockTests(SynchronousTestCase):
     def other(self, request: Request) -> bytes:
         request.setHeader(b"content-type", b"text/plain; charset=UTF-8")
         return b'0{"sid":"x"}'
+
+    def broken(self, request: Request) -> bytes:
+        request.setResponseCode(503)
+        return b"<h1>Later</h1>"
 
     def connect(self, server: object) -> Wire:
         """
@@ -116,11 +121,12 @@ class KnockTests(SynchronousTestCase):
     def test_others(self) -> None:
         """
         Nothing is said of others that get 404, nor of one that somebody answers
-        who speaks its protocol.
+        who speaks its protocol, or whose page fails.
         """
         self.assertEqual(self.asked("/none?transport=polling"), (404, []))
         self.assertEqual(self.asked("/page"), (200, []))
         self.assertEqual(self.asked("/other" + POLL), (200, []))
+        self.assertEqual(self.asked("/broken" + POLL), (503, []))
 
     def test_resource(self) -> None:
         """

@@ -146,8 +146,8 @@ class Hub:
             return partial(self.index, name)
         refuseAsync(f, f"index {name!r}")
         self._indexes[name] = f
-        for client in self._byFace.values():
-            self._index(client, name)
+        for member in self._members:
+            self._index(member, name)
         return f
 
     def by(self, name: str, value: str | int) -> Group:
@@ -266,17 +266,10 @@ class Hub:
         self._byFace.pop(id(client.handlers.face), None)
         self._members.drop(client)
 
-    def standIn(self, member: Member, client: Client) -> None:
-        """
-        Have something else be in the groups in which a client is, until L{leave}.
-        It is reached, and does not count.
-        """
-        for label in self._members.groups(client):
-            self._members.add(member, label)
-
     def enter(self, member: Member, labels: Sequence[Label]) -> None:
         """
-        The same with groups that are named.
+        Have something that stands in for a client be in groups, until L{leave}.  It
+        is reached, and does not count.
         """
         for label in labels:
             self._members.add(member, label)
@@ -300,8 +293,8 @@ class Hub:
             for name in self._indexes:
                 self._index(client, name)
 
-    def _index(self, client: Member, name: str) -> None:
-        session = client.session
+    def _index(self, member: Member, name: str) -> None:
+        session = member.session
         assert session is not None
         label = None
         try:
@@ -312,7 +305,7 @@ class Hub:
         except Exception:
             line = f"a session cannot be found by {name!r}"
             self._manager.failed(self._log, line, Failure())
-        self._members.move(client, name, label)
+        self._members.move(member, name, label)
 
     # Commands.
 

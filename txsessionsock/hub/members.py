@@ -5,7 +5,7 @@ Which clients of this process are in which groups.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from hashlib import sha256
 from typing import Generic, Literal, TypeVar
 
@@ -102,6 +102,12 @@ class Members(Generic[_M]):
 
     def __contains__(self, member: _M) -> bool:
         return member in self._labels
+
+    def __iter__(self) -> Iterator[_M]:
+        """
+        All who are in any group.
+        """
+        return iter(list(self._labels))
 
     def __len__(self) -> int:
         """

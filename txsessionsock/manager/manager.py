@@ -244,7 +244,7 @@ class SessionManager:
         Have somebody else hold a session that is held, who is no client and counts
         against no limit.
 
-        @raise NoSuchSession: It is over, or nobody holds it.
+        @raise SessionError: It is over, or nobody holds it.
         """
         live = _keeperOf(session).live
         live.checkAlive()

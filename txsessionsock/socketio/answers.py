@@ -6,6 +6,7 @@ The answers to requests of Engine.IO.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from gzip import compress
 from http import HTTPStatus
@@ -22,6 +23,7 @@ __all__ = [
     "WEBSOCKET_ONLY",
     "Trouble",
     "answer",
+    "finish",
     "prepare",
     "refuse",
 ]
@@ -91,20 +93,32 @@ def _takesGzip(request: Any) -> bool:
     return False
 
 
-def answer(request: Any, body: bytes) -> None:
+def finish(request: Any) -> None:
     """
-    Answer a request, if its client is still there.  The next one may come to be
-    served in this call.
+    End the answer to a request, if its client is still there.  The next one on its
+    connection may come to be served in this call.
+    """
+    if not request._disconnected:
+        request.finish()
+
+
+def answer(request: Any, body: bytes, end: Callable[[Any], object] = finish) -> None:
+    """
+    Answer a request, if its client is still there.
+
+    @param end: What is called to end the answer.
     """
     if request._disconnected:
         return
     request.write(prepare(request, body))
-    request.finish()
+    end(request)
 
 
-def refuse(request: Any, trouble: Trouble) -> None:
+def refuse(
+    request: Any, trouble: Trouble, end: Callable[[Any], object] = finish
+) -> None:
     """
-    Say what is wrong with a request.
+    Say what is wrong with a request; see L{answer}.
     """
     if request._disconnected:
         return
@@ -113,4 +127,4 @@ def refuse(request: Any, trouble: Trouble) -> None:
     request.setHeader(b"Content-Type", b"application/json")
     request.setResponseCode(int(trouble.status))
     request.write(body)
-    request.finish()
+    end(request)

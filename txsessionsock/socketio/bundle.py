@@ -55,12 +55,27 @@ _MISSING = (
 _KINDS = {True: b"application/json", False: b"text/javascript; charset=utf-8"}
 
 
+class _Script:
+    """
+    A script, as it was when it was read.
+
+    @ivar version: What changes when the file does.
+
+    @ivar tag: By which browsers know it.
+    """
+
+    def __init__(self, text: bytes, version: object = None) -> None:
+        self.text = text
+        self.version = version
+        self.tag = b'"%s"' % (sha256(text).hexdigest()[:32].encode("ascii"),)
+
+
 class Bundle(Resource):
     """
     The scripts below C{/socket.io}, by the names that they have there.
 
-    They are read from disk when they are asked for, and nothing is fetched from
-    anywhere else.
+    They are read from disk when they are asked for, and again when they have
+    changed.  Nothing is fetched from anywhere else.
     """
 
     isLeaf = True
@@ -84,7 +99,9 @@ class Bundle(Resource):
         self._path = Path(path or _USUAL).absolute()
         self._refusals = refusals
         self._clock = clock
-        self._shims = (files("txsessionsock") / "static" / _SHIMS.decode()).read_bytes()
+        shims = files("txsessionsock") / "static" / _SHIMS.decode()
+        self._shims = _Script(shims.read_bytes())
+        self._known: dict[Path, _Script] = {}
         if path is not None:
             _refuse(self._path)
 
@@ -104,13 +121,12 @@ class Bundle(Resource):
         request.setHeader(b"Content-Type", _KINDS[name.endswith(b".map")])
         # Browsers ask each time, and get it only when it was updated.
         request.setHeader(b"Cache-Control", b"no-cache")
-        tag = sha256(script).hexdigest()[:32].encode("ascii")
-        if request.setETag(b'"%s"' % (tag,)) == CACHED:
+        if request.setETag(script.tag) == CACHED:
             return b""
-        request.setHeader(b"Content-Length", b"%d" % (len(script),))
-        return b"" if request.method == b"HEAD" else script
+        request.setHeader(b"Content-Length", b"%d" % (len(script.text),))
+        return b"" if request.method == b"HEAD" else script.text
 
-    def _read(self, name: bytes) -> bytes | None:
+    def _read(self, name: bytes) -> _Script | None:
         """
         @return: What is served by a name; L{None} if nothing is.
         """
@@ -124,7 +140,12 @@ class Bundle(Resource):
                 return None
             path = self._path
         try:
-            return path.read_bytes()
+            state = path.stat()
+            version = state.st_mtime_ns, state.st_size, state.st_ino
+            known = self._known.get(path)
+            if known is None or known.version != version:
+                known = self._known[path] = _Script(path.read_bytes(), version)
+            return known
         except OSError:
             return None
 

@@ -30,9 +30,11 @@ from txsessionsock.protocol import Equipment
 from txsessionsock.session import Session
 
 from .application import EventApplication
+from .ghost import Ghost
 from .packets import Kind, Message, Packet, Parser
 from .places import Place
 from .rooms import groupsOf
+from .trail import Codec, Numbered, Trail
 
 
 __all__ = ["Frame", "NamespaceCarrier"]
@@ -155,6 +157,12 @@ class NamespaceCarrier:
     @ivar peer: Where the client is.
 
     @ivar reason: Why it was disconnected, in Socket.IO's words; empty before.
+
+    @ivar pid: What the client names to come back; empty if it is not to.
+
+    @ivar trail: What it was sent last, if it may come back.
+
+    @ivar isRecovered: Whether it has come back.
     """
 
     closed: tuple[bool, int | None, str | None] = (False, None, None)
@@ -180,6 +188,12 @@ class NamespaceCarrier:
         self._why: dict[str, Any] | None = None
         # The packet that tells the client that it is connected.
         self._answer: Frame | None = None
+        self.pid = ""
+        self.trail: Trail | None = None
+        self.isRecovered = False
+        self._rooms: tuple[Label, ...] = ()
+        self._missed: list[Numbered] = []
+        self._ghost: Ghost | None = None
         self._calls: dict[int, Deferred[Any]] = {}
         self._lastCall = 0
         face = place.protocol()
@@ -196,7 +210,7 @@ class NamespaceCarrier:
 
     @property
     def groups(self) -> tuple[Label, ...]:
-        return groupsOf(self.namespace, self.id)
+        return *groupsOf(self.namespace, self.id), *self._rooms
 
     # From CONNECT to the session.
 
@@ -205,7 +219,10 @@ class NamespaceCarrier:
         self.write(self._connected())
 
     def _connected(self) -> Frame:
-        packet = Packet(Kind.CONNECT, self.namespace, {"sid": self.id})
+        data = {"sid": self.id}
+        if self.pid:
+            data["pid"] = self.pid
+        packet = Packet(Kind.CONNECT, self.namespace, data)
         self._answer = self._parser.encode(packet)
         return self._answer
 
@@ -217,7 +234,29 @@ class NamespaceCarrier:
             asking = inOrder(partial(f, face, session) for f in self.place.gates)
         except Exception:
             asking = fail()
-        return None if asking is None else asking.addErrback(self._refused)
+        if asking is None:
+            return self._recover(session)
+        return asking.addCallbacks(lambda _: self._recover(session), self._refused)
+
+    def _recover(self, session: Session) -> Deferred[None] | None:
+        ghosts = self.place.ghosts
+        if ghosts is None or self._answer is not None:
+            return None
+        return ghosts.begin(self, session)
+
+    def recover(
+        self,
+        socketID: str,
+        pid: str,
+        rooms: tuple[Label, ...],
+        missed: list[Numbered],
+    ) -> None:
+        """
+        Be who the client was before its connection was lost.
+        """
+        self.isRecovered = True
+        self.id, self.pid = socketID, pid
+        self._rooms, self._missed = rooms, missed
 
     def _refused(self, failure: Failure) -> Failure:
         if isinstance(failure.value, ConnectRefused):
@@ -263,12 +302,11 @@ class NamespaceCarrier:
         return self._connection.isWritable
 
     @property
-    def encoding(self) -> object:
+    def encoding(self) -> Codec:
         return self.place.encodings[self._parser]
 
     def encode(self, value: Any, messageID: str = "") -> Frame:
-        event = value if isinstance(value, Event) else Event("message", (value,))
-        return self._encode(event, None)
+        return self.encoding.encode(value, messageID)
 
     def _encode(self, event: Event, number: int | None) -> Frame:
         data = [event.name, *event.args]
@@ -286,9 +324,27 @@ class NamespaceCarrier:
         return sum(len(payload) for payload, _ in frame)
 
     def write(self, frame: Frame) -> None:
+        if self.trail is not None and isinstance(frame, Numbered):
+            ghosts = self.place.ghosts
+            assert ghosts is not None
+            ghosts.log(self.trail, frame)
+        self._connection.send(frame)
         if frame is self._answer:
             self.isAnswered = True
-        self._connection.send(frame)
+            missed, self._missed = self._missed, []
+            for each in missed:
+                self.write(each)
+
+    def emit(self, event: Event) -> None:
+        """
+        Send the client an event, or keep it until the client comes back.
+
+        @raise ValueError: It cannot be sent.
+        """
+        if self._ghost is None:
+            self.client.send(event)
+        else:
+            self._ghost.emit(event)
 
     # Answers, in both directions.
 
@@ -379,6 +435,8 @@ class NamespaceCarrier:
         The client is disconnected.
         """
         self.reason = reason
+        if self.place.ghosts is not None:
+            self._ghost = self.place.ghosts.lost(self, reason)
         calls, self._calls = self._calls, {}
         self.client.lost(code)
         for asked in calls.values():

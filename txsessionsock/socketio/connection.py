@@ -13,12 +13,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock import _json
 from txsessionsock._deferreds import Timer
 from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
 from .carrier import NamespaceCarrier
 from .engine import EngineConnection
+from .lobby import sizeOf
 from .packets import BadPacket, Decoder, Kind, Message, Packet, Parser, parserFor
 from .places import Places
 
@@ -79,6 +81,7 @@ class Connection:
         # missing.
         self._idle = Timer(reactor)
         self._half = Timer(reactor)
+        self._size = sizeOf(engine.request)
         self._waitForNamespace()
 
     # What comes in.
@@ -139,14 +142,33 @@ class Connection:
         elif name not in self._carriers:
             # A second CONNECT may come before the session is read: there is to be
             # one client of a namespace.
+            self._refuseLarge(packet.data)
             self._left.discard(name)
-            self._idle.stop()
+            self._waitsNoMore()
             known, request = (
                 self._sessionID(),
                 replace(engine.request, auth=packet.data),
             )
             carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
             carrier.client.start(request, known=known)
+
+    def _refuseLarge(self, auth: Any) -> None:
+        """
+        Refuse what would be kept as long as the client is there.
+
+        @raise BadPacket: So it is.
+        """
+        most, size = self._limits.headerSize, 0
+        if auth:
+            try:
+                size = _json.sizeOf(_json.dumps(auth))
+            except ValueError:
+                raise BadPacket("auth that is no JSON") from None
+        if size > most:
+            line = f"a client sent auth of more than {most} bytes (Limits.headerSize)"
+            now = self.equipment.sockets.manager.reactor.seconds()
+            self.equipment.refusals.warn(_log, line, now)
+            raise BadPacket("auth that is too large")
 
     def _sessionID(self) -> SessionID | None:
         """
@@ -181,6 +203,11 @@ class Connection:
             self.close(Code.NORMAL, "")
         else:
             self._idle.start(self._limits.handshakeTimeout, self._isIdle)
+            self._places.lobby.enter(self, self._size)
+
+    def _waitsNoMore(self) -> None:
+        self._idle.stop()
+        self._places.lobby.leave(self)
 
     def _isIdle(self) -> None:
         self.close(Code.NO_CREDENTIAL_IN_TIME, "no namespace")
@@ -312,7 +339,7 @@ class Connection:
         if self._engine is None or self._words is not None:
             return
         self._words = _WORDS.get(code, _CLOSED)
-        self._idle.stop()
+        self._waitsNoMore()
         self._half.stop()
         self._engine.close(code, reason)
 
@@ -328,7 +355,7 @@ class Connection:
         See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
         """
         self._engine = None
-        self._idle.stop()
+        self._waitsNoMore()
         self._half.stop()
         # Later: a client may have been in the middle of closing the connection.
         self._leave.start(0, self._lost, code, self._words or reason)

@@ -376,8 +376,7 @@ class EngineConnection:
             self._dropProbe()
         self._late.start(self._limits.closeTimeout, self._closeFailed)
         assert self._polling is not None
-        self._polling.send([CLOSE])
-        self._polling.flush()
+        self._polling.close()
 
     def _closeFailed(self) -> None:
         self._leave(*self._closing, "forced close", isCut=True)
@@ -490,7 +489,7 @@ class EngineConnection:
 
     def _ponged(self) -> None:
         # Another pong means nothing.
-        if self._isPinged:
+        if self._isPinged and self.stage < Stage.CLOSING:
             self._isPinged = False
             self._due = self._reactor.seconds() + self._limits.pingInterval
             self._ping.start(self._limits.pingInterval, self._beat)

@@ -11,7 +11,10 @@ from txsessionsock.clients import Listener, Listeners
 from txsessionsock.protocol import Equipment
 
 from .events import EventListeners
+from .lobby import Lobby
 from .packets import Parser
+from .recovery import Ghosts
+from .trail import Codec
 
 
 __all__ = ["Place", "Places"]
@@ -29,7 +32,9 @@ class Place(Protocol):
 
     @ivar gates: Functions that may refuse a client that has a session.
 
-    @ivar encodings: What tells one way to encode its events from all others.
+    @ivar encodings: What encodes its events.
+
+    @ivar ghosts: Those of its clients that may come back; L{None} if none may.
     """
 
     @property
@@ -48,7 +53,10 @@ class Place(Protocol):
     def protocol(self) -> Any: ...
 
     @property
-    def encodings(self) -> Mapping[Parser, object]: ...
+    def encodings(self) -> Mapping[Parser, Codec]: ...
+
+    @property
+    def ghosts(self) -> Ghosts | None: ...
 
 
 class Places(Protocol):
@@ -58,6 +66,9 @@ class Places(Protocol):
 
     @property
     def equipment(self) -> Equipment: ...
+
+    @property
+    def lobby(self) -> Lobby: ...
 
     def named(self, name: str, /) -> Place | None:
         """

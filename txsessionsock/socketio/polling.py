@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.socketio.test_engine_polling -*-
+# -*- test-case-name: tests.socketio.test_engine_flow -*-
 """
 Long-polling: what goes out is the answer to a request that waits for it, and what
 comes in are the bodies of others.
@@ -6,7 +6,7 @@ comes in are the bodies of others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
@@ -19,8 +19,8 @@ from txsessionsock._deferreds import Timer
 from txsessionsock.limits import Limits
 from txsessionsock.websocket import Turns
 
-from .answers import BAD_REQUEST, answer, prepare, refuse
-from .enginepackets import NOOP, Message, joined, nextIn
+from .answers import BAD_REQUEST, answer, finish, prepare, refuse
+from .enginepackets import CLOSE, NOOP, Message, joined, nextIn
 
 
 __all__ = ["Polling", "Rounds", "mostUnsentOf"]
@@ -116,11 +116,16 @@ class Rounds:
     """
     Answers the polls of all connections for which something was sent in one turn
     of the reactor, at its end: what one handler sends goes out together.
+
+    Answers that are given before end then, too.  At the end of one, the next
+    request on its connection is served: not in the midst of what somebody else
+    does.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
         self._waiting: dict[Polling, None] = {}
+        self._answered: list[Any] = []
         self._isCalled = False
 
     def add(self, polling: Polling) -> None:
@@ -128,13 +133,26 @@ class Rounds:
         Have one flushed.
         """
         self._waiting[polling] = None
+        self._call()
+
+    def finish(self, request: Any) -> None:
+        """
+        Have an answer ended.
+        """
+        self._answered.append(request)
+        self._call()
+
+    def _call(self) -> None:
         if not self._isCalled:
             self._isCalled = True
-            self._reactor.callLater(0, self._flush)
+            self._reactor.callLater(0, self._turn)
 
-    def _flush(self) -> None:
+    def _turn(self) -> None:
         self._isCalled = False
+        answered, self._answered = self._answered, []
         waiting, self._waiting = self._waiting, {}
+        for request in answered:
+            finish(request)
         until = self._reactor.seconds() + _ROUND
         for polling in waiting:
             if self._reactor.seconds() > until:
@@ -208,12 +226,10 @@ class Polling:
         self._outbox, self._size = [], 0
         poll, self._poll = self._poll, None
         post, self._post = self._post, None
-        # An answer lets the next request on its connection be served.  So all is
-        # over before the first.
         if poll is not None:
-            poll.end(joined(outbox))
+            poll.end(joined(outbox), self._rounds.finish)
         if post is not None:
-            post.end(isFine=isFine)
+            post.end(isFine=isFine, end=self._rounds.finish)
 
     def fail(self, why: str) -> None:
         """
@@ -267,7 +283,8 @@ class Polling:
         self._size += sum(len(payload) + _OVERHEAD for payload, _ in messages)
         if self.isPolled:
             if self._size > _SLICE:
-                self.flush()
+                # Whoever calls this is in the midst of something.
+                self.flush(self._rounds.finish)
             else:
                 self._rounds.add(self)
         elif self._owner is not None and self.unsent > mostUnsentOf(self._limits):
@@ -275,9 +292,18 @@ class Polling:
             return
         self._look()
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """
+        Say that the connection is over, behind all that was sent.
+        """
+        self._outbox.append(CLOSE)
+        self.flush(self._rounds.finish)
+
+    def flush(self, end: Callable[[Any], object] = finish) -> None:
         """
         Answer a poll that waits, if there is something for it.
+
+        @param end: What ends the answer.
         """
         poll = self._poll
         if poll is None or poll.isAnswered:
@@ -285,10 +311,10 @@ class Polling:
         if self._outbox:
             body = joined(self._outbox)
             self._outbox, self._size = [], 0
-            poll.answer(body)
+            poll.answer(body, end)
             self._look()
         elif self._owner is not None and self._owner.isUpgrading:
-            poll.answer(joined([NOOP]))
+            poll.answer(joined([NOOP]), end)
 
     def taken(self) -> list[Message]:
         """
@@ -485,7 +511,7 @@ class _Poll:
         """
         return len(self._body) - self._at
 
-    def answer(self, body: bytes) -> None:
+    def answer(self, body: bytes, end: Callable[[Any], object]) -> None:
         """
         Give the client its answer, as fast as it reads.
         """
@@ -496,11 +522,11 @@ class _Poll:
         if len(body) <= _SLICE and not self._isPaused:
             self._give()
             request.write(body)
-            request.finish()
+            end(request)
             return
         self._body = body
         request.registerProducer(self, True)
-        self._go()
+        self._go(end)
 
     def _give(self) -> None:
         # Before the end of the request: in that, the next one may be served.
@@ -508,7 +534,7 @@ class _Poll:
         if polling is not None:
             polling.gave(self)
 
-    def _go(self) -> None:
+    def _go(self, end: Callable[[Any], object]) -> None:
         request, size = self._request, len(self._body)
         while self._at < size and not self._isPaused:
             piece = self._body[self._at : self._at + _SLICE]
@@ -518,9 +544,9 @@ class _Poll:
         if self._at >= size and not self._isPaused and polling is not None:
             self._body, self._at = b"", 0
             self._give()
-            polling.drained()
             request.unregisterProducer()
-            request.finish()
+            polling.drained()
+            end(request)
         elif polling is not None:
             polling.drained()
 
@@ -530,14 +556,14 @@ class _Poll:
     def resumeProducing(self) -> None:
         self._isPaused = False
         if self._polling is not None:
-            self._go()
+            self._go(finish)
 
     def stopProducing(self) -> None:
         """
         The connection is lost, which the request tells.
         """
 
-    def end(self, body: bytes) -> None:
+    def end(self, body: bytes, end: Callable[[Any], object]) -> None:
         """
         The connection of Engine.IO is over.
         """
@@ -545,7 +571,7 @@ class _Poll:
         if self._polling is None or request._disconnected:
             return
         if not self.isAnswered:
-            self.answer(body)
+            self.answer(body, end)
             return
         self._polling, self._body, self._at = None, b"", 0
         request.unregisterProducer()
@@ -595,7 +621,7 @@ class _Post:
         if self._polling is not None:
             self._polling.goOn(self)
 
-    def end(self, *, isFine: bool) -> None:
+    def end(self, *, isFine: bool, end: Callable[[Any], object] = finish) -> None:
         """
         Answer it.
 
@@ -603,6 +629,6 @@ class _Post:
         """
         self._polling = None
         if isFine:
-            answer(self._request, b"ok")
+            answer(self._request, b"ok", end)
         else:
-            refuse(self._request, BAD_REQUEST)
+            refuse(self._request, BAD_REQUEST, end)

@@ -36,9 +36,12 @@ from txsessionsock.protocol import Equipment
 from .connection import Connection
 from .engine import Engine, EngineConnection
 from .events import EventListeners, isSessionEvent
+from .lobby import Lobby
 from .packets import MSGPACK, TEXT, Parser
+from .recovery import Ghosts, Recovery
 from .rooms import Broadcaster
 from .socket import SocketIOSocket
+from .trail import Codec
 
 
 __all__ = ["Namespace", "SocketIO", "enable"]
@@ -61,7 +64,7 @@ class Namespace:
 
     @ivar gates: The functions that were given to L{use}.
 
-    @ivar encodings: What tells one way to encode its events from all others.
+    @ivar encodings: What encodes its events.
     """
 
     def __init__(self, io: SocketIO, name: str, protocol: Any) -> None:
@@ -71,10 +74,21 @@ class Namespace:
         self.listeners = Listeners()
         self.events = EventListeners()
         self.gates: list[Listener] = []
-        self.encodings: Mapping[Parser, object] = {TEXT: object(), MSGPACK: object()}
+        isNumbered = io._recovery is not None
+        self.encodings: Mapping[Parser, Codec] = {
+            parser: Codec(name, parser, isNumbered=isNumbered)
+            for parser in (TEXT, MSGPACK)
+        }
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def ghosts(self) -> Ghosts | None:
+        """
+        Those of its clients that may come back; L{None} if none may.
+        """
+        return self._io._ghosts
 
     @property
     def protocol(self) -> type[SocketIOSocket]:
@@ -213,13 +227,21 @@ class SocketIO(Namespace):
 
     _equipment: Equipment | None = None
     _engine: Engine | None = None
+    _ghosts: Ghosts | None = None
     _connections: _Connections
+    lobby: Lobby
 
-    def __init__(self, protocol: type = SocketIOSocket) -> None:
+    def __init__(
+        self, protocol: type = SocketIOSocket, *, recovery: Recovery | None = None
+    ) -> None:
         """
         @param protocol: The class of what handlers get as a client of the main
             namespace: a subclass of L{SocketIOSocket}.
+
+        @param recovery: How clients may come back whose connection was lost; they
+            come as new ones, unless given.
         """
+        self._recovery = recovery
         super().__init__(self, _MAIN, protocol)
         self._namespaces: dict[str, Namespace] = {_MAIN: self}
 
@@ -292,8 +314,11 @@ class SocketIO(Namespace):
         if self._equipment is not None:
             raise ValueError(f"{self!r} has sessions already")
         manager = equipment.sockets.manager
+        if self._recovery is not None:
+            self._ghosts = Ghosts(self._recovery, equipment.sockets)
         self._engine = Engine(equipment, manager.reactor, self._connected)
         self._equipment = equipment
+        self.lobby = Lobby(equipment.limits)
         self._connections = _Connections(self._engine)
         manager.join(self._connections)
 

@@ -124,6 +124,15 @@ class SocketIOSocket(ApplicationMethods):
         """
         return self._sessionsock.reason
 
+    @property
+    def recovered(self) -> bool:
+        """
+        Whether the client has come back after its connection was lost, with its id,
+        its rooms and what it missed: see L{Recovery
+        <txsessionsock.socketio.Recovery>}.
+        """
+        return self._sessionsock.isRecovered
+
     # Who listens.
 
     @property
@@ -211,7 +220,7 @@ class SocketIOSocket(ApplicationMethods):
             cannot be sent.
         """
         refuseReserved(name)
-        self._sessionsock.client.send(Event(name, args))
+        self._sessionsock.emit(Event(name, args))
 
     def call(
         self, name: str, *args: Any, timeout: float | None = 60.0

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.socketio.test_engine_websocket -*-
+# -*- test-case-name: tests.socketio.test_engine_upgrade -*-
 """
 A WebSocket that carries packets of Engine.IO.
 """

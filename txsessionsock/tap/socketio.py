@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from txsessionsock.manager import SessionManager
-from txsessionsock.socketio import SocketIO, SocketIOResource, enable
+from txsessionsock.socketio import Recovery, SocketIO, SocketIOResource, enable
 
 from .options import Options, attempt
 
@@ -43,7 +43,9 @@ def socketIO(
 
     @return: What serves them.
     """
-    io = SocketIO(kind)
+    seconds = options["recovery"]
+    recovery = Recovery(seconds=seconds) if seconds else None
+    io = SocketIO(kind, recovery=recovery)
     for name, each in kind.namespaces.items():
         attempt("protocol", io.of, name, each)
     attempt("origin", enable, io, manager, **settings)

@@ -5,7 +5,7 @@ Clients of Socket.IO that ask a site for what it has not.
 
 from __future__ import annotations
 
-from twisted.web.http import NOT_FOUND
+from twisted.web.http import NOT_FOUND, OK
 from twisted.web.server import Request
 
 from txsessionsock.websocket import isKnock
@@ -24,7 +24,8 @@ def noticeKnock(request: Request) -> None:
         return
     kind = request.responseHeaders.getRawHeaders(b"content-type", [b""])[-1]
     # A server of Socket.IO sends no HTML.  A site may have one page for all paths.
-    if request.code == NOT_FOUND or kind.startswith(b"text/html"):
+    isPage = request.code == OK and kind.startswith(b"text/html")
+    if isPage or request.code == NOT_FOUND:
         quietOf(request).warn(
             f"a client of Socket.IO, io(), was answered with {request.code}; right is"
             " a SocketIOResource at /socket.io (twistd: --socketio), or in the page"

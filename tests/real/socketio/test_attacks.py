@@ -209,7 +209,8 @@ async def test_halfBody(leaves: bool) -> None:
             attacker.posts.leave()
         await attacker.ended()
         await scene.until(lambda: scene.reasons)
-        assert list(scene.reasons.values()) == ["ping timeout"]
+        reason = "transport error" if leaves else "ping timeout"
+        assert list(scene.reasons.values()) == [reason]
         await attacker.posts.visitor.ended()
 
 
@@ -327,6 +328,40 @@ async def test_halfOpen() -> None:
             status, _ = await web.ask("GET", "/socket.io/?EIO=4&transport=polling")
             assert status == 200
         await scene.until(lambda: len(scene.io.engine) == 1)
+
+
+@inReactor
+async def test_manyHeaders() -> None:
+    """
+    The same with as many headers as there may be: those who have been there for
+    longest are dropped, while others come in.
+    """
+    most = 2 * 1024 * 1024
+    async with attacked(lobbyBytes=most) as scene:
+        web = await scene.web()
+        headers = [f"A{number}: {number}" for number in range(400)]
+        path = "/socket.io/?EIO=4&transport=polling"
+        before = residentSize()
+        for number in range(500):
+            status, _ = await web.ask("GET", path, b"", *headers)
+            assert status == 200
+            if not number % 100:
+                (await scene.attacker(POLLING)).leave()
+        assert len(scene.io.engine) < 50
+        assert residentSize() - before < 8 * most
+
+
+@inReactor
+async def test_auth() -> None:
+    """
+    What is sent along with CONNECT is bounded: it is kept.
+    """
+    async with attacked() as scene:
+        for auth in "x" * 100_000, [[]] * 5000:
+            for transport in TRANSPORTS:
+                attacker = await scene.attacker(transport, connects=False)
+                await attacker.say(f"0{json.dumps({'token': auth})}")
+                await attacker.ended()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -479,6 +514,43 @@ async def test_comesAndGoes(transport: str) -> None:
         for _ in range(30):
             await attacker.say(*["1", "0"] * 100)
             await scene.stillServes()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@inReactor
+async def test_refusedAgain(transport: str) -> None:
+    """
+    CONNECT without a session, again and again.
+    """
+    async with attacked(handshakeTimeout=3.0) as scene:
+        bad = "connect.sid=s%3Anone.bad"
+        attacker = await scene.attacker(transport, connects=False, cookie=bad)
+        for _ in range(20):
+            await attacker.say(*["0"] * 100)
+            answer = await attacker.next()
+            assert json.loads(answer[2:])["message"] == "sinvalid", answer
+            attacker.messages.clear()
+            await scene.stillServes()
+
+
+@inReactor
+async def test_pipelined() -> None:
+    """
+    Polls without end behind one that is open.
+    """
+    async with attacked() as scene:
+        attacker = await scene.attacker(POLLING)
+        before = residentSize()
+        many = request("GET", attacker.path) * 1000
+        for _ in range(200):
+            attacker.web.send(many)
+            await scene.turn()
+        await scene.stillServes()
+        # What the kernel and this client have not sent is of this process, too.
+        sent = 200 * len(many)
+        assert residentSize() - before < sent + 16 * 1024 * 1024
+        attacker.web.visitor.transport.abortConnection()
+        await scene.until(lambda: scene.reasons)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

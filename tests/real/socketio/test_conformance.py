@@ -42,6 +42,14 @@ def test_case(server: Server, case: Case) -> None:
     assert not problem, f"{case.name} {problem}"
 
 
+def test_announced(server: Server) -> None:
+    """
+    What is announced is what the cases go by.
+    """
+    announced = server.pingInterval, server.pingTimeout, server.maxPayload
+    assert announced == (0.3, 0.2, 1_000_000)
+
+
 def test_all() -> None:
     """
     There are cases of all groups.

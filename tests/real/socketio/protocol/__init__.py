@@ -7,4 +7,5 @@ that these leave open.  The server has what the suites want of it: namespaces C{
 C{/custom}; on CONNECT, an event C{auth} with what came with it; C{message-back} with
 the same arguments on an event C{message}, and an ack with them on C{message-with-ack};
 and for cases of ours C{question} on C{ask}, whose ack comes back as C{answered}.
+C{tests/e2e/socketio} has two such servers, C{conformance.py} and C{conformance.js}.
 """

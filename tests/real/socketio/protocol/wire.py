@@ -10,7 +10,7 @@ import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,7 +96,7 @@ class Server:
     host: str
     port: int
     path: str = "/socket.io/"
-    cookie: str | None = None
+    cookie: str | None = field(default=None, repr=False)
     connectTimeout: float = 1.0
     pingInterval: float = 0.0
     pingTimeout: float = 0.0
@@ -265,16 +265,17 @@ class Exchange:
         with suppress(OSError):
             await self._writer.wait_closed()
 
-    async def answer(self) -> Answer:
+    async def answer(self, *, isLast: bool = True) -> Answer:
         """
-        Wait for the answer, and close the connection.
+        Wait for the answer, and close the connection if there is to be no other.
 
         @raise EOFError: The server closed it before.
         """
         try:
             return await asyncio.wait_for(self._answer(), PATIENCE)
         finally:
-            self._writer.close()
+            if isLast:
+                self._writer.close()
 
     async def _answer(self) -> Answer:
         try:

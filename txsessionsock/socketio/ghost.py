@@ -1,0 +1,220 @@
+# -*- test-case-name: tests.socketio.test_recovery -*-
+"""
+What stands in for a client that lost its connection and may come back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from twisted.python.failure import Failure
+
+from txsessionsock.clients import Broadcast
+from txsessionsock.interfaces import EndReason
+from txsessionsock.messages import Event
+from txsessionsock.protocol import written
+from txsessionsock.session import Session
+
+from .trail import Codec, Numbered, Trail
+
+
+__all__ = ["Ghost", "Heir", "Names"]
+
+
+class Place(Protocol):
+    """
+    Where ghosts are, as each of them knows it.
+    """
+
+    isPerMessage: bool
+    mostHeld: int
+    messageSize: int
+
+    def log(self, trail: Trail, frame: Numbered) -> None:
+        """
+        Keep an event in a trail.
+        """
+
+    def drop(self, ghost: Ghost) -> None:
+        """
+        Let a ghost be no more.
+        """
+
+
+class Heir(Protocol):
+    """
+    A client that came back.
+    """
+
+    def emit(self, event: Event) -> None:
+        """
+        Send it an event.
+        """
+
+
+class Names(NamedTuple):
+    """
+    What a client is known by.
+
+    @ivar id: The id of its socket.
+
+    @ivar pid: What it names to come back.
+
+    @ivar encoding: How its events are encoded.
+    """
+
+    id: str
+    pid: str
+    encoding: Codec
+
+
+class Ghost:
+    """
+    Is in the rooms of a client that lost its connection, holds its session, and
+    keeps what it misses.
+
+    It is a L{Holder<txsessionsock.session.Holder>}, a L{Member
+    <txsessionsock.hub.Member>}, and the carrier of which a L{Broadcast} asks for a
+    frame.
+
+    @ivar session: That session: this very object, as long as it lives.
+
+    @ivar id: The id of the socket.
+
+    @ivar pid: What the client names to have all this back.
+
+    @ivar encoding: How its events are encoded.
+
+    @ivar trail: What it was sent last, and what it misses.
+
+    @ivar until: Until when it stays, as the reactor counts seconds.
+
+    @ivar isClaimed: Whether somebody is about to have it.
+
+    @ivar isOver: Whether nobody can have it any more.
+
+    @ivar heir: Who has come back.
+    """
+
+    isOpen = True
+    isWritable = False
+    isClaimed = False
+    isOver = False
+    heir: Heir | None = None
+
+    def __init__(
+        self,
+        place: Place,
+        session: Session,
+        names: Names,
+        trail: Trail,
+        until: float,
+    ) -> None:
+        self._place = place
+        self.session = session
+        self._identity = written(session.keeper.identity())
+        self.id, self.pid, self.encoding = names
+        self.trail = trail
+        self.until = until
+        # Each with the number of the change that has to be stored before.
+        self._held: deque[tuple[int, Numbered]] = deque()
+        self._heldSize = 0
+
+    def __repr__(self) -> str:
+        return f"<Ghost of a socket with {self.session}>"
+
+    @property
+    def isSame(self) -> bool:
+        """
+        Whether the session lives, and is of the same user.
+        """
+        keeper = self.session.keeper
+        return keeper.reason is None and self._identity == written(keeper.identity())
+
+    @property
+    def isHolding(self) -> bool:
+        """
+        Whether something waits until the session is stored.
+        """
+        return bool(self._held)
+
+    # What it misses.
+
+    def sendOneOfMany(self, message: Broadcast) -> None:
+        carrier: Any = self
+        self.keep(message.frameFor(carrier))
+
+    def emit(self, event: Event) -> None:
+        """
+        A handler that runs on sends the client an event.
+        """
+        if self.heir is not None:
+            self.heir.emit(event)
+        elif not self.isOver:
+            frame: Any = self.encode(event)
+            self.check(frame)
+            self.keep(frame)
+
+    def encode(self, value: Any, messageID: str = "") -> Any:
+        return self.encoding.encode(value, messageID)
+
+    def check(self, frame: Any) -> None:
+        if frame.size > self._place.messageSize:
+            raise ValueError("too large for a client that may come back")
+
+    def keep(self, frame: Numbered, number: int | None = None) -> None:
+        """
+        Keep a frame: when all that was changed until now is stored.
+
+        @param number: Of the change that it waits for, if that is known.
+        """
+        if number is None and self._place.isPerMessage:
+            number = self.session.keeper.unsaved()
+        if number is None and not self._held:
+            self._place.log(self.trail, frame)
+            return
+        self._held.append((number or 0, frame))
+        self._heldSize += frame.size
+        if self._heldSize > self._place.mostHeld:
+            self._place.drop(self)
+
+    def close(self, code: int, reason: str) -> None:
+        self._place.drop(self)
+
+    # What the session tells.
+
+    def changed(self, keys: Sequence[str]) -> None:
+        if not self.isSame:
+            self._place.drop(self)
+
+    def stored(self, number: int) -> None:
+        while self._held and self._held[0][0] <= number and not self.isOver:
+            _, frame = self._held.popleft()
+            self._heldSize -= frame.size
+            self._place.log(self.trail, frame)
+
+    def failed(self, failure: Failure) -> None:
+        # It is not known what becomes of what these wait for.
+        if self._held:
+            self._place.drop(self)
+
+    def ended(self, reason: EndReason) -> None:
+        self._place.drop(self)
+
+    def restart(self, offset: str | None, frames: Iterable[Numbered]) -> None:
+        """
+        Have missed what was sent after an event.
+        """
+        self.trail.restart(offset)
+        for frame in frames:
+            self._place.log(self.trail, frame)
+
+    def end(self) -> None:
+        """
+        Keep nothing any more.
+        """
+        self.isOver = True
+        self.trail.clear()
+        self._held.clear()
