@@ -686,7 +686,7 @@ class PerMessageTests(ReturnTests):
         """
         page, _ = self.changing()
         for _ in range(9):
-            self.io.emit("changed", "x" * 10_000)
+            self.io.emit("changed", "x" * 100_000)
         self.assertEqual(len(self.io.ghosts), 1)
         self.io.emit("changed", "x" * 200_000)
         self.assertEqual(len(self.io.ghosts), 0)
