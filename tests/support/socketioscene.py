@@ -15,8 +15,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
+from zope.interface import implementer
 
 from tests.support.cutting import descriptors, objects, residentSize
 from tests.support.doors import cookieOf
@@ -95,6 +96,7 @@ class Target(SocketIOSocket):
         self.scene.left += 1
 
 
+@implementer(ILogObserver)
 class Attacked:
     """
     What is attacked.
@@ -107,6 +109,8 @@ class Attacked:
         C{disconnect}.
 
     @ivar log: What was logged: whether it is a failure, and the line.
+
+    @ivar requests: The lines about requests.
     """
 
     port: int
@@ -117,6 +121,7 @@ class Attacked:
         self.waiting: list[Deferred[None]] = []
         self.came = self.left = 0
         self.log: list[tuple[bool, str]] = []
+        self.requests: list[str] = []
         self.store = FlakyStore(MemoryStore(reactor))
         self.manager = SessionManager(self.store, Express([SECRET]), reactor)
         self.io: Any = SocketIO(type("Its", (Target,), {"scene": self}))
@@ -130,7 +135,7 @@ class Attacked:
         self._isOver = False
         self._times: list[float] = []
 
-    def saw(self, event: Any) -> None:
+    def __call__(self, event: Any) -> None:
         """
         Something was logged.
         """
@@ -138,7 +143,9 @@ class Attacked:
         if isFailure or event["log_level"] >= LogLevel.info:
             text = formatEvent(event)
             failure = event.get("log_failure")
-            if not text.startswith(_REQUEST):
+            if text.startswith(_REQUEST):
+                self.requests.append(text)
+            else:
                 self.log.append((isFailure, f"{text} {failure or ''}"))
 
     async def attacker(
@@ -232,6 +239,7 @@ class Attacked:
         self._before = objects(), descriptors(), len(timers(reactor)), residentSize()
         self.reasons.clear()
         self.log.clear()
+        self.requests.clear()
 
     def _isAlone(self) -> bool:
         return (
@@ -308,13 +316,13 @@ async def attacked(
     port = await endpoint.listen(scene.site)
     scene.port = port.getHost().port
     scene.cookie = await scene.another()
-    globalLogPublisher.addObserver(scene.saw)
+    globalLogPublisher.addObserver(scene)
     try:
         await scene.begin()
         yield scene
         await scene.end()
     finally:
-        globalLogPublisher.removeObserver(scene.saw)
+        globalLogPublisher.removeObserver(scene)
         scene.stop()
         await port.stopListening()
         for ending in scene.sockets.goAway(), scene.manager.stop(0):

@@ -6,6 +6,7 @@ is thrown out with the right reason, others are served meanwhile, and nothing is
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
@@ -264,6 +265,25 @@ async def test_twoPolls() -> None:
         assert [status for status, _ in statuses].count(400) >= len(others) - 1
 
 
+@inReactor
+async def test_lines() -> None:
+    """
+    There is a line in the log about a handshake and about what is refused, and not
+    about each poll and POST.
+    """
+    async with attacked() as scene:
+        attacker = await scene.attacker(POLLING)
+        for number in range(20):
+            await attacker.say(event("say", number, id=1))
+            await attacker.next()
+        assert len(scene.requests) == 1, scene.requests
+        web = await scene.web()
+        for method in "PUT", "DELETE":
+            await web.ask(method, attacker.path)
+        await web.ask("POST", attacker.path + "x", b"3")
+        assert len(scene.requests) == 4, scene.requests
+
+
 # Strangers.
 
 
@@ -357,7 +377,8 @@ async def test_auth() -> None:
     What is sent along with CONNECT is bounded: it is kept.
     """
     async with attacked() as scene:
-        for auth in "x" * 100_000, [[]] * 5000:
+        large: list[Any] = ["x" * 100_000, [[]] * 5000]
+        for auth in large:
             for transport in TRANSPORTS:
                 attacker = await scene.attacker(transport, connects=False)
                 await attacker.say(f"0{json.dumps({'token': auth})}")
