@@ -350,6 +350,20 @@ class InTests(EngineCase):
         self.turn()
         self.assertEqual(poll.body, b"4a\x1e4b\x1e4c")
 
+    def test_closedByWhatItPosts(self) -> None:
+        """
+        A post for which the connection is closed is right for all that: the client
+        learns of the end by its poll, whichever answer comes first.
+        """
+        sid = self.begin()
+        poll = self.poll(sid)
+        self.last.do = lambda r, _: r.connection.close(1007, "parse error")
+        post = self.post(sid, "4a\x1e4b")
+        self.assertEqual((post.code, post.body), (200, b"ok"))
+        self.assertEqual(poll.body, b"1")
+        self.assertLost(1007, "forced close")
+        self.assertNothingLeft()
+
     def test_failed(self) -> None:
         """
         Something of ours that fails takes nobody else along, and leaves no post

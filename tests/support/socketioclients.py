@@ -136,9 +136,8 @@ class Clients(ProcessProtocol, Conditions):
         """
         Leave none of them.
         """
-        for name in list(self._sockets):
-            await self.call("forget", name)
-            del self._sockets[name]
+        await self.call("forget", "")
+        self._sockets.clear()
         assert not self.errors, self.errors
 
     async def end(self) -> None:

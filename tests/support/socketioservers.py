@@ -259,7 +259,8 @@ def _left(nodes: Sequence[Node]) -> list[str]:
         for what, count in {
             "clients": len(node.io.sockets),
             "connections": len(node.io.engine),
-            "sessions": node.manager.statistics().sessions,
+            # Sessions are guarded for some seconds against other writers.
+            "holders": node.manager.statistics().holders,
         }.items()
         if count
     ]

@@ -428,6 +428,10 @@ class EngineConnection:
         """
         if self.stage is Stage.CLOSED:
             return
+        # What the client posted is no fault of its then, and it is to learn of the
+        # end by its poll only: browsers have several connections, and the answer to
+        # a post may come first.
+        isOurs = self.stage is Stage.CLOSING
         self._become(Stage.CLOSED)
         self._engine.forget(self.sid)
         self._ping.stop()
@@ -442,7 +446,7 @@ class EngineConnection:
         if wire is not None and wire.connection is not None:
             wire.letGo(code if code != _ABNORMAL else Code.NORMAL, text)
         if polling is not None:
-            polling.end(last, isCut=isCut, isFine=last is not CLOSE)
+            polling.end(last, isCut=isCut, isFine=isOurs or last is not CLOSE)
 
     def _tell(self, code: int, reason: str) -> None:
         receiver, self._receiver = self._receiver, None

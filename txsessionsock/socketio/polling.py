@@ -628,7 +628,7 @@ class _Post:
         @param isFine: Whether nothing is wrong with it.
         """
         self._polling = None
-        if isFine and self.isDone:
+        if isFine:
             answer(self._request, b"ok", end)
         else:
             refuse(self._request, BAD_REQUEST, end)

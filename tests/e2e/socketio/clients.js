@@ -70,7 +70,7 @@ function watch(name, socket) {
     tell("connect", socket.id, socket.io.engine.transport.name, socket.recovered);
   });
   socket.on("disconnect", (reason) => tell("disconnect", reason));
-  socket.on("connect_error", (error) => tell("connect_error", error.message, error.data ?? error.description));
+  socket.on("connect_error", (error) => tell("connect_error", error.message, error.data));
   socket.io.on("open", watchEngine);
   socket.io.on("ping", () => tell("ping"));
   socket.io.on("reconnect_attempt", (times) => tell("reconnect_attempt", times));
@@ -178,10 +178,17 @@ const COMMANDS = {
     const { id: engine, transport } = manager.engine;
     return { id, connected, active, recovered, engine, transport: transport.name };
   },
-  forget({ socket, name }) {
-    socket.io.reconnection(false);
-    socket.disconnect();
-    sockets.delete(name);
+  /* All of them, until the servers may know it. */
+  forget() {
+    const engines = new Set();
+    for (const socket of sockets.values()) {
+      socket.io.reconnection(false);
+      socket.disconnect();
+      engines.add(socket.io.engine);
+    }
+    sockets.clear();
+    const open = [...engines].filter((engine) => engine && engine.readyState !== "closed");
+    return Promise.all(open.map((engine) => new Promise((resolve) => engine.once("close", () => resolve()))));
   },
 };
 
@@ -189,7 +196,7 @@ async function obey(line) {
   const { call, do: verb, ...command } = fromJSON(JSON.parse(line));
   try {
     const socket = verb === "open" ? command.socket : sockets.get(command.socket);
-    const value = await COMMANDS[verb]({ ...command, name: command.socket, socket });
+    const value = await COMMANDS[verb]({ ...command, socket });
     say({ call, value: value ?? null });
   } catch (error) {
     say({ call, error: String(error) });

@@ -172,7 +172,7 @@ async def test_storedInTheEnd(name: str, kind: str) -> None:
         ("drop", "forced close", "transport close"),
         ("leave", "io server disconnect", "server namespace disconnect"),
         ("leaveAll", "io server disconnect", "server namespace disconnect"),
-        ("close", "transport close", "forced close"),
+        ("close", "transport close", "forced server close"),
         ("babble", "transport close", "parse error"),
         ("event of nowhere", "transport close", "parse error"),
     ],
@@ -196,8 +196,11 @@ async def test_reasons(how: str, ours: str, theirs: str, name: str, kind: str) -
         else:
             await socket.emit(how)
         assert await socket.happens("disconnect") == [ours]
-        # The official server has this word, and does not use it.
-        isOther = name == "official" and theirs == "parse error"
+        # The official server has these words, and does not use them here.
+        isOther = name == "official" and theirs in (
+            "parse error",
+            "forced server close",
+        )
         assert await gone(observer, socket) == ("forced close" if isOther else theirs)
 
 

@@ -25,11 +25,13 @@ from tests.support.socketioclients import (
     socketIOIsThere,
 )
 from tests.support.socketioservers import inGroup, nodes
+from tests.support.visitors import Socket as PlainSocket
 from tests.support.visitors import Visitor
 from tests.support.webapplications import running
 from txsessionsock.credentials import InBand
 from txsessionsock.frameworks.express import Express
 from txsessionsock.limits import Limits
+from txsessionsock.session.journal import STAMP
 
 
 pytestmark = [pytest.mark.redis, socketIOIsThere]
@@ -57,6 +59,7 @@ class Shop:
         self.nodes = nodes
         self.pages = pages
         self.clients = clients
+        self._plain: list[PlainSocket] = []
 
     async def open(self, kind: str, node: int = 0, **settings: Any) -> Socket:
         """
@@ -66,6 +69,23 @@ class Shop:
             settings["cookie"] = self.pages.cookie
         url = f"http://127.0.0.1:{self.nodes[node].port}"
         return await self.clients.open(url, kind, **settings)
+
+    async def plain(self, node: int = 0) -> PlainSocket:
+        """
+        Open a plain socket with it.
+        """
+        value = self.pages.cookies["connect.sid"]
+        socket = await Visitor(self.nodes[node].port, value).connect()
+        self._plain.append(socket)
+        return socket
+
+    async def close(self) -> None:
+        """
+        Close these.
+        """
+        for socket in self._plain:
+            socket.sendClose()
+            await socket.closes()
 
     async def everywhere(self, **settings: Any) -> list[Socket]:
         """
@@ -96,7 +116,9 @@ async def shop(number: int = 1, **settings: Any) -> AsyncIterator[Shop]:
         await express.pages.post("/login?ann")
         redis = express.redis
         async with nodes(redis.url, number, **settings) as made, clients() as them:
-            yield Shop(redis, made, them, express.pages)
+            opened = Shop(redis, made, them, express.pages)
+            yield opened
+            await opened.close()
 
 
 @asynccontextmanager
@@ -111,7 +133,9 @@ async def alone(
     redis = redis or sharedServer()
     async with nodes(redis.url, number, **settings) as made, clients() as them:
         cookie = await mint(made[0].store, {})
-        yield Shop(redis, made, them, Visitor(made[0].port, cookie))
+        opened = Shop(redis, made, them, Visitor(made[0].port, cookie))
+        yield opened
+        await opened.close()
 
 
 async def express(shop: Shop) -> dict[str, Any]:
@@ -119,7 +143,8 @@ async def express(shop: Shop) -> dict[str, Any]:
     What the application has in the session.
     """
     session: dict[str, Any] = (await shop.pages.get("/session")).value
-    return {key: value for key, value in session.items() if not key.startswith("__")}
+    session.pop(STAMP, None)
+    return session
 
 
 async def eventually(find: Any, expected: object) -> None:
@@ -172,8 +197,9 @@ async def test_shared(kind: str, perMessage: bool) -> None:
         assert socket.details("reconnect_attempt") == []
 
 
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("second", KINDS)
+@pytest.mark.parametrize(
+    ("second", "number"), [*zip(KINDS, [1] * len(KINDS), strict=True), ("upgrade", 2)]
+)
 @inReactor
 async def test_increments(second: str, number: int) -> None:
     """
@@ -203,7 +229,7 @@ async def test_besidePlain(kind: str) -> None:
     400.
     """
     async with alone() as made:
-        plain = await made.pages.connect()
+        plain = await made.plain()
         socket = await made.open(kind)
         for _ in range(TIMES):
             plain.say(["increment", "n"])
@@ -226,8 +252,7 @@ async def test_logout(perMessage: bool) -> None:
     """
     async with shop(2, perMessage=perMessage) as made:
         sockets = await made.everywhere()
-        value = made.pages.cookies["connect.sid"]
-        plain = [await Visitor(node.port, value).connect() for node in made.nodes]
+        plain = [await made.plain(node) for node in range(2)]
         stranger = await mint(made.nodes[0].store, {})
         other = await made.open("websocket", 1, cookie=f"connect.sid={stranger}")
         await made.pages.post("/logout")
@@ -271,19 +296,25 @@ async def test_again(kind: str) -> None:
 @inReactor
 async def test_login() -> None:
     """
-    A login that gives the session a new id closes the connections, on both nodes;
-    the clients come again by themselves, with the new cookie, as a browser would.
+    A login that gives the session a new id closes the connections on its node; the
+    clients come again by themselves, with the new cookie, as in a browser.  To
+    another node it looks like a logout.
     """
     async with alone(2) as made:
-        # Those of the client itself.
+        # Those of the client itself, so that the page has its cookie by then.
         slow = {"reconnectionDelay": 1000, "reconnectionDelayMax": 5000}
         sockets = await made.everywhere(options=slow)
+        here, elsewhere = sockets[: len(KINDS)], sockets[len(KINDS) :]
         assert await sockets[0].ask("add", "n") == 1
         await made.pages.post("/login?ann")
         for socket in sockets:
             await socket.change(headers={"Cookie": made.pages.cookie})
-        for socket in sockets:
+        for socket in here:
             assert await socket.happens("disconnect") == ["transport close"]
+        for socket in elsewhere:
+            assert await socket.happens("disconnect") == ["io server disconnect"]
+            await socket.connect()
+        for socket in sockets:
             await socket.happens("connect", 2)
             assert await socket.ask("get", "user") == "ann"
             assert await socket.ask("get", "n") == 1
@@ -360,7 +391,7 @@ async def test_hub(kind: str) -> None:
     """
     async with alone(2) as made:
         sockets = [await made.open(kind, node) for node in range(2)]
-        plain = await made.pages.connect()
+        plain = await made.plain()
         await sockets[0].askAll("login", "ann")
         for node in made.nodes:
             await inGroup(node.hub.by("user", "ann"), [1, 2])
