@@ -28,7 +28,13 @@ from txsessionsock.frameworks.express import Express
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
-from txsessionsock.socketio import SocketIO, SocketIOResource, SocketIOSocket, enable
+from txsessionsock.socketio import (
+    Recovery,
+    SocketIO,
+    SocketIOResource,
+    SocketIOSocket,
+    enable,
+)
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import FlakyStore
 from txsessionsock.web import BoundedSite
@@ -116,7 +122,14 @@ class Attacked:
     port: int
     cookie: str
 
-    def __init__(self, *, perMessage: bool, timeout: float, limits: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        perMessage: bool,
+        timeout: float,
+        recovery: Recovery | None,
+        limits: Limits,
+    ) -> None:
         self.reasons: dict[str, str] = {}
         self.waiting: list[Deferred[None]] = []
         self.came = self.left = 0
@@ -124,7 +137,9 @@ class Attacked:
         self.requests: list[str] = []
         self.store = FlakyStore(MemoryStore(reactor))
         self.manager = SessionManager(self.store, Express([SECRET]), reactor)
-        self.io: Any = SocketIO(type("Its", (Target,), {"scene": self}))
+        self.io: Any = SocketIO(
+            type("Its", (Target,), {"scene": self}), recovery=recovery
+        )
         self.sockets = enable(
             self.io, self.manager, perMessage=perMessage, limits=limits
         )
@@ -301,7 +316,11 @@ class Attacked:
 
 @asynccontextmanager
 async def attacked(
-    *, perMessage: bool = False, timeout: float = 60.0, **limits: Any
+    *,
+    perMessage: bool = False,
+    timeout: float = 60.0,
+    recovery: Recovery | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Attacked]:
     """
     Serve until the end of the block, and see that all is well then.
@@ -311,7 +330,12 @@ async def attacked(
     limits.setdefault("socketsPerSession", 10_000)
     limits.setdefault("pingInterval", 4.0)
     limits.setdefault("pingTimeout", 4.0)
-    scene = Attacked(perMessage=perMessage, timeout=timeout, limits=Limits(**limits))
+    scene = Attacked(
+        perMessage=perMessage,
+        timeout=timeout,
+        recovery=recovery,
+        limits=Limits(**limits),
+    )
     endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1", backlog=1024)
     port = await endpoint.listen(scene.site)
     scene.port = port.getHost().port

@@ -29,6 +29,7 @@ from tests.support.socketioattacks import (
     request,
 )
 from tests.support.socketioscene import Attacked, attacked
+from txsessionsock.socketio import Recovery
 
 
 PARSE_ERROR = "parse error"
@@ -552,6 +553,56 @@ async def test_refusedAgain(transport: str) -> None:
             assert json.loads(answer[2:])["message"] == "sinvalid", answer
             attacker.messages.clear()
             await scene.stillServes()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@inReactor
+async def test_pids(transport: str) -> None:
+    """
+    Clients that want to be what they were not.
+    """
+    odd: list[Any] = [
+        *(
+            "",
+            "x",
+            "x" * 24,
+            "x" * 5000,
+            "\ud800" * 24,
+            "é" * 24,
+            None,
+            1,
+            [],
+            {},
+            True,
+        ),
+        *(["x" * 24], {"x": "y"}),
+    ]
+    async with attacked(recovery=Recovery(seconds=2.0)) as scene:
+        for pid in odd:
+            for offset in odd:
+                attacker = await scene.attacker(transport, connects=False)
+                auth = {"pid": pid, "offset": offset}
+                await attacker.connect(data=json.dumps(auth))
+                await attacker.say(event("say", 1, id=5))
+                assert await attacker.next() == b"435[1]"
+                attacker.leave()
+
+
+@inReactor
+async def test_ghosts() -> None:
+    """
+    Clients that are lost again and again, each of which may come back.
+    """
+    recovery = Recovery(seconds=2.0)
+    async with attacked(recovery=recovery, socketsPerSession=50) as scene:
+        before = residentSize()
+        for _ in range(300):
+            attacker = await scene.attacker(WEBSOCKET)
+            attacker.leave()
+        await scene.until(lambda: len(scene.io.engine) == 1)
+        assert len(scene.io.ghosts) <= 50
+        assert residentSize() - before < 16 * 1024 * 1024
+        await scene.until(lambda: not scene.io.ghosts)
 
 
 @inReactor
