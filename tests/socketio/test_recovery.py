@@ -17,6 +17,7 @@ from tests.support.recovering import (
 )
 from tests.support.socketio import Page
 from txsessionsock.hub import Hub, hubOf
+from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.limits import Limits
 from txsessionsock.socketio import Recovery
 from txsessionsock.socketio.packets import MSGPACK, TEXT, Kind, Packet
@@ -339,9 +340,16 @@ class RefusalTests(RecoveryCase):
         With another user in the session, or none, it is a new client; also if the
         first user is back in it.
         """
-        for users in [43], [None], [43, 42]:
-            self.put(user=42)
+        for first, *users in (
+            [42, 43],
+            [42, None],
+            [42, 43, 42],
+            [None, 42],
+            [None, 42, None],
+        ):
+            self.successResultOf(self.place.destroy(KEY))
             self.wait(1)
+            self.put(user=first)
             page = self.lost()
             for user in users:
                 self.put(user=user)
@@ -417,7 +425,7 @@ class RefusalTests(RecoveryCase):
         What is no C{pid} is none.
         """
         self.lost()
-        long = "x" * 24, "ü" * 24, "x" * 100_000
+        long = "x" * 24, "ü" * 24, "x" * 10_000
         wrong: list[Any] = [None, 1, "", "x", ["x"], {}, *long]
         for pid in wrong:
             page = self.browse(connects=False)
@@ -442,8 +450,37 @@ class RefusalTests(RecoveryCase):
         self.lose(again)
         self.run_(121, 1.0)
         self.assertNew(self.back(again), page)
-        self.run_(200, 1.0)
         self.assertNothingLeft()
+
+    def test_tooLate(self) -> None:
+        """
+        And not a second longer.
+        """
+        self.io.emit("e")
+        for seconds in 0, 7, 14, 21, 28:
+            self.wait(seconds)
+            page = self.come()
+            self.io.emit("e")
+            self.wait()
+            self.lose(page)
+            self.run_(120, 1.0)
+            self.wait(0.25)
+            self.assertNew(self.back(page), page)
+
+    def test_notAnswered(self) -> None:
+        """
+        A client that did not hear that it is connected is not waited for.
+        """
+        self.serve(perMessage=True)
+        page = self.come()
+        self.do["smessage"] = lambda socket, event, session: session.update(n=1)
+        self.store.hold("replace")
+        page.emit("change")
+        other = self.come()
+        self.assertEqual(other.got, [])
+        self.lose(other)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.release()
 
     def test_gates(self) -> None:
         """
@@ -596,3 +633,63 @@ class PerMessageTests(ReturnTests):
         self.wait()
         self.assertBack(again, page, ["changed", 1], ["more"])
         self.assertNothingLeft()
+
+    def changing(self) -> tuple[Page, Page]:
+        """
+        A client that lost its connection, and another one of the same session.
+        """
+
+        def change(socket: Any, event: Any, session: Any) -> None:
+            session["n"] = session.get("n", 0) + 1
+
+        self.do["smessage"] = change
+        page, other = self.come(), self.come()
+        self.lose(page)
+        self.store.hold("replace")
+        other.emit("change")
+        return page, other
+
+    def test_heldMeanwhile(self) -> None:
+        """
+        What it is sent while changes of its session are not stored waits for that.
+        """
+        page, _ = self.changing()
+        self.io.emit("changed")
+        (ghost,) = self.io.ghosts._ghosts.values()
+        self.assertEqual(len(ghost.trail), 0)
+        self.store.release()
+        self.wait(1)
+        self.assertEqual(len(ghost.trail), 1)
+        self.assertBack(self.back(page), page, ["changed"])
+
+    def test_heldFails(self) -> None:
+        """
+        When they cannot be stored, nobody comes back for it.
+        """
+        page, other = self.changing()
+        self.store.release()
+        self.wait(1)
+        self.store.fail(StoreUnavailable("gone"), "replace")
+        other.emit("change")
+        self.io.emit("changed")
+        self.assertEqual(len(self.io.ghosts), 1)
+        self.wait(1)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.heal()
+        self.wait(1)
+        self.assertNew(self.back(page), page)
+        self.flushLoggedErrors()
+
+    def test_heldTooMuch(self) -> None:
+        """
+        There is a bound on that, too.
+        """
+        page, _ = self.changing()
+        for _ in range(9):
+            self.io.emit("changed", "x" * 100_000)
+        self.assertEqual(len(self.io.ghosts), 1)
+        self.io.emit("changed", "x" * 200_000)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.release()
+        self.wait(1)
+        self.assertNew(self.back(page), page)

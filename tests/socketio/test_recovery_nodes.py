@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs
 from zope.interface import implementer
 
-from tests.support.managing import KEY, raw
+from tests.support.managing import KEY, raw, turn
 from tests.support.recovering import RecoveryCase, missedBy, offsetOf, pidOf
 from tests.support.socketio import Page
 from txsessionsock.bus import LocalBus
 from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import BusFull, IBus, StoreError, StoreUnavailable
+from txsessionsock.socketio.handover import Handover
 from txsessionsock.socketio.packets import Kind
 
 
@@ -147,7 +148,7 @@ class HandoverTests(NodesCase):
         What any node sends while the client goes over comes once, and all of it.
         """
         third = self.node()
-        for steps in range(8):
+        for steps in range(12):
             page = self.lost()
             self.at(self.there)
             again = self.browse(connects=False)
@@ -155,7 +156,7 @@ class HandoverTests(NodesCase):
             sent = []
             for step in range(12):
                 if step >= steps:
-                    self.clock.advance(0)
+                    turn(self.clock)
                 for number, node in enumerate((self.here, self.there, third)):
                     sent.append([f"{number}", step])
                     node[0].to("news").emit(*sent[-1])
@@ -200,14 +201,15 @@ class HandoverTests(NodesCase):
         """
         A client that leaves while it goes over comes back later, to whichever node.
         """
-        for steps in range(8):
+        for steps in range(12):
             page = self.lost()
             self.at(self.there)
             again = self.browse(connects=False)
             again.connect("/", {"pid": pidOf(page), "offset": offsetOf(page)})
             for _ in range(steps):
-                self.clock.advance(0)
-            self.lose(again)
+                turn(self.clock)
+            again.lose()
+            self.wait()
             self.assertEqual(sum(self.ghosts()), 1)
             self.at(self.here if steps % 2 else self.there)
             last = self.back(page)
@@ -231,7 +233,7 @@ class HandoverTests(NodesCase):
         self.patch(LocalBus, "_take", noted)
         self.at(self.there)
         self.assertBack(self.back(page), page, ["secret", b"\xff"])
-        self.assertEqual(len(commands), 3)
+        self.assertEqual(len(commands), 4)
         for command in commands:
             self.assertNotIn(pidOf(page).encode(), command)
             self.assertNotIn(KEY.partition(":")[2].encode(), command)
@@ -259,13 +261,23 @@ class RefusedTests(NodesCase):
 
     def test_otherUser(self) -> None:
         """
-        Who has a session of its own; the other one comes back all the same.
+        Who has a session of its own; the other one comes back all the same, and
+        nobody says where it is.
         """
+        told: list[str] = []
+        tell = Handover._tell
+
+        def noted(handover: Handover, topic: str, value: object) -> Any:
+            told.append(topic)
+            return tell(handover, topic, value)
+
+        self.patch(Handover, "_tell", noted)
         for number, data in enumerate(({"user": 43}, {"user": 42}, {})):
             created = self.place.create(f"sess:s{number}", raw(**data), 600)
             self.successResultOf(created)
             cookie = self.cookie(f"s{number}")
             self.assertNew(self.back(self.page, cookie=cookie), self.page)
+        self.assertEqual(told, ["recover"] * 3)
         self.assertBack(self.back(self.page), self.page, ["secret", b"\xff"])
 
     def test_createdAgain(self) -> None:
@@ -323,7 +335,7 @@ class RefusedTests(NodesCase):
         """
         Whose session ends while it goes over: it gets nothing, whenever that is.
         """
-        for steps in range(8):
+        for steps in range(12):
             if steps:
                 self.put(user=42)
                 self.page = self.lost()
@@ -332,7 +344,7 @@ class RefusedTests(NodesCase):
             auth = {"pid": pidOf(self.page), "offset": offsetOf(self.page)}
             again.connect("/", auth)
             for _ in range(steps):
-                self.clock.advance(0)
+                turn(self.clock)
             isBack = bool(again.of(Kind.CONNECT))
             self.successResultOf(self.place.destroy(KEY))
             self.wait(1)

@@ -30,7 +30,7 @@ from txsessionsock.socketio.resource import SocketIOResource
 from txsessionsock.web import BoundedSite
 
 
-__all__ = ["PATH", "Asked", "EngineCase", "LooseWire", "Recording", "Socket"]
+__all__ = ["PATH", "Asked", "BareIO", "EngineCase", "LooseWire", "Recording", "Socket"]
 
 PATH = "/socket.io/"
 
@@ -222,7 +222,7 @@ class Socket:
         self.wire.receive(frame(CLOSE, b"" if code is None else code.to_bytes(2)))
 
 
-class _IO(SocketIO):
+class BareIO(SocketIO):
     """
     A server of Socket.IO, of which the resource uses nothing but the engine.
     """
@@ -261,7 +261,7 @@ class EngineCase(ManagerCase):
         sockets = SessionSockets(self.manager, limits=self.limits)
         equipment = Equipment(sockets, Origins(self.origins), self.trustProxy)
         self.engine = Engine(equipment, self.clock, self.connected)
-        io: Any = _IO(self.engine)
+        io: Any = BareIO(self.engine)
         self.resource = SocketIOResource(io)
         root = Resource()
         root.putChild(b"socket.io", self.resource)

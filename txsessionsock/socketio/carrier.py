@@ -44,6 +44,10 @@ Frame = tuple[Message, ...]
 A packet as it is sent.
 """
 
+# A name of its own: Python 3.11 is slow to find the members of an Enum, and this one
+# is asked for at each event.
+_ACK = Kind.ACK
+
 _ID_SIZE = 15
 """
 How many random bytes the id of a socket has: it is the name of a room, too.
@@ -321,6 +325,9 @@ class NamespaceCarrier:
             )
 
     def size(self, frame: Frame) -> int:
+        # Most have no attachments.
+        if len(frame) == 1:
+            return len(frame[0][0])
         return sum(len(payload) for payload, _ in frame)
 
     def write(self, frame: Frame) -> None:
@@ -358,7 +365,7 @@ class NamespaceCarrier:
         asked: _Asked | None = self.client.source
         if asked is None or asked.number is None:
             return
-        packet = Packet(Kind.ACK, self.namespace, list(values), asked.number)
+        packet = Packet(_ACK, self.namespace, list(values), asked.number)
         frame = self._parser.encode(packet)
         self.check(frame)
         asked.number = None

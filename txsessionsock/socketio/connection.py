@@ -29,6 +29,13 @@ __all__ = ["Connection"]
 
 _log = Logger()
 
+# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
+# are asked for at each packet.
+_CONNECT, _DISCONNECT, _EVENT, _ACK = (
+    *(Kind.CONNECT, Kind.DISCONNECT),
+    *(Kind.EVENT, Kind.ACK),
+)
+
 _PARSE_ERROR = "parse error"
 
 _WORDS: dict[int, str] = {
@@ -113,19 +120,19 @@ class Connection:
             return
         if self._half.isRunning:
             self._half.stop()
-        if packet.kind is Kind.CONNECT:
+        if packet.kind is _CONNECT:
             self._connect(packet)
             return
         carrier = self._carriers.get(packet.namespace)
-        if packet.kind is Kind.DISCONNECT:
+        if packet.kind is _DISCONNECT:
             if carrier is not None:
                 self._disconnected(carrier)
         elif carrier is None or not carrier.isAnswered:
             if packet.namespace not in self._left:
                 raise BadPacket("a packet for a namespace that was not connected")
-        elif packet.kind is Kind.EVENT:
+        elif packet.kind is _EVENT:
             carrier.event(packet, decoder.size)
-        elif packet.kind is Kind.ACK:
+        elif packet.kind is _ACK:
             carrier.answered(packet)
         else:
             raise BadPacket("a packet that only servers send")

@@ -119,6 +119,10 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
 Which stage may follow which.
 """
 
+# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
+# are asked for at each message.
+_CLOSING, _CLOSED = Stage.CLOSING, Stage.CLOSED
+
 
 def refuseLimits(limits: Limits) -> None:
     """
@@ -330,7 +334,7 @@ class EngineConnection:
         @param messages: Each as a WebSocket has it: a text begins with C{4}.  None
             is larger than C{Limits.messageSize}.
         """
-        if self.stage < Stage.CLOSING:
+        if self.stage < _CLOSING:
             self._send(messages)
 
     def _send(self, messages: Sequence[Message]) -> None:
@@ -500,12 +504,12 @@ class EngineConnection:
         """
         The client sent a packet.
         """
-        if self.stage is Stage.CLOSED:
+        if self.stage is _CLOSED:
             return
         payload, isBinary = packet
         isMessage = isBinary or payload.startswith(MESSAGE)
         if isMessage:
-            if self.stage < Stage.CLOSING and self._receiver is not None:
+            if self.stage < _CLOSING and self._receiver is not None:
                 self._receiver.received(payload if isBinary else payload[1:], isBinary)
         elif packet == PONG:
             self._ponged()

@@ -8,7 +8,8 @@ From one node to another with a client that comes back.
     and tells where the ghost is: L{_Found}.
 
  3. The first enters the same rooms by a ghost of its own, and asks for what the
-    client missed: L{_Handing}.  The answer ends the other ghost.
+    client missed: L{_Handing}.  The answer ends the other ghost; and L{_Handed} says
+    that whatever the second node sent before has come.
 
 All nodes hear these in one order.  So what somebody sends meanwhile is kept by the
 one ghost, or by the other, or by both; and what both have comes once.
@@ -40,7 +41,8 @@ from .trail import Numbered
 
 __all__ = ["Handover", "Wanted"]
 
-_QUESTION, _FOUND, _HANDING = "recover", "recover: found", "recover: hand over"
+_QUESTION, _FOUND = "recover", "recover: found"
+_HANDING, _HANDED = "recover: hand over", "recover: handed"
 
 _MOST = 100
 """
@@ -113,10 +115,19 @@ class _Handing(msgspec.Struct, frozen=True, array_like=True):
     isWanted: bool
 
 
+class _Handed(msgspec.Struct, frozen=True, array_like=True):
+    """
+    It was handed over.  This comes behind all that its node sent to others before.
+    """
+
+    number: str
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _question: Callable[[bytes], _Question] = msgspec.msgpack.Decoder(_Question).decode
 _found: Callable[[bytes], _Found] = msgspec.msgpack.Decoder(_Found).decode
 _handing: Callable[[bytes], _Handing] = msgspec.msgpack.Decoder(_Handing).decode
+_handed: Callable[[bytes], _Handed] = msgspec.msgpack.Decoder(_Handed).decode
 _Frames = list[tuple[str, list[tuple[bytes, bool]]]]
 _frames: Callable[[bytes], _Frames] = msgspec.msgpack.Decoder(_Frames).decode
 
@@ -161,6 +172,8 @@ class _Attempt:
         self.done = done
         self.isGone = False
         self.ghost: Ghost | None = None
+        self.frames: _Frames | None = None
+        self.isHanded = False
 
 
 class Handover:
@@ -185,6 +198,7 @@ class Handover:
         hub.serve(_QUESTION, _understood(_question, self._asked))
         hub.serve(_FOUND, _understood(_found, self._found))
         hub.serve(_HANDING, _understood(_handing, self._handOver))
+        hub.serve(_HANDED, _understood(_handed, self._handed))
 
     def stop(self) -> None:
         """
@@ -252,34 +266,63 @@ class Handover:
             return
         attempt.ghost = ghost
         handing = self._tell(_HANDING, _Handing(found.number, True))
-        handing.addCallback(self._handed, found.number)
+        handing.addCallback(self._answeredWith, found.number)
 
     def _refuse(self, number: str) -> None:
         self._tell(_HANDING, _Handing(number, False))
         self._finish(number)
 
-    def _handed(self, answers: dict[str, bytes | None] | None, number: str) -> None:
+    def _answeredWith(
+        self, answers: dict[str, bytes | None] | None, number: str
+    ) -> None:
         attempt = self._attempts.get(number)
-        if attempt is None or attempt.ghost is None:
+        if attempt is None:
             return
         raw = next((each for each in (answers or {}).values() if each), None)
         try:
-            frames = None if raw is None else _frames(raw)
+            attempt.frames = None if raw is None else _frames(raw)
         except msgspec.MsgspecError:
-            frames = None
-        if frames is None or attempt.ghost.isOver:
-            self._finish(number)
-            return
-        ghost, attempt.ghost = attempt.ghost, None
-        self._merge(ghost, attempt.wanted, frames)
-        ghost.isClaimed = False
-        waiting = None
-        if not attempt.isGone:
-            waiting = self._place.restore(ghost, attempt.carrier, attempt.wanted)
-        if waiting is None:
+            attempt.frames = None
+        if attempt.frames is None:
             self._finish(number)
         else:
-            waiting.addCallback(lambda _: self._finish(number))
+            self._arrive(number, attempt)
+
+    def _handed(self, handed: _Handed) -> None:
+        attempt = self._attempts.get(handed.number)
+        if attempt is not None:
+            attempt.isHanded = True
+            self._arrive(handed.number, attempt)
+
+    def _arrive(self, number: str, attempt: _Attempt) -> None:
+        if attempt.isHanded and attempt.frames is not None:
+            arriving = Deferred.fromCoroutine(self._arrived(attempt, attempt.frames))
+            arriving.addErrback(self._failed)
+            arriving.addCallback(lambda _: self._finish(number))
+
+    async def _arrived(self, attempt: _Attempt, frames: _Frames) -> None:
+        """
+        See once more that the session lives: all of this took some time.
+        """
+        ghost, keeper = attempt.ghost, attempt.session.keeper
+        if ghost is None or ghost.isOver:
+            return
+        self._merge(ghost, attempt.wanted, frames)
+        try:
+            fresh = keeper.fresh(keeper.arrival())
+            if fresh is not None:
+                await fresh
+        except SessionError:
+            return
+        if ghost.isOver or attempt.ghost is None:
+            # It took too long.
+            return
+        attempt.ghost = None
+        ghost.isClaimed = False
+        if not attempt.isGone:
+            waiting = self._place.restore(ghost, attempt.carrier, attempt.wanted)
+            if waiting is not None:
+                await waiting
 
     def _merge(self, ghost: Ghost, wanted: Wanted, frames: _Frames) -> None:
         own = ghost.trail.after(wanted.offset) or []
@@ -352,6 +395,7 @@ class Handover:
         self._place.drop(ghost)
         if frames is None:
             return None
+        self._tell(_HANDED, _Handed(handing.number))
         return _encode([(frame.offset, list(frame)) for frame in frames])
 
     def _stays(self, number: str) -> None:

@@ -93,6 +93,11 @@ class Packet:
     id: int | None = None
 
 
+# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
+# are asked for at each packet.
+_EVENT, _ACK = Kind.EVENT, Kind.ACK
+
+
 class BadPacket(ValueError):
     """
     What came is no packet.  Its text shows nothing of what came.
@@ -156,18 +161,18 @@ def validated(kind: int, namespace: str, data: Any, number: int | None) -> Packe
     """
     Make a packet of its parts, if they make one.
     """
-    if kind == Kind.EVENT:
+    if kind == _EVENT:
         if type(data) is not list or not data:
             raise BadPacket("an event is a list that begins with its name")
         if type(data[0]) is not str:
             data[0] = _named(data[0])
         if data[0] in RESERVED:
             raise BadPacket("an event with a reserved name")
-        return Packet(Kind.EVENT, namespace, data, number)
-    if kind == Kind.ACK:
+        return Packet(_EVENT, namespace, data, number)
+    if kind == _ACK:
         if type(data) is not list or number is None:
             raise BadPacket("an ack is a list, and of an event with an id")
-        return Packet(Kind.ACK, namespace, data, number)
+        return Packet(_ACK, namespace, data, number)
     if number is not None:
         raise BadPacket("an id where none belongs")
     kinds = _DATA.get(kind)
@@ -202,7 +207,7 @@ def checkName(packet: Packet) -> None:
     """
     Refuse to send an event whose name nobody can listen for.
     """
-    if packet.kind is not Kind.EVENT:
+    if packet.kind is not _EVENT:
         return
     name = packet.data[0]
     if not isinstance(name, str):

@@ -8,6 +8,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,15 @@ def server() -> Iterator[Server]:
             process.kill()
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def parameter(case: Case) -> Any:
+    """
+    A case as what a test gets; those of the heartbeat say how long that takes.
+    """
+    marks = [pytest.mark.timed] if case.group == "heartbeat" else []
+    return pytest.param(case, id=str(case), marks=marks)
+
+
+@pytest.mark.parametrize("case", [*map(parameter, CASES)])
 def test_case(server: Server, case: Case) -> None:
     """
     What the case says is seen.
