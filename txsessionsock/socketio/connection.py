@@ -48,6 +48,8 @@ Why a connection ends that we close, in Socket.IO's words; else C{_CLOSED}.
 
 _CLOSED = "forced server close"
 
+_GOING_AWAY = "server going away"
+
 
 class Connection:
     """
@@ -208,7 +210,10 @@ class Connection:
     def _waitForNamespace(self) -> None:
         if self._carriers or self._engine is None:
             return
-        if self._closesWhenEmpty:
+        if self._gone:
+            # Somebody waits for its end, not for the client.
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
+        elif self._closesWhenEmpty:
             self.close(Code.NORMAL, "")
         else:
             self._idle.start(self._limits.handshakeTimeout, self._isIdle)
@@ -332,7 +337,7 @@ class Connection:
         @return: A L{Deferred} that fires when it is closed.
         """
         if not self._carriers:
-            self.close(Code.GOING_AWAY, "server going away")
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
         gone: Deferred[None] = Deferred()
         if self._engine is None:
             gone.callback(None)
