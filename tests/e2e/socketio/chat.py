@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import StoreFailure
 from txsessionsock.session import Session
-from txsessionsock.socketio import Namespace, SocketIO, SocketIOSocket
+from txsessionsock.socketio import Namespace, Recovery, SocketIO, SocketIOSocket
 
 
 __all__ = ["Chat", "chatting"]
@@ -130,11 +130,11 @@ class Chat(SocketIOSocket):
         return group.emit(*how["event"])
 
 
-def chatting() -> SocketIO:
+def chatting(recovery: Recovery | None) -> SocketIO:
     """
     A server where one chats in two namespaces, which is still without sessions.
     """
-    io = SocketIO()
+    io = SocketIO(recovery=recovery)
     for here in io, io.of("/other"):
         here.protocol = type("Chatting", (Chat,), {"main": io, "here": here})
     return io
