@@ -53,6 +53,11 @@ class Chat(SocketIOSocket):
         session[key] = session.get(key, 0) + 1
         return int(session[key])
 
+    def on_addLoudly(self, key: str) -> int:
+        number = self.on_add(key)
+        self.emit("told", number)
+        return number
+
     def on_increment(self, key: str) -> int:
         session = self._session()
         session.increment(key)

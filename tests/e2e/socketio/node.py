@@ -8,7 +8,7 @@ It says where it listens.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -68,11 +68,14 @@ class Node:
         limits: Limits | None = None,
         bundle: str | None = None,
         recovery: Recovery | None = None,
+        freshness: Literal["strict", "tracked"] = "strict",
         **settings: Any,
     ) -> None:
         self._reactor = reactor
         self.store = store
-        self.manager = SessionManager(store, Express(SECRET), reactor)
+        self.manager = SessionManager(
+            store, Express(SECRET), reactor, freshness=freshness
+        )
         self._bus = bus
         self.io = chatting(recovery)
         clients = enable(
