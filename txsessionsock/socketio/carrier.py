@@ -152,6 +152,9 @@ class NamespaceCarrier:
 
     @ivar client: That client.
 
+    @ivar sessionID: The session that it has, or has unless it is refused; L{None}
+        before that is read.
+
     @ivar isAnswered: Whether the client knows that it is connected.
 
     @ivar isPaused: Whether too much waits for its handlers.
@@ -190,6 +193,7 @@ class NamespaceCarrier:
         self.peer = connection.peer
         self._parser = connection.parser
         self.isAnswered = self.isPaused = False
+        self.sessionID: SessionID | None = None
         self.reason = ""
         # What the application says to a client that it does not let in.
         self._why: dict[str, Any] | None = None
@@ -237,6 +241,7 @@ class NamespaceCarrier:
     def prepare(self, session: Session) -> Deferred[None] | None:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
+        self.sessionID = session.id
         face = self.client.handlers.face
         try:
             asking = inOrder(partial(f, face, session) for f in self.place.gates)
@@ -248,7 +253,7 @@ class NamespaceCarrier:
 
     def _recover(self, session: Session) -> Deferred[None] | None:
         ghosts = self.place.ghosts
-        if ghosts is None or self._answer is not None:
+        if ghosts is None or self._answer is not None or not self.client.isOpen:
             return None
         return ghosts.begin(self, session)
 
@@ -299,7 +304,8 @@ class NamespaceCarrier:
 
     @property
     def unsent(self) -> int:
-        return self._connection.unsent
+        # What waits for other namespaces is nothing to a client that has left.
+        return 0 if self.reason else self._connection.unsent
 
     @property
     def mostUnsent(self) -> int:
@@ -425,10 +431,9 @@ class NamespaceCarrier:
         elif not self.isAnswered:
             connection.refuse(self, code, self._why or _refusal(code, reason))
         else:
-            if self.client.session is None and code in _OWN:
+            if self.client.session is None and (self._why or code in _OWN):
                 # Its CONNECT was answered before it had to name its session.
-                why = _refusal(code, reason)
-                event = Event(why["message"], (why["data"],))
+                event = _refusalAsEvent(self._why or _refusal(code, reason))
                 connection.send(self._encode(event, None))
             connection.disconnect(self, code)
 
@@ -448,9 +453,10 @@ class NamespaceCarrier:
         self.reason = reason
         if self.place.ghosts is not None:
             self._ghost = self.place.ghosts.lost(self, reason)
-        calls, self._calls = self._calls, {}
         self.client.lost(code)
-        for asked in calls.values():
+        # One by one: whoever learns of the first may have the others cancelled.
+        while self._calls:
+            asked = self._calls.pop(next(iter(self._calls)))
             asked.errback(ClientGone("the client is gone"))
 
 
@@ -461,3 +467,12 @@ def _refusal(code: int, reason: str) -> dict[str, Any]:
     if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
         return {"message": reason or "closed"}
     return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}
+
+
+def _refusalAsEvent(why: dict[str, Any]) -> Event:
+    """
+    @return: What tells the same to a client that has been let in already.
+    """
+    if why["message"] == "sinvalid":
+        return Event("sinvalid", (why["data"],))
+    return Event("srefused", (why,))
