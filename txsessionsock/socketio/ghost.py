@@ -187,6 +187,9 @@ class Ghost:
 
         @param number: Of the change that it waits for, if that is known.
         """
+        if self.isOver:
+            # It was given up for an event of which it is one of the recipients.
+            return
         if number is None and self._place.isPerMessage:
             number = self.session.keeper.unsaved()
         if number is None and not self._held:
@@ -226,7 +229,8 @@ class Ghost:
         """
         self.trail.restart(offset)
         for frame in frames:
-            self._place.log(self.trail, frame)
+            if not self.isOver:
+                self._place.log(self.trail, frame)
 
     def end(self) -> None:
         """

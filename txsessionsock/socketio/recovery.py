@@ -335,11 +335,13 @@ class Ghosts:
         until = self._now + self._recovery.seconds
         names = Names(carrier.id, carrier.pid, carrier.encoding)
         ghost = Ghost(self, session, names, trail, until)
+        if not self.add(ghost, self.hub.groupsOf(client)):
+            return None
         for number, frame in client.held:
             # Answers are of no use to a client that does not know its question.
             if isinstance(frame, Numbered):
                 ghost.keep(frame, number)
-        return ghost if self.add(ghost, self.hub.groupsOf(client)) else None
+        return None if ghost.isOver else ghost
 
     def add(self, ghost: Ghost, groups: list[Label]) -> bool:
         """
