@@ -824,6 +824,22 @@ class PerMessageTests(ReturnTests):
         self.wait(1)
         self.assertNothingLeft()
 
+    def test_heldByAll(self) -> None:
+        """
+        And on what waits for all together.
+        """
+        self.serve(recovery=Recovery(totalBytes=100_000), perMessage=True)
+        page, other = self.changing()
+        self.io.emit("changed", "x" * 60_000)
+        self.assertGreater(self.io.ghosts._budget.used, 60_000)
+        self.io.emit("changed", "x" * 60_000)
+        self.assertLess(self.io.ghosts._budget.used, 100_000)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.release()
+        self.wait(1)
+        self.assertNew(self.back(page), page)
+        self.assertNothingLeft()
+
     def changing(self) -> tuple[Page, Page]:
         """
         A client that lost its connection, and another one of the same session.

@@ -38,6 +38,16 @@ class Place(Protocol):
         Keep an event in a trail.
         """
 
+    def hold(self, trail: Trail, frame: Numbered) -> None:
+        """
+        Keep an event, not yet in a trail.
+        """
+
+    def letGo(self, frame: Numbered) -> None:
+        """
+        The opposite.
+        """
+
     def drop(self, ghost: Ghost) -> None:
         """
         Let a ghost be no more.
@@ -197,6 +207,7 @@ class Ghost:
             return
         self._held.append((number or 0, frame))
         self._heldSize += frame.size
+        self._place.hold(self.trail, frame)
         if self._heldSize > self._place.mostHeld:
             self._place.drop(self)
 
@@ -214,6 +225,7 @@ class Ghost:
             _, frame = self._held.popleft()
             self._heldSize -= frame.size
             self._place.log(self.trail, frame)
+            self._place.letGo(frame)
 
     def failed(self, failure: Failure) -> None:
         # It is not known what becomes of what these wait for.
@@ -238,4 +250,5 @@ class Ghost:
         """
         self.isOver = True
         self.trail.clear()
-        self._held.clear()
+        while self._held:
+            self._place.letGo(self._held.popleft()[1])

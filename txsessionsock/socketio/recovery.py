@@ -282,6 +282,20 @@ class Ghosts:
         if self._budget.isOver:
             self._makeRoom(trail)
 
+    def hold(self, trail: Trail, frame: Numbered) -> None:
+        """
+        Keep an event that is to be in a trail when the session is stored.
+        """
+        self._budget.keep(frame, self._now)
+        if self._budget.isOver:
+            self._makeRoom(trail)
+
+    def letGo(self, frame: Numbered) -> None:
+        """
+        Keep it for that no more.
+        """
+        self._budget.release(frame)
+
     def _makeRoom(self, trail: Trail) -> None:
         """
         What was kept last was too much.  Nobody is to have all the room: not others
