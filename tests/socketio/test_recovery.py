@@ -829,7 +829,7 @@ class PerMessageTests(ReturnTests):
         And on what waits for all together.
         """
         self.serve(recovery=Recovery(totalBytes=100_000), perMessage=True)
-        page, other = self.changing()
+        page, _ = self.changing()
         self.io.emit("changed", "x" * 60_000)
         self.assertGreater(self.io.ghosts._budget.used, 60_000)
         self.io.emit("changed", "x" * 60_000)
