@@ -14,6 +14,9 @@ from txsessionsock.limits import Limits
 from txsessionsock.socketio.engine import Stage, refuseLimits
 
 
+PING = "ping timeout"
+
+
 class LifeTests(EngineCase):
     """
     Tests for connections by polling and by WebSocket, from their beginning to
@@ -456,7 +459,7 @@ class HeartTests(EngineCase):
         self.assertIsNone(silent.answer)
         self.clock.advance(0.011)
         self.assertEqual(silent.body, b"1")
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertEqual(self.poll(sid).trouble, (400, 1))
         self.assertNothingLeft()
 
@@ -475,7 +478,7 @@ class HeartTests(EngineCase):
         self.assertFalse(socket.wire.isAborted)
         self.clock.advance(0.011)
         self.assertTrue(socket.wire.isAborted)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()
 
     def test_closing(self) -> None:
@@ -499,7 +502,7 @@ class HeartTests(EngineCase):
         self.clock.advance(0.45)
         self.assertEqual(self.last.losses, [])
         self.clock.advance(0.051)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
 
     def test_unasked(self) -> None:
         """
@@ -519,7 +522,7 @@ class HeartTests(EngineCase):
         self.begin()
         self.clock.advance(0.3)
         self.clock.advance(0.201)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()
 
     def test_paused(self) -> None:
@@ -547,7 +550,22 @@ class HeartTests(EngineCase):
         self.assertGreater(socket.got[1:].count(b"2"), 5)
         self.last.connection.resume()
         self.turn(0.75)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
+
+    def test_pausedAndGone(self) -> None:
+        """
+        A client that does not poll meanwhile is not there any more.
+        """
+        for isPolled in False, True:
+            sid = self.begin()
+            self.last.connection.pause()
+            if isPolled:
+                self.poll(sid)
+            self.turn(0.5)
+            self.assertEqual(self.last.losses, [] if isPolled else [(1006, PING)])
+            self.turn(0.5)
+            self.assertLost(1006, PING)
+        self.assertNothingLeft()
 
     def test_upgraded(self) -> None:
         """
@@ -565,5 +583,5 @@ class HeartTests(EngineCase):
         self.clock.advance(0.011)
         self.assertEqual(socket.got[2:], [b"2"])
         self.clock.advance(0.201)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()

@@ -108,6 +108,18 @@ class UpgradeTests(EngineCase):
             socket.wire.leave()
         self.assertNothingLeft()
 
+    def test_refused(self) -> None:
+        """
+        A handshake that is refused by the rules of WebSockets is no probe any more.
+        """
+        sid = self.begin()
+        socket = self.socket(sid, **{"Sec-WebSocket-Key": "abc"})
+        self.assertEqual(socket.status, 400)
+        self.turn()
+        self.assertIs(self.last.connection.stage, Stage.POLLING)
+        self.assertEqual(self.upgraded(sid).status, 101)
+        self.assertNothingLeft()
+
     def test_late(self) -> None:
         """
         A probe may not take for ever.  But a client whose posts we do not answer

@@ -461,8 +461,7 @@ class EngineConnection:
             self._due += self._limits.pingTimeout
             self._send([PING])
         else:
-            # The pong may wait where we do not read.  The client still has to
-            # hear of us.
+            # The client still has to hear of us.
             self._due = now + self._limits.pingTimeout
             if self._isEmpty:
                 self._send([PING])
@@ -471,10 +470,23 @@ class EngineConnection:
 
     @property
     def _awaits(self) -> bool:
+        """
+        Whether a pong may wait where we do not read.
+        """
         if self._wire is not None:
             return self.isPaused or self._wire.awaits
         polling = self._polling
-        return self.isPaused or polling is None or polling.isFull or polling.isPosted
+        # A client that is there polls, also when its posts are not answered, and
+        # has taken the ping.
+        isTaken = polling is not None and polling.isTaken
+        return polling is not None and (polling.isFull or (self._isBusy and isTaken))
+
+    @property
+    def _isBusy(self) -> bool:
+        """
+        Whether posts of the client are not answered for now.
+        """
+        return self.isPaused or (self._polling is not None and self._polling.isPosted)
 
     @property
     def _isEmpty(self) -> bool:
@@ -580,7 +592,7 @@ class EngineConnection:
         return True
 
     def _probeLate(self) -> None:
-        if self._awaits:
+        if self._isBusy:
             # A client goes over when its posts are answered.
             self._late.start(self._limits.handshakeTimeout, self._probeLate)
         else:

@@ -248,11 +248,11 @@ class Polling:
         return self._size + (0 if self._poll is None else self._poll.rest)
 
     @property
-    def isEmpty(self) -> bool:
+    def isTaken(self) -> bool:
         """
-        Whether nothing waits.
+        Whether nothing waits for a poll.
         """
-        return not self._outbox and not self.unsent
+        return not self._outbox
 
     @property
     def isPolled(self) -> bool:
