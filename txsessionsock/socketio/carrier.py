@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
-from txsessionsock.clients import Client, Waiting
+from txsessionsock._waiting import waitable
+from txsessionsock.clients import Client, Listener, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label
@@ -152,6 +153,9 @@ class NamespaceCarrier:
 
     @ivar client: That client.
 
+    @ivar sessionID: The session that it has, or has unless it is refused; L{None}
+        before that is read.
+
     @ivar isAnswered: Whether the client knows that it is connected.
 
     @ivar isPaused: Whether too much waits for its handlers.
@@ -167,6 +171,9 @@ class NamespaceCarrier:
     @ivar trail: What it was sent last, if it may come back.
 
     @ivar isRecovered: Whether it has come back.
+
+    @ivar mayRecover: Whether it may have: not if it was in this namespace before by
+        the same connection.
     """
 
     closed: tuple[bool, int | None, str | None] = (False, None, None)
@@ -187,6 +194,7 @@ class NamespaceCarrier:
         self.peer = connection.peer
         self._parser = connection.parser
         self.isAnswered = self.isPaused = False
+        self.sessionID: SessionID | None = None
         self.reason = ""
         # What the application says to a client that it does not let in.
         self._why: dict[str, Any] | None = None
@@ -195,6 +203,7 @@ class NamespaceCarrier:
         self.pid = ""
         self.trail: Trail | None = None
         self.isRecovered = False
+        self.mayRecover = True
         self._rooms: tuple[Label, ...] = ()
         self._missed: list[Numbered] = []
         self._ghost: Ghost | None = None
@@ -233,9 +242,10 @@ class NamespaceCarrier:
     def prepare(self, session: Session) -> Deferred[None] | None:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
+        self.sessionID = session.id
         face = self.client.handlers.face
         try:
-            asking = inOrder(partial(f, face, session) for f in self.place.gates)
+            asking = inOrder(partial(_ask, f, face, session) for f in self.place.gates)
         except Exception:
             asking = fail()
         if asking is None:
@@ -244,7 +254,7 @@ class NamespaceCarrier:
 
     def _recover(self, session: Session) -> Deferred[None] | None:
         ghosts = self.place.ghosts
-        if ghosts is None or self._answer is not None:
+        if ghosts is None or self._answer is not None or not self.client.isOpen:
             return None
         return ghosts.begin(self, session)
 
@@ -265,9 +275,15 @@ class NamespaceCarrier:
     def _refused(self, failure: Failure) -> Failure:
         if isinstance(failure.value, ConnectRefused):
             error = failure.value
-            self._why = {"message": error.message}
+            why = {"message": error.message}
             if error.data is not None:
-                self._why["data"] = error.data
+                why["data"] = error.data
+            try:
+                self._parser.encode(Packet(Kind.CONNECT_ERROR, self.namespace, why))
+            except ValueError:
+                # The client would wait forever for what cannot be sent.
+                return Failure()
+            self._why = why
         return failure
 
     def whose(self, session: Session) -> Frame | None:
@@ -295,7 +311,8 @@ class NamespaceCarrier:
 
     @property
     def unsent(self) -> int:
-        return self._connection.unsent
+        # What waits for other namespaces is nothing to a client that has left.
+        return 0 if self.reason else self._connection.unsent
 
     @property
     def mostUnsent(self) -> int:
@@ -421,10 +438,9 @@ class NamespaceCarrier:
         elif not self.isAnswered:
             connection.refuse(self, code, self._why or _refusal(code, reason))
         else:
-            if self.client.session is None and code in _OWN:
+            if self.client.session is None and (self._why or code in _OWN):
                 # Its CONNECT was answered before it had to name its session.
-                why = _refusal(code, reason)
-                event = Event(why["message"], (why["data"],))
+                event = _refusalAsEvent(self._why or _refusal(code, reason))
                 connection.send(self._encode(event, None))
             connection.disconnect(self, code)
 
@@ -444,10 +460,33 @@ class NamespaceCarrier:
         self.reason = reason
         if self.place.ghosts is not None:
             self._ghost = self.place.ghosts.lost(self, reason)
-        calls, self._calls = self._calls, {}
         self.client.lost(code)
-        for asked in calls.values():
+        # One by one: whoever learns of the first may have the others cancelled.
+        while self._calls:
+            asked = self._calls.pop(next(iter(self._calls)))
             asked.errback(ClientGone("the client is gone"))
+
+
+def _ask(gate: Listener, face: Any, session: Session) -> object:
+    """
+    Call a function that lets clients in.
+    """
+    result = waitable(gate(face, session))
+    if isinstance(result, Deferred):
+        return result.addCallback(_refuseAnswer)
+    _refuseAnswer(result)
+    return None
+
+
+def _refuseAnswer(result: object) -> None:
+    """
+    @raise TypeError: Who wrote the function expects that C{False} keeps a client out.
+    """
+    if isinstance(result, bool):
+        raise TypeError(
+            f"a function of use() returned {result}, and whom it returns for is let"
+            " in; right is raise ConnectRefused(message), or to return nothing"
+        )
 
 
 def _refusal(code: int, reason: str) -> dict[str, Any]:
@@ -457,3 +496,12 @@ def _refusal(code: int, reason: str) -> dict[str, Any]:
     if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
         return {"message": reason or "closed"}
     return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}
+
+
+def _refusalAsEvent(why: dict[str, Any]) -> Event:
+    """
+    @return: What tells the same to a client that has been let in already.
+    """
+    if why["message"] == "sinvalid":
+        return Event("sinvalid", (why["data"],))
+    return Event("srefused", (why,))

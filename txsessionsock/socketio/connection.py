@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock import _json
 from txsessionsock._deferreds import Timer
+from txsessionsock._seldom import shown
 from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
@@ -144,12 +145,20 @@ class Connection:
         name = packet.namespace
         engine, place = self._engine, self._places.named(name)
         assert engine is not None
+        if self._closesWhenEmpty:
+            return  # It is disconnected from all of them.
         if place is None:
             self._refuse(name, {"message": "Invalid namespace"})
+            self._warn(
+                f"a client asked for the namespace {shown(name)}, which there is not;"
+                " right is io.of(name) before (twistd: namespaces of the class)",
+                "namespace",
+            )
         elif name not in self._carriers:
             # A second CONNECT may come before the session is read: there is to be
             # one client of a namespace.
             self._refuseLarge(packet.data)
+            isAgain = name in self._left
             self._left.discard(name)
             self._waitsNoMore()
             known, request = (
@@ -157,6 +166,7 @@ class Connection:
                 replace(engine.request, auth=packet.data),
             )
             carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
+            carrier.mayRecover = not isAgain
             carrier.client.start(request, known=known)
 
     def _refuseLarge(self, auth: Any) -> None:
@@ -172,19 +182,22 @@ class Connection:
             except ValueError:
                 raise BadPacket("auth that is no JSON") from None
         if size > most:
-            line = f"a client sent auth of more than {most} bytes (Limits.headerSize)"
-            now = self.equipment.sockets.manager.reactor.seconds()
-            self.equipment.refusals.warn(_log, line, now)
+            self._warn(
+                f"a client sent auth of more than {most} bytes (Limits.headerSize)"
+            )
             raise BadPacket("auth that is too large")
+
+    def _warn(self, line: str, kind: object = None) -> None:
+        now = self.equipment.sockets.manager.reactor.seconds()
+        self.equipment.refusals.warn(_log, line, now, kind)
 
     def _sessionID(self) -> SessionID | None:
         """
         The session that the client has in another namespace.
         """
         for carrier in self._carriers.values():
-            session = carrier.client.session
-            if session is not None and carrier.client.isOpen:
-                return session.id
+            if carrier.sessionID is not None and carrier.client.isOpen:
+                return carrier.sessionID
         return None
 
     def isSecond(self, sessionID: SessionID) -> bool:
@@ -204,6 +217,8 @@ class Connection:
         self._waitForNamespace()
 
     def _waitForNamespace(self) -> None:
+        if self.equipment.sockets.isGoingAway:
+            self.close(Code.GOING_AWAY, "server going away")
         if self._carriers or self._engine is None:
             return
         if self._closesWhenEmpty:
@@ -300,9 +315,10 @@ class Connection:
         self._leaves(carrier, code)
 
     def _leaves(self, carrier: NamespaceCarrier, code: int) -> None:
-        if self._carriers.get(carrier.namespace) is carrier:
-            del self._carriers[carrier.namespace]
-            self._left.add(carrier.namespace)
+        if self._engine is None:
+            return  # It is about to be told, with all others.
+        del self._carriers[carrier.namespace]
+        self._left.add(carrier.namespace)
         # A carrier calls no client: it may be in the middle of something.
         self._leaving.append((carrier, code))
         self._leave.start(0, self._haveLeft)
@@ -345,10 +361,22 @@ class Connection:
         """
         if self._engine is None or self._words is not None:
             return
+        if code == Code.GOING_AWAY and self._isAwaited:
+            return
         self._words = _WORDS.get(code, _CLOSED)
         self._waitsNoMore()
         self._half.stop()
         self._engine.close(code, reason)
+
+    @property
+    def _isAwaited(self) -> bool:
+        """
+        Whether the server ends and something that is sent in one of the namespaces
+        has to be stored first.
+        """
+        carriers = self._carriers.values()
+        isGoingAway = self.equipment.sockets.isGoingAway
+        return isGoingAway and not all(c.client.life.wasClosed for c in carriers)
 
     def cut(self, why: str) -> None:
         """
