@@ -105,6 +105,38 @@ class LifeTests(EngineCase):
         self.assertEqual(self.last.messages, [])
         self.assertNothingLeft()
 
+    def test_closedWhilePaused(self) -> None:
+        """
+        Nobody resumes a connection that closes: what waits is let go, and does not
+        hide the client's end.
+        """
+        for isAnswered in False, True:
+            socket = self.socket()
+            connection = self.last.connection
+            connection.pause()
+            socket.send("4a")
+            connection.close(4401, "over")
+            connection.pause()
+            if isAnswered:
+                socket.close(4401)
+                self.turn()
+                self.assertTrue(socket.wire.isGone)
+            else:
+                socket.wire.leave()
+            self.assertLost(4401, "forced close")
+            self.assertEqual(self.last.messages, [])
+        sid = self.begin()
+        connection = self.last.connection
+        connection.pause()
+        post = self.post(sid, "4a")
+        connection.close(4401, "over")
+        self.turn()
+        self.assertEqual(post.body, b"ok")
+        self.assertEqual(self.poll(sid).body, b"1")
+        self.assertLost(4401, "forced close")
+        self.assertEqual(self.last.messages, [])
+        self.assertNothingLeft()
+
     def test_nobodyPolls(self) -> None:
         """
         A client that is not there to hear of the end is not waited for.

@@ -348,6 +348,8 @@ class EngineConnection:
         """
         Receive nothing more for now.
         """
+        if self.stage >= Stage.CLOSING:
+            return
         self.isPaused = True
         if self._wire is not None:
             self._wire.pause()
@@ -371,6 +373,10 @@ class EngineConnection:
         self._ping.stop()
         self._closing = code, reason
         self._become(Stage.CLOSING)
+        if self.isPaused:
+            # What waits is read and let go: behind it are the answer to our close
+            # frame, or the end of the WebSocket.
+            self.resume()
         if self._wire is not None:
             self._wire.close(code, reason)
             return
