@@ -11,7 +11,8 @@ from weakref import ref
 
 from tests.support.engines import PATH, Asked, EngineCase, Recording
 from txsessionsock.limits import Limits
-from txsessionsock.socketio.engine import Stage, refuseLimits
+from txsessionsock.socketio.engine import refuseLimits
+from txsessionsock.socketio.engineconnection import Stage
 
 
 PING = "ping timeout"

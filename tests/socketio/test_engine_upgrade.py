@@ -1,5 +1,6 @@
 """
-Tests for L{txsessionsock.socketio.engine}: the way from polling to a WebSocket.
+Tests for L{txsessionsock.socketio.engineconnection}: the way from polling to a
+WebSocket.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from tests.support.engines import EngineCase
 from txsessionsock.limits import Limits
-from txsessionsock.socketio.engine import Stage
+from txsessionsock.socketio.engineconnection import Stage
 
 
 class UpgradeTests(EngineCase):
