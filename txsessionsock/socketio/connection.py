@@ -20,7 +20,7 @@ from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
 from .carrier import NamespaceCarrier
-from .engine import EngineConnection
+from .engineconnection import EngineConnection
 from .lobby import sizeOf
 from .packets import BadPacket, Decoder, Kind, Message, Packet, Parser, parserFor
 from .places import Places
@@ -96,7 +96,7 @@ class Connection:
 
     def received(self, payload: bytes, isBinary: bool) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         if self._words is not None:
             return
@@ -275,7 +275,7 @@ class Connection:
 
     def relieved(self) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         for carrier in list(self._carriers.values()):
             carrier.client.relieved()
@@ -387,7 +387,7 @@ class Connection:
 
     def lost(self, code: int, reason: str) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         self._engine = None
         self._waitsNoMore()

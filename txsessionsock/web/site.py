@@ -222,14 +222,18 @@ class BoundedChannel(HTTPChannel):
     # The body.
 
     def _bodyRefusal(self) -> bytes | None:
-        place = self._place()
-        isHandshake = self._command == b"GET" and wantsSocket(self.requests[-1])
+        place, request = self._place(), self.requests[-1]
+        isHandshake = self._command == b"GET" and wantsSocket(request)
         self._mostBody = most = 0 if isHandshake else self._mostAt(place)
         if most == 0:
             return _BAD
         if self.length is not None and self.length > most:
             return _TOO_LARGE
         self._awaiting = getattr(place, "bodyBegins", None)
+        if self._awaiting is not None:
+            # Its bodies are no forms.  To look whether they are takes Twisted a fifth
+            # of the time of a request.
+            request._parsePOSTFormSubmission = False
         if self.length is None:
             decoder = self._transferDecoder
             self._bodySize = 0
