@@ -9,11 +9,12 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from tests.support.managing import raw
+from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
 from txsessionsock.clients import Client
-from txsessionsock.credentials import Auth
+from txsessionsock.credentials import Auth, InBand
 from txsessionsock.interfaces import ClientGone
+from txsessionsock.messages import Event
 from txsessionsock.socketio.packets import Kind, Packet
 
 
@@ -205,6 +206,38 @@ class SessionTests(SocketIOCase):
     """
     The namespaces have one session.
     """
+
+    def test_namedAgain(self) -> None:
+        """
+        A page may name it in each namespace, whether it is known there already or
+        not: once, and no other one.
+        """
+        self.put()
+        self.serve(credentials=[InBand()])
+        for name in "/chat", "/news":
+            self.io.of(name, self.recording())
+
+        def naming(namespace: str, sid: str = SID) -> None:
+            value = self.cookie(sid).partition("=")[2]
+            page.emit("connect_with_session", {"__sid": value}, namespace=namespace)
+            self.wait()
+
+        page = self.browse(None)
+        naming("/")
+        page.connect("/chat")
+        page.connect("/news")
+        self.wait()
+        naming("/chat")
+        page.emit("x", namespace="/chat")
+        self.wait()
+        self.assertEqual(self.events("smessage"), [Event("x")])
+        naming("/news", "other")
+        self.assertEqual(page.of(Kind.DISCONNECT, "/news"), [None])
+        self.assertEqual(page.of(Kind.DISCONNECT, "/chat"), [])
+        naming("/chat")
+        self.assertEqual(page.of(Kind.DISCONNECT, "/chat"), [None])
+        self.assertTrue(page.isConnected)
+        self.assertNothingLeft()
 
     def test_atOnce(self) -> None:
         """

@@ -88,6 +88,8 @@ class Connection:
         # missing.
         self._idle = Timer(reactor)
         self._half = Timer(reactor)
+        self._due = 0.0
+        self._putOff()
         self._size = sizeOf(engine.request)
         self._waitForNamespace()
 
@@ -202,7 +204,20 @@ class Connection:
         del self._carriers[carrier.namespace]
         carrier.lost(Code.NORMAL, "client namespace disconnect")
         self._left.add(carrier.namespace)
+        self._hasLeft(carrier)
         self._waitForNamespace()
+
+    def _hasLeft(self, carrier: NamespaceCarrier) -> None:
+        if carrier.sessionID is not None:
+            self._putOff()
+
+    def _putOff(self) -> None:
+        """
+        Wait as long for the client's next namespace as for the first.  Whoever has no
+        session has no more time, however often it asks.
+        """
+        now = self.equipment.sockets.manager.reactor.seconds()
+        self._due = now + self._limits.handshakeTimeout
 
     def _waitForNamespace(self) -> None:
         if self.equipment.sockets.isGoingAway:
@@ -212,7 +227,8 @@ class Connection:
         if self._closesWhenEmpty:
             self.close(Code.NORMAL, "")
         else:
-            self._idle.start(self._limits.handshakeTimeout, self._isIdle)
+            now = self.equipment.sockets.manager.reactor.seconds()
+            self._idle.start(self._due - now, self._isIdle)
             self._places.lobby.enter(self, self._size)
 
     def _waitsNoMore(self) -> None:
@@ -315,6 +331,7 @@ class Connection:
         leaving, self._leaving = self._leaving, []
         for carrier, code in leaving:
             carrier.lost(code, "server namespace disconnect")
+            self._hasLeft(carrier)
         self._waitForNamespace()
 
     def disconnectAll(self) -> None:
