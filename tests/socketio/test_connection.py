@@ -10,7 +10,8 @@ import json
 from typing import Any
 from weakref import ref
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
@@ -97,6 +98,19 @@ class ConnectingTests(SocketIOCase):
         wrong = [{"message": "Invalid namespace"}]
         self.assertEqual(page.of(Kind.CONNECT_ERROR, "/nowhere"), wrong)
         self.assertEqual(len(page.of(Kind.CONNECT, "/chat")), 1)
+
+    def test_unknownIsLogged(self) -> None:
+        """
+        The log says so, too, with what is right; whatever names clients ask for,
+        that is one line a minute.
+        """
+        page = self.browse(connects=False)
+        with capturedLogs() as events:
+            for name in "/nowhere", "/elsewhere":
+                page.connect(name)
+        (line,) = [formatEvent(event) for event in events]
+        self.assertIn("'/nowhere'", line)
+        self.assertIn("right is io.of(name) before", line)
 
     def test_twice(self) -> None:
         """
@@ -287,6 +301,38 @@ class GateTests(SocketIOCase):
         self.wait()
         self.assertEqual(page.engine.closed, (1011, "session failed"))
         self.assertNothingLeft()
+
+    def test_unsendable(self) -> None:
+        """
+        So it is if what the client is to be told cannot be sent: it does not wait
+        forever.
+        """
+
+        def refuse(*_: Any) -> None:
+            raise ConnectRefused("no", object())
+
+        self.io.use(refuse)
+        page = self.browse()
+        self.wait()
+        self.assertEqual(page.engine.closed, (1011, "session failed"))
+        self.assertEqual(page.got, [])
+        self.assertNothingLeft()
+
+    def test_answered(self) -> None:
+        """
+        Whoever takes it for a function that answers yes or no is told: the client is
+        not let in, whatever it says.
+        """
+        for answer in False, True, succeed(False):
+            self.serve()
+            self.io.use(lambda *_, answer=answer: answer)
+            page = self.browse()
+            self.wait()
+            self.assertEqual(page.of(Kind.CONNECT), [])
+            self.assertEqual(page.engine.closed, (1011, "session failed"))
+            why = self.events("serror")[-1]
+            self.assertIn("right is raise ConnectRefused", str(why))
+            self.assertNothingLeft()
 
 
 class CredentialTests(SocketIOCase):

@@ -4,6 +4,7 @@ Tests for L{txsessionsock.socketio}: events and their answers, in both direction
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
@@ -456,7 +457,7 @@ class SendingTests(SocketIOCase):
             with self.assertRaisesRegex(ValueError, "event of the client itself"):
                 self.socket.call(name)
             with self.assertRaisesRegex(ValueError, "event of the client itself"):
-                self.io.on(name if name != "disconnect" else "connect", print)
+                self.socket.on(name if name != "disconnect" else "connect", print)
         with self.assertRaisesRegex(TypeError, "a str, not a int"):
             self.socket.emit(7)
         for value in object(), float("nan"), {1: 2}:
@@ -512,6 +513,36 @@ class MistakeTests(SocketIOCase):
                 self.io.of("/x", bad)
         with self.assertRaises(SessionError):
             Basket().emit("x")
+
+    def test_neverCalled(self) -> None:
+        """
+        Nor has it a method for an event that no client sends: those of sessions have
+        other names here than with Node and python-socketio.
+        """
+        self.serve()
+        for event, right in (
+            ("connect", "right is sessionConnected"),
+            ("disconnect", "right is sessionDisconnected"),
+            ("smessage", "right is sessionMessageReceived"),
+            ("connect_error", "never called"),
+        ):
+            bad = type("Bad", (SocketIOSocket,), {f"on_{event}": lambda *_: None})
+            for use in SocketIO, partial(self.io.of, "/bad"):
+                with self.assertRaisesRegex(TypeError, rf"Bad\.on_{event} .*{right}"):
+                    use(bad)
+            self.assertIsNone(self.io.named("/bad"))
+
+    def test_connection(self) -> None:
+        """
+        The event of Node's servers, and of python-socketio's, for a client that has
+        come has another name.
+        """
+        self.serve()
+        for register in self.io.on, self.io.once:
+            for event in "connection", "connect":
+                with self.assertRaisesRegex(ValueError, "right is 'sconnection'"):
+                    register(event, print)
+        self.assertFalse(self.io.events)
 
     def test_names(self) -> None:
         """

@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
-from txsessionsock.clients import Client, Phase, Waiting
+from txsessionsock._waiting import waitable
+from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label
@@ -171,6 +172,9 @@ class NamespaceCarrier:
     @ivar trail: What it was sent last, if it may come back.
 
     @ivar isRecovered: Whether it has come back.
+
+    @ivar mayRecover: Whether it may have: not if it was in this namespace before by
+        the same connection.
     """
 
     closed: tuple[bool, int | None, str | None] = (False, None, None)
@@ -200,6 +204,7 @@ class NamespaceCarrier:
         self.pid = ""
         self.trail: Trail | None = None
         self.isRecovered = False
+        self.mayRecover = True
         self._rooms: tuple[Label, ...] = ()
         self._missed: list[Numbered] = []
         self._ghost: Ghost | None = None
@@ -241,7 +246,7 @@ class NamespaceCarrier:
         self.sessionID = session.id
         face = self.client.handlers.face
         try:
-            asking = inOrder(partial(f, face, session) for f in self.place.gates)
+            asking = inOrder(partial(_ask, f, face, session) for f in self.place.gates)
         except Exception:
             asking = fail()
         if asking is None:
@@ -271,9 +276,15 @@ class NamespaceCarrier:
     def _refused(self, failure: Failure) -> Failure:
         if isinstance(failure.value, ConnectRefused):
             error = failure.value
-            self._why = {"message": error.message}
+            why = {"message": error.message}
             if error.data is not None:
-                self._why["data"] = error.data
+                why["data"] = error.data
+            try:
+                self._parser.encode(Packet(Kind.CONNECT_ERROR, self.namespace, why))
+            except ValueError:
+                # The client would wait forever for what cannot be sent.
+                return Failure()
+            self._why = why
         return failure
 
     def whose(self, session: Session) -> Frame | None:
@@ -475,6 +486,28 @@ class NamespaceCarrier:
         while self._calls:
             asked = self._calls.pop(next(iter(self._calls)))
             asked.errback(ClientGone("the client is gone"))
+
+
+def _ask(gate: Listener, face: Any, session: Session) -> object:
+    """
+    Call a function that lets clients in.
+    """
+    result = waitable(gate(face, session))
+    if isinstance(result, Deferred):
+        return result.addCallback(_refuseAnswer)
+    _refuseAnswer(result)
+    return None
+
+
+def _refuseAnswer(result: object) -> None:
+    """
+    @raise TypeError: Who wrote the function expects that C{False} keeps a client out.
+    """
+    if isinstance(result, bool):
+        raise TypeError(
+            f"a function of use() returned {result}, and whom it returns for is let"
+            " in; right is raise ConnectRefused(message), or to return nothing"
+        )
 
 
 def _refusal(code: int, reason: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock import _json
 from txsessionsock._deferreds import Timer
+from txsessionsock._seldom import shown
 from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
@@ -150,10 +151,16 @@ class Connection:
             return  # It is disconnected from all of them.
         if place is None:
             self._refuse(name, {"message": "Invalid namespace"})
+            self._warn(
+                f"a client asked for the namespace {shown(name)}, which there is not;"
+                " right is io.of(name) before (twistd: namespaces of the class)",
+                "namespace",
+            )
         elif name not in self._carriers:
             # A second CONNECT may come before the session is read: there is to be
             # one client of a namespace.
             self._refuseLarge(packet.data)
+            isAgain = name in self._left
             self._left.discard(name)
             self._waitsNoMore()
             known, request = (
@@ -161,6 +168,7 @@ class Connection:
                 replace(engine.request, auth=packet.data),
             )
             carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
+            carrier.mayRecover = not isAgain
             carrier.client.start(request, known=known)
 
     def _refuseLarge(self, auth: Any) -> None:
@@ -176,10 +184,14 @@ class Connection:
             except ValueError:
                 raise BadPacket("auth that is no JSON") from None
         if size > most:
-            line = f"a client sent auth of more than {most} bytes (Limits.headerSize)"
-            now = self.equipment.sockets.manager.reactor.seconds()
-            self.equipment.refusals.warn(_log, line, now)
+            self._warn(
+                f"a client sent auth of more than {most} bytes (Limits.headerSize)"
+            )
             raise BadPacket("auth that is too large")
+
+    def _warn(self, line: str, kind: object = None) -> None:
+        now = self.equipment.sockets.manager.reactor.seconds()
+        self.equipment.refusals.warn(_log, line, now, kind)
 
     def _sessionID(self) -> SessionID | None:
         """

@@ -11,7 +11,7 @@ from typing import Any
 from txsessionsock.clients import METHODS, Listener, Once, listen, without
 
 
-__all__ = ["RESERVED", "EventListeners", "refuseReserved"]
+__all__ = ["RESERVED", "EventListeners", "refuseReserved", "refuseUncalled"]
 
 RESERVED = frozenset(
     {
@@ -37,6 +37,20 @@ def refuseReserved(name: object) -> None:
         raise TypeError(f"the name of an event is a str, not a {type(name).__name__}")
     if name in RESERVED or name == "disconnect":
         raise ValueError(f"{name!r} is an event of the client itself")
+
+
+def refuseUncalled(protocol: type) -> None:
+    """
+    @raise TypeError: A class has a method for an event that is no client's.  Those of
+        sessions have methods of their own.
+    """
+    for event in (*RESERVED, *METHODS):
+        if hasattr(protocol, f"on_{event}"):
+            method = METHODS.get("sconnection" if event == "connect" else event)
+            raise TypeError(
+                f"{protocol.__name__}.on_{event} is never called"
+                + (f": right is {method}" if method else "")
+            )
 
 
 class EventListeners:

@@ -35,7 +35,7 @@ from txsessionsock.protocol import Equipment
 
 from .connection import Connection
 from .engine import Engine, EngineConnection
-from .events import EventListeners, isSessionEvent
+from .events import EventListeners, isSessionEvent, refuseUncalled
 from .lobby import Lobby
 from .packets import MSGPACK, TEXT, Parser
 from .recovery import Ghosts, Recovery
@@ -50,6 +50,18 @@ _L = TypeVar("_L", bound=Listener)
 
 _NAME = re.compile(r"/[^,?\x00-\x1f\x7f]*")
 _MAIN = "/"
+
+
+def _refuseConnection(event: object) -> None:
+    """
+    @raise ValueError: Other servers of Socket.IO have that event; here it would
+        never come.
+    """
+    if event in ("connect", "connection"):
+        raise ValueError(
+            f"{event!r} is no event here: right is 'sconnection', with the client and"
+            " its session"
+        )
 
 
 class Namespace:
@@ -104,6 +116,7 @@ class Namespace:
                 f"the protocol of a namespace is a subclass of SocketIOSocket, not"
                 f" {protocol!r}"
             )
+        refuseUncalled(protocol)
         self._protocol = protocol
 
     @overload
@@ -124,6 +137,7 @@ class Namespace:
         """
         if isSessionEvent(event):
             return self.listeners.on(event, listener)
+        _refuseConnection(event)
         return self.events.on(event, listener, once=False)
 
     @overload
@@ -138,6 +152,7 @@ class Namespace:
         """
         if isSessionEvent(event):
             return self.listeners.once(event, listener)
+        _refuseConnection(event)
         return self.events.on(event, listener, once=True)
 
     def off(self, event: str, listener: Listener | None = None) -> None:
