@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txsessionsock import _json
 from txsessionsock._deferreds import Timer
 from txsessionsock._seldom import shown
+from txsessionsock.clients import Phase
 from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
@@ -83,6 +84,9 @@ class Connection:
         self._leave = Timer(reactor)
         self._pausing: set[NamespaceCarrier] = set()
         self._closesWhenEmpty = False
+        # With which code and reason the connection is to be closed, once it is.
+        self._end: tuple[int, str] | None = None
+        self._ending = Timer(reactor)
         self._words: str | None = None
         self._gone: list[Deferred[None]] = []
         # For a client that is in no namespace, and for one whose attachments are
@@ -232,8 +236,7 @@ class Connection:
         self._due = now + self._limits.handshakeTimeout
 
     def _waitForNamespace(self) -> None:
-        if self.equipment.sockets.isGoingAway:
-            self.close(Code.GOING_AWAY, "server going away")
+        self._closeAtEnd()
         if self._carriers or self._engine is None:
             return
         if self._closesWhenEmpty:
@@ -378,22 +381,26 @@ class Connection:
         """
         if self._engine is None or self._words is not None:
             return
-        if code == Code.GOING_AWAY and self._isAwaited:
-            return
         self._words = _WORDS.get(code, _CLOSED)
         self._waitsNoMore()
         self._half.stop()
         self._engine.close(code, reason)
 
-    @property
-    def _isAwaited(self) -> bool:
+    def closeSoon(self, code: int, reason: str) -> None:
         """
-        Whether the server ends and something that is sent in one of the namespaces
-        has to be stored first.
+        The same, when what was sent in those namespaces that are to be closed, too,
+        is stored, and has gone out.
         """
+        if self._end is None:
+            # Later: the others may not have been told yet.
+            self._end = code, reason
+        self._ending.start(0, self._closeAtEnd)
+
+    def _closeAtEnd(self) -> None:
         carriers = self._carriers.values()
-        isGoingAway = self.equipment.sockets.isGoingAway
-        return isGoingAway and not all(c.client.life.wasClosed for c in carriers)
+        isAwaited = any(c.client.life.phase is Phase.CLOSING for c in carriers)
+        if self._end is not None and not isAwaited:
+            self.close(*self._end)
 
     def cut(self, why: str) -> None:
         """
@@ -407,6 +414,7 @@ class Connection:
         See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
         """
         self._engine = None
+        self._ending.stop()
         self._waitsNoMore()
         self._half.stop()
         # Later: a client may have been in the middle of closing the connection.
