@@ -169,7 +169,7 @@ class Namespace:
         Have a function called on each event of the application, before all others:
         with the client, the name of the event, and what came with it.
         """
-        self.events.on(None, listener, once=False)
+        self.events.onAny(listener)
         return listener
 
     def use(self, gate: _L) -> _L:
