@@ -567,5 +567,6 @@ class MistakeTests(SocketIOCase):
             with self.assertRaisesRegex(TypeError, "is a str, not a NoneType"):
                 method(None, print)
         for wrong in None, 7:
-            with self.assertRaises(TypeError):
-                self.io.onAny(wrong)
+            for method in self.io.onAny, self.io.use:
+                with self.assertRaisesRegex(TypeError, "wants a function"):
+                    method(wrong)

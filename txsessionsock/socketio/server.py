@@ -23,7 +23,8 @@ from weakref import WeakSet
 from twisted.internet.defer import Deferred, DeferredList
 
 from txsessionsock._arguments import checked
-from txsessionsock.clients import Listener, Listeners, SessionSockets, listen
+from txsessionsock._waiting import refuseNoFunction
+from txsessionsock.clients import Listener, Listeners, SessionSockets
 from txsessionsock.credentials import Credential
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Reached
@@ -181,7 +182,8 @@ class Namespace:
 
         @raise TypeError: That is no function.
         """
-        listen(self.gates.append, gate)
+        refuseNoFunction(gate, "use()")
+        self.gates.append(gate)
         return gate
 
     # To its clients, on every node.
