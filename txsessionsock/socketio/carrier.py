@@ -87,6 +87,16 @@ class Conveyor(Protocol):
         Whether the client has another session in another namespace.
         """
 
+    def awaitSession(self) -> None:
+        """
+        The client is to name its session.
+        """
+
+    def hasSession(self) -> None:
+        """
+        It has one.
+        """
+
     def pause(self, carrier: NamespaceCarrier) -> None:
         """
         Receive nothing for now: too much waits for one of the namespaces.
@@ -228,6 +238,7 @@ class NamespaceCarrier:
     def awaitCredential(self) -> None:
         # Clients send nothing before they are connected.
         self.write(self._connected())
+        self._connection.awaitSession()
 
     def _connected(self) -> Frame:
         data = {"sid": self.id}
@@ -241,6 +252,7 @@ class NamespaceCarrier:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
         self.sessionID = session.id
+        self._connection.hasSession()
         face = self.client.handlers.face
         try:
             asking = inOrder(partial(_ask, f, face, session) for f in self.place.gates)

@@ -250,6 +250,19 @@ class Connection:
         self._idle.stop()
         self._places.lobby.leave(self)
 
+    def awaitSession(self) -> None:
+        """
+        The client is in a namespace, and is to name its session there.
+        """
+        if self._sessionID() is None:
+            self._places.lobby.enter(self, self._size)
+
+    def hasSession(self) -> None:
+        """
+        It has one.
+        """
+        self._places.lobby.leave(self)
+
     def _isIdle(self) -> None:
         self.close(Code.NO_CREDENTIAL_IN_TIME, "no namespace")
 
