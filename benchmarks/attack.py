@@ -1,6 +1,6 @@
 """
 Who is attacked, and how well others are served meanwhile: each kind of attack
-alone, and all at once, on a bare port, in a site, and on two workers.
+alone, and all at once, on a bare port, in a site, on two workers, and on Socket.IO.
 
 C{python -m benchmarks.attack} in the top directory; the names of servers and of
 attacks select some, C{all} is all at once, C{none} is no attack.  C{--quick} only
@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.attackers import ATTACKS
-from tests.support.attackscene import SERVERS, Found, served, under, whole
+from tests.support.attackscene import SERVERS, Found, attacks, served, under, whole
 
 
 SECONDS = 12.0
@@ -42,7 +41,7 @@ def main() -> None:
     words = sys.argv[1:]
     isQuick = "--quick" in words
     servers = [word for word in words if word in SERVERS] or list(SERVERS)
-    kinds = [NONE, *ATTACKS, ALL]
+    kinds = [NONE, *dict.fromkeys(each for s in servers for each in attacks(s)), ALL]
     chosen = [kind for kind in kinds if kind in words] or kinds
     wrong = set(words) - {"--quick", *servers, *chosen}
     if wrong:
@@ -52,7 +51,9 @@ def main() -> None:
     print(f"| {' | '.join(_COLUMNS)} |\n|{' --- |' * len(_COLUMNS)}", flush=True)
     for server in servers:
         for kind in chosen:
-            counts = {} if kind == NONE else whole(*[kind] * (kind != ALL))
+            if kind not in (NONE, ALL, *attacks(server)):
+                continue
+            counts = {} if kind == NONE else whole(server, *[kind] * (kind != ALL))
             if isQuick:
                 counts = {each: min(count, 5) for each, count in counts.items()}
             seconds = 2.0 if isQuick else SECONDS

@@ -1,5 +1,6 @@
 """
-What is attacked: C{--protocol attacked.Target}, and, as a program, the same without
+What is attacked: C{--protocol attacked.Target}, C{--protocol attacked.Events} with
+C{--socketio}, and, as a program, the same without
 a site, whose sessions are made at a second port.
 """
 
@@ -22,6 +23,7 @@ from txsessionsock import (
 )
 from txsessionsock.protocol import SessionSocketProtocol
 from txsessionsock.session import Session
+from txsessionsock.socketio import SocketIOSocket
 
 
 class Target(SessionSocketProtocol):
@@ -34,6 +36,19 @@ class Target(SessionSocketProtocol):
             self.send("x" * message["bytes"])
         else:
             self.send(message)
+
+
+class Events(SocketIOSocket):
+    """
+    The same with Socket.IO: the answer is what the event has, or, with as many bytes
+    as are asked for, an event.
+    """
+
+    def on_say(self, value: Any, *_: Any) -> Any:
+        if isinstance(value, dict):
+            self.emit("much", "x" * value["bytes"])
+            return None
+        return value
 
 
 def main() -> None:

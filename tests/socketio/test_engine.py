@@ -478,6 +478,19 @@ class HeartTests(EngineCase):
         self.assertLost(1006, "ping timeout")
         self.assertNothingLeft()
 
+    def test_closing(self) -> None:
+        """
+        A connection that closes is pinged no more.
+        """
+        sid = self.begin()
+        self.clock.advance(0.3)
+        self.assertEqual(self.poll(sid).body, b"2")
+        self.last.connection.close(1001, "")
+        self.post(sid, "3")
+        self.turn(1)
+        self.assertEqual(self.poll(sid).body, b"1")
+        self.assertNothingLeft()
+
     def test_late(self) -> None:
         """
         A reactor that is late gives a client no more time.

@@ -4,6 +4,7 @@ Tests for L{txsessionsock.socketio.engine}: the way from polling to a WebSocket.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from tests.support.engines import EngineCase
@@ -91,6 +92,7 @@ class UpgradeTests(EngineCase):
             bad(socket)
             self.turn()
             self.assertIs(connection.stage, Stage.POLLING)
+            self.assertEqual(connection._late.due, inf)
             if poll.answer is not None:
                 self.assertEqual(poll.body, b"6")
                 poll = self.poll(sid)
@@ -218,6 +220,17 @@ class UpgradeTests(EngineCase):
                 self.assertEqual(socket.closed, 4401)
                 socket.close(4401)
                 socket.wire.leave()
+            self.assertLost(4401, "forced close")
+        for isPolled in True, False:
+            sid = self.begin()
+            socket = self.socket(sid)
+            self.last.connection.close(4401, "over")
+            if isPolled:
+                self.assertEqual(self.poll(sid).body, b"1")
+            # It was never told that it may go over.
+            socket.send("2probe", "5")
+            self.assertEqual((socket.got, socket.closed), ([], 1000))
+            self.assertEqual(self.poll(sid).code, 400 if isPolled else 200)
             self.assertLost(4401, "forced close")
         sid = self.begin()
         poll, socket = self.poll(sid), self.socket(sid)

@@ -14,6 +14,7 @@ from tests.support.recovering import (
     RecoveryCase,
     missedBy,
     offsetOf,
+    pidOf,
 )
 from tests.support.socketio import Page
 from txsessionsock.hub import Hub, hubOf
@@ -551,11 +552,15 @@ class BoundTests(RecoveryCase):
         self.assertTrue(one.isConnected and two.isConnected)
         self.assertEqual(len(self.browse().of(Kind.CONNECT_ERROR)), 1)
 
+    def sidOf(self, page: Page) -> str:
+        """
+        The id of its socket.
+        """
+        return str(page.of(Kind.CONNECT)[0]["sid"])
+
     def test_total(self) -> None:
         """
-        What is kept for all has a bound; what many get counts once.  Then those who
-        have been away for longest are given up; and when there are none, what those
-        got who are there is forgotten.
+        What is kept for all has a bound; what many get counts once.
         """
         self.serve(recovery=Recovery(totalBytes=100_000))
         pages = [self.come() for _ in range(50)]
@@ -563,16 +568,78 @@ class BoundTests(RecoveryCase):
         for n in range(10):
             self.io.emit("n", n, "x" * 1000)
         self.assertLess(ghosts._budget.used, 25_000)
-        for page in pages[:2]:
-            self.lose(page)
-        self.wait()
         for _ in range(100):
             self.io.emit("more", "x" * 2000)
             self.assertLess(ghosts._budget.used, 105_000)
-        self.assertEqual(len(ghosts), 0)
         self.wait()
         self.lose(pages[5])
         self.assertBack(self.back(pages[5]), pages[5])
+
+    def test_oldest(self) -> None:
+        """
+        Those who have been away for longest are given up, when others need the room
+        who have not had much; and when there are none, what was sent is forgotten.
+        """
+        self.serve(recovery=Recovery(totalBytes=100_000))
+        page, thin = self.come(), self.come()
+        self.io.to(self.sidOf(page)).emit("much", "x" * 45_000)
+        self.wait()
+        self.lose(page)
+        self.lose(thin)
+        others = [self.come() for _ in range(50)]
+        for other in others:
+            self.io.to(self.sidOf(other)).emit("little", "x" * 1400)
+        self.assertEqual(len(self.io.ghosts), 1)
+        self.assertNew(self.back(page), page)
+        self.assertBack(self.back(thin), thin)
+        self.wait()
+        for other in others:
+            self.lose(other)
+            self.assertBack(self.back(other), other)
+
+    def test_nobody(self) -> None:
+        """
+        When nobody is waited for, what a client was sent is forgotten.
+        """
+        self.serve(recovery=Recovery(totalBytes=1000))
+        page = self.come()
+        self.io.emit("e", "x" * 1000)
+        self.assertEqual(self.io.ghosts._budget.used, 0)
+        self.wait()
+        self.lose(page)
+        self.assertBack(self.back(page), page)
+
+    def test_share(self) -> None:
+        """
+        A client that is sent very much takes nobody else's room.
+        """
+        self.serve(recovery=Recovery(totalBytes=100_000))
+        page, greedy = self.come(), self.come()
+        self.lose(page)
+        for n in range(3):
+            self.io.emit("e", n)
+        sid = self.sidOf(greedy)
+        for n in range(1000):
+            self.io.to(sid).emit("more", n, "x" * 1000)
+            self.assertLess(self.io.ghosts._budget.used, 105_000)
+        self.assertBack(self.back(page), page, ["e", 0], ["e", 1], ["e", 2])
+        self.lose(greedy)
+        self.assertBack(self.back(greedy), greedy)
+
+    def test_once(self) -> None:
+        """
+        What a client names counts once for each connection, since it may cost a
+        question to all nodes.
+        """
+        page = self.come()
+        self.lose(page)
+        again = self.come()
+        again.send(Packet(Kind.DISCONNECT))
+        again.connect("/", {"pid": pidOf(page)})
+        self.wait()
+        self.assertEqual(len({data["pid"] for data in again.of(Kind.CONNECT)}), 2)
+        self.assertNotEqual(pidOf(again), pidOf(page))
+        self.assertBack(self.back(page), page)
 
     def test_forgotten(self) -> None:
         """

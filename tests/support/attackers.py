@@ -13,19 +13,18 @@ import os
 import select
 import socket
 import sys
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import count
 from time import monotonic
 from typing import Any
 
-from tests.support.rawsocket import Closed, RawSocket
+from tests.support.attackscripts import ATTACKS, SOCKETIO, Attack, Do, Step
+from tests.support.rawsocket import Closed, RawSocket, RawSocketIO
 
 
-__all__ = ["ATTACKS", "GOOD", "NEWCOMER"]
+__all__ = ["GOOD", "NEWCOMER"]
 
 GOOD, NEWCOMER = "good", "newcomer"
 """
@@ -36,158 +35,6 @@ a new one each time.
 _TURN = 65536
 
 _CONNECTIONS_A_SECOND = 2000
-
-
-class _Do(Enum):
-    AWAIT = "wait until there is an answer"
-    LEAVE = "leave, and come again"
-
-
-Step = bytes | float | _Do
-"""
-What to do next: send bytes, wait for some seconds, or one of the above.
-"""
-
-
-@dataclass(frozen=True)
-class Attack:
-    """
-    What one kind of attacker does.
-
-    @ivar script: What each connection does, given a cookie and the port; when it
-        is done, the connection stays as it is.
-
-    @ivar count: How many there are at a time.
-
-    @ivar reads: Whether they read what comes.
-
-    @ivar again: After how many seconds one that was cut off comes again.
-
-    @ivar most: How many connections they make at most, for each that there is
-        at a time.
-    """
-
-    script: Callable[[str, int], Iterator[Step]]
-    count: int
-    reads: bool = True
-    again: float = 1.0
-    most: int = 5
-
-
-def _head(cookie: str, port: int, *more: str) -> bytes:
-    lines = (
-        "GET /ws HTTP/1.1",
-        f"Host: 127.0.0.1:{port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}",
-        f"Cookie: connect.sid={cookie}",
-        *more,
-    )
-    return "\r\n".join([*lines, "\r\n"]).encode()
-
-
-def frame(first: int, payload: bytes = b"") -> bytes:
-    """
-    @param first: The first byte.
-
-    @return: A frame of a client, whose mask is of zeros.
-    """
-    size = len(payload)
-    if size < 126:
-        length = bytes([0x80 | size])
-    elif size < 1 << 16:
-        length = b"\xfe" + size.to_bytes(2, "big")
-    else:
-        length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([first]) + length + bytes(4) + payload
-
-
-def _halfOpen(cookie: str, port: int) -> Iterator[Step]:
-    yield f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode()
-
-
-def _trickling(cookie: str, port: int) -> Iterator[Step]:
-    yield from _halfOpen(cookie, port)
-    for number in count():
-        yield 2.0
-        yield f"X-{number}: {number}\r\n".encode()
-
-
-def _opened(cookie: str, port: int) -> Iterator[Step]:
-    yield _head(cookie, port)
-    yield _Do.AWAIT
-
-
-def _endless(frames: bytes, first: bytes = b"") -> Callable[..., Iterator[Step]]:
-    def script(cookie: str, port: int) -> Iterator[Step]:
-        yield from _opened(cookie, port)
-        yield first
-        while True:
-            yield frames
-
-    return script
-
-
-def _asking(cookie: str, port: int) -> Iterator[Step]:
-    # Bounded: a server that holds all answers back has 3 GiB of them then.
-    yield from _opened(cookie, port)
-    yield frame(0x81, b'{"bytes": 262144}') * 64
-
-
-def _pings(cookie: str, port: int) -> Iterator[Step]:
-    yield from _opened(cookie, port)
-    began = monotonic()
-    for number in count(1):
-        yield frame(0x89) * 1000
-        yield max(began + number * 0.02 - monotonic(), 0.0)
-
-
-def _badlySigned(cookie: str, port: int) -> Iterator[Step]:
-    yield _head(f"s%3A{os.urandom(16).hex()}.{'A' * 43}", port)
-    yield _Do.AWAIT
-    yield _Do.LEAVE
-
-
-def _endlessHeader(cookie: str, port: int) -> Iterator[Step]:
-    yield _head(cookie, port)[:-2] + b"X-A: "
-    while True:
-        yield b"a" * 16384
-
-
-def _body(cookie: str, port: int) -> Iterator[Step]:
-    size = 32 * 1024 * 1024
-    yield _head(cookie, port, f"Content-Length: {size}").replace(b"GET", b"POST", 1)
-    for _ in range(size // 16384):
-        yield b"a" * 16384
-
-
-def _chunked(cookie: str, port: int) -> Iterator[Step]:
-    yield _head(cookie, port, "Transfer-Encoding: chunked")
-    for _ in range(2048):
-        yield b"4000\r\n" + b"a" * 16384 + b"\r\n"
-
-
-_WIDE = b"[" + b",".join([b"[]"] * ((1024 * 1024 - 2) // 3)) + b"]"
-
-ATTACKS = {
-    "half-open": Attack(_halfOpen, 2000),
-    "trickling": Attack(_trickling, 2000),
-    "floods": Attack(_endless(frame(0x81, b"1") * 2000), 200),
-    "slow readers": Attack(_asking, 200, reads=False),
-    "pings": Attack(_pings, 1),
-    "empty fragments": Attack(_endless(frame(0x00) * 2000, frame(0x01)), 5),
-    "one-byte fragments": Attack(_endless(frame(0x00, b" ") * 2000, frame(0x01)), 5),
-    "bad signatures": Attack(_badlySigned, 50, again=0.0, most=400),
-    "wide JSON": Attack(_endless(frame(0x81, _WIDE)), 5),
-    "endless headers": Attack(_endlessHeader, 5, again=0.1, most=100),
-    "bodies": Attack(_body, 5, again=0.1, most=100),
-    "chunked bodies": Attack(_chunked, 5, again=0.1, most=100),
-}
-"""
-All kinds, each with as many clients as a whole attack has.
-"""
 
 
 @dataclass(eq=False)
@@ -293,13 +140,13 @@ class _Attackers:
     def _write(self, client: _Client) -> None:
         if not client.pending:
             step = next(client.script, None)
-            if step is _Do.LEAVE:
+            if step is Do.LEAVE:
                 raise ConnectionError
-            if step is _Do.AWAIT:
+            if step is Do.AWAIT:
                 client.awaits = not client.isAnswered
             if isinstance(step, bytes):
                 client.pending = memoryview(step)
-            elif not client.isAnswered or step is not _Do.AWAIT:
+            elif not client.isAnswered or step is not Do.AWAIT:
                 self._wants(client, isWriting=False)
             if isinstance(step, float):
                 self._later(step, lambda: self._wants(client, isWriting=True))
@@ -322,10 +169,14 @@ class _Attackers:
 
 
 def _attack(told: dict[str, Any]) -> dict[str, Any]:
-    attackers = _Attackers(ATTACKS[told["kind"]], told)
+    attackers = _Attackers({**ATTACKS, **SOCKETIO}[told["kind"]], told)
     attackers.run()
     names = "connected", "cut", "sent", "received", "oldest"
     return {name: getattr(attackers, name) for name in names}
+
+
+def _kind(told: dict[str, Any]) -> type[RawSocket]:
+    return RawSocketIO if told["isSocketIO"] else RawSocket
 
 
 def _good(told: dict[str, Any]) -> dict[str, Any]:
@@ -336,7 +187,7 @@ def _good(told: dict[str, Any]) -> dict[str, Any]:
     times: list[float] = []
     sent: dict[int, float] = {}
     lost: list[str] = []
-    client = RawSocket(told["port"], told["cookies"][0])
+    client = _kind(told)(told["port"], told["cookies"][0])
     total = int(told["seconds"] / told["interval"])
     began, number = monotonic(), 0
     end = began + told["seconds"] + told["patience"]
@@ -367,7 +218,7 @@ def _newcomer(told: dict[str, Any]) -> dict[str, Any]:
     end = monotonic() + told["seconds"]
     while (began := monotonic()) < end:
         try:
-            client = RawSocket(told["port"], told["cookies"][0], told["patience"])
+            client = _kind(told)(told["port"], told["cookies"][0], told["patience"])
             client.ask(1)
             times.append(monotonic() - began)
             client.close()

@@ -20,12 +20,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from tests.support.attackers import ATTACKS, GOOD, NEWCOMER
-from tests.support.rawsocket import RawSocket
+from tests.support.attackers import GOOD, NEWCOMER
+from tests.support.attackscripts import ATTACKS, SOCKETIO, Attack
+from tests.support.rawsocket import RawSocket, RawSocketIO
 from tests.support.redisserver import RedisServer, eventually
 
 
-__all__ = ["SERVERS", "Found", "Server", "served", "under"]
+__all__ = ["SERVERS", "Found", "Server", "attacks", "served", "under", "whole"]
 
 _ROOT = Path(__file__).parents[2]
 
@@ -44,9 +45,10 @@ SERVERS: dict[str, Sequence[str]] = {
     "port": (sys.executable, str(_ROOT / "tests" / "e2e" / "attacked.py")),
     "site": _SITE,
     "workers": (*_SITE, "--workers=2"),
+    "socketio": (*_SITE, "--socketio", "--protocol=attacked.Events", "--recovery=60"),
 }
 """
-A bare port, a site, and a site at two workers with a Redis.
+A bare port, a site, a site at two workers with a Redis, and one with Socket.IO.
 """
 
 _SESSIONS = 401
@@ -120,12 +122,21 @@ class Server:
 
     @ivar port: Of the sockets.
 
+    @ivar isSocketIO: Whether those that are to be served come to Socket.IO.
+
     @ivar pids: Its processes.
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], log: Path, *, workers: int, ports: int
+        self,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        *,
+        workers: int,
+        ports: int,
+        isSocketIO: bool,
     ) -> None:
+        self.isSocketIO = isSocketIO
         self._process = process
         self._log = log
         eventually(lambda: self._isReady(workers, ports), _STARTING)
@@ -185,7 +196,7 @@ class Server:
         then on is not of an attack.
         """
         for _ in range(8 * len(self.pids)):
-            client = RawSocket(self.port, cookie)
+            client = (RawSocketIO if self.isSocketIO else RawSocket)(self.port, cookie)
             client.ask(1)
             client.close()
 
@@ -218,7 +229,13 @@ def served(kind: str, directory: Path, core: int | None = None) -> Iterator[Serv
         )
         try:
             _bound(process.pid)
-            yield Server(process, log, workers=workers, ports=1 + (kind == "port"))
+            yield Server(
+                process,
+                log,
+                workers=workers,
+                ports=1 + (kind == "port"),
+                isSocketIO=kind == "socketio",
+            )
         finally:
             process.terminate()
             try:
@@ -297,7 +314,10 @@ def under(
     server.warm(cookies[0])
     before, descriptors = server.memory("VmRSS"), server.descriptors
     logged = len(server.log)
-    told = {"port": server.port, "seconds": seconds, "patience": _PATIENCE}
+    told: dict[str, Any] = {
+        **{"port": server.port, "isSocketIO": server.isSocketIO},
+        **{"seconds": seconds, "patience": _PATIENCE},
+    }
     with ExitStack() as stack:
         programs: dict[str, _Program] = {}
 
@@ -339,8 +359,16 @@ def _settle(server: Server, descriptors: int) -> None:
         sleep(0.1)
 
 
-def whole(*kinds: str) -> dict[str, int]:
+def attacks(server: str) -> Mapping[str, Attack]:
+    """
+    @return: The kinds of attacks on one of L{SERVERS}.
+    """
+    return SOCKETIO if server == "socketio" else ATTACKS
+
+
+def whole(server: str, *kinds: str) -> dict[str, int]:
     """
     @return: How many attackers of these kinds there are in a whole attack.
     """
-    return {kind: ATTACKS[kind].count for kind in kinds or ATTACKS}
+    all_ = attacks(server)
+    return {kind: all_[kind].count for kind in kinds or all_}

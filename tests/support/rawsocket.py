@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import Any
 
 
-__all__ = ["Closed", "RawSocket"]
+__all__ = ["Closed", "RawSocket", "RawSocketIO"]
 
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 
@@ -34,6 +34,8 @@ class RawSocket:
     One WebSocket.
     """
 
+    _path = "/ws"
+
     def __init__(self, port: int, cookie: str, timeout: float = 20.0) -> None:
         """
         @param cookie: The value of C{connect.sid}.
@@ -45,7 +47,7 @@ class RawSocket:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         lines = (
-            "GET /ws HTTP/1.1",
+            f"GET {self._path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
             "Upgrade: websocket",
             "Connection: Upgrade",
@@ -67,8 +69,17 @@ class RawSocket:
         """
         Send messages, all at once.
         """
-        frames = [_frame(_TEXT, json.dumps(value).encode()) for value in values]
+        frames = [_frame(_TEXT, self._written(value)) for value in values]
         self._socket.sendall(b"".join(frames))
+
+    def _written(self, value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+    def _messages(self, payload: bytes) -> list[Any]:
+        """
+        @return: The messages in a frame.
+        """
+        return [json.loads(payload)]
 
     def next(self) -> Any:
         """
@@ -130,7 +141,7 @@ class RawSocket:
         while len(messages) < most and (frame := self._frame()) is not None:
             opcode, payload = frame
             if opcode == _TEXT:
-                messages.append(json.loads(payload))
+                messages += self._messages(payload)
             elif opcode == _PING:
                 self._socket.sendall(_frame(_PONG, payload))
             elif opcode == _CLOSE:
@@ -153,6 +164,38 @@ class RawSocket:
         frame = data[0] & 0x0F, bytes(data[start:end])
         del data[:end]
         return frame
+
+
+class RawSocketIO(RawSocket):
+    """
+    The same with Socket.IO, in the main namespace: a message is an event C{say}, and
+    what it is answered with.
+    """
+
+    _path = "/socket.io/?EIO=4&transport=websocket"
+    _isConnected = False
+
+    def __init__(self, port: int, cookie: str, timeout: float = 20.0) -> None:
+        super().__init__(port, cookie, timeout)
+        self._socket.sendall(_frame(_TEXT, b"40"))
+        while not self._isConnected:
+            self._parsed()
+            if not self._isConnected:
+                self._read()
+
+    def _written(self, value: Any) -> bytes:
+        return b'420["say",' + json.dumps(value).encode() + b"]"
+
+    def _messages(self, payload: bytes) -> list[Any]:
+        if payload.startswith(b"430["):
+            return [json.loads(payload[3:])[0]]
+        if payload == b"2":
+            self._socket.sendall(_frame(_TEXT, b"3"))
+        elif payload.startswith(b"40{"):
+            self._isConnected = True
+        elif payload.startswith(b"44"):
+            raise Closed(0, payload.decode())
+        return []
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

@@ -15,8 +15,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
+from zope.interface import implementer
 
 from tests.support.cutting import descriptors, objects, residentSize
 from tests.support.doors import cookieOf
@@ -27,7 +28,13 @@ from txsessionsock.frameworks.express import Express
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.session import Session
-from txsessionsock.socketio import SocketIO, SocketIOResource, SocketIOSocket, enable
+from txsessionsock.socketio import (
+    Recovery,
+    SocketIO,
+    SocketIOResource,
+    SocketIOSocket,
+    enable,
+)
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import FlakyStore
 from txsessionsock.web import BoundedSite
@@ -95,6 +102,7 @@ class Target(SocketIOSocket):
         self.scene.left += 1
 
 
+@implementer(ILogObserver)
 class Attacked:
     """
     What is attacked.
@@ -107,19 +115,31 @@ class Attacked:
         C{disconnect}.
 
     @ivar log: What was logged: whether it is a failure, and the line.
+
+    @ivar requests: The lines about requests.
     """
 
     port: int
     cookie: str
 
-    def __init__(self, *, perMessage: bool, timeout: float, limits: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        perMessage: bool,
+        timeout: float,
+        recovery: Recovery | None,
+        limits: Limits,
+    ) -> None:
         self.reasons: dict[str, str] = {}
         self.waiting: list[Deferred[None]] = []
         self.came = self.left = 0
         self.log: list[tuple[bool, str]] = []
+        self.requests: list[str] = []
         self.store = FlakyStore(MemoryStore(reactor))
         self.manager = SessionManager(self.store, Express([SECRET]), reactor)
-        self.io: Any = SocketIO(type("Its", (Target,), {"scene": self}))
+        self.io: Any = SocketIO(
+            type("Its", (Target,), {"scene": self}), recovery=recovery
+        )
         self.sockets = enable(
             self.io, self.manager, perMessage=perMessage, limits=limits
         )
@@ -130,7 +150,7 @@ class Attacked:
         self._isOver = False
         self._times: list[float] = []
 
-    def saw(self, event: Any) -> None:
+    def __call__(self, event: Any) -> None:
         """
         Something was logged.
         """
@@ -138,7 +158,9 @@ class Attacked:
         if isFailure or event["log_level"] >= LogLevel.info:
             text = formatEvent(event)
             failure = event.get("log_failure")
-            if not text.startswith(_REQUEST):
+            if text.startswith(_REQUEST):
+                self.requests.append(text)
+            else:
                 self.log.append((isFailure, f"{text} {failure or ''}"))
 
     async def attacker(
@@ -232,6 +254,7 @@ class Attacked:
         self._before = objects(), descriptors(), len(timers(reactor)), residentSize()
         self.reasons.clear()
         self.log.clear()
+        self.requests.clear()
 
     def _isAlone(self) -> bool:
         return (
@@ -293,7 +316,11 @@ class Attacked:
 
 @asynccontextmanager
 async def attacked(
-    *, perMessage: bool = False, timeout: float = 60.0, **limits: Any
+    *,
+    perMessage: bool = False,
+    timeout: float = 60.0,
+    recovery: Recovery | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Attacked]:
     """
     Serve until the end of the block, and see that all is well then.
@@ -303,18 +330,23 @@ async def attacked(
     limits.setdefault("socketsPerSession", 10_000)
     limits.setdefault("pingInterval", 4.0)
     limits.setdefault("pingTimeout", 4.0)
-    scene = Attacked(perMessage=perMessage, timeout=timeout, limits=Limits(**limits))
+    scene = Attacked(
+        perMessage=perMessage,
+        timeout=timeout,
+        recovery=recovery,
+        limits=Limits(**limits),
+    )
     endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1", backlog=1024)
     port = await endpoint.listen(scene.site)
     scene.port = port.getHost().port
     scene.cookie = await scene.another()
-    globalLogPublisher.addObserver(scene.saw)
+    globalLogPublisher.addObserver(scene)
     try:
         await scene.begin()
         yield scene
         await scene.end()
     finally:
-        globalLogPublisher.removeObserver(scene.saw)
+        globalLogPublisher.removeObserver(scene)
         scene.stop()
         await port.stopListening()
         for ending in scene.sockets.goAway(), scene.manager.stop(0):

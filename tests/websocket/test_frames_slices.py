@@ -399,7 +399,7 @@ class TurnTests(SynchronousTestCase):
 
         def work(name: str) -> None:
             order.append(name)
-            flooder.clock.rightNow += 0.02
+            flooder.clock.rightNow += 0.03
 
         flooder.factory.do = lambda *_: work("flooder")
         other.factory.do = lambda *_: work("other")

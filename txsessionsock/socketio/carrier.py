@@ -168,6 +168,9 @@ class NamespaceCarrier:
     @ivar trail: What it was sent last, if it may come back.
 
     @ivar isRecovered: Whether it has come back.
+
+    @ivar mayRecover: Whether it may have: not if it was in this namespace before by
+        the same connection.
     """
 
     closed: tuple[bool, int | None, str | None] = (False, None, None)
@@ -196,6 +199,7 @@ class NamespaceCarrier:
         self.pid = ""
         self.trail: Trail | None = None
         self.isRecovered = False
+        self.mayRecover = True
         self._rooms: tuple[Label, ...] = ()
         self._missed: list[Numbered] = []
         self._ghost: Ghost | None = None

@@ -156,6 +156,7 @@ class Connection:
             # A second CONNECT may come before the session is read: there is to be
             # one client of a namespace.
             self._refuseLarge(packet.data)
+            isAgain = name in self._left
             self._left.discard(name)
             self._waitsNoMore()
             known, request = (
@@ -163,6 +164,7 @@ class Connection:
                 replace(engine.request, auth=packet.data),
             )
             carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
+            carrier.mayRecover = not isAgain
             carrier.client.start(request, known=known)
 
     def _refuseLarge(self, auth: Any) -> None:

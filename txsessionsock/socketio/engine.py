@@ -370,14 +370,10 @@ class EngineConnection:
             return
         self._ping.stop()
         self._closing = code, reason
-        wasProbed = self.stage is Stage.PROBED
         self._become(Stage.CLOSING)
         if self._wire is not None:
             self._wire.close(code, reason)
             return
-        if wasProbed:
-            # The client still polls.
-            self._dropProbe()
         self._late.start(self._limits.closeTimeout, self._closeFailed)
         assert self._polling is not None
         self._polling.close()

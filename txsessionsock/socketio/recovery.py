@@ -81,9 +81,13 @@ class Returning(Protocol):
     @ivar handshake: It has what the client sent along to name itself.
 
     @ivar isAnswered: Whether it knows that it is connected.
+
+    @ivar mayRecover: Whether what it names counts: that may cost a question to all
+        nodes, so it does once for each connection.
     """
 
     isAnswered: bool
+    mayRecover: bool
     pid: str
     trail: Trail | None
     handshake: Handshake
@@ -272,12 +276,20 @@ class Ghosts:
         """
         trail.add(frame, self._now)
         self._sweepLater()
-        while self._budget.isOver:
-            ghost = next(iter(self._ghosts.values()), None)
-            if ghost is None:
-                trail.clear()
-                break
-            self.drop(ghost)
+        if self._budget.isOver:
+            self._makeRoom(trail)
+
+    def _makeRoom(self, trail: Trail) -> None:
+        """
+        What was kept last was too much.  Nobody is to have all the room: not others
+        are to suffer first.
+        """
+        share = self._recovery.totalBytes / (len(self._trails) + len(self._ghosts) + 1)
+        trail.shorten(share)
+        while self._budget.isOver and self._ghosts:
+            self.drop(next(iter(self._ghosts.values())))
+        if self._budget.isOver:
+            trail.clear()
 
     def _sweepLater(self) -> None:
         if not self._sweeping.isRunning:
@@ -395,7 +407,7 @@ def _wanted(carrier: Returning) -> Wanted | None:
     What a client names, which can be anything.
     """
     auth: Any = carrier.handshake.auth
-    if type(auth) is not dict:
+    if type(auth) is not dict or not carrier.mayRecover:
         return None
     pid, offset = auth.get("pid"), auth.get("offset")
     if type(pid) is not str or len(pid) != _PID_LENGTH or not pid.isascii():

@@ -309,16 +309,19 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         return Trouble(3, problem.reason, problem.status)
 
     def _polled(self, request: Any, connection: EngineConnection) -> Trouble | None:
-        isTaken = True
+        # There are as many as messages, of which there is no line either.
+        isTaken = request.isUnlogged = True
         if request.method == b"GET":
             isTaken = connection.poll(request)
         elif request.method == b"POST":
             body = request.content.read(self.mostBody + 1)
             if len(body) > self.mostBody:
+                request.isUnlogged = False
                 return _TOO_LARGE
             isTaken = connection.post(request, body)
         else:
             isTaken = False
+        request.isUnlogged = isTaken
         return None if isTaken else BAD_REQUEST
 
     # WebSockets.

@@ -172,6 +172,14 @@ class Trail:
         while self._frames and self._frames[0].at < until:
             self._forget()
 
+    def shorten(self, most: float) -> None:
+        """
+        Forget the oldest until it is no more than that, and all together not too
+        much.
+        """
+        while self._frames and self._size > most and self._budget.isOver:
+            self._forget()
+
     def clear(self) -> None:
         """
         Forget all of it.

@@ -60,7 +60,11 @@ class Quietly:
 class QuietRequest(Request):
     """
     A request that logs seldom.
+
+    @ivar isUnlogged: Whether there is to be no line about it.
     """
+
+    isUnlogged = False
 
     _log = Quietly()
 

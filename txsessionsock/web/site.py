@@ -109,7 +109,8 @@ class BoundedSite(Site):
         """
         A request was answered.
         """
-        super().log(request)
+        if not getattr(request, "isUnlogged", False):
+            super().log(request)
         noticeKnock(request)
 
     def getResourceFor(self, request: Request) -> IResource:

@@ -2,13 +2,15 @@
  * The server that the protocols' suites want, by the official one, to compare with:
  *
  *     node tests/e2e/socketio/conformance.js 3000
- *     python -m tests.real.socketio.protocol http://localhost:3000
+ *     python -m tests.real.socketio.protocol http://127.0.0.1:3000
  */
 "use strict";
 
+const { createServer } = require("http");
 const { Server } = require("socket.io");
 
-const io = new Server(Number(process.argv[2]), {
+const http = createServer();
+const io = new Server(http, {
   pingInterval: 300,
   pingTimeout: 200,
   maxHttpBufferSize: 1e6,
@@ -26,3 +28,4 @@ const connected = (socket) => {
 
 io.on("connection", connected);
 io.of("/custom").on("connection", connected);
+http.listen(Number(process.argv[2]), "127.0.0.1");

@@ -34,7 +34,7 @@ __all__ = ["SECRET", "Node"]
 
 SECRET = "for tests"
 
-_TIMEOUT, _LIFETIME = 5.0, 3.0
+_TIMEOUT, _LIFETIME = 1.0, 1.5
 """
 Of the bus.
 """

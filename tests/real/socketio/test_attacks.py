@@ -6,6 +6,7 @@ is thrown out with the right reason, others are served meanwhile, and nothing is
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
@@ -28,6 +29,7 @@ from tests.support.socketioattacks import (
     request,
 )
 from tests.support.socketioscene import Attacked, attacked
+from txsessionsock.socketio import Recovery
 
 
 PARSE_ERROR = "parse error"
@@ -264,6 +266,25 @@ async def test_twoPolls() -> None:
         assert [status for status, _ in statuses].count(400) >= len(others) - 1
 
 
+@inReactor
+async def test_lines() -> None:
+    """
+    There is a line in the log about a handshake and about what is refused, and not
+    about each poll and POST.
+    """
+    async with attacked() as scene:
+        attacker = await scene.attacker(POLLING)
+        for number in range(20):
+            await attacker.say(event("say", number, id=1))
+            await attacker.next()
+        assert len(scene.requests) == 1, scene.requests
+        web = await scene.web()
+        for method in "PUT", "DELETE":
+            await web.ask(method, attacker.path)
+        await web.ask("POST", attacker.path + "x", b"3")
+        assert len(scene.requests) == 4, scene.requests
+
+
 # Strangers.
 
 
@@ -357,7 +378,8 @@ async def test_auth() -> None:
     What is sent along with CONNECT is bounded: it is kept.
     """
     async with attacked() as scene:
-        for auth in "x" * 100_000, [[]] * 5000:
+        large: list[Any] = ["x" * 100_000, [[]] * 5000]
+        for auth in large:
             for transport in TRANSPORTS:
                 attacker = await scene.attacker(transport, connects=False)
                 await attacker.say(f"0{json.dumps({'token': auth})}")
@@ -531,6 +553,56 @@ async def test_refusedAgain(transport: str) -> None:
             assert json.loads(answer[2:])["message"] == "sinvalid", answer
             attacker.messages.clear()
             await scene.stillServes()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@inReactor
+async def test_pids(transport: str) -> None:
+    """
+    Clients that want to be what they were not.
+    """
+    odd: list[Any] = [
+        *(
+            "",
+            "x",
+            "x" * 24,
+            "x" * 5000,
+            "\ud800" * 24,
+            "é" * 24,
+            None,
+            1,
+            [],
+            {},
+            True,
+        ),
+        *(["x" * 24], {"x": "y"}),
+    ]
+    async with attacked(recovery=Recovery(seconds=2.0)) as scene:
+        for pid in odd:
+            for offset in odd:
+                attacker = await scene.attacker(transport, connects=False)
+                auth = {"pid": pid, "offset": offset}
+                await attacker.connect(data=json.dumps(auth))
+                await attacker.say(event("say", 1, id=5))
+                assert await attacker.next() == b"435[1]"
+                attacker.leave()
+
+
+@inReactor
+async def test_ghosts() -> None:
+    """
+    Clients that are lost again and again, each of which may come back.
+    """
+    recovery = Recovery(seconds=2.0)
+    async with attacked(recovery=recovery, socketsPerSession=50) as scene:
+        before = residentSize()
+        for _ in range(300):
+            attacker = await scene.attacker(WEBSOCKET)
+            attacker.leave()
+        await scene.until(lambda: len(scene.io.engine) == 1)
+        assert len(scene.io.ghosts) <= 50
+        assert residentSize() - before < 16 * 1024 * 1024
+        await scene.until(lambda: not scene.io.ghosts)
 
 
 @inReactor

@@ -235,7 +235,7 @@ async def test_stranger() -> None:
         page = Page(driver, strange)
         url = f"http://127.0.0.1:{port}"
         for transport in "polling", "websocket":
-            page.open(url, transports=[transport])
+            page.open(url, transports=[transport], reconnection=False)
             assert page.happens("connect_error") in (
                 "xhr poll error",
                 "websocket error",

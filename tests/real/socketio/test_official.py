@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.parametrize("name", SERVERS),
 ]
 
-ODD = [
+ODD: list[Any] = [
     None,
     True,
     -1.5,

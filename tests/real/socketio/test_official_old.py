@@ -5,7 +5,8 @@ Clients that are too old for our server.
 from __future__ import annotations
 
 import pytest
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from tests.support.servers import Conditions, inReactor
 from tests.support.socketioclients import socketIOIsThere
@@ -16,6 +17,7 @@ from tests.support.visitors import Visitor
 pytestmark = [socketIOIsThere]
 
 
+@implementer(ILogObserver)
 class Log(Conditions):
     """
     What anybody says.
