@@ -50,6 +50,8 @@ Why a connection ends that we close, in Socket.IO's words; else C{_CLOSED}.
 
 _CLOSED = "forced server close"
 
+_GOING_AWAY = "server going away"
+
 
 class Connection:
     """
@@ -239,7 +241,10 @@ class Connection:
         self._closeAtEnd()
         if self._carriers or self._engine is None:
             return
-        if self._closesWhenEmpty:
+        if self._gone:
+            # Somebody waits for its end, not for the client.
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
+        elif self._closesWhenEmpty:
             self.close(Code.NORMAL, "")
         else:
             now = self.equipment.sockets.manager.reactor.seconds()
@@ -379,7 +384,7 @@ class Connection:
         @return: A L{Deferred} that fires when it is closed.
         """
         if not self._carriers:
-            self.close(Code.GOING_AWAY, "server going away")
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
         gone: Deferred[None] = Deferred()
         if self._engine is None:
             gone.callback(None)
