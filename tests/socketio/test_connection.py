@@ -189,6 +189,22 @@ class ConnectingTests(SocketIOCase):
         self.assertEqual(page.engine.closed, (4408, "no namespace"))
         self.assertNothingLeft()
 
+    def test_refusedAgain(self) -> None:
+        """
+        A client that is refused again and again has no more time than one that asks
+        for nothing.
+        """
+        page = self.browse(self.cookie("nobody"))
+        for _ in range(4):
+            self.wait(2)
+            page.connect()
+        self.wait(1.75)
+        self.assertIsNone(page.engine.closed)
+        self.wait(0.5)
+        self.assertEqual(page.engine.closed, (4408, "no namespace"))
+        self.assertEqual(len(page.of(Kind.CONNECT_ERROR)), 5)
+        self.assertNothingLeft()
+
     def test_half(self) -> None:
         """
         A client whose attachments do not come is disconnected.

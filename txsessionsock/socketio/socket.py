@@ -197,7 +197,7 @@ class SocketIOSocket(ApplicationMethods):
         Have a function called on each event of the application, before all others:
         with its name and what came with it.
         """
-        self.events.on(None, listener, once=False)
+        self.events.onAny(listener)
         return listener
 
     def sessionError(self, failure: Failure) -> object:
