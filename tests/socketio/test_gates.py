@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 
 from tests.support.socketio import SocketIOCase
 from txsessionsock.credentials import InBand
-from txsessionsock.interfaces import ConnectRefused
+from txsessionsock.interfaces import ConnectRefused, SessionError
 from txsessionsock.limits import Limits
 from txsessionsock.socketio import SocketIOSocket
 from txsessionsock.socketio.packets import Kind
@@ -101,6 +101,55 @@ class ClosingTests(SocketIOCase):
         page = self.browse()
         self.wait()
         self.assertEqual(page.engine.closed, (1011, "session failed"))
+        self.assertNothingLeft()
+
+
+class EarlyTests(SocketIOCase):
+    """
+    Nothing is sent to a client that is not connected: it would keep that until it
+    is, which may be with another session.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put()
+        self.serve()
+
+    def test_gate(self) -> None:
+        """
+        Where it is decided whether it is let in, that is refused, and so are rooms.
+        """
+        for early in (
+            lambda socket, session: socket.emit("early"),
+            lambda socket, session: socket.send("early"),
+            lambda socket, session: socket.call("early"),
+            lambda socket, session: socket.join("a"),
+        ):
+            self.serve()
+            self.io.use(early)
+            page = self.browse()
+            self.wait()
+            self.assertEqual(page.got, [])
+            self.assertEqual(page.engine.closed, (1011, "session failed"))
+            ((_, error),) = self.seen
+            self.assertIsInstance(error, SessionError)
+            self.assertIn("right is to do that in sconnection", str(error))
+            self.seen.clear()
+            self.assertNothingLeft()
+
+    def test_invalid(self) -> None:
+        """
+        Where there is no session, it is dropped; the error says what there is to say.
+        """
+        self.do["sinvalid"] = lambda socket, reason: socket.emit("early")
+        page = self.browse(None)
+        self.wait()
+        self.assertEqual([each.kind for each in page.got], [Kind.CONNECT_ERROR])
+        self.serve(credentials=[InBand()])
+        page = self.browse(None)
+        page.emit("hello")
+        self.wait()
+        self.assertEqual(page.events, [["early"], ["sinvalid", {"reason": "missing"}]])
         self.assertNothingLeft()
 
 

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, Listener, Waiting
+from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label
@@ -24,6 +24,7 @@ from txsessionsock.interfaces import (
     ClientGone,
     ConnectRefused,
     SecondSession,
+    SessionError,
     SessionID,
 )
 from txsessionsock.messages import Event
@@ -348,6 +349,10 @@ class NamespaceCarrier:
         return sum(len(payload) for payload, _ in frame)
 
     def write(self, frame: Frame) -> None:
+        if self._answer is None:
+            # A client that is not connected keeps it until it is, which may be with
+            # another session.
+            return
         if self.trail is not None and isinstance(frame, Numbered):
             ghosts = self.place.ghosts
             assert ghosts is not None
@@ -359,12 +364,25 @@ class NamespaceCarrier:
             for each in missed:
                 self.write(each)
 
+    def refuseEarly(self) -> None:
+        """
+        @raise SessionError: It is not decided yet whether the client is let in.
+        """
+        if self.client.life.phase is Phase.OPENING:
+            raise SessionError(
+                "nothing is sent to a client before it is let in, nor is it in rooms:"
+                " right is to do that in sconnection"
+            )
+
     def emit(self, event: Event) -> None:
         """
         Send the client an event, or keep it until the client comes back.
 
         @raise ValueError: It cannot be sent.
+
+        @raise SessionError: See L{refuseEarly}.
         """
+        self.refuseEarly()
         if self._ghost is None:
             self.client.send(event)
         else:
@@ -395,7 +413,10 @@ class NamespaceCarrier:
         @param timeout: For how many seconds to wait.
 
         @raise ValueError: The event cannot be sent.
+
+        @raise SessionError: See L{refuseEarly}.
         """
+        self.refuseEarly()
         if not self.client.isOpen:
             return fail(ClientGone("the client is gone"))
         self._lastCall += 1
