@@ -80,7 +80,8 @@ class Limits:
         the client is cut off at once.
 
     @ivar lobbyBytes: What all clients of Socket.IO together may take that are in
-        no namespace: those who have been for longest are dropped.
+        no namespace, or were let into one to name their session, and have not:
+        those who have been for longest are dropped.
     """
 
     messageSize: Size = 1024 * 1024

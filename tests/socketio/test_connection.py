@@ -189,6 +189,22 @@ class ConnectingTests(SocketIOCase):
         self.assertEqual(page.engine.closed, (4408, "no namespace"))
         self.assertNothingLeft()
 
+    def test_refusedAgain(self) -> None:
+        """
+        A client that is refused again and again has no more time than one that asks
+        for nothing.
+        """
+        page = self.browse(self.cookie("nobody"))
+        for _ in range(4):
+            self.wait(2)
+            page.connect()
+        self.wait(1.75)
+        self.assertIsNone(page.engine.closed)
+        self.wait(0.5)
+        self.assertEqual(page.engine.closed, (4408, "no namespace"))
+        self.assertEqual(len(page.of(Kind.CONNECT_ERROR)), 5)
+        self.assertNothingLeft()
+
     def test_half(self) -> None:
         """
         A client whose attachments do not come is disconnected.
@@ -655,6 +671,30 @@ class EndTests(SocketIOCase):
             self.assertEqual(page.engine.closed, (1001, "server going away"))
         self.assertEqual(reasons, ["server shutting down"])
         self.wait()
+
+    def test_leavesAtEnd(self) -> None:
+        """
+        A connection whose client is just leaving its only namespace when the server
+        ends is not waited for, either.
+        """
+
+        def leave(socket: SocketIOSocket, event: Event, session: Any) -> None:
+            session["n"] = 1
+            socket.disconnect()
+
+        self.do["smessage"] = leave
+        self.store.hold("replace")
+        self.page.emit("x")
+        self.wait()
+        gone = self.manager.end()
+        self.wait()
+        self.assertIsNone(self.page.engine.closed)
+        self.store.heal()
+        self.wait()
+        self.assertFalse(self.page.isConnected)
+        self.assertEqual(self.page.engine.closed, (1001, "server going away"))
+        self.wait(1)
+        self.successResultOf(gone)
 
     def test_lost(self) -> None:
         """

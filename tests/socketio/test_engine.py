@@ -282,6 +282,27 @@ class LifeTests(EngineCase):
         self.post(sid, "1")
         self.assertNothingLeft()
 
+    def test_otherBodies(self) -> None:
+        """
+        A body that comes slowly with a request which is no post, or is refused, is in
+        the way of no post that comes then.
+        """
+        for method, origin, code in (
+            ("GET", "http://example.com", None),
+            ("PUT", "http://example.com", 400),
+            ("POST", "http://evil.example", 403),
+        ):
+            sid = self.begin()
+            target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+            headers = {"Content-Length": "2", "Origin": origin}
+            slow = Asked(self.wire(), self.head(target, method, **headers))
+            slow.wire.receive(b"4b")
+            self.assertEqual(slow.code, code)
+            self.assertEqual(self.post(sid, "4a").body, b"ok")
+            self.assertEqual(self.last.texts, [b"a"])
+            self.post(sid, "1")
+        self.assertNothingLeft()
+
     def test_lost(self) -> None:
         """
         The client closes the connection on which a request of its waits.

@@ -557,9 +557,16 @@ class MistakeTests(SocketIOCase):
 
     def test_listeners(self) -> None:
         """
-        Who listens is a function.
+        Who listens is a function, and to something that has a name.
         """
         self.serve()
         for event in "add", "smessage":
             with self.assertRaises(TypeError):
                 self.io.on(event, 7)
+        for method in self.io.on, self.io.once:
+            with self.assertRaisesRegex(TypeError, "is a str, not a NoneType"):
+                method(None, print)
+        for wrong in None, 7:
+            for method in self.io.onAny, self.io.use:
+                with self.assertRaisesRegex(TypeError, "wants a function"):
+                    method(wrong)

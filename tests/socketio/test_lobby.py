@@ -9,6 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.socketio import SocketIOCase
+from txsessionsock.credentials import InBand
 from txsessionsock.handshake import Handshake
 from txsessionsock.limits import Limits
 from txsessionsock.socketio.lobby import Lobby, sizeOf
@@ -116,6 +117,31 @@ class LobbyOfConnectionsTests(SocketIOCase):
         self.wait()
         self.assertNothingLeft()
         self.assertEqual(len(lobby), 0)
+
+    def test_inBand(self) -> None:
+        """
+        A client that was let into a namespace to name its session is in it until it
+        has.
+        """
+        self.put()
+        self.serve(limits=Limits(lobbyBytes=3 * 6500), credentials=[InBand()])
+        lobby = self.io.lobby
+        pages = [self.browse(None) for _ in range(4)]
+        isCut = [page.engine.closed is not None for page in pages]
+        self.assertEqual(isCut, [True, False, False, False])
+        self.wait()
+        value = self.cookie().partition("=")[2]
+        pages[3].emit("connect_with_session", {"__sid": value})
+        self.wait()
+        self.assertEqual(len(lobby), 2)
+        pages[2].emit("hello")
+        self.wait()
+        self.assertFalse(pages[2].isConnected)
+        self.assertEqual(len(lobby), 2)
+        self.wait(10)
+        self.assertEqual(len(lobby), 0)
+        self.assertTrue(pages[3].isConnected)
+        self.assertNothingLeft()
 
     def test_refused(self) -> None:
         """

@@ -9,11 +9,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from tests.support.managing import raw
+from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
 from txsessionsock.clients import Client
-from txsessionsock.credentials import Auth
+from txsessionsock.credentials import Auth, InBand
+from txsessionsock.hub import Hub
 from txsessionsock.interfaces import ClientGone
+from txsessionsock.messages import Event
 from txsessionsock.socketio.packets import Kind, Packet
 
 
@@ -148,17 +150,32 @@ class LeavingTests(TwoCase):
         self.assertNothingLeft()
 
 
-class GoingAwayTests(TwoCase):
+class ClosingTests(TwoCase):
     """
-    The server ends.
+    Both are closed, and the connection with them.
     """
 
     def test_held(self) -> None:
         """
-        The connection is closed when what was sent in either namespace is stored,
-        and has gone out.
+        It is closed when what was sent in either namespace is stored, and has gone
+        out: when the server ends, or the clients of somebody are to come again.
         """
-        for namespace in "/", "/chat":
+
+        def again() -> Deferred[Any]:
+            closing = Hub(self.io.sockets).session(SID).close(1012, "again")
+            self.successResultOf(closing)
+            return closing
+
+        def away() -> Deferred[Any]:
+            going: Deferred[Any] = self.io.sockets.goAway()
+            return going
+
+        for namespace, end, closed in (
+            ("/", again, (1012, "again")),
+            ("/chat", again, (1012, "again")),
+            ("/", away, (1001, "server going away")),
+            ("/chat", away, (1001, "server going away")),
+        ):
             self.page = page = self.both(perMessage=True)
 
             def done(socket: Any, event: Any, session: Any) -> None:
@@ -167,15 +184,15 @@ class GoingAwayTests(TwoCase):
 
             self.do["smessage"] = done
             self.store.hold("replace")
-            page.emit("x", namespace, namespace=namespace)
-            going = self.io.sockets.goAway()
+            page.emit("x", (namespace, closed), namespace=namespace)
+            ending = end()
             self.wait()
             self.assertIsNone(page.engine.closed)
             self.store.release()
             self.wait()
             self.assertEqual(page.of(Kind.EVENT, namespace), [["done"]])
-            self.assertEqual(page.engine.closed, (1001, "server going away"))
-            self.successResultOf(going)
+            self.assertEqual(page.engine.closed, closed)
+            self.successResultOf(ending)
 
     def test_left(self) -> None:
         """
@@ -205,6 +222,38 @@ class SessionTests(SocketIOCase):
     """
     The namespaces have one session.
     """
+
+    def test_namedAgain(self) -> None:
+        """
+        A page may name it in each namespace, whether it is known there already or
+        not: once, and no other one.
+        """
+        self.put()
+        self.serve(credentials=[InBand()])
+        for name in "/chat", "/news":
+            self.io.of(name, self.recording())
+
+        def naming(namespace: str, sid: str = SID) -> None:
+            value = self.cookie(sid).partition("=")[2]
+            page.emit("connect_with_session", {"__sid": value}, namespace=namespace)
+            self.wait()
+
+        page = self.browse(None)
+        naming("/")
+        page.connect("/chat")
+        page.connect("/news")
+        self.wait()
+        naming("/chat")
+        page.emit("x", namespace="/chat")
+        self.wait()
+        self.assertEqual(self.events("smessage"), [Event("x")])
+        naming("/news", "other")
+        self.assertEqual(page.of(Kind.DISCONNECT, "/news"), [None])
+        self.assertEqual(page.of(Kind.DISCONNECT, "/chat"), [])
+        naming("/chat")
+        self.assertEqual(page.of(Kind.DISCONNECT, "/chat"), [None])
+        self.assertTrue(page.isConnected)
+        self.assertNothingLeft()
 
     def test_atOnce(self) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -37,6 +37,11 @@ _Ask = Callable[..., Any]
 # A name of its own: Python 3.11 is slow to find the members of an Enum, and this one
 # is asked for at each message.
 _ASKING = Phase.ASKING
+
+_ANOTHER: Final = object()
+"""
+Stands for a session that a client cannot have.
+"""
 
 
 class Identification:
@@ -87,6 +92,8 @@ class Identification:
         self._again = again
         self._timer = Timer(shared.manager.reactor)
         self._asked: Deferred[None] | None = None
+        # The session that it has without having named it: it may still do so once.
+        self._known: SessionID | None = None
 
     def begin(
         self, handshake: Handshake, elapsed: float, known: SessionID | None = None
@@ -106,6 +113,7 @@ class Identification:
 
     def _notInHandshake(self, remaining: float, known: SessionID | None) -> None:
         if known is not None:
+            self._known = known
             self._found(known)
         elif self._shared.awaitsMessage:
             self._life.goOn(Phase.WAITING)
@@ -133,32 +141,37 @@ class Identification:
         if phase is Phase.WAITING:
             self._look(ask, partial(self._invalid, "missing"))
             return True
-        if self._isCredential(ask):
+        named = self._named(ask)
+        if named is None:
+            return False
+        known, self._known = self._known, None
+        if named != known:
             self._second()
-            return True
-        return False
+        return True
 
-    def _isCredential(self, ask: _Ask) -> bool:
+    def _named(self, ask: _Ask) -> object:
         """
-        Whether some credential takes a message for one, good or bad.  One that
-        has to think about it does.
+        @return: The session that a message names; C{_ANOTHER} if some credential
+            takes it for a bad one, or has to think about it; L{None} if it is no
+            credential.
         """
         try:
             found = self._first(ask, iter(self._shared.credentials))
         except InvalidCredential:
-            return True
+            return _ANOTHER
         if not isinstance(found, Deferred):
-            return found is not None
+            return found
         answers: list[object] = []
         found.addBoth(answers.append)
         if not answers:
             found.cancel()
-            return True
+            return _ANOTHER
         (answer,) = answers
         if isinstance(answer, Failure):
             # As if it had been raised: what else went wrong is no credential.
             answer.trap(InvalidCredential)
-        return answer is not None
+            return _ANOTHER
+        return answer
 
     # Asking the credentials.
 

@@ -52,8 +52,6 @@ class SessionSockets:
     @ivar shared: The things that they share.
 
     @ivar followers: Those that were given to L{follow}.
-
-    @ivar isGoingAway: Whether the server ends.
     """
 
     kind = "sockets"
@@ -80,7 +78,7 @@ class SessionSockets:
         self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}
         self._allGone: list[Deferred[None]] = []
-        self.isGoingAway = False
+        self._isGoingAway = False
         manager.join(self)
 
     def __len__(self) -> int:
@@ -183,7 +181,7 @@ class SessionSockets:
 
     def connected(self, client: Client) -> None:
         self._clients[client] = None
-        if self.isGoingAway:
+        if self._isGoingAway:
             client.goAway()
 
     def opened(self, client: Client) -> None:
@@ -220,7 +218,7 @@ class SessionSockets:
         @return: A L{Deferred} that fires when all clients are gone and their
             sessions stored.
         """
-        self.isGoingAway = True
+        self._isGoingAway = True
         for client in list(self._clients):
             client.goAway()
         if not self._clients:

@@ -19,7 +19,7 @@ from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Label
+from txsessionsock.hub import Label, Member
 from txsessionsock.interfaces import (
     ClientGone,
     ConnectRefused,
@@ -35,6 +35,7 @@ from .application import EventApplication
 from .ghost import Ghost
 from .packets import Kind, Message, Packet, Parser
 from .places import Place
+from .refusal import eventOf, isFinal, refusal
 from .rooms import groupsOf
 from .trail import Codec, Numbered, Trail
 
@@ -53,11 +54,6 @@ _ACK = Kind.ACK
 _ID_SIZE = 15
 """
 How many random bytes the id of a socket has: it is the name of a room, too.
-"""
-
-_OWN = range(4400, 4500)
-"""
-The close codes after which a client is not to come again by itself, beside 1000.
 """
 
 
@@ -91,6 +87,16 @@ class Conveyor(Protocol):
         Whether the client has another session in another namespace.
         """
 
+    def awaitSession(self) -> None:
+        """
+        The client is to name its session.
+        """
+
+    def hasSession(self) -> None:
+        """
+        It has one.
+        """
+
     def pause(self, carrier: NamespaceCarrier) -> None:
         """
         Receive nothing for now: too much waits for one of the namespaces.
@@ -121,9 +127,10 @@ class Conveyor(Protocol):
         The same with all of them, and close the connection then.
         """
 
-    def close(self, code: int, reason: str) -> None:
+    def closeSoon(self, code: int, reason: str) -> None:
         """
-        Close the connection.  The client comes again by itself.
+        Close the connection, when what was sent in those namespaces that are to be
+        closed, too, has gone out.  The client comes again by itself.
         """
 
     def cut(self, why: str) -> None:
@@ -231,6 +238,7 @@ class NamespaceCarrier:
     def awaitCredential(self) -> None:
         # Clients send nothing before they are connected.
         self.write(self._connected())
+        self._connection.awaitSession()
 
     def _connected(self) -> Frame:
         data = {"sid": self.id}
@@ -244,6 +252,7 @@ class NamespaceCarrier:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
         self.sessionID = session.id
+        self._connection.hasSession()
         face = self.client.handlers.face
         try:
             asking = inOrder(partial(_ask, f, face, session) for f in self.place.gates)
@@ -388,6 +397,14 @@ class NamespaceCarrier:
         else:
             self._ghost.emit(event)
 
+    @property
+    def standIn(self) -> Member | None:
+        """
+        Who is where the client was before it was lost: what waits for it, or the
+        client that it is since it came back.
+        """
+        return None if self._ghost is None else self._ghost.current
+
     # Answers, in both directions.
 
     def answer(self, values: tuple[Any, ...]) -> None:
@@ -453,15 +470,14 @@ class NamespaceCarrier:
 
     def close(self, code: int, reason: str) -> None:
         connection = self._connection
-        isFinal = code == Code.NORMAL or code in _OWN
-        if not isFinal:
-            connection.close(code, reason)
+        if not isFinal(code):
+            connection.closeSoon(code, reason)
         elif not self.isAnswered:
-            connection.refuse(self, code, self._why or _refusal(code, reason))
+            connection.refuse(self, code, self._why or refusal(code, reason))
         else:
-            if self.client.session is None and (self._why or code in _OWN):
+            if self.client.session is None and (self._why or code != Code.NORMAL):
                 # Its CONNECT was answered before it had to name its session.
-                event = _refusalAsEvent(self._why or _refusal(code, reason))
+                event = eventOf(self._why or refusal(code, reason))
                 connection.send(self._encode(event, None))
             connection.disconnect(self, code)
 
@@ -508,21 +524,3 @@ def _refuseAnswer(result: object) -> None:
             f"a function of use() returned {result}, and whom it returns for is let"
             " in; right is raise ConnectRefused(message), or to return nothing"
         )
-
-
-def _refusal(code: int, reason: str) -> dict[str, Any]:
-    """
-    @return: What a client is told that is not let in.
-    """
-    if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
-        return {"message": reason or "closed"}
-    return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}
-
-
-def _refusalAsEvent(why: dict[str, Any]) -> Event:
-    """
-    @return: What tells the same to a client that has been let in already.
-    """
-    if why["message"] == "sinvalid":
-        return Event("sinvalid", (why["data"],))
-    return Event("srefused", (why,))

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txsessionsock import _json
 from txsessionsock._deferreds import Timer
 from txsessionsock._seldom import shown
+from txsessionsock.clients import Phase
 from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
@@ -48,6 +49,8 @@ Why a connection ends that we close, in Socket.IO's words; else C{_CLOSED}.
 """
 
 _CLOSED = "forced server close"
+
+_GOING_AWAY = "server going away"
 
 
 class Connection:
@@ -83,12 +86,17 @@ class Connection:
         self._leave = Timer(reactor)
         self._pausing: set[NamespaceCarrier] = set()
         self._closesWhenEmpty = False
+        # With which code and reason the connection is to be closed, once it is.
+        self._end: tuple[int, str] | None = None
+        self._ending = Timer(reactor)
         self._words: str | None = None
         self._gone: list[Deferred[None]] = []
         # For a client that is in no namespace, and for one whose attachments are
         # missing.
         self._idle = Timer(reactor)
         self._half = Timer(reactor)
+        self._due = 0.0
+        self._putOff()
         self._size = sizeOf(engine.request)
         self._waitForNamespace()
 
@@ -214,21 +222,50 @@ class Connection:
         del self._carriers[carrier.namespace]
         carrier.lost(Code.NORMAL, "client namespace disconnect")
         self._left.add(carrier.namespace)
+        self._hasLeft(carrier)
         self._waitForNamespace()
 
+    def _hasLeft(self, carrier: NamespaceCarrier) -> None:
+        if carrier.sessionID is not None:
+            self._putOff()
+
+    def _putOff(self) -> None:
+        """
+        Wait as long for the client's next namespace as for the first.  Whoever has no
+        session has no more time, however often it asks.
+        """
+        now = self.equipment.sockets.manager.reactor.seconds()
+        self._due = now + self._limits.handshakeTimeout
+
     def _waitForNamespace(self) -> None:
-        if self.equipment.sockets.isGoingAway:
-            self.close(Code.GOING_AWAY, "server going away")
+        self._closeAtEnd()
         if self._carriers or self._engine is None:
             return
-        if self._closesWhenEmpty:
+        if self._gone:
+            # Somebody waits for its end, not for the client.
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
+        elif self._closesWhenEmpty:
             self.close(Code.NORMAL, "")
         else:
-            self._idle.start(self._limits.handshakeTimeout, self._isIdle)
+            now = self.equipment.sockets.manager.reactor.seconds()
+            self._idle.start(self._due - now, self._isIdle)
             self._places.lobby.enter(self, self._size)
 
     def _waitsNoMore(self) -> None:
         self._idle.stop()
+        self._places.lobby.leave(self)
+
+    def awaitSession(self) -> None:
+        """
+        The client is in a namespace, and is to name its session there.
+        """
+        if self._sessionID() is None:
+            self._places.lobby.enter(self, self._size)
+
+    def hasSession(self) -> None:
+        """
+        It has one.
+        """
         self._places.lobby.leave(self)
 
     def _isIdle(self) -> None:
@@ -327,6 +364,7 @@ class Connection:
         leaving, self._leaving = self._leaving, []
         for carrier, code in leaving:
             carrier.lost(code, "server namespace disconnect")
+            self._hasLeft(carrier)
         self._waitForNamespace()
 
     def disconnectAll(self) -> None:
@@ -346,7 +384,7 @@ class Connection:
         @return: A L{Deferred} that fires when it is closed.
         """
         if not self._carriers:
-            self.close(Code.GOING_AWAY, "server going away")
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
         gone: Deferred[None] = Deferred()
         if self._engine is None:
             gone.callback(None)
@@ -361,22 +399,26 @@ class Connection:
         """
         if self._engine is None or self._words is not None:
             return
-        if code == Code.GOING_AWAY and self._isAwaited:
-            return
         self._words = _WORDS.get(code, _CLOSED)
         self._waitsNoMore()
         self._half.stop()
         self._engine.close(code, reason)
 
-    @property
-    def _isAwaited(self) -> bool:
+    def closeSoon(self, code: int, reason: str) -> None:
         """
-        Whether the server ends and something that is sent in one of the namespaces
-        has to be stored first.
+        The same, when what was sent in those namespaces that are to be closed, too,
+        is stored, and has gone out.
         """
+        if self._end is None:
+            # Later: the others may not have been told yet.
+            self._end = code, reason
+        self._ending.start(0, self._closeAtEnd)
+
+    def _closeAtEnd(self) -> None:
         carriers = self._carriers.values()
-        isGoingAway = self.equipment.sockets.isGoingAway
-        return isGoingAway and not all(c.client.life.wasClosed for c in carriers)
+        isAwaited = any(c.client.life.phase is Phase.CLOSING for c in carriers)
+        if self._end is not None and not isAwaited:
+            self.close(*self._end)
 
     def cut(self, why: str) -> None:
         """
@@ -390,6 +432,7 @@ class Connection:
         See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         self._engine = None
+        self._ending.stop()
         self._waitsNoMore()
         self._half.stop()
         # Later: a client may have been in the middle of closing the connection.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from txsessionsock._waiting import refuseNoFunction
 from txsessionsock.clients import METHODS, Listener, Once, listen, without
 
 
@@ -67,26 +68,36 @@ class EventListeners:
         """
         return bool(self._listeners)
 
-    def on(self, name: str | None, listener: Listener | None, *, once: bool) -> Any:
+    def on(self, name: str, listener: Listener | None, *, once: bool) -> Any:
         """
         Have a function called for each event of a name, or for the next one.
         Without a function, a decorator.
-
-        @param name: L{None} for all events.
 
         @raise ValueError: An application cannot have such an event.
 
         @raise TypeError: That is no name, or no function.
         """
-        if name is not _ANY:
-            refuseReserved(name)
+        refuseReserved(name)
 
         def add(listener: Listener) -> None:
             if once:
                 listener = Once(listener, partial(self.off, name))
-            self._listeners[name] = (*self.of(name), listener)
+            self._add(name, listener)
 
         return listen(add, listener)
+
+    def onAny(self, listener: Listener) -> None:
+        """
+        Have a function called for all events.
+
+        @raise TypeError: That is no function.
+        """
+        # None would ask for a decorator.
+        refuseNoFunction(listener, "onAny()")
+        self._add(_ANY, listener)
+
+    def _add(self, name: str | None, listener: Listener) -> None:
+        self._listeners[name] = (*self.of(name), listener)
 
     def off(self, name: str | None, listener: Listener | None = None) -> None:
         """

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.socketio.test_lobby -*-
 """
-The connections that are in no namespace.
+The connections that are in no namespace, or have not named their session there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def sizeOf(request: Handshake) -> int:
 
 class Lobby:
     """
-    Bounds what connections take that are in no namespace.  By polling, none of them
+    Bounds what connections take that are in no namespace, or were let into one to
+    name their session, and have not.  By polling, none of them
     needs a connection of TCP: with few of those, a client could begin thousands a
     second, and each may stay for C{Limits.handshakeTimeout}.
     """
@@ -70,7 +71,8 @@ class Lobby:
             oldest = next(iter(self._waiting))
             self.leave(oldest)
             oldest.cut(
-                "too many clients of Socket.IO are in no namespace (Limits.lobbyBytes)"
+                "too many clients of Socket.IO have named no namespace, or no session"
+                " (Limits.lobbyBytes)"
             )
 
     def leave(self, connection: Waiting) -> None:

@@ -354,6 +354,8 @@ class Polling:
                 owner.broken("transport error")
             refuse(request, BAD_REQUEST)
             return
+        # It may have had a body.
+        self._ended(None, request)
         self._poll = Poll(self, request)
         self.flush()
 
@@ -397,7 +399,16 @@ class Polling:
                 self._owner.broken("transport error")
             return
         self._coming = request
-        request.notifyFinish().addErrback(self._brokenOff, request)
+        request.notifyFinish().addCallbacks(
+            self._ended, self._brokenOff, (request,), errbackArgs=(request,)
+        )
+
+    def _ended(self, _: None, request: Any) -> None:
+        """
+        It was no post, or was refused.
+        """
+        if self._coming is request:
+            self._coming = None
 
     def _brokenOff(self, failure: Failure, request: Any) -> None:
         if self._coming is request:

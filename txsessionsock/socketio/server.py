@@ -23,7 +23,8 @@ from weakref import WeakSet
 from twisted.internet.defer import Deferred, DeferredList
 
 from txsessionsock._arguments import checked
-from txsessionsock.clients import Listener, Listeners, SessionSockets, listen
+from txsessionsock._waiting import refuseNoFunction
+from txsessionsock.clients import Listener, Listeners, SessionSockets
 from txsessionsock.credentials import Credential
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Reached
@@ -170,7 +171,7 @@ class Namespace:
         Have a function called on each event of the application, before all others:
         with the client, the name of the event, and what came with it.
         """
-        self.events.on(None, listener, once=False)
+        self.events.onAny(listener)
         return listener
 
     def use(self, gate: _L) -> _L:
@@ -182,7 +183,8 @@ class Namespace:
 
         @raise TypeError: That is no function.
         """
-        listen(self.gates.append, gate)
+        refuseNoFunction(gate, "use()")
+        self.gates.append(gate)
         return gate
 
     # To its clients, on every node.
