@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
@@ -34,6 +35,7 @@ _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)\.?")
 
 
+@lru_cache(maxsize=64)
 def parseOrigin(text: str) -> Origin | None:
     """
     @return: L{None} if this is no origin.

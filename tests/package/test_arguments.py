@@ -52,6 +52,7 @@ NOT_FOR_USERS = {
     "clients.listen",
     "clients.refuseUnknown",
     "clients.without",
+    "socketio.Packet",
     "hub.Group",
     "hub.Many",
     "hub.Member",

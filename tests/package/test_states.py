@@ -13,7 +13,7 @@ from txsessionsock._redis.link import Link, LinkState
 from txsessionsock.bus.pubsub import PubSub, PubSubState
 from txsessionsock.clients.life import Life, Phase
 from txsessionsock.service.workers import Workers, _WorkersState
-from txsessionsock.socketio.engine import EngineConnection, Stage
+from txsessionsock.socketio.engineconnection import EngineConnection, Stage
 
 
 class StatesTests(SynchronousTestCase):

@@ -672,6 +672,30 @@ class EndTests(SocketIOCase):
         self.assertEqual(reasons, ["server shutting down"])
         self.wait()
 
+    def test_leavesAtEnd(self) -> None:
+        """
+        A connection whose client is just leaving its only namespace when the server
+        ends is not waited for, either.
+        """
+
+        def leave(socket: SocketIOSocket, event: Event, session: Any) -> None:
+            session["n"] = 1
+            socket.disconnect()
+
+        self.do["smessage"] = leave
+        self.store.hold("replace")
+        self.page.emit("x")
+        self.wait()
+        gone = self.manager.end()
+        self.wait()
+        self.assertIsNone(self.page.engine.closed)
+        self.store.heal()
+        self.wait()
+        self.assertFalse(self.page.isConnected)
+        self.assertEqual(self.page.engine.closed, (1001, "server going away"))
+        self.wait(1)
+        self.successResultOf(gone)
+
     def test_lost(self) -> None:
         """
         What came before a client was lost is handled, and what its handlers changed

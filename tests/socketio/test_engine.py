@@ -11,7 +11,11 @@ from weakref import ref
 
 from tests.support.engines import PATH, Asked, EngineCase, Recording
 from txsessionsock.limits import Limits
-from txsessionsock.socketio.engine import Stage, refuseLimits
+from txsessionsock.socketio.engine import refuseLimits
+from txsessionsock.socketio.engineconnection import Stage
+
+
+PING = "ping timeout"
 
 
 class LifeTests(EngineCase):
@@ -98,6 +102,38 @@ class LifeTests(EngineCase):
         self.assertEqual((socket.got[1:], socket.closed), ([b"4bye"], 4401))
         socket.close(4401)
         socket.wire.leave()
+        self.assertLost(4401, "forced close")
+        self.assertEqual(self.last.messages, [])
+        self.assertNothingLeft()
+
+    def test_closedWhilePaused(self) -> None:
+        """
+        Nobody resumes a connection that closes: what waits is let go, and does not
+        hide the client's end.
+        """
+        for isAnswered in False, True:
+            socket = self.socket()
+            connection = self.last.connection
+            connection.pause()
+            socket.send("4a")
+            connection.close(4401, "over")
+            connection.pause()
+            if isAnswered:
+                socket.close(4401)
+                self.turn()
+                self.assertTrue(socket.wire.isGone)
+            else:
+                socket.wire.leave()
+            self.assertLost(4401, "forced close")
+            self.assertEqual(self.last.messages, [])
+        sid = self.begin()
+        connection = self.last.connection
+        connection.pause()
+        post = self.post(sid, "4a")
+        connection.close(4401, "over")
+        self.turn()
+        self.assertEqual(post.body, b"ok")
+        self.assertEqual(self.poll(sid).body, b"1")
         self.assertLost(4401, "forced close")
         self.assertEqual(self.last.messages, [])
         self.assertNothingLeft()
@@ -244,6 +280,27 @@ class LifeTests(EngineCase):
         self.assertEqual(self.post(sid, "4b").code, 200)
         self.assertEqual(self.last.texts, [b"a", b"b"])
         self.post(sid, "1")
+        self.assertNothingLeft()
+
+    def test_otherBodies(self) -> None:
+        """
+        A body that comes slowly with a request which is no post, or is refused, is in
+        the way of no post that comes then.
+        """
+        for method, origin, code in (
+            ("GET", "http://example.com", None),
+            ("PUT", "http://example.com", 400),
+            ("POST", "http://evil.example", 403),
+        ):
+            sid = self.begin()
+            target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+            headers = {"Content-Length": "2", "Origin": origin}
+            slow = Asked(self.wire(), self.head(target, method, **headers))
+            slow.wire.receive(b"4b")
+            self.assertEqual(slow.code, code)
+            self.assertEqual(self.post(sid, "4a").body, b"ok")
+            self.assertEqual(self.last.texts, [b"a"])
+            self.post(sid, "1")
         self.assertNothingLeft()
 
     def test_lost(self) -> None:
@@ -456,7 +513,7 @@ class HeartTests(EngineCase):
         self.assertIsNone(silent.answer)
         self.clock.advance(0.011)
         self.assertEqual(silent.body, b"1")
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertEqual(self.poll(sid).trouble, (400, 1))
         self.assertNothingLeft()
 
@@ -475,7 +532,7 @@ class HeartTests(EngineCase):
         self.assertFalse(socket.wire.isAborted)
         self.clock.advance(0.011)
         self.assertTrue(socket.wire.isAborted)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()
 
     def test_closing(self) -> None:
@@ -499,7 +556,7 @@ class HeartTests(EngineCase):
         self.clock.advance(0.45)
         self.assertEqual(self.last.losses, [])
         self.clock.advance(0.051)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
 
     def test_unasked(self) -> None:
         """
@@ -519,7 +576,7 @@ class HeartTests(EngineCase):
         self.begin()
         self.clock.advance(0.3)
         self.clock.advance(0.201)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()
 
     def test_paused(self) -> None:
@@ -547,7 +604,22 @@ class HeartTests(EngineCase):
         self.assertGreater(socket.got[1:].count(b"2"), 5)
         self.last.connection.resume()
         self.turn(0.75)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
+
+    def test_pausedAndGone(self) -> None:
+        """
+        A client that does not poll meanwhile is not there any more.
+        """
+        for isPolled in False, True:
+            sid = self.begin()
+            self.last.connection.pause()
+            if isPolled:
+                self.poll(sid)
+            self.turn(0.5)
+            self.assertEqual(self.last.losses, [] if isPolled else [(1006, PING)])
+            self.turn(0.5)
+            self.assertLost(1006, PING)
+        self.assertNothingLeft()
 
     def test_upgraded(self) -> None:
         """
@@ -565,5 +637,5 @@ class HeartTests(EngineCase):
         self.clock.advance(0.011)
         self.assertEqual(socket.got[2:], [b"2"])
         self.clock.advance(0.201)
-        self.assertLost(1006, "ping timeout")
+        self.assertLost(1006, PING)
         self.assertNothingLeft()

@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.engines import PATH, EngineCase
 from tests.support.pages import parse
 from txsessionsock.limits import Limits
-from txsessionsock.socketio.engine import Stage
+from txsessionsock.socketio.engineconnection import Stage
 
 
 GOOD = "EIO=4&transport=polling"
@@ -264,7 +264,12 @@ class OutTests(EngineCase):
         socket = self.socket()
         recording, connection = self.last, self.last.connection
         socket.wire.isRead = False
-        connection.send([message(50_000)] * 3)
+        self.assertTrue(connection.isWritable)
+        connection.send([message(50_000)])
+        # The transport has it, and is full.
+        self.assertEqual(connection.unsent, 0)
+        self.assertFalse(connection.isWritable)
+        connection.send([message(50_000)] * 2)
         self.assertGreater(connection.unsent, 90_000)
         self.assertFalse(connection.isWritable)
         connection.send([message(50_000)])

@@ -342,6 +342,8 @@ class AnswerTests(EngineCase):
         get = self.head(target)
         asked = Asked(wire, get + post + get)
         self.assertEqual(asked.body, b"4x")
+        self.turn()
+        self.turn()
         self.assertEqual(self.last.texts, [b"a"])
         self.last.connection.send([(b"4y", False)])
         self.turn()

@@ -1,5 +1,6 @@
 """
-Tests for L{txsessionsock.socketio.engine}: the way from polling to a WebSocket.
+Tests for L{txsessionsock.socketio.engineconnection}: the way from polling to a
+WebSocket.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from tests.support.engines import EngineCase
 from txsessionsock.limits import Limits
-from txsessionsock.socketio.engine import Stage
+from txsessionsock.socketio.engineconnection import Stage
 
 
 class UpgradeTests(EngineCase):
@@ -106,6 +107,18 @@ class UpgradeTests(EngineCase):
             socket = self.upgraded(sid)
             self.assertIs(connection.stage, Stage.WEBSOCKET)
             socket.wire.leave()
+        self.assertNothingLeft()
+
+    def test_refused(self) -> None:
+        """
+        A handshake that is refused by the rules of WebSockets is no probe any more.
+        """
+        sid = self.begin()
+        socket = self.socket(sid, **{"Sec-WebSocket-Key": "abc"})
+        self.assertEqual(socket.status, 400)
+        self.turn()
+        self.assertIs(self.last.connection.stage, Stage.POLLING)
+        self.assertEqual(self.upgraded(sid).status, 101)
         self.assertNothingLeft()
 
     def test_late(self) -> None:

@@ -149,6 +149,76 @@ class ReturnTests(RecoveryCase):
         self.assertEqual(missedBy(again), [*missed, ["done", 2]])
         self.assertNothingLeft()
 
+    def test_expelled(self) -> None:
+        """
+        A handler that runs on after the loss takes the client out of rooms, or
+        disconnects it: while it is away, and when it is back.  Then it does not come
+        back, or not into those rooms.
+        """
+        gates: list[Deferred[None]] = []
+
+        async def work(socket: Any, event: Any, session: Any) -> None:
+            gates.append(Deferred())
+            await gates[-1]
+            acts[event.args[0]](socket)
+
+        def connected(socket: Any, session: Any) -> None:
+            if not socket.recovered:
+                socket.join("news", "secret")
+                hubOf(self.io.sockets).room("own").add(socket)
+
+        def leave(socket: Any) -> None:
+            socket.leave("secret")
+            hubOf(self.io.sockets).room("own").remove(socket)
+
+        acts: dict[str, Any] = {
+            "leave": leave,
+            "disconnect": lambda socket: socket.disconnect(),
+            "close": lambda socket: socket.disconnect(close=True),
+        }
+        self.do["sconnection"], self.do["smessage"] = connected, work
+
+        def tell(n: int) -> None:
+            self.io.to("secret").emit("secret", n)
+            self.io.to("news").emit("news", n)
+            hubOf(self.io.sockets).room("own").send("own")
+            self.wait()
+
+        for losses in 1, 2:
+            page = last = self.come()
+            page.emit("work", "leave")
+            for n in range(losses):
+                last = self.back(page) if n else last
+                self.lose(last)
+            gates.pop().callback(None)
+            tell(1)
+            last = self.back(page)
+            self.assertBack(last, page, ["news", 1])
+            last.send(Packet(Kind.DISCONNECT))
+        page = self.come()
+        page.emit("work", "leave")
+        self.lose(page)
+        last = self.back(page)
+        gates.pop().callback(None)
+        tell(1)
+        self.assertBack(last, page, ["news", 1])
+        last.send(Packet(Kind.DISCONNECT))
+        for how in "disconnect", "close":
+            page = self.come()
+            page.emit("work", how)
+            self.lose(page)
+            gates.pop().callback(None)
+            tell(1)
+            self.assertNew(self.back(page), page)
+            page = self.come()
+            page.emit("work", how)
+            self.lose(page)
+            last = self.back(page)
+            gates.pop().callback(None)
+            self.wait()
+            self.assertFalse(last.isConnected)
+        self.assertNothingLeft()
+
     def test_reasons(self) -> None:
         """
         It is waited for after each loss of the connection, and only then: not when it

@@ -25,7 +25,8 @@ from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.protocol import Equipment
 from txsessionsock.socketio import SocketIO
-from txsessionsock.socketio.engine import Engine, EngineConnection
+from txsessionsock.socketio.engine import Engine
+from txsessionsock.socketio.engineconnection import EngineConnection
 from txsessionsock.socketio.resource import SocketIOResource
 from txsessionsock.web import BoundedSite
 

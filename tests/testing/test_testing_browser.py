@@ -140,6 +140,17 @@ class BrowserTests(SynchronousTestCase):
         browser.wait(0.2)
         self.assertEqual(browser.next(), "now")
 
+    def test_waitOthers(self) -> None:
+        """
+        Time passes for all browsers: while the test waits for one, the others answer
+        pings.
+        """
+        one, other = self.connect(), self.connect()
+        one.wait(600)
+        self.assertEqual(len(self.factory.sockets), 2)
+        other.send("hello")
+        self.assertEqual(other.next(), "hello")
+
     def test_handshake(self) -> None:
         """
         What a browser says in its handshake: a page of the host itself is

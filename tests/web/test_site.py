@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from tests.support.doors import frame
+from tests.support.managing import turn
 from tests.support.pages import Answer, View, Wire, parse
 from tests.websocket.test_opening import FUZZ, HEADS, SEED, anyHead, cut
 from twisted import __version__ as twisted
@@ -142,6 +143,24 @@ class SiteTests(SynchronousTestCase):
         self.assertFalse(third.isAborted)
         self.clock.advance(1.1)
         self.assertTrue(third.isAborted)
+
+    def test_oneGo(self) -> None:
+        """
+        Of many requests in one go, one is handled in each turn of the reactor; those
+        of a client that is gone are not.
+        """
+        wire, other = self.connect(), self.connect()
+        wire.protocol.dataReceived(GET * 500)
+        for number in range(1, 6):
+            self.assertEqual(len(self.answers(wire)), number)
+            self.assertEqual(len(self.answers(other, GET)), number)
+            turn(self.clock)
+        self.assertEqual(len(self.answers(wire)), 6)
+        wire.protocol.connectionLost(Failure(ConnectionDone()))
+        turn(self.clock)
+        self.assertEqual(len(self.answers(wire)), 6)
+        other.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_upload(self) -> None:
         """

@@ -181,8 +181,11 @@ class Hub:
         """
         See L{Room.remove}.
         """
-        client = self._byFace.get(id(face))
-        return client is not None and self._members.remove(client, label)
+        member: Member | None = self._byFace.get(id(face))
+        if member is None:
+            # It may come back, with its rooms.
+            member = getattr(getattr(face, "_sessionsock", None), "standIn", None)
+        return member is not None and self._members.remove(member, label)
 
     def roomsOf(self, face: object, namespace: str = "") -> list[str]:
         """

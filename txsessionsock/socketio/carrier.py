@@ -19,7 +19,7 @@ from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Label
+from txsessionsock.hub import Label, Member
 from txsessionsock.interfaces import (
     ClientGone,
     ConnectRefused,
@@ -323,6 +323,14 @@ class NamespaceCarrier:
             self.client.send(event)
         else:
             self._ghost.emit(event)
+
+    @property
+    def standIn(self) -> Member | None:
+        """
+        Who is where the client was before it was lost: what waits for it, or the
+        client that it is since it came back.
+        """
+        return None if self._ghost is None else self._ghost.current
 
     # Answers, in both directions.
 

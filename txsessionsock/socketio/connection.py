@@ -21,7 +21,7 @@ from txsessionsock.closecodes import Code
 from txsessionsock.interfaces import SessionID
 
 from .carrier import NamespaceCarrier
-from .engine import EngineConnection
+from .engineconnection import EngineConnection
 from .lobby import sizeOf
 from .packets import BadPacket, Decoder, Kind, Message, Packet, Parser, parserFor
 from .places import Places
@@ -49,6 +49,8 @@ Why a connection ends that we close, in Socket.IO's words; else C{_CLOSED}.
 """
 
 _CLOSED = "forced server close"
+
+_GOING_AWAY = "server going away"
 
 
 class Connection:
@@ -102,7 +104,7 @@ class Connection:
 
     def received(self, payload: bytes, isBinary: bool) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         if self._words is not None:
             return
@@ -239,7 +241,10 @@ class Connection:
         self._closeAtEnd()
         if self._carriers or self._engine is None:
             return
-        if self._closesWhenEmpty:
+        if self._gone:
+            # Somebody waits for its end, not for the client.
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
+        elif self._closesWhenEmpty:
             self.close(Code.NORMAL, "")
         else:
             now = self.equipment.sockets.manager.reactor.seconds()
@@ -307,7 +312,7 @@ class Connection:
 
     def relieved(self) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         for carrier in list(self._carriers.values()):
             carrier.client.relieved()
@@ -379,7 +384,7 @@ class Connection:
         @return: A L{Deferred} that fires when it is closed.
         """
         if not self._carriers:
-            self.close(Code.GOING_AWAY, "server going away")
+            self.close(Code.GOING_AWAY, _GOING_AWAY)
         gone: Deferred[None] = Deferred()
         if self._engine is None:
             gone.callback(None)
@@ -424,7 +429,7 @@ class Connection:
 
     def lost(self, code: int, reason: str) -> None:
         """
-        See L{Receiver<txsessionsock.socketio.engine.Receiver>}.
+        See L{Receiver<txsessionsock.socketio.engineconnection.Receiver>}.
         """
         self._engine = None
         self._ending.stop()

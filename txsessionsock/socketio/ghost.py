@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.python.failure import Failure
 
 from txsessionsock.clients import Broadcast
+from txsessionsock.hub import Member
 from txsessionsock.interfaces import EndReason
 from txsessionsock.messages import Event
 from txsessionsock.protocol import written
@@ -46,7 +47,15 @@ class Place(Protocol):
 class Heir(Protocol):
     """
     A client that came back.
+
+    @ivar standIn: Who is where it was, if it was lost again.
     """
+
+    @property
+    def client(self) -> Member: ...
+
+    @property
+    def standIn(self) -> Member | None: ...
 
     def emit(self, event: Event) -> None:
         """
@@ -139,6 +148,14 @@ class Ghost:
         Whether something waits until the session is stored.
         """
         return bool(self._held)
+
+    @property
+    def current(self) -> Member:
+        """
+        Who is in the rooms of the client now.
+        """
+        heir = self.heir
+        return self if heir is None else heir.standIn or heir.client
 
     # What it misses.
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from txsessionsock._collector import COLLECTIONS
 from txsessionsock._deferreds import Timer
 from txsessionsock.limits import Limits
 from txsessionsock.websocket import Turns
 
-from .answers import BAD_REQUEST, answer, finish, prepare, refuse
-from .enginepackets import CLOSE, NOOP, Message, joined, nextIn
+from .answers import BAD_REQUEST, finish, refuse
+from .enginepackets import CLOSE, NOOP, Message, joined
+from .requests import SLICE, Poll, Post
 
 
 __all__ = ["Polling", "Rounds", "mostUnsentOf"]
@@ -35,11 +35,6 @@ How many bytes a packet that waits takes beside its payload: about its objects.
 _PACKETS: Final = 16
 """
 Of how many packets one message may be made.
-"""
-
-_SLICE: Final = 64 * 1024
-"""
-How many bytes the transport is given at once.
 """
 
 _MANY: Final = 64
@@ -204,8 +199,8 @@ class Polling:
         self._late = Timer(reactor)
         self._outbox: list[Message] = []
         self._size = 0
-        self._poll: _Poll | None = None
-        self._post: _Post | None = None
+        self._poll: Poll | None = None
+        self._post: Post | None = None
         # One whose body has not come whole.
         self._coming: Any = None
         self.isFull = False
@@ -248,11 +243,11 @@ class Polling:
         return self._size + (0 if self._poll is None else self._poll.rest)
 
     @property
-    def isEmpty(self) -> bool:
+    def isTaken(self) -> bool:
         """
-        Whether nothing waits.
+        Whether nothing waits for a poll.
         """
-        return not self._outbox and not self.unsent
+        return not self._outbox
 
     @property
     def isPolled(self) -> bool:
@@ -282,7 +277,7 @@ class Polling:
         self._outbox += messages
         self._size += sum(len(payload) + _OVERHEAD for payload, _ in messages)
         if self.isPolled:
-            if self._size > _SLICE:
+            if self._size > SLICE:
                 # Whoever calls this is in the midst of something.
                 self.flush(self._rounds.finish)
             else:
@@ -359,10 +354,12 @@ class Polling:
                 owner.broken("transport error")
             refuse(request, BAD_REQUEST)
             return
-        self._poll = _Poll(self, request)
+        # It may have had a body.
+        self._ended(None, request)
+        self._poll = Poll(self, request)
         self.flush()
 
-    def gave(self, poll: _Poll) -> None:
+    def gave(self, poll: Poll) -> None:
         """
         All of an answer was given to the transport.
         """
@@ -377,7 +374,7 @@ class Polling:
         """
         self._look()
 
-    def left(self, its: _Poll | _Post) -> None:
+    def left(self, its: Poll | Post) -> None:
         """
         The client has closed the connection of a request.
         """
@@ -402,7 +399,16 @@ class Polling:
                 self._owner.broken("transport error")
             return
         self._coming = request
-        request.notifyFinish().addErrback(self._brokenOff, request)
+        request.notifyFinish().addCallbacks(
+            self._ended, self._brokenOff, (request,), errbackArgs=(request,)
+        )
+
+    def _ended(self, _: None, request: Any) -> None:
+        """
+        It was no post, or was refused.
+        """
+        if self._coming is request:
+            self._coming = None
 
     def _brokenOff(self, failure: Failure, request: Any) -> None:
         if self._coming is request:
@@ -422,7 +428,7 @@ class Polling:
             refuse(request, BAD_REQUEST)
             return
         self._coming = None
-        self._post = post = _Post(self, request, body)
+        self._post = post = Post(self, request, body)
         if not _isText(body):
             owner.broken("parse error")
         elif not self.isHeld and self._turns.hasTime:
@@ -441,7 +447,7 @@ class Polling:
             # Not here: who resumes is in the midst of something else.
             self._turns.add(self._post, self._reactor)
 
-    def goOn(self, post: _Post) -> None:
+    def goOn(self, post: Post) -> None:
         """
         It is the turn of a post.
         """
@@ -453,7 +459,7 @@ class Polling:
             _log.failure("a post could not be handled")
             self.fail("what it sent could not be handled")
 
-    def _go(self, post: _Post, most: int) -> None:
+    def _go(self, post: Post, most: int) -> None:
         until = self._reactor.seconds() + _SECONDS
         while most > 0 and self._post is post and not self.isHeld:
             if post.isDone:
@@ -478,157 +484,3 @@ def _isText(body: bytes) -> bool:
         return body.isascii() or bool(body.decode("utf-8"))
     except UnicodeDecodeError:
         return False
-
-
-@implementer(IPushProducer)
-class _Poll:
-    """
-    A request that asks for what there is.
-
-    @ivar isAnswered: Whether its answer has begun.
-    """
-
-    __slots__ = ("_at", "_body", "_isPaused", "_polling", "_request", "isAnswered")
-
-    def __init__(self, polling: Polling, request: Any) -> None:
-        self._polling: Polling | None = polling
-        self._request = request
-        self._body = b""
-        self._at = 0
-        self._isPaused = self.isAnswered = False
-        request.notifyFinish().addErrback(self._left)
-
-    def _left(self, failure: Failure) -> None:
-        polling, self._polling = self._polling, None
-        self._body = b""
-        if polling is not None:
-            polling.left(self)
-
-    @property
-    def rest(self) -> int:
-        """
-        How many bytes of the answer wait for the client to read.
-        """
-        return len(self._body) - self._at
-
-    def answer(self, body: bytes, end: Callable[[Any], object]) -> None:
-        """
-        Give the client its answer, as fast as it reads.
-        """
-        request, self.isAnswered = self._request, True
-        body = prepare(request, body, mayShrink=True)
-        # Before this answer, others may wait on its connection.
-        self._isPaused = getattr(request.channel, "_waitingForTransport", False)
-        if len(body) <= _SLICE and not self._isPaused:
-            self._give()
-            request.write(body)
-            end(request)
-            return
-        self._body = body
-        request.registerProducer(self, True)
-        self._go(end)
-
-    def _give(self) -> None:
-        # Before the end of the request: in that, the next one may be served.
-        polling, self._polling = self._polling, None
-        if polling is not None:
-            polling.gave(self)
-
-    def _go(self, end: Callable[[Any], object]) -> None:
-        request, size = self._request, len(self._body)
-        while self._at < size and not self._isPaused:
-            piece = self._body[self._at : self._at + _SLICE]
-            self._at += len(piece)
-            request.write(piece)
-        polling = self._polling
-        if self._at >= size and not self._isPaused and polling is not None:
-            self._body, self._at = b"", 0
-            self._give()
-            request.unregisterProducer()
-            polling.drained()
-            end(request)
-        elif polling is not None:
-            polling.drained()
-
-    def pauseProducing(self) -> None:
-        self._isPaused = True
-
-    def resumeProducing(self) -> None:
-        self._isPaused = False
-        if self._polling is not None:
-            self._go(finish)
-
-    def stopProducing(self) -> None:
-        """
-        The connection is lost, which the request tells.
-        """
-
-    def end(self, body: bytes, end: Callable[[Any], object]) -> None:
-        """
-        The connection of Engine.IO is over.
-        """
-        request = self._request
-        if self._polling is None or request._disconnected:
-            return
-        if not self.isAnswered:
-            self.answer(body, end)
-            return
-        self._polling, self._body, self._at = None, b"", 0
-        request.unregisterProducer()
-        abort = getattr(request.transport, "abortConnection", request.loseConnection)
-        abort()
-
-
-class _Post:
-    """
-    A request that brings packets.
-
-    @ivar used: See L{Turns<txsessionsock.websocket.Turns>}.
-    """
-
-    __slots__ = ("_at", "_body", "_polling", "_request", "used")
-
-    def __init__(self, polling: Polling, request: Any, body: bytes) -> None:
-        self._polling: Polling | None = polling
-        self._request = request
-        self._body = body
-        self._at = 0
-        self.used = 0.0
-        request.notifyFinish().addErrback(self._left)
-
-    def _left(self, failure: Failure) -> None:
-        polling, self._polling = self._polling, None
-        if polling is not None:
-            polling.left(self)
-
-    @property
-    def isDone(self) -> bool:
-        """
-        Whether all its packets were read.
-        """
-        return self._at > len(self._body)
-
-    def next(self) -> Message:
-        """
-        @return: Its next packet.
-
-        @raise ValueError: There is none.
-        """
-        packet, self._at = nextIn(self._body, self._at)
-        return packet
-
-    def goOn(self) -> None:
-        if self._polling is not None:
-            self._polling.goOn(self)
-
-    def end(self, *, isFine: bool, end: Callable[[Any], object] = finish) -> None:
-        """
-        Answer it.
-
-        @param isFine: Whether nothing is wrong with it.
-        """
-        self._polling = None
-        if isFine:
-            answer(self._request, b"ok", end)
-        else:
-            refuse(self._request, BAD_REQUEST, end)

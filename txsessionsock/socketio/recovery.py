@@ -24,7 +24,7 @@ from txsessionsock._arguments import AboveZero, Size, checked
 from txsessionsock._deferreds import Timer, nothing
 from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Hub, Label
+from txsessionsock.hub import Hub, Label, Member
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
 from txsessionsock.session import Session
@@ -107,6 +107,9 @@ class Returning(Protocol):
         """
         Be who the client was.
         """
+
+    @property
+    def standIn(self) -> Member | None: ...
 
     def emit(self, event: Event) -> None: ...
 

@@ -45,7 +45,8 @@ from .answers import (
     refuse,
 )
 from .bundle import Bundle
-from .engine import Engine, EngineConnection
+from .engine import Engine
+from .engineconnection import EngineConnection
 from .enginepackets import joined, opening
 from .server import SocketIO
 

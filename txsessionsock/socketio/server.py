@@ -35,7 +35,8 @@ from txsessionsock.origins import Origins
 from txsessionsock.protocol import Equipment
 
 from .connection import Connection
-from .engine import Engine, EngineConnection
+from .engine import Engine
+from .engineconnection import EngineConnection
 from .events import EventListeners, isSessionEvent, refuseUncalled
 from .lobby import Lobby
 from .packets import MSGPACK, TEXT, Parser

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, TypeVar, overload
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from txsessionsock._arguments import checked
 from txsessionsock.clients import Listener
+from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.messages import Event
@@ -272,8 +274,20 @@ class SocketIOSocket(ApplicationMethods):
         """
         if close:
             self._sessionsock.disconnectAll()
-        else:
-            self.close()
+        self.close()
+
+    @checked
+    def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
+        """
+        The same with another close code; see L{ApplicationMethods}.  A client that
+        was lost before does not come back as who it was.
+
+        @raise ValueError: That code cannot be sent.
+        """
+        super().close(code, reason)
+        standIn = self._sessionsock.standIn
+        if standIn is not None:
+            standIn.close(code, reason)
 
     # Rooms.
 

@@ -8,6 +8,7 @@ from .browser import ADDRESS, HOST, Browser, MemoryWire, putSession
 from .buscontract import BusContract
 from .doubles import FlakyStore, UnwatchableStore
 from .reactor import PrivateReactor
+from .socketio import SocketIOBrowser
 from .storecontract import StoreContract
 from .watchcontract import WatchableContract
 
@@ -42,6 +43,7 @@ __all__ = [
     "InBrowserContract",
     "MemoryWire",
     "PrivateReactor",
+    "SocketIOBrowser",
     "StoreContract",
     "StoringContract",
     "UnwatchableStore",

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from autobahn.twisted.websocket import (
     WebSocketClientFactory,
@@ -52,6 +54,13 @@ Where the server seems to be, for the browser: the host of an own page.
 """
 
 _STEP = 0.25
+
+_browsers: WeakValueDictionary[int, Browser] = WeakValueDictionary()
+"""
+All, in the order in which they came.
+"""
+
+_numbers = count()
 
 
 @checked
@@ -144,7 +153,7 @@ class _BrowserClient(WebSocketClientProtocol):
         super().dataReceived(data)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self.browser.got.append(payload if isBinary else _read(payload))
+        self.browser.take(payload, isBinary)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.browser.closed = (code, reason)
@@ -227,6 +236,7 @@ class Browser:
         self.wire = MemoryWire(self.server, isServer=True, peerAddress=ADDRESS)
         other = MemoryWire(self.client, isServer=False, peerAddress=ADDRESS)
         self.pump: IOPump = connect(self.server, self.wire, self.client, other)
+        _browsers[next(_numbers)] = self
         self.flush()
 
     @property
@@ -236,6 +246,12 @@ class Browser:
         """
         return self.wire.producer
 
+    def take(self, payload: bytes, isBinary: bool) -> None:
+        """
+        A message came.
+        """
+        self.got.append(payload if isBinary else _read(payload))
+
     def flush(self) -> None:
         """
         Let everything arrive that was sent.
@@ -244,13 +260,16 @@ class Browser:
 
     def wait(self, seconds: float = 0.0) -> None:
         """
-        Let time pass, a quarter of a second at once, and everything arrive.
+        Let time pass, a quarter of a second at once, and everything arrive, also at
+        other browsers with that clock: they answer pings.
         """
         whole, rest = divmod(seconds, _STEP)
         # What is done at once may have something else done at once.
         for step in *[_STEP] * int(whole), rest, 0.0:
             self._clock.advance(step)
-            self.flush()
+            for each in list(_browsers.values()):
+                if each._clock is self._clock:
+                    each.flush()
 
     def send(self, *values: Any, isBinary: bool = False) -> None:
         """
