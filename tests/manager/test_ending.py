@@ -216,4 +216,4 @@ class EndTests(EndingCase):
         gc.collect()
         self.assertEqual(len(self.manager._ending._guests), 1)
         self.successResultOf(self.manager.end())
-        self.assertTrue(one._isGoingAway)
+        self.assertTrue(one.isGoingAway)

@@ -9,6 +9,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -458,6 +459,10 @@ class Attacker:
         """
         Wait until the server has ended the connection.
         """
+        ending = Deferred.fromCoroutine(self._ended())
+        await ending.addTimeout(PATIENCE, reactor)
+
+    async def _ended(self) -> None:
         while await self.next() != b"1":
             pass
 

@@ -12,7 +12,7 @@ from typing import Any
 from tests.e2e.socketio.node import Node
 from tests.support.expresses import PROGRAM
 from tests.support.redisserver import RedisServer, sharedServer
-from tests.support.servers import SECRET, mint
+from tests.support.servers import SECRET, mint, reactor
 from tests.support.socketioclients import KINDS, Clients, Socket, clients
 from tests.support.socketioservers import nodes
 from tests.support.visitors import Socket as PlainSocket
@@ -77,12 +77,20 @@ class Shop:
         ]
 
     @property
+    def key(self) -> str:
+        """
+        Where the session is.
+        """
+        framework = Express(SECRET)
+        value = self.pages.cookies["connect.sid"]
+        return framework.key(framework.sessionID(value, reactor.seconds()))
+
+    @property
     def stored(self) -> dict[str, Any]:
         """
-        What another program finds in the only session.
+        What another program finds in it.
         """
-        (key,) = self.redis.command("KEYS", "sess:*")
-        data: dict[str, Any] = json.loads(self.redis.command("GET", key))
+        data: dict[str, Any] = json.loads(self.redis.command("GET", self.key))
         return data
 
 

@@ -7,6 +7,7 @@ it is sent, and how it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -224,19 +225,26 @@ class Client:
         """
         preparing: Deferred[None] | None = self._carrier.prepare(session)
         if preparing is None:
-            return session
+            return self._prepared(session, None)
+        return preparing.addBoth(partial(self._prepared, session))
 
-        def prepared(result: object) -> Session:
-            if isinstance(result, Failure):
-                self._letGo(session)
-                result.raiseException()
-            if session.keeper.reason is not None:
-                # It ended meanwhile.
-                self._letGo(session)
-                raise NoSuchSession
-            return session
-
-        return preparing.addBoth(prepared)
+    def _prepared(self, session: Session, result: object) -> Session:
+        failure = result if isinstance(result, Failure) else None
+        if self.life.phase is not Phase.OPENING:
+            # It was closed meanwhile, or went.  What is cancelled then may fail with
+            # what it likes, or not at all.
+            self._letGo(session)
+            if failure is not None and not failure.check(CancelledError, SessionError):
+                self._unexpected(failure)
+            raise CancelledError
+        if failure is not None:
+            self._letGo(session)
+            failure.raiseException()
+        if session.keeper.reason is not None:
+            # It ended meanwhile.
+            self._letGo(session)
+            raise NoSuchSession
+        return session
 
     def _letGo(self, session: Session) -> None:
         releasing = self._shared.manager.release(session, self)
@@ -271,7 +279,7 @@ class Client:
         self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
+        if failure.check(CancelledError) and self.life.phase is not Phase.OPENING:
             return
         if failure.check(NoSuchSession, SessionReplaced):
             self._invalid("unknown")

@@ -52,6 +52,8 @@ class SessionSockets:
     @ivar shared: The things that they share.
 
     @ivar followers: Those that were given to L{follow}.
+
+    @ivar isGoingAway: Whether the server ends.
     """
 
     kind = "sockets"
@@ -78,7 +80,7 @@ class SessionSockets:
         self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}
         self._allGone: list[Deferred[None]] = []
-        self._isGoingAway = False
+        self.isGoingAway = False
         manager.join(self)
 
     def __len__(self) -> int:
@@ -181,7 +183,7 @@ class SessionSockets:
 
     def connected(self, client: Client) -> None:
         self._clients[client] = None
-        if self._isGoingAway:
+        if self.isGoingAway:
             client.goAway()
 
     def opened(self, client: Client) -> None:
@@ -218,7 +220,7 @@ class SessionSockets:
         @return: A L{Deferred} that fires when all clients are gone and their
             sessions stored.
         """
-        self._isGoingAway = True
+        self.isGoingAway = True
         for client in list(self._clients):
             client.goAway()
         if not self._clients:

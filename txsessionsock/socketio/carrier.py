@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, Listener, Waiting
+from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label
@@ -24,6 +24,7 @@ from txsessionsock.interfaces import (
     ClientGone,
     ConnectRefused,
     SecondSession,
+    SessionError,
     SessionID,
 )
 from txsessionsock.messages import Event
@@ -153,6 +154,9 @@ class NamespaceCarrier:
 
     @ivar client: That client.
 
+    @ivar sessionID: The session that it has, or has unless it is refused; L{None}
+        before that is read.
+
     @ivar isAnswered: Whether the client knows that it is connected.
 
     @ivar isPaused: Whether too much waits for its handlers.
@@ -191,6 +195,7 @@ class NamespaceCarrier:
         self.peer = connection.peer
         self._parser = connection.parser
         self.isAnswered = self.isPaused = False
+        self.sessionID: SessionID | None = None
         self.reason = ""
         # What the application says to a client that it does not let in.
         self._why: dict[str, Any] | None = None
@@ -238,6 +243,7 @@ class NamespaceCarrier:
     def prepare(self, session: Session) -> Deferred[None] | None:
         if self._connection.isSecond(session.id):
             return fail(SecondSession("another namespace has another session"))
+        self.sessionID = session.id
         face = self.client.handlers.face
         try:
             asking = inOrder(partial(_ask, f, face, session) for f in self.place.gates)
@@ -249,7 +255,7 @@ class NamespaceCarrier:
 
     def _recover(self, session: Session) -> Deferred[None] | None:
         ghosts = self.place.ghosts
-        if ghosts is None or self._answer is not None:
+        if ghosts is None or self._answer is not None or not self.client.isOpen:
             return None
         return ghosts.begin(self, session)
 
@@ -306,7 +312,8 @@ class NamespaceCarrier:
 
     @property
     def unsent(self) -> int:
-        return self._connection.unsent
+        # What waits for other namespaces is nothing to a client that has left.
+        return 0 if self.reason else self._connection.unsent
 
     @property
     def mostUnsent(self) -> int:
@@ -342,6 +349,10 @@ class NamespaceCarrier:
         return sum(len(payload) for payload, _ in frame)
 
     def write(self, frame: Frame) -> None:
+        if self._answer is None:
+            # A client that is not connected keeps it until it is, which may be with
+            # another session.
+            return
         if self.trail is not None and isinstance(frame, Numbered):
             ghosts = self.place.ghosts
             assert ghosts is not None
@@ -353,12 +364,25 @@ class NamespaceCarrier:
             for each in missed:
                 self.write(each)
 
+    def refuseEarly(self) -> None:
+        """
+        @raise SessionError: It is not decided yet whether the client is let in.
+        """
+        if self.client.life.phase is Phase.OPENING:
+            raise SessionError(
+                "nothing is sent to a client before it is let in, nor is it in rooms:"
+                " right is to do that in sconnection"
+            )
+
     def emit(self, event: Event) -> None:
         """
         Send the client an event, or keep it until the client comes back.
 
         @raise ValueError: It cannot be sent.
+
+        @raise SessionError: See L{refuseEarly}.
         """
+        self.refuseEarly()
         if self._ghost is None:
             self.client.send(event)
         else:
@@ -389,7 +413,10 @@ class NamespaceCarrier:
         @param timeout: For how many seconds to wait.
 
         @raise ValueError: The event cannot be sent.
+
+        @raise SessionError: See L{refuseEarly}.
         """
+        self.refuseEarly()
         if not self.client.isOpen:
             return fail(ClientGone("the client is gone"))
         self._lastCall += 1
@@ -432,10 +459,9 @@ class NamespaceCarrier:
         elif not self.isAnswered:
             connection.refuse(self, code, self._why or _refusal(code, reason))
         else:
-            if self.client.session is None and code in _OWN:
+            if self.client.session is None and (self._why or code in _OWN):
                 # Its CONNECT was answered before it had to name its session.
-                why = _refusal(code, reason)
-                event = Event(why["message"], (why["data"],))
+                event = _refusalAsEvent(self._why or _refusal(code, reason))
                 connection.send(self._encode(event, None))
             connection.disconnect(self, code)
 
@@ -455,9 +481,10 @@ class NamespaceCarrier:
         self.reason = reason
         if self.place.ghosts is not None:
             self._ghost = self.place.ghosts.lost(self, reason)
-        calls, self._calls = self._calls, {}
         self.client.lost(code)
-        for asked in calls.values():
+        # One by one: whoever learns of the first may have the others cancelled.
+        while self._calls:
+            asked = self._calls.pop(next(iter(self._calls)))
             asked.errback(ClientGone("the client is gone"))
 
 
@@ -490,3 +517,12 @@ def _refusal(code: int, reason: str) -> dict[str, Any]:
     if code in (Code.TOO_MANY_SOCKETS, Code.NORMAL):
         return {"message": reason or "closed"}
     return {"message": "sinvalid", "data": {"reason": reason.removeprefix("session-")}}
+
+
+def _refusalAsEvent(why: dict[str, Any]) -> Event:
+    """
+    @return: What tells the same to a client that has been let in already.
+    """
+    if why["message"] == "sinvalid":
+        return Event("sinvalid", (why["data"],))
+    return Event("srefused", (why,))

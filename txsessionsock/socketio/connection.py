@@ -145,6 +145,8 @@ class Connection:
         name = packet.namespace
         engine, place = self._engine, self._places.named(name)
         assert engine is not None
+        if self._closesWhenEmpty:
+            return  # It is disconnected from all of them.
         if place is None:
             self._refuse(name, {"message": "Invalid namespace"})
             self._warn(
@@ -194,9 +196,8 @@ class Connection:
         The session that the client has in another namespace.
         """
         for carrier in self._carriers.values():
-            session = carrier.client.session
-            if session is not None and carrier.client.isOpen:
-                return session.id
+            if carrier.sessionID is not None and carrier.client.isOpen:
+                return carrier.sessionID
         return None
 
     def isSecond(self, sessionID: SessionID) -> bool:
@@ -216,6 +217,8 @@ class Connection:
         self._waitForNamespace()
 
     def _waitForNamespace(self) -> None:
+        if self.equipment.sockets.isGoingAway:
+            self.close(Code.GOING_AWAY, "server going away")
         if self._carriers or self._engine is None:
             return
         if self._closesWhenEmpty:
@@ -312,9 +315,10 @@ class Connection:
         self._leaves(carrier, code)
 
     def _leaves(self, carrier: NamespaceCarrier, code: int) -> None:
-        if self._carriers.get(carrier.namespace) is carrier:
-            del self._carriers[carrier.namespace]
-            self._left.add(carrier.namespace)
+        if self._engine is None:
+            return  # It is about to be told, with all others.
+        del self._carriers[carrier.namespace]
+        self._left.add(carrier.namespace)
         # A carrier calls no client: it may be in the middle of something.
         self._leaving.append((carrier, code))
         self._leave.start(0, self._haveLeft)
@@ -357,10 +361,22 @@ class Connection:
         """
         if self._engine is None or self._words is not None:
             return
+        if code == Code.GOING_AWAY and self._isAwaited:
+            return
         self._words = _WORDS.get(code, _CLOSED)
         self._waitsNoMore()
         self._half.stop()
         self._engine.close(code, reason)
+
+    @property
+    def _isAwaited(self) -> bool:
+        """
+        Whether the server ends and something that is sent in one of the namespaces
+        has to be stored first.
+        """
+        carriers = self._carriers.values()
+        isGoingAway = self.equipment.sockets.isGoingAway
+        return isGoingAway and not all(c.client.life.wasClosed for c in carriers)
 
     def cut(self, why: str) -> None:
         """

@@ -90,7 +90,7 @@ class SocketIOSocket(ApplicationMethods):
     def id(self) -> str:
         """
         The id of this socket, which the client knows, too.  It is another one after
-        each connection.
+        each connection, unless it was L{recovered}.
         """
         return self._sessionsock.id
 
@@ -218,9 +218,20 @@ class SocketIOSocket(ApplicationMethods):
 
         @raise ValueError: An application cannot have such an event, or a value
             cannot be sent.
+
+        @raise SessionError: It is not decided yet whether the client is let in; see
+            L{Namespace.use<txsessionsock.socketio.Namespace.use>}.
         """
         refuseReserved(name)
         self._sessionsock.emit(Event(name, args))
+
+    def send(self, value: Any) -> None:
+        """
+        The same with an event C{message}.
+
+        @raise ValueError: The value cannot be sent.
+        """
+        self.emit("message", value)
 
     def call(
         self, name: str, *args: Any, timeout: float | None = 60.0
@@ -237,6 +248,8 @@ class SocketIOSocket(ApplicationMethods):
             <txsessionsock.interfaces.ClientGone>} if the client was disconnected.
 
         @raise ValueError: See L{emit}.
+
+        @raise SessionError: See there.
         """
         refuseReserved(name)
         return self._sessionsock.call(Event(name, args), timeout)
@@ -271,7 +284,10 @@ class SocketIOSocket(ApplicationMethods):
         @return: Whether it is in them now; not if it is gone.
 
         @raise ValueError: That is no name of a room.
+
+        @raise SessionError: See L{emit}.
         """
+        self._sessionsock.refuseEarly()
         return join(self, rooms)
 
     def leave(self, *rooms: str) -> None:

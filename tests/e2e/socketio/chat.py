@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock.interfaces import StoreFailure
 from txsessionsock.session import Session
-from txsessionsock.socketio import Namespace, SocketIO, SocketIOSocket
+from txsessionsock.socketio import Namespace, Recovery, SocketIO, SocketIOSocket
 
 
 __all__ = ["Chat", "chatting"]
@@ -52,6 +52,11 @@ class Chat(SocketIOSocket):
         session = self._session()
         session[key] = session.get(key, 0) + 1
         return int(session[key])
+
+    def on_addLoudly(self, key: str) -> int:
+        number = self.on_add(key)
+        self.emit("told", number)
+        return number
 
     def on_increment(self, key: str) -> int:
         session = self._session()
@@ -130,11 +135,11 @@ class Chat(SocketIOSocket):
         return group.emit(*how["event"])
 
 
-def chatting() -> SocketIO:
+def chatting(recovery: Recovery | None) -> SocketIO:
     """
     A server where one chats in two namespaces, which is still without sessions.
     """
-    io = SocketIO()
+    io = SocketIO(recovery=recovery)
     for here in io, io.of("/other"):
         here.protocol = type("Chatting", (Chat,), {"main": io, "here": here})
     return io

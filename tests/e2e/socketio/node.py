@@ -8,7 +8,7 @@ It says where it listens.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -25,7 +25,7 @@ from txsessionsock.hub import Hub
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
-from txsessionsock.socketio import SocketIOResource, enable
+from txsessionsock.socketio import Recovery, SocketIOResource, enable
 from txsessionsock.stores.redis import RedisStore
 from txsessionsock.web import BoundedSite, SessionedResource, SessionSocketResource
 
@@ -67,13 +67,17 @@ class Node:
         perMessage: bool = True,
         limits: Limits | None = None,
         bundle: str | None = None,
+        recovery: Recovery | None = None,
+        freshness: Literal["strict", "tracked"] = "strict",
         **settings: Any,
     ) -> None:
         self._reactor = reactor
         self.store = store
-        self.manager = SessionManager(store, Express(SECRET), reactor)
+        self.manager = SessionManager(
+            store, Express(SECRET), reactor, freshness=freshness
+        )
         self._bus = bus
-        self.io = chatting()
+        self.io = chatting(recovery)
         clients = enable(
             self.io, self.manager, perMessage=perMessage, limits=limits, **settings
         )

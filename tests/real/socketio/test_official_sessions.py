@@ -139,27 +139,28 @@ def refusals(socket: Socket) -> list[list[Any]]:
     return [each for each in errors if each[0] not in network]
 
 
+@pytest.mark.parametrize("freshness", ["strict", "tracked"])
 @everyKind
 @inReactor
-async def test_storedFirst(kind: str) -> None:
+async def test_storedFirst(kind: str, freshness: str) -> None:
     """
-    While the Redis hangs, nothing that a handler sends goes out, neither its
-    events nor its answer; both do when what it changed is stored.
+    While the Redis hangs, nothing that a handler sends goes out, neither its event
+    nor its answer; both do when what it changed is stored.  With C{tracked}, the
+    handler runs meanwhile.
     """
     with RedisServer() as redis:
-        async with alone(redis=redis) as made:
-            socket, other = [await made.open(kind) for _ in "ab"]
+        async with alone(redis=redis, freshness=freshness) as made:
+            socket = await made.open(kind)
             assert await socket.ask("add", "n") == 1
             redis.pause()
-            asking = socket.askAll("add", "n")
-            await socket.emit("echo", "behind it")
-            # What is not of the session goes on.
-            assert not await other.asks(300, "add", "m")
-            assert socket.events("echo") == []
+            asking = Deferred.fromCoroutine(socket.ask("addLoudly", "n"))
+            # Long enough for an answer, and not for the store to give up.
+            assert not await socket.asks(300, "addLoudly", "n")
+            assert socket.events("told") == []
             redis.resume()
-            assert await asking == [2]
-            assert await socket.hears("echo") == ["behind it"]
-            assert made.stored["n"] == 2
+            assert await asking == 2
+            await socket.hears("told", 2)
+            assert made.stored["n"] == 3
 
 
 @everyKind
