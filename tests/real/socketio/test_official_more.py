@@ -41,8 +41,9 @@ async def test_upgrade(name: str) -> None:
         assert (await socket.happens("connect"))[1] == "polling"
         assert await socket.happens("upgrade") == ["websocket"]
         await socket.hears("n", 200)
-        assert socket.events("n") == [[n] for n in range(100)] * 2
         assert await socket.ask("taken") == list(range(200))
+        # What came twice may be behind the others.
+        assert socket.events("n") == [[n] for n in range(100)] * 2
         assert (await socket.state())["transport"] == "websocket"
 
 
