@@ -136,6 +136,7 @@ class BundleTests(SynchronousTestCase):
             self.assertEqual(logs, [])
             answers = [self.get(bundle, "socket.io.js") for _ in range(2)]
         self.assertEqual([answer.code for answer in answers], [404, 404])
+        self.assertEqual(answers[0].headers["cache-control"], ["no-store"])
         self.assertIn(b"npm install socket.io-client", answers[0].body)
         (line,) = [each["line"] for each in logs]
         self.assertIn("npm install socket.io-client", line)

@@ -131,7 +131,8 @@ class RefusedTests(EngineCase):
 
     def test_place(self) -> None:
         """
-        The place has no slash at its end, or one; nothing else is below it.
+        The place has no slash at its end, or one; nothing else is below it, which no
+        cache keeps.
         """
         for path, code in (
             ("/socket.io", 200),
@@ -140,7 +141,11 @@ class RefusedTests(EngineCase):
             ("/socket.io/abc", 404),
             ("/other", 404),
         ):
-            self.assertEqual(self.ask(GOOD, path=path).code, code, path)
+            answer = self.ask(GOOD, path=path).answer
+            assert answer is not None
+            self.assertEqual(answer.code, code, path)
+            if path != "/other":
+                self.assertEqual(answer.headers["cache-control"], ["no-store"])
         with self.assertRaises(ValueError):
             self.resource.putChild(b"a", Resource())
 

@@ -149,11 +149,9 @@ class ReturnTests(RecoveryCase):
         self.assertEqual(missedBy(again), [*missed, ["done", 2]])
         self.assertNothingLeft()
 
-    def test_expelled(self) -> None:
+    def working(self, **acts: Any) -> list[Deferred[None]]:
         """
-        A handler that runs on after the loss takes the client out of rooms, or
-        disconnects it: while it is away, and when it is back.  Then it does not come
-        back, or not into those rooms.
+        Have handlers run on until these fire, and then do something.
         """
         gates: list[Deferred[None]] = []
 
@@ -161,6 +159,15 @@ class ReturnTests(RecoveryCase):
             gates.append(Deferred())
             await gates[-1]
             acts[event.args[0]](socket)
+
+        self.do["smessage"] = work
+        return gates
+
+    def test_expelled(self) -> None:
+        """
+        A handler that runs on after the loss takes the client out of rooms: while it
+        is away, and when it is back.
+        """
 
         def connected(socket: Any, session: Any) -> None:
             if not socket.recovered:
@@ -171,12 +178,8 @@ class ReturnTests(RecoveryCase):
             socket.leave("secret")
             hubOf(self.io.sockets).room("own").remove(socket)
 
-        acts: dict[str, Any] = {
-            "leave": leave,
-            "disconnect": lambda socket: socket.disconnect(),
-            "close": lambda socket: socket.disconnect(close=True),
-        }
-        self.do["sconnection"], self.do["smessage"] = connected, work
+        self.do["sconnection"] = connected
+        gates = self.working(leave=leave)
 
         def tell(n: int) -> None:
             self.io.to("secret").emit("secret", n)
@@ -202,13 +205,22 @@ class ReturnTests(RecoveryCase):
         gates.pop().callback(None)
         tell(1)
         self.assertBack(last, page, ["news", 1])
-        last.send(Packet(Kind.DISCONNECT))
+        self.assertNothingLeft()
+
+    def test_disconnected(self) -> None:
+        """
+        Or disconnects it: then it does not come back.
+        """
+        gates = self.working(
+            disconnect=lambda socket: socket.disconnect(),
+            close=lambda socket: socket.disconnect(close=True),
+        )
         for how in "disconnect", "close":
             page = self.come()
             page.emit("work", how)
             self.lose(page)
             gates.pop().callback(None)
-            tell(1)
+            self.wait()
             self.assertNew(self.back(page), page)
             page = self.come()
             page.emit("work", how)
@@ -669,6 +681,23 @@ class BoundTests(RecoveryCase):
             self.lose(other)
             self.assertBack(self.back(other), other)
 
+    def test_givenUpMeanwhile(self) -> None:
+        """
+        Those who are given up because of an event for many do not get it then, nor
+        take any room.
+        """
+        self.serve(recovery=Recovery(totalBytes=100_000))
+        fat, thin = self.come(), self.come()
+        fats, thins = self.io.to(self.sidOf(fat)), self.io.to(self.sidOf(thin))
+        fats.emit("own", "x" * 90_000)
+        self.wait()
+        self.lose(fat)
+        self.lose(thin)
+        thins.to(self.sidOf(fat)).emit("both", "x" * 12_000)
+        self.assertEqual(len(self.io.ghosts), 1)
+        self.assertBack(self.back(thin), thin, ["both", "x" * 12_000])
+        self.assertNothingLeft()
+
     def test_nobody(self) -> None:
         """
         When nobody is waited for, what a client was sent is forgotten.
@@ -771,6 +800,44 @@ class PerMessageTests(ReturnTests):
         self.store.release()
         self.wait()
         self.assertBack(again, page, ["changed", 1], ["more"])
+        self.assertNothingLeft()
+
+    def test_heldTooMuchBefore(self) -> None:
+        """
+        A client for which more waited than may be kept is not waited for, also if it
+        has not got any of that yet; and is gone as any other.
+        """
+
+        def change(socket: Any, event: Any, session: Any) -> None:
+            session["n"] = 1
+            for _ in range(15):
+                socket.emit("x", "y" * 100_000)
+
+        self.do["smessage"] = change
+        page = self.come()
+        self.store.hold("replace")
+        page.emit("change")
+        self.wait()
+        self.lose(page)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.release()
+        self.wait(1)
+        self.assertNothingLeft()
+
+    def test_heldByAll(self) -> None:
+        """
+        And on what waits for all together.
+        """
+        self.serve(recovery=Recovery(totalBytes=100_000), perMessage=True)
+        page, _ = self.changing()
+        self.io.emit("changed", "x" * 60_000)
+        self.assertGreater(self.io.ghosts._budget.used, 60_000)
+        self.io.emit("changed", "x" * 60_000)
+        self.assertLess(self.io.ghosts._budget.used, 100_000)
+        self.assertEqual(len(self.io.ghosts), 0)
+        self.store.release()
+        self.wait(1)
+        self.assertNew(self.back(page), page)
         self.assertNothingLeft()
 
     def changing(self) -> tuple[Page, Page]:

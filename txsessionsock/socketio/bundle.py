@@ -151,6 +151,8 @@ class Bundle(Resource):
 
     def _missing(self, request: Request) -> bytes:
         request.setResponseCode(NOT_FOUND)
+        # A cache would keep it when the file is there.
+        request.setHeader(b"Cache-Control", b"no-store")
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         # What only tools for developers ask for is missing for most.
         if request.path.endswith(b".map"):

@@ -38,6 +38,16 @@ class Place(Protocol):
         Keep an event in a trail.
         """
 
+    def hold(self, trail: Trail, frame: Numbered) -> None:
+        """
+        Keep an event, not yet in a trail.
+        """
+
+    def letGo(self, frame: Numbered) -> None:
+        """
+        The opposite.
+        """
+
     def drop(self, ghost: Ghost) -> None:
         """
         Let a ghost be no more.
@@ -187,6 +197,9 @@ class Ghost:
 
         @param number: Of the change that it waits for, if that is known.
         """
+        if self.isOver:
+            # It was given up for an event of which it is one of the recipients.
+            return
         if number is None and self._place.isPerMessage:
             number = self.session.keeper.unsaved()
         if number is None and not self._held:
@@ -194,6 +207,7 @@ class Ghost:
             return
         self._held.append((number or 0, frame))
         self._heldSize += frame.size
+        self._place.hold(self.trail, frame)
         if self._heldSize > self._place.mostHeld:
             self._place.drop(self)
 
@@ -211,6 +225,7 @@ class Ghost:
             _, frame = self._held.popleft()
             self._heldSize -= frame.size
             self._place.log(self.trail, frame)
+            self._place.letGo(frame)
 
     def failed(self, failure: Failure) -> None:
         # It is not known what becomes of what these wait for.
@@ -226,7 +241,8 @@ class Ghost:
         """
         self.trail.restart(offset)
         for frame in frames:
-            self._place.log(self.trail, frame)
+            if not self.isOver:
+                self._place.log(self.trail, frame)
 
     def end(self) -> None:
         """
@@ -234,4 +250,5 @@ class Ghost:
         """
         self.isOver = True
         self.trail.clear()
-        self._held.clear()
+        while self._held:
+            self._place.letGo(self._held.popleft()[1])

@@ -282,6 +282,20 @@ class Ghosts:
         if self._budget.isOver:
             self._makeRoom(trail)
 
+    def hold(self, trail: Trail, frame: Numbered) -> None:
+        """
+        Keep an event that is to be in a trail when the session is stored.
+        """
+        self._budget.keep(frame, self._now)
+        if self._budget.isOver:
+            self._makeRoom(trail)
+
+    def letGo(self, frame: Numbered) -> None:
+        """
+        Keep it for that no more.
+        """
+        self._budget.release(frame)
+
     def _makeRoom(self, trail: Trail) -> None:
         """
         What was kept last was too much.  Nobody is to have all the room: not others
@@ -335,11 +349,13 @@ class Ghosts:
         until = self._now + self._recovery.seconds
         names = Names(carrier.id, carrier.pid, carrier.encoding)
         ghost = Ghost(self, session, names, trail, until)
+        if not self.add(ghost, self.hub.groupsOf(client)):
+            return None
         for number, frame in client.held:
             # Answers are of no use to a client that does not know its question.
             if isinstance(frame, Numbered):
                 ghost.keep(frame, number)
-        return ghost if self.add(ghost, self.hub.groupsOf(client)) else None
+        return None if ghost.isOver else ghost
 
     def add(self, ghost: Ghost, groups: list[Label]) -> bool:
         """

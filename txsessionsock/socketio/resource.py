@@ -83,7 +83,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
     are told otherwise.
 
     Serve it in a L{BoundedSite<txsessionsock.web.BoundedSite>}: another site does
-    not bound what comes before.  Put it beside a L{SessionedResource
+    not bound what comes before, and writes the names of connections to its log, which
+    are secrets.  Put it beside a L{SessionedResource
     <txsessionsock.web.SessionedResource>}, not into it.
 
     @ivar io: The server.
@@ -171,6 +172,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             return self._bundle.render(request)
         request.setResponseCode(404)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.setHeader(b"Cache-Control", b"no-store")
         return b"There is nothing here.\n"
 
     def _warn(self, line: str, kind: object = None) -> None:
