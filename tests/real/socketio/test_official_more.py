@@ -116,8 +116,7 @@ async def test_volatileIsLost(name: str) -> None:
             await tell(speaker, n, isVolatile=True)
         await tell(speaker, "kept")
         others.resume()
-        while not await heard(socket) or socket.events("told")[-1] != ["kept"]:
-            pass
+        await socket.until(lambda: ["kept"] in socket.events("told"))
         assert socket.events("told") == [[0], ["kept"]]
 
 
