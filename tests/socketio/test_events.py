@@ -5,7 +5,7 @@ Tests for L{txsessionsock.socketio}: events and their answers, in both direction
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.logger import capturedLogs, formatEvent
@@ -581,6 +581,21 @@ class MistakeTests(SocketIOCase):
                 self.io.of(bad)
         self.assertIs(self.io.of("chat"), self.io.of("/chat"))
         self.assertIs(self.io.of("/"), self.io)
+
+    def test_namespaces(self) -> None:
+        """
+        The class of the main namespace may name the others.
+        """
+
+        class Main(Basket):
+            namespaces: ClassVar = {"/news": Basket}
+
+        news = SocketIO(Main).named("/news")
+        assert news is not None
+        self.assertIs(news.protocol, Basket)
+        for bad, error in ({"/x": int}, TypeError), ({"a,b": Basket}, ValueError):
+            with self.assertRaises(error):
+                SocketIO(type("Bad", (Basket,), {"namespaces": bad}))
 
     def test_listeners(self) -> None:
         """

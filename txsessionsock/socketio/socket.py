@@ -50,7 +50,7 @@ class SocketIOSocket(ApplicationMethods):
     @cvar indexes: See L{SessionSocketProtocol
         <txsessionsock.protocol.SessionSocketProtocol>}.
 
-    @cvar namespaces: For C{twistd sessionsock}: the classes of other namespaces, by
+    @cvar namespaces: Of the class of the main namespace: those of the others, by
         their names.
 
     @ivar events: The functions that were given to L{on}.
