@@ -16,6 +16,7 @@ from txsessionsock.socketio.enginepackets import nextIn
 
 
 _ROUNDS = 20
+_MESSES = 100
 
 
 class Client:
@@ -287,14 +288,30 @@ class MessFuzzTests(EngineCase):
         """
         On few connections: each ends once, nothing fails, and nothing is left.
         """
-        for seed in range(round(_ROUNDS * factor())):
+        for seed in range(round(_MESSES * factor())):
             self.mess(Random(seed))
-            for wire in self.wires:
-                wire.leave()
+            ends = (self.resumeAll, self.leaveAll)
+            for end in ends if seed % 2 else reversed(ends):
+                end()
+                self.turn()
             self.turn(60)
             self.assertNothingLeft()
             self.wires.clear()
             self.made.clear()
+
+    def resumeAll(self) -> None:
+        """
+        Receive from all: whoever pauses a connection does that at last.
+        """
+        for recording in self.made:
+            recording.connection.resume()
+
+    def leaveAll(self) -> None:
+        """
+        Have all clients leave.
+        """
+        for wire in self.wires:
+            wire.leave()
 
     def mess(self, random: Random) -> None:
         """

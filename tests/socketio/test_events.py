@@ -5,7 +5,7 @@ Tests for L{txsessionsock.socketio}: events and their answers, in both direction
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.logger import capturedLogs, formatEvent
@@ -390,6 +390,33 @@ class AskingTests(SocketIOCase):
         self.assertEqual([answer for answer, _ in self.results], ["yes"])
         self.assertIsNone(page.engine.closed)
 
+    def test_behind(self) -> None:
+        """
+        What the client sent before its answer is no reason not to read that: more of
+        it may wait meanwhile, within the bound for bytes.
+        """
+        for size, most in (1, 32), (400, 3):
+            self.serve(limits=Limits(waitingMessages=2, waitingBytes=1000))
+            self.results.clear()
+
+            async def ask(socket: Any, event: Event, session: Any) -> None:
+                if event.name == "ask":
+                    self.results.append(await socket.call("sure?"))
+
+            self.do["smessage"] = ask
+            page = self.browse()
+            page.emit("ask")
+            for _ in range(most - 1):
+                page.emit("x", "x" * size)
+                self.assertFalse(page.engine.isPaused)
+            page.emit("x", "x" * size)
+            self.assertTrue(page.engine.isPaused)
+            page.send(Packet(Kind.ACK, "/", ["yes"], 1))
+            self.wait()
+            self.assertEqual(self.results, ["yes"])
+            self.assertFalse(page.engine.isPaused)
+            self.assertNothingLeft()
+
     def test_time(self) -> None:
         """
         The time to answer is over after a minute, or when the caller says; then an
@@ -554,6 +581,21 @@ class MistakeTests(SocketIOCase):
                 self.io.of(bad)
         self.assertIs(self.io.of("chat"), self.io.of("/chat"))
         self.assertIs(self.io.of("/"), self.io)
+
+    def test_namespaces(self) -> None:
+        """
+        The class of the main namespace may name the others.
+        """
+
+        class Main(Basket):
+            namespaces: ClassVar = {"/news": Basket}
+
+        news = SocketIO(Main).named("/news")
+        assert news is not None
+        self.assertIs(news.protocol, Basket)
+        for bad, error in ({"/x": int}, TypeError), ({"a,b": Basket}, ValueError):
+            with self.assertRaises(error):
+                SocketIO(type("Bad", (Basket,), {"namespaces": bad}))
 
     def test_listeners(self) -> None:
         """

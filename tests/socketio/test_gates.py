@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 
+from tests.support.managing import SID
 from tests.support.socketio import SocketIOCase
 from txsessionsock.credentials import InBand
 from txsessionsock.interfaces import ConnectRefused, SessionError
@@ -73,6 +74,35 @@ class ClosingTests(SocketIOCase):
             self.assertEqual(page.engine.closed, (1001, "server going away"))
             self.assertNothingLeft()
         self.assertEqual(self.seen, [])
+
+    def test_ended(self) -> None:
+        """
+        When the session ends meanwhile the client is told at once, and comes again if
+        the session just has a new id.
+        """
+        self.io.use(lambda socket, session: Deferred())
+        page = self.browse()
+        self.wait()
+        self.successResultOf(self.place.destroy("sess:an-id"))
+        self.wait()
+        unknown = {"message": "sinvalid", "data": {"reason": "unknown"}}
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [unknown])
+        self.assertEqual(self.seen, [("sinvalid", "unknown")])
+        self.assertNothingLeft()
+        self.put()
+        page = self.browse()
+        self.wait()
+        session = self.successResultOf(self.manager.open(SID, self.holder))
+        moving = self.manager.regenerate(session, self.holder)
+        self.wait()
+        other, tell = self.successResultOf(moving)
+        tell()
+        self.wait()
+        self.assertEqual(page.engine.closed, (4307, "session-moved"))
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [])
+        for each in session, other:
+            self.successResultOf(self.manager.release(each, self.holder))
+        self.assertNothingLeft()
 
     def test_broken(self) -> None:
         """

@@ -124,6 +124,8 @@ class Client:
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
         self._stored = 0
+        # Whether the session is there, and the carrier has something to do first.
+        self._isPreparing = False
         self._isInOutage = False
         self._hasCookie = False
         # When the browser drops the cookie, unless a page has renewed it.
@@ -226,10 +228,12 @@ class Client:
         preparing: Deferred[None] | None = self._carrier.prepare(session)
         if preparing is None:
             return self._prepared(session, None)
+        self._isPreparing = True
         return preparing.addBoth(partial(self._prepared, session))
 
     def _prepared(self, session: Session, result: object) -> Session:
         failure = result if isinstance(result, Failure) else None
+        self._isPreparing = False
         if self.life.phase is not Phase.OPENING:
             # It was closed meanwhile, or went.  What is cancelled then may fail with
             # what it likes, or not at all.
@@ -453,6 +457,11 @@ class Client:
     def ended(self, reason: EndReason) -> None:
         conversation = self._conversation
         life = self.life
+        if self._isPreparing and life.phase is Phase.OPENING:
+            if reason == "moved":
+                self.closeNow(Code.SESSION_MOVED, "session-moved")
+            else:
+                self._invalid("unknown")
         if conversation is None or life.phase is Phase.OVER:
             return
         if life.isConnected:

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_bytes
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -28,115 +28,33 @@ from txsessionsock.interfaces import (
     SessionID,
 )
 from txsessionsock.messages import Event
-from txsessionsock.protocol import Equipment
 from txsessionsock.session import Session
 
 from .application import EventApplication
+from .conveyor import Conveyor, Frame
 from .ghost import Ghost
-from .packets import Kind, Message, Packet, Parser
+from .packets import Kind, Packet
 from .places import Place
 from .refusal import eventOf, isFinal, refusal
 from .rooms import groupsOf
 from .trail import Codec, Numbered, Trail
 
 
-__all__ = ["Frame", "NamespaceCarrier"]
-
-Frame = tuple[Message, ...]
-"""
-A packet as it is sent.
-"""
+__all__ = ["NamespaceCarrier"]
 
 # A name of its own: Python 3.11 is slow to find the members of an Enum, and this one
 # is asked for at each event.
 _ACK = Kind.ACK
 
+_MORE = 16
+"""
+How many times as many messages may wait while a handler waits for an answer.
+"""
+
 _ID_SIZE = 15
 """
 How many random bytes the id of a socket has: it is the name of a room, too.
 """
-
-
-class Conveyor(Protocol):
-    """
-    The connection of which this is a namespace.
-
-    @ivar parser: What makes messages of packets.
-
-    @ivar peer: Where the client is.
-
-    @ivar unsent: See L{Carrier<txsessionsock.clients.carrier.Carrier>}, as for the
-        other properties and methods of that name.
-    """
-
-    equipment: Equipment
-    parser: Parser
-    peer: str
-
-    @property
-    def unsent(self) -> int: ...
-
-    @property
-    def mostUnsent(self) -> int: ...
-
-    @property
-    def isWritable(self) -> bool: ...
-
-    def isSecond(self, sessionID: SessionID) -> bool:
-        """
-        Whether the client has another session in another namespace.
-        """
-
-    def awaitSession(self) -> None:
-        """
-        The client is to name its session.
-        """
-
-    def hasSession(self) -> None:
-        """
-        It has one.
-        """
-
-    def pause(self, carrier: NamespaceCarrier) -> None:
-        """
-        Receive nothing for now: too much waits for one of the namespaces.
-        """
-
-    def resume(self, carrier: NamespaceCarrier) -> None:
-        """
-        Receive again, if none of the others minds.
-        """
-
-    def send(self, messages: Frame) -> None:
-        """
-        Send what was encoded.
-        """
-
-    def refuse(self, carrier: NamespaceCarrier, code: int, why: dict[str, Any]) -> None:
-        """
-        Do not let the client into a namespace.
-        """
-
-    def disconnect(self, carrier: NamespaceCarrier, code: int) -> None:
-        """
-        Have the client leave a namespace, and not come back by itself.
-        """
-
-    def disconnectAll(self) -> None:
-        """
-        The same with all of them, and close the connection then.
-        """
-
-    def closeSoon(self, code: int, reason: str) -> None:
-        """
-        Close the connection, when what was sent in those namespaces that are to be
-        closed, too, has gone out.  The client comes again by itself.
-        """
-
-    def cut(self, why: str) -> None:
-        """
-        Drop the connection at once.
-        """
 
 
 @dataclass(slots=True)
@@ -310,8 +228,17 @@ class NamespaceCarrier:
         self.client.received(waiting)
 
     def pause(self) -> None:
+        if self._calls and self._mayTakeMore():
+            # The answer that a handler waits for is behind what was sent before.
+            return
         self.isPaused = True
         self._connection.pause(self)
+
+    def _mayTakeMore(self) -> bool:
+        limits = self.equipment.limits
+        messages, size, _ = self.client.waiting
+        most = _MORE * limits.waitingMessages
+        return messages < most and size < limits.waitingBytes
 
     def resume(self) -> None:
         self.isPaused = False

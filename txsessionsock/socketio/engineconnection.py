@@ -264,7 +264,9 @@ class EngineConnection:
 
     def pause(self) -> None:
         """
-        Receive nothing more for now.
+        Receive nothing more for now.  Who calls this calls L{resume} later: until
+        then, a client by WebSocket that has left is not lost yet, for what it sent
+        before is still to be received.
         """
         if self.stage >= Stage.CLOSING:
             return

@@ -254,14 +254,21 @@ class SocketIO(Namespace):
     ) -> None:
         """
         @param protocol: The class of what handlers get as a client of the main
-            namespace: a subclass of L{SocketIOSocket}.
+            namespace: a subclass of L{SocketIOSocket}.  Its C{namespaces} are there
+            from the beginning.
 
         @param recovery: How clients may come back whose connection was lost; they
             come as new ones, unless given.
+
+        @raise TypeError: It is no such class, or one of its namespaces has none.
+
+        @raise ValueError: One of them has a name that no namespace can have.
         """
         self._recovery = recovery
         super().__init__(self, _MAIN, protocol)
         self._namespaces: dict[str, Namespace] = {_MAIN: self}
+        for name, each in self.protocol.namespaces.items():
+            self.of(name, each)
 
     @checked
     def of(self, name: str, protocol: type | None = None) -> Namespace:

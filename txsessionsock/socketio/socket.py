@@ -50,7 +50,7 @@ class SocketIOSocket(ApplicationMethods):
     @cvar indexes: See L{SessionSocketProtocol
         <txsessionsock.protocol.SessionSocketProtocol>}.
 
-    @cvar namespaces: For C{twistd sessionsock}: the classes of other namespaces, by
+    @cvar namespaces: Of the class of the main namespace: those of the others, by
         their names.
 
     @ivar events: The functions that were given to L{on}.
@@ -279,15 +279,31 @@ class SocketIOSocket(ApplicationMethods):
     @checked
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """
-        The same with another close code; see L{ApplicationMethods}.  A client that
-        was lost before does not come back as who it was.
+        Disconnect with a close code, when what was sent before has gone out.  A
+        client that was lost before does not come back as who it was.
 
-        @raise ValueError: That code cannot be sent.
+        @param code: With 1000, and 4400 to 4499, the client leaves this namespace, and
+            does not come again by itself.  With any other the connection is closed,
+            for all its namespaces, and it does.
+
+        @raise ValueError: That code cannot be sent (RFC 6455, section 7.4).
         """
         super().close(code, reason)
         standIn = self._sessionsock.standIn
         if standIn is not None:
             standIn.close(code, reason)
+
+    def receive(self) -> Deferred[Event]:
+        """
+        Wait for the client's next event, which then has no other handlers, and no
+        answer if it asks for one; see L{call} for asking the client something.
+
+        @return: A L{Deferred} that fires with the event.  It fails with
+            L{ClientGone<txsessionsock.interfaces.ClientGone>} or
+            L{NoSuchSession<txsessionsock.interfaces.NoSuchSession>} if none
+            will come.
+        """
+        return super().receive()
 
     # Rooms.
 

@@ -45,9 +45,7 @@ def socketIO(
     """
     seconds = options["recovery"]
     recovery = Recovery(seconds=seconds) if seconds else None
-    io = SocketIO(kind, recovery=recovery)
-    for name, each in kind.namespaces.items():
-        attempt("protocol", io.of, name, each)
+    io = attempt("protocol", SocketIO, kind, recovery=recovery)
     attempt("origin", enable, io, manager, **settings)
     isShared = options["workers"] > 1
     return attempt(

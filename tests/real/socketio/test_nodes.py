@@ -164,14 +164,16 @@ def telling(value: object, *rooms: str) -> list[Any]:
 @inReactor
 async def test_everywhere(kind: str, address: str, tmp_path: Path) -> None:
     """
-    What each of the nodes tells a room, and everybody, reaches all clients on both
-    nodes once, and in its order.
+    What each of the nodes tells two rooms, and everybody, reaches all clients on
+    both nodes once, and in its order.
     """
     async with cluster(tmp_path) as made:
         sockets = await made.onEach(kind, address, 2)
+        for socket in sockets:
+            await socket.askAll("join", "same")
         for name, speaker in zip("ab", (sockets[0], sockets[-1]), strict=True):
             for n in range(TIMES):
-                rooms = ["all"] if n % 2 else []
+                rooms = ["all", "same"] if n % 2 else []
                 await speaker.emit(*telling([name, n], *rooms))
             await speaker.emit(*telling([name, "last"]))
         for socket in sockets:

@@ -41,8 +41,9 @@ async def test_upgrade(name: str) -> None:
         assert (await socket.happens("connect"))[1] == "polling"
         assert await socket.happens("upgrade") == ["websocket"]
         await socket.hears("n", 200)
-        assert socket.events("n") == [[n] for n in range(100)] * 2
         assert await socket.ask("taken") == list(range(200))
+        # What came twice may be behind the others.
+        assert socket.events("n") == [[n] for n in range(100)] * 2
         assert (await socket.state())["transport"] == "websocket"
 
 
@@ -116,8 +117,7 @@ async def test_volatileIsLost(name: str) -> None:
             await tell(speaker, n, isVolatile=True)
         await tell(speaker, "kept")
         others.resume()
-        while not await heard(socket) or socket.events("told")[-1] != ["kept"]:
-            pass
+        await socket.until(lambda: ["kept"] in socket.events("told"))
         assert socket.events("told") == [[0], ["kept"]]
 
 
@@ -300,7 +300,8 @@ async def test_noNetwork(name: str) -> None:
     """
     Clients whose connections break, and who are refused for a while, come again.
     """
-    async with behindNetwork(name, "websocket") as (made, network):
+    # Whoever does not poll just then is missed when a ping is not answered.
+    async with behindNetwork(name, "websocket", 1, 4) as (made, network):
         sockets = await ofEachKind(made, port=network.port)
         await network.refuse()
         await network.cut()

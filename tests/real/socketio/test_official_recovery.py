@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import deferLater
 
-from tests.support.servers import inReactor, mint, reactor
+from tests.support.servers import PATIENCE, inReactor, mint, reactor
 from tests.support.socketioclients import KINDS, Socket, socketIOIsThere
 from tests.support.socketioservers import settled
 from tests.support.socketioshop import Shop, alone
@@ -52,8 +52,10 @@ class Away:
         """
         times = [len(socket.details("disconnect")) + 1 for socket in sockets]
         # What is not polling just now does not seem to be lost.
+        end = reactor.seconds() + PATIENCE
         engines = [node.io.engine for node in self.made.nodes]
         while not all(each.isWritable for engine in engines for each in engine):
+            assert reactor.seconds() < end, "a client that does not poll"
             await deferLater(reactor, 0.001)
         await self.network.refuse()
         await self.network.cut()
@@ -163,10 +165,15 @@ async def test_afterLogout(kind: str) -> None:
         made.speaker = await made.made.open("websocket", cookie=f"connect.sid={cookie}")
         await made.tell(2)
         await made.network.listen()
-        message, _ = await socket.happens("connect_error")
-        while message != "sinvalid":
-            message = (await socket.happens("connect_error", 2))[0]
+        await socket.until(lambda: "sinvalid" in refusals(socket))
         assert told(socket) == [1]
+
+
+def refusals(socket: Socket) -> list[str]:
+    """
+    What a client was told when it wanted to connect, by the server or its network.
+    """
+    return [message for message, _ in socket.details("connect_error")]
 
 
 @everyKind
