@@ -254,7 +254,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             )
         elif transport in _TRANSPORTS:
             self._warn(
-                "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
+                "a client of Socket.IO speaks an old version of its protocol (not EIO=4);"
                 " right is socket.io-client 3 or later, such as 4.x",
                 "EIO",
             )
