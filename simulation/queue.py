@@ -56,7 +56,7 @@ class Queue:
         self.now = BEGIN
         self.random = Random(f"{seed}")
         self.happened = 0
-        self._events: list[tuple[int, int, Event]] = []
+        self._events: list[tuple[int, int, int, Event]] = []
         self._number = 0
 
     def at(
@@ -66,7 +66,9 @@ class Queue:
         Have something happen at a time, behind what is to happen then already.
         """
         event = Event(call, where)
-        self._push(time, event)
+        time = max(time, self.now)
+        self._number += 1
+        heappush(self._events, (time, time, self._number, event))
         return event
 
     def after(
@@ -76,10 +78,6 @@ class Queue:
         Have something happen after some seconds.
         """
         return self.at(self.now + round(seconds * SECOND), call, where)
-
-    def _push(self, time: int, event: Event) -> None:
-        self._number += 1
-        heappush(self._events, (max(time, self.now), self._number, event))
 
     def run(self, seconds: float, most: int) -> bool:
         """
@@ -91,14 +89,14 @@ class Queue:
         """
         end, events = self.now + round(seconds * SECOND), self._events
         while events and events[0][0] <= end:
-            time, _, event = heappop(events)
+            time, due, number, event = heappop(events)
             self.now = time
             where = event.where
             if event.isOver or (where is not None and where.isStopped):
                 continue
             if where is not None and where.pausedUntil > time:
-                # In the order in which they came, for so they are found here.
-                self._push(where.pausedUntil, event)
+                # Then in the order in which they were due, however often it is put off.
+                heappush(events, (where.pausedUntil, due, number, event))
                 continue
             self.happened += 1
             if self.happened > most:

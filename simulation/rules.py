@@ -122,8 +122,9 @@ def _isExcepted(case: Case, key: str) -> bool:
     was killed, or could not see it in time.
     """
     state = case.state
-    isExcepted = key in state.dropped and (
-        bool(state.killed) or state.wasUnwell or not case.plan.repair
+    isExcepted = key in state.beyond or (
+        key in state.dropped
+        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
     )
     if isExcepted:
         case.applied["excepted"] = case.applied.get("excepted", 0) + 1
@@ -134,7 +135,7 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
     """
-    if each.what == "stored":
+    if each.what == "stored" and each.more["key"] not in case.state.beyond:
         data = case.state.data[each.more["key"]]
         assert data is not None
         twice = [i for i, n in enumerate(digits(data.get("n", 0))) if n > 1]

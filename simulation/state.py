@@ -60,6 +60,13 @@ class Values:
         self._heardAt.append(at)
         self._last.append(change if change.began >= last.began else last)
 
+    def forget(self) -> None:
+        """
+        Nothing of what was told holds any more.
+        """
+        self._heardAt.clear()
+        self._last.clear()
+
     def lost(self, value: object, at: int) -> Change | None:
         """
         @param value: What is there; L{None} for nothing.
@@ -114,6 +121,9 @@ class State:
     @ivar dropped: Whether a web application wrote an old copy over something
         that others had stored: then that is missing until it is stored again.
 
+    @ivar beyond: The sessions that a web application wrote as no promise covers:
+        from a copy that was too old, or without the stamp that was in its copy.
+
     @ivar well: Since when each node is well.
     """
 
@@ -125,6 +135,7 @@ class State:
         self.changes: dict[int, Change] = {}
         self.values: dict[tuple[str, str], Values] = {}
         self.dropped: set[str] = set()
+        self.beyond: set[str] = set()
         self.killed: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
@@ -159,10 +170,21 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web") and before is not None and _drops(before, data):
-            self.dropped.add(key)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
+
+    def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
+        """
+        A web application wrote a session.
+        """
+        if _drops(before, data):
+            self.dropped.add(key)
+        # What its processes take from each other is nothing of ours.
+        for name in before:
+            if name.startswith("of web") and before[name] != data.get(name):
+                self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
         self.data[each.more["key"]] = None
@@ -198,6 +220,8 @@ class State:
             each.at,
         )
         self.changes[change.token] = change
+        if more.get("copy", "young") != "young":
+            self.beyond.add(session)
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":

@@ -13,7 +13,7 @@ from typing import Any, Final
 from txsessionsock.interfaces import NoSuchSession, SessionID
 
 from .history import History
-from .queue import Queue
+from .queue import SECOND, Queue
 from .store import Place
 
 
@@ -25,6 +25,10 @@ A session as a login leaves it.
 """
 
 _STAMP = "_sessionsock"
+_LONGEST = 4.0
+"""
+After how many seconds a copy is too old to be repaired for certain.
+"""
 
 
 class WebApp:
@@ -40,7 +44,7 @@ class WebApp:
         self._history = history
         self._place = place
         self._ttl = ttl
-        self._old: dict[str, dict[str, Any]] = {}
+        self._old: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def logIn(self, sessionID: SessionID) -> None:
         """
@@ -79,22 +83,33 @@ class WebApp:
             self._history.note("found nothing", self.name)
             return
         data: dict[str, Any] = json.loads(stored.raw)
-        before, self._old[key] = self._old.get(key, data), dict(data)
-        data = dict(before if stamp == "old" else data)
-        if stamp == "none":
-            data.pop(_STAMP, None)
+        copy = self._queue.now, data
+        before, self._old[key] = self._old.get(key, copy), copy
+        read, data = before if stamp == "old" else copy
+        data = dict(data)
+        isStripped = stamp == "none" and data.pop(_STAMP, None) is not None
         self._history.note("reads", self.name, key=key, stamp=stamp)
-        self._queue.after(seconds, partial(self._write, key, data, token))
+        write = partial(self._write, key, read, data, token, isStripped=isStripped)
+        self._queue.after(seconds, write)
 
-    def _write(self, key: str, data: dict[str, Any], token: int) -> None:
+    def _write(
+        self, key: str, read: int, data: dict[str, Any], token: int, *, isStripped: bool
+    ) -> None:
         # A session that is gone is not begun again: what comes of that is another
         # question, which is not asked yet.
         if self._place.get(key) is None:
             self._history.note("found nothing", self.name)
             return
         mine = f"of {self.name}"
+        isOld = self._queue.now - read > _LONGEST * SECOND
         self._history.note(
-            "changes", self.name, do="write", key=mine, token=token, session=key
+            "changes",
+            self.name,
+            do="write",
+            key=mine,
+            token=token,
+            session=key,
+            copy="stripped" if isStripped else "old" if isOld else "young",
         )
         data[mine] = token
         self._place.put(key, json.dumps(data).encode(), self._ttl, self.name)
