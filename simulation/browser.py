@@ -37,6 +37,7 @@ class Tab:
         name: str,
         queue: Queue,
         history: History,
+        *,
         cookie: Callable[[], SessionID],
         nodes: Callable[[], list[Node]],
         latency: float,

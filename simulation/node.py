@@ -219,7 +219,8 @@ class Served:
 
     def _did(self, message: Message, session: Session) -> object:
         if not message.waitsToBeSaved:
-            return self._done(message)
+            self._done(message)
+            return None
         return session.save().addCallback(lambda _: self._done(message))
 
     def _done(self, message: Message) -> None:

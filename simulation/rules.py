@@ -108,12 +108,19 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
             if data is not None and not _isExcepted(case, key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
-    elif each.what == "stored" and each.more["key"] not in state.dropped:
+    elif each.what == "stored" and not _isDisturbed(state, each.more["key"]):
         key = each.more["key"]
         data = state.data[key]
         assert data is not None
         missing = _missing(case, key, data, each.at)
         yield f"{_said(missing)} is missing in what was stored" if missing else None
+
+
+def _isDisturbed(state: State, key: str) -> bool:
+    """
+    Whether a web application wrote what may be missing for a while, or twice.
+    """
+    return key in state.dropped or key in state.beyond
 
 
 def _isExcepted(case: Case, key: str) -> bool:
@@ -156,13 +163,14 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what != "handles" or plan.freshness != "strict" or not plan.perMessage:
         return
     socket = state.sockets[each.who]
-    if socket.key in state.dropped:
+    if _isDisturbed(state, socket.key):
         return
     sent = socket.sentAt[each.more["token"]]
     missing = _missing(case, socket.key, each.more["sees"], sent - 1)
-    yield f"message {each.more['token']} does not see {_said(missing)}" * bool(
-        missing
-    ) or None
+    yield (
+        f"message {each.more['token']} does not see {_said(missing)}" * bool(missing)
+        or None
+    )
 
 
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
@@ -275,7 +283,7 @@ def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
     When all is quiet nothing is left: no session, timer, watch or question.
     """
     if each.what == "left":
-        yield f"{each.more['what']} is left"
+        yield f"{each.more['text']} is left"
     elif each.what == "end":
         yield None
 

@@ -182,8 +182,8 @@ class State:
         if _drops(before, data):
             self.dropped.add(key)
         # What its processes take from each other is nothing of ours.
-        for name in before:
-            if name.startswith("of web") and before[name] != data.get(name):
+        for name, value in before.items():
+            if name.startswith("of web") and value != data.get(name):
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:

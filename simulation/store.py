@@ -94,31 +94,31 @@ class Place:
     ) -> bool:
         if key in self._rows:
             return False
-        self._put("created", key, raw, ttl, by, link)
+        self._put("created", key, raw, ttl, by=by, link=link)
         return True
 
     def put(self, key: str, raw: bytes, ttl: TTL, by: str) -> None:
         """
         Write, whatever is there: as web applications do.
         """
-        self._put("stored", key, raw, ttl, by, None)
+        self._put("stored", key, raw, ttl, by=by, link=None)
 
     def replace(
-        self, key: str, old: bytes, new: bytes, ttl: TTL, by: str, link: Link
+        self, key: str, old: bytes, new: bytes, ttl: TTL, *, by: str, link: Link
     ) -> Stored:
         row = self._rows.get(key)
         if row is None:
             raise NoSuchSession
         if row.raw != old:
             raise SessionConflict(_stored(row))
-        self._put("stored", key, new, ttl, by, link)
+        self._put("stored", key, new, ttl, by=by, link=link)
         return _stored(row)
 
     def touch(self, key: str, ttl: TTL, by: str, link: Link | None) -> float | None:
         row = self._rows.get(key)
         if row is None:
             raise NoSuchSession
-        self._put("touched", key, row.raw, ttl, by, link)
+        self._put("touched", key, row.raw, ttl, by=by, link=link)
         return _stored(row).expires
 
     def destroy(self, key: str, old: bytes | None, by: str, link: Link | None) -> bool:
@@ -131,7 +131,7 @@ class Place:
         return True
 
     def _put(
-        self, what: str, key: str, raw: bytes, ttl: TTL, by: str, link: Link | None
+        self, what: str, key: str, raw: bytes, ttl: TTL, *, by: str, link: Link | None
     ) -> None:
         row = self._rows.get(key)
         if row is None:
@@ -340,7 +340,8 @@ class Link:
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
         place, name = self._place, self._name
-        return self._ask(partial(place.replace, key, old, new, ttl, name, self))
+        replace = partial(place.replace, key, old, new, ttl, by=name, link=self)
+        return self._ask(replace)
 
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
         return self._ask(partial(self._place.touch, key, ttl, self._name, self))
@@ -466,4 +467,3 @@ LINKS: dict[str, Callable[[str, Place, NodeClock, float], Link]] = {
     "polled": PolledLink,
     "silent": SilentLink,
 }
-

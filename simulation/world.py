@@ -12,8 +12,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.logger import LogLevel as Level
+from zope.interface import implementer
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
@@ -165,9 +166,9 @@ class World:
                 f"tab{number}",
                 self.queue,
                 self.history,
-                partial(self._cookie, number),
-                self._living,
-                plan.latency,
+                cookie=partial(self._cookie, number),
+                nodes=self._living,
+                latency=plan.latency,
             )
             for number in range(plan.tabs)
         ]
@@ -329,7 +330,7 @@ class World:
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)
         for node in self._living():
             for left in node.rest():
-                self.history.note("left", node.name, what=left)
+                self.history.note("left", node.name, text=left)
         self.history.note("end", "world")
         return isOver
 
@@ -340,6 +341,7 @@ def _errors(note: Callable[[str], object]) -> Iterator[None]:
     Take what is logged as a failure.
     """
 
+    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         if event.get("log_level") is Level.critical:
             failure = event.get("log_failure")
