@@ -2,9 +2,10 @@
 """
 Models of stores: the place where sessions are, and each node's connection to it.
 
-As in Redis, a connection is one stream in each direction: what is sent over it
-arrives in order, if it arrives, and so do answers and reports.  Reports come once
-for each key that was read, until it is read again.
+A connection is one stream in each direction: what is sent over it arrives in order,
+if it arrives.  As in Redis, answers and reports come over the same one, and a change
+is reported once, until the key is read again; or, as in PostgreSQL, reports come over
+another one, and each change is reported.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ from txsessionsock.interfaces import (
 from .queue import SECOND, Event, NodeClock, Queue
 
 
-__all__ = ["LINKS", "Link", "Place", "PolledLink", "SilentLink", "WatchedLink"]
+__all__ = [
+    "LINKS",
+    "ApartLink",
+    "Link",
+    "Place",
+    "PolledLink",
+    "SilentLink",
+    "WatchedLink",
+]
 
 _T = TypeVar("_T")
 _Changed = Callable[[str], None]
@@ -230,19 +239,23 @@ class Link:
         self.trouble = ""
 
     def _lose(self) -> None:
-        connection, self._connection = self._connection, _Connection()
-        if self._queue.random.random() < 0.5:
-            # What was sent and has not arrived never will.
-            connection.lastUp = -1
-        connection.isOpen = False
-        self._left(connection)
+        arrives = self._queue.random.random() < 0.5
+        for connection in self._connections():
+            if not arrives:
+                # What was sent and has not arrived never will.
+                connection.lastUp = -1
+            connection.isOpen = False
+        self._connect()
         for answer in list(self.open):
             self._answer(answer, Failure(StoreTimeout("the connection was lost")))
         if self._reconnecting is None:
             self._reconnect(self._queue.random.uniform(0.0, 0.3))
 
-    def _left(self, connection: _Connection) -> None:
-        connection.tracked.clear()
+    def _connections(self) -> tuple[_Connection, ...]:
+        return (self._connection,)
+
+    def _connect(self) -> None:
+        self._connection = _Connection()
 
     def _reconnect(self, seconds: float) -> None:
         def reconnect() -> None:
@@ -269,9 +282,13 @@ class Link:
 
     # Asking.
 
-    def _ask(self, do: Callable[[], _T]) -> Deferred[_T]:
+    def _ask(
+        self, do: Callable[[], _T], connection: _Connection | None = None
+    ) -> Deferred[_T]:
         """
         Have something done there.
+
+        @param connection: How it is asked, if not as most things are.
         """
         if not self._isConnected:
             if self._reconnecting is None:
@@ -280,7 +297,7 @@ class Link:
         answer: Deferred[_T] = Deferred()
         self.open[answer] = self._clock.callLater(_TIMEOUT, self._timedOut)
         if self.trouble != "deaf":
-            connection = self._connection
+            connection = connection or self._connection
             connection.lastUp = max(connection.lastUp, self._queue.now + self._delay())
             arrive = partial(self._arrived, connection, do, answer)
             self._queue.at(connection.lastUp, arrive)
@@ -293,7 +310,7 @@ class Link:
         self, connection: _Connection, do: Callable[[], _T], answer: Deferred[_T]
     ) -> None:
         # The place reads nothing from an old connection once there is a new one.
-        isOld = connection is not self._connection
+        isOld = connection not in self._connections()
         if isOld and (connection.lastUp < 0 or self._reconnecting is None):
             return
         result: _T | Failure
@@ -462,8 +479,37 @@ class PolledLink(WatchedLink):
         """
 
 
+@implementer(IWatchableStore, ISharedStore)
+class ApartLink(WatchedLink):
+    """
+    One whose reports come over a connection of their own, as PostgreSQL's: they
+    may overtake answers, and be overtaken.
+    """
+
+    def __init__(
+        self, name: str, place: Place, clock: NodeClock, latency: float
+    ) -> None:
+        self._listening = _Connection()
+        super().__init__(name, place, clock, latency)
+
+    def _connections(self) -> tuple[_Connection, ...]:
+        return self._connection, self._listening
+
+    def _connect(self) -> None:
+        super()._connect()
+        self._listening = _Connection()
+
+    def fence(self, key: str) -> Deferred[None]:
+        return self._ask(lambda: None, self._listening)
+
+    def placeChanged(self, key: str) -> None:
+        if not self._clock.isStopped and self._reconnecting is None:
+            self._down(self._listening, partial(self._report, key))
+
+
 LINKS: dict[str, Callable[[str, Place, NodeClock, float], Link]] = {
     "watched": WatchedLink,
+    "apart": ApartLink,
     "polled": PolledLink,
     "silent": SilentLink,
 }

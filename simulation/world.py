@@ -88,7 +88,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     isShort = random.random() < 0.1
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "polled", "silent")),
+        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,

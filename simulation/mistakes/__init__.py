@@ -116,14 +116,6 @@ MISTAKES: Final = (
         ("logoutMeansLogout",),
     ),
     Mistake(
-        "what waits for a client is sent after the end",
-        "clients/client.py",
-        '            self._outbox.decide(code, f"session-{reason}")\n'
-        "            self._outbox.clear()\n",
-        "            pass\n",
-        ("theEndIsFinal",),
-    ),
-    Mistake(
         "an outage is told as a session that is missing",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
