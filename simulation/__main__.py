@@ -15,9 +15,10 @@ from time import monotonic
 
 from twisted.logger import globalLogBeginner
 
+from .plan import Plan, drawn
 from .rules import RULES, Breach, judged
 from .shrink import shrunk
-from .world import Plan, World, drawn, happened
+from .world import World, happened
 
 
 __all__ = ["main"]
@@ -57,19 +58,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _one(seed: int, steps: int, *, isWhole: bool) -> int:
     plan = drawn(seed, steps)
     world = happened(plan)
-    breaches = judged(world).breaches
+    breaches = judged(plan, world.history).breaches
     if isWhole or not breaches:
         _tell(world, breaches)
     else:
         rule = breaches[0].rule
         plan = shrunk(plan, lambda plan: _breaks(plan, rule))
         world = happened(plan)
-        _tell(world, judged(world).breaches)
+        _tell(world, judged(plan, world.history).breaches)
     return 1 if breaches else 0
 
 
 def _breaks(plan: Plan, rule: str) -> bool:
-    return any(breach.rule == rule for breach in judged(happened(plan)).breaches)
+    return any(
+        breach.rule == rule for breach in judged(plan, happened(plan).history).breaches
+    )
 
 
 def _tell(world: World, breaches: list[Breach]) -> None:
@@ -106,7 +109,8 @@ def _chunk(work: tuple[int, int, int]) -> _Found:
     failed: list[tuple[int, str]] = []
     applied: Counter[str] = Counter()
     for seed in range(first, first + number):
-        verdict = judged(happened(drawn(seed, steps)))
+        plan = drawn(seed, steps)
+        verdict = judged(plan, happened(plan).history)
         applied.update(verdict.applied.keys())
         if verdict.breaches:
             failed.append((seed, str(verdict.breaches[0])))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .history import Happening
+from .history import Happening, History
 from .messages import digits
+from .plan import Plan
 from .queue import SECOND
 from .state import Change, Socket, State
-from .world import World
 
 
 __all__ = ["RULES", "Breach", "Verdict", "judged"]
@@ -52,8 +52,8 @@ class Case:
     @ivar applied: How often each rule said something about it.
     """
 
-    def __init__(self, world: World) -> None:
-        self.plan = world.plan
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
         self.state = State()
         self.applied: dict[str, int] = {}
         self.breaches: list[Breach] = []
@@ -338,14 +338,14 @@ class Verdict:
     applied: dict[str, int]
 
 
-def judged(world: World) -> Verdict:
+def judged(plan: Plan, history: History) -> Verdict:
     """
     Read a history.
     """
-    case = Case(world)
+    case = Case(plan)
     first = [(name, RULES[name]) for name in RULES if name in _BEFORE]
     then = [(name, RULES[name]) for name in RULES if name not in _BEFORE]
-    for case.number, each in enumerate(world.history.all):
+    for case.number, each in enumerate(history.all):
         _apply(case, first, each)
         case.state.take(each)
         _apply(case, then, each)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from .world import Plan
+from .plan import Plan
 
 
 __all__ = ["shrunk"]
