@@ -7,6 +7,7 @@ is a model.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -336,4 +337,5 @@ class Node:
             name = repr(call)
             if not any(end in name for end in ends):
                 found.append(f"timer {name}")
-        return found
+        # Where something is in memory is another place each time.
+        return [re.sub(r" at 0x[0-9a-f]+", "", each) for each in found]

@@ -323,7 +323,9 @@ class Link:
     def _down(self, connection: _Connection, arrive: Callable[[], object]) -> None:
         if not connection.isOpen or self.trouble in ("deaf", "mute"):
             # Streams have no gaps: nothing comes after what was lost.
-            connection.isOpen = False
+            if connection.isOpen:
+                connection.isOpen = False
+                self._clock.callLater(_TIMEOUT, self._notice, connection)
             return
 
         def arrived() -> None:
@@ -332,6 +334,14 @@ class Link:
 
         connection.lastDown = max(connection.lastDown, self._queue.now + self._delay())
         self._queue.at(connection.lastDown, arrived, self._clock)
+
+    def _notice(self, connection: _Connection) -> None:
+        """
+        A connection is dead, of which nobody may have asked anything since: stores
+        ask now and then whether theirs are alive.
+        """
+        if connection in self._connections():
+            self._lose()
 
     def _answer(self, answer: Deferred[_T], result: _T | Failure) -> None:
         timeout = self.open.pop(answer, None)

@@ -5,6 +5,7 @@ A world in which a plan happens.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,6 +31,7 @@ from .webapp import WebApp
 __all__ = ["World", "happened"]
 
 _MOST_EVENTS = 30_000
+_MOST_GARBAGE = 500_000
 _FRAMEWORKS = {ttl: Express(["keyboard cat"], ttl=int(ttl)) for ttl in (LONG, SHORT)}
 
 
@@ -248,11 +250,28 @@ def _errors(note: Callable[[str], object]) -> Iterator[None]:
         globalLogPublisher.removeObserver(observe)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """
+    Have the garbage collector not come while a history happens: what of another
+    world waits for something ends when it is collected, and may fail by that.
+    """
+    wasEnabled = gc.isenabled()
+    gc.disable()
+    if gc.get_count()[0] > _MOST_GARBAGE:
+        gc.collect()
+    try:
+        yield
+    finally:
+        if wasEnabled:
+            gc.enable()
+
+
 def happened(plan: Plan) -> World:
     """
     Have a history happen.
     """
-    with chanceFrom(Random(f"chance {plan.seed}")):
+    with chanceFrom(Random(f"chance {plan.seed}")), _uncollected():
         world = World(plan)
         with _errors(lambda error: world.history.note("error", "log", text=error)):
             for tab in world.tabs:

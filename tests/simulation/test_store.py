@@ -42,7 +42,7 @@ class LinkTests(SynchronousTestCase):
         """
         Let time pass.
         """
-        self.assertTrue(self.queue.run(seconds, 1000))
+        self.assertTrue(self.queue.run(seconds, 100_000))
 
     def answer(self, asked: Deferred[Any]) -> Any:
         """
@@ -136,6 +136,22 @@ class LinkTests(SynchronousTestCase):
             self.run_(1.0)
             self.assertIn("k", self.reports)
             self.answer(link.load("k"))
+
+    def test_noticed(self) -> None:
+        """
+        A connection over which a report did not come is found to be dead, also if
+        nobody asks anything.
+        """
+        link = self.link("watched")
+        link.watch("k", self.reports.append)
+        self.answer(link.load("k"))
+        link.trouble = "mute"
+        self.place.put("k", b"1", FOREVER, "web")
+        link.heal()
+        self.run_(1.9)
+        self.assertEqual(self.reports, [])
+        self.run_(1.0)
+        self.assertEqual(self.reports, ["k"])
 
     def test_cut(self) -> None:
         """
