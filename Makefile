@@ -5,6 +5,8 @@
 # make floors  the tests that run in memory, with the lowest versions of setup.py
 # make fuzz    those that try what comes by chance, FUZZ times as long as usual
 # make conformance  the cases of the Autobahn test suite, against our sockets
+# make simulate  histories that come by chance: HISTORIES=, JOBS=, SEED=
+# make mistakes  see whether the simulator finds those that are planted
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
@@ -18,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -47,6 +49,15 @@ conformance: $(VENV)/.has-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --upgrade --target $(SUITE) autobahntestsuite==25.10.1
 	$(BIN)/python -m tests.real.conformance $(SUITE)/autobahntestsuite $(CASES)
+
+HISTORIES ?= 1000
+JOBS ?= 2
+simulate: $(VENV)/.has-test
+	$(BIN)/python -m simulation --histories $(HISTORIES) --jobs $(JOBS) \
+	  $(if $(SEED),--seed $(SEED))
+
+mistakes: $(VENV)/.has-test
+	$(BIN)/python -m simulation.mistakes
 
 clean:
 	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache

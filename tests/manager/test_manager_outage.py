@@ -205,6 +205,22 @@ class OutageTests(ManagerCase):
             (self.manager.statistics().sessions, self.stored()), (0, {"n": 1})
         )
 
+    def test_orphanFoundOut(self) -> None:
+        """
+        It is let go of, too, when it is a report of the store by which that is
+        found out, before the write is tried again.
+        """
+        manager = self.newManager(self.store, repair=True)
+        session = self.open(manager=manager)
+        self.store.lose("replace", "load")
+        session["n"] = 1
+        manager.release(session, self.holder).addErrback(lambda _: None)
+        self.run_(0.1)
+        self.store.heal()
+        self.successResultOf(self.place.touch(KEY, 1000))
+        self.run_(20, 0.25)
+        self.assertEqual(manager.statistics().sessions, 0)
+
     def test_orphanGone(self) -> None:
         """
         One that is gone when the store is well stays gone.

@@ -1,0 +1,128 @@
+# -*- test-case-name: tests.simulation.test_world -*-
+"""
+What is to happen in a world: drawn from one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from txsessionsock.manager import Freshness
+
+from .messages import MOST_INCREMENTS
+
+
+__all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
+
+LONG: Final = 86400.0
+SHORT: Final = 6.0
+"""
+How many seconds sessions live from the last visit on.
+"""
+
+_PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
+_TROUBLES = ("refused", "deaf", "mute", "late")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    What somebody does.
+
+    @ivar what: The name of a method of L{World}, with C{_} before it.
+
+    @ivar pause: How many seconds later the next step comes.
+    """
+
+    what: str
+    who: int
+    pause: float
+    more: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    A world, and what is to happen in it.
+
+    @ivar offsets: By how much the clock of each node is wrong.
+
+    @ivar sessions: How many there are; tabs have them in turn.
+    """
+
+    seed: int
+    kind: str
+    perMessage: bool
+    freshness: Freshness
+    repair: bool
+    offsets: tuple[float, ...]
+    latency: float
+    ttl: float
+    tabs: int
+    sessions: int
+    steps: tuple[Step, ...]
+
+
+def drawn(seed: int, steps: int = 50) -> Plan:
+    """
+    Draw a plan.
+    """
+    random = Random(f"plan {seed}")
+    nodes = random.choice((1, 2, 2, 3))
+    writes = random.random() < 0.3
+    isShort = random.random() < 0.1
+    return Plan(
+        seed,
+        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        perMessage=random.random() < 0.8,
+        freshness="strict" if random.random() < 0.8 else "tracked",
+        repair=writes or random.random() < 0.5,
+        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        latency=random.choice((0.0, 0.002, 0.02, 0.2)),
+        ttl=SHORT if isShort else LONG,
+        tabs=random.choice((1, 2, 3, 4)),
+        sessions=random.choice((1, 1, 2)),
+        steps=tuple(_steps(random, steps, nodes, writes=writes)),
+    )
+
+
+def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
+    kinds = ["send"] * 30 + ["connect"] * 2
+    kinds += ["cut", "leave"] * (random.random() < 0.5)
+    kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
+    kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
+    if random.random() < 0.6:
+        kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
+    if random.random() < 0.2:
+        kinds += ["kill", "start", "start"]
+    if random.random() < 0.3:
+        kinds += ["pause", "slow", "jump"]
+    handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
+    handlers += ["wait", "touch"] + ["raise"] * (random.random() < 0.3)
+    handlers += ["destroy"] * (random.random() < 0.2)
+    keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
+    for _ in range(number):
+        what = random.choice(kinds)
+        more: tuple[Any, ...] = ()
+        if what == "send":
+            do = random.choice(handlers)
+            if do == "increment":
+                digits += 1
+                if digits > MOST_INCREMENTS:
+                    do = "read"
+            key = {"increment": "n", "update": "log"}.get(do, random.choice(keys))
+            if do == "nested":
+                key = f"nest.{key}"
+            more = do, key, digits - 1, random.random() < 0.2
+        elif what == "write":
+            more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
+        elif what == "trouble":
+            more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
+        elif what in ("pause", "slow"):
+            more = (random.choice((0.2, 1.0, 4.0)),)
+        elif what == "jump":
+            more = (random.uniform(-5, 5),)
+        yield Step(what, random.randrange(60), random.choice(_PAUSES), more)

@@ -1,0 +1,273 @@
+# -*- test-case-name: tests.simulation.test_queue -*-
+"""
+Time and chance: one queue of events, one source of numbers, and the clocks that
+go by them.  Nothing else in a simulation knows either.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from random import Random
+from typing import Any, Final
+
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+
+__all__ = ["BEGIN", "SECOND", "Event", "NodeClock", "Queue", "chanceFrom"]
+
+SECOND: Final = 1_000_000
+"""
+Time is counted in microseconds, since sums of floats depend on their order.
+"""
+
+BEGIN: Final = 1_700_000_000 * SECOND
+
+
+class Event:
+    """
+    Something that is to happen.
+
+    @ivar where: The clock of the node at which it happens; L{None} for elsewhere.
+    """
+
+    __slots__ = ("call", "isOver", "where")
+
+    def __init__(self, call: Callable[[], object], where: NodeClock | None) -> None:
+        self.call = call
+        self.where = where
+        self.isOver = False
+
+
+class Queue:
+    """
+    What is to happen, in order.
+
+    @ivar now: In microseconds since the epoch.
+
+    @ivar happened: How many events there were.
+    """
+
+    def __init__(self, seed: object) -> None:
+        self.now = BEGIN
+        self.random = Random(f"{seed}")
+        self.happened = 0
+        self._events: list[tuple[int, int, int, Event]] = []
+        self._number = 0
+
+    def at(
+        self, time: int, call: Callable[[], object], where: NodeClock | None = None
+    ) -> Event:
+        """
+        Have something happen at a time, behind what is to happen then already.
+        """
+        event = Event(call, where)
+        time = max(time, self.now)
+        self._number += 1
+        heappush(self._events, (time, time, self._number, event))
+        return event
+
+    def after(
+        self, seconds: float, call: Callable[[], object], where: NodeClock | None = None
+    ) -> Event:
+        """
+        Have something happen after some seconds.
+        """
+        return self.at(self.now + round(seconds * SECOND), call, where)
+
+    def run(self, seconds: float, most: int) -> bool:
+        """
+        Let so much time pass.
+
+        @param most: How many events there may be.
+
+        @return: Whether there were no more.
+        """
+        end, events = self.now + round(seconds * SECOND), self._events
+        while events and events[0][0] <= end:
+            time, due, number, event = heappop(events)
+            self.now = time
+            where = event.where
+            if event.isOver or (where is not None and where.isStopped):
+                continue
+            if where is not None and where.pausedUntil > time:
+                # Then in the order in which they were due, however often it is put off.
+                heappush(events, (where.pausedUntil, due, number, event))
+                continue
+            self.happened += 1
+            if self.happened > most:
+                return False
+            event.isOver = True
+            event.call()
+            if where is not None and where.lag:
+                # A slow machine does nothing else meanwhile.
+                where.pausedUntil = self.now + round(self.random.random() * where.lag)
+        self.now = end
+        return True
+
+
+@implementer(IDelayedCall)
+class _Call:
+    """
+    What a node does later, by its own clock.
+    """
+
+    __slots__ = ("_clock", "args", "due", "event", "func", "kw", "state")
+
+    def __init__(
+        self, clock: NodeClock, due: int, func: Any, args: Any, kw: Any
+    ) -> None:
+        self._clock = clock
+        self.due = due
+        self.func, self.args, self.kw = func, args, kw
+        self.state = "waits"
+        self.event: Event | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.func!r} later>"
+
+    def getTime(self) -> float:
+        return self.due / SECOND
+
+    def active(self) -> bool:
+        return self.state == "waits"
+
+    def cancel(self) -> None:
+        self._refuse()
+        self.state = "cancelled"
+        self._clock.forget(self)
+
+    def delay(self, seconds: float) -> None:
+        self._refuse()
+        self.due += _ticks(seconds)
+        self._clock.schedule(self)
+
+    def reset(self, seconds: float) -> None:
+        self._refuse()
+        self.due = self._clock.ticks + _ticks(seconds)
+        self._clock.schedule(self)
+
+    def _refuse(self) -> None:
+        if self.state == "called":
+            raise AlreadyCalled
+        if self.state == "cancelled":
+            raise AlreadyCancelled
+
+
+def _ticks(seconds: float) -> int:
+    # One more: whoever looks at the clock then sees that the time has passed.
+    return int(seconds * SECOND) + 1 if seconds > 0 else 0
+
+
+@implementer(IReactorTime)
+class NodeClock:
+    """
+    The clock of a node, which may be wrong, and jump; and whether the node runs.
+
+    @ivar pausedUntil: Until when it does nothing, by the world's time.
+
+    @ivar isStopped: Whether it was killed.
+
+    @ivar lag: How many microseconds it takes for one thing at most.
+    """
+
+    def __init__(self, queue: Queue, offset: float = 0.0) -> None:
+        """
+        @param offset: By how many seconds it is ahead of the world's time.
+        """
+        self.queue = queue
+        self._offset = round(offset * SECOND)
+        self._calls: dict[_Call, None] = {}
+        self.pausedUntil = 0
+        self.isStopped = False
+        self.lag = 0
+
+    @property
+    def ticks(self) -> int:
+        """
+        What it shows, in microseconds.
+        """
+        return self.queue.now + self._offset
+
+    def seconds(self) -> float:
+        return self.ticks / SECOND
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: Any, **kw: Any
+    ) -> _Call:
+        call = _Call(self, self.ticks + _ticks(delay), callable, args, kw)
+        self._calls[call] = None
+        self.schedule(call)
+        return call
+
+    def getDelayedCalls(self) -> list[_Call]:
+        return list(self._calls)
+
+    def schedule(self, call: _Call) -> None:
+        """
+        Have it called when it is due.
+        """
+        if call.event is not None:
+            call.event.isOver = True
+
+        def happen() -> None:
+            del self._calls[call]
+            call.state = "called"
+            call.func(*call.args, **call.kw)
+
+        call.event = self.queue.at(call.due - self._offset, happen, self)
+
+    def forget(self, call: _Call) -> None:
+        """
+        Call it not.
+        """
+        self._calls.pop(call, None)
+        if call.event is not None:
+            call.event.isOver = True
+
+    def jump(self, seconds: float) -> None:
+        """
+        Show another time from now on, as after a correction.
+        """
+        self._offset += round(seconds * SECOND)
+        for call in sorted(self._calls, key=lambda call: call.due):
+            self.schedule(call)
+
+    def pause(self, seconds: float) -> None:
+        """
+        Do nothing for some seconds, and then all at once.
+        """
+        end = self.queue.now + round(seconds * SECOND)
+        self.pausedUntil = max(self.pausedUntil, end)
+
+    def stop(self) -> None:
+        """
+        Do nothing any more.
+        """
+        self.isStopped = True
+        self._calls.clear()
+
+
+@contextmanager
+def chanceFrom(chance: Random) -> Iterator[None]:
+    """
+    Have all that this process leaves to chance come from one source: ids, jitter.
+    """
+    kind: Any = random.SystemRandom
+    names = ("random", "getrandbits", "randbytes")
+    before = {name: vars(kind)[name] for name in names if name in vars(kind)}
+    kind.random = lambda _: chance.random()
+    kind.getrandbits = lambda _, k: chance.getrandbits(k)
+    kind.randbytes = lambda _, n: chance.randbytes(n)
+    try:
+        yield
+    finally:
+        for name in names:
+            if name in before:
+                setattr(kind, name, before[name])
+            else:
+                delattr(kind, name)

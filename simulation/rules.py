@@ -1,0 +1,361 @@
+# -*- test-case-name: tests.simulation.test_rules -*-
+"""
+What is promised of the order of events: each rule reads a history once, and says
+where it is broken.  See docs/promises.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .history import Happening, History
+from .messages import digits
+from .plan import Plan
+from .queue import SECOND
+from .state import Change, Socket, State
+
+
+__all__ = ["RULES", "Breach", "Verdict", "judged"]
+
+_SOON = 3 * SECOND
+_RECHECKS = 13 * SECOND
+_JUMPS = 5 * SECOND
+"""
+By how much clocks may jump while somebody waits for a time to come.
+"""
+_CLOSE_AFTER_END = 4401
+
+
+@dataclass(frozen=True)
+class Breach:
+    """
+    A rule was broken.
+
+    @ivar where: By which event of the history.
+    """
+
+    rule: str
+    where: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.why}"
+
+
+class Case:
+    """
+    A history that is being read.
+
+    @ivar applied: How often each rule said something about it.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.state = State()
+        self.applied: dict[str, int] = {}
+        self.breaches: list[Breach] = []
+        self.number = 0
+
+
+_Rule = Callable[[Case, Happening], Iterator[str | None]]
+"""
+Yields L{None} each time it applies and is kept, and why it is broken if it is.
+"""
+
+
+def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
+    """
+    @return: What is missing of that of which somebody had been told until then.
+    """
+    state = case.state
+    found = []
+    for (session, name), values in state.values.items():
+        if session == key and values.byToken:
+            lost = values.lost(_at(data, name), at)
+            if lost is not None:
+                found.append(lost)
+    counted = digits(data.get("n", 0))
+    for change in state.increments.get(key, ()):
+        if change.heard <= at and not counted[change.digit : change.digit + 1] > [0]:
+            found.append(change)
+    log = data.get("log", ())
+    updates = state.updates.get(key, ())
+    found += [each for each in updates if each.heard <= at and each.token not in log]
+    return found
+
+
+def _at(data: dict[str, Any], name: str) -> Any:
+    if name.startswith("nest."):
+        return data.get("nest", {}).get(name.removeprefix("nest."))
+    return data.get(name)
+
+
+def _said(changes: list[Change]) -> str:
+    return ", ".join(f"{each.do} {each.token} of {each.node}" for each in changes)
+
+
+def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told is done is in each later version, but for what a web
+    application's old copy dropped, which is in the last.
+    """
+    state = case.state
+    if each.what == "quiet":
+        for key, data in state.data.items():
+            if data is not None and not _isExcepted(case, key):
+                missing = _missing(case, key, data, each.at)
+                yield f"{_said(missing)} is missing in the end" if missing else None
+    elif each.what == "stored" and not _isDisturbed(state, each.more["key"]):
+        key = each.more["key"]
+        data = state.data[key]
+        assert data is not None
+        missing = _missing(case, key, data, each.at)
+        yield f"{_said(missing)} is missing in what was stored" if missing else None
+
+
+def _isDisturbed(state: State, key: str) -> bool:
+    """
+    Whether a web application wrote what may be missing for a while, or twice.
+    """
+    return key in state.dropped or key in state.beyond
+
+
+def _isExcepted(case: Case, key: str) -> bool:
+    """
+    Whether what a web application dropped need not come back: whoever stored it
+    was killed, or could not see it in time.
+    """
+    state = case.state
+    isExcepted = key in state.beyond or (
+        key in state.dropped
+        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
+    )
+    if isExcepted:
+        case.applied["excepted"] = case.applied.get("excepted", 0) + 1
+    return isExcepted
+
+
+def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    No increment is in the sum twice, and no update.
+    """
+    if each.what == "stored" and each.more["key"] not in case.state.beyond:
+        data = case.state.data[each.more["key"]]
+        assert data is not None
+        twice = [i for i, n in enumerate(digits(data.get("n", 0))) if n > 1]
+        log = data.get("log", [])
+        again = [token for token in log if log.count(token) > 1]
+        if twice or again:
+            yield f"increments {twice}, updates {sorted({*again})} count twice"
+        elif "n" in data or log:
+            yield None
+
+
+def fresh(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Per message, the session shows every write whose writer had its answer before
+    the message was sent.
+    """
+    plan, state = case.plan, case.state
+    if each.what != "handles" or plan.freshness != "strict" or not plan.perMessage:
+        return
+    socket = state.sockets[each.who]
+    if _isDisturbed(state, socket.key):
+        return
+    sent = socket.sentAt[each.more["token"]]
+    missing = _missing(case, socket.key, each.more["sees"], sent - 1)
+    yield (
+        f"message {each.more['token']} does not see {_said(missing)}" * bool(missing)
+        or None
+    )
+
+
+def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    An answer goes out when what its handler changed is stored.
+    """
+    state = case.state
+    change = state.changes.get(each.more["token"]) if each.what == "answers" else None
+    if change is None or change.do == "raise":
+        return
+    key = change.session
+    if change.do == "increment":
+        isStored = change.digit in state.storedDigits.get(key, ())
+    elif change.do == "update":
+        isStored = change.token in state.storedLog.get(key, ())
+    else:
+        isStored = state.values[key, change.key].storedBegan >= change.began
+    yield None if isStored else f"{_said([change])} was answered and is not stored"
+
+
+def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Messages of a socket are handled, and answered, in the order in which they
+    were sent, and none is left out.
+    """
+    if each.what not in ("handles", "answers"):
+        return
+    socket, token = case.state.sockets[each.who], each.more["token"]
+    place = socket.sent.index(token) if token in socket.sent else -1
+    if each.what == "handles":
+        expected, socket.handled = socket.handled, place + 1
+        isRight = place == expected
+    else:
+        isRight, socket.answered = place > socket.answered, place
+    yield None if isRight else f"{each.what} message {token} out of order"
+
+
+def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When a session has ended, nothing is answered from it, no handler begins, and
+    nobody is told twice.
+    """
+    socket = case.state.sockets.get(each.who)
+    if socket is None or not socket.isDestroyed:
+        return
+    if each.what in ("handles", "answers", "schanged"):
+        yield f"{each.what} something after the end"
+    elif each.what == "disconnect":
+        yield None
+
+
+def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Who holds a session is told once that it ended.  (Read before the state is.)
+    """
+    if each.what == "sdestroyed":
+        isAgain = case.state.sockets[each.who].isDestroyed
+        yield "is told again that its session ended" if isAgain else None
+
+
+def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    No save of ours re-creates a session that is gone.
+    """
+    if each.what in ("created", "stored") and each.who.startswith("node"):
+        isNew = each.what == "created"
+        yield "a session came back from the dead" if isNew else None
+
+
+def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Every socket of a session that ended is closed, on every node, in time.
+    """
+    state = case.state
+    if each.what == "quiet":
+        for socket in state.sockets.values():
+            if socket.isConnected and not socket.isOver and socket.key in state.gone:
+                yield f"{socket.name} is open, and its session is gone"
+    elif each.what == "closes" and each.who in state.sockets:
+        socket = state.sockets[each.who]
+        gone = state.gone.get(socket.key)
+        if socket.isConnected and gone is not None:
+            since = max(gone, state.well.get(socket.node, 0), socket.began)
+            late = each.at - since - _bound(case, socket)
+            yield f"was closed {late / SECOND:.3f} s too late" if late > 0 else None
+
+
+def _bound(case: Case, socket: Socket) -> int:
+    return (_RECHECKS if case.plan.kind == "silent" else _SOON) + _JUMPS
+
+
+def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    No client is told that it has no session while there is one.
+    """
+    state = case.state
+    isTold = each.what in ("sinvalid", "sdestroyed") or (
+        each.what == "closes" and each.more["code"] == _CLOSE_AFTER_END
+    )
+    if isTold:
+        socket = state.sockets[each.who]
+        isThere = state.data.get(socket.key) is not None
+        wasThere = state.gone.get(socket.key, -1) < socket.began
+        isWrong = isThere and wasThere
+        yield "is told that it has no session, and has one" if isWrong else None
+
+
+def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When all is quiet nothing is left: no session, timer, watch or question.
+    """
+    if each.what == "left":
+        yield f"{each.more['text']} is left"
+    elif each.what == "end":
+        yield None
+
+
+def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Nothing fails that should not, and all comes to an end.
+    """
+    if each.what == "error":
+        yield str(each.more["text"])
+    elif each.what == "endless":
+        yield "it does not come to an end"
+    elif each.what == "end":
+        yield None
+
+
+RULES: dict[str, _Rule] = {
+    rule.__name__: rule
+    for rule in (
+        noUpdateIsLost,
+        incrementsCountOnce,
+        fresh,
+        answersAreHeld,
+        inOrder,
+        theEndIsFinal,
+        toldOnce,
+        neverBack,
+        logoutMeansLogout,
+        anOutageIsNoLogout,
+        nothingIsLeft,
+        nothingUnexpected,
+    )
+}
+
+_BEFORE = frozenset({"toldOnce", "logoutMeansLogout"})
+"""
+The rules that read an event before the state does.
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    What a history shows.
+
+    @ivar breaches: Where it breaks rules.
+
+    @ivar applied: How often each rule applied.
+    """
+
+    breaches: list[Breach]
+    applied: dict[str, int]
+
+
+def judged(plan: Plan, history: History) -> Verdict:
+    """
+    Read a history.
+    """
+    case = Case(plan)
+    first = [(name, RULES[name]) for name in RULES if name in _BEFORE]
+    then = [(name, RULES[name]) for name in RULES if name not in _BEFORE]
+    for case.number, each in enumerate(history.all):
+        _apply(case, first, each)
+        case.state.take(each)
+        _apply(case, then, each)
+    return Verdict(case.breaches, case.applied)
+
+
+def _apply(case: Case, rules: list[tuple[str, _Rule]], each: Happening) -> None:
+    for name, rule in rules:
+        for why in rule(case, each):
+            case.applied[name] = case.applied.get(name, 0) + 1
+            if why is not None:
+                breach = partial(Breach, name, case.number)
+                case.breaches.append(breach(f"{each.who} {why}"))

@@ -1,0 +1,291 @@
+"""
+Tests for the rules: each says so when it is broken, and does not when it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from simulation.history import History
+from simulation.plan import Plan, drawn
+from simulation.queue import BEGIN, SECOND
+from simulation.rules import RULES, judged
+
+
+_PLAN = replace(
+    drawn(1), kind="watched", perMessage=True, freshness="strict", repair=True, steps=()
+)
+_KEY = "sess:s"
+
+
+class RuleTests(SynchronousTestCase):
+    """
+    Tests for L{judged}.
+    """
+
+    def setUp(self) -> None:
+        self.now = BEGIN
+        self.history = History(lambda: self.now)
+        self.plan: Plan = _PLAN
+        self.put("created", "web1")
+        self.note("connects", "tab.1", node="node1", session="s")
+        self.note("connected", "tab.1", node="node1")
+
+    def note(self, what: str, who: str, **more: Any) -> None:
+        """
+        Have something happen, a little later than the last.
+        """
+        self.now += SECOND // 1000
+        self.history.note(what, who, **more)
+
+    def put(self, what: str, who: str, **data: Any) -> None:
+        """
+        Have something be stored.
+        """
+        self.note(what, who, key=_KEY, data=json.dumps({"nest": {}, "log": []} | data))
+
+    def sends(self, *tokens: int) -> None:
+        """
+        Have the tab send messages.
+        """
+        for token in tokens:
+            self.note("sends", "tab.1", token=token, do="set")
+
+    def handles(self, token: int, **sees: Any) -> None:
+        """
+        Have a message be handled.
+        """
+        self.note("handles", "tab.1", token=token, sees={"log": []} | sees)
+
+    def changes(self, token: int, do: str = "set", key: str = "a", n: int = 0) -> None:
+        """
+        Have its handler change something.
+        """
+        more = {"do": do, "key": key, "token": token, "digit": n, "node": "node1"}
+        self.note("changes", "tab.1", **more)
+
+    def answers(self, token: int) -> None:
+        """
+        Have it be answered, and the answer be heard.
+        """
+        self.note("answers", "tab.1", node="node1", token=token)
+        self.note("hears", "tab.1", token=token)
+
+    def does(self, token: int, **stored: Any) -> None:
+        """
+        Have all that happen which is right.
+        """
+        self.sends(token)
+        self.handles(token)
+        self.changes(token)
+        self.put("stored", "node1", **{"a": token} | stored)
+        self.answers(token)
+
+    def broken(self) -> list[str]:
+        """
+        @return: Which rules are.
+        """
+        breaches = judged(self.plan, self.history).breaches
+        return list(dict.fromkeys(breach.rule for breach in breaches))
+
+    def assertKept(self, names: Iterable[str]) -> None:
+        """
+        No rule is broken, and these applied.
+        """
+        verdict = judged(self.plan, self.history)
+        self.assertEqual(list(map(str, verdict.breaches)), [])
+        for name in names:
+            self.assertIn(name, verdict.applied)
+
+    def test_kept(self) -> None:
+        """
+        Nothing is wrong with a history that is right.
+        """
+        self.does(100)
+        self.sends(101)
+        self.handles(101, a=100)
+        self.note("quiet", "world")
+        self.note("end", "world")
+        self.assertKept(
+            ("noUpdateIsLost", "fresh", "answersAreHeld", "inOrder", "nothingIsLeft")
+        )
+
+    def test_lost(self) -> None:
+        """
+        What somebody was told is done is not in a later version.
+        """
+        for later in ({}, {"a": 99}):
+            self.setUp()
+            self.sends(99)
+            self.handles(99)
+            self.changes(99)
+            self.put("stored", "node1", a=99)
+            self.answers(99)
+            self.sends(100)
+            self.handles(100, a=99)
+            self.changes(100)
+            self.put("stored", "node1", a=100)
+            self.answers(100)
+            self.put("stored", "node2", **later)
+            self.assertEqual(self.broken(), ["noUpdateIsLost"])
+
+    def test_concurrent(self) -> None:
+        """
+        Of two assignments at once either may win.
+        """
+        for winner in (100, 101):
+            self.setUp()
+            self.sends(100, 101)
+            self.handles(100)
+            self.changes(100)
+            self.handles(101)
+            self.changes(101)
+            self.put("stored", "node1", a=100)
+            self.put("stored", "node1", a=101)
+            self.answers(100)
+            self.answers(101)
+            self.put("stored", "node1", a=winner)
+            self.assertKept(["noUpdateIsLost"])
+
+    def test_increments(self) -> None:
+        """
+        An increment is lost, or counts twice.
+        """
+        for n, rule in ((0, "noUpdateIsLost"), (2 * 3**4, "incrementsCountOnce")):
+            self.setUp()
+            self.sends(100)
+            self.handles(100)
+            self.changes(100, "increment", "n", 4)
+            self.put("stored", "node1", n=3**4)
+            self.answers(100)
+            self.put("stored", "node2", n=n)
+            self.assertEqual(self.broken(), [rule])
+
+    def test_updates(self) -> None:
+        """
+        So is what C{update} did, or is done twice.
+        """
+        for log, rule in (
+            ([], "noUpdateIsLost"),
+            ([100, 100], "incrementsCountOnce"),
+        ):
+            self.setUp()
+            self.sends(100)
+            self.handles(100)
+            self.changes(100, "update", "log")
+            self.put("stored", "node1", log=[100])
+            self.answers(100)
+            self.put("stored", "node2", log=log)
+            self.assertEqual(self.broken(), [rule])
+
+    def test_stale(self) -> None:
+        """
+        A message does not see what was answered before it was sent.
+        """
+        self.does(100)
+        self.sends(101)
+        self.handles(101)
+        self.assertEqual(self.broken(), ["fresh"])
+
+    def test_notHeld(self) -> None:
+        """
+        An answer goes out before what it tells is stored.
+        """
+        self.sends(100)
+        self.handles(100)
+        self.changes(100)
+        self.answers(100)
+        self.assertEqual(self.broken(), ["answersAreHeld"])
+
+    def test_order(self) -> None:
+        """
+        Messages are handled, or answered, in another order.
+        """
+        self.sends(100, 101)
+        self.handles(101)
+        self.assertEqual(self.broken(), ["inOrder"])
+        self.setUp()
+        self.sends(100, 101)
+        self.handles(100)
+        self.handles(101)
+        self.answers(101)
+        self.answers(100)
+        self.assertEqual(self.broken(), ["inOrder"])
+
+    def test_afterTheEnd(self) -> None:
+        """
+        Something is answered after the end, or that is told twice.
+        """
+        self.note("deleted", "web1", key=_KEY, data=None)
+        self.note("sdestroyed", "tab.1", reason="destroyed")
+        self.answers(100)
+        self.note("sdestroyed", "tab.1", reason="destroyed")
+        self.assertEqual(self.broken(), ["inOrder", "theEndIsFinal", "toldOnce"])
+
+    def test_back(self) -> None:
+        """
+        A node creates a session that was deleted.
+        """
+        self.note("deleted", "web1", key=_KEY, data=None)
+        self.put("created", "node1")
+        self.assertEqual(self.broken(), ["neverBack"])
+
+    def test_open(self) -> None:
+        """
+        A socket of a session that ended stays open, or is closed late.
+        """
+        self.note("deleted", "web1", key=_KEY, data=None)
+        self.now += 10 * SECOND
+        self.note("quiet", "world")
+        self.note("closes", "tab.1", code=4401)
+        breaches = judged(self.plan, self.history).breaches
+        self.assertEqual([each.rule for each in breaches], ["logoutMeansLogout"] * 2)
+        self.assertIn("too late", str(breaches[1]))
+
+    def test_outage(self) -> None:
+        """
+        A client is told that it has no session, and has one.
+        """
+        self.note("sinvalid", "tab.1", reason="unknown")
+        self.assertEqual(self.broken(), ["anOutageIsNoLogout"])
+        self.setUp()
+        self.note("deleted", "web1", key=_KEY, data=None)
+        self.note("sinvalid", "tab.1", reason="unknown")
+        self.assertKept(["anOutageIsNoLogout"])
+
+    def test_left(self) -> None:
+        """
+        Something is left, fails or does not end.
+        """
+        self.note("left", "node1", text="1 sessions")
+        self.note("error", "log", text="ValueError()")
+        self.note("endless", "world")
+        self.assertEqual(self.broken(), ["nothingIsLeft", "nothingUnexpected"])
+
+    def test_excepted(self) -> None:
+        """
+        What a web application dropped may be missing for a while, and in the end
+        only if who stored it was killed.
+        """
+        self.does(100)
+        self.put("stored", "web1")
+        self.put("stored", "node2", b=1)
+        self.assertKept(["noUpdateIsLost"])
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["noUpdateIsLost"])
+        self.history.all.pop()
+        self.note("killed", "node1")
+        self.note("quiet", "world")
+        self.assertKept(["excepted"])
+
+    def test_names(self) -> None:
+        """
+        Each rule says in its docstring what it promises.
+        """
+        for rule in RULES.values():
+            self.assertTrue(rule.__doc__)

@@ -1,0 +1,67 @@
+"""
+Tests for the world: what happens in it comes from one number.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from simulation.plan import drawn
+from simulation.world import happened
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_PRINT = """
+from simulation.plan import drawn
+from simulation.world import happened
+for seed in range(12):
+    print(happened(drawn(seed)).history.digest())
+"""
+
+
+class WorldTests(SynchronousTestCase):
+    """
+    Tests for L{happened}.
+    """
+
+    def test_same(self) -> None:
+        """
+        The same seed gives the same history, byte for byte, in another process
+        and with other hashes.
+        """
+        here = [happened(drawn(seed)).history.digest() for seed in range(12)]
+        self.assertEqual(len({*here}), 12)
+        for hashes in ("1", "2"):
+            run = subprocess.run(
+                (sys.executable, "-c", _PRINT),
+                cwd=ROOT,
+                env={**os.environ, "PYTHONHASHSEED": hashes},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            self.assertEqual(run.stdout.split(), here)
+
+    def test_whatHappens(self) -> None:
+        """
+        All that can happen does, in some history.
+        """
+        seen: set[str] = set()
+        for seed in range(60):
+            seen.update(each.what for each in happened(drawn(seed)).history.all)
+        for what in (
+            *("created", "stored", "touched", "deleted", "expired"),
+            *("connects", "connected", "sends", "handles", "changes", "answers"),
+            *("hears", "done", "schanged", "sdestroyed", "serror", "sinvalid"),
+            *("disconnect", "closes", "lost", "leaves", "loses", "ended"),
+            *("trouble", "heals", "cut off", "killed", "starts"),
+            *("pauses", "jumps", "slow", "reads", "wrote", "quiet", "end"),
+        ):
+            self.assertIn(what, seen)
+        self.assertFalse(seen & {"error", "endless", "left"})
