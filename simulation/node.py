@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,12 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
+from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
+from .bus import Ether, SimulatedBus
 from .history import History
 from .messages import HANDLERS, Message
 from .queue import SECOND, NodeClock
@@ -160,7 +162,8 @@ class Served:
         if self._isLost or self._wire.isCut:
             return
         said = json.loads(frame)
-        self._history.note("answers", self._name, node=self.node.name, **said)
+        what = "answers" if "token" in said else "passes on"
+        self._history.note(what, self._name, node=self.node.name, **said)
         self._wire.down(partial(self._wire.heard, said))
 
     def whose(self, session: Session) -> None:
@@ -286,6 +289,7 @@ class Node:
         link: Link,
         framework: IFramework,
         *,
+        ether: Ether,
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
@@ -299,6 +303,8 @@ class Node:
             link, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
+        self._bus = SimulatedBus(name, ether, clock)
+        self.hub = Hub(self.sockets, self._bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
 
@@ -311,11 +317,39 @@ class Node:
         value = self._framework.cookieValue(sessionID)
         served.begin(f"{self._framework.cookieName}={value}")
 
+    def tell(self, sessionID: SessionID, number: int) -> None:
+        """
+        Send something to all sockets of a session, on whichever node.
+        """
+
+        def reached(nodes: Mapping[str, int | None]) -> None:
+            self.history.note("reached", self.name, told=number, nodes=dict(nodes))
+
+        self.history.note("tells", self.name, told=number)
+        message = {"told": number, "by": self.name}
+        self.hub.session(sessionID).send(message).addCallback(reached)
+
+    def stop(self) -> None:
+        """
+        End well.
+        """
+
+        def stopped(_: object) -> None:
+            self.history.note("stopped", self.name)
+            self.clock.stop()
+            for wire in self.wires:
+                wire.cut()
+
+        self.isAlive = False
+        self.history.note("stops", self.name)
+        self.manager.end(drain=10.0).addCallback(stopped)
+
     def kill(self) -> None:
         """
         Be gone at once.
         """
         self.isAlive = False
+        self._bus.close()
         self.history.note("killed", self.name)
         self.clock.stop()
         for wire in self.wires:

@@ -208,6 +208,18 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isRight else f"{each.what} message {token} out of order"
 
 
+def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A hub reaches a socket once with each message, in the order of each sender.
+    """
+    if each.what == "passes on":
+        told = case.state.sockets[each.who].told
+        number, by = each.more["told"], each.more["by"]
+        isRight = told.get(by, -1) < number
+        told[by] = number
+        yield None if isRight else f"passes on {number} of {by} out of order"
+
+
 def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When a session has ended, nothing is answered from it, no handler begins, and
@@ -216,7 +228,7 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
         return
-    if each.what in ("handles", "answers", "schanged"):
+    if each.what in ("handles", "answers", "passes on", "schanged"):
         yield f"{each.what} something after the end"
     elif each.what == "disconnect":
         yield None
@@ -308,6 +320,7 @@ RULES: dict[str, _Rule] = {
         fresh,
         answersAreHeld,
         inOrder,
+        hubInOrder,
         theEndIsFinal,
         toldOnce,
         neverBack,

@@ -95,6 +95,8 @@ class Socket:
         them a handler began.
 
     @ivar isOver: Whether it was closed here, or lost.
+
+    @ivar told: The last that it was told by each node, through the hub.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Socket:
     isConnected: bool = False
     isOver: bool = False
     isDestroyed: bool = False
+    told: dict[str, int] = field(default_factory=dict)
 
 
 class State:
@@ -231,7 +234,7 @@ class State:
             values.byToken[change.token] = change
 
     def _hears(self, each: Happening) -> None:
-        change = self.changes.get(each.more["token"])
+        change = self.changes.get(each.more.get("token", -1))
         if change is None or change.heard < inf:
             return
         change.heard = each.at

@@ -217,6 +217,20 @@ class RuleTests(SynchronousTestCase):
         self.answers(100)
         self.assertEqual(self.broken(), ["inOrder"])
 
+    def test_hub(self) -> None:
+        """
+        A hub's messages come twice, or in another order.
+        """
+        for numbers in ((1, 1), (2, 1)):
+            self.setUp()
+            for number in numbers:
+                self.note("passes on", "tab.1", told=number, by="node2")
+            self.assertEqual(self.broken(), ["hubInOrder"])
+        self.setUp()
+        self.note("passes on", "tab.1", told=2, by="node2")
+        self.note("passes on", "tab.1", told=1, by="node1")
+        self.assertKept(["hubInOrder"])
+
     def test_afterTheEnd(self) -> None:
         """
         Something is answered after the end, or that is told twice.
