@@ -191,6 +191,32 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isStored else f"{_said([change])} was answered and is not stored"
 
 
+def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Whatever a handler assigned is stored when all is well again, also if its client
+    had no answer, unless its node was killed or ended in an outage.
+    """
+    state = case.state
+    if each.what != "quiet":
+        return
+    for (session, _), values in state.values.items():
+        if state.data.get(session) is None:
+            continue
+        last = max(
+            (change for change in values.byToken.values() if _lasts(state, change)),
+            key=lambda change: change.began,
+            default=None,
+        )
+        if last is not None:
+            isStored = values.storedBegan >= last.began
+            yield None if isStored else f"{_said([last])} was never stored"
+
+
+def _lasts(state: State, change: Change) -> bool:
+    node = change.node
+    return node not in state.killed and not (node in state.stopped and state.wasUnwell)
+
+
 def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
@@ -319,6 +345,7 @@ RULES: dict[str, _Rule] = {
         incrementsCountOnce,
         fresh,
         answersAreHeld,
+        changesAreStored,
         inOrder,
         hubInOrder,
         theEndIsFinal,

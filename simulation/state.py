@@ -140,6 +140,7 @@ class State:
         self.dropped: set[str] = set()
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
+        self.stopped: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.increments: dict[str, list[Change]] = {}
@@ -258,6 +259,9 @@ class State:
         for socket in self.sockets.values():
             if socket.node == each.who:
                 socket.isOver = True
+
+    def _stops(self, each: Happening) -> None:
+        self.stopped.add(each.who)
 
     def _trouble(self, each: Happening) -> None:
         self.well[each.who] = inf

@@ -202,6 +202,21 @@ class RuleTests(SynchronousTestCase):
         self.answers(100)
         self.assertEqual(self.broken(), ["answersAreHeld"])
 
+    def test_neverStored(self) -> None:
+        """
+        What a handler changed is never stored; of a node that was killed it need
+        not be.
+        """
+        self.sends(100)
+        self.handles(100)
+        self.changes(100, "raise")
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["changesAreStored"])
+        self.history.all.pop()
+        self.note("killed", "node1")
+        self.note("quiet", "world")
+        self.assertKept([])
+
     def test_order(self) -> None:
         """
         Messages are handled, or answered, in another order.
