@@ -53,7 +53,7 @@ class Wire:
         self.isCut = False
         self._lastUp = self._lastDown = 0
         self.served: Served | None = None
-        self.heard: Callable[[dict[str, Any]], None] = lambda said: None
+        self.heard: Callable[..., object] = lambda *_, **__: None
         self.ended: Callable[[int], None] = lambda code: None
 
     def up(self, arrive: Callable[[], object]) -> None:
@@ -162,9 +162,11 @@ class Served:
         if self._isLost or self._wire.isCut:
             return
         said = json.loads(frame)
-        what = "answers" if "token" in said else "passes on"
+        asks = said.pop("asks", False)
+        what = "asks" if asks else "answers" if "token" in said else "passes on"
         self._history.note(what, self._name, node=self.node.name, **said)
-        self._wire.down(partial(self._wire.heard, said))
+        heard = partial(self._wire.heard, said, asks=asks)
+        self._wire.down(heard)
 
     def whose(self, session: Session) -> None:
         """
@@ -261,6 +263,12 @@ class Served:
             digit=message.digit,
             node=self.node.name,
         )
+
+    def takes(self, message: Message) -> None:
+        """
+        A handler that asked takes a message for the answer.
+        """
+        self._history.note("takes", self._name, token=message.token)
 
 
 def seen(session: Session) -> dict[str, Any]:

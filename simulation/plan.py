@@ -102,7 +102,7 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
-    handlers += ["wait", "touch"] + ["raise"] * (random.random() < 0.3)
+    handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):

@@ -175,10 +175,13 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
 
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    An answer goes out when what its handler changed is stored.
+    An answer, or a question, goes out when what its handler changed before is
+    stored.
     """
     state = case.state
-    change = state.changes.get(each.more["token"]) if each.what == "answers" else None
+    # Per connection nothing is held; what asks that it is stored waits for that.
+    isSent = each.what == "answers" or (each.what == "asks" and case.plan.perMessage)
+    change = state.changes.get(each.more["token"]) if isSent else None
     if change is None or change.do == "raise":
         return
     key = change.session
@@ -222,11 +225,11 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
     """
-    if each.what not in ("handles", "answers"):
+    if each.what not in ("handles", "takes", "answers"):
         return
     socket, token = case.state.sockets[each.who], each.more["token"]
     place = socket.sent.index(token) if token in socket.sent else -1
-    if each.what == "handles":
+    if each.what != "answers":
         expected, socket.handled = socket.handled, place + 1
         isRight = place == expected
     else:
@@ -254,7 +257,7 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
         return
-    if each.what in ("handles", "answers", "passes on", "schanged"):
+    if each.what in ("handles", "takes", "answers", "asks", "passes on", "schanged"):
         yield f"{each.what} something after the end"
     elif each.what == "disconnect":
         yield None

@@ -65,6 +65,7 @@ class World:
                 self.history,
                 cookie=partial(self._cookie, number),
                 nodes=self._living,
+                reply=self._reply,
                 latency=plan.latency,
             )
             for number in range(plan.tabs)
@@ -90,6 +91,10 @@ class World:
 
     def _cookie(self, number: int) -> SessionID:
         return self._sessions[number % len(self._sessions)]
+
+    def _reply(self) -> Message:
+        saves = not self.plan.perMessage
+        return Message(next(self._tokens), "read", "a", -1, saves)
 
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]

@@ -199,8 +199,10 @@ class RuleTests(SynchronousTestCase):
         self.sends(100)
         self.handles(100)
         self.changes(100)
+        self.note("asks", "tab.1", node="node1", token=100)
         self.answers(100)
-        self.assertEqual(self.broken(), ["answersAreHeld"])
+        breaches = judged(self.plan, self.history).breaches
+        self.assertEqual([each.rule for each in breaches], ["answersAreHeld"] * 2)
 
     def test_neverStored(self) -> None:
         """

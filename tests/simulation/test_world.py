@@ -61,7 +61,7 @@ class WorldTests(SynchronousTestCase):
             *("hears", "done", "schanged", "sdestroyed", "serror", "sinvalid"),
             *("disconnect", "closes", "lost", "leaves", "loses", "ended"),
             *("trouble", "heals", "cut off", "killed", "starts", "stops", "stopped"),
-            *("tells", "passes on", "reached"),
+            *("asks", "takes", "tells", "passes on", "reached"),
             *("pauses", "jumps", "slow", "reads", "wrote", "quiet", "end"),
         ):
             self.assertIn(what, seen)
