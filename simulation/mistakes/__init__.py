@@ -202,13 +202,6 @@ MISTAKES: Final = (
         ("changesAreStored", "nothingIsLeft"),
     ),
     Mistake(
-        "a node that ends does not store what was changed",
-        "manager/manager.py",
-        "        await self._storeEach([*registry.new, *loaded])\n",
-        "        await self._storeEach(loaded[:0])\n",
-        ("changesAreStored",),
-    ),
-    Mistake(
         "what a web application overwrote is not put back",
         "manager/saving.py",
         "        if self._live.record.isRepairing:\n            self.atEndOfTurn()\n",
@@ -242,5 +235,14 @@ MISTAKES: Final = (
         "        return self.save().addBoth(done)\n",
         "        return succeed(None).addBoth(done)\n",
         ("changesAreStored", "nothingIsLeft"),
+    ),
+    Mistake(
+        "what is behind a dropped answer is handled",
+        "clients/conversation.py",
+        "            self._notFresh(failure)\n"
+        "            self._failReceiver(failure)\n",
+        "            self._failReceiver(failure)\n"
+        "            self._notFresh(failure)\n",
+        ("inOrder",),
     ),
 )
