@@ -163,17 +163,11 @@ class ReturnTests(RecoveryCase):
         self.do["smessage"] = work
         return gates
 
-    def works(self) -> list[Deferred[None]]:
+    def test_expelled(self) -> None:
         """
-        Have an event C{work} take its client out of rooms, or disconnect it, when
-        the L{Deferred} that it appends fires.
+        A handler that runs on after the loss takes the client out of rooms: while it
+        is away, and when it is back.
         """
-        gates: list[Deferred[None]] = []
-
-        async def work(socket: Any, event: Any, session: Any) -> None:
-            gates.append(Deferred())
-            await gates[-1]
-            acts[event.args[0]](socket)
 
         def connected(socket: Any, session: Any) -> None:
             if not socket.recovered:
@@ -184,29 +178,15 @@ class ReturnTests(RecoveryCase):
             socket.leave("secret")
             hubOf(self.io.sockets).room("own").remove(socket)
 
-        acts: dict[str, Any] = {
-            "leave": leave,
-            "disconnect": lambda socket: socket.disconnect(),
-            "close": lambda socket: socket.disconnect(close=True),
-        }
-        self.do["sconnection"], self.do["smessage"] = connected, work
-        return gates
+        self.do["sconnection"] = connected
+        gates = self.working(leave=leave)
 
-    def tell(self, n: int) -> None:
-        """
-        Send something to each of these rooms.
-        """
-        self.io.to("secret").emit("secret", n)
-        self.io.to("news").emit("news", n)
-        hubOf(self.io.sockets).room("own").send("own")
-        self.wait()
+        def tell(n: int) -> None:
+            self.io.to("secret").emit("secret", n)
+            self.io.to("news").emit("news", n)
+            hubOf(self.io.sockets).room("own").send("own")
+            self.wait()
 
-    def test_expelled(self) -> None:
-        """
-        A handler that runs on after the loss takes the client out of rooms: while it
-        is away, and when it is back.  Then it does not come back into those rooms.
-        """
-        gates = self.works()
         for losses in 1, 2:
             page = last = self.come()
             page.emit("work", "leave")
@@ -214,7 +194,7 @@ class ReturnTests(RecoveryCase):
                 last = self.back(page) if n else last
                 self.lose(last)
             gates.pop().callback(None)
-            self.tell(1)
+            tell(1)
             last = self.back(page)
             self.assertBack(last, page, ["news", 1])
             last.send(Packet(Kind.DISCONNECT))
@@ -223,29 +203,8 @@ class ReturnTests(RecoveryCase):
         self.lose(page)
         last = self.back(page)
         gates.pop().callback(None)
-        self.tell(1)
+        tell(1)
         self.assertBack(last, page, ["news", 1])
-        self.assertNothingLeft()
-
-    def test_expelledForGood(self) -> None:
-        """
-        Or it disconnects the client, which then does not come back, or not for long.
-        """
-        gates = self.works()
-        for how in "disconnect", "close":
-            page = self.come()
-            page.emit("work", how)
-            self.lose(page)
-            gates.pop().callback(None)
-            self.tell(1)
-            self.assertNew(self.back(page), page)
-            page = self.come()
-            page.emit("work", how)
-            self.lose(page)
-            last = self.back(page)
-            gates.pop().callback(None)
-            self.wait()
-            self.assertFalse(last.isConnected)
         self.assertNothingLeft()
 
     def test_disconnected(self) -> None:

@@ -57,7 +57,7 @@ How many attackers may have sessions; more share them.
 """
 
 _STARTING = 60.0
-_SETTLING = 15.0
+_SETTLING = 30.0
 
 _PATIENCE = 10.0
 """

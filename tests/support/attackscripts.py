@@ -197,6 +197,14 @@ def _endlessPackets(*packets: bytes) -> Callable[..., Iterator[Step]]:
     return script
 
 
+def _comesAndGoes(cookie: str, port: int) -> Iterator[Step]:
+    # With a pause: what is in the kernel when it leaves is handled, too.
+    yield from _connected(cookie, port)
+    while True:
+        yield (_packet(b"1") + _packet(b"0")) * 100
+        yield 0.1
+
+
 def _outside(cookie: str, port: int) -> Iterator[Step]:
     yield _toEngine(cookie, port)
 
@@ -232,7 +240,7 @@ def _posts(cookie: str, port: int) -> Iterator[Step]:
         yield b"4" * 16384
 
 
-_ATTACHED = _packet(b'51-["say",{"_placeholder":true,"num":0}]') + frame(0x82, b"x")
+_ATTACHED = _packet(b'51-0["say",{"_placeholder":true,"num":0}]') + frame(0x82, b"x")
 _HALF = _packet(b'59-["say"' + b',{"_placeholder":true,"num":0}' * 9 + b"]")
 
 SOCKETIO = {
@@ -240,7 +248,7 @@ SOCKETIO = {
     "attachments": Attack(_endlessPackets(_ATTACHED), 5),
     "no attachments": Attack(_endlessPackets(_HALF), 50, again=0.1, most=100),
     "unknown namespaces": Attack(_endlessPackets(_packet(b"0/none,")), 5),
-    "coming and going": Attack(_endlessPackets(_packet(b"1"), _packet(b"0")), 5),
+    "coming and going": Attack(_comesAndGoes, 5),
     "engine pongs": Attack(_endlessPackets(frame(0x81, b"3")), 5),
     "no namespace": Attack(_outside, 1000),
     "handshakes": Attack(_polls(""), 4, again=0.1, most=100),

@@ -39,6 +39,18 @@ def timers(clock: Clock) -> list[IDelayedCall]:
     return [call for call in calls if not any(end in repr(call) for end in ends)]
 
 
+def leftIn(reactor: Any, before: set[int]) -> list[Any]:
+    """
+    What is to happen in a real reactor that was not to happen before, but for what
+    ends by itself, and for what sites that are kept for other tests do each second.
+
+    @param before: The identities of the calls that there were.
+    """
+    known = "Storage._checkTimes", "Seldom.end", "HTTPFactory._updateLogDateTime"
+    calls = [call for call in reactor.getDelayedCalls() if id(call) not in before]
+    return [call for call in calls if not any(each in str(call) for each in known)]
+
+
 def turn(clock: Clock) -> None:
     """
     Let the reactor go round once.  C{clock.advance} would also make the calls

@@ -23,6 +23,7 @@ from twisted.logger import (
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.support.managing import leftIn
 from tests.support.redisserver import RedisServer, sharedServer
 from tests.support.servers import PATIENCE, reactor
 from txsessionsock._redis.address import RedisAddress
@@ -87,9 +88,7 @@ class RedisCase(SynchronousTestCase):
     def _leaveNothing(self, before: set[int]) -> None:
         # What was forgotten is reported when it is collected.
         gc.collect()
-        left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
-        # A manager has one timer for all calls, which runs out by itself.
-        self.assertEqual([call for call in left if "Storage" not in str(call)], [])
+        self.assertEqual(leftIn(reactor, before), [])
 
     @cached_property
     def server(self) -> RedisServer:

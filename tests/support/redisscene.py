@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.e2e.verbs import Verbs
+from tests.support.managing import leftIn
 from tests.support.redisserver import RedisServer
 from tests.support.servers import PATIENCE, SECRET, Conditions, mint, reactor, site
 from tests.support.visitors import Socket, Visitor
@@ -77,11 +78,7 @@ def quiet() -> Iterator[None]:
     before = {id(call) for call in reactor.getDelayedCalls()}
     with noErrors():
         yield
-    left = [call for call in reactor.getDelayedCalls() if id(call) not in before]
-    # One timer for all calls of a store, that runs out when there are none; and one
-    # after which the log says what was left out.
-    ends = "Storage._checkTimes", "Seldom.end"
-    assert not [call for call in left if not any(end in str(call) for end in ends)]
+    assert not leftIn(reactor, before)
 
 
 @asynccontextmanager

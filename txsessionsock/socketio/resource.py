@@ -254,8 +254,8 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
             )
         elif transport in _TRANSPORTS:
             self._warn(
-                "a client of Socket.IO speaks an old version of its protocol (EIO=3);"
-                " right is socket.io-client 3 or later, such as 4.x",
+                "a client of Socket.IO speaks another version of its protocol than"
+                " EIO=4; right is socket.io-client 3 or later, such as 4.x",
                 "EIO",
             )
         elif version is None and wantsSocket(request):
