@@ -40,18 +40,22 @@ class Tab:
         *,
         cookie: Callable[[], SessionID],
         nodes: Callable[[], list[Node]],
+        reply: Callable[[], Message],
         latency: float,
     ) -> None:
         """
         @param cookie: The session that its browser has now.
 
         @param nodes: Those that it may be connected to.
+
+        @param reply: What it answers when it is asked something.
         """
         self.name = name
         self._queue = queue
         self._history = history
         self._cookie = cookie
         self._nodes = nodes
+        self._reply = reply
         self._latency = latency
         self._numbers = count(1)
         self._wire: Wire | None = None
@@ -116,9 +120,11 @@ class Tab:
 
         wire.up(arrived)
 
-    def _heard(self, wire: Wire, said: dict[str, Any]) -> None:
+    def _heard(self, wire: Wire, said: dict[str, Any], *, asks: bool) -> None:
         if wire is self._wire:
-            self._history.note("hears", wire.name, **said)
+            self._history.note("is asked" if asks else "hears", wire.name, **said)
+            if asks:
+                self.send(self._reply())
 
     def _ended(self, wire: Wire, code: int) -> None:
         def answered() -> None:

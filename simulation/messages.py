@@ -108,6 +108,15 @@ async def _wait(served: Served, message: Message, session: Session) -> None:
     _set(served, message, session)
 
 
+async def _ask(served: Served, message: Message, session: Session) -> None:
+    """
+    Change something, ask the client, and wait for its next message.
+    """
+    _set(served, message, session)
+    served.client.send({"token": message.token, "asks": True})
+    served.takes(await served.client.receive())
+
+
 async def _destroy(served: Served, message: Message, session: Session) -> None:
     await session.destroy()
 
@@ -124,6 +133,7 @@ HANDLERS: dict[str, Callable[[Served, Message, Session], Any]] = {
     "read": _read,
     "raise": _raise,
     "wait": _wait,
+    "ask": _ask,
     "destroy": _destroy,
     "touch": _touch,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,12 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
+from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
+from .bus import Ether, SimulatedBus
 from .history import History
 from .messages import HANDLERS, Message
 from .queue import SECOND, NodeClock
@@ -51,7 +53,7 @@ class Wire:
         self.isCut = False
         self._lastUp = self._lastDown = 0
         self.served: Served | None = None
-        self.heard: Callable[[dict[str, Any]], None] = lambda said: None
+        self.heard: Callable[..., object] = lambda *_, **__: None
         self.ended: Callable[[int], None] = lambda code: None
 
     def up(self, arrive: Callable[[], object]) -> None:
@@ -160,8 +162,11 @@ class Served:
         if self._isLost or self._wire.isCut:
             return
         said = json.loads(frame)
-        self._history.note("answers", self._name, node=self.node.name, **said)
-        self._wire.down(partial(self._wire.heard, said))
+        asks = said.pop("asks", False)
+        what = "asks" if asks else "answers" if "token" in said else "passes on"
+        self._history.note(what, self._name, node=self.node.name, **said)
+        heard = partial(self._wire.heard, said, asks=asks)
+        self._wire.down(heard)
 
     def whose(self, session: Session) -> None:
         """
@@ -259,6 +264,12 @@ class Served:
             node=self.node.name,
         )
 
+    def takes(self, message: Message) -> None:
+        """
+        A handler that asked takes a message for the answer.
+        """
+        self._history.note("takes", self._name, token=message.token)
+
 
 def seen(session: Session) -> dict[str, Any]:
     """
@@ -286,6 +297,7 @@ class Node:
         link: Link,
         framework: IFramework,
         *,
+        ether: Ether,
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
@@ -299,6 +311,8 @@ class Node:
             link, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
+        self._bus = SimulatedBus(name, ether, clock)
+        self.hub = Hub(self.sockets, self._bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
 
@@ -311,11 +325,39 @@ class Node:
         value = self._framework.cookieValue(sessionID)
         served.begin(f"{self._framework.cookieName}={value}")
 
+    def tell(self, sessionID: SessionID, number: int) -> None:
+        """
+        Send something to all sockets of a session, on whichever node.
+        """
+
+        def reached(nodes: Mapping[str, int | None]) -> None:
+            self.history.note("reached", self.name, told=number, nodes=dict(nodes))
+
+        self.history.note("tells", self.name, told=number)
+        message = {"told": number, "by": self.name}
+        self.hub.session(sessionID).send(message).addCallback(reached)
+
+    def stop(self) -> None:
+        """
+        End well.
+        """
+
+        def stopped(_: object) -> None:
+            self.history.note("stopped", self.name)
+            self.clock.stop()
+            for wire in self.wires:
+                wire.cut()
+
+        self.isAlive = False
+        self.history.note("stops", self.name)
+        self.manager.end(drain=10.0).addCallback(stopped)
+
     def kill(self) -> None:
         """
         Be gone at once.
         """
         self.isAlive = False
+        self._bus.close()
         self.history.note("killed", self.name)
         self.clock.stop()
         for wire in self.wires:

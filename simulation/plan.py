@@ -93,15 +93,16 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
+    kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:
         kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
     if random.random() < 0.2:
-        kinds += ["kill", "start", "start"]
+        kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
-    handlers += ["wait", "touch"] + ["raise"] * (random.random() < 0.3)
+    handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):

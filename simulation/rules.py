@@ -175,10 +175,13 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
 
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    An answer goes out when what its handler changed is stored.
+    An answer, or a question, goes out when what its handler changed before is
+    stored.
     """
     state = case.state
-    change = state.changes.get(each.more["token"]) if each.what == "answers" else None
+    # Per connection nothing is held; what asks that it is stored waits for that.
+    isSent = each.what == "answers" or (each.what == "asks" and case.plan.perMessage)
+    change = state.changes.get(each.more["token"]) if isSent else None
     if change is None or change.do == "raise":
         return
     key = change.session
@@ -191,21 +194,59 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isStored else f"{_said([change])} was answered and is not stored"
 
 
+def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Whatever a handler assigned is stored when all is well again, also if its client
+    had no answer, unless its node was killed or ended in an outage.
+    """
+    state = case.state
+    if each.what != "quiet":
+        return
+    for (session, _), values in state.values.items():
+        if state.data.get(session) is None:
+            continue
+        last = max(
+            (change for change in values.byToken.values() if _lasts(state, change)),
+            key=lambda change: change.began,
+            default=None,
+        )
+        if last is not None:
+            isStored = values.storedBegan >= last.began
+            yield None if isStored else f"{_said([last])} was never stored"
+
+
+def _lasts(state: State, change: Change) -> bool:
+    node = change.node
+    return node not in state.killed and not (node in state.stopped and state.wasUnwell)
+
+
 def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
     """
-    if each.what not in ("handles", "answers"):
+    if each.what not in ("handles", "takes", "answers"):
         return
     socket, token = case.state.sockets[each.who], each.more["token"]
     place = socket.sent.index(token) if token in socket.sent else -1
-    if each.what == "handles":
+    if each.what != "answers":
         expected, socket.handled = socket.handled, place + 1
         isRight = place == expected
     else:
         isRight, socket.answered = place > socket.answered, place
     yield None if isRight else f"{each.what} message {token} out of order"
+
+
+def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A hub reaches a socket once with each message, in the order of each sender.
+    """
+    if each.what == "passes on":
+        told = case.state.sockets[each.who].told
+        number, by = each.more["told"], each.more["by"]
+        isRight = told.get(by, -1) < number
+        told[by] = number
+        yield None if isRight else f"passes on {number} of {by} out of order"
 
 
 def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
@@ -216,7 +257,7 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
         return
-    if each.what in ("handles", "answers", "schanged"):
+    if each.what in ("handles", "takes", "answers", "asks", "passes on", "schanged"):
         yield f"{each.what} something after the end"
     elif each.what == "disconnect":
         yield None
@@ -307,7 +348,9 @@ RULES: dict[str, _Rule] = {
         incrementsCountOnce,
         fresh,
         answersAreHeld,
+        changesAreStored,
         inOrder,
+        hubInOrder,
         theEndIsFinal,
         toldOnce,
         neverBack,

@@ -95,6 +95,8 @@ class Socket:
         them a handler began.
 
     @ivar isOver: Whether it was closed here, or lost.
+
+    @ivar told: The last that it was told by each node, through the hub.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Socket:
     isConnected: bool = False
     isOver: bool = False
     isDestroyed: bool = False
+    told: dict[str, int] = field(default_factory=dict)
 
 
 class State:
@@ -137,6 +140,7 @@ class State:
         self.dropped: set[str] = set()
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
+        self.stopped: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.increments: dict[str, list[Change]] = {}
@@ -231,7 +235,7 @@ class State:
             values.byToken[change.token] = change
 
     def _hears(self, each: Happening) -> None:
-        change = self.changes.get(each.more["token"])
+        change = self.changes.get(each.more.get("token", -1))
         if change is None or change.heard < inf:
             return
         change.heard = each.at
@@ -255,6 +259,9 @@ class State:
         for socket in self.sockets.values():
             if socket.node == each.who:
                 socket.isOver = True
+
+    def _stops(self, each: Happening) -> None:
+        self.stopped.add(each.who)
 
     def _trouble(self, each: Happening) -> None:
         self.well[each.who] = inf

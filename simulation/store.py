@@ -246,10 +246,11 @@ class Link:
                 connection.lastUp = -1
             connection.isOpen = False
         self._connect()
-        for answer in list(self.open):
-            self._answer(answer, Failure(StoreTimeout("the connection was lost")))
         if self._reconnecting is None:
             self._reconnect(self._queue.random.uniform(0.0, 0.3))
+        # Last: whoever hears of it may ask again.
+        for answer in list(self.open):
+            self._answer(answer, Failure(StoreTimeout("the connection was lost")))
 
     def _connections(self) -> tuple[_Connection, ...]:
         return (self._connection,)

@@ -19,6 +19,7 @@ from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
 
 from .browser import Tab
+from .bus import Ether
 from .history import History
 from .messages import Message
 from .node import Node
@@ -55,6 +56,7 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
+        self._ether = Ether(plan.latency)
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
         self.tabs = [
             Tab(
@@ -63,6 +65,7 @@ class World:
                 self.history,
                 cookie=partial(self._cookie, number),
                 nodes=self._living,
+                reply=self._reply,
                 latency=plan.latency,
             )
             for number in range(plan.tabs)
@@ -80,6 +83,7 @@ class World:
             clock,
             link,
             self._framework,
+            ether=self._ether,
             perMessage=plan.perMessage,
             freshness=plan.freshness,
             repair=plan.repair,
@@ -87,6 +91,10 @@ class World:
 
     def _cookie(self, number: int) -> SessionID:
         return self._sessions[number % len(self._sessions)]
+
+    def _reply(self) -> Message:
+        saves = not self.plan.perMessage
+        return Message(next(self._tokens), "read", "a", -1, saves)
 
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]
@@ -150,6 +158,11 @@ class World:
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
 
+    def _tell(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None:
+            node.tell(self._cookie(step.who // 7), next(self._tokens))
+
     def _onNode(self, step: Step, what: str, do: Callable[[Node], object]) -> None:
         node = self._node(step)
         if node is not None:
@@ -183,6 +196,11 @@ class World:
         node = self._node(step)
         if node is not None:
             node.kill()
+
+    def _stop(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None:
+            node.stop()
 
     def _start(self, step: Step) -> None:
         number = step.who % len(self.nodes)
@@ -226,6 +244,9 @@ class World:
         for node in self._living():
             for left in node.rest():
                 self.history.note("left", node.name, text=left)
+        for node in self.nodes:
+            if not (node.isAlive or node.clock.isStopped):
+                self.history.note("left", node.name, text="what was to stop")
         self.history.note("end", "world")
         return isOver
 

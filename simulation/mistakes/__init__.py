@@ -140,4 +140,109 @@ MISTAKES: Final = (
         "        waiting = self._waiting.pop()\n",
         ("inOrder",),
     ),
+    Mistake(
+        "nested values are not merged",
+        "session/merge.py",
+        "    if type(mine) is dict and type(yours) is dict:\n        before = was",
+        "    if False:\n        before = was",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "a change beats what others changed since, though it is what was stored",
+        "session/merge.py",
+        "    if same(mine, was):\n        return yours\n",
+        "    if same(mine, was) and was is MISSING:\n        return yours\n",
+        ("noUpdateIsLost", "fresh"),
+    ),
+    Mistake(
+        "an increment merges as an assignment",
+        "session/workingcopy.py",
+        "        elif key in self._counted and key not in self._plain:\n",
+        "        elif False:\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "the increments of a write that was refused are added no more",
+        "session/workingcopy.py",
+        "            self._increments[key] = self._increments.get(key, 0) + by\n"
+        "        for key in self._plain:\n",
+        "            pass\n        for key in self._plain:\n",
+        ("noUpdateIsLost", "answersAreHeld"),
+    ),
+    Mistake(
+        "a store that tells nothing is not looked at again",
+        "manager/reading.py",
+        "        if self.sight.isToldInTime:\n            return\n",
+        "        if self.sight is not None:\n            return\n",
+        ("logoutMeansLogout",),
+    ),
+    Mistake(
+        "a message is served by a fence that was asked before it came",
+        "manager/rounds.py",
+        "        elif self.begun > arrival:\n",
+        "        elif self.begun >= arrival:\n",
+        ("fresh", "answersAreHeld"),
+    ),
+    Mistake(
+        "a message is served by a fence that was answered before it came",
+        "manager/rounds.py",
+        "        if self._succeeded > arrival:\n"
+        "            return None\n"
+        "        waiter: Deferred[None] = Deferred()\n",
+        "        if self._succeeded >= arrival > 0:\n"
+        "            return None\n"
+        "        waiter: Deferred[None] = Deferred()\n",
+        ("fresh", "answersAreHeld"),
+    ),
+    Mistake(
+        "a write that failed is not tried again",
+        "manager/saving.py",
+        "        if not self._live.isClosed and not self._retry.isRunning:\n",
+        "        if self._live is None:\n",
+        ("changesAreStored", "nothingIsLeft"),
+    ),
+    Mistake(
+        "what a web application overwrote is not put back",
+        "manager/saving.py",
+        "        if self._live.record.isRepairing:\n            self.atEndOfTurn()\n",
+        "",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "the stamp of a write in doubt is not recognized",
+        "session/record.py",
+        "            if attempt.number == last:\n",
+        "            if attempt.number == last + 1:\n",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "a session that was found to be stored is not let go of",
+        "manager/saving.py",
+        "        if not self.isBusy:\n            # What a write left",
+        "        if False:\n            # What a write left",
+        ("nothingIsLeft",),
+    ),
+    Mistake(
+        "save() does not tell what was given up",
+        "manager/saving.py",
+        "        if self._live.givenUp > givenUp:\n",
+        "        if False:\n",
+        ("answersAreHeld",),
+    ),
+    Mistake(
+        "who leaves does not store what was changed",
+        "manager/keeper.py",
+        "        return self.save().addBoth(done)\n",
+        "        return succeed(None).addBoth(done)\n",
+        ("changesAreStored", "nothingIsLeft"),
+    ),
+    Mistake(
+        "what is behind a dropped answer is handled",
+        "clients/conversation.py",
+        "            self._notFresh(failure)\n"
+        "            self._failReceiver(failure)\n",
+        "            self._failReceiver(failure)\n"
+        "            self._notFresh(failure)\n",
+        ("inOrder",),
+    ),
 )

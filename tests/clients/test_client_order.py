@@ -277,6 +277,28 @@ class FreshTests(SocketCase):
         self.assertEqual(self.events("smessage"), [])
         self.assertNothingLeft()
 
+    def test_askedInOutage(self) -> None:
+        """
+        When the store fails for the answer of a client that was asked something,
+        what came behind that answer is dropped with it.
+        """
+
+        async def ask(client: Recording, message: Any, session: Session) -> None:
+            if message == "a":
+                await client.receive()
+
+        self.do["smessage"] = ask
+        browser = self.browse()
+        browser.send("a")
+        self.store.hold("fence", "load")
+        browser.send("b", "c")
+        self.run_(3)
+        self.store.heal()
+        self.assertClosed(browser, 1013, "store failed")
+        self.run_(3)
+        self.assertEqual(self.events("smessage"), ["a"])
+        self.assertNothingLeft()
+
     def test_gaveUp(self) -> None:
         """
         A message that nobody waits for any more goes to the handlers.

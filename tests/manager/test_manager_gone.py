@@ -231,6 +231,27 @@ class DoubtTests(SaveCase):
         self.assertEqual(self.session["n"], 10)
         self.successResultOf(self.session.save())
 
+    def test_unknownWithOthers(self) -> None:
+        """
+        Whoever saves hears of an increment that was given up, also if it went
+        along with a write that others waited for.
+        """
+        self.store.hold("load")
+        reading = self.session.reload()
+        self.session["mine"] = 1
+        first = self.session.save()
+        self.session.increment("n")
+        second = self.session.save()
+        self.store.fail(StoreTimeout(), "replace")
+        self.store.release()
+        self.successResultOf(reading)
+        self.store.heal()
+        self.run_(11)
+        self.failureResultOf(first, StoreTimeout)
+        self.failureResultOf(second, StoreTimeout)
+        self.assertEqual(self.stored(), {"n": 0, "mine": 1})
+        self.successResultOf(self.session.save())
+
     def test_unknownAssignments(self) -> None:
         """
         Without increments, nothing has to be given up.

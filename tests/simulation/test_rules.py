@@ -199,8 +199,25 @@ class RuleTests(SynchronousTestCase):
         self.sends(100)
         self.handles(100)
         self.changes(100)
+        self.note("asks", "tab.1", node="node1", token=100)
         self.answers(100)
-        self.assertEqual(self.broken(), ["answersAreHeld"])
+        breaches = judged(self.plan, self.history).breaches
+        self.assertEqual([each.rule for each in breaches], ["answersAreHeld"] * 2)
+
+    def test_neverStored(self) -> None:
+        """
+        What a handler changed is never stored; of a node that was killed it need
+        not be.
+        """
+        self.sends(100)
+        self.handles(100)
+        self.changes(100, "raise")
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["changesAreStored"])
+        self.history.all.pop()
+        self.note("killed", "node1")
+        self.note("quiet", "world")
+        self.assertKept([])
 
     def test_order(self) -> None:
         """
@@ -216,6 +233,20 @@ class RuleTests(SynchronousTestCase):
         self.answers(101)
         self.answers(100)
         self.assertEqual(self.broken(), ["inOrder"])
+
+    def test_hub(self) -> None:
+        """
+        A hub's messages come twice, or in another order.
+        """
+        for numbers in ((1, 1), (2, 1)):
+            self.setUp()
+            for number in numbers:
+                self.note("passes on", "tab.1", told=number, by="node2")
+            self.assertEqual(self.broken(), ["hubInOrder"])
+        self.setUp()
+        self.note("passes on", "tab.1", told=2, by="node2")
+        self.note("passes on", "tab.1", told=1, by="node1")
+        self.assertKept(["hubInOrder"])
 
     def test_afterTheEnd(self) -> None:
         """

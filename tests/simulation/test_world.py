@@ -60,7 +60,8 @@ class WorldTests(SynchronousTestCase):
             *("connects", "connected", "sends", "handles", "changes", "answers"),
             *("hears", "done", "schanged", "sdestroyed", "serror", "sinvalid"),
             *("disconnect", "closes", "lost", "leaves", "loses", "ended"),
-            *("trouble", "heals", "cut off", "killed", "starts"),
+            *("trouble", "heals", "cut off", "killed", "starts", "stops", "stopped"),
+            *("asks", "takes", "tells", "passes on", "reached"),
             *("pauses", "jumps", "slow", "reads", "wrote", "quiet", "end"),
         ):
             self.assertIn(what, seen)

@@ -508,8 +508,10 @@ class Conversation:
 
         def broken(failure: Failure) -> None:
             self._receiving = _NOT_RECEIVING
-            self._failReceiver(failure)
+            # First, so that what waits is dropped: the handler may be done at once,
+            # and the next message would be handled, though this one was not.
             self._notFresh(failure)
+            self._failReceiver(failure)
             self._goOn()
 
         fresh = self._fresh(waiting)

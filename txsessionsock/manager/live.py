@@ -23,6 +23,7 @@ from txsessionsock.interfaces import (
     SessionID,
     SessionReplaced,
     Stored,
+    StoreTimeout,
 )
 from txsessionsock.session import Emptied, Holder, Journal, Keeper, Record, Session
 
@@ -132,6 +133,9 @@ class Live:
     @ivar reason: Why it ended; L{None} while it has not.
 
     @ivar isClosed: Whether it is live no more: it ended, or nobody holds it.
+
+    @ivar givenUp: How often changes were given up because nobody knows whether
+        they are stored.
     """
 
     record: Record
@@ -140,6 +144,7 @@ class Live:
     reason: EndReason | None = None
     isLoaded = False
     isClosed = False
+    givenUp = 0
 
     def __init__(
         self,
@@ -271,6 +276,7 @@ class Live:
         number, self._toldNumber = self._toldNumber, self.record.number
         self.holders.changed(reverted, None)
         if problem is not None:
+            self.givenUp += isinstance(problem, StoreTimeout)
             self.holders.failed(Failure(problem))
         if problem is not None or number < self.record.number:
             self.holders.stored(self.record.number)

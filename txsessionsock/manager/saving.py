@@ -144,7 +144,17 @@ class Saving:
         except SessionError:
             return fail()
         self._live.collect()
-        return self._rounds.fromNow() if self.isBusy else succeed(None)
+        if not self.isBusy:
+            return succeed(None)
+        saved = self._rounds.fromNow()
+        return saved.addCallback(self._checkKnown, self._live.givenUp)
+
+    def _checkKnown(self, _: None, givenUp: int) -> None:
+        # A write that waited for its turn takes along what is changed meanwhile.
+        # If that is given up, the next write, which was to store it, finds nothing
+        # to store.
+        if self._live.givenUp > givenUp:
+            raise StoreTimeout("nobody knows whether it was stored")
 
     def _saveKnown(self) -> Deferred[None]:
         """
