@@ -230,13 +230,6 @@ MISTAKES: Final = (
         ("answersAreHeld",),
     ),
     Mistake(
-        "who leaves does not store what was changed",
-        "manager/keeper.py",
-        "        return self.save().addBoth(done)\n",
-        "        return succeed(None).addBoth(done)\n",
-        ("changesAreStored", "nothingIsLeft"),
-    ),
-    Mistake(
         "what is behind a dropped answer is handled",
         "clients/conversation.py",
         "            self._notFresh(failure)\n"
