@@ -8,20 +8,17 @@ import atexit
 import json
 import os
 import signal
-import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
-from twisted.python.failure import Failure
 
 from tests.support.npm import installedByNpm
+from tests.support.programs import Program
 from tests.support.servers import PATIENCE, Conditions, reactor
 
 
@@ -43,34 +40,18 @@ KINDS = ("websocket", "polling", "upgrade", "msgpack-websocket", "msgpack-pollin
 Which transports and which parser a client has.
 """
 
-_WATCHDOG = 'read said || kill -9 "$1"'
-"""
-Notices that nobody is there any more to end the process.
-"""
 
-
-class Clients(ProcessProtocol, Conditions):
+class Clients(Program):
     """
     A process with any number of clients.
-
-    @ivar errors: What it complained of.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.errors = ""
-        self.isGone = False
+        super().__init__("node", str(DIRECTORY / "clients.js"))
         self._rest = b""
         self._numbers = count(1)
         self._calls: dict[int, Deferred[Any]] = {}
         self._sockets: dict[str, Socket] = {}
-        command = ["node", str(DIRECTORY / "clients.js")]
-        self._process: Any = reactor.spawnProcess(self, "node", command, env=None)
-        self._watchdog = subprocess.Popen(
-            ["sh", "-c", _WATCHDOG, "sh", str(self._process.pid)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
 
     async def open(
         self,
@@ -147,15 +128,6 @@ class Clients(ProcessProtocol, Conditions):
         self.kill()
         await self.until(lambda: self.isGone)
 
-    def kill(self) -> None:
-        """
-        Leave nothing behind.
-        """
-        with suppress(ProcessExitedAlready):
-            self._process.signalProcess("KILL")
-        if self._watchdog.poll() is None:
-            self._watchdog.communicate(b"\n")
-
     def outReceived(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -175,13 +147,6 @@ class Clients(ProcessProtocol, Conditions):
             done.errback(AssertionError(line["error"]))
         else:
             done.callback(line["value"])
-
-    def errReceived(self, data: bytes) -> None:
-        self.errors += data.decode()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.isGone = True
-        self.happened()
 
 
 class Socket(Conditions):

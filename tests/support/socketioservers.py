@@ -6,24 +6,20 @@ from __future__ import annotations
 
 import atexit
 import re
-import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
 from tests.e2e.socketio.node import Node
+from tests.support.programs import Program
 from tests.support.redisscene import noErrors
 from tests.support.servers import (
     PATIENCE,
     SECRET,
     STARTING,
-    Conditions,
     mint,
     reactor,
 )
@@ -67,22 +63,13 @@ class Server(Protocol):
         """
 
 
-class Official(ProcessProtocol, Conditions):
+class Official(Program):
     """
     The official server, which has a port for each parser.
     """
 
     def __init__(self, *arguments: str) -> None:
-        super().__init__()
-        self.said = self.errors = ""
-        self.isGone = False
-        command = ["node", str(DIRECTORY / "server.js"), *arguments]
-        self._process: Any = reactor.spawnProcess(self, "node", command, env=None)
-        self._watchdog = subprocess.Popen(
-            ["sh", "-c", 'read said || kill -9 "$1"', "sh", str(self._process.pid)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        super().__init__("node", str(DIRECTORY / "server.js"), *arguments)
 
     @property
     def _ports(self) -> dict[str, str]:
@@ -103,33 +90,6 @@ class Official(ProcessProtocol, Conditions):
         assert not data, "it begins all its sessions itself"
         framework = Express(SECRET)
         return framework.cookieValue(framework.newSessionID())
-
-    def outReceived(self, data: bytes) -> None:
-        self.said += data.decode()
-        self.happened()
-
-    def errReceived(self, data: bytes) -> None:
-        self.errors += data.decode()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.isGone = True
-        self.happened()
-
-    async def ends(self) -> None:
-        """
-        Have it end.
-        """
-        self.kill()
-        await self.until(lambda: self.isGone)
-
-    def kill(self) -> None:
-        """
-        Leave nothing behind.
-        """
-        with suppress(ProcessExitedAlready):
-            self._process.signalProcess("KILL")
-        if self._watchdog.poll() is None:
-            self._watchdog.communicate(b"\n")
 
 
 _kept: dict[tuple[str, ...], Official] = {}

@@ -6,23 +6,20 @@ from __future__ import annotations
 
 import atexit
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 import pytest
-from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
+from tests.support.programs import Program
 from tests.support.redisserver import RedisServer, sharedServer
-from tests.support.servers import STARTING, Conditions, reactor, site
+from tests.support.servers import STARTING, reactor, site
 from tests.support.visitors import Refused, Socket, Visitor
 from txsessionsock.interfaces import IFramework, ISignedCookies
 from txsessionsock.manager import SessionManager
@@ -68,27 +65,10 @@ def installed(modules: Iterable[str]) -> Any:
     return pytest.mark.skipif(bool(missing), reason=reason)
 
 
-_WATCHDOG = 'read said || kill -9 "$1"'
-"""
-Notices that nobody is there any more to end an application.
-"""
-
-
-class _Application(ProcessProtocol, Conditions):
+class _Application(Program):
     """
-    A web application at work, which does not survive this process.
+    A web application at work.
     """
-
-    def __init__(self, *command: str) -> None:
-        super().__init__()
-        self.said = self.errors = ""
-        self.isGone = False
-        self._process: Any = reactor.spawnProcess(self, command[0], command, env=None)
-        self._watchdog = subprocess.Popen(
-            ["sh", "-c", _WATCHDOG, "sh", str(self._process.pid)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
 
     @property
     def port(self) -> int:
@@ -113,32 +93,6 @@ class _Application(ProcessProtocol, Conditions):
         await deferLater(reactor, 0)
         assert not _TROUBLE.search(self.errors), self.errors
         assert not self.isGone, self.errors
-
-    async def ends(self) -> None:
-        """
-        Have it end.
-        """
-        self.kill()
-        await self.until(lambda: self.isGone)
-
-    def kill(self) -> None:
-        """
-        Leave nothing behind.
-        """
-        with suppress(ProcessExitedAlready):
-            self._process.signalProcess("KILL")
-        self._watchdog.communicate(b"\n")
-
-    def outReceived(self, data: bytes) -> None:
-        self.said += data.decode()
-        self.happened()
-
-    def errReceived(self, data: bytes) -> None:
-        self.errors += data.decode()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.isGone = True
-        self.happened()
 
 
 _kept: dict[tuple[str, ...], _Application] = {}
