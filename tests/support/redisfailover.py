@@ -42,7 +42,7 @@ class Pair:
         """
         Change the roles, as a planned fail-over does; connections stay.
         """
-        assert self.old.command("WAIT", 1, 10_000) == 1
+        assert self.old.replicated(1)
         self.new.command("REPLICAOF", "NO", "ONE")
         self.old.command("REPLICAOF", "127.0.0.1", self.new.port)
         await deferToThread(eventually, lambda: self.old.role == "follower")
@@ -133,7 +133,7 @@ async def place(servers: Pair, timeout: float = 2.0) -> AsyncIterator[Place]:
                 store.watch("k", told.append)
                 assert await store.create("k", b"1", 600.0)
                 if servers.new.role == "follower":
-                    assert servers.old.command("WAIT", 1, 10_000) == 1
+                    assert servers.old.replicated(1)
                 await store.load("k")
                 told.clear()
                 yield Place(servers, name, store, told, events)

@@ -208,6 +208,18 @@ class RedisProcess:
         with self.client(timeout) as client:
             return client.command(*words)
 
+    def replicated(self, replicas: int, timeout: float = 10.0) -> bool:
+        """
+        Wait until so many replicas have all that was written until now, by anybody.
+
+        @return: Whether they had, in that time.
+        """
+        with self.client() as client:
+            # WAIT goes by what its own connection has caused to be replicated.
+            client.command("PUBLISH", "everything", "")
+            count: int = client.command("WAIT", replicas, round(timeout * 1000))
+        return count >= replicas
+
     def stop(self) -> None:
         """
         Ask it to leave, and wait until it did.

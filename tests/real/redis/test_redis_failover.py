@@ -272,7 +272,7 @@ async def test_loading() -> None:
         async with place(servers) as at:
             for number in range(500):
                 servers.old.command("SET", f"other{number}", bytes(2000))
-            assert servers.old.command("WAIT", 1, 10_000) == 1
+            assert servers.old.replicated(1)
             servers.new.command("REPLICAOF", "NO", "ONE")
             # What only the old one has makes it load all that the new one has.
             servers.old.command("SET", "alone", "x")

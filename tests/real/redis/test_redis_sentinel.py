@@ -158,7 +158,7 @@ async def test_paused() -> None:
     with SentinelSetup() as setup:
         async with scene(setup) as it, storing(setup.url, timeout=2.0) as idle:
             await idle.create("k", b"old", FOREVER)
-            assert it.old.command("WAIT", 2, 10_000) == 2
+            assert it.old.replicated(2)
             it.old.pause()
             server = await it.newMaster()
             it.old.resume()
