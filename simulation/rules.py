@@ -6,7 +6,7 @@ where it is broken.  See docs/promises.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,6 +65,31 @@ _Rule = Callable[[Case, Happening], Iterator[str | None]]
 Yields L{None} each time it applies and is kept, and why it is broken if it is.
 """
 
+RULES: dict[str, _Rule] = {}
+_FIRST: dict[str, list[tuple[str, _Rule]]] = {}
+_THEN: dict[str, list[tuple[str, _Rule]]] = {}
+"""
+The rules by the word of the events that they read: before the state does, or after.
+"""
+
+
+def _reads(*words: str, first: bool = False) -> Callable[[_Rule], _Rule]:
+    """
+    Have a rule read the events with these words.
+
+    @param first: Whether it reads them before the state does.
+    """
+
+    def add(rule: _Rule) -> _Rule:
+        RULES[rule.__name__] = rule
+        for word in words:
+            (_FIRST if first else _THEN).setdefault(word, []).append(
+                (rule.__name__, rule)
+            )
+        return rule
+
+    return add
+
 
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
     """
@@ -97,6 +122,7 @@ def _said(changes: list[Change]) -> str:
     return ", ".join(f"{each.do} {each.token} of {each.node}" for each in changes)
 
 
+@_reads("quiet", "stored")
 def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done is in each later version, but for what a web
@@ -108,7 +134,7 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
             if data is not None and not _isExcepted(case, key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
-    elif each.what == "stored" and not _isDisturbed(state, each.more["key"]):
+    elif not _isDisturbed(state, each.more["key"]):
         key = each.more["key"]
         data = state.data[key]
         assert data is not None
@@ -138,11 +164,12 @@ def _isExcepted(case: Case, key: str) -> bool:
     return isExcepted
 
 
+@_reads("stored")
 def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
     """
-    if each.what == "stored" and each.more["key"] not in case.state.beyond:
+    if each.more["key"] not in case.state.beyond:
         data = case.state.data[each.more["key"]]
         assert data is not None
         twice = [i for i, n in enumerate(digits(data.get("n", 0))) if n > 1]
@@ -154,13 +181,14 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
             yield None
 
 
+@_reads("handles")
 def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Per message, the session shows every write whose writer had its answer before
     the message was sent.
     """
     plan, state = case.plan, case.state
-    if each.what != "handles" or plan.freshness != "strict" or not plan.perMessage:
+    if plan.freshness != "strict" or not plan.perMessage:
         return
     socket = state.sockets[each.who]
     if _isDisturbed(state, socket.key):
@@ -173,6 +201,7 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     )
 
 
+@_reads("answers", "asks")
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
     An answer, or a question, goes out when what its handler changed before is
@@ -194,14 +223,13 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isStored else f"{_said([change])} was answered and is not stored"
 
 
+@_reads("quiet")
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
     had no answer, unless its node was killed or ended in an outage.
     """
     state = case.state
-    if each.what != "quiet":
-        return
     for (session, _), values in state.values.items():
         if state.data.get(session) is None:
             continue
@@ -220,13 +248,12 @@ def _lasts(state: State, change: Change) -> bool:
     return node not in state.killed and not (node in state.stopped and state.wasUnwell)
 
 
+@_reads("handles", "takes", "answers")
 def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
     """
-    if each.what not in ("handles", "takes", "answers"):
-        return
     socket, token = case.state.sockets[each.who], each.more["token"]
     place = socket.sent.index(token) if token in socket.sent else -1
     if each.what != "answers":
@@ -237,18 +264,19 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isRight else f"{each.what} message {token} out of order"
 
 
+@_reads("passes on")
 def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A hub reaches a socket once with each message, in the order of each sender.
     """
-    if each.what == "passes on":
-        told = case.state.sockets[each.who].told
-        number, by = each.more["told"], each.more["by"]
-        isRight = told.get(by, -1) < number
-        told[by] = number
-        yield None if isRight else f"passes on {number} of {by} out of order"
+    told = case.state.sockets[each.who].told
+    number, by = each.more["told"], each.more["by"]
+    isRight = told.get(by, -1) < number
+    told[by] = number
+    yield None if isRight else f"passes on {number} of {by} out of order"
 
 
+@_reads("handles", "takes", "answers", "asks", "passes on", "schanged", "disconnect")
 def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When a session has ended, nothing is answered from it, no handler begins, and
@@ -257,30 +285,30 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
         return
-    if each.what in ("handles", "takes", "answers", "asks", "passes on", "schanged"):
-        yield f"{each.what} something after the end"
-    elif each.what == "disconnect":
-        yield None
+    isRight = each.what == "disconnect"
+    yield None if isRight else f"{each.what} something after the end"
 
 
+@_reads("sdestroyed", first=True)
 def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Who holds a session is told once that it ended.  (Read before the state is.)
+    Who holds a session is told once that it ended.
     """
-    if each.what == "sdestroyed":
-        isAgain = case.state.sockets[each.who].isDestroyed
-        yield "is told again that its session ended" if isAgain else None
+    isAgain = case.state.sockets[each.who].isDestroyed
+    yield "is told again that its session ended" if isAgain else None
 
 
+@_reads("created", "stored")
 def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No save of ours re-creates a session that is gone.
     """
-    if each.what in ("created", "stored") and each.who.startswith("node"):
+    if each.who.startswith("node"):
         isNew = each.what == "created"
         yield "a session came back from the dead" if isNew else None
 
 
+@_reads("quiet", "closes", first=True)
 def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Every socket of a session that ended is closed, on every node, in time.
@@ -303,6 +331,7 @@ def _bound(case: Case, socket: Socket) -> int:
     return (_RECHECKS if case.plan.kind == "silent" else _SOON) + _JUMPS
 
 
+@_reads("sinvalid", "sdestroyed", "closes")
 def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No client is told that it has no session while there is one.
@@ -319,52 +348,26 @@ def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
         yield "is told that it has no session, and has one" if isWrong else None
 
 
+@_reads("left", "end")
 def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When all is quiet nothing is left: no session, timer, watch or question.
     """
     if each.what == "left":
         yield f"{each.more['text']} is left"
-    elif each.what == "end":
+    else:
         yield None
 
 
+@_reads("error", "endless", "end")
 def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Nothing fails that should not, and all comes to an end.
     """
     if each.what == "error":
         yield str(each.more["text"])
-    elif each.what == "endless":
-        yield "it does not come to an end"
-    elif each.what == "end":
-        yield None
-
-
-RULES: dict[str, _Rule] = {
-    rule.__name__: rule
-    for rule in (
-        noUpdateIsLost,
-        incrementsCountOnce,
-        fresh,
-        answersAreHeld,
-        changesAreStored,
-        inOrder,
-        hubInOrder,
-        theEndIsFinal,
-        toldOnce,
-        neverBack,
-        logoutMeansLogout,
-        anOutageIsNoLogout,
-        nothingIsLeft,
-        nothingUnexpected,
-    )
-}
-
-_BEFORE = frozenset({"toldOnce", "logoutMeansLogout"})
-"""
-The rules that read an event before the state does.
-"""
+    else:
+        yield "it does not come to an end" if each.what == "endless" else None
 
 
 @dataclass(frozen=True)
@@ -386,16 +389,14 @@ def judged(plan: Plan, history: History) -> Verdict:
     Read a history.
     """
     case = Case(plan)
-    first = [(name, RULES[name]) for name in RULES if name in _BEFORE]
-    then = [(name, RULES[name]) for name in RULES if name not in _BEFORE]
     for case.number, each in enumerate(history.all):
-        _apply(case, first, each)
+        _apply(case, _FIRST.get(each.what, ()), each)
         case.state.take(each)
-        _apply(case, then, each)
+        _apply(case, _THEN.get(each.what, ()), each)
     return Verdict(case.breaches, case.applied)
 
 
-def _apply(case: Case, rules: list[tuple[str, _Rule]], each: Happening) -> None:
+def _apply(case: Case, rules: Sequence[tuple[str, _Rule]], each: Happening) -> None:
     for name, rule in rules:
         for why in rule(case, each):
             case.applied[name] = case.applied.get(name, 0) + 1
