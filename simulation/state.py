@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -227,6 +228,7 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
+        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -257,7 +259,10 @@ class State:
         Something happened.
         """
         self.now = each.at
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        what = each.what
+        if what not in self._byWord:
+            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
+        take = self._byWord[what]
         if take is not None:
             take(each)
 
