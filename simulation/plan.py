@@ -13,6 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .store import BY_NODES
 
 
 __all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
@@ -23,6 +24,7 @@ SHORT: Final = 6.0
 How many seconds sessions live from the last visit on.
 """
 
+_HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
 _TROUBLES = ("refused", "deaf", "mute", "late")
 
@@ -74,19 +76,34 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
+    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        kind=kind,
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,
-        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        offsets=tuple(_offsets(random, nodes, kind, isShort=isShort)),
         latency=random.choice((0.0, 0.002, 0.02, 0.2)),
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
         steps=tuple(_steps(random, steps, nodes, writes=writes)),
     )
+
+
+def _offsets(
+    random: Random, nodes: int, kind: str, *, isShort: bool
+) -> Iterator[float]:
+    """
+    By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
+    they are right.
+    """
+    most = _HOURS if random.random() < 0.2 else 60.0
+    if isShort and kind in BY_NODES:
+        most = 0.0
+    for _ in range(nodes):
+        yield random.uniform(-most, most)
 
 
 def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:

@@ -25,7 +25,7 @@ from .messages import Message
 from .node import Node
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
-from .store import LINKS, Link, Place
+from .store import LINKS, Link, placeFor
 from .webapp import WebApp
 
 
@@ -46,7 +46,7 @@ class World:
         self.queue = Queue(plan.seed)
         self.history = History(lambda: self.queue.now)
         self._framework = _FRAMEWORKS[plan.ttl]
-        self.place = Place(self.queue, self._stored)
+        self.place = placeFor(plan.kind, self.queue, self._stored)
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
@@ -99,9 +99,11 @@ class World:
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]
 
-    def _stored(self, what: str, by: str, key: str, raw: bytes | None) -> None:
+    def _stored(
+        self, what: str, by: str, key: str, raw: bytes | None, until: int | None
+    ) -> None:
         data = None if raw is None else raw.decode()
-        self.history.note(what, by, key=key, data=data)
+        self.history.note(what, by, key=key, data=data, until=until)
 
     # What happens.
 
@@ -212,7 +214,8 @@ class World:
         self._onNode(step, "pauses", lambda node: node.clock.pause(step.more[0]))
 
     def _jump(self, step: Step) -> None:
-        self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
+        if any(self.plan.offsets):
+            self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
 
     def _slow(self, step: Step) -> None:
         def slow(node: Node) -> None:
