@@ -106,6 +106,27 @@ def _offsets(
         yield random.uniform(-most, most)
 
 
+def _troublesOf(random: Random) -> list[str]:
+    """
+    What befalls the store itself.
+    """
+    kinds = ["spoil"] * (random.random() < 0.1)
+    if random.random() < 0.15:
+        kinds += ["restart", random.choice(("logIn", "connect"))]
+    return kinds
+
+
+def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
+    if what == "spoil":
+        how = random.choice(("bytes", "bytes", "type"))
+        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+    if what == "restart":
+        return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what in ("pause", "slow"):
+        return (random.choice((0.2, 1.0, 4.0)),)
+    return (random.uniform(-5, 5),) if what == "jump" else ()
+
+
 def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
@@ -118,6 +139,7 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
+    kinds += _troublesOf(random)
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
@@ -139,8 +161,6 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
-        elif what in ("pause", "slow"):
-            more = (random.choice((0.2, 1.0, 4.0)),)
-        elif what == "jump":
-            more = (random.uniform(-5, 5),)
+        else:
+            more = _moreOf(random, what)
         yield Step(what, random.randrange(60), random.choice(_PAUSES), more)

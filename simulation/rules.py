@@ -227,11 +227,12 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage.
+    had no answer, unless its node was killed or ended in an outage, or the session
+    cannot be read.
     """
     state = case.state
     for (session, _), values in state.values.items():
-        if state.data.get(session) is None:
+        if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
             (change for change in values.byToken.values() if _lasts(state, change)),
@@ -368,6 +369,58 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield str(each.more["text"])
     else:
         yield "it does not come to an end" if each.what == "endless" else None
+
+
+# What befalls the store.
+
+
+@_reads("stored", "created", "deleted", "quiet", first=True)
+def undecodableIsLeftAlone(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A session that cannot be read is never overwritten, nor ended but by a handler
+    that says so.
+    """
+    state = case.state
+    if each.what == "quiet":
+        for _ in state.spoiled:
+            yield None
+    elif each.more["key"] in state.spoiled:
+        mayEnd = each.what == "deleted" and each.more["key"] in state.toEnd
+        isWrong = each.who.startswith("node") and not mayEnd
+        yield "wrote over what it could not read" if isWrong else None
+
+
+@_reads("stored", "quiet", "serror", first=True)
+def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Whoever has a session that cannot be read is told so.
+    """
+    state = case.state
+    if each.what == "serror":
+        if each.more["error"] == "UndecodableSession":
+            yield None
+        return
+    key = None if each.what == "quiet" else each.more["key"]
+    for socket in state.sockets.values():
+        since = state.spoiled.get(socket.key)
+        if since is None or key not in (None, socket.key) or not socket.isConnected:
+            continue
+        until = max(since, state.well.get(socket.node, 0), socket.began)
+        if not socket.isOver and each.at - until > _bound(case, socket):
+            isTold = socket.unreadable >= min(since, socket.began)
+            yield None if isTold else f"{socket.name} was not told of what is spoiled"
+
+
+@_reads("stored", "touched", first=True)
+def noShorterLife(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Nothing of ours shortens the life of a session.
+    """
+    before = case.state.ends.get(each.more["key"])
+    until = each.more.get("until")
+    if each.who.startswith("node") and before is not None:
+        isShorter = until is not None and until < before
+        yield "shortened the life of a session" if isShorter else None
 
 
 @dataclass(frozen=True)

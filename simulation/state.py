@@ -97,6 +97,8 @@ class Socket:
     @ivar isOver: Whether it was closed here, or lost.
 
     @ivar told: The last that it was told by each node, through the hub.
+
+    @ivar unreadable: When it was told last that its session cannot be read.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Socket:
     isOver: bool = False
     isDestroyed: bool = False
     told: dict[str, int] = field(default_factory=dict)
+    unreadable: int = -1
 
 
 class State:
@@ -128,9 +131,18 @@ class State:
         from a copy that was too old, or without the stamp that was in its copy.
 
     @ivar well: Since when each node is well.
+
+    @ivar spoiled: Since when each session cannot be read that cannot.
+
+    @ivar ends: When each session ends, as it is stored.
+
+    @ivar toEnd: The sessions that some handler was asked to destroy.
     """
 
     def __init__(self) -> None:
+        self.spoiled: dict[str, int] = {}
+        self.ends: dict[str, int | None] = {}
+        self.toEnd: set[str] = set()
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -164,6 +176,8 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
+        self.spoiled.pop(key, None)
+        self.ends[key] = each.more.get("until")
         values, log = self.values, data.get("log", ())
         for name, value in _flat(data):
             found = values.get((key, name))
@@ -190,7 +204,14 @@ class State:
             if name.startswith("of web") and value != data.get(name):
                 self.values[key, name].forget()
 
+    def _touched(self, each: Happening) -> None:
+        self.ends[each.more["key"]] = each.more.get("until")
+
+    def _spoiled(self, each: Happening) -> None:
+        self.spoiled[each.more["key"]] = each.at
+
     def _deleted(self, each: Happening) -> None:
+        self.spoiled.pop(each.more["key"], None)
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 
@@ -207,6 +228,8 @@ class State:
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
+        if each.more["do"] == "destroy":
+            self.toEnd.add(socket.key)
         socket.sent.append(token)
         socket.sentAt[token] = each.at
 
@@ -248,6 +271,10 @@ class State:
         self.sockets[each.who].isOver = True
 
     _lost = _closes
+
+    def _serror(self, each: Happening) -> None:
+        if each.more["error"] == "UndecodableSession":
+            self.sockets[each.who].unreadable = each.at
 
     def _sdestroyed(self, each: Happening) -> None:
         self.sockets[each.who].isDestroyed = True

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsessionsock.interfaces import (
+    KEEP,
     TTL,
     AtLeast,
     ISharedStore,
@@ -75,15 +76,15 @@ class _Row:
     """
     A session at its place.
 
-    @ivar isSession: Whether it has bytes at all, and not something that only others
-        know.
+    @ivar spoiled: What it was made by somebody: C{"bytes"} that mean nothing, or
+        C{"type"}: something that has no bytes.
     """
 
-    __slots__ = ("expires", "expiry", "isSession", "raw")
+    __slots__ = ("expires", "expiry", "raw", "spoiled")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.isSession = True
+        self.spoiled = ""
         self.expires: int | None = 0
         self.expiry: Event | None = None
 
@@ -135,7 +136,10 @@ class Place:
 
     def get(self, key: str, link: Link | None = None) -> Stored | None:
         row = self._row(key, link)
-        return None if row is None else _stored(row)
+        # Web applications can do nothing with what is spoiled, either.
+        if row is None or (row.spoiled and link is None):
+            return None
+        return _stored(row)
 
     def create(
         self, key: str, raw: bytes, ttl: TTL, by: str, link: Link | None
@@ -174,7 +178,7 @@ class Place:
             link is not None and link.reportsTouch(ttl)
         ):
             self._put("touched", key, row.raw, ttl, by=by, link=link)
-        return _stored(row).expires if row.isSession else None
+        return _seconds(row.expires)
 
     def destroy(self, key: str, old: bytes | None, by: str, link: Link | None) -> bool:
         row = self._row(key, link)
@@ -185,16 +189,42 @@ class Place:
         self._remove("deleted", key, by, link)
         return True
 
-    def spoil(self, key: str, by: str) -> None:
+    def spoil(self, key: str, by: str, how: str = "type") -> bytes | None:
         """
         Put something there that is nothing a session can be read from.
+
+        @param how: C{"bytes"} or C{"type"}.
+
+        @return: What was there; L{None} for nothing.
         """
-        row = self._rows[key]
-        row.isSession = False
+        row = self._rows.get(key)
+        if row is None or row.spoiled:
+            return None
+        raw = row.raw
+        row.spoiled = how
+        if how == "bytes":
+            row.raw = b"{" + raw
         self._told("spoiled", by, key, None, row.expires)
         # Nobody writes into the log of a file of ours but we.
         for link in list(self.links):
             link.placeChanged(key)
+        return raw
+
+    def mend(self, key: str, raw: bytes, by: str) -> None:
+        """
+        Put back what was there before it was spoiled, if it is spoiled still.
+        """
+        row = self._rows.get(key)
+        if row is not None and row.spoiled:
+            self._put("stored", key, raw, KEEP, by=by, link=None)
+
+    def discardSpoiled(self, by: str) -> None:
+        """
+        Delete what no session can be read from: whoever has changes for that keeps
+        them until then.
+        """
+        for key in [key for key, row in self._rows.items() if row.spoiled]:
+            self._remove("deleted", key, by, None)
 
     def empty(self, by: str) -> None:
         """
@@ -212,7 +242,8 @@ class Place:
         if row is None:
             row = self._rows[key] = _Row(raw)
         row.raw = raw
-        row.isSession = True
+        if what != "touched":
+            row.spoiled = ""
         row.expires = _deadline(ttl, self._now(link), row.expires)
         if row.expiry is not None:
             row.expiry.isOver = True
@@ -248,9 +279,13 @@ def _deadline(ttl: TTL, now: int, current: int | None) -> int | None:
 
 
 def _stored(row: _Row) -> Stored:
-    if not row.isSession:
+    if row.spoiled == "type":
         raise UndecodableSession("what is stored is no session")
-    return Stored(row.raw, None if row.expires is None else row.expires / SECOND)
+    return Stored(row.raw, _seconds(row.expires))
+
+
+def _seconds(expires: int | None) -> float | None:
+    return None if expires is None else expires / SECOND
 
 
 class _Connection:
@@ -316,12 +351,14 @@ class Link:
 
     # What befalls it.
 
-    def cut(self) -> None:
+    def cut(self, *, isLost: bool = False) -> None:
         """
         The connection is gone, and both sides notice.  What was on its way may
         have arrived.
+
+        @param isLost: It has not.
         """
-        self._lose()
+        self._lose(mayArrive=not isLost)
 
     def heal(self) -> None:
         """
@@ -329,8 +366,8 @@ class Link:
         """
         self.trouble = ""
 
-    def _lose(self) -> None:
-        arrives = self._queue.random.random() < 0.5
+    def _lose(self, *, mayArrive: bool = True) -> None:
+        arrives = mayArrive and self._queue.random.random() < 0.5
         for connection in self._connections():
             if not arrives:
                 # What was sent and has not arrived never will.

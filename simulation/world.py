@@ -194,6 +194,33 @@ class World:
     def _cutStore(self, step: Step) -> None:
         self._onNode(step, "cut off", lambda node: node.link.cut())
 
+    # What befalls the store.
+
+    def _spoil(self, step: Step) -> None:
+        """
+        Somebody writes what no session can be read from, and perhaps what it was
+        before, later.
+        """
+        how, seconds = step.more
+        key = f"sess:{self._cookie(step.who)}"
+        raw = self.place.spoil(key, "web1", how)
+        if raw is not None and seconds:
+            self.queue.after(seconds, partial(self.place.mend, key, raw, "web1"))
+
+    def _restart(self, step: Step) -> None:
+        """
+        The store is away for a while, and comes back with what it had, or empty.
+        """
+        seconds, isEmpty = step.more
+        self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
+        for node in self._living():
+            node.link.cut(isLost=isEmpty)
+            self.history.note("trouble", node.name, how="refused", seconds=seconds)
+            node.link.trouble = "refused"
+            self.queue.after(seconds, partial(self._heals, node))
+        if isEmpty:
+            self.place.empty("store")
+
     def _kill(self, step: Step) -> None:
         node = self._node(step)
         if node is not None:
@@ -241,6 +268,7 @@ class World:
             node.clock.lag = 0
         isOver = self.queue.run(25.0, _MOST_EVENTS)
         self.history.note("quiet", "world")
+        self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)

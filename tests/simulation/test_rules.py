@@ -320,3 +320,52 @@ class RuleTests(SynchronousTestCase):
         """
         for rule in RULES.values():
             self.assertTrue(rule.__doc__)
+
+    def test_undecodable(self) -> None:
+        """
+        A node writes over what cannot be read, or ends it by itself.
+        """
+        for what, who, isBroken in (
+            ("stored", "node1", True),
+            ("deleted", "node1", True),
+            ("stored", "web1", False),
+            ("deleted", "web1", False),
+        ):
+            self.setUp()
+            self.note("spoiled", "web1", key=_KEY, data=None)
+            self.put(what, who)
+            broken = ["undecodableIsLeftAlone"] * isBroken
+            self.assertEqual(self.broken(), broken)
+        self.setUp()
+        self.note("sends", "tab.1", token=100, do="destroy")
+        self.note("spoiled", "web1", key=_KEY, data=None)
+        self.put("deleted", "node1")
+        self.assertEqual(self.broken(), [])
+
+    def test_undecodableNotTold(self) -> None:
+        """
+        A socket stays open, and nobody says that its session cannot be read.
+        """
+        self.note("spoiled", "web1", key=_KEY, data=None)
+        self.now += 20 * SECOND
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["undecodableIsReported"])
+        self.setUp()
+        self.note("spoiled", "web1", key=_KEY, data=None)
+        self.note("serror", "tab.1", error="UndecodableSession")
+        self.now += 20 * SECOND
+        self.note("quiet", "world")
+        self.assertKept(("undecodableIsReported", "undecodableIsLeftAlone"))
+
+    def test_shorter(self) -> None:
+        """
+        A write of ours brings the end of a session forward; that of a web
+        application may.
+        """
+        for who, isBroken in (("node1", True), ("web1", False)):
+            for what in ("stored", "touched"):
+                self.setUp()
+                raw = json.dumps({"nest": {}, "log": []})
+                self.note("stored", "web1", key=_KEY, data=raw, until=9)
+                self.note(what, who, key=_KEY, data=raw, until=8)
+                self.assertEqual(self.broken(), ["noShorterLife"] * isBroken)
