@@ -220,7 +220,11 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar ends: When each session ends that nobody puts off.
+    @ivar spoiled: Since when each session cannot be read that cannot.
+
+    @ivar ends: When each session ends, as it is stored.
+
+    @ivar toEnd: The sessions that some handler was asked to destroy.
     """
 
     def __init__(self, *, isShort: bool = False) -> None:
@@ -253,6 +257,9 @@ class State:
         self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.spoiled: dict[str, int] = {}
+        self.ends: dict[str, int | None] = {}
+        self.toEnd: set[str] = set()
 
     def take(self, each: Happening) -> None:
         """
@@ -273,6 +280,8 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
+        self.spoiled.pop(key, None)
+        self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
@@ -293,7 +302,11 @@ class State:
 
     _stored = _created
 
+    def _spoiled(self, each: Happening) -> None:
+        self.spoiled[each.more["key"]] = each.at
+
     def _touched(self, each: Happening) -> None:
+        self.ends[each.more["key"]] = each.more.get("until")
         if each.who.startswith("web"):
             self.visited[each.more["key"]] = each.at
 
@@ -309,6 +322,7 @@ class State:
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
+        self.spoiled.pop(each.more["key"], None)
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 
@@ -377,6 +391,8 @@ class State:
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
+        if each.more["do"] == "destroy":
+            self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
         told = self.told.get((socket.tab, socket.key))
