@@ -16,6 +16,7 @@ from time import monotonic
 
 from twisted.logger import globalLogBeginner
 
+from .mended import HERE, Mended, kept, replayed, written
 from .plan import Plan, drawn
 from .rules import RULES, Breach, judged
 from .shrink import shrunk
@@ -26,6 +27,11 @@ __all__ = ["main"]
 
 _CHUNK = 25
 _EVERY = 5.0
+_STEPS = 50
+_MANY = 10**6
+"""
+More than there is time for.
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,8 +39,16 @@ def main(arguments: Sequence[str]) -> int:
     @return: What the process returns: 1 if a rule was broken.
     """
     options = _options(arguments)
-    if options.seed is not None and options.histories is None:
-        return _one(options.seed, options.steps, isWhole=options.whole)
+    if options.replay:
+        return 0 if _replay() else 1
+    isOne = options.histories is None and options.seconds is None
+    if options.seed is not None and isOne:
+        plan, breaches = _one(options.seed, options.steps, isWhole=options.whole)
+        if options.keep and breaches:
+            _keep(options.keep, options.mended, plan, breaches[0].rule)
+        return 1 if breaches else 0
+    if not (options.unreplayed or _replay()):
+        return 1
     first = options.seed
     if first is None:
         first = SystemRandom().randrange(10**9)
@@ -45,18 +59,54 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulation")
     parser.add_argument("--seed", type=int, help="repeat this one; or the first")
     parser.add_argument("--histories", type=int, help="how many; 1000")
+    parser.add_argument("--seconds", type=float, help="as many as take so long")
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     parser.add_argument(
         "--until-broken", action="store_true", help="stop when a rule was broken"
     )
-    parser.add_argument("--steps", type=int, default=50, help="of each history")
+    parser.add_argument("--steps", type=int, default=_STEPS, help="of each history")
     parser.add_argument(
         "--whole", action="store_true", help="print the history as it is, not shrunk"
+    )
+    parser.add_argument(
+        "--replay", action="store_true", help="those only that were mended once"
+    )
+    parser.add_argument(
+        "--unreplayed", action="store_true", help="without these before the others"
+    )
+    parser.add_argument("--keep", metavar="NAME", help="keep the plan of --seed there")
+    parser.add_argument(
+        "--mended", default="", metavar="SENTENCE", help="what was mended, to --keep"
     )
     return parser.parse_args(arguments)
 
 
-def _one(seed: int, steps: int, *, isWhole: bool) -> int:
+def _replay() -> bool:
+    """
+    @return: Whether what was mended is well.
+    """
+    plans = kept()
+    isWell = True
+    for mended, why in replayed(plans):
+        if why is not None:
+            isWell = False
+            plan = mended.plan
+            world = happened(plan)
+            _tell(world, judged(plan, world.history).breaches)
+            print(f"mended once, and broken again: {mended.name}: {mended.sentence}")
+    print(
+        f"{len(plans)} that were mended: {'well' if isWell else 'broken'}", flush=True
+    )
+    return isWell
+
+
+def _keep(name: str, sentence: str, plan: Plan, rule: str) -> None:
+    path = HERE / f"{name}.json"
+    path.write_text(written(Mended(name, sentence, rule, "", plan)), "utf-8")
+    print(f"kept in simulation/mended/{path.name}")
+
+
+def _one(seed: int, steps: int, *, isWhole: bool) -> tuple[Plan, list[Breach]]:
     plan = drawn(seed, steps)
     world = happened(plan)
     breaches = judged(plan, world.history).breaches
@@ -66,8 +116,9 @@ def _one(seed: int, steps: int, *, isWhole: bool) -> int:
         rule = breaches[0].rule
         plan = shrunk(plan, lambda plan: _breaks(plan, rule))
         world = happened(plan)
-        _tell(world, judged(plan, world.history).breaches)
-    return 1 if breaches else 0
+        breaches = judged(plan, world.history).breaches
+        _tell(world, breaches)
+    return plan, breaches
 
 
 def _breaks(plan: Plan, rule: str) -> bool:
@@ -130,8 +181,9 @@ def _chunks(first: int, number: int, steps: int) -> Iterator[tuple[int, int, int
 
 
 def _many(first: int, options: argparse.Namespace) -> int:
-    number: int = options.histories or 1000
-    print(f"seeds {first} to {first + number - 1}", flush=True)
+    number: int = options.histories or (_MANY if options.seconds else 1000)
+    end = f" to {first + number - 1}" if number < _MANY else " on"
+    print(f"seeds {first}{end}", flush=True)
     began = shown = monotonic()
     failed: list[tuple[int, str]] = []
     applied: Counter[str] = Counter()
@@ -147,14 +199,19 @@ def _many(first: int, options: argparse.Namespace) -> int:
         if some and options.until_broken:
             return 1
         now = monotonic()
-        if now - shown > _EVERY or done == number:
+        isOver = options.seconds is not None and now - began > options.seconds
+        if isOver or now - shown > _EVERY or done == number:
             shown = now
             rate = done / max(now - began, 0.001)
             print(f"{done} histories, {rate:.0f} a second", flush=True)
+        if isOver:
+            break
     for name in RULES:
-        print(f"{name:24} applied in {100 * applied[name] / number:5.1f} %")
+        print(f"{name:24} applied in {100 * applied[name] / done:5.1f} %")
     for seed, _ in failed[:1]:
-        print(f"python -m simulation --seed {seed}")
+        _one(seed, options.steps, isWhole=False)
+        steps = "" if options.steps == _STEPS else f" --steps {options.steps}"
+        print(f"python -m simulation --seed {seed}{steps}")
     return 1 if failed else 0
 
 

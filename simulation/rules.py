@@ -152,12 +152,18 @@ def _isDisturbed(state: State, key: str) -> bool:
 def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
-    was killed, or could not see it in time.
+    was killed, or could not see it in time, or its clock jumped ahead, by which the
+    application's copy was older.
     """
     state = case.state
     isExcepted = key in state.beyond or (
         key in state.dropped
-        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
+        and (
+            bool(state.killed)
+            or state.wasUnwell
+            or state.wasAhead
+            or not case.plan.repair
+        )
     )
     if isExcepted:
         case.applied["excepted"] = case.applied.get("excepted", 0) + 1

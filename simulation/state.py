@@ -128,6 +128,8 @@ class State:
         from a copy that was too old, or without the stamp that was in its copy.
 
     @ivar well: Since when each node is well.
+
+    @ivar wasAhead: Whether a clock jumped ahead.
     """
 
     def __init__(self) -> None:
@@ -143,6 +145,7 @@ class State:
         self.stopped: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
+        self.wasAhead = False
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
@@ -282,6 +285,7 @@ class State:
     _slow = _pauses
 
     def _jumps(self, each: Happening) -> None:
+        self.wasAhead = self.wasAhead or each.more["how"] > 0
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = max(self.well.get(each.who, 0), each.at)
 

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
-from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.__main__ import main
-from simulation.plan import Plan, drawn
-from simulation.shrink import shrunk
 
 
 class MainTests(SynchronousTestCase):
@@ -47,16 +44,21 @@ class MainTests(SynchronousTestCase):
         self.assertIn("5 histories, ", text)
         self.assertRegex(text, r"nothingIsLeft +applied in 100.0 %")
 
-    def test_shrunk(self) -> None:
+    def test_replay(self) -> None:
         """
-        What a history does not need to fail is left out.
+        What was mended happens first, in each run of many, or alone.
         """
-        plan = replace(drawn(1), tabs=4, offsets=(0.0, 1.0, 2.0))
-        needed = {plan.steps[7], plan.steps[31]}
+        for arguments in (["--replay"], ["--histories", "2", "--steps", "3"]):
+            code, text = self.said(*arguments)
+            self.assertEqual(code, 0)
+            self.assertRegex(text, r"^[0-9]+ that were mended: well\n")
+        _, text = self.said("--histories", "2", "--steps", "3", "--unreplayed")
+        self.assertNotIn("mended", text)
 
-        def fails(plan: Plan) -> bool:
-            return needed <= {*plan.steps} and len(plan.offsets) > 1
-
-        small = shrunk(plan, fails)
-        self.assertEqual({*small.steps}, needed)
-        self.assertEqual((small.tabs, len(small.offsets)), (1, 2))
+    def test_seconds(self) -> None:
+        """
+        As many happen as take so long.
+        """
+        code, text = self.said("--seconds", "0.1", "--steps", "3", "--unreplayed")
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"^seeds [0-9]+ on\n[0-9]+ histories, [0-9]+ a second\n")

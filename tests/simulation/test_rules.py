@@ -301,7 +301,7 @@ class RuleTests(SynchronousTestCase):
     def test_excepted(self) -> None:
         """
         What a web application dropped may be missing for a while, and in the end
-        only if who stored it was killed.
+        only if who stored it was killed, or the copy was older by its clock.
         """
         self.does(100)
         self.put("stored", "web1")
@@ -309,10 +309,12 @@ class RuleTests(SynchronousTestCase):
         self.assertKept(["noUpdateIsLost"])
         self.note("quiet", "world")
         self.assertEqual(self.broken(), ["noUpdateIsLost"])
-        self.history.all.pop()
-        self.note("killed", "node1")
-        self.note("quiet", "world")
-        self.assertKept(["excepted"])
+        for what, more in (("killed", {}), ("jumps", {"how": 2.0})):
+            del self.history.all[-1:]
+            self.note(what, "node1", **more)
+            self.note("quiet", "world")
+            self.assertKept(["excepted"])
+            del self.history.all[-1:]
 
     def test_names(self) -> None:
         """
