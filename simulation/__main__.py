@@ -20,7 +20,8 @@ from .mended import HERE, Mended, kept, replayed, written
 from .plan import Plan, drawn
 from .rules import RULES, Breach, judged
 from .shrink import shrunk
-from .world import World, happened
+from .timeline import timeline
+from .world import happened
 
 
 __all__ = ["main"]
@@ -90,9 +91,7 @@ def _replay() -> bool:
     for mended, why in replayed(plans):
         if why is not None:
             isWell = False
-            plan = mended.plan
-            world = happened(plan)
-            _tell(world, judged(plan, world.history).breaches)
+            _tell(mended.name, mended.plan, mended.rule)
             print(f"mended once, and broken again: {mended.name}: {mended.sentence}")
     print(
         f"{len(plans)} that were mended: {'well' if isWell else 'broken'}", flush=True
@@ -107,43 +106,53 @@ def _keep(name: str, sentence: str, plan: Plan, rule: str) -> None:
 
 
 def _one(seed: int, steps: int, *, isWhole: bool) -> tuple[Plan, list[Breach]]:
+    """
+    Have one history happen, and tell it; one that breaks a rule is shrunk first.
+    """
     plan = drawn(seed, steps)
-    world = happened(plan)
-    breaches = judged(plan, world.history).breaches
+    breaches = _breaches(plan)
     if isWhole or not breaches:
-        _tell(world, breaches)
-    else:
-        rule = breaches[0].rule
-        plan = shrunk(plan, lambda plan: _breaks(plan, rule))
-        world = happened(plan)
-        breaches = judged(plan, world.history).breaches
-        _tell(world, breaches)
-    return plan, breaches
+        _tell(f"seed {seed}", plan)
+        return plan, breaches
+    rule = breaches[0].rule
+    plan = shrunk(plan, lambda plan: bool(_breaches(plan, rule)))
+    _tell(f"seed {seed}, shrunk to {len(plan.steps)} steps", plan, rule)
+    return plan, _breaches(plan, rule)
 
 
-def _breaks(plan: Plan, rule: str) -> bool:
-    return any(
-        breach.rule == rule for breach in judged(plan, happened(plan).history).breaches
-    )
+def _breaches(plan: Plan, rule: str | None = None) -> list[Breach]:
+    """
+    Where a history breaks rules, or one of them.
+    """
+    breaches = judged(plan, happened(plan).history).breaches
+    return [each for each in breaches if rule in (None, each.rule)]
 
 
-def _tell(world: World, breaches: list[Breach]) -> None:
+def _tell(name: str, plan: Plan, rule: str | None = None) -> None:
     """
     Tell a history in words, and where it breaks rules.
+
+    @param rule: Given to tell no more than what is needed to see this one broken.
     """
-    plan = world.plan
+    world = happened(plan)
+    breaches = judged(plan, world.history).breaches
     mode = "message" if plan.perMessage else "connection"
     print(
-        f"seed {plan.seed}: {len(plan.offsets)} nodes, store {plan.kind}, per {mode},"
+        f"{name}: {len(plan.offsets)} nodes, store {plan.kind}, per {mode},"
         f" {plan.freshness}, {'' if plan.repair else 'no '}repair"
     )
     why = {breach.where: breach for breach in reversed(breaches)}
-    for number, line in enumerate(world.history.lines()):
+    lines = timeline(world.history)
+    last = max((each.where for each in breaches if each.rule == rule), default=None)
+    end = len(lines) if last is None else last + 1
+    for number, line in enumerate(lines[:end]):
         print(line)
         if number in why:
             print(f"{'':12}*** {why[number]}")
+    if lines[end:]:
+        print(f"{'':12}and so on: {len(lines) - end} lines more")
     print(f"history {world.history.digest()}")
-    for breach in breaches[:1]:
+    for breach in [each for each in breaches if rule in (None, each.rule)][:1]:
         print(f"breaks {breach}")
 
 
