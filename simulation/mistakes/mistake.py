@@ -29,17 +29,25 @@ class Mistake:
     new: str
     rules: tuple[str, ...]
 
-    def plant(self, root: Path) -> None:
+    def planted(self, text: str) -> str:
         """
-        Make it, in a copy of the library.
+        @param text: What is in the file.
+
+        @return: The same with the mistake.
 
         @raise ValueError: The text is not there, or not once: the library has
             changed, and this has to follow.
         """
+        number = text.count(self.old)
+        if number != 1:
+            raise ValueError(f"{self.name}: its text is {number} times in {self.file}")
+        return text.replace(self.old, self.new)
+
+    def plant(self, root: Path) -> None:
+        """
+        Make it, in a copy of the library.
+
+        @raise ValueError: See L{planted}.
+        """
         path = root / "txsessionsock" / self.file
-        text = path.read_text("utf-8")
-        if text.count(self.old) != 1:
-            raise ValueError(
-                f"{self.name}: its text is {text.count(self.old)} times in"
-            )
-        path.write_text(text.replace(self.old, self.new), "utf-8")
+        path.write_text(self.planted(path.read_text("utf-8")), "utf-8")
