@@ -27,6 +27,11 @@ _JUMPS = 5 * SECOND
 By how much clocks may jump while somebody waits for a time to come.
 """
 _CLOSE_AFTER_END = 4401
+_OUTAGE = 1013
+_AFTERWARDS = 13 * SECOND
+"""
+When at the latest a write has been tried again that failed in an outage.
+"""
 
 
 @dataclass(frozen=True)
@@ -374,6 +379,24 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield str(each.more["text"])
     else:
         yield "it does not come to an end" if each.what == "endless" else None
+
+
+@_reads("serror", "closes")
+def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A client is told of an outage only while its node or the store is not well, or
+    soon after, and that its session failed never.
+    """
+    if each.what == "serror":
+        isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
+    else:
+        isOutage = each.more["code"] == _OUTAGE
+        if each.more["reason"] == "session failed":
+            yield "is closed because its session failed"
+    if isOutage:
+        well = case.state.well.get(case.state.sockets[each.who].node)
+        isRight = well is not None and each.at - well < _AFTERWARDS
+        yield None if isRight else "is told of an outage, and there is none"
 
 
 @dataclass(frozen=True)

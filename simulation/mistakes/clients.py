@@ -126,6 +126,6 @@ MISTAKES: Final = (
         "            if not",
         "        if failure.check(StoreFailure) and self._shared.perMessage:\n"
         "            if not",
-        ("staysOpen",),
+        ("failuresHaveCauses",),
     ),
 )

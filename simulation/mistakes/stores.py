@@ -99,14 +99,14 @@ MISTAKES: Final = (
         "        # Not before the session was loaded, which may bring another lifetime.\n"
         "        self._keeper.clientActed(isFresh=self._isPerMessage)\n",
         "        # Not before the session was loaded, which may bring another lifetime.\n",
-        ("livesOn",),
+        ("anOutageIsNoLogout",),
     ),
     Mistake(
         "a session is touched when its touch is not due",
         "manager/expiry.py",
         "        return self._due <= self._storage.now()\n",
         "        return self._due > self._storage.now()\n",
-        ("livesOn",),
+        ("anOutageIsNoLogout",),
     ),
     Mistake(
         "who waits for a store that is busy is told of an outage",
