@@ -90,7 +90,7 @@ MISTAKES: Final = (
         "        reading.addErrback(failed)",
         (
             "anOutageIsNoLogout",
-            "livesOn",
+            "anOutageIsNoLogout",
         ),
     ),
     Mistake(
