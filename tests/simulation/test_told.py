@@ -227,7 +227,7 @@ class ToldTests(HistoryTestCase):
         A node stops, and leaves a socket open, closes it with another code, or does
         not store what was changed.
         """
-        for code, isStored in ((1001, True), (0, True), (1013, True), (1001, False)):
+        for code, isStored in ((1001, True), (0, True), (1000, True), (1001, False)):
             self.again()
             self.sends(100)
             self.handles(100)
