@@ -278,7 +278,7 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        self.spoiled.pop(key, None)
+        wasSpoiled = self.spoiled.pop(key, None) is not None
         self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
@@ -294,7 +294,9 @@ class State:
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
         if each.who.startswith("web"):
-            self.visited[key] = each.at
+            # What can be read again ends when it was to end before.
+            if not wasSpoiled:
+                self.visited[key] = each.at
             if before is not None:
                 self._written(key, before, data)
 
