@@ -110,7 +110,8 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
 def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
-    there in the end.
+    there in the end, but for what a node assigned that had not got the session yet
+    when that copy was taken.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -122,7 +123,12 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     for key, data in state.data.items():
         isDropped = key in state.dropped or key in state.beyond
         if data is not None and isDropped and not _isExcepted(case, key):
-            missing = _missing(case, key, data, each.at)
+            missing = []
+            for change in _missing(case, key, data, each.at):
+                if state.mayBeMeant(change):
+                    case.excepted("what a node assigned that was new to a session")
+                else:
+                    missing.append(change)
             yield f"{_said(missing)} is not put back" if missing else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -233,6 +234,7 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
+        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -258,6 +260,8 @@ class State:
         self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.firsts: dict[tuple[str, str], int] = {}
+        self.copies: dict[str, list[tuple[int, int]]] = {}
         self.spoiled: dict[str, int] = {}
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
@@ -267,7 +271,10 @@ class State:
         Something happened.
         """
         self.now = each.at
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        what = each.what
+        if what not in self._byWord:
+            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
+        take = self._byWord[what]
         if take is not None:
             take(each)
 
@@ -372,6 +379,18 @@ class State:
         """
         return self._isShort and node in self.unwell
 
+    def mayBeMeant(self, change: Change) -> bool:
+        """
+        Whether a web application overwrote an assignment with a copy from before
+        its node first had the session: that cannot know what was there before.
+        """
+        first = self.firsts.get((change.session, change.node), 0)
+        isAssigned = change.do not in ("increment", "update")
+        return isAssigned and any(
+            read < first and change.began <= at
+            for read, at in self.copies.get(change.session, ())
+        )
+
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
         return isCount and self.sockets[change.by].hasHeardOf(change)
@@ -388,6 +407,7 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
+        self.firsts.setdefault((socket.key, socket.node), each.at)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -442,6 +462,10 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
+        if socket is None:
+            # The oldest copy that may be repaired.
+            read = more.get("read", each.at - 4 * SECOND)
+            self.copies.setdefault(session, []).append((read, each.at))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":

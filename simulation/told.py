@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, Final
 
-from .case import PER_CONNECTION, STRICT, Case, reads
+from .case import PER_CONNECTION, STRICT, WATCHED, Case, reads
 from .history import Happening
 from .messages import digits
 from .queue import SECOND
@@ -351,10 +351,11 @@ def stampsAreHidden(case: Case, each: Happening) -> Iterator[str | None]:
     yield f"message {each.more['token']} sees a stamp" if isSeen else None
 
 
-@reads("expired")
+@reads("expired", of=WATCHED)
 def livesOn(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A session expires no sooner than its last visit lets it.
+    A session expires no sooner than its last visit lets it, where the store has a
+    clock.
 
     @promise: Nothing of ours shortens the life of a session.
     """
