@@ -13,6 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .store import BY_NODES
 
 
 __all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
@@ -23,6 +24,7 @@ SHORT: Final = 6.0
 How many seconds sessions live from the last visit on.
 """
 
+_HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
 _LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
 """
@@ -80,19 +82,55 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
+    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        kind=kind,
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,
-        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        offsets=tuple(_offsets(random, nodes, kind, isShort=isShort)),
         latency=random.choice((0.0, 0.002, 0.02, 0.2)),
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
         steps=tuple(_steps(random, steps, nodes, writes=writes)),
     )
+
+
+def _offsets(
+    random: Random, nodes: int, kind: str, *, isShort: bool
+) -> Iterator[float]:
+    """
+    By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
+    they are right.
+    """
+    most = _HOURS if random.random() < 0.2 else 60.0
+    if isShort and kind in BY_NODES:
+        most = 0.0
+    for _ in range(nodes):
+        yield random.uniform(-most, most)
+
+
+def _troublesOf(random: Random) -> list[str]:
+    """
+    What befalls the store itself.
+    """
+    kinds = ["spoil"] * (random.random() < 0.1)
+    if random.random() < 0.15:
+        kinds += ["restart", random.choice(("logIn", "connect"))]
+    return kinds
+
+
+def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
+    if what == "spoil":
+        how = random.choice(("bytes", "bytes", "type"))
+        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+    if what == "restart":
+        return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what in ("pause", "slow"):
+        return (random.choice((0.2, 1.0, 4.0)),)
+    return (random.uniform(-5, 5),) if what == "jump" else ()
 
 
 def _doubtful(random: Random, seed: int, steps: int) -> Plan:
@@ -141,6 +179,7 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
+    kinds += _troublesOf(random)
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
@@ -163,8 +202,6 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
-        elif what in ("pause", "slow"):
-            more = (random.choice((0.2, 1.0, 4.0)),)
-        elif what == "jump":
-            more = (random.uniform(-5, 5),)
+        else:
+            more = _moreOf(random, what)
         yield Step(what, random.randrange(60), random.choice(pauses), more)

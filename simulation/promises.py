@@ -55,8 +55,6 @@ UNRULED: Final = {
     " sockets.": "That is our client of Redis, of which there is a model here.",
     '"Not there" is believed from no replica and from no server that became'
     " read-only.": "There are no replicas here.",
-    "A session that cannot be read is reported, never overwritten, and no"
-    " logout.": "All that is stored here can be read.",
     "A page whose session cannot be loaded is answered with 503, and its cookie"
     " stays.": "There are no pages of ours here.",
     # Fresh

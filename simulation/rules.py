@@ -12,7 +12,8 @@ from functools import cache
 from time import thread_time_ns
 from typing import Any
 
-from . import told as _told  # noqa: F401  It adds its rules.
+from . import stored as _stored  # noqa: F401  It adds its rules.
+from . import told as _told  # noqa: F401  So does it.
 from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
 from .history import Happening, History
@@ -246,13 +247,14 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage.
+    had no answer, unless its node was killed or ended in an outage, or the session
+    cannot be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
     state = case.state
     for (session, _), values in state.values.items():
-        if state.data.get(session) is None:
+        if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
             (change for change in values.byToken.values() if _lasts(state, change)),

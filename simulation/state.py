@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -224,7 +225,11 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar ends: When each session ends that nobody puts off.
+    @ivar spoiled: Since when each session cannot be read that cannot.
+
+    @ivar ends: When each session ends, as it is stored.
+
+    @ivar toEnd: The sessions that some handler was asked to destroy.
     """
 
     def __init__(self, *, isShort: bool = False) -> None:
@@ -232,6 +237,7 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
+        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -258,13 +264,19 @@ class State:
         self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.spoiled: dict[str, int] = {}
+        self.ends: dict[str, int | None] = {}
+        self.toEnd: set[str] = set()
 
     def take(self, each: Happening) -> None:
         """
         Something happened.
         """
         self.now = each.at
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        what = each.what
+        if what not in self._byWord:
+            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
+        take = self._byWord[what]
         if take is not None:
             take(each)
 
@@ -275,6 +287,8 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
+        self.spoiled.pop(key, None)
+        self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
@@ -295,7 +309,11 @@ class State:
 
     _stored = _created
 
+    def _spoiled(self, each: Happening) -> None:
+        self.spoiled[each.more["key"]] = each.at
+
     def _touched(self, each: Happening) -> None:
+        self.ends[each.more["key"]] = each.more.get("until")
         if each.who.startswith("web"):
             self.visited[each.more["key"]] = each.at
 
@@ -311,6 +329,7 @@ class State:
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
+        self.spoiled.pop(each.more["key"], None)
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 
@@ -379,6 +398,8 @@ class State:
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
+        if each.more["do"] == "destroy":
+            self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
         told = self.told.get((socket.tab, socket.key))
