@@ -211,6 +211,9 @@ class State:
 
     @ivar wasAhead: Whether a clock jumped ahead.
 
+    @ivar acted: When a message of each session was last handled, at a node that was
+        well all the time.
+
     @ivar valuesOf: The same as C{values}, by session and key.
 
     @ivar pending: By session and node, the changes of handlers there that were not
@@ -248,6 +251,7 @@ class State:
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
+        self.acted: dict[str, int] = {}
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
