@@ -24,7 +24,17 @@ How many seconds sessions live from the last visit on.
 """
 
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
-_TROUBLES = ("refused", "deaf", "mute", "late")
+_CHOICES: Final[dict[str, tuple[tuple[Any, ...], ...]]] = {
+    "trouble": (("refused", "deaf", "mute", "late"), (0.1, 1.0, 3.0, 6.0)),
+    "tell": (
+        ("send", "send", "send", "count", "close"),
+        ("session", "session", "seat", "seat", "all", "r"),
+    ),
+    "bus": (("cut", "deaf", "late"), (0.1, 1.0, 3.0, 8.0)),
+}
+"""
+What else is drawn for some kinds of steps.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Plan:
     @ivar offsets: By how much the clock of each node is wrong.
 
     @ivar sessions: How many there are; tabs have them in turn.
+
+    @ivar hub: Whether nodes have a hub, on a bus.
     """
 
     seed: int
@@ -64,6 +76,7 @@ class Plan:
     tabs: int
     sessions: int
     steps: tuple[Step, ...]
+    hub: bool = False
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -74,6 +87,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
+    hub = random.random() < 0.35
     return Plan(
         seed,
         kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
@@ -85,15 +99,28 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes)),
+        steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
+        hub=hub,
     )
 
 
-def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
+def _forHubs(random: Random, handlers: list[str]) -> list[str]:
+    """
+    @param handlers: Gets those that have to do with hubs.
+
+    @return: The kinds of steps that have.
+    """
+    handlers += ["join", "part", "joinLate", "spread", "spread"]
+    handlers += ["enter"] * 2 * (random.random() < 0.5)
+    return ["tell"] * 8 + ["bus"] * 2 * (random.random() < 0.5)
+
+
+def _steps(
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool
+) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
-    kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:
         kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
@@ -104,6 +131,8 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    kinds += _forHubs(random, handlers) if hub else []
+    kinds += ["roll"] * (random.random() < 0.15)
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
         what = random.choice(kinds)
@@ -114,14 +143,17 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = {"increment": "n", "update": "log"}.get(do, random.choice(keys))
+            key = {"increment": "n", "update": "log", "enter": "seat"}.get(
+                do, random.choice(keys)
+            )
+            do = "set" if do == "enter" else do
             if do == "nested":
                 key = f"nest.{key}"
             more = do, key, digits - 1, random.random() < 0.2
         elif what == "write":
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
-        elif what == "trouble":
-            more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
+        elif what in _CHOICES:
+            more = tuple(random.choice(each) for each in _CHOICES[what])
         elif what in ("pause", "slow"):
             more = (random.choice((0.2, 1.0, 4.0)),)
         elif what == "jump":

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
+from .crowds import CALM, REFUSALS, Crowds
+from .groups import HUB_REASON
 from .history import Happening, History
 from .messages import digits
 from .plan import Plan
@@ -55,6 +58,7 @@ class Case:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.state = State()
+        self.crowds = Crowds(self.state, len(plan.offsets))
         self.applied: dict[str, int] = {}
         self.breaches: list[Breach] = []
         self.number = 0
@@ -370,6 +374,225 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield "it does not come to an end" if each.what == "endless" else None
 
 
+# Groups.
+
+_GOING_AWAY = 1001
+_BYE = 2 * SECOND
+
+
+def _isByHub(each: Happening) -> bool:
+    return each.what == "closes" and each.more.get("reason", "").startswith(HUB_REASON)
+
+
+@_reads("quiet", "closes")
+def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Who is in a group when its node gets something for that is told it, unless its
+    socket goes before; and before the hub or a node that stops closes it, unless
+    the store failed meanwhile.
+    """
+    if each.what == "closes":
+        if _isByHub(each) or each.more["code"] == _GOING_AWAY:
+            owed = case.crowds.owed.get(each.who)
+            if owed and case.state.sockets[each.who].node in case.state.well:
+                case.applied["dropped"] = case.applied.get("dropped", 0) + 1
+                return
+            yield f"was closed and not told {list(owed)}" if owed else None
+        return
+    for name, numbers in case.crowds.owed.items():
+        socket = case.state.sockets[name]
+        if not socket.isOver:
+            yield f"{name} was not told {list(numbers)}" if numbers else None
+
+
+@_reads("passes on", "closes")
+def hubReachesNobodyElse(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Who is in no group is told nothing, nor is its socket closed.
+    """
+    if each.what == "closes":
+        if _isByHub(each):
+            isMeant = each.who in case.crowds.closing
+            yield None if isMeant else "was closed and not meant"
+        return
+    number = each.more["by"], each.more["told"]
+    isMeant = number in case.crowds.granted.get(each.who, {})
+    yield None if isMeant else f"is told {number} and is not in that group"
+
+
+@_reads("quiet")
+def hubCloses(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A hub that closes a group closes every socket of it.
+    """
+    for name in case.crowds.toClose:
+        isOver = case.state.sockets[name].isOver
+        yield None if isOver else f"{name} is open, and the hub closed it"
+
+
+@_reads("did", "reached")
+def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Whoever tells a group something is told how many were in it, on each node.
+    """
+    crowds = case.crowds
+    if each.what == "did":
+        got = crowds.told[each.more["by"], each.more["told"]].gets[each.who]
+        isRight = len(got.surely) <= each.more["count"] <= len(got.perhaps)
+        yield None if isRight else f"counts {each.more['count']} members"
+        return
+    told = crowds.told[each.who, each.more["told"]]
+    for node, number in each.more["nodes"].items():
+        if number is None:
+            continue
+        if told.do != "count":
+            before = told.gets.get(node)
+            isRight = before is not None and before.count == number
+            yield None if isRight else f"is told that {node} reached {number}"
+        elif told.at > max(crowds.finalSince, crowds.calmSince):
+            got = crowds.members(node, told, each.at)
+            isRight = len(got.surely) <= number <= len(got.perhaps)
+            yield None if isRight else f"is told that {node} has {number} members"
+
+
+@_reads("reached")
+def everyNodeAnswers(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A hub reaches every node that is there and can be reached; and its own always.
+    """
+    crowds, nodes = case.crowds, each.more["nodes"]
+    told = crowds.told[each.who, each.more["told"]]
+    isOwn = nodes.get(each.who) is not None
+    yield None if isOwn else "did not reach itself"
+    if told.at > crowds.calmSince:
+        missing = [name for name in crowds.living if nodes.get(name) is None]
+        yield f"did not reach {missing}" if missing else None
+
+
+@_reads("reached")
+def theDeadAreForgotten(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A node that stopped is expected to answer no more; one that was killed is, for
+    its lifetime.
+    """
+    crowds = case.crowds
+    told = crowds.told[each.who, each.more["told"]]
+    for name, at in crowds.ended.items():
+        isSaid = name in case.state.stopped and not crowds.wasBusTroubled
+        last = max(at, crowds.troubled.get(each.who, 0))
+        if told.at > (at + _BYE if isSaid else last + CALM + SECOND):
+            isThere = name in each.more["nodes"]
+            yield f"waited for {name}, which is gone" if isThere else None
+
+
+@_reads("not reached", "gets", first=True)
+def refusedReachesNobody(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Who is told that nothing was sent can believe it; else it was done on its own
+    node.
+    """
+    if each.what == "gets":
+        told = case.crowds.told[each.more["by"], each.more["told"]]
+        yield "gets what was refused" if told.isRefused else None
+        return
+    told = case.crowds.told[each.who, each.more["told"]]
+    if each.more["error"] in REFUSALS:
+        yield "is told that nothing was sent" if told.gets else None
+    elif told.do != "count":
+        yield None if each.who in told.gets else "did nothing itself"
+
+
+@_reads("gets", first=True)
+def onceForEachNode(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A node gets once what a group is told.
+    """
+    told = case.crowds.told[each.more["by"], each.more["told"]]
+    isAgain = each.who in told.gets
+    yield f"gets {each.more['told']} of {told.by} again" if isAgain else None
+
+
+@_reads("passes on")
+def hubHolds(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Per message, what a group is told goes to sockets of a session when all is stored
+    that was changed in it on their node before.
+    """
+    state, token = case.state, each.more.get("after")
+    change = None if token is None else state.changes[token]
+    if change is None or not case.plan.perMessage:
+        return
+    socket = state.sockets[each.who]
+    if (socket.key, socket.node) == (change.session, change.node):
+        isStored = state.values[change.session, change.key].storedBegan >= change.began
+        yield None if isStored else f"{_said([change])} was told and is not stored"
+
+
+@_reads("joins", "parts", first=True)
+def roomsAreKept(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A socket is in a room from when it is put there until it leaves, or goes; and
+    not when it is gone.
+    """
+    socket = case.state.sockets[each.who]
+    if each.what == "parts":
+        isRight = each.more["wasIn"] == case.crowds.isInRoom(socket, each.more["room"])
+        yield None if isRight else f"was in {each.more['room']}: {each.more['wasIn']}"
+    elif socket.isOver or socket.isDestroyed:
+        yield "joins a room, and is gone" if each.more["isIn"] else None
+
+
+# Nodes that stop.
+
+_ENDS = (1001, 4401, 1011, 1013)
+
+
+@_reads("stopped", "closes")
+def closesWhenItStops(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A node that is told to stop closes its sockets with 1001, unless there is
+    another reason, before it ends.
+    """
+    state = case.state
+    if each.what == "closes":
+        if state.sockets[each.who].node in state.stopped:
+            code = each.more["code"]
+            isRight = code in _ENDS or _isByHub(each)
+            yield None if isRight else f"was closed with {code}, as its node stops"
+    elif state.well.get(each.who, 0) < inf:
+        for socket in state.sockets.values():
+            if socket.node == each.who and socket.isConnected:
+                isRight = socket.isOver
+                yield None if isRight else f"ended, and {socket.name} was open"
+
+
+@_reads("stopped")
+def storesWhenItStops(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A node that is told to stop has stored all that its handlers changed before it
+    ends, but in an outage.
+    """
+    state = case.state
+    if state.wasUnwell:
+        return
+    for change in state.changes.values():
+        if change.node != each.who or state.data.get(change.session) is None:
+            continue
+        if change.do == "update" and each.who in state.well:
+            # It may have failed.
+            continue
+        yield None if _isStored(state, change) else f"did not store {_said([change])}"
+
+
+def _isStored(state: State, change: Change) -> bool:
+    key = change.session
+    if change.do == "increment":
+        return change.digit in state.storedDigits.get(key, ())
+    if change.do == "update":
+        return change.token in state.storedLog.get(key, ())
+    return state.values[key, change.key].storedBegan >= change.began
+
+
 @dataclass(frozen=True)
 class Verdict:
     """
@@ -392,6 +615,8 @@ def judged(plan: Plan, history: History) -> Verdict:
     for case.number, each in enumerate(history.all):
         _apply(case, _FIRST.get(each.what, ()), each)
         case.state.take(each)
+        if plan.hub:
+            case.crowds.take(each)
         _apply(case, _THEN.get(each.what, ()), each)
     return Verdict(case.breaches, case.applied)
 
