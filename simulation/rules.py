@@ -415,6 +415,8 @@ def hubReachesNobodyElse(case: Case, each: Happening) -> Iterator[str | None]:
             isMeant = each.who in case.crowds.closing
             yield None if isMeant else "was closed and not meant"
         return
+    if not case.plan.hub:
+        return
     number = each.more["by"], each.more["told"]
     isMeant = number in case.crowds.granted.get(each.who, {})
     yield None if isMeant else f"is told {number} and is not in that group"

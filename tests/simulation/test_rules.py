@@ -18,7 +18,13 @@ from simulation.rules import RULES, judged
 
 
 _PLAN = replace(
-    drawn(1), kind="watched", perMessage=True, freshness="strict", repair=True, steps=()
+    drawn(1),
+    kind="watched",
+    perMessage=True,
+    freshness="strict",
+    repair=True,
+    steps=(),
+    hub=False,
 )
 _KEY = "sess:s"
 
