@@ -312,7 +312,9 @@ class _Line:
     def _arrived(
         self, stream: _Stream, arguments: tuple[bytes, ...], answer: Deferred[Any]
     ) -> None:
-        reply = self._ether.do(stream, *arguments)
+        reply: Any = Failure(StoreUnavailable("BUSY"))
+        if self.trouble != "busy":
+            reply = self._ether.do(stream, *arguments)
 
         def answered() -> None:
             if not answer.called:

@@ -90,6 +90,8 @@ class Crowds:
     @ivar troubled: When something befell the way of each node to the bus, or its
         clock; C{wasBusTroubled}, whether that was so of any.
 
+    @ivar cutOff: Since when nodes have no connection to the bus.
+
     @ivar finalSince: Since when nothing moves any more.
     """
 
@@ -107,6 +109,7 @@ class Crowds:
         self.ended: dict[str, int] = {}
         self.troubled: dict[str, float] = {}
         self.wasBusTroubled = False
+        self.cutOff: dict[str, int] = {}
         self.finalSince: float = inf
         self._seats: dict[str, tuple[Any, int]] = {}
         self._taken: dict[int, None] = {}
@@ -301,8 +304,11 @@ class Crowds:
         self._troubles(each)
         self.wasBusTroubled = True
         self.calmSince = self.troubled[each.who] = inf
+        if each.more["how"] == "cut":
+            self.cutOff[each.who] = each.at
 
     def _bus_heals(self, each: Happening) -> None:
+        self.cutOff.pop(each.who, None)
         self.troubled[each.who] = each.at
         isOver = all(at < inf for at in self.troubled.values())
         if isOver:

@@ -347,6 +347,8 @@ class Node:
 
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
+            if self.groups is not None:
+                self.groups.bus.killed()
             self.clock.stop()
             for wire in self.wires:
                 wire.cut()

@@ -30,7 +30,7 @@ _CHOICES: Final[dict[str, tuple[tuple[Any, ...], ...]]] = {
         ("send", "send", "send", "count", "close"),
         ("session", "session", "seat", "seat", "all", "r"),
     ),
-    "bus": (("cut", "deaf", "late"), (0.1, 1.0, 3.0, 8.0)),
+    "bus": (("cut", "deaf", "late", "busy"), (0.1, 1.0, 3.0, 8.0)),
 }
 """
 What else is drawn for some kinds of steps.

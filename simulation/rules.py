@@ -457,13 +457,18 @@ def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isRight else f"is told that {node} has {number} members"
 
 
-@_reads("reached")
+@_reads("reached", "not reached")
 def everyNodeAnswers(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A hub reaches every node that is there and can be reached; and its own always.
     """
-    crowds, nodes = case.crowds, each.more["nodes"]
+    crowds = case.crowds
     told = crowds.told[each.who, each.more["told"]]
+    if each.what == "not reached":
+        if told.at > crowds.calmSince:
+            yield f"did not reach anybody: {each.more['error']}"
+        return
+    nodes = each.more["nodes"]
     isOwn = nodes.get(each.who) is not None
     yield None if isOwn else "did not reach itself"
     if told.at > crowds.calmSince:
@@ -490,8 +495,8 @@ def theDeadAreForgotten(case: Case, each: Happening) -> Iterator[str | None]:
 @_reads("not reached", "gets", first=True)
 def refusedReachesNobody(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Who is told that nothing was sent can believe it; else it was done on its own
-    node.
+    Who is told that nothing was sent can believe it, and is told so while its node
+    has no connection; else it was done on its own node.
     """
     if each.what == "gets":
         told = case.crowds.told[each.more["by"], each.more["told"]]
@@ -500,6 +505,8 @@ def refusedReachesNobody(case: Case, each: Happening) -> Iterator[str | None]:
     told = case.crowds.told[each.who, each.more["told"]]
     if each.more["error"] in REFUSALS:
         yield "is told that nothing was sent" if told.gets else None
+    elif case.crowds.cutOff.get(each.who, inf) < told.at:
+        yield "is not told that nothing was sent"
     elif told.do != "count":
         yield None if each.who in told.gets else "did nothing itself"
 

@@ -275,6 +275,7 @@ class GroupRuleTests(SynchronousTestCase):
         that it did not get everywhere did nothing itself.
         """
         self.tells()
+        self.note("jumps", "node1", how=1.0)
         self.note("not reached", "node1", told=1, error="StoreUnavailable")
         self.assertKept("refusedReachesNobody")
         self.note("gets", "node2", told=1, by="node1")
@@ -282,6 +283,11 @@ class GroupRuleTests(SynchronousTestCase):
         self.setUp()
         self.tells()
         self.note("not reached", "node1", told=1, error="StoreTimeout")
+        self.assertBroken("refusedReachesNobody", "everyNodeAnswers")
+        self.setUp()
+        self.note("bus", "node1", how="cut", seconds=1.0)
+        self.tells(do="count")
+        self.note("not reached", "node1", told=1, error="StoreError")
         self.assertBroken("refusedReachesNobody")
 
     def test_again(self) -> None:
