@@ -265,7 +265,8 @@ class _Line:
                 self._ready()
 
         subscribing = self.ask(b"SUBSCRIBE", *self._channels)
-        subscribing.addCallback(subscribed).addErrback(_ignore)
+        subscribing.addCallback(subscribed)
+        subscribing.addErrback(partial(self._notPrepared, stream))
 
     def _notPrepared(self, stream: _Stream, failure: Failure) -> None:
         failure.trap(StoreFailure)
@@ -354,10 +355,6 @@ class _Line:
         How much was asked that has no answer.
         """
         return sum(not answer.called for _, answer in self._open)
-
-
-def _ignore(failure: Failure) -> None:
-    failure.trap(StoreFailure)
 
 
 class SimulatedBus(RedisBus):

@@ -21,7 +21,7 @@ from txsessionsock.session import Session
 
 from .bus import SimulatedBus
 from .history import History
-from .messages import Message
+from .messages import HANDLERS, Message
 
 
 if TYPE_CHECKING:
@@ -167,4 +167,5 @@ GROUP_HANDLERS: dict[str, Callable[[Served, Message, Session], Any]] = {
     "part": _part,
     "joinLate": _joinLate,
     "spread": _spread,
+    "enter": HANDLERS["set"],
 }

@@ -13,6 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .store import BY_NODES
 
 
 __all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
@@ -23,18 +24,13 @@ SHORT: Final = 6.0
 How many seconds sessions live from the last visit on.
 """
 
+_HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
-_CHOICES: Final[dict[str, tuple[tuple[Any, ...], ...]]] = {
-    "trouble": (("refused", "deaf", "mute", "late"), (0.1, 1.0, 3.0, 6.0)),
-    "tell": (
-        ("send", "send", "send", "count", "close"),
-        ("session", "session", "seat", "seat", "all", "r"),
-    ),
-    "bus": (("cut", "deaf", "late", "busy"), (0.1, 1.0, 3.0, 8.0)),
-}
-"""
-What else is drawn for some kinds of steps.
-"""
+_KEYS = {"increment": "n", "update": "log", "enter": "seat"}
+_TROUBLES = ("refused", "deaf", "mute", "late")
+_TELLING = ("send", "send", "send", "count", "close")
+_GROUPS = ("session", "session", "seat", "seat", "all", "r")
+_BUS = ("cut", "deaf", "late", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +80,20 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     Draw a plan.
     """
     random = Random(f"plan {seed}")
+    if random.random() < 0.15:
+        return _doubtful(random, seed, steps)
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
-    hub = random.random() < 0.35
+    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    hub = random.random() < 0.4
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        kind=kind,
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,
-        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        offsets=tuple(_offsets(random, nodes, kind, isShort=isShort)),
         latency=random.choice((0.0, 0.002, 0.02, 0.2)),
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
@@ -102,6 +101,79 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
         hub=hub,
     )
+
+
+def _offsets(
+    random: Random, nodes: int, kind: str, *, isShort: bool
+) -> Iterator[float]:
+    """
+    By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
+    they are right.
+    """
+    most = _HOURS if random.random() < 0.2 else 60.0
+    if isShort and kind in BY_NODES:
+        most = 0.0
+    for _ in range(nodes):
+        yield random.uniform(-most, most)
+
+
+def _troublesOf(random: Random) -> list[str]:
+    """
+    What befalls the store itself.
+    """
+    kinds = ["spoil"] * (random.random() < 0.1)
+    if random.random() < 0.15:
+        kinds += ["restart", random.choice(("logIn", "connect"))]
+    return kinds
+
+
+def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
+    if what == "spoil":
+        how = random.choice(("bytes", "bytes", "type"))
+        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+    if what == "restart":
+        return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what == "tell":
+        return random.choice(_TELLING), random.choice(_GROUPS)
+    if what == "bus":
+        return random.choice(_BUS), random.choice((0.1, 1.0, 3.0, 8.0))
+    if what in ("pause", "slow"):
+        return (random.choice((0.2, 1.0, 4.0)),)
+    return (random.uniform(-5, 5),) if what == "jump" else ()
+
+
+def _doubtful(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which answers to increments get lost while others write: without a
+    stamp nobody knows then whether these count.
+    """
+    return Plan(
+        seed,
+        kind=random.choice(("watched", "apart", "polled", "silent")),
+        perMessage=random.random() < 0.3,
+        freshness="strict",
+        repair=False,
+        offsets=(0.0, random.uniform(-60, 60)),
+        latency=random.choice((0.02, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=tuple(_doubts(random, steps)),
+    )
+
+
+def _doubts(random: Random, number: int) -> Iterator[Step]:
+    digits = 0
+    for _ in range(number):
+        more: tuple[Any, ...] = ()
+        what = random.choice(("send",) * 8 + ("cutStore",) * 2 + ("connect",))
+        if what == "send":
+            isCount = random.random() < 0.5 and digits < MOST_INCREMENTS
+            digits += isCount
+            do, key = ("increment", "n") if isCount else ("set", "a")
+            more = do, key, digits - 1, random.random() < 0.7
+        pause = random.choice((0.0, 0.0, 0.01, 0.01, 0.05, 0.05, 0.3))
+        yield Step(what, random.randrange(60), pause, more)
 
 
 def _forHubs(random: Random, handlers: list[str]) -> list[str]:
@@ -128,6 +200,7 @@ def _steps(
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
+    kinds += _troublesOf(random)
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
@@ -143,19 +216,14 @@ def _steps(
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = {"increment": "n", "update": "log", "enter": "seat"}.get(
-                do, random.choice(keys)
-            )
-            do = "set" if do == "enter" else do
+            key = _KEYS.get(do, random.choice(keys))
             if do == "nested":
                 key = f"nest.{key}"
             more = do, key, digits - 1, random.random() < 0.2
         elif what == "write":
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
-        elif what in _CHOICES:
-            more = tuple(random.choice(each) for each in _CHOICES[what])
-        elif what in ("pause", "slow"):
-            more = (random.choice((0.2, 1.0, 4.0)),)
-        elif what == "jump":
-            more = (random.uniform(-5, 5),)
+        elif what == "trouble":
+            more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
+        else:
+            more = _moreOf(random, what)
         yield Step(what, random.randrange(60), random.choice(_PAUSES), more)

@@ -6,14 +6,17 @@ where it is broken.  See docs/promises.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from math import inf
+from functools import cache
+from time import thread_time_ns
 from typing import Any
 
-from .crowds import CALM, REFUSALS, Crowds
-from .groups import HUB_REASON
+from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import stored as _stored  # noqa: F401  So does it.
+from . import told as _told  # noqa: F401  So does it.
+from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Rule
+from .case import reads as _reads
 from .history import Happening, History
 from .messages import digits
 from .plan import Plan
@@ -32,84 +35,25 @@ By how much clocks may jump while somebody waits for a time to come.
 _CLOSE_AFTER_END = 4401
 
 
-@dataclass(frozen=True)
-class Breach:
-    """
-    A rule was broken.
-
-    @ivar where: By which event of the history.
-    """
-
-    rule: str
-    where: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.why}"
-
-
-class Case:
-    """
-    A history that is being read.
-
-    @ivar applied: How often each rule said something about it.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.state = State()
-        self.crowds = Crowds(self.state, len(plan.offsets))
-        self.applied: dict[str, int] = {}
-        self.breaches: list[Breach] = []
-        self.number = 0
-
-
-_Rule = Callable[[Case, Happening], Iterator[str | None]]
-"""
-Yields L{None} each time it applies and is kept, and why it is broken if it is.
-"""
-
-RULES: dict[str, _Rule] = {}
-_FIRST: dict[str, list[tuple[str, _Rule]]] = {}
-_THEN: dict[str, list[tuple[str, _Rule]]] = {}
-"""
-The rules by the word of the events that they read: before the state does, or after.
-"""
-
-
-def _reads(*words: str, first: bool = False) -> Callable[[_Rule], _Rule]:
-    """
-    Have a rule read the events with these words.
-
-    @param first: Whether it reads them before the state does.
-    """
-
-    def add(rule: _Rule) -> _Rule:
-        RULES[rule.__name__] = rule
-        for word in words:
-            (_FIRST if first else _THEN).setdefault(word, []).append(
-                (rule.__name__, rule)
-            )
-        return rule
-
-    return add
-
-
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
     """
     @return: What is missing of that of which somebody had been told until then.
     """
     state = case.state
     found = []
-    for (session, name), values in state.values.items():
-        if session == key and values.byToken:
-            lost = values.lost(_at(data, name), at)
-            if lost is not None:
-                found.append(lost)
-    counted = digits(data.get("n", 0))
-    for change in state.increments.get(key, ()):
-        if change.heard <= at and not counted[change.digit : change.digit + 1] > [0]:
-            found.append(change)
+    for name, values in state.valuesOf.get(key, {}).items():
+        lost = values.lost(_at(data, name), at)
+        if lost is not None:
+            found.append(lost)
+    increments = state.increments.get(key)
+    if increments:
+        counted = digits(data.get("n", 0))
+        there = len(counted)
+        for change in increments:
+            if change.heard <= at and not (
+                change.digit < there and counted[change.digit]
+            ):
+                found.append(change)
     log = data.get("log", ())
     updates = state.updates.get(key, ())
     found += [each for each in updates if each.heard <= at and each.token not in log]
@@ -129,13 +73,25 @@ def _said(changes: list[Change]) -> str:
 @_reads("quiet", "stored")
 def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    What somebody was told is done is in each later version, but for what a web
-    application's old copy dropped, which is in the last.
+    What somebody was told is done is in each later version, unless a web
+    application's old copy dropped something: see L{noOldCopyUndoes}.
+
+    @promise: Two processes that write one session merge what they changed: key by
+        key, and into nested dictionaries.
+
+    @promise: Of two plain assignments to one and the same key, one wins; nothing
+        else is lost.
+
+    @promise: Twenty seconds without a store log nobody out and take back nothing
+        that was acknowledged.
+
+    @promise: A page sees what sockets of other processes were told is stored, and
+        the other way round.
     """
     state = case.state
     if each.what == "quiet":
         for key, data in state.data.items():
-            if data is not None and not _isExcepted(case, key):
+            if data is not None and not _isDisturbed(state, key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
     elif not _isDisturbed(state, each.more["key"]):
@@ -144,6 +100,41 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
         assert data is not None
         missing = _missing(case, key, data, each.at)
         yield f"{_said(missing)} is missing in what was stored" if missing else None
+
+
+@_reads("quiet", of=REPAIR)
+def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told is done, and a web application's old copy dropped, is
+    there in the end.
+
+    @promise: A web application that writes a whole session from an old copy does
+        not undo what sockets stored.
+
+    @promise: A node that is told to stop guards what it wrote until no old copy of
+        it can come back.
+    """
+    state = case.state
+    for key, data in state.data.items():
+        isDropped = key in state.dropped or key in state.beyond
+        if data is not None and isDropped and not _isExcepted(case, key):
+            missing = _missing(case, key, data, each.at)
+            yield f"{_said(missing)} is not put back" if missing else None
+
+
+@_reads("quiet")
+def theKilledTakeNothingBack(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told by a node that was killed since is there in the end.
+
+    @promise: A server that is killed takes back nothing that a client was told.
+    """
+    state = case.state
+    for key, data in state.data.items() if state.killed else ():
+        if data is not None and not _isDisturbed(state, key):
+            missing = _missing(case, key, data, each.at)
+            lost = [change for change in missing if change.node in state.killed]
+            yield f"{_said(lost)} went with its node" if lost else None
 
 
 def _isDisturbed(state: State, key: str) -> bool:
@@ -160,11 +151,10 @@ def _isExcepted(case: Case, key: str) -> bool:
     """
     state = case.state
     isExcepted = key in state.beyond or (
-        key in state.dropped
-        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
+        key in state.dropped and (bool(state.killed) or state.wasUnwell)
     )
     if isExcepted:
-        case.applied["excepted"] = case.applied.get("excepted", 0) + 1
+        case.excepted("what an old copy dropped")
     return isExcepted
 
 
@@ -172,6 +162,14 @@ def _isExcepted(case: Case, key: str) -> bool:
 def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
+
+    @promise: `increment()` adds up, on any number of nodes.
+
+    @promise: `update(f)` calls `f` again on what others wrote, until its result is
+        stored.
+
+    @promise: A write whose answer got lost is made once: neither dropped nor
+        counted twice.
     """
     if each.more["key"] not in case.state.beyond:
         data = case.state.data[each.more["key"]]
@@ -185,15 +183,19 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
             yield None
 
 
-@_reads("handles")
+@_reads("handles", of=STRICT)
 def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Per message, the session shows every write whose writer had its answer before
     the message was sent.
+
+    @promise: Per message, the session shows every write whose writer had its answer
+        before the message was sent.
+
+    @promise: A store that cannot see changes is read for each message instead of
+        being trusted.
     """
-    plan, state = case.plan, case.state
-    if plan.freshness != "strict" or not plan.perMessage:
-        return
+    state = case.state
     socket = state.sockets[each.who]
     if _isDisturbed(state, socket.key):
         return
@@ -205,37 +207,44 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     )
 
 
-@_reads("answers", "asks")
+@_reads("answers", "asks", of=PER_MESSAGE)
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    An answer, or a question, goes out when what its handler changed before is
-    stored.
+    An answer, or a question, goes out when all is stored that handlers of its node
+    had changed before.
+
+    @promise: Per message, an answer goes out when all that was changed before it
+        was sent is stored.
     """
     state = case.state
-    # Per connection nothing is held; what asks that it is stored waits for that.
-    isSent = each.what == "answers" or (each.what == "asks" and case.plan.perMessage)
-    change = state.changes.get(each.more["token"]) if isSent else None
-    if change is None or change.do == "raise":
+    socket, token = state.sockets[each.who], each.more["token"]
+    change = state.changes.get(token)
+    isDone = change is not None and change.do != "raise"
+    if change is not None and isDone and not state.isStored(change):
+        yield f"{_said([change])} was answered and is not stored"
         return
-    key = change.session
-    if change.do == "increment":
-        isStored = change.digit in state.storedDigits.get(key, ())
-    elif change.do == "update":
-        isStored = change.token in state.storedLog.get(key, ())
-    else:
-        isStored = state.values[key, change.key].storedBegan >= change.began
-    yield None if isStored else f"{_said([change])} was answered and is not stored"
+    # What a handler asks it sends after its own change, and answers when it is done.
+    before = socket.done.get(token)
+    if each.what == "asks" and change is not None:
+        before = change.number + 1
+    if before is not None:
+        left = state.unstored(socket.key, socket.node, before)
+        said = f"message {token} was answered, and {_said(left)} is not stored"
+        yield said if left else None
 
 
 @_reads("quiet")
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage.
+    had no answer, unless its node was killed or ended in an outage, or the session
+    cannot be read.
+
+    @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
     state = case.state
     for (session, _), values in state.values.items():
-        if state.data.get(session) is None:
+        if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
             (change for change in values.byToken.values() if _lasts(state, change)),
@@ -257,9 +266,12 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
+
+    @promise: Messages of a client are handled one at a time, in the order in which
+        they came.
     """
     socket, token = case.state.sockets[each.who], each.more["token"]
-    place = socket.sent.index(token) if token in socket.sent else -1
+    place = socket.sent.get(token, -1)
     if each.what != "answers":
         expected, socket.handled = socket.handled, place + 1
         isRight = place == expected
@@ -272,6 +284,9 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
 def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A hub reaches a socket once with each message, in the order of each sender.
+
+    @promise: A hub reaches a session, a user or a room on every node, in the order
+        of each sender.
     """
     told = case.state.sockets[each.who].told
     number, by = each.more["told"], each.more["by"]
@@ -285,6 +300,11 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When a session has ended, nothing is answered from it, no handler begins, and
     nobody is told twice.
+
+    @promise: When a session has ended, nothing is answered from it any more.
+
+    @promise: The end is final for the sockets that were open, even if a slow
+        request writes the session again.
     """
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
@@ -293,19 +313,32 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isRight else f"{each.what} something after the end"
 
 
-@_reads("sdestroyed", first=True)
+@_reads("sdestroyed", "closes", first=True)
 def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Who holds a session is told once that it ended.
+    Who holds a session is told once that it ended, before the socket is closed.
+
+    @unlisted: It says of the rows on logout how that is told.
     """
-    isAgain = case.state.sockets[each.who].isDestroyed
-    yield "is told again that its session ended" if isAgain else None
+    socket = case.state.sockets[each.who]
+    if each.what == "sdestroyed":
+        isAgain = socket.isDestroyed
+        yield "is told again that its session ended" if isAgain else None
+    elif socket.isConnected and each.more["code"] == _CLOSE_AFTER_END:
+        isTold = socket.isDestroyed
+        yield None if isTold else "is not told that its session ended"
 
 
 @_reads("created", "stored")
 def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No save of ours re-creates a session that is gone.
+
+    @promise: No save re-creates a session that is gone.
+
+    @promise: An update does not re-create it either.
+
+    @promise: A write whose outcome is unknown does not re-create it.
     """
     if each.who.startswith("node"):
         isNew = each.what == "created"
@@ -316,6 +349,17 @@ def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
 def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Every socket of a session that ended is closed, on every node, in time.
+
+    @promise: A session that is destroyed in one process closes its sockets in all
+        of them.
+
+    @promise: A session that a web application deletes in Redis closes its sockets
+        on all nodes.
+
+    @promise: An idle socket is closed when its session expires.
+
+    @promise: The store is the authority: a bus that fails cannot leave a dead
+        session's socket open.
     """
     state = case.state
     if each.what == "quiet":
@@ -339,6 +383,9 @@ def _bound(case: Case, socket: Socket) -> int:
 def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No client is told that it has no session while there is one.
+
+    @promise: A store that fails closes per-message sockets with 1013, and never
+        with 4401.
     """
     state = case.state
     isTold = each.what in ("sinvalid", "sdestroyed") or (
@@ -356,6 +403,9 @@ def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When all is quiet nothing is left: no session, timer, watch or question.
+
+    @promise: A connection that is gone leaves nothing behind, whenever it was cut,
+        and nothing that waits for the garbage collector.
     """
     if each.what == "left":
         yield f"{each.more['text']} is left"
@@ -367,239 +417,13 @@ def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Nothing fails that should not, and all comes to an end.
+
+    @unlisted: It is of all that nobody thought of.
     """
     if each.what == "error":
         yield str(each.more["text"])
     else:
         yield "it does not come to an end" if each.what == "endless" else None
-
-
-# Groups.
-
-_GOING_AWAY = 1001
-_BYE = 2 * SECOND
-
-
-def _isByHub(each: Happening) -> bool:
-    return each.what == "closes" and each.more.get("reason", "").startswith(HUB_REASON)
-
-
-@_reads("quiet", "closes")
-def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Who is in a group when its node gets something for that is told it, unless its
-    socket goes before; and before the hub or a node that stops closes it, unless
-    the store failed meanwhile.
-    """
-    if each.what == "closes":
-        if _isByHub(each) or each.more["code"] == _GOING_AWAY:
-            owed = case.crowds.owed.get(each.who)
-            if owed and case.state.sockets[each.who].node in case.state.well:
-                case.applied["dropped"] = case.applied.get("dropped", 0) + 1
-                return
-            yield f"was closed and not told {list(owed)}" if owed else None
-        return
-    for name, numbers in case.crowds.owed.items():
-        socket = case.state.sockets[name]
-        if not socket.isOver:
-            yield f"{name} was not told {list(numbers)}" if numbers else None
-
-
-@_reads("passes on", "closes")
-def hubReachesNobodyElse(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Who is in no group is told nothing, nor is its socket closed.
-    """
-    if each.what == "closes":
-        if _isByHub(each):
-            isMeant = each.who in case.crowds.closing
-            yield None if isMeant else "was closed and not meant"
-        return
-    if not case.plan.hub:
-        return
-    number = each.more["by"], each.more["told"]
-    isMeant = number in case.crowds.granted.get(each.who, {})
-    yield None if isMeant else f"is told {number} and is not in that group"
-
-
-@_reads("quiet")
-def hubCloses(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A hub that closes a group closes every socket of it.
-    """
-    for name in case.crowds.toClose:
-        isOver = case.state.sockets[name].isOver
-        yield None if isOver else f"{name} is open, and the hub closed it"
-
-
-@_reads("did", "reached")
-def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Whoever tells a group something is told how many were in it, on each node.
-    """
-    crowds = case.crowds
-    if each.what == "did":
-        got = crowds.told[each.more["by"], each.more["told"]].gets[each.who]
-        isRight = len(got.surely) <= each.more["count"] <= len(got.perhaps)
-        yield None if isRight else f"counts {each.more['count']} members"
-        return
-    told = crowds.told[each.who, each.more["told"]]
-    for node, number in each.more["nodes"].items():
-        if number is None:
-            continue
-        if told.do != "count":
-            before = told.gets.get(node)
-            isRight = before is not None and before.count == number
-            yield None if isRight else f"is told that {node} reached {number}"
-        elif told.at > max(crowds.finalSince, crowds.calmSince):
-            got = crowds.members(node, told, each.at)
-            isRight = len(got.surely) <= number <= len(got.perhaps)
-            yield None if isRight else f"is told that {node} has {number} members"
-
-
-@_reads("reached", "not reached")
-def everyNodeAnswers(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A hub reaches every node that is there and can be reached; and its own always.
-    """
-    crowds = case.crowds
-    told = crowds.told[each.who, each.more["told"]]
-    if each.what == "not reached":
-        if told.at > crowds.calmSince:
-            yield f"did not reach anybody: {each.more['error']}"
-        return
-    nodes = each.more["nodes"]
-    isOwn = nodes.get(each.who) is not None
-    yield None if isOwn else "did not reach itself"
-    if told.at > crowds.calmSince:
-        missing = [name for name in crowds.living if nodes.get(name) is None]
-        yield f"did not reach {missing}" if missing else None
-
-
-@_reads("reached")
-def theDeadAreForgotten(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A node that stopped is expected to answer no more; one that was killed is, for
-    its lifetime.
-    """
-    crowds = case.crowds
-    told = crowds.told[each.who, each.more["told"]]
-    for name, at in crowds.ended.items():
-        isSaid = name in case.state.stopped and not crowds.wasBusTroubled
-        last = max(at, crowds.troubled.get(each.who, 0))
-        if told.at > (at + _BYE if isSaid else last + CALM + SECOND):
-            isThere = name in each.more["nodes"]
-            yield f"waited for {name}, which is gone" if isThere else None
-
-
-@_reads("not reached", "gets", first=True)
-def refusedReachesNobody(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Who is told that nothing was sent can believe it, and is told so while its node
-    has no connection; else it was done on its own node.
-    """
-    if each.what == "gets":
-        told = case.crowds.told[each.more["by"], each.more["told"]]
-        yield "gets what was refused" if told.isRefused else None
-        return
-    told = case.crowds.told[each.who, each.more["told"]]
-    if each.more["error"] in REFUSALS:
-        yield "is told that nothing was sent" if told.gets else None
-    elif case.crowds.cutOff.get(each.who, inf) < told.at:
-        yield "is not told that nothing was sent"
-    elif told.do != "count":
-        yield None if each.who in told.gets else "did nothing itself"
-
-
-@_reads("gets", first=True)
-def onceForEachNode(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A node gets once what a group is told.
-    """
-    told = case.crowds.told[each.more["by"], each.more["told"]]
-    isAgain = each.who in told.gets
-    yield f"gets {each.more['told']} of {told.by} again" if isAgain else None
-
-
-@_reads("passes on")
-def hubHolds(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Per message, what a group is told goes to sockets of a session when all is stored
-    that was changed in it on their node before.
-    """
-    state, token = case.state, each.more.get("after")
-    change = None if token is None else state.changes[token]
-    if change is None or not case.plan.perMessage:
-        return
-    socket = state.sockets[each.who]
-    if (socket.key, socket.node) == (change.session, change.node):
-        isStored = state.values[change.session, change.key].storedBegan >= change.began
-        yield None if isStored else f"{_said([change])} was told and is not stored"
-
-
-@_reads("joins", "parts", first=True)
-def roomsAreKept(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A socket is in a room from when it is put there until it leaves, or goes; and
-    not when it is gone.
-    """
-    socket = case.state.sockets[each.who]
-    if each.what == "parts":
-        isRight = each.more["wasIn"] == case.crowds.isInRoom(socket, each.more["room"])
-        yield None if isRight else f"was in {each.more['room']}: {each.more['wasIn']}"
-    elif socket.isOver or socket.isDestroyed:
-        yield "joins a room, and is gone" if each.more["isIn"] else None
-
-
-# Nodes that stop.
-
-_ENDS = (1001, 4401, 1011, 1013)
-
-
-@_reads("stopped", "closes")
-def closesWhenItStops(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A node that is told to stop closes its sockets with 1001, unless there is
-    another reason, before it ends.
-    """
-    state = case.state
-    if each.what == "closes":
-        if state.sockets[each.who].node in state.stopped:
-            code = each.more["code"]
-            isRight = code in _ENDS or _isByHub(each)
-            yield None if isRight else f"was closed with {code}, as its node stops"
-    elif state.well.get(each.who, 0) < inf:
-        for socket in state.sockets.values():
-            if socket.node == each.who and socket.isConnected:
-                isRight = socket.isOver
-                yield None if isRight else f"ended, and {socket.name} was open"
-
-
-@_reads("stopped")
-def storesWhenItStops(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A node that is told to stop has stored all that its handlers changed before it
-    ends, but in an outage.
-    """
-    state = case.state
-    if state.wasUnwell:
-        return
-    for change in state.changes.values():
-        if change.node != each.who or state.data.get(change.session) is None:
-            continue
-        if change.do == "update" and each.who in state.well:
-            # It may have failed.
-            continue
-        yield None if _isStored(state, change) else f"did not store {_said([change])}"
-
-
-def _isStored(state: State, change: Change) -> bool:
-    key = change.session
-    if change.do == "increment":
-        return change.digit in state.storedDigits.get(key, ())
-    if change.do == "update":
-        return change.token in state.storedLog.get(key, ())
-    return state.values[key, change.key].storedBegan >= change.began
 
 
 @dataclass(frozen=True)
@@ -610,30 +434,71 @@ class Verdict:
     @ivar breaches: Where it breaks rules.
 
     @ivar applied: How often each rule applied.
+
+    @ivar took: For how many nanoseconds each was at work, if that is measured.
     """
 
     breaches: list[Breach]
     applied: dict[str, int]
+    took: dict[str, int]
 
 
-def judged(plan: Plan, history: History) -> Verdict:
+_Reading = dict[str, tuple[list[Rule], list[Rule]]]
+"""
+By the word of an event: the rules that read it before the state does, and after.
+"""
+
+
+@cache
+def _reading(kinds: tuple[str, ...]) -> _Reading:
+    """
+    The rules that speak of histories that are of all these kinds.
+    """
+    found: _Reading = {}
+    for rule in RULES.values():
+        if rule.of.name in kinds:
+            for word in rule.words:
+                found.setdefault(word, ([], []))[not rule.first].append(rule)
+    return found
+
+
+def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     """
     Read a history.
+
+    @param isTimed: Whether to measure how long each rule takes.
     """
     case = Case(plan)
+    apply = _applyTimed if isTimed else _apply
+    kinds = {rule.of.name: rule.of for rule in RULES.values()}
+    rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
+    nobody: tuple[list[Rule], list[Rule]] = ([], [])
+    take = case.take
     for case.number, each in enumerate(history.all):
-        _apply(case, _FIRST.get(each.what, ()), each)
-        case.state.take(each)
-        if plan.hub:
-            case.crowds.take(each)
-        _apply(case, _THEN.get(each.what, ()), each)
-    return Verdict(case.breaches, case.applied)
+        first, then = rules.get(each.what, nobody)
+        if first:
+            apply(case, first, each)
+        take(each)
+        if then:
+            apply(case, then, each)
+    return Verdict(case.breaches, case.applied, case.took)
 
 
-def _apply(case: Case, rules: Sequence[tuple[str, _Rule]], each: Happening) -> None:
-    for name, rule in rules:
-        for why in rule(case, each):
-            case.applied[name] = case.applied.get(name, 0) + 1
+def _apply(case: Case, rules: list[Rule], each: Happening) -> None:
+    applied = case.applied
+    for rule in rules:
+        for why in rule.says(case, each):
+            applied[rule.name] = applied.get(rule.name, 0) + 1
             if why is not None:
-                breach = partial(Breach, name, case.number)
-                case.breaches.append(breach(f"{each.who} {why}"))
+                breach = Breach(rule.name, case.number, f"{each.who} {why}")
+                case.breaches.append(breach)
+
+
+def _applyTimed(case: Case, rules: list[Rule], each: Happening) -> None:
+    for rule in rules:
+        began = thread_time_ns()
+        asked = thread_time_ns()
+        _apply(case, [rule], each)
+        # Without the time that asking for the time takes.
+        took = thread_time_ns() - asked - (asked - began)
+        case.took[rule.name] = case.took.get(rule.name, 0) + took

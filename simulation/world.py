@@ -27,7 +27,7 @@ from .messages import Message
 from .node import Node
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
-from .store import LINKS, Link, Place
+from .store import LINKS, Link, placeFor
 from .webapp import WebApp
 
 
@@ -48,7 +48,7 @@ class World:
         self.queue = Queue(plan.seed)
         self.history = History(lambda: self.queue.now)
         self._framework = _FRAMEWORKS[plan.ttl]
-        self.place = Place(self.queue, self._stored)
+        self.place = placeFor(plan.kind, self.queue, self._stored)
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
@@ -101,9 +101,11 @@ class World:
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]
 
-    def _stored(self, what: str, by: str, key: str, raw: bytes | None) -> None:
+    def _stored(
+        self, what: str, by: str, key: str, raw: bytes | None, until: int | None
+    ) -> None:
         data = None if raw is None else raw.decode()
-        self.history.note(what, by, key=key, data=data)
+        self.history.note(what, by, key=key, data=data, until=until)
 
     # What happens.
 
@@ -189,6 +191,33 @@ class World:
     def _cutStore(self, step: Step) -> None:
         self._onNode(step, "cut off", lambda node: node.link.cut())
 
+    # What befalls the store.
+
+    def _spoil(self, step: Step) -> None:
+        """
+        Somebody writes what no session can be read from, and perhaps what it was
+        before, later.
+        """
+        how, seconds = step.more
+        key = f"sess:{self._cookie(step.who)}"
+        raw = self.place.spoil(key, "web1", how)
+        if raw is not None and seconds:
+            self.queue.after(seconds, partial(self.place.mend, key, raw, "web1"))
+
+    def _restart(self, step: Step) -> None:
+        """
+        The store is away for a while, and comes back with what it had, or empty.
+        """
+        seconds, isEmpty = step.more
+        self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
+        for node in self._living():
+            node.link.cut(isLost=isEmpty)
+            self.history.note("trouble", node.name, how="refused", seconds=seconds)
+            node.link.trouble = "refused"
+            self.queue.after(seconds, partial(self._heals, node))
+        if isEmpty:
+            self.place.empty("store")
+
     def _kill(self, step: Step) -> None:
         node = self._node(step)
         if node is not None:
@@ -209,7 +238,8 @@ class World:
         self._onNode(step, "pauses", lambda node: node.clock.pause(step.more[0]))
 
     def _jump(self, step: Step) -> None:
-        self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
+        if any(self.plan.offsets):
+            self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
 
     def _slow(self, step: Step) -> None:
         def slow(node: Node) -> None:
@@ -301,6 +331,7 @@ class World:
         isOver = self.queue.run(25.0, _MOST_EVENTS)
         isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
+        self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)

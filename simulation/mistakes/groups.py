@@ -175,14 +175,14 @@ MISTAKES: Final = (
         "clients/sockets.py",
         "        if self._isGoingAway:\n            client.goAway()\n",
         "",
-        ("closesWhenItStops",),
+        ("stopsWell",),
     ),
     Mistake(
         "a node that stops closes its sockets as if all were done",
         "clients/client.py",
         '        self.close(Code.GOING_AWAY, "server going away")\n',
         '        self.close(Code.NORMAL, "server going away")\n',
-        ("closesWhenItStops",),
+        ("stopsWell",),
     ),
     Mistake(
         "a node that stops drops what its sockets were to be told",
@@ -199,6 +199,6 @@ MISTAKES: Final = (
         "            self._registry.lost(self)\n"
         "            self._registry.removed(self)\n"
         "            self._conversation.clientGone(code, self._release)\n",
-        ("storesWhenItStops", "changesAreStored", "nothingIsLeft"),
+        ("stopsWell", "changesAreStored", "nothingIsLeft"),
     ),
 )

@@ -331,26 +331,3 @@ class GroupRuleTests(SynchronousTestCase):
         self.assertKept("roomsAreKept")
         self.note("joins", "tab.1", room="r", isIn=True)
         self.assertBroken("roomsAreKept")
-
-    def test_stops(self) -> None:
-        """
-        A node that stops leaves a socket open, closes it with another code, or does
-        not store what was changed.
-        """
-        self.note("stops", "node1")
-        self.note("stopped", "node1")
-        self.assertBroken("closesWhenItStops")
-        self.history.all.pop()
-        self.note("closes", "tab.1", node="node1", code=1000, reason="")
-        self.note("stopped", "node1")
-        self.assertBroken("closesWhenItStops")
-        self.setUp()
-        self.changes(100)
-        self.note("stops", "node1")
-        self.note("closes", "tab.1", node="node1", code=1001, reason="")
-        self.note("stopped", "node1")
-        self.assertBroken("storesWhenItStops")
-        self.history.all.pop()
-        self.put("stored", "node1", a=100)
-        self.note("stopped", "node1")
-        self.assertKept("closesWhenItStops", "storesWhenItStops")
