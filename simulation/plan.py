@@ -27,6 +27,10 @@ How many seconds sessions live from the last visit on.
 _HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
 _KEYS = {"increment": "n", "update": "log", "enter": "seat"}
+_LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
+"""
+With these, sessions are looked at, put off and let go of while nobody does anything.
+"""
 _TROUBLES = ("refused", "deaf", "mute", "late")
 _TELLING = ("send", "send", "send", "count", "close")
 _GROUPS = ("session", "session", "seat", "seat", "all", "r")
@@ -206,6 +210,7 @@ def _steps(
     handlers += ["destroy"] * (random.random() < 0.2)
     kinds += _forHubs(random, handlers) if hub else []
     kinds += ["roll"] * (random.random() < 0.15)
+    pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
         what = random.choice(kinds)
@@ -226,4 +231,4 @@ def _steps(
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
         else:
             more = _moreOf(random, what)
-        yield Step(what, random.randrange(60), random.choice(_PAUSES), more)
+        yield Step(what, random.randrange(60), random.choice(pauses), more)

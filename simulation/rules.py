@@ -33,6 +33,11 @@ _JUMPS = 5 * SECOND
 By how much clocks may jump while somebody waits for a time to come.
 """
 _CLOSE_AFTER_END = 4401
+_OUTAGE = 1013
+_AFTERWARDS = 13 * SECOND
+"""
+When at the latest a write has been tried again that failed in an outage.
+"""
 
 
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
@@ -147,11 +152,13 @@ def _isDisturbed(state: State, key: str) -> bool:
 def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
-    was killed, or could not see it in time.
+    was killed, or could not see it in time, or its clock jumped ahead, by which the
+    application's copy was older.
     """
     state = case.state
     isExcepted = key in state.beyond or (
-        key in state.dropped and (bool(state.killed) or state.wasUnwell)
+        key in state.dropped
+        and (bool(state.killed) or state.wasUnwell or state.wasAhead)
     )
     if isExcepted:
         case.excepted("what an old copy dropped")
@@ -424,6 +431,27 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield str(each.more["text"])
     else:
         yield "it does not come to an end" if each.what == "endless" else None
+
+
+@_reads("serror", "closes")
+def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A client is told of an outage only while its node or the store is not well, or
+    soon after, and that its session failed never.
+
+    @unlisted: Rows speak of what an outage may not be taken for; this of what may not
+        be taken for one.
+    """
+    if each.what == "serror":
+        isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
+    else:
+        isOutage = each.more["code"] == _OUTAGE
+        if each.more.get("reason") == "session failed":
+            yield "is closed because its session failed"
+    if isOutage:
+        well = case.state.well.get(case.state.sockets[each.who].node)
+        isRight = well is not None and each.at - well < _AFTERWARDS
+        yield None if isRight else "is told of an outage, and there is none"
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,8 @@ class State:
 
     @ivar well: Since when each node is well.
 
+    @ivar wasAhead: Whether a clock jumped ahead.
+
     @ivar valuesOf: The same as C{values}, by session and key.
 
     @ivar pending: By session and node, the changes of handlers there that were not
@@ -243,6 +245,7 @@ class State:
         self.stopped: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
+        self.wasAhead = False
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
@@ -518,6 +521,7 @@ class State:
     _slow = _pauses
 
     def _jumps(self, each: Happening) -> None:
+        self.wasAhead = self.wasAhead or each.more["how"] > 0
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = max(self.well.get(each.who, 0), each.at)
 

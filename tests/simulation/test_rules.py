@@ -229,7 +229,7 @@ class RuleTests(HistoryTestCase):
     def test_excepted(self) -> None:
         """
         What a web application dropped may be missing for a while, and in the end
-        only if who stored it was killed.
+        only if who stored it was killed, or the copy was older by its clock.
         """
         self.does(100)
         self.put("stored", "web1")
@@ -237,10 +237,34 @@ class RuleTests(HistoryTestCase):
         self.assertKept(["noUpdateIsLost"])
         self.note("quiet", "world")
         self.assertBroken("noOldCopyUndoes")
-        self.history.all.pop()
-        self.note("killed", "node1")
-        self.note("quiet", "world")
-        self.assertKept(["excepted: what an old copy dropped"])
+        for what, more in (("killed", {}), ("jumps", {"how": 2.0})):
+            del self.history.all[-1:]
+            self.note(what, "node1", **more)
+            self.note("quiet", "world")
+            self.assertKept(["excepted: what an old copy dropped"])
+            del self.history.all[-1:]
+
+    def test_causes(self) -> None:
+        """
+        A client is told of an outage while there is none: C{failuresHaveCauses}.
+        """
+        closes = {"node": "node1", "code": 1013, "reason": "store failed"}
+        self.note("closes", "tab.1", **closes)
+        self.assertBroken("failuresHaveCauses")
+        self.setUp()
+        self.note(
+            "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
+        )
+        self.assertBroken("failuresHaveCauses")
+        self.setUp()
+        self.note("trouble", "node1", how="mute", seconds=1.0)
+        self.note("serror", "tab.1", error="StoreTimeout")
+        self.note("heals", "node1")
+        self.note("closes", "tab.1", **closes)
+        self.assertKept(["failuresHaveCauses"])
+        self.now += 20 * SECOND
+        self.note("serror", "tab.1", error="StoreUnavailable")
+        self.assertBroken("failuresHaveCauses")
 
     def test_names(self) -> None:
         """
