@@ -211,6 +211,9 @@ class State:
 
     @ivar wasAhead: Whether a clock jumped ahead.
 
+    @ivar acted: When a message of each session was last handled, at a node that was
+        well all the time.
+
     @ivar valuesOf: The same as C{values}, by session and key.
 
     @ivar pending: By session and node, the changes of handlers there that were not
@@ -248,6 +251,7 @@ class State:
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
+        self.acted: dict[str, int] = {}
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
@@ -285,7 +289,7 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        self.spoiled.pop(key, None)
+        wasSpoiled = self.spoiled.pop(key, None) is not None
         self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
@@ -301,7 +305,9 @@ class State:
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
         if each.who.startswith("web"):
-            self.visited[key] = each.at
+            # What can be read again ends when it was to end before.
+            if not wasSpoiled:
+                self.visited[key] = each.at
             if before is not None:
                 self._written(key, before, data)
 

@@ -4,11 +4,13 @@ Tests for the rules: each says so when it is broken, and does not when it is kep
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from simulation.plan import SHORT
 from simulation.queue import SECOND
 from simulation.rules import RULES, judged
-from tests.simulation.histories import KEY, HistoryTestCase
+from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
 class RuleTests(HistoryTestCase):
@@ -289,6 +291,22 @@ class RuleTests(HistoryTestCase):
                 )
             else:
                 self.assertBroken("noOldCopyUndoes")
+
+    def test_putOff(self) -> None:
+        """
+        A session expires soon after a message: C{messagesPutOffTheEnd}.
+        """
+        for seconds, isKept in ((6, True), (3, False)):
+            self.setUp()
+            self.plan = replace(PLAN, ttl=SHORT, offsets=(0.0,))
+            self.sends(100)
+            self.handles(100)
+            self.now += seconds * SECOND
+            self.note("expired", "time", key=KEY, data=None)
+            if isKept:
+                self.assertKept(["messagesPutOffTheEnd"])
+            else:
+                self.assertIn("messagesPutOffTheEnd", self.broken())
 
     def test_names(self) -> None:
         """
