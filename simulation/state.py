@@ -303,9 +303,8 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web"):
-            if before is not None:
-                self._written(key, before, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
 
