@@ -225,7 +225,10 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar spoiled: Since when each session cannot be read that cannot.
+    @ivar spoiled: Since when each session cannot be read that cannot; C{wereSpoiled},
+        those that could not for a while.
+
+    @ivar storeWell: Since when the store is there again, if it ever was not.
 
     @ivar ends: When each session ends, as it is stored.
 
@@ -265,6 +268,8 @@ class State:
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.spoiled: dict[str, int] = {}
+        self.wereSpoiled: set[str] = set()
+        self.storeWell: int | None = None
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
 
@@ -311,6 +316,11 @@ class State:
 
     def _spoiled(self, each: Happening) -> None:
         self.spoiled[each.more["key"]] = each.at
+        self.wereSpoiled.add(each.more["key"])
+
+    def _restarts(self, each: Happening) -> None:
+        until = each.at + round(each.more["seconds"] * SECOND)
+        self.storeWell = max(self.storeWell or 0, until)
 
     def _touched(self, each: Happening) -> None:
         self.ends[each.more["key"]] = each.more.get("until")
