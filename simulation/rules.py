@@ -13,7 +13,8 @@ from math import inf
 from time import thread_time_ns
 from typing import Any
 
-from . import stored as _stored  # noqa: F401  It adds its rules.
+from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import stored as _stored  # noqa: F401  So does it.
 from . import told as _told  # noqa: F401  So does it.
 from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
@@ -115,7 +116,8 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
 def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
-    there in the end.
+    there in the end, but for what a node assigned that had not got the session yet
+    when that copy was taken.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -127,7 +129,12 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     for key, data in state.data.items():
         isDropped = key in state.dropped or key in state.beyond
         if data is not None and isDropped and not _isExcepted(case, key):
-            missing = _missing(case, key, data, each.at)
+            missing = []
+            for change in _missing(case, key, data, each.at):
+                if state.mayBeMeant(change):
+                    case.excepted("what a node assigned that was new to a session")
+                else:
+                    missing.append(change)
             yield f"{_said(missing)} is not put back" if missing else None
 
 
@@ -441,7 +448,7 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed only if that could not be read.
+    soon after, and that its session failed only when it cannot be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -453,7 +460,8 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     else:
         isOutage = each.more["code"] == _OUTAGE
         if each.more.get("reason") == "session failed":
-            isRight = socket.key in state.wereSpoiled
+            errors = [error for _, error in socket.errors]
+            isRight = "UndecodableSession" in errors
             yield None if isRight else "is closed because its session failed"
     if isOutage:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
@@ -536,7 +544,7 @@ def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     kinds = {rule.of.name: rule.of for rule in RULES.values()}
     rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
     nobody: tuple[list[Rule], list[Rule]] = ([], [])
-    take = case.state.take
+    take = case.take
     for case.number, each in enumerate(history.all):
         first, then = rules.get(each.what, nobody)
         if first:

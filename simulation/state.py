@@ -225,8 +225,7 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar spoiled: Since when each session cannot be read that cannot; C{wereSpoiled},
-        those that could not for a while.
+    @ivar spoiled: Since when each session cannot be read that cannot.
 
     @ivar storeWell: Since when the store is there again, if it ever was not.
 
@@ -267,8 +266,9 @@ class State:
         self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.firsts: dict[tuple[str, str], int] = {}
+        self.copies: dict[str, list[tuple[int, int]]] = {}
         self.spoiled: dict[str, int] = {}
-        self.wereSpoiled: set[str] = set()
         self.storeWell: int | None = None
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
@@ -292,7 +292,7 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        self.spoiled.pop(key, None)
+        wasSpoiled = self.spoiled.pop(key, None) is not None
         self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
@@ -308,7 +308,9 @@ class State:
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
         if each.who.startswith("web"):
-            self.visited[key] = each.at
+            # What can be read again ends when it was to end before.
+            if not wasSpoiled:
+                self.visited[key] = each.at
             if before is not None:
                 self._written(key, before, data)
 
@@ -316,7 +318,6 @@ class State:
 
     def _spoiled(self, each: Happening) -> None:
         self.spoiled[each.more["key"]] = each.at
-        self.wereSpoiled.add(each.more["key"])
 
     def _restarts(self, each: Happening) -> None:
         until = each.at + round(each.more["seconds"] * SECOND)
@@ -389,6 +390,18 @@ class State:
         """
         return self._isShort and node in self.unwell
 
+    def mayBeMeant(self, change: Change) -> bool:
+        """
+        Whether a web application overwrote an assignment with a copy from before
+        its node first had the session: that cannot know what was there before.
+        """
+        first = self.firsts.get((change.session, change.node), 0)
+        isAssigned = change.do not in ("increment", "update")
+        return isAssigned and any(
+            read < first and change.began <= at
+            for read, at in self.copies.get(change.session, ())
+        )
+
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
         return isCount and self.sockets[change.by].hasHeardOf(change)
@@ -405,6 +418,7 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
+        self.firsts.setdefault((socket.key, socket.node), each.at)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -459,6 +473,10 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
+        if socket is None:
+            # The oldest copy that may be repaired.
+            read = more.get("read", each.at - 4 * SECOND)
+            self.copies.setdefault(session, []).append((read, each.at))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":

@@ -276,6 +276,30 @@ class RuleTests(HistoryTestCase):
         self.note("serror", "tab.1", error="StoreUnavailable")
         self.assertBroken("failuresHaveCauses")
 
+    def test_newToASession(self) -> None:
+        """
+        What a node assigned is not put back, and it had not got the session yet
+        when the old copy was taken.
+        """
+        for isNew in (True, False):
+            self.setUp()
+            read = self.now
+            self.does(100)
+            if isNew:
+                read -= SECOND
+            more = {"do": "write", "key": "of web1", "session": KEY, "read": read}
+            self.now = max(self.now, read)
+            self.note("changes", "web1", token=101, **more)
+            self.put("stored", "web1", **{"of web1": 101})
+            self.note("wrote", "web1", token=101)
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_putOff(self) -> None:
         """
         A session expires soon after a message: C{messagesPutOffTheEnd}.
