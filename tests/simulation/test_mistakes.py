@@ -14,7 +14,7 @@ from simulation.rules import RULES
 QUICK = (
     "the latest message is handled first",
     "a conflict is merged before the attempt is given back",
-    "nested values are shared with what is stored",
+    "a frame waits for the change before that of its handler",
 )
 
 
