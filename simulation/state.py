@@ -263,7 +263,6 @@ class State:
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
         self.told: dict[tuple[str, str], dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
-        self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
@@ -292,7 +291,7 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        wasSpoiled = self.spoiled.pop(key, None) is not None
+        self.spoiled.pop(key, None)
         self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
@@ -307,12 +306,8 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web"):
-            # What can be read again ends when it was to end before.
-            if not wasSpoiled:
-                self.visited[key] = each.at
-            if before is not None:
-                self._written(key, before, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
 
@@ -325,8 +320,6 @@ class State:
 
     def _touched(self, each: Happening) -> None:
         self.ends[each.more["key"]] = each.more.get("until")
-        if each.who.startswith("web"):
-            self.visited[each.more["key"]] = each.at
 
     def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
         """

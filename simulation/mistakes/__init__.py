@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, groups, sessions, stores
+from . import clients, ending, groups, sessions, stores, told
 from .mistake import ROOT, Mistake
 
 
@@ -20,6 +20,7 @@ MISTAKES: Final = (
     *clients.MISTAKES,
     *ending.MISTAKES,
     *groups.MISTAKES,
+    *told.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",
