@@ -24,6 +24,7 @@ __all__ = [
     "REPAIR",
     "RULES",
     "STRICT",
+    "WATCHED",
     "Breach",
     "Case",
     "Kind",
@@ -102,6 +103,7 @@ STRICT: Final = Kind(
 )
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 HUB: Final = Kind("hub", lambda plan: plan.hub)
+WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 
 KINDS: Final = (
     *(ALL, PER_MESSAGE, PER_CONNECTION, STRICT),
@@ -109,7 +111,7 @@ KINDS: Final = (
     REPAIR,
     HUB,
     Kind("no repair", lambda plan: not plan.repair),
-    Kind("watched", lambda plan: plan.kind == "watched"),
+    WATCHED,
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
