@@ -16,6 +16,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "CACHED",
     "KINDS",
     "PER_CONNECTION",
     "PER_MESSAGE",
@@ -89,6 +90,7 @@ PER_CONNECTION: Final = Kind("per connection", lambda plan: not plan.perMessage)
 STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
+CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 
 KINDS: Final = (
@@ -100,6 +102,7 @@ KINDS: Final = (
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
+    CACHED,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

@@ -82,7 +82,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
-    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
+    kind = random.choice(kinds)
     return Plan(
         seed,
         kind=kind,

@@ -436,7 +436,7 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed never.
+    soon after, and that its session failed only if that could not be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -446,7 +446,9 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     else:
         isOutage = each.more["code"] == _OUTAGE
         if each.more.get("reason") == "session failed":
-            yield "is closed because its session failed"
+            wasSpoiled = case.state.sockets[each.who].key in case.state.spoilt
+            why = "is closed because its session failed"
+            yield None if wasSpoiled else why
     if isOutage:
         well = case.state.well.get(case.state.sockets[each.who].node)
         isRight = well is not None and each.at - well < _AFTERWARDS

@@ -221,11 +221,16 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar spoiled: Since when each session cannot be read that cannot.
+    @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
+        those that ever could not.
 
     @ivar ends: When each session ends, as it is stored.
 
     @ivar toEnd: The sessions that some handler was asked to destroy.
+
+    @ivar copies: Since when there is a copy of each session, and what is in it.
+
+    @ivar rows: What is stored of each session, and who wrote it last.
     """
 
     def __init__(self, *, isShort: bool = False) -> None:
@@ -259,8 +264,11 @@ class State:
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.spoiled: dict[str, int] = {}
+        self.spoilt: set[str] = set()
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
+        self.copies: dict[str, tuple[int, str]] = {}
+        self.rows: dict[str, tuple[str | None, str]] = {}
 
     def take(self, each: Happening) -> None:
         """
@@ -280,6 +288,7 @@ class State:
         self.data[key] = data
         self.spoiled.pop(key, None)
         self.ends[key] = each.more.get("until")
+        self.rows[key] = each.more["data"], each.who
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
@@ -300,8 +309,15 @@ class State:
 
     _stored = _created
 
+    def _copied(self, each: Happening) -> None:
+        self.copies[each.more["key"]] = each.at, each.more["data"]
+
+    def _uncopied(self, each: Happening) -> None:
+        del self.copies[each.more["key"]]
+
     def _spoiled(self, each: Happening) -> None:
         self.spoiled[each.more["key"]] = each.at
+        self.spoilt.add(each.more["key"])
 
     def _touched(self, each: Happening) -> None:
         self.ends[each.more["key"]] = each.more.get("until")
@@ -321,6 +337,7 @@ class State:
 
     def _deleted(self, each: Happening) -> None:
         self.spoiled.pop(each.more["key"], None)
+        self.rows[each.more["key"]] = None, each.who
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 

@@ -20,12 +20,13 @@ from txsessionsock.interfaces import SessionID
 
 from .browser import Tab
 from .bus import Ether
+from .cached import LINKS, placeFor
 from .history import History
 from .messages import Message
 from .node import Node
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
-from .store import LINKS, Link, placeFor
+from .store import Link
 from .webapp import WebApp
 
 
@@ -176,7 +177,7 @@ class World:
         kind, seconds = step.more
 
         def trouble(node: Node) -> None:
-            node.link.trouble = kind
+            node.link.befall(kind)
             self.queue.after(seconds, partial(self._heals, node))
 
         self._onNode(step, "trouble", trouble)
@@ -187,7 +188,7 @@ class World:
             self._heals(node)
 
     def _heals(self, node: Node) -> None:
-        if node.link.trouble:
+        if node.link.isIll:
             node.link.heal()
             self.history.note("heals", node.name)
 
@@ -203,9 +204,12 @@ class World:
         """
         how, seconds = step.more
         key = f"sess:{self._cookie(step.who)}"
+        # A file tells what was done through the library.
+        how = "bytes" if self.plan.kind == "polled" else how
         raw = self.place.spoil(key, "web1", how)
         if raw is not None and seconds:
-            self.queue.after(seconds, partial(self.place.mend, key, raw, "web1"))
+            mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
+            self.queue.after(seconds, mend)
 
     def _restart(self, step: Step) -> None:
         """
@@ -214,9 +218,9 @@ class World:
         seconds, isEmpty = step.more
         self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
         for node in self._living():
-            node.link.cut(isLost=isEmpty)
             self.history.note("trouble", node.name, how="refused", seconds=seconds)
-            node.link.trouble = "refused"
+            node.link.cut(isLost=isEmpty)
+            node.link.befall("refused")
             self.queue.after(seconds, partial(self._heals, node))
         if isEmpty:
             self.place.empty("store")
