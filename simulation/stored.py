@@ -99,9 +99,9 @@ def noOldCopy(case: Case, each: Happening) -> Iterator[str | None]:
     """
     state = case.state
     if each.what == "stored":
-        for change in state.pending.get((each.more["key"], each.who), ()):
+        for pending in state.pending.get((each.more["key"], each.who), ()):
             # It notes when that was.
-            state.isStored(change)
+            state.isStored(pending)
         return
     change = state.changes.get(each.more["token"])
     if change is not None and change.stored <= each.at:
