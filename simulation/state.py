@@ -232,7 +232,7 @@ class State:
 
     @ivar toEnd: The sessions that some handler was asked to destroy.
 
-    @ivar copies: Since when there is a copy of each session, and what is in it.
+    @ivar cached: Since when there is a copy of each session, and what is in it.
 
     @ivar rows: What is stored of each session, and who wrote it last.
     """
@@ -275,7 +275,7 @@ class State:
         self.spoilt: set[str] = set()
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
-        self.copies: dict[str, tuple[int, str]] = {}
+        self.cached: dict[str, tuple[int, str]] = {}
         self.rows: dict[str, tuple[str | None, str]] = {}
 
     def take(self, each: Happening) -> None:
@@ -323,10 +323,10 @@ class State:
     _stored = _created
 
     def _copied(self, each: Happening) -> None:
-        self.copies[each.more["key"]] = each.at, each.more["data"]
+        self.cached[each.more["key"]] = each.at, each.more["data"]
 
     def _uncopied(self, each: Happening) -> None:
-        del self.copies[each.more["key"]]
+        del self.cached[each.more["key"]]
 
     def _spoiled(self, each: Happening) -> None:
         self.spoiled[each.more["key"]] = each.at

@@ -105,7 +105,7 @@ def noOldCopy(case: Case, each: Happening) -> Iterator[str | None]:
         return
     change = state.changes.get(each.more["token"])
     if change is not None and change.stored <= each.at:
-        since, _ = state.copies.get(change.session, (change.stored, ""))
+        since, _ = state.cached.get(change.session, (change.stored, ""))
         isOld = since < change.stored
         yield f"{change.do} {change.token} left an older copy" if isOld else None
 
@@ -121,5 +121,5 @@ def noCopyDiffers(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     for key, (raw, by) in state.rows.items():
         if by.startswith("node"):
-            _, copy = state.copies.get(key, (0, raw))
+            _, copy = state.cached.get(key, (0, raw))
             yield None if copy == raw else "an old copy is in the cache"
