@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
 from .bus import Ether, SimulatedBus
+from .groups import GROUP_HANDLERS, Groups
 from .history import History
 from .messages import HANDLERS, Message
 from .queue import SECOND, NodeClock
@@ -36,6 +36,9 @@ _CLOSING = 3.0
 """
 For how many seconds the answer to a close frame is awaited.
 """
+
+
+_HANDLERS = {**HANDLERS, **GROUP_HANDLERS}
 
 
 class Wire:
@@ -110,7 +113,7 @@ class Served:
         self.node = node
         self.clock = node.clock
         self._wire = wire
-        self._name = wire.name
+        self.name = self._name = wire.name
         self._history = node.history
         self._unread: list[Callable[[], object]] = []
         self._isLost = False
@@ -214,12 +217,14 @@ class Served:
 
     def sessionConnected(self, session: Session) -> None:
         self._history.note("connected", self._name, node=self.node.name)
+        if self.node.groups is not None:
+            self.node.inGroups.join(self, "all")
 
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
         try:
-            result = waitable(HANDLERS[message.do](self, message, session))
+            result = waitable(_HANDLERS[message.do](self, message, session))
             if isinstance(result, Deferred):
                 result = result.addCallback(lambda _: self._did(message, session))
             else:
@@ -311,7 +316,7 @@ class Node:
         link: Link,
         framework: IFramework,
         *,
-        ether: Ether,
+        ether: Ether | None,
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
@@ -325,8 +330,10 @@ class Node:
             link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
-        self._bus = SimulatedBus(name, ether, clock)
-        self.hub = Hub(self.sockets, self._bus)
+        self.groups: Groups | None = None
+        if ether is not None:
+            bus = SimulatedBus(name, ether, clock)
+            self.groups = Groups(history, self.sockets, bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
 
@@ -339,17 +346,13 @@ class Node:
         value = self._framework.cookieValue(sessionID)
         served.begin(f"{self._framework.cookieName}={value}")
 
-    def tell(self, sessionID: SessionID, number: int) -> None:
+    @property
+    def inGroups(self) -> Groups:
         """
-        Send something to all sockets of a session, on whichever node.
+        Its hub, which it has.
         """
-
-        def reached(nodes: Mapping[str, int | None]) -> None:
-            self.history.note("reached", self.name, told=number, nodes=dict(nodes))
-
-        self.history.note("tells", self.name, told=number)
-        message = {"told": number, "by": self.name}
-        self.hub.session(sessionID).send(message).addCallback(reached)
+        assert self.groups is not None
+        return self.groups
 
     def stop(self) -> None:
         """
@@ -358,6 +361,8 @@ class Node:
 
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
+            if self.groups is not None:
+                self.groups.bus.killed()
             self.clock.stop()
             for wire in self.wires:
                 wire.cut()
@@ -371,8 +376,9 @@ class Node:
         Be gone at once.
         """
         self.isAlive = False
-        self._bus.close()
         self.history.note("killed", self.name)
+        if self.groups is not None:
+            self.groups.bus.killed()
         self.clock.stop()
         for wire in self.wires:
             wire.cut()
@@ -388,7 +394,11 @@ class Node:
             found += [f"{number} {what}"] * bool(number)
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
         # These two end by themselves.
-        ends = "Storage._checkTimes", "Seldom.end"
+        ends = ["Storage._checkTimes", "Seldom.end"]
+        if self.groups is not None:
+            found += self.groups.rest()
+            # It says for ever that it is there.
+            ends += ["RedisBus._beat", "_Line._checkTimes"]
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):

@@ -26,11 +26,15 @@ How many seconds sessions live from the last visit on.
 
 _HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
+_KEYS = {"increment": "n", "update": "log", "enter": "seat"}
 _LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
 """
 With these, sessions are looked at, put off and let go of while nobody does anything.
 """
 _TROUBLES = ("refused", "deaf", "mute", "late")
+_TELLING = ("send", "send", "send", "count", "close")
+_GROUPS = ("session", "session", "seat", "seat", "all", "r")
+_BUS = ("cut", "deaf", "late", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Plan:
     @ivar offsets: By how much the clock of each node is wrong.
 
     @ivar sessions: How many there are; tabs have them in turn.
+
+    @ivar hub: Whether nodes have a hub, on a bus.
     """
 
     seed: int
@@ -70,6 +76,7 @@ class Plan:
     tabs: int
     sessions: int
     steps: tuple[Step, ...]
+    hub: bool = False
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -84,6 +91,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     isShort = random.random() < 0.1
     kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
     kind = random.choice(kinds)
+    hub = random.random() < 0.4
     return Plan(
         seed,
         kind=kind,
@@ -95,7 +103,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes)),
+        steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
+        hub=hub,
     )
 
 
@@ -126,9 +135,13 @@ def _troublesOf(random: Random) -> list[str]:
 def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
     if what == "spoil":
         how = random.choice(("bytes", "bytes", "type"))
-        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+        return how, random.choice((0.3, 1.0, 4.0, 4.0, 20.0))
     if what == "restart":
         return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what == "tell":
+        return random.choice(_TELLING), random.choice(_GROUPS)
+    if what == "bus":
+        return random.choice(_BUS), random.choice((0.1, 1.0, 3.0, 8.0))
     if what in ("pause", "slow"):
         return (random.choice((0.2, 1.0, 4.0)),)
     return (random.uniform(-5, 5),) if what == "jump" else ()
@@ -168,11 +181,23 @@ def _doubts(random: Random, number: int) -> Iterator[Step]:
         yield Step(what, random.randrange(60), pause, more)
 
 
-def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
+def _forHubs(random: Random, handlers: list[str]) -> list[str]:
+    """
+    @param handlers: Gets those that have to do with hubs.
+
+    @return: The kinds of steps that have.
+    """
+    handlers += ["join", "part", "joinLate", "spread", "spread"]
+    handlers += ["enter"] * 2 * (random.random() < 0.5)
+    return ["tell"] * 8 + ["bus"] * 2 * (random.random() < 0.5)
+
+
+def _steps(
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool
+) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
-    kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:
         kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
@@ -184,6 +209,8 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    kinds += _forHubs(random, handlers) if hub else []
+    kinds += ["roll"] * (random.random() < 0.15)
     pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
@@ -195,7 +222,7 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = {"increment": "n", "update": "log"}.get(do, random.choice(keys))
+            key = _KEYS.get(do, random.choice(keys))
             if do == "nested":
                 key = f"nest.{key}"
             more = do, key, digits - 1, random.random() < 0.2

@@ -252,7 +252,7 @@ def staysOpen(case: Case, each: Happening) -> Iterator[str | None]:
 def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A node that is told to stop closes its sockets with 1001, and stores what they
-    changed, unless it is in an outage.
+    changed, unless it is in an outage or that cannot be read.
 
     @promise: A server that gets SIGTERM closes its sockets with 1001 and stores
         every session before it ends.
@@ -269,15 +269,16 @@ def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if socket.isOver else f"stopped, and {socket.name} is open"
     if not state.wasUnwell:
         for session, node in state.pending:
-            if node == each.who and state.data.get(session) is not None:
+            isThere = state.data.get(session) is not None
+            if node == each.who and isThere and session not in state.spoilt:
                 left = state.unstored(session, node, len(state.changes))
                 yield f"stopped, and {_said(left)} is not stored" if left else None
 
 
-_OTHERWISE: Final = (4401, 1011)
+_OTHERWISE: Final = (4401, 1011, 1012)
 """
-With what a socket may be closed while a node stops: its session ended, or its handler
-failed.
+With what a socket may be closed while a node stops: its session ended, its handler
+failed, or a hub had closed it.
 """
 
 

@@ -6,6 +6,7 @@ A world in which a plan happens.
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from txsessionsock.interfaces import SessionID
 from .browser import Tab
 from .bus import Ether
 from .cached import LINKS, placeFor
+from .groups import NOBODY
 from .history import History
 from .messages import Message
 from .node import Node
@@ -57,7 +59,7 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
-        self._ether = Ether(plan.latency)
+        self._ether = Ether(self.queue, plan.latency) if plan.hub else None
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
         self.tabs = [
             Tab(
@@ -161,11 +163,6 @@ class World:
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
 
-    def _tell(self, step: Step) -> None:
-        node = self._node(step)
-        if node is not None:
-            node.tell(self._cookie(step.who // 7), next(self._tokens))
-
     def _onNode(self, step: Step, what: str, do: Callable[[Node], object]) -> None:
         node = self._node(step)
         if node is not None:
@@ -199,15 +196,15 @@ class World:
 
     def _spoil(self, step: Step) -> None:
         """
-        Somebody writes what no session can be read from, and perhaps what it was
-        before, later.
+        Somebody writes what no session can be read from, and later what it was
+        before.
         """
         how, seconds = step.more
         key = f"sess:{self._cookie(step.who)}"
         # A file tells what was done through the library.
         how = "bytes" if self.plan.kind == "polled" else how
         raw = self.place.spoil(key, "web1", how)
-        if raw is not None and seconds:
+        if raw is not None:
             mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
             self.queue.after(seconds, mend)
 
@@ -258,6 +255,70 @@ class World:
     def _hurries(self, node: Node) -> None:
         node.clock.lag = 0
 
+    # Hubs.
+
+    def _tell(self, step: Step) -> None:
+        node = self._node(step)
+        if node is None or node.groups is None:
+            return
+        do, kind = step.more
+        sessionID = self._cookie(step.who // 7)
+        value: str | int = kind
+        if kind == "session":
+            value = sessionID
+        elif kind == "seat":
+            stored = self.place.get(f"sess:{sessionID}")
+            data = {} if stored is None else json.loads(stored.raw)
+            value = data.get("seat", NOBODY)
+        else:
+            kind = "room"
+        # By the node, which may be paused.
+        tell = partial(node.groups.tell, do, kind, value)
+        self.queue.after(0, tell, node.clock)
+
+    def _bus(self, step: Step) -> None:
+        """
+        Something is wrong with a node's connection to the bus.
+        """
+        node = self._node(step)
+        if node is None or node.groups is None or node.groups.bus.line.trouble:
+            return
+        kind, seconds = step.more
+        line = node.groups.bus.line
+        self.history.note("bus", node.name, how=kind, seconds=seconds)
+        line.trouble = kind
+        if kind == "cut":
+            line.cut()
+        self.queue.after(seconds, partial(self._busHeals, node))
+
+    def _busHeals(self, node: Node) -> None:
+        groups = node.groups
+        if groups is not None and groups.bus.line.trouble:
+            groups.bus.line.trouble = ""
+            self.history.note("bus heals", node.name)
+
+    def _roll(self, step: Step) -> None:
+        """
+        A node is told to stop, and another one takes its place.
+        """
+        if self._node(step) is not None:
+            self._stop(step)
+            self._start(step)
+
+    def _countAll(self) -> bool:
+        """
+        Count all groups, when nothing moves.
+
+        @return: Whether it came to an end.
+        """
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.tell("count", "room", "all")
+                node.groups.tell("count", "seat", NOBODY)
+                for sessionID in self._sessions:
+                    node.groups.tell("count", "session", sessionID)
+        return self._ether is None or self.queue.run(1.5, _MOST_EVENTS)
+
     # The end.
 
     def finish(self) -> bool:
@@ -269,8 +330,10 @@ class World:
         self.history.note("all is well", "world")
         for node in self._living():
             self._heals(node)
+            self._busHeals(node)
             node.clock.lag = 0
         isOver = self.queue.run(25.0, _MOST_EVENTS)
+        isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
         self.place.discardSpoiled("world")
         for tab in self.tabs:
