@@ -226,7 +226,7 @@ class State:
     @ivar versions: How many versions of each session there were.
 
     @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
-        those that ever could not.
+        those that ever could not; C{mended}: since when it can.
 
     @ivar ends: When each session ends, as it is stored.
 
@@ -273,6 +273,7 @@ class State:
         self.copies: dict[str, list[tuple[int, int]]] = {}
         self.spoiled: dict[str, int] = {}
         self.spoilt: set[str] = set()
+        self.mended: dict[str, int] = {}
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
         self.cached: dict[str, tuple[int, str]] = {}
@@ -298,6 +299,8 @@ class State:
         before = self.data.get(key)
         self.data[key] = data
         wasSpoiled = self.spoiled.pop(key, None) is not None
+        if wasSpoiled:
+            self.mended[key] = each.at
         self.ends[key] = each.more.get("until")
         self.rows[key] = each.more["data"], each.who
         version = self.versions[key] = self.versions.get(key, 0) + 1

@@ -322,7 +322,8 @@ def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("stored", of=PER_CONNECTION)
 def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Per connection, a change is stored within a second, or when the store is well.
+    Per connection, a change is stored within a second, or when the store is well and
+    the session can be read.
 
     @promise: Per connection, a change is stored after `saveInterval`, one second,
         at the latest.
@@ -334,8 +335,10 @@ def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
         for change in list(pending):
             if state.isStored(change):
                 pending.remove(change)
-                since = max(change.began, state.well.get(node, 0))
-                retries = _RETRIES if node in state.unwell else 0
+                mended = state.mended.get(session, 0)
+                since = max(change.began, state.well.get(node, 0), mended)
+                isTriedAgain = node in state.unwell or session in state.spoilt
+                retries = _RETRIES if isTriedAgain else 0
                 late = each.at - since - _SAVE_INTERVAL - _SOON - _JUMPS - retries
                 yield f"{_said([change])} is stored too late" if late > 0 else None
 
