@@ -327,7 +327,7 @@ class Node:
         self.link = link
         self.isAlive = True
         self.manager = SessionManager(
-            link, framework, clock, freshness=freshness, repair=repair
+            link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
         self.groups: Groups | None = None
@@ -397,8 +397,7 @@ class Node:
         ends = ["Storage._checkTimes", "Seldom.end"]
         if self.groups is not None:
             found += self.groups.rest()
-            # It says for ever that it is there.
-            ends += ["RedisBus._beat", "_Line._checkTimes"]
+            ends.append("_Line._checkTimes")
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):
