@@ -230,6 +230,8 @@ class State:
     @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
         those that ever could not; C{mended}: since when it can.
 
+    @ivar storeWell: Since when the store is there again, if it ever was not.
+
     @ivar ends: When each session ends, as it is stored.
 
     @ivar toEnd: The sessions that some handler was asked to destroy.
@@ -268,13 +270,13 @@ class State:
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
         self.told: dict[tuple[str, str], dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
-        self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
         self.copies: dict[str, list[tuple[int, int]]] = {}
         self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
+        self.storeWell: int | None = None
         self.spoilt: set[str] = set()
         self.mended: dict[str, int] = {}
         self.ends: dict[str, int | None] = {}
@@ -319,12 +321,8 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web"):
-            # What can be read again ends when it was to end before.
-            if not wasSpoiled:
-                self.visited[key] = each.at
-            if before is not None:
-                self._written(key, before, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
 
@@ -341,10 +339,12 @@ class State:
         self.spoiled[each.more["key"]] = each.at
         self.spoilt.add(each.more["key"])
 
+    def _restarts(self, each: Happening) -> None:
+        until = each.at + round(each.more["seconds"] * SECOND)
+        self.storeWell = max(self.storeWell or 0, until)
+
     def _touched(self, each: Happening) -> None:
         self.ends[each.more["key"]] = each.more.get("until")
-        if each.who.startswith("web"):
-            self.visited[each.more["key"]] = each.at
 
     def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
         """

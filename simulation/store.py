@@ -648,7 +648,11 @@ class PolledLink(WatchedLink):
             if self._polling is None:
                 self._polling = self._clock.callLater(_POLLING, self._poll)
 
-        self.fence("").addBoth(again)
+        if self._place.changes == self._seen and self._isConnected and not self.trouble:
+            # Most polls find nothing: then it takes no time to be answered.
+            again(None)
+        else:
+            self.fence("").addBoth(again)
 
     def _key(self, key: str, do: Callable[..., _T], *args: Any) -> Deferred[_T]:
         return self._ask(partial(do, key, *args))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, Final
 
-from .case import PER_CONNECTION, STRICT, WATCHED, Case, reads
+from .case import PER_CONNECTION, STRICT, Case, reads
 from .history import Happening
 from .messages import digits
 from .queue import SECOND
@@ -353,18 +353,6 @@ def stampsAreHidden(case: Case, each: Happening) -> Iterator[str | None]:
     """
     isSeen = "_sessionsock" in each.more["sees"]
     yield f"message {each.more['token']} sees a stamp" if isSeen else None
-
-
-@reads("expired", of=WATCHED)
-def livesOn(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A session expires no sooner than its last visit lets it, where the store has a
-    clock.
-
-    @promise: Nothing of ours shortens the life of a session.
-    """
-    early = case.state.visited[each.more["key"]] + case.plan.ttl * SECOND - each.at
-    yield f"expires {early / SECOND:.1f} s too early" if early > 0 else None
 
 
 @reads("stored")

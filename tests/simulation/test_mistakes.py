@@ -14,7 +14,7 @@ from simulation.rules import RULES
 QUICK = (
     "the latest message is handled first",
     "a conflict is merged before the attempt is given back",
-    "a report waits for the next message",
+    "a frame waits for the change before that of its handler",
 )
 
 
