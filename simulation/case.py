@@ -17,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "CACHED",
     "HUB",
     "KINDS",
     "PER_CONNECTION",
@@ -101,6 +102,7 @@ PER_CONNECTION: Final = Kind("per connection", lambda plan: not plan.perMessage)
 STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
+CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 HUB: Final = Kind("hub", lambda plan: plan.hub)
@@ -115,6 +117,7 @@ KINDS: Final = (
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
+    CACHED,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

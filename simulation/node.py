@@ -327,7 +327,7 @@ class Node:
         self.link = link
         self.isAlive = True
         self.manager = SessionManager(
-            link, framework, clock, freshness=freshness, repair=repair
+            link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
         self.groups: Groups | None = None

@@ -89,7 +89,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.15
-    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
+    kind = random.choice(kinds)
     hub = random.random() < 0.4
     return Plan(
         seed,
@@ -134,7 +135,7 @@ def _troublesOf(random: Random) -> list[str]:
 def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
     if what == "spoil":
         how = random.choice(("bytes", "bytes", "type"))
-        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+        return how, random.choice((0.3, 1.0, 4.0, 4.0, 20.0))
     if what == "restart":
         return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
     if what == "tell":

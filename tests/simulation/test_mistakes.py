@@ -62,6 +62,6 @@ class MistakeTests(SynchronousTestCase):
         """
         for name in QUICK:
             mistake = named(name)
-            result = found(mistake, 200, 1)
+            result = found(mistake, 300, 1)
             assert result is not None, name
             self.assertIn(result[1], mistake.rules)
