@@ -397,8 +397,7 @@ class Node:
         ends = ["Storage._checkTimes", "Seldom.end"]
         if self.groups is not None:
             found += self.groups.rest()
-            # It says for ever that it is there.
-            ends += ["RedisBus._beat", "_Line._checkTimes"]
+            ends.append("_Line._checkTimes")
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):

@@ -335,6 +335,9 @@ class World:
         isOver = self.queue.run(25.0, _MOST_EVENTS)
         isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.bus.close()
         self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)
