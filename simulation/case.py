@@ -104,8 +104,8 @@ STRICT: Final = Kind(
 )
 CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
-HUB: Final = Kind("hub", lambda plan: plan.hub)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
+HUB: Final = Kind("hub", lambda plan: plan.hub)
 
 KINDS: Final = (
     *(ALL, PER_MESSAGE, PER_CONNECTION, STRICT),
