@@ -17,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "APART",
     "CACHED",
     "HUB",
     "KINDS",
@@ -33,6 +34,9 @@ __all__ = [
     "Says",
     "reads",
 ]
+
+
+_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
 CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
+APART: Final = Kind(
+    "clocks hours apart", lambda plan: max(map(abs, plan.offsets)) > _MINUTE
+)
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 HUB: Final = Kind("hub", lambda plan: plan.hub)
@@ -118,6 +125,7 @@ KINDS: Final = (
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
     CACHED,
+    APART,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

@@ -23,6 +23,12 @@ When at the latest a node has seen what is stored, where the store tells changes
 where it does not.
 """
 
+_RESTS: Final = 20 * SECOND
+"""
+After how many seconds nodes are at rest: a write that failed is tried again after ten,
+and what is overwritten is put back for five.
+"""
+
 
 @reads("stored", "created", "deleted", "quiet", first=True)
 def undecodableIsLeftAlone(case: Case, each: Happening) -> Iterator[str | None]:
@@ -123,3 +129,20 @@ def noCopyDiffers(case: Case, each: Happening) -> Iterator[str | None]:
         if by.startswith("node"):
             _, copy = state.cached.get(key, (0, raw))
             yield None if copy == raw else "an old copy is in the cache"
+
+
+@reads("stored", "quiet")
+def comesToRest(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When nobody asks anything and all is well, nodes soon write nothing any more,
+    however wrong their clocks are; what could not be read may take longer.
+
+    @unlisted: The page on what is overwritten says that clocks may be off by hours.
+    """
+    state = case.state
+    if each.what == "quiet":
+        yield None
+    elif each.who.startswith("node") and each.more["key"] not in state.spoilt:
+        late = each.at - state.wellSince - _RESTS
+        if late > 0:
+            yield f"writes {late / SECOND:.1f} s too late"

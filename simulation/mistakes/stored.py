@@ -138,4 +138,12 @@ MISTAKES: Final = (
         '            self._log.warn("an older copy may be left: {why}", why=error)\n',
         ("noOldCopy",),
     ),
+    Mistake(
+        "which stamps are old is told by the clocks of those who left them",
+        "session/versions.py",
+        "            if now - node.since >= _OLD:\n"
+        "                node.old, node.marked, node.since = node.marked, node.highest, now\n",
+        "            if now - stamp.at >= _OLD:\n                node.old = number\n",
+        ("comesToRest", "noOldCopyUndoes", "noUpdateIsLost"),
+    ),
 )
