@@ -43,8 +43,6 @@ _WORDS: Final = {
     "uncopied": "deletes the copy of {session}",
     "restarts": "is away for {seconds} s; without what it had: {isEmpty}",
     "expired": "ends {session}: it was not visited for too long",
-    "spoiled": "makes {session} what nobody can read",
-    "restarts": "restarts, and is away for {seconds} s; it has lost all: {isEmpty}",
     "saves": "the handler of {token} calls save()",
     "fails": "the handler of {token} fails: {error}",
     "found nothing": "finds no session",
