@@ -15,11 +15,21 @@ from txsessionsock.interfaces import SessionID
 
 from .history import History
 from .messages import Message
-from .node import Node, Wire
+from .node import Node
 from .queue import Queue
+from .wire import Cut, Wire
 
 
 __all__ = ["Tab"]
+
+_HANDSHAKE = 200
+_HEAD = 20
+_CLOSE_FRAME = 4
+"""
+About how many bytes these take.
+"""
+
+_GOING_AWAY = 1001
 
 _FINAL = (1000, 4401, 4408, 4400)
 """
@@ -78,7 +88,7 @@ class Tab:
         wire.ended = partial(self._ended, wire)
         sessionID = self._cookie()
         self._history.note("connects", name, node=node.name, session=sessionID)
-        wire.up(partial(node.accept, wire, sessionID))
+        wire.up(_HANDSHAKE, partial(node.accept, wire, sessionID))
 
     def send(self, message: Message) -> None:
         """
@@ -89,20 +99,30 @@ class Tab:
             self.connect()
             return
 
+        size = _HEAD + len(message.key)
+
         def arrived() -> None:
-            if wire.served is not None:
-                wire.served.arrived(message)
+            line: Any = wire.line
+            line.came(partial(line.arrived, size, message))
 
         self._history.note("sends", wire.name, token=message.token, do=message.do)
-        wire.up(arrived)
+        wire.up(size, arrived)
 
-    def cut(self) -> None:
+    def cut(self, how: Cut = "told", seconds: float = 0.0) -> None:
         """
         Lose the connection.
         """
         if self._wire is not None:
-            self._history.note("loses", self._wire.name)
-            self._wire.cut()
+            self._history.note("loses", self._wire.name, how=how, seconds=seconds)
+            self._wire.cut(how, seconds)
+
+    def stopReading(self, seconds: float) -> None:
+        """
+        Read nothing for some seconds.
+        """
+        if self._wire is not None:
+            self._history.note("reads nothing", self._wire.name, seconds=seconds)
+            self._wire.stopReading(seconds)
 
     def leave(self, *, forGood: bool = False) -> None:
         """
@@ -113,12 +133,14 @@ class Tab:
         if wire is None:
             return
         self._history.note("leaves", wire.name)
+        self._close(wire, _GOING_AWAY)
 
+    def _close(self, wire: Wire, code: int) -> None:
         def arrived() -> None:
-            if wire.served is not None:
-                wire.served.lost(1001)
+            if wire.line is not None:
+                wire.line.closeAnswered(code)
 
-        wire.up(arrived)
+        wire.up(_CLOSE_FRAME, arrived)
 
     def _heard(self, wire: Wire, said: dict[str, Any], *, asks: bool) -> None:
         if wire is self._wire:
@@ -127,11 +149,7 @@ class Tab:
                 self.send(self._reply())
 
     def _ended(self, wire: Wire, code: int) -> None:
-        def answered() -> None:
-            if wire.served is not None:
-                wire.served.closeAnswered(code)
-
-        wire.up(answered)
+        self._close(wire, code)
         if wire is not self._wire:
             return
         self._wire = None

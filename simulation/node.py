@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,102 +20,34 @@ from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
+from txsessionsock.limits import Limits
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
 from .bus import Ether, SimulatedBus
 from .history import History
 from .messages import HANDLERS, Message
-from .queue import SECOND, NodeClock
+from .queue import NodeClock
 from .store import Link
+from .wire import Line, Wire
 
 
-__all__ = ["Node", "Served", "Wire"]
-
-_CLOSING = 3.0
-"""
-For how many seconds the answer to a close frame is awaited.
-"""
+__all__ = ["Node", "Served"]
 
 
-class Wire:
-    """
-    A connection between a browser and a node: one stream in each direction.
-
-    @ivar isCut: Whether nothing comes through any more.
-    """
-
-    def __init__(self, clock: NodeClock, name: str, latency: float) -> None:
-        self._clock = clock
-        self._queue = clock.queue
-        self._latency = latency
-        self.name = name
-        self.isCut = False
-        self._lastUp = self._lastDown = 0
-        self.served: Served | None = None
-        self.heard: Callable[..., object] = lambda *_, **__: None
-        self.ended: Callable[[int], None] = lambda code: None
-
-    def up(self, arrive: Callable[[], object]) -> None:
-        """
-        Send something to the node.
-        """
-        self._lastUp = max(self._lastUp, self._queue.now + self._delay())
-        self._send(self._lastUp, arrive, self._clock)
-
-    def down(self, arrive: Callable[[], object]) -> None:
-        """
-        Send something to the browser.
-        """
-        self._lastDown = max(self._lastDown, self._queue.now + self._delay())
-        self._send(self._lastDown, arrive, None)
-
-    def _send(
-        self, at: int, arrive: Callable[[], object], where: NodeClock | None
-    ) -> None:
-        def arrived() -> None:
-            if not self.isCut:
-                arrive()
-
-        self._queue.at(at, arrived, where)
-
-    def _delay(self) -> int:
-        return round(self._queue.random.random() * self._latency * SECOND)
-
-    def cut(self) -> None:
-        """
-        Have nothing come through any more, which both sides notice.
-        """
-        if not self.isCut:
-            self.isCut = True
-            served = self.served
-            if served is not None:
-                self._queue.after(0, partial(served.lost, 1006), self._clock)
-            self._queue.after(0, partial(self.ended, 1006))
-
-
-class Served:
+class Served(Line):
     """
     One client at a node: what carries it, its application, and its face.
     """
 
-    isPaused = False
-    unsent = 0
-    mostUnsent = 2 * 1024 * 1024
-    isWritable = True
     groups: tuple[Any, ...] = ()
     encoding: object = json
 
     def __init__(self, node: Node, wire: Wire) -> None:
+        super().__init__(node.clock, wire, node.history, node.sockets.limits)
         self.node = node
-        self.clock = node.clock
-        self._wire = wire
         self._name = wire.name
-        self._history = node.history
-        self._unread: list[Callable[[], object]] = []
-        self._isLost = False
         self.client: Client = node.sockets.client(self, self, self)
-        wire.served = self
 
     def __repr__(self) -> str:
         return f"<{self._name}>"
@@ -127,23 +59,19 @@ class Served:
         headers = {"cookie": [cookie], "host": ["localhost"]}
         self.client.start(Handshake(headers, isTLS=False, peer="127.0.0.1"))
 
-    def arrived(self, message: Message) -> None:
+    def arrived(self, size: int, message: Message) -> None:
         """
         The browser sent a message.
         """
-        if self.isPaused:
-            self._unread.append(partial(self.arrived, message))
-        elif not self._isLost:
-            self.client.received(Waiting(message, 50, None))
+        self._history.note("arrives", self._name, token=message.token)
+        self.client.received(Waiting(message, size, None))
 
-    def lost(self, code: int) -> None:
-        """
-        The connection is gone.
-        """
-        if not self._isLost:
-            self._isLost = True
-            self._history.note("lost", self._name, code=code)
-            self.client.lost(code)
+    def relieved(self) -> None:
+        self.client.relieved()
+
+    def gone(self, code: int) -> None:
+        self._history.note("lost", self._name, code=code)
+        self.client.lost(code)
 
     # The carrier.
 
@@ -159,14 +87,12 @@ class Served:
         return len(frame)
 
     def write(self, frame: str) -> None:
-        if self._isLost or self._wire.isCut:
-            return
         said = json.loads(frame)
         asks = said.pop("asks", False)
         what = "asks" if asks else "answers" if "token" in said else "passes on"
-        self._history.note(what, self._name, node=self.node.name, **said)
-        heard = partial(self._wire.heard, said, asks=asks)
-        self._wire.down(heard)
+        if self.isOpen:
+            self._history.note(what, self._name, node=self.node.name, **said)
+            self.put(len(frame), partial(self.wire.heard, said, asks=asks))
 
     def whose(self, session: Session) -> None:
         """
@@ -187,28 +113,7 @@ class Served:
         self._history.note(
             "closes", self._name, node=self.node.name, code=int(code), reason=reason
         )
-        self._wire.down(partial(self._wire.ended, int(code)))
-        self.clock.callLater(_CLOSING, self.lost, int(code))
-
-    def closeAnswered(self, code: int) -> None:
-        """
-        The browser answered our close frame.
-        """
-        self.lost(code)
-
-    def cut(self, why: str) -> None:
-        self._history.note("cuts", self._name, why=why)
-        self._wire.cut()
-
-    def pause(self) -> None:
-        self.isPaused = True
-
-    def resume(self) -> None:
-        if self.isPaused:
-            self.isPaused = False
-            unread, self._unread = self._unread, []
-            for arrive in unread:
-                self.clock.callLater(0, arrive)
+        super().close(code, reason)
 
     # The application.
 
@@ -301,6 +206,7 @@ class Node:
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
+        limits: Limits,
     ) -> None:
         self.name = name
         self.history = history
@@ -310,7 +216,9 @@ class Node:
         self.manager = SessionManager(
             link, framework, clock, freshness=freshness, repair=repair
         )
-        self.sockets = SessionSockets(self.manager, perMessage=perMessage)
+        self.sockets = SessionSockets(
+            self.manager, perMessage=perMessage, limits=limits
+        )
         self._bus = SimulatedBus(name, ether, clock)
         self.hub = Hub(self.sockets, self._bus)
         self._framework = framework

@@ -5,7 +5,7 @@ What is to happen in a world: drawn from one number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .wire import Cut
 
 
 __all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
@@ -51,6 +52,8 @@ class Plan:
     @ivar offsets: By how much the clock of each node is wrong.
 
     @ivar sessions: How many there are; tabs have them in turn.
+
+    @ivar isNarrow: Whether little may wait for a socket.
     """
 
     seed: int
@@ -63,6 +66,7 @@ class Plan:
     ttl: float
     tabs: int
     sessions: int
+    isNarrow: bool
     steps: tuple[Step, ...]
 
 
@@ -85,13 +89,42 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
+        isNarrow=random.random() < 0.4,
         steps=tuple(_steps(random, steps, nodes, writes=writes)),
     )
 
 
+def _socketKinds(random: Random) -> list[str]:
+    """
+    What befalls sockets.
+    """
+    kinds = ["cut", "leave"] * (random.random() < 0.5)
+    kinds += ["stopReading", "burst", "burst"] * (random.random() < 0.4)
+    return kinds
+
+
+_CUTS: tuple[Cut, ...] = ("told", "told", "reset", "node late", "browser late")
+
+_SOCKET_STEPS: dict[str, Callable[[Random], tuple[Any, ...]]] = {
+    "cut": lambda random: (random.choice(_CUTS), random.choice((0.5, 2.0, 6.0))),
+    "stopReading": lambda random: (
+        random.choice((0.5, 2.0, 6.0)),
+        random.choice((0, 12)),
+    ),
+    "burst": lambda random: (random.randint(4, 12),),
+}
+"""
+What else is to be known of such a step.
+"""
+
+
+def _nothing(random: Random) -> tuple[Any, ...]:
+    return ()
+
+
 def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
-    kinds += ["cut", "leave"] * (random.random() < 0.5)
+    kinds += _socketKinds(random)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
     kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
@@ -107,7 +140,7 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
         what = random.choice(kinds)
-        more: tuple[Any, ...] = ()
+        more = _SOCKET_STEPS.get(what, _nothing)(random)
         if what == "send":
             do = random.choice(handlers)
             if do == "increment":

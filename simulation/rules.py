@@ -370,6 +370,25 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield "it does not come to an end" if each.what == "endless" else None
 
 
+@_reads("arrives", "serror", "sdestroyed", "closes", "cuts", "disconnect")
+def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A message that came before the disconnect is handled, and then C{disconnect} is
+    called: but for those of a socket that we closed, or of a session that ended or
+    could not be read.
+    """
+    socket = case.state.sockets.get(each.who)
+    if socket is None:
+        return
+    if each.what == "arrives":
+        socket.arrived += 1
+    elif each.what != "disconnect":
+        socket.isExcused = True
+    elif socket.arrived and not (socket.isExcused or socket.key in case.state.gone):
+        left = socket.arrived - socket.handled
+        yield f"left {left} messages that had come" if left > 0 else None
+
+
 @dataclass(frozen=True)
 class Verdict:
     """

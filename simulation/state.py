@@ -96,6 +96,10 @@ class Socket:
 
     @ivar isOver: Whether it was closed here, or lost.
 
+    @ivar arrived: How many of its messages came to its client.
+
+    @ivar isExcused: Whether what came need not be handled.
+
     @ivar told: The last that it was told by each node, through the hub.
     """
 
@@ -105,10 +109,12 @@ class Socket:
     began: int
     sent: list[int] = field(default_factory=list)
     sentAt: dict[int, int] = field(default_factory=dict)
+    arrived: int = 0
     handled: int = 0
     answered: int = -1
     isConnected: bool = False
     isOver: bool = False
+    isExcused: bool = False
     isDestroyed: bool = False
     told: dict[str, int] = field(default_factory=dict)
 

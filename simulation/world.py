@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
+from txsessionsock.limits import Limits
 
 from .browser import Tab
 from .bus import Ether
@@ -33,6 +34,8 @@ __all__ = ["World", "happened"]
 
 _MOST_EVENTS = 30_000
 _MOST_GARBAGE = 500_000
+_WIDE = Limits()
+_NARROW = Limits(waitingMessages=6, unsentBytes=40, messageSize=400, unsentTimeout=3.0)
 _FRAMEWORKS = {ttl: Express(["keyboard cat"], ttl=int(ttl)) for ttl in (LONG, SHORT)}
 
 
@@ -87,6 +90,7 @@ class World:
             perMessage=plan.perMessage,
             freshness=plan.freshness,
             repair=plan.repair,
+            limits=_NARROW if plan.isNarrow else _WIDE,
         )
 
     def _cookie(self, number: int) -> SessionID:
@@ -128,9 +132,6 @@ class World:
 
     def _connect(self, step: Step) -> None:
         self._tab(step).connect()
-
-    def _cut(self, step: Step) -> None:
-        self._tab(step).cut()
 
     def _leave(self, step: Step) -> None:
         self._tab(step).leave()
@@ -223,6 +224,25 @@ class World:
 
     def _hurries(self, node: Node) -> None:
         node.clock.lag = 0
+
+    # What befalls sockets.
+
+    def _cut(self, step: Step) -> None:
+        self._tab(step).cut(*step.more)
+
+    def _stopReading(self, step: Step) -> None:
+        tab, (seconds, number) = self._tab(step), step.more
+        tab.stopReading(seconds)
+        self._sendMany(tab, number)
+
+    def _burst(self, step: Step) -> None:
+        self._sendMany(self._tab(step), *step.more)
+
+    def _sendMany(self, tab: Tab, number: int) -> None:
+        for each in range(number):
+            do = ("set", "read", "nested")[each % 3]
+            key = "nest.a" if do == "nested" else "a"
+            tab.send(Message(next(self._tokens), do, key, -1, not self.plan.perMessage))
 
     # The end.
 
