@@ -70,6 +70,7 @@ class Tab:
         self._numbers = count(1)
         self._wire: Wire | None = None
         self._isLeaving = False
+        self._nodeName = ""
 
     def connect(self) -> None:
         """
@@ -86,8 +87,11 @@ class Tab:
         wire = self._wire = Wire(node.clock, name, self._latency)
         wire.heard = partial(self._heard, wire)
         wire.ended = partial(self._ended, wire)
-        sessionID = self._cookie()
-        self._history.note("connects", name, node=node.name, session=sessionID)
+        self._nodeName = node.name
+        self._comes(node, wire, self._cookie())
+
+    def _comes(self, node: Node, wire: Wire, sessionID: SessionID) -> None:
+        self._history.note("connects", wire.name, node=node.name, session=sessionID)
         wire.up(_HANDSHAKE, partial(node.accept, wire, sessionID))
 
     def send(self, message: Message) -> None:
@@ -142,7 +146,13 @@ class Tab:
 
         wire.up(_CLOSE_FRAME, arrived)
 
-    def _heard(self, wire: Wire, said: dict[str, Any], *, asks: bool) -> None:
+    def _heard(self, wire: Wire, what: Any, isMore: bool) -> None:
+        """
+        Something came.
+
+        @param isMore: Whether it is a question.
+        """
+        said, asks = what, isMore
         if wire is self._wire:
             self._history.note("is asked" if asks else "hears", wire.name, **said)
             if asks:

@@ -32,10 +32,60 @@ from .store import Link
 from .wire import Line, Wire
 
 
-__all__ = ["Node", "Served"]
+__all__ = ["Node", "Notes", "Served", "seen"]
 
 
-class Served(Line):
+class Notes:
+    """
+    An application that notes what it is told.
+    """
+
+    node: Node
+    _name: str
+    _history: History
+
+    def sessionConnected(self, session: Session) -> None:
+        self._history.note("connected", self._name, node=self.node.name)
+
+    def sessionInvalid(self, reason: InvalidReason) -> None:
+        self._history.note("sinvalid", self._name, reason=reason)
+
+    def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
+        self._history.note("schanged", self._name, keys=sorted(keys))
+
+    def sessionDestroyed(self, session: Session, reason: EndReason) -> None:
+        self._history.note("sdestroyed", self._name, reason=reason)
+
+    def sessionError(self, failure: Failure) -> None:
+        self._history.note("serror", self._name, error=type(failure.value).__name__)
+
+    def sessionDisconnected(self, session: Session, code: int) -> None:
+        self._history.note("disconnect", self._name, code=int(code))
+
+    # What handlers tell.
+
+    def changed(self, message: Message) -> None:
+        """
+        A handler makes its change now.
+        """
+        self._history.note(
+            "changes",
+            self._name,
+            do=message.do,
+            key=message.key,
+            token=message.token,
+            digit=message.digit,
+            node=self.node.name,
+        )
+
+    def takes(self, message: Message) -> None:
+        """
+        A handler that asked takes a message for the answer.
+        """
+        self._history.note("takes", self._name, token=message.token)
+
+
+class Served(Line, Notes):
     """
     One client at a node: what carries it, its application, and its face.
     """
@@ -92,7 +142,7 @@ class Served(Line):
         what = "asks" if asks else "answers" if "token" in said else "passes on"
         if self.isOpen:
             self._history.note(what, self._name, node=self.node.name, **said)
-            self.put(len(frame), partial(self.wire.heard, said, asks=asks))
+            self.put(len(frame), partial(self.wire.heard, said, asks))
 
     def whose(self, session: Session) -> None:
         """
@@ -117,9 +167,6 @@ class Served(Line):
 
     # The application.
 
-    def sessionConnected(self, session: Session) -> None:
-        self._history.note("connected", self._name, node=self.node.name)
-
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
@@ -137,43 +184,6 @@ class Served(Line):
     def _done(self, message: Message) -> None:
         self._history.note("done", self._name, token=message.token)
         self.client.send({"token": message.token})
-
-    def sessionInvalid(self, reason: InvalidReason) -> None:
-        self._history.note("sinvalid", self._name, reason=reason)
-
-    def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
-        self._history.note("schanged", self._name, keys=sorted(keys))
-
-    def sessionDestroyed(self, session: Session, reason: EndReason) -> None:
-        self._history.note("sdestroyed", self._name, reason=reason)
-
-    def sessionError(self, failure: Failure) -> None:
-        self._history.note("serror", self._name, error=type(failure.value).__name__)
-
-    def sessionDisconnected(self, session: Session, code: int) -> None:
-        self._history.note("disconnect", self._name, code=int(code))
-
-    # What handlers tell.
-
-    def changed(self, message: Message) -> None:
-        """
-        A handler makes its change now.
-        """
-        self._history.note(
-            "changes",
-            self._name,
-            do=message.do,
-            key=message.key,
-            token=message.token,
-            digit=message.digit,
-            node=self.node.name,
-        )
-
-    def takes(self, message: Message) -> None:
-        """
-        A handler that asked takes a message for the answer.
-        """
-        self._history.note("takes", self._name, token=message.token)
 
 
 def seen(session: Session) -> dict[str, Any]:
@@ -223,15 +233,22 @@ class Node:
         self.hub = Hub(self.sockets, self._bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
+        # Its server of Socket.IO, if it has one.
+        self.io: Any = None
 
     def accept(self, wire: Wire, sessionID: SessionID) -> None:
         """
         A browser connects.
         """
         self.wires[wire] = None
-        served = Served(self, wire)
-        value = self._framework.cookieValue(sessionID)
-        served.begin(f"{self._framework.cookieName}={value}")
+        Served(self, wire).begin(self.cookie(sessionID))
+
+    def cookie(self, sessionID: SessionID) -> str:
+        """
+        What a browser sends along with such a session.
+        """
+        framework = self._framework
+        return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
 
     def tell(self, sessionID: SessionID, number: int) -> None:
         """
@@ -281,6 +298,8 @@ class Node:
             number = getattr(statistics, what)
             found += [f"{number} {what}"] * bool(number)
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
+        if self.io is not None:
+            found += self.io.rest()
         # These two end by themselves.
         ends = "Storage._checkTimes", "Seldom.end"
         for call in self.clock.getDelayedCalls():

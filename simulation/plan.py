@@ -45,6 +45,31 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Sockets:
+    """
+    What kind of sockets there are.
+
+    @ivar tabs: Of each tab: C{"plain"}, or in what its client of Socket.IO writes.
+
+    @ivar recovery: For how many seconds clients of Socket.IO are waited for; 0 if
+        they come as new ones.
+
+    @ivar hasSecond: Whether some name another session in a second namespace.
+    """
+
+    tabs: tuple[str, ...] = ("plain",)
+    recovery: float = 0.0
+    hasSecond: bool = False
+
+    @property
+    def areMore(self) -> bool:
+        """
+        Whether there are any of Socket.IO.
+        """
+        return any(kind != "plain" for kind in self.tabs)
+
+
+@dataclass(frozen=True)
 class Plan:
     """
     A world, and what is to happen in it.
@@ -54,6 +79,8 @@ class Plan:
     @ivar sessions: How many there are; tabs have them in turn.
 
     @ivar isNarrow: Whether little may wait for a socket.
+
+    @ivar sockets: What kind of sockets there are.
     """
 
     seed: int
@@ -67,6 +94,7 @@ class Plan:
     tabs: int
     sessions: int
     isNarrow: bool
+    sockets: Sockets
     steps: tuple[Step, ...]
 
 
@@ -76,6 +104,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     random = Random(f"plan {seed}")
     nodes = random.choice((1, 2, 2, 3))
+    sockets = _sockets(Random(f"sockets {seed}"))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
     return Plan(
@@ -90,18 +119,38 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
         isNarrow=random.random() < 0.4,
-        steps=tuple(_steps(random, steps, nodes, writes=writes)),
+        sockets=sockets,
+        steps=tuple(_steps(random, steps, nodes, sockets, writes=writes)),
     )
 
 
-def _socketKinds(random: Random) -> list[str]:
+def _sockets(random: Random) -> Sockets:
+    if random.random() > _SOCKET_IO:
+        return Sockets()
+    first = random.choice(("text", "text", "msgpack"))
+    others = (random.choice(("plain", "text", "msgpack")) for _ in range(3))
+    return Sockets(
+        (first, *others),
+        recovery=random.choice((0.0, 2.0, 10.0)),
+        hasSecond=random.random() < 0.3,
+    )
+
+
+def _socketKinds(random: Random, sockets: Sockets) -> list[str]:
     """
     What befalls sockets.
     """
     kinds = ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["stopReading", "burst", "burst"] * (random.random() < 0.4)
+    if sockets.areMore:
+        kinds += ["leaveNamespace", "shout", "shout", "shout", "cut", "cut"]
     return kinds
 
+
+_SOCKET_IO = 0.3
+"""
+In how many histories there are clients of Socket.IO.
+"""
 
 _CUTS: tuple[Cut, ...] = ("told", "told", "reset", "node late", "browser late")
 
@@ -122,9 +171,11 @@ def _nothing(random: Random) -> tuple[Any, ...]:
     return ()
 
 
-def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
+def _steps(
+    random: Random, number: int, nodes: int, sockets: Sockets, *, writes: bool
+) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
-    kinds += _socketKinds(random)
+    kinds += _socketKinds(random, sockets)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
     kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)

@@ -15,7 +15,7 @@ from .history import Happening, History
 from .messages import digits
 from .plan import Plan
 from .queue import SECOND
-from .state import Change, Socket, State
+from .state import Chain, Change, Socket, State
 
 
 __all__ = ["RULES", "Breach", "Verdict", "judged"]
@@ -26,6 +26,7 @@ _JUMPS = 5 * SECOND
 """
 By how much clocks may jump while somebody waits for a time to come.
 """
+_CLOSE_TIMEOUT = 4 * SECOND
 _CLOSE_AFTER_END = 4401
 
 
@@ -190,10 +191,14 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     plan, state = case.plan, case.state
     if plan.freshness != "strict" or not plan.perMessage:
         return
+    yield from _isFresh(case, each, state.sockets[each.who].sentAt[each.more["token"]])
+
+
+def _isFresh(case: Case, each: Happening, sent: int) -> Iterator[str | None]:
+    state = case.state
     socket = state.sockets[each.who]
     if _isDisturbed(state, socket.key):
         return
-    sent = socket.sentAt[each.more["token"]]
     missing = _missing(case, socket.key, each.more["sees"], sent - 1)
     yield (
         f"message {each.more['token']} does not see {_said(missing)}" * bool(missing)
@@ -254,6 +259,8 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
     """
+    if "again" in each.more:
+        return  # What was kept for a client that came back: see recoveredOnce.
     socket, token = case.state.sockets[each.who], each.more["token"]
     place = socket.sent.index(token) if token in socket.sent else -1
     if each.what != "answers":
@@ -387,6 +394,127 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
     elif socket.arrived and not (socket.isExcused or socket.key in case.state.gone):
         left = socket.arrived - socket.handled
         yield f"left {left} messages that had come" if left > 0 else None
+
+
+@_reads("is told")
+def answersToUsAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What a handler finds when its client has answered is as fresh as for a message.
+    """
+    if case.plan.freshness == "strict" and case.plan.perMessage:
+        replied = case.state.sockets[each.who].repliedAt
+        yield from _isFresh(case, each, replied[each.more["token"]])
+
+
+@_reads("answers")
+def acknowledgedOnce(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    An event that asks for an acknowledgement gets its own, once, and no others.
+    """
+    token, asked = each.more["token"], case.state.sockets[each.who].asked
+    if "ack" in each.more:
+        isRight = asked.pop(each.more["ack"], None) == token
+        yield None if isRight else f"acknowledges {token}, which did not ask for it"
+    elif token in asked.values():
+        yield f"answers {token}, which asked for an acknowledgement"
+
+
+@_reads("closes", "lost", "quiet", first=True)
+def closedInTime(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Whom we close is gone soon, whether it answers or not.
+    """
+    state = case.state
+    if each.what == "lost":
+        socket = state.sockets[each.who]
+        if socket.closedAt is not None:
+            since = max(socket.closedAt, state.well.get(socket.node, 0))
+            late = (each.at - since - _CLOSE_TIMEOUT) / SECOND
+            yield f"is gone {late:.3f} s too late" if late > 0 else None
+    elif each.what == "quiet":
+        for socket in state.sockets.values():
+            isThere = socket.closedAt is not None and not socket.isLost
+            if isThere and socket.node not in state.killed | state.stopped:
+                yield f"{socket.name} was closed and is there"
+
+
+@_reads("connected")
+def oneSession(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    The namespaces of a connection have one session.
+    """
+    wire, isMore, _ = each.who.partition("/")
+    if isMore:
+        sockets = case.state.sockets
+        others = [
+            socket
+            for socket in sockets.values()
+            if socket.name.startswith(f"{wire}/")
+            and socket.isConnected
+            and not socket.isOver
+        ]
+        isRight = all(socket.key == sockets[each.who].key for socket in others)
+        yield None if isRight else "has another session than its other namespaces"
+
+
+@_reads("connected", "hears", "is asked")
+def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A client that lost its connection gets what it missed, once and in order: from
+    its own node, all of it.  It comes back to its own session, and only when it is
+    gone.
+    """
+    socket = case.state.sockets[each.who]
+    if each.what == "connected":
+        if "sid" in each.more:
+            yield from _goesOn(case, socket, each)
+    elif socket.chain is not None:
+        yield _heardOnce(case, socket.chain, each)
+
+
+def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]:
+    state, sid = case.state, each.more["sid"]
+    chain = state.chains.get(sid)
+    if each.more["recovered"]:
+        before = None if chain is None else chain.last
+        isRight = before is not None and before.isLost and before.key == socket.key
+        isGone = state.gone.get(socket.key, each.at) < socket.began
+        yield (
+            "is recovered, and was nobody that is gone"
+            if not isRight
+            else "is recovered, and its session was gone"
+            if isGone
+            else None
+        )
+    elif chain is not None:
+        yield "has the id of another"
+    if chain is None:
+        chain = state.chains[sid] = Chain(socket.key, each.at)
+    chain.last = socket
+    chain.nodes[socket.node] = None
+
+
+def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
+    token, told, by = (each.more.get(name) for name in ("token", "told", "by"))
+    if token is not None:
+        isAgain = token in chain.answers and each.what == "hears"
+        if each.what == "hears":
+            chain.answers.add(token)
+        return f"hears the answer to {token} twice" if isAgain else None
+    assert told is not None and by is not None
+    last, chain.told[by] = chain.told.get(by, -1), told
+    if told <= last:
+        return f"hears {told} of {by} after {last}"
+    if list(chain.nodes) == [by]:
+        room = _roomOf(each.who)
+        for at, number in case.state.shouts.get((by, room), ()):
+            if at > chain.since and last < number < told:
+                return f"hears {told} of {by}, and never heard {number}"
+    return None
+
+
+def _roomOf(name: str) -> str:
+    return "/" + name.partition("/")[2].rstrip("0123456789")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .messages import digits
 from .queue import SECOND
 
 
-__all__ = ["Change", "Socket", "State", "Values"]
+__all__ = ["Chain", "Change", "Socket", "State", "Values"]
 
 
 @dataclass
@@ -85,6 +85,28 @@ class Values:
 
 
 @dataclass
+class Chain:
+    """
+    The sockets of Socket.IO that have one id: each but the first was recovered.
+
+    @ivar nodes: Where they were.
+
+    @ivar since: When the first was connected.
+
+    @ivar told: The last that was heard of each node through the hub.
+
+    @ivar answers: The messages whose answers were heard.
+    """
+
+    key: str
+    since: int
+    nodes: dict[str, None] = field(default_factory=dict)
+    last: Socket | None = None
+    told: dict[str, int] = field(default_factory=dict)
+    answers: set[int] = field(default_factory=set)
+
+
+@dataclass
 class Socket:
     """
     A socket, from the handshake on.
@@ -99,6 +121,14 @@ class Socket:
     @ivar arrived: How many of its messages came to its client.
 
     @ivar isExcused: Whether what came need not be handled.
+
+    @ivar closedAt: When we closed it; C{isLost}, whether it is gone.
+
+    @ivar asked: The messages that ask for an acknowledgement, by its number.
+
+    @ivar repliedAt: When its browser replied to what a handler had asked.
+
+    @ivar chain: What it goes on with, as its browser knows it.
 
     @ivar told: The last that it was told by each node, through the hub.
     """
@@ -115,6 +145,11 @@ class Socket:
     isConnected: bool = False
     isOver: bool = False
     isExcused: bool = False
+    closedAt: int | None = None
+    isLost: bool = False
+    asked: dict[int, int] = field(default_factory=dict)
+    repliedAt: dict[int, int] = field(default_factory=dict)
+    chain: Chain | None = None
     isDestroyed: bool = False
     told: dict[str, int] = field(default_factory=dict)
 
@@ -153,6 +188,9 @@ class State:
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
         self.storedLog: dict[str, set[int]] = {}
+        self.chains: dict[str, Chain] = {}
+        # What each node sent to each room of Socket.IO: when, and its number.
+        self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
     def take(self, each: Happening) -> None:
         """
@@ -215,6 +253,8 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.sent.append(token)
         socket.sentAt[token] = each.at
+        if "ack" in each.more:
+            socket.asked[each.more["ack"]] = token
 
     def _changes(self, each: Happening) -> None:
         more = each.more
@@ -251,9 +291,22 @@ class State:
     _wrote = _hears
 
     def _closes(self, each: Happening) -> None:
-        self.sockets[each.who].isOver = True
+        socket = self.sockets[each.who]
+        socket.isOver = True
+        socket.closedAt = each.at
 
-    _lost = _closes
+    def _lost(self, each: Happening) -> None:
+        self.sockets[each.who].isOver = self.sockets[each.who].isLost = True
+
+    def _replies(self, each: Happening) -> None:
+        self.sockets[each.who].repliedAt[each.more["token"]] = each.at
+
+    def _is_in(self, each: Happening) -> None:
+        self.sockets[each.who].chain = self.chains.get(each.more["sid"])
+
+    def _shouts(self, each: Happening) -> None:
+        shouts = self.shouts.setdefault((each.who, each.more["room"]), [])
+        shouts.append((each.at, each.more["told"]))
 
     def _sdestroyed(self, each: Happening) -> None:
         self.sockets[each.who].isDestroyed = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -18,14 +19,17 @@ from zope.interface import implementer
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
 from txsessionsock.limits import Limits
+from txsessionsock.socketio import Recovery
 
 from .browser import Tab
 from .bus import Ether
 from .history import History
 from .messages import Message
 from .node import Node
+from .page import Page
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
+from .socketio import NAMESPACES, Server
 from .store import LINKS, Link, Place
 from .webapp import WebApp
 
@@ -34,8 +38,20 @@ __all__ = ["World", "happened"]
 
 _MOST_EVENTS = 30_000
 _MOST_GARBAGE = 500_000
-_WIDE = Limits()
-_NARROW = Limits(waitingMessages=6, unsentBytes=40, messageSize=400, unsentTimeout=3.0)
+_WIDE = Limits(pingInterval=8.0, pingTimeout=5.0)
+_NARROW = replace(
+    _WIDE,
+    waitingMessages=6,
+    unsentBytes=40,
+    messageSize=400,
+    unsentTimeout=3.0,
+)
+_SECOND = 0.2
+_RECOVERED = 2_000
+"""
+How often a namespace names another session; how many bytes are kept for a client that
+may come back: a few events.
+"""
 _FRAMEWORKS = {ttl: Express(["keyboard cat"], ttl=int(ttl)) for ttl in (LONG, SHORT)}
 
 
@@ -61,18 +77,7 @@ class World:
         self._started = 0
         self._ether = Ether(plan.latency)
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
-        self.tabs = [
-            Tab(
-                f"tab{number}",
-                self.queue,
-                self.history,
-                cookie=partial(self._cookie, number),
-                nodes=self._living,
-                reply=self._reply,
-                latency=plan.latency,
-            )
-            for number in range(plan.tabs)
-        ]
+        self.tabs = [self._newTab(number) for number in range(plan.tabs)]
 
     def _newNode(self, offset: float) -> Node:
         self._started += 1
@@ -80,7 +85,7 @@ class World:
         clock = NodeClock(self.queue, offset)
         plan = self.plan
         link: Link = LINKS[plan.kind](name, self.place, clock, plan.latency)
-        return Node(
+        node = Node(
             name,
             self.history,
             clock,
@@ -92,6 +97,9 @@ class World:
             repair=plan.repair,
             limits=_NARROW if plan.isNarrow else _WIDE,
         )
+        if plan.sockets.areMore:
+            self._serveMore(node)
+        return node
 
     def _cookie(self, number: int) -> SessionID:
         return self._sessions[number % len(self._sessions)]
@@ -226,6 +234,55 @@ class World:
         node.clock.lag = 0
 
     # What befalls sockets.
+
+    def _newTab(self, number: int) -> Tab:
+        plan = self.plan
+        kind = plan.sockets.tabs[number % len(plan.sockets.tabs)]
+        if kind == "plain":
+            make: Callable[..., Tab] = Tab
+        else:
+            make = partial(
+                Page,
+                acks=lambda: self.queue.random.random() < 0.5,
+                other=partial(self._another, number),
+                cookieValue=self._framework.cookieValue,
+                parser=kind,
+            )
+        return make(
+            f"tab{number}",
+            self.queue,
+            self.history,
+            cookie=partial(self._cookie, number),
+            nodes=self._living,
+            reply=self._reply,
+            latency=plan.latency,
+        )
+
+    def _another(self, number: int) -> SessionID | None:
+        """
+        Another session than that of a tab, now and then.
+        """
+        if self.plan.sockets.hasSecond and self.queue.random.random() < _SECOND:
+            return self._cookie(number + 1)
+        return None
+
+    def _serveMore(self, node: Node) -> None:
+        limits = node.sockets.limits
+        seconds = self.plan.sockets.recovery
+        size = min(limits.unsentBytes, _RECOVERED)
+        recovery = Recovery(seconds, size) if seconds else None
+        Server(node, limits=limits, recovery=recovery)
+
+    def _leaveNamespace(self, step: Step) -> None:
+        tab = self._tab(step)
+        if isinstance(tab, Page):
+            tab.leaveNamespace(step.who)
+
+    def _shout(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None and node.io is not None:
+            namespace = NAMESPACES[step.who // 7 % len(NAMESPACES)]
+            node.io.shout(namespace, next(self._tokens))
 
     def _cut(self, step: Step) -> None:
         self._tab(step).cut(*step.more)

@@ -104,3 +104,133 @@ class SocketRuleTests(SynchronousTestCase):
             self.note("lost", code=1006)
             self.note("disconnect", code=1006)
             self.assertBroken()
+
+    def test_toldBack(self) -> None:
+        """
+        What a handler finds when its client has answered is not what was stored
+        before.
+        """
+        for sees in ({}, {"a": 1}):
+            self.setUp()
+            self.note("sends", token=1, do="set")
+            self.handles(1)
+            self.note(*("changes", "tab.1"), do="set", key="a", token=1, node="node1")
+            data = json.dumps({"nest": {}, "log": [], "a": 1})
+            self.note("stored", "node1", key=_KEY, data=data)
+            self.note("answers", node="node1", token=1)
+            self.note("hears", token=1)
+            self.note("replies", token=2)
+            self.note("is told", token=2, sees={"log": [], **sees})
+            if sees:
+                self.assertKept("answersToUsAreFresh")
+            else:
+                self.assertBroken("answersToUsAreFresh")
+
+    def test_acknowledged(self) -> None:
+        """
+        An acknowledgement is another event's, comes twice or not at all.
+        """
+        for acks, isRight in (
+            ([7], True),
+            ([8], False),
+            ([7, 7], False),
+            ([None], False),
+        ):
+            self.setUp()
+            self.note("sends", token=1, do="read", ack=7)
+            self.handles(1)
+            for ack in acks:
+                more: dict[str, Any] = {} if ack is None else {"ack": ack}
+                self.note("answers", node="node1", token=1, **more)
+            if isRight:
+                self.assertKept("acknowledgedOnce")
+            else:
+                breaches = judged(_PLAN, self.history).breaches
+                self.assertIn("acknowledgedOnce", {each.rule for each in breaches})
+
+    def test_closed(self) -> None:
+        """
+        Who was closed is gone too late, or never.
+        """
+        for seconds, isRight in ((3, True), (5, False)):
+            self.setUp()
+            self.note("closes", code=1011, reason="")
+            self.now += seconds * SECOND
+            self.note("lost", code=1011)
+            if isRight:
+                self.assertKept("closedInTime")
+            else:
+                self.assertBroken("closedInTime")
+        self.setUp()
+        self.note("closes", code=1011, reason="")
+        self.note("quiet", "world")
+        self.assertBroken("closedInTime")
+
+    def comes(self, name: str, sid: str, *, recovered: bool = False) -> None:
+        """
+        Have a client of Socket.IO come.
+        """
+        self.note("connects", name, node="node1", session="s")
+        self.note("connected", name, node="node1", sid=sid, recovered=recovered)
+        self.note("is in", name, sid=sid)
+
+    def test_second(self) -> None:
+        """
+        Two namespaces of a connection have two sessions.
+        """
+        self.comes("tab.2/1", "one")
+        self.comes("tab.2/b2", "two")
+        self.assertKept("oneSession")
+        self.note("created", "web1", key="sess:t", data=_NEW)
+        self.note("connects", "tab.2/b3", node="node1", session="t")
+        more = {"sid": "three", "recovered": False}
+        self.note("connected", "tab.2/b3", node="node1", **more)
+        self.assertBroken("oneSession")
+
+    def hears(self, name: str, *numbers: int) -> None:
+        """
+        Have somebody hear what was said in a room.
+        """
+        for number in numbers:
+            self.note("hears", name, told=number, by="node1")
+
+    def recovers(self, *numbers: int) -> None:
+        """
+        Have a client be lost and come back, and hear these of four.
+        """
+        self.setUp()
+        self.comes("tab.2/1", "one")
+        for number in (1, 2, 3, 4):
+            self.note("shouts", "node1", told=number, room="/")
+        self.hears("tab.2/1", 1)
+        self.note("lost", "tab.2/1", code=1006)
+        self.comes("tab.3/2", "one", recovered=True)
+        self.hears("tab.3/2", *numbers)
+
+    def test_recovered(self) -> None:
+        """
+        A client that came back hears something twice, out of order or not at all.
+        """
+        self.recovers(2, 3, 4)
+        self.assertKept("recoveredOnce")
+        for numbers in ((1, 2, 3), (2, 4, 3), (3, 4)):
+            self.recovers(*numbers)
+            self.assertBroken("recoveredOnce")
+        self.recovers(2)
+        self.note("hears", "tab.2/1", token=100)
+        self.note("hears", "tab.3/2", token=100)
+        self.assertBroken("recoveredOnce")
+
+    def test_notRecovered(self) -> None:
+        """
+        A client comes back while it is there, to another session, or to none.
+        """
+        self.comes("tab.2/1", "one")
+        self.comes("tab.3/2", "one", recovered=True)
+        self.assertBroken("recoveredOnce")
+        self.setUp()
+        self.comes("tab.2/1", "one")
+        self.note("lost", "tab.2/1", code=1006)
+        self.note("deleted", "web1", key=_KEY, data=None)
+        self.comes("tab.3/2", "one", recovered=True)
+        self.assertBroken("recoveredOnce")
