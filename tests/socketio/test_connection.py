@@ -672,6 +672,26 @@ class EndTests(SocketIOCase):
         self.assertEqual(reasons, ["server shutting down"])
         self.wait()
 
+    def test_goAwayInOrder(self) -> None:
+        """
+        They are closed in the order in which they came.
+        """
+        pages = [self.browse(connects=False) for _ in range(20)]
+        closed: list[int] = []
+        for number, page in enumerate(pages):
+            close = page.engine.close
+
+            def noted(
+                code: int, reason: str, number: int = number, close: Any = close
+            ) -> None:
+                closed.append(number)
+                close(code, reason)
+
+            page.engine.close = noted  # type: ignore[method-assign]
+        self.manager.end()
+        self.wait()
+        self.assertEqual(closed, [*range(20)])
+
     def test_leavesAtEnd(self) -> None:
         """
         A connection whose client is just leaving its only namespace when the server
