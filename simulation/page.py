@@ -84,6 +84,8 @@ class Page(Tab):
         self._wanted = dict.fromkeys(NAMESPACES)
         self._sessionID: SessionID | None = None
         self._isOpened = False
+        # Which namespaces it has left, of this connection.
+        self._left: dict[str, None] = {}
         self._ids = 0
 
     # Connecting.
@@ -101,6 +103,7 @@ class Page(Tab):
     def _comes(self, node: Node, wire: Wire, sessionID: SessionID) -> None:
         self._sessionID = sessionID
         self._isOpened = False
+        self._left = {}
         self._decoder = self._parser.decoder(Limits())
         wire.up(_HANDSHAKE, partial(self._accepted, node, wire, sessionID))
 
@@ -194,6 +197,7 @@ class Page(Tab):
 
     def _drop(self, namespace: str) -> None:
         del self._spaces[namespace]
+        self._left[namespace] = None
         self._wanted.pop(namespace, None)
 
     def leave(self, *, forGood: bool = False) -> None:
@@ -232,6 +236,10 @@ class Page(Tab):
         space = self._spaces.get(namespace)
         if space is None:
             return  # It has left.
+        if kind in (Kind.EVENT, Kind.ACK) and not space.isConnected:
+            if namespace in self._left:
+                return  # It was for the one that has left.
+            self._history.note("error", space.name, text="hears, and is not in")
         if kind is Kind.CONNECT:
             space.isConnected = True
             self._isAdmitted(namespace, packet.data)
@@ -239,7 +247,8 @@ class Page(Tab):
             self._event(space, packet)
         elif kind is Kind.ACK:
             asked = space.asked.pop(packet.id or 0, None)
-            self._hears(space, packet.data[0], ack=asked)
+            (said,) = packet.data or ({},)
+            self._hears(space, said, ack=asked)
         else:
             self._history.note("ended", space.name, code=_NOT_AGAIN)
             self._drop(namespace)

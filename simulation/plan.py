@@ -142,6 +142,7 @@ def _socketKinds(random: Random, sockets: Sockets) -> list[str]:
     """
     kinds = ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["stopReading", "burst", "burst"] * (random.random() < 0.4)
+    kinds += ["switch"] * (random.random() < 0.2)
     if sockets.areMore:
         kinds += ["leaveNamespace", "shout", "shout", "shout", "cut", "cut"]
     return kinds
@@ -160,6 +161,7 @@ _SOCKET_STEPS: dict[str, Callable[[Random], tuple[Any, ...]]] = {
         random.choice((0.5, 2.0, 6.0)),
         random.choice((0, 12)),
     ),
+    "switch": lambda random: (random.random() < 0.5, random.random() < 0.5),
     "burst": lambda random: (random.randint(4, 12),),
 }
 """

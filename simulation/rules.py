@@ -396,6 +396,18 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
         yield f"left {left} messages that had come" if left > 0 else None
 
 
+@_reads("quiet")
+def nobodyWaits(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When all is well again, whatever was sent by a socket that is open was handled.
+    """
+    for socket in case.state.sockets.values():
+        isThere = socket.isConnected and not (socket.isOver or socket.isLeft)
+        if isThere and socket.sent:
+            left = len(socket.sent) - socket.handled
+            yield f"{left} messages of {socket.name} are not handled" if left else None
+
+
 @_reads("is told")
 def answersToUsAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
     """

@@ -325,7 +325,8 @@ class Server:
         """
         note = partial(self.node.history.note, node=self.node.name)
         if packet.kind is Kind.ACK:
-            note("answers", name, token=packet.data[0]["token"], ack=packet.id)
+            said: dict[str, Any] = packet.data[0] if packet.data else {}
+            note("answers", name, token=said.get("token", -1), ack=packet.id)
         elif packet.kind is not Kind.EVENT:
             note("sends word", name, kind=packet.kind.name)
         elif packet.data[0] == "asked":

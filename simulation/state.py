@@ -122,6 +122,8 @@ class Socket:
 
     @ivar isExcused: Whether what came need not be handled.
 
+    @ivar isLeft: Whether its browser has no more of it.
+
     @ivar closedAt: When we closed it; C{isLost}, whether it is gone.
 
     @ivar asked: The messages that ask for an acknowledgement, by its number.
@@ -145,6 +147,7 @@ class Socket:
     isConnected: bool = False
     isOver: bool = False
     isExcused: bool = False
+    isLeft: bool = False
     closedAt: int | None = None
     isLost: bool = False
     asked: dict[int, int] = field(default_factory=dict)
@@ -297,6 +300,13 @@ class State:
 
     def _lost(self, each: Happening) -> None:
         self.sockets[each.who].isOver = self.sockets[each.who].isLost = True
+
+    def _ended(self, each: Happening) -> None:
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            socket.isLeft = True
+
+    _leaves = _ended
 
     def _replies(self, each: Happening) -> None:
         self.sockets[each.who].repliedAt[each.more["token"]] = each.at

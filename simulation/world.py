@@ -273,6 +273,23 @@ class World:
         recovery = Recovery(seconds, size) if seconds else None
         Server(node, limits=limits, recovery=recovery)
 
+    def _switch(self, step: Step) -> None:
+        """
+        A browser logs in as somebody else, while its sockets are open; the session
+        that it had may go on without it.
+        """
+        logsOut, comesAgain = step.more
+        number = step.who % len(self._sessions)
+        if logsOut:
+            self.webApps[0].logOut(self._sessions[number])
+        sessionID = self._sessions[number] = self._framework.newSessionID()
+        self.history.note("switches", "world", session=sessionID)
+        self.webApps[0].logIn(sessionID)
+        if comesAgain:
+            for tab in self.tabs[number :: len(self._sessions)]:
+                tab.cut("told")
+                tab.connect()
+
     def _leaveNamespace(self, step: Step) -> None:
         tab = self._tab(step)
         if isinstance(tab, Page):
