@@ -266,12 +266,21 @@ class Page(Tab):
         if packet.id is None and rest:
             self._past[packet.namespace].offset = rest[-1]
         if name == "asked":
-            self._history.note("replies", space.name, token=said)
-            self._packet(Kind.ACK, packet.namespace, [said], packet.id)
+            seconds = self._queue.random.random()
+            self._queue.after(seconds, partial(self._replies, space, packet))
         elif isinstance(said, dict):
             self._hears(space, said)
             if said.get("asks"):
                 self._send(packet.namespace, space, self._reply())
+
+    def _replies(self, space: _Space, packet: Packet) -> None:
+        """
+        Reply to what was asked, if the socket is still there.
+        """
+        if self._spaces.get(packet.namespace) is space:
+            token = packet.data[1]
+            self._history.note("replies", space.name, token=token)
+            self._packet(Kind.ACK, packet.namespace, [token], packet.id)
 
     def _hears(self, space: _Space, said: dict[str, Any], **more: Any) -> None:
         said = dict(said)

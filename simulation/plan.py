@@ -162,6 +162,7 @@ _SOCKET_STEPS: dict[str, Callable[[Random], tuple[Any, ...]]] = {
         random.choice((0, 12)),
     ),
     "switch": lambda random: (random.random() < 0.5, random.random() < 0.5),
+    "shout": lambda random: (random.randint(1, 3),),
     "burst": lambda random: (random.randint(4, 12),),
 }
 """

@@ -299,7 +299,8 @@ class World:
         node = self._node(step)
         if node is not None and node.io is not None:
             namespace = NAMESPACES[step.who // 7 % len(NAMESPACES)]
-            node.io.shout(namespace, next(self._tokens))
+            for _ in range(*step.more):
+                node.io.shout(namespace, next(self._tokens))
 
     def _cut(self, step: Step) -> None:
         self._tab(step).cut(*step.more)

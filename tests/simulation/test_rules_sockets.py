@@ -152,7 +152,7 @@ class SocketRuleTests(SynchronousTestCase):
         """
         Who was closed is gone too late, or never.
         """
-        for seconds, isRight in ((3, True), (5, False)):
+        for seconds, isRight in ((8, True), (10, False)):
             self.setUp()
             self.note("closes", code=1011, reason="")
             self.now += seconds * SECOND
