@@ -62,6 +62,11 @@ class Notes:
     def sessionDisconnected(self, session: Session, code: int) -> None:
         self._history.note("disconnect", self._name, code=int(code))
 
+    def _failed(self, message: Message, failure: Failure) -> Failure:
+        error = type(failure.value).__name__
+        self._history.note("fails", self._name, token=message.token, error=error)
+        return failure
+
     # What handlers tell.
 
     def changed(self, message: Message) -> None:
@@ -170,15 +175,24 @@ class Served(Line, Notes):
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
-        result = waitable(HANDLERS[message.do](self, message, session))
+        try:
+            result = waitable(HANDLERS[message.do](self, message, session))
+            if isinstance(result, Deferred):
+                result = result.addCallback(lambda _: self._did(message, session))
+            else:
+                result = self._did(message, session)
+        except Exception:
+            self._failed(message, Failure())
+            raise
         if isinstance(result, Deferred):
-            return result.addCallback(lambda _: self._did(message, session))
-        return self._did(message, session)
+            return result.addErrback(partial(self._failed, message))
+        return result
 
     def _did(self, message: Message, session: Session) -> object:
         if not message.waitsToBeSaved:
             self._done(message)
             return None
+        self._history.note("saves", self._name, token=message.token)
         return session.save().addCallback(lambda _: self._done(message))
 
     def _done(self, message: Message) -> None:

@@ -13,10 +13,11 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .store import BY_NODES
 from .wire import Cut
 
 
-__all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
+__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn"]
 
 LONG: Final = 86400.0
 SHORT: Final = 6.0
@@ -24,7 +25,17 @@ SHORT: Final = 6.0
 How many seconds sessions live from the last visit on.
 """
 
+_HOURS = 5 * 3600.0
+PLAIN: Final = "plain"
+"""
+A socket that is none of Socket.IO.
+"""
+
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
+_LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
+"""
+With these, sessions are looked at, put off and let go of while nobody does anything.
+"""
 _TROUBLES = ("refused", "deaf", "mute", "late")
 
 
@@ -45,31 +56,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Sockets:
-    """
-    What kind of sockets there are.
-
-    @ivar tabs: Of each tab: C{"plain"}, or in what its client of Socket.IO writes.
-
-    @ivar recovery: For how many seconds clients of Socket.IO are waited for; 0 if
-        they come as new ones.
-
-    @ivar hasSecond: Whether some name another session in a second namespace.
-    """
-
-    tabs: tuple[str, ...] = ("plain",)
-    recovery: float = 0.0
-    hasSecond: bool = False
-
-    @property
-    def areMore(self) -> bool:
-        """
-        Whether there are any of Socket.IO.
-        """
-        return any(kind != "plain" for kind in self.tabs)
-
-
-@dataclass(frozen=True)
 class Plan:
     """
     A world, and what is to happen in it.
@@ -80,7 +66,13 @@ class Plan:
 
     @ivar isNarrow: Whether little may wait for a socket.
 
-    @ivar sockets: What kind of sockets there are.
+    @ivar sockets: Of which kind those of each tab are: C{"plain"}, or in what its
+        client of Socket.IO writes.
+
+    @ivar recovery: For how many seconds clients of Socket.IO are waited for; 0 if
+        they come as new ones.
+
+    @ivar hasSecond: Whether some name another session in a second namespace.
     """
 
     seed: int
@@ -93,9 +85,18 @@ class Plan:
     ttl: float
     tabs: int
     sessions: int
-    isNarrow: bool
-    sockets: Sockets
     steps: tuple[Step, ...]
+    isNarrow: bool = False
+    sockets: tuple[str, ...] = (PLAIN,)
+    recovery: float = 0.0
+    hasSecond: bool = False
+
+    @property
+    def hasSocketIO(self) -> bool:
+        """
+        Whether there are any of Socket.IO.
+        """
+        return self.sockets != (PLAIN,)
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -103,47 +104,53 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     Draw a plan.
     """
     random = Random(f"plan {seed}")
+    if random.random() < 0.15:
+        return _doubtful(random, seed, steps)
     nodes = random.choice((1, 2, 2, 3))
-    sockets = _sockets(Random(f"sockets {seed}"))
+    more = _sockets(Random(f"sockets {seed}"))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
+    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        kind=kind,
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,
-        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        offsets=tuple(_offsets(random, nodes, kind, isShort=isShort)),
         latency=random.choice((0.0, 0.002, 0.02, 0.2)),
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
+        steps=tuple(_steps(random, steps, nodes, writes=writes, isMore=bool(more))),
         isNarrow=random.random() < 0.4,
-        sockets=sockets,
-        steps=tuple(_steps(random, steps, nodes, sockets, writes=writes)),
+        **more,
     )
 
 
-def _sockets(random: Random) -> Sockets:
+def _sockets(random: Random) -> dict[str, Any]:
+    """
+    What a plan says of clients of Socket.IO; nothing if there are none.
+    """
     if random.random() > _SOCKET_IO:
-        return Sockets()
+        return {}
     first = random.choice(("text", "text", "msgpack"))
-    others = (random.choice(("plain", "text", "msgpack")) for _ in range(3))
-    return Sockets(
-        (first, *others),
-        recovery=random.choice((0.0, 2.0, 10.0)),
-        hasSecond=random.random() < 0.3,
-    )
+    others = (random.choice((PLAIN, "text", "msgpack")) for _ in range(3))
+    return {
+        "sockets": (first, *others),
+        "recovery": random.choice((0.0, 2.0, 10.0)),
+        "hasSecond": random.random() < 0.3,
+    }
 
 
-def _socketKinds(random: Random, sockets: Sockets) -> list[str]:
+def _socketKinds(random: Random, *, isMore: bool) -> list[str]:
     """
     What befalls sockets.
     """
     kinds = ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["stopReading", "burst", "burst"] * (random.random() < 0.4)
     kinds += ["switch"] * (random.random() < 0.2)
-    if sockets.areMore:
+    if isMore:
         kinds += ["leaveNamespace", "shout", "shout", "shout", "cut", "cut"]
     return kinds
 
@@ -174,11 +181,82 @@ def _nothing(random: Random) -> tuple[Any, ...]:
     return ()
 
 
+def _offsets(
+    random: Random, nodes: int, kind: str, *, isShort: bool
+) -> Iterator[float]:
+    """
+    By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
+    they are right.
+    """
+    most = _HOURS if random.random() < 0.2 else 60.0
+    if isShort and kind in BY_NODES:
+        most = 0.0
+    for _ in range(nodes):
+        yield random.uniform(-most, most)
+
+
+def _troublesOf(random: Random) -> list[str]:
+    """
+    What befalls the store itself.
+    """
+    kinds = ["spoil"] * (random.random() < 0.1)
+    if random.random() < 0.15:
+        kinds += ["restart", random.choice(("logIn", "connect"))]
+    return kinds
+
+
+def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
+    if what == "spoil":
+        how = random.choice(("bytes", "bytes", "type"))
+        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+    if what == "restart":
+        return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what in ("pause", "slow"):
+        return (random.choice((0.2, 1.0, 4.0)),)
+    if what == "jump":
+        return (random.uniform(-5, 5),)
+    return _SOCKET_STEPS.get(what, _nothing)(random)
+
+
+def _doubtful(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which answers to increments get lost while others write: without a
+    stamp nobody knows then whether these count.
+    """
+    return Plan(
+        seed,
+        kind=random.choice(("watched", "apart", "polled", "silent")),
+        perMessage=random.random() < 0.3,
+        freshness="strict",
+        repair=False,
+        offsets=(0.0, random.uniform(-60, 60)),
+        latency=random.choice((0.02, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=tuple(_doubts(random, steps)),
+    )
+
+
+def _doubts(random: Random, number: int) -> Iterator[Step]:
+    digits = 0
+    for _ in range(number):
+        more: tuple[Any, ...] = ()
+        what = random.choice(("send",) * 8 + ("cutStore",) * 2 + ("connect",))
+        if what == "send":
+            isCount = random.random() < 0.5 and digits < MOST_INCREMENTS
+            digits += isCount
+            do, key = ("increment", "n") if isCount else ("set", "a")
+            more = do, key, digits - 1, random.random() < 0.7
+        pause = random.choice((0.0, 0.0, 0.01, 0.01, 0.05, 0.05, 0.3))
+        yield Step(what, random.randrange(60), pause, more)
+
+
 def _steps(
-    random: Random, number: int, nodes: int, sockets: Sockets, *, writes: bool
+    random: Random, number: int, nodes: int, *, writes: bool, isMore: bool
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
-    kinds += _socketKinds(random, sockets)
+    kinds += _socketKinds(random, isMore=isMore)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
     kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
@@ -188,13 +266,15 @@ def _steps(
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
+    kinds += _troublesOf(random)
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
         what = random.choice(kinds)
-        more = _SOCKET_STEPS.get(what, _nothing)(random)
+        more: tuple[Any, ...] = ()
         if what == "send":
             do = random.choice(handlers)
             if do == "increment":
@@ -209,8 +289,6 @@ def _steps(
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
-        elif what in ("pause", "slow"):
-            more = (random.choice((0.2, 1.0, 4.0)),)
-        elif what == "jump":
-            more = (random.uniform(-5, 5),)
-        yield Step(what, random.randrange(60), random.choice(_PAUSES), more)
+        else:
+            more = _moreOf(random, what)
+        yield Step(what, random.randrange(60), random.choice(pauses), more)

@@ -6,16 +6,22 @@ where it is broken.  See docs/promises.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
+from time import thread_time_ns
 from typing import Any
 
+from . import stored as _stored  # noqa: F401  It adds its rules.
+from . import told as _told  # noqa: F401  So does it.
+from . import wired as _wired  # noqa: F401  And so does this.
+from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Rule
+from .case import reads as _reads
 from .history import Happening, History
 from .messages import digits
 from .plan import Plan
 from .queue import SECOND
-from .state import Chain, Change, Socket, State
+from .state import Change, Socket, State
 
 
 __all__ = ["RULES", "Breach", "Verdict", "judged"]
@@ -26,70 +32,12 @@ _JUMPS = 5 * SECOND
 """
 By how much clocks may jump while somebody waits for a time to come.
 """
-_CLOSE_TIMEOUT = 4 * SECOND
 _CLOSE_AFTER_END = 4401
-
-
-@dataclass(frozen=True)
-class Breach:
-    """
-    A rule was broken.
-
-    @ivar where: By which event of the history.
-    """
-
-    rule: str
-    where: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.why}"
-
-
-class Case:
-    """
-    A history that is being read.
-
-    @ivar applied: How often each rule said something about it.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.state = State()
-        self.applied: dict[str, int] = {}
-        self.breaches: list[Breach] = []
-        self.number = 0
-
-
-_Rule = Callable[[Case, Happening], Iterator[str | None]]
+_OUTAGE = 1013
+_AFTERWARDS = 13 * SECOND
 """
-Yields L{None} each time it applies and is kept, and why it is broken if it is.
+When at the latest a write has been tried again that failed in an outage.
 """
-
-RULES: dict[str, _Rule] = {}
-_FIRST: dict[str, list[tuple[str, _Rule]]] = {}
-_THEN: dict[str, list[tuple[str, _Rule]]] = {}
-"""
-The rules by the word of the events that they read: before the state does, or after.
-"""
-
-
-def _reads(*words: str, first: bool = False) -> Callable[[_Rule], _Rule]:
-    """
-    Have a rule read the events with these words.
-
-    @param first: Whether it reads them before the state does.
-    """
-
-    def add(rule: _Rule) -> _Rule:
-        RULES[rule.__name__] = rule
-        for word in words:
-            (_FIRST if first else _THEN).setdefault(word, []).append(
-                (rule.__name__, rule)
-            )
-        return rule
-
-    return add
 
 
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
@@ -98,15 +46,19 @@ def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change
     """
     state = case.state
     found = []
-    for (session, name), values in state.values.items():
-        if session == key and values.byToken:
-            lost = values.lost(_at(data, name), at)
-            if lost is not None:
-                found.append(lost)
-    counted = digits(data.get("n", 0))
-    for change in state.increments.get(key, ()):
-        if change.heard <= at and not counted[change.digit : change.digit + 1] > [0]:
-            found.append(change)
+    for name, values in state.valuesOf.get(key, {}).items():
+        lost = values.lost(_at(data, name), at)
+        if lost is not None:
+            found.append(lost)
+    increments = state.increments.get(key)
+    if increments:
+        counted = digits(data.get("n", 0))
+        there = len(counted)
+        for change in increments:
+            if change.heard <= at and not (
+                change.digit < there and counted[change.digit]
+            ):
+                found.append(change)
     log = data.get("log", ())
     updates = state.updates.get(key, ())
     found += [each for each in updates if each.heard <= at and each.token not in log]
@@ -126,13 +78,25 @@ def _said(changes: list[Change]) -> str:
 @_reads("quiet", "stored")
 def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    What somebody was told is done is in each later version, but for what a web
-    application's old copy dropped, which is in the last.
+    What somebody was told is done is in each later version, unless a web
+    application's old copy dropped something: see L{noOldCopyUndoes}.
+
+    @promise: Two processes that write one session merge what they changed: key by
+        key, and into nested dictionaries.
+
+    @promise: Of two plain assignments to one and the same key, one wins; nothing
+        else is lost.
+
+    @promise: Twenty seconds without a store log nobody out and take back nothing
+        that was acknowledged.
+
+    @promise: A page sees what sockets of other processes were told is stored, and
+        the other way round.
     """
     state = case.state
     if each.what == "quiet":
         for key, data in state.data.items():
-            if data is not None and not _isExcepted(case, key):
+            if data is not None and not _isDisturbed(state, key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
     elif not _isDisturbed(state, each.more["key"]):
@@ -141,6 +105,41 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
         assert data is not None
         missing = _missing(case, key, data, each.at)
         yield f"{_said(missing)} is missing in what was stored" if missing else None
+
+
+@_reads("quiet", of=REPAIR)
+def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told is done, and a web application's old copy dropped, is
+    there in the end.
+
+    @promise: A web application that writes a whole session from an old copy does
+        not undo what sockets stored.
+
+    @promise: A node that is told to stop guards what it wrote until no old copy of
+        it can come back.
+    """
+    state = case.state
+    for key, data in state.data.items():
+        isDropped = key in state.dropped or key in state.beyond
+        if data is not None and isDropped and not _isExcepted(case, key):
+            missing = _missing(case, key, data, each.at)
+            yield f"{_said(missing)} is not put back" if missing else None
+
+
+@_reads("quiet")
+def theKilledTakeNothingBack(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told by a node that was killed since is there in the end.
+
+    @promise: A server that is killed takes back nothing that a client was told.
+    """
+    state = case.state
+    for key, data in state.data.items() if state.killed else ():
+        if data is not None and not _isDisturbed(state, key):
+            missing = _missing(case, key, data, each.at)
+            lost = [change for change in missing if change.node in state.killed]
+            yield f"{_said(lost)} went with its node" if lost else None
 
 
 def _isDisturbed(state: State, key: str) -> bool:
@@ -153,15 +152,16 @@ def _isDisturbed(state: State, key: str) -> bool:
 def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
-    was killed, or could not see it in time.
+    was killed, or could not see it in time, or its clock jumped ahead, by which the
+    application's copy was older.
     """
     state = case.state
     isExcepted = key in state.beyond or (
         key in state.dropped
-        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
+        and (bool(state.killed) or state.wasUnwell or state.wasAhead)
     )
     if isExcepted:
-        case.applied["excepted"] = case.applied.get("excepted", 0) + 1
+        case.excepted("what an old copy dropped")
     return isExcepted
 
 
@@ -169,6 +169,14 @@ def _isExcepted(case: Case, key: str) -> bool:
 def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
+
+    @promise: `increment()` adds up, on any number of nodes.
+
+    @promise: `update(f)` calls `f` again on what others wrote, until its result is
+        stored.
+
+    @promise: A write whose answer got lost is made once: neither dropped nor
+        counted twice.
     """
     if each.more["key"] not in case.state.beyond:
         data = case.state.data[each.more["key"]]
@@ -182,22 +190,27 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
             yield None
 
 
-@_reads("handles")
+@_reads("handles", of=STRICT)
 def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Per message, the session shows every write whose writer had its answer before
     the message was sent.
+
+    @promise: Per message, the session shows every write whose writer had its answer
+        before the message was sent.
+
+    @promise: A store that cannot see changes is read for each message instead of
+        being trusted.
     """
-    plan, state = case.plan, case.state
-    if plan.freshness != "strict" or not plan.perMessage:
-        return
-    yield from _isFresh(case, each, state.sockets[each.who].sentAt[each.more["token"]])
-
-
-def _isFresh(case: Case, each: Happening, sent: int) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
-    if _isDisturbed(state, socket.key):
+    yield from _isFresh(case, socket, each, socket.sentAt[each.more["token"]])
+
+
+def _isFresh(
+    case: Case, socket: Socket, each: Happening, sent: int
+) -> Iterator[str | None]:
+    if _isDisturbed(case.state, socket.key):
         return
     missing = _missing(case, socket.key, each.more["sees"], sent - 1)
     yield (
@@ -206,37 +219,44 @@ def _isFresh(case: Case, each: Happening, sent: int) -> Iterator[str | None]:
     )
 
 
-@_reads("answers", "asks")
+@_reads("answers", "asks", of=PER_MESSAGE)
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    An answer, or a question, goes out when what its handler changed before is
-    stored.
+    An answer, or a question, goes out when all is stored that handlers of its node
+    had changed before.
+
+    @promise: Per message, an answer goes out when all that was changed before it
+        was sent is stored.
     """
     state = case.state
-    # Per connection nothing is held; what asks that it is stored waits for that.
-    isSent = each.what == "answers" or (each.what == "asks" and case.plan.perMessage)
-    change = state.changes.get(each.more["token"]) if isSent else None
-    if change is None or change.do == "raise":
+    socket, token = state.sockets[each.who], each.more["token"]
+    change = state.changes.get(token)
+    isDone = change is not None and change.do != "raise"
+    if change is not None and isDone and not state.isStored(change):
+        yield f"{_said([change])} was answered and is not stored"
         return
-    key = change.session
-    if change.do == "increment":
-        isStored = change.digit in state.storedDigits.get(key, ())
-    elif change.do == "update":
-        isStored = change.token in state.storedLog.get(key, ())
-    else:
-        isStored = state.values[key, change.key].storedBegan >= change.began
-    yield None if isStored else f"{_said([change])} was answered and is not stored"
+    # What a handler asks it sends after its own change, and answers when it is done.
+    before = socket.done.get(token)
+    if each.what == "asks" and change is not None:
+        before = change.number + 1
+    if before is not None:
+        left = state.unstored(socket.key, socket.node, before)
+        said = f"message {token} was answered, and {_said(left)} is not stored"
+        yield said if left else None
 
 
 @_reads("quiet")
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage.
+    had no answer, unless its node was killed or ended in an outage, or the session
+    cannot be read.
+
+    @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
     state = case.state
     for (session, _), values in state.values.items():
-        if state.data.get(session) is None:
+        if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
             (change for change in values.byToken.values() if _lasts(state, change)),
@@ -258,11 +278,14 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
+
+    @promise: Messages of a client are handled one at a time, in the order in which
+        they came.
     """
     if "again" in each.more:
         return  # What was kept for a client that came back: see recoveredOnce.
     socket, token = case.state.sockets[each.who], each.more["token"]
-    place = socket.sent.index(token) if token in socket.sent else -1
+    place = socket.sent.get(token, -1)
     if each.what != "answers":
         expected, socket.handled = socket.handled, place + 1
         isRight = place == expected
@@ -275,6 +298,9 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
 def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A hub reaches a socket once with each message, in the order of each sender.
+
+    @promise: A hub reaches a session, a user or a room on every node, in the order
+        of each sender.
     """
     told = case.state.sockets[each.who].told
     number, by = each.more["told"], each.more["by"]
@@ -288,6 +314,11 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When a session has ended, nothing is answered from it, no handler begins, and
     nobody is told twice.
+
+    @promise: When a session has ended, nothing is answered from it any more.
+
+    @promise: The end is final for the sockets that were open, even if a slow
+        request writes the session again.
     """
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
@@ -296,19 +327,32 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isRight else f"{each.what} something after the end"
 
 
-@_reads("sdestroyed", first=True)
+@_reads("sdestroyed", "closes", first=True)
 def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Who holds a session is told once that it ended.
+    Who holds a session is told once that it ended, before the socket is closed.
+
+    @unlisted: It says of the rows on logout how that is told.
     """
-    isAgain = case.state.sockets[each.who].isDestroyed
-    yield "is told again that its session ended" if isAgain else None
+    socket = case.state.sockets[each.who]
+    if each.what == "sdestroyed":
+        isAgain = socket.isDestroyed
+        yield "is told again that its session ended" if isAgain else None
+    elif socket.isConnected and each.more["code"] == _CLOSE_AFTER_END:
+        isTold = socket.isDestroyed
+        yield None if isTold else "is not told that its session ended"
 
 
 @_reads("created", "stored")
 def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No save of ours re-creates a session that is gone.
+
+    @promise: No save re-creates a session that is gone.
+
+    @promise: An update does not re-create it either.
+
+    @promise: A write whose outcome is unknown does not re-create it.
     """
     if each.who.startswith("node"):
         isNew = each.what == "created"
@@ -319,6 +363,17 @@ def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
 def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Every socket of a session that ended is closed, on every node, in time.
+
+    @promise: A session that is destroyed in one process closes its sockets in all
+        of them.
+
+    @promise: A session that a web application deletes in Redis closes its sockets
+        on all nodes.
+
+    @promise: An idle socket is closed when its session expires.
+
+    @promise: The store is the authority: a bus that fails cannot leave a dead
+        session's socket open.
     """
     state = case.state
     if each.what == "quiet":
@@ -342,6 +397,9 @@ def _bound(case: Case, socket: Socket) -> int:
 def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No client is told that it has no session while there is one.
+
+    @promise: A store that fails closes per-message sockets with 1013, and never
+        with 4401.
     """
     state = case.state
     isTold = each.what in ("sinvalid", "sdestroyed") or (
@@ -359,6 +417,9 @@ def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When all is quiet nothing is left: no session, timer, watch or question.
+
+    @promise: A connection that is gone leaves nothing behind, whenever it was cut,
+        and nothing that waits for the garbage collector.
     """
     if each.what == "left":
         yield f"{each.more['text']} is left"
@@ -370,6 +431,8 @@ def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Nothing fails that should not, and all comes to an end.
+
+    @unlisted: It is of all that nobody thought of.
     """
     if each.what == "error":
         yield str(each.more["text"])
@@ -377,157 +440,36 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield "it does not come to an end" if each.what == "endless" else None
 
 
-@_reads("arrives", "serror", "sdestroyed", "closes", "cuts", "disconnect")
-def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
+@_reads("serror", "closes")
+def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A message that came before the disconnect is handled, and then C{disconnect} is
-    called: but for those of a socket that we closed, or of a session that ended or
-    could not be read.
+    A client is told of an outage only while its node or the store is not well, or
+    soon after, and that its session failed never.
+
+    @unlisted: Rows speak of what an outage may not be taken for; this of what may not
+        be taken for one.
     """
-    socket = case.state.sockets.get(each.who)
-    if socket is None:
-        return
-    if each.what == "arrives":
-        socket.arrived += 1
-    elif each.what != "disconnect":
-        socket.isExcused = True
-    elif socket.arrived and not (socket.isExcused or socket.key in case.state.gone):
-        left = socket.arrived - socket.handled
-        yield f"left {left} messages that had come" if left > 0 else None
+    if each.what == "serror":
+        isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
+    else:
+        isOutage = each.more["code"] == _OUTAGE
+        if each.more.get("reason") == "session failed":
+            yield "is closed because its session failed"
+    if isOutage:
+        well = case.state.well.get(case.state.sockets[each.who].node)
+        isRight = well is not None and each.at - well < _AFTERWARDS
+        yield None if isRight else "is told of an outage, and there is none"
 
 
-@_reads("quiet")
-def nobodyWaits(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    When all is well again, whatever was sent by a socket that is open was handled.
-    """
-    for socket in case.state.sockets.values():
-        isThere = socket.isConnected and not (socket.isOver or socket.isLeft)
-        if isThere and socket.sent:
-            left = len(socket.sent) - socket.handled
-            yield f"{left} messages of {socket.name} are not handled" if left else None
-
-
-@_reads("is told")
+@_reads("is told", of=STRICT)
 def answersToUsAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a handler finds when its client has answered is as fresh as for a message.
-    """
-    if case.plan.freshness == "strict" and case.plan.perMessage:
-        replied = case.state.sockets[each.who].repliedAt
-        yield from _isFresh(case, each, replied[each.more["token"]])
 
-
-@_reads("answers")
-def acknowledgedOnce(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    An event that asks for an acknowledgement gets its own, once, and no others.
-    """
-    token, asked = each.more["token"], case.state.sockets[each.who].asked
-    if "ack" in each.more:
-        isRight = asked.pop(each.more["ack"], None) == token
-        yield None if isRight else f"acknowledges {token}, which did not ask for it"
-    elif token in asked.values():
-        yield f"answers {token}, which asked for an acknowledgement"
-
-
-@_reads("closes", "lost", "quiet", first=True)
-def closedInTime(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    Whom we close is gone soon, whether it answers or not.
-    """
-    state = case.state
-    if each.what == "lost":
-        socket = state.sockets[each.who]
-        if socket.closedAt is not None:
-            since = max(socket.closedAt, state.well.get(socket.node, 0))
-            late = (each.at - since - _CLOSE_TIMEOUT - _JUMPS) / SECOND
-            yield f"is gone {late:.3f} s too late" if late > 0 else None
-    elif each.what == "quiet":
-        for socket in state.sockets.values():
-            isThere = socket.closedAt is not None and not socket.isLost
-            if isThere and socket.node not in state.killed | state.stopped:
-                yield f"{socket.name} was closed and is there"
-
-
-@_reads("connected")
-def oneSession(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    The namespaces of a connection have one session.
-    """
-    wire, isMore, _ = each.who.partition("/")
-    if isMore:
-        sockets = case.state.sockets
-        others = [
-            socket
-            for socket in sockets.values()
-            if socket.name.startswith(f"{wire}/")
-            and socket.isConnected
-            and not socket.isOver
-        ]
-        isRight = all(socket.key == sockets[each.who].key for socket in others)
-        yield None if isRight else "has another session than its other namespaces"
-
-
-@_reads("connected", "hears", "is asked")
-def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A client that lost its connection gets what it missed, once and in order: from
-    its own node, all of it.  It comes back to its own session, and only when it is
-    gone.
+    @unlisted: Rows speak of messages; docs/socketio.md says it of answers.
     """
     socket = case.state.sockets[each.who]
-    if each.what == "connected":
-        if "sid" in each.more:
-            yield from _goesOn(case, socket, each)
-    elif socket.chain is not None:
-        yield _heardOnce(case, socket.chain, each)
-
-
-def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]:
-    state, sid = case.state, each.more["sid"]
-    chain = state.chains.get(sid)
-    if each.more["recovered"]:
-        before = None if chain is None else chain.last
-        isRight = before is not None and before.isLost and before.key == socket.key
-        isGone = state.gone.get(socket.key, each.at) < socket.began
-        yield (
-            "is recovered, and was nobody that is gone"
-            if not isRight
-            else "is recovered, and its session was gone"
-            if isGone
-            else None
-        )
-    elif chain is not None:
-        yield "has the id of another"
-    if chain is None:
-        chain = state.chains[sid] = Chain(socket.key, each.at)
-    chain.last = socket
-    chain.nodes[socket.node] = None
-
-
-def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
-    token, told, by = (each.more.get(name) for name in ("token", "told", "by"))
-    if token is not None:
-        isAgain = token in chain.answers and each.what == "hears"
-        if each.what == "hears":
-            chain.answers.add(token)
-        return f"hears the answer to {token} twice" if isAgain else None
-    if told is None or by is None:
-        return None
-    last, chain.told[by] = chain.told.get(by, -1), told
-    if told <= last:
-        return f"hears {told} of {by} after {last}"
-    if list(chain.nodes) == [by]:
-        room = _roomOf(each.who)
-        for at, number in case.state.shouts.get((by, room), ()):
-            if at > chain.since and last < number < told:
-                return f"hears {told} of {by}, and never heard {number}"
-    return None
-
-
-def _roomOf(name: str) -> str:
-    return "/" + name.partition("/")[2].rstrip("0123456789")
+    yield from _isFresh(case, socket, each, socket.repliedAt[each.more["token"]])
 
 
 @dataclass(frozen=True)
@@ -538,28 +480,71 @@ class Verdict:
     @ivar breaches: Where it breaks rules.
 
     @ivar applied: How often each rule applied.
+
+    @ivar took: For how many nanoseconds each was at work, if that is measured.
     """
 
     breaches: list[Breach]
     applied: dict[str, int]
+    took: dict[str, int]
 
 
-def judged(plan: Plan, history: History) -> Verdict:
+_Reading = dict[str, tuple[list[Rule], list[Rule]]]
+"""
+By the word of an event: the rules that read it before the state does, and after.
+"""
+
+
+@cache
+def _reading(kinds: tuple[str, ...]) -> _Reading:
+    """
+    The rules that speak of histories that are of all these kinds.
+    """
+    found: _Reading = {}
+    for rule in RULES.values():
+        if rule.of.name in kinds:
+            for word in rule.words:
+                found.setdefault(word, ([], []))[not rule.first].append(rule)
+    return found
+
+
+def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     """
     Read a history.
+
+    @param isTimed: Whether to measure how long each rule takes.
     """
     case = Case(plan)
+    apply = _applyTimed if isTimed else _apply
+    kinds = {rule.of.name: rule.of for rule in RULES.values()}
+    rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
+    nobody: tuple[list[Rule], list[Rule]] = ([], [])
+    take = case.state.take
     for case.number, each in enumerate(history.all):
-        _apply(case, _FIRST.get(each.what, ()), each)
-        case.state.take(each)
-        _apply(case, _THEN.get(each.what, ()), each)
-    return Verdict(case.breaches, case.applied)
+        first, then = rules.get(each.what, nobody)
+        if first:
+            apply(case, first, each)
+        take(each)
+        if then:
+            apply(case, then, each)
+    return Verdict(case.breaches, case.applied, case.took)
 
 
-def _apply(case: Case, rules: Sequence[tuple[str, _Rule]], each: Happening) -> None:
-    for name, rule in rules:
-        for why in rule(case, each):
-            case.applied[name] = case.applied.get(name, 0) + 1
+def _apply(case: Case, rules: list[Rule], each: Happening) -> None:
+    applied = case.applied
+    for rule in rules:
+        for why in rule.says(case, each):
+            applied[rule.name] = applied.get(rule.name, 0) + 1
             if why is not None:
-                breach = partial(Breach, name, case.number)
-                case.breaches.append(breach(f"{each.who} {why}"))
+                breach = Breach(rule.name, case.number, f"{each.who} {why}")
+                case.breaches.append(breach)
+
+
+def _applyTimed(case: Case, rules: list[Rule], each: Happening) -> None:
+    for rule in rules:
+        began = thread_time_ns()
+        asked = thread_time_ns()
+        _apply(case, [rule], each)
+        # Without the time that asking for the time takes.
+        took = thread_time_ns() - asked - (asked - began)
+        case.took[rule.name] = case.took.get(rule.name, 0) + took

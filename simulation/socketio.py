@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Auth, Cookie
@@ -133,17 +134,21 @@ class Face(Notes, SocketIOSocket):
         handler: Any = HANDLERS[message.do]
         if isAsked and message.do == "ask":
             handler = _call
-        result = waitable(handler(self, message, session))
         did = partial(self._did, message, session, isAsked)
-        if isinstance(result, Deferred):
-            return result.addCallback(did)
-        return did(None)
+        try:
+            result: Any = waitable(handler(self, message, session))
+            result = result.addCallback(did) if _waits(result) else did(None)
+        except Exception:
+            self._failed(message, Failure())
+            raise
+        if _waits(result):
+            return result.addErrback(partial(self._failed, message))
+        return result
 
-    def _did(
-        self, message: Message, session: Session, isAsked: bool, _: object
-    ) -> object:
+    def _did(self, message: Message, session: Session, isAsked: bool, _: object) -> Any:
         done = partial(self._done, message, isAsked)
         if message.waitsToBeSaved:
+            self._history.note("saves", self._name, token=message.token)
             return session.save().addCallback(done)
         return done(None)
 
@@ -173,6 +178,10 @@ class Face(Notes, SocketIOSocket):
         self._history.note("is told", self._name, token=token, sees=sees)
         if answer != token:
             self._history.note("error", self._name, text=f"{answer!r} is the answer")
+
+
+def _waits(result: object) -> bool:
+    return isinstance(result, Deferred)
 
 
 async def _call(face: Face, message: Message, session: Session) -> None:

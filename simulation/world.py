@@ -27,10 +27,10 @@ from .history import History
 from .messages import Message
 from .node import Node
 from .page import Page
-from .plan import LONG, SHORT, Plan, Step
+from .plan import LONG, PLAIN, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
 from .socketio import NAMESPACES, Server
-from .store import LINKS, Link, Place
+from .store import LINKS, Link, placeFor
 from .webapp import WebApp
 
 
@@ -65,7 +65,7 @@ class World:
         self.queue = Queue(plan.seed)
         self.history = History(lambda: self.queue.now)
         self._framework = _FRAMEWORKS[plan.ttl]
-        self.place = Place(self.queue, self._stored)
+        self.place = placeFor(plan.kind, self.queue, self._stored)
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
@@ -97,7 +97,7 @@ class World:
             repair=plan.repair,
             limits=_NARROW if plan.isNarrow else _WIDE,
         )
-        if plan.sockets.areMore:
+        if plan.hasSocketIO:
             self._serveMore(node)
         return node
 
@@ -111,9 +111,11 @@ class World:
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]
 
-    def _stored(self, what: str, by: str, key: str, raw: bytes | None) -> None:
+    def _stored(
+        self, what: str, by: str, key: str, raw: bytes | None, until: int | None
+    ) -> None:
         data = None if raw is None else raw.decode()
-        self.history.note(what, by, key=key, data=data)
+        self.history.note(what, by, key=key, data=data, until=until)
 
     # What happens.
 
@@ -201,6 +203,33 @@ class World:
     def _cutStore(self, step: Step) -> None:
         self._onNode(step, "cut off", lambda node: node.link.cut())
 
+    # What befalls the store.
+
+    def _spoil(self, step: Step) -> None:
+        """
+        Somebody writes what no session can be read from, and perhaps what it was
+        before, later.
+        """
+        how, seconds = step.more
+        key = f"sess:{self._cookie(step.who)}"
+        raw = self.place.spoil(key, "web1", how)
+        if raw is not None and seconds:
+            self.queue.after(seconds, partial(self.place.mend, key, raw, "web1"))
+
+    def _restart(self, step: Step) -> None:
+        """
+        The store is away for a while, and comes back with what it had, or empty.
+        """
+        seconds, isEmpty = step.more
+        self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
+        for node in self._living():
+            node.link.cut(isLost=isEmpty)
+            self.history.note("trouble", node.name, how="refused", seconds=seconds)
+            node.link.trouble = "refused"
+            self.queue.after(seconds, partial(self._heals, node))
+        if isEmpty:
+            self.place.empty("store")
+
     def _kill(self, step: Step) -> None:
         node = self._node(step)
         if node is not None:
@@ -221,7 +250,8 @@ class World:
         self._onNode(step, "pauses", lambda node: node.clock.pause(step.more[0]))
 
     def _jump(self, step: Step) -> None:
-        self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
+        if any(self.plan.offsets):
+            self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
 
     def _slow(self, step: Step) -> None:
         def slow(node: Node) -> None:
@@ -237,8 +267,8 @@ class World:
 
     def _newTab(self, number: int) -> Tab:
         plan = self.plan
-        kind = plan.sockets.tabs[number % len(plan.sockets.tabs)]
-        if kind == "plain":
+        kind = plan.sockets[number % len(plan.sockets)]
+        if kind == PLAIN:
             make: Callable[..., Tab] = Tab
         else:
             make = partial(
@@ -262,13 +292,13 @@ class World:
         """
         Another session than that of a tab, now and then.
         """
-        if self.plan.sockets.hasSecond and self.queue.random.random() < _SECOND:
+        if self.plan.hasSecond and self.queue.random.random() < _SECOND:
             return self._cookie(number + 1)
         return None
 
     def _serveMore(self, node: Node) -> None:
         limits = node.sockets.limits
-        seconds = self.plan.sockets.recovery
+        seconds = self.plan.recovery
         size = min(limits.unsentBytes, _RECOVERED)
         recovery = Recovery(seconds, size) if seconds else None
         Server(node, limits=limits, recovery=recovery)
@@ -333,6 +363,7 @@ class World:
             node.clock.lag = 0
         isOver = self.queue.run(25.0, _MOST_EVENTS)
         self.history.note("quiet", "world")
+        self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)

@@ -11,8 +11,10 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.__main__ import main
-from simulation.plan import Plan, drawn
-from simulation.shrink import shrunk
+from simulation.history import History
+from simulation.plan import drawn
+from simulation.rules import RULES, Verdict
+from simulation.tally import Tally
 
 
 class MainTests(SynchronousTestCase):
@@ -45,18 +47,50 @@ class MainTests(SynchronousTestCase):
         self.assertEqual(code, 0)
         self.assertIn("seeds 5 to 9", text)
         self.assertIn("5 histories, ", text)
-        self.assertRegex(text, r"nothingIsLeft +applied in 100.0 %")
+        self.assertRegex(text, r"nothingIsLeft +100.0 % all +100.0 %")
+        self.assertRegex(text, r"step send +\d+\.\d+ a history, in +\d+\.\d %")
+        self.assertRegex(text, r"event quiet +1\.00 a history, in 100.0 %")
+        self.assertRegex(text, r"[1-9]\d*\.\d histories a second of the processor")
 
-    def test_shrunk(self) -> None:
+    def test_blind(self) -> None:
         """
-        What a history does not need to fail is left out.
+        A rule that does not apply in one of a hundred histories of its kind is
+        blind, if there were a thousand.
         """
-        plan = replace(drawn(1), tabs=4, offsets=(0.0, 1.0, 2.0))
-        needed = {plan.steps[7], plan.steps[31]}
+        plan = replace(drawn(1), perMessage=True, freshness="strict")
+        tally = Tally()
+        applied = dict.fromkeys(RULES, 1)
+        for number in range(1000):
+            if number == 5:
+                del applied["fresh"]
+            tally.add(plan, History(lambda: 0), Verdict([], applied, {}))
+            if number == 998:
+                self.assertEqual(tally.blind(), [])
+        # Those of other kinds did apply, in none of their histories.
+        self.assertIn("fresh", tally.blind())
+        self.assertNotIn("inOrder", tally.blind())
+        other = Tally()
+        other.add(plan, History(lambda: 0), Verdict([], {}, {"fresh": 2000}))
+        other.merge(tally)
+        self.assertEqual((other.all, other.times["inOrder"]), (1001, 1000))
+        line = next(each for each in other.lines() if each.startswith("fresh "))
+        self.assertRegex(line, r"fresh +0\.5 % strict .* 0\.0 +2\.0$")
 
-        def fails(plan: Plan) -> bool:
-            return needed <= {*plan.steps} and len(plan.offsets) > 1
+    def test_replay(self) -> None:
+        """
+        What was mended happens first, in each run of many, or alone.
+        """
+        for arguments in (["--replay"], ["--histories", "2", "--steps", "3"]):
+            code, text = self.said(*arguments)
+            self.assertEqual(code, 0)
+            self.assertRegex(text, r"^[0-9]+ that were mended: well\n")
+        _, text = self.said("--histories", "2", "--steps", "3", "--unreplayed")
+        self.assertNotIn("mended", text)
 
-        small = shrunk(plan, fails)
-        self.assertEqual({*small.steps}, needed)
-        self.assertEqual((small.tabs, len(small.offsets)), (1, 2))
+    def test_seconds(self) -> None:
+        """
+        As many happen as take so long.
+        """
+        code, text = self.said("--seconds", "0.1", "--steps", "3", "--unreplayed")
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"^seeds [0-9]+ on\n[0-9]+ histories, [0-9]+ a second\n")

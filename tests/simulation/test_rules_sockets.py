@@ -17,7 +17,13 @@ from simulation.rules import judged
 
 
 _PLAN = replace(
-    drawn(1), kind="watched", perMessage=True, freshness="strict", repair=True, steps=()
+    drawn(1),
+    kind="watched",
+    perMessage=True,
+    freshness="strict",
+    repair=True,
+    steps=(),
+    sockets=("text",),
 )
 _KEY = "sess:s"
 _NEW = json.dumps({"nest": {}, "log": []})
@@ -217,7 +223,9 @@ class SocketRuleTests(SynchronousTestCase):
             self.recovers(*numbers)
             self.assertBroken("recoveredOnce")
         self.recovers(2)
-        self.note("hears", "tab.2/1", token=100)
+        self.note("sends", "tab.3/2", token=100, do="read")
+        self.note("hears", "tab.3/2", token=100)
+        self.assertKept("recoveredOnce")
         self.note("hears", "tab.3/2", token=100)
         self.assertBroken("recoveredOnce")
 
@@ -233,4 +241,21 @@ class SocketRuleTests(SynchronousTestCase):
         self.note("lost", "tab.2/1", code=1006)
         self.note("deleted", "web1", key=_KEY, data=None)
         self.comes("tab.3/2", "one", recovered=True)
-        self.assertBroken("recoveredOnce")
+        self.assertBroken("onlyWithASession", "recoveredOnce")
+
+    def test_waits(self) -> None:
+        """
+        Somebody waits when all is well again.
+        """
+        for isLeft in (True, False):
+            self.setUp()
+            self.sends(1)
+            if isLeft:
+                self.note("leaves")
+            self.note("quiet", "world")
+            self.assertBroken(*["nobodyWaits"] * (not isLeft))
+        self.setUp()
+        self.sends(1)
+        self.handles(1)
+        self.note("quiet", "world")
+        self.assertKept("nobodyWaits")

@@ -14,7 +14,7 @@ from simulation.world import happened
 
 def _plans(number: int) -> list[Plan]:
     plans = (drawn(seed) for seed in range(10 * number))
-    return [plan for plan in plans if plan.sockets.areMore][:number]
+    return [plan for plan in plans if plan.hasSocketIO][:number]
 
 
 class SocketIOTests(SynchronousTestCase):
@@ -56,9 +56,7 @@ class SocketIOTests(SynchronousTestCase):
         """
         Sockets of both kinds have one session.
         """
-        plan = next(
-            plan for plan in _plans(40) if "plain" in plan.sockets.tabs[: plan.tabs]
-        )
+        plan = next(plan for plan in _plans(40) if "plain" in plan.sockets[: plan.tabs])
         connected = [
             each.who for each in happened(plan).history.all if each.what == "connected"
         ]

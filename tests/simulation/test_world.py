@@ -53,7 +53,7 @@ class WorldTests(SynchronousTestCase):
         All that can happen does, in some history.
         """
         seen: set[str] = set()
-        for seed in range(60):
+        for seed in range(90):
             seen.update(each.what for each in happened(drawn(seed)).history.all)
         for what in (
             *("created", "stored", "touched", "deleted", "expired"),
@@ -63,7 +63,17 @@ class WorldTests(SynchronousTestCase):
             *("arrives", "reads nothing"),
             *("trouble", "heals", "cut off", "killed", "starts", "stops", "stopped"),
             *("asks", "takes", "tells", "passes on", "reached"),
-            *("pauses", "jumps", "slow", "reads", "wrote", "quiet", "end"),
+            *(
+                "spoiled",
+                "restarts",
+                "pauses",
+                "jumps",
+                "slow",
+                "reads",
+                "wrote",
+                "quiet",
+                "end",
+            ),
         ):
             self.assertIn(what, seen)
         self.assertFalse(seen & {"error", "endless", "left"})
