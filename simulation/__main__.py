@@ -74,6 +74,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--whole", action="store_true", help="print the history as it is, not shrunk"
     )
     parser.add_argument(
+        "--digests", action="store_true", help="print the hash of each history"
+    )
+    parser.add_argument(
         "--replay", action="store_true", help="those only that were mended once"
     )
     parser.add_argument(
@@ -113,6 +116,7 @@ def _one(seed: int, steps: int, *, isWhole: bool) -> tuple[Plan, list[Breach]]:
     """
     Have one history happen, and tell it; one that breaks a rule is shrunk first.
     """
+    _hush()
     plan = drawn(seed, steps)
     breaches = _breaches(plan)
     if isWhole or not breaches:
@@ -160,22 +164,16 @@ def _tell(name: str, plan: Plan, rule: str | None = None) -> None:
         print(f"breaks {breach}")
 
 
-_Found = tuple[list[tuple[int, str]], Tally]
+_Found = tuple[list[tuple[int, str]], Tally, list[str]]
+_Work = tuple[int, int, int, bool]
 
 
-def _chunk(work: tuple[int, int, int]) -> _Found:
-    first, number, steps = work
-    # What fails is looked at here; the console has no need of it.
-    if not _isQuiet:
-        globalLogBeginner.beginLoggingTo(
-            [], redirectStandardIO=False, discardBuffer=True
-        )
-        _isQuiet.append(True)
-        # What is here by now stays.
-        gc.collect()
-        gc.freeze()
+def _chunk(work: _Work) -> _Found:
+    first, number, steps, isDigested = work
+    _hush()
     failed: list[tuple[int, str]] = []
     tally = Tally()
+    digests: list[str] = []
     began = process_time()
     # Otherwise it would come between histories.
     wasEnabled = gc.isenabled()
@@ -185,21 +183,38 @@ def _chunk(work: tuple[int, int, int]) -> _Found:
         history = happened(plan).history
         verdict = judged(plan, history, isTimed=not seed % _TIMED)
         tally.add(plan, history, verdict)
+        if isDigested:
+            digests.append(f"{seed} {history.digest()}")
         if verdict.breaches:
             failed.append((seed, str(verdict.breaches[0])))
     gc.collect()
     if wasEnabled:
         gc.enable()
     tally.seconds = process_time() - began
-    return failed, tally
+    return failed, tally, digests
+
+
+def _hush() -> None:
+    """
+    Have nothing printed of what is logged: what fails is looked at here.
+    """
+    if not _isQuiet:
+        globalLogBeginner.beginLoggingTo(
+            [], redirectStandardIO=False, discardBuffer=True
+        )
+        _isQuiet.append(True)
+        # What is here by now stays.
+        gc.collect()
+        gc.freeze()
 
 
 _isQuiet: list[bool] = []
 
 
-def _chunks(first: int, number: int, steps: int) -> Iterator[tuple[int, int, int]]:
+def _chunks(first: int, number: int, options: argparse.Namespace) -> Iterator[_Work]:
     for start in range(0, number, _CHUNK):
-        yield first + start, min(_CHUNK, number - start), steps
+        size = min(_CHUNK, number - start)
+        yield first + start, size, options.steps, options.digests
 
 
 def _many(first: int, options: argparse.Namespace) -> int:
@@ -209,8 +224,10 @@ def _many(first: int, options: argparse.Namespace) -> int:
     began = shown = monotonic()
     failed: list[tuple[int, str]] = []
     tally = Tally()
-    for some, counts in _found(_chunks(first, number, options.steps), options.jobs):
+    digests: list[str] = []
+    for some, counts, more in _found(_chunks(first, number, options), options.jobs):
         tally.merge(counts)
+        digests += more
         done = tally.all
         for seed, why in some:
             print(f"after {done} histories: seed {seed} breaks {why}", flush=True)
@@ -225,19 +242,28 @@ def _many(first: int, options: argparse.Namespace) -> int:
             print(f"{done} histories, {rate:.0f} a second", flush=True)
         if isOver:
             break
-    for line in tally.lines():
+    return _report(tally, failed, digests, options.steps)
+
+
+def _report(
+    tally: Tally, failed: list[tuple[int, str]], digests: list[str], steps: int
+) -> int:
+    """
+    Tell what came up, and the first history that failed.
+    """
+    for line in (*sorted(digests), *tally.lines()):
         print(line)
-    for seed, _ in failed[:1]:
-        _one(seed, options.steps, isWhole=False)
-        steps = "" if options.steps == _STEPS else f" --steps {options.steps}"
-        print(f"python -m simulation --seed {seed}{steps}")
     blind = tally.blind()
     for name in blind:
         print(f"{name} applied in less than 1 % of its histories")
+    for seed, _ in failed[:1]:
+        _one(seed, steps, isWhole=False)
+        more = "" if steps == _STEPS else f" --steps {steps}"
+        print(f"python -m simulation --seed {seed}{more}")
     return 1 if failed or blind else 0
 
 
-def _found(work: Iterator[tuple[int, int, int]], jobs: int) -> Iterator[_Found]:
+def _found(work: Iterator[_Work], jobs: int) -> Iterator[_Found]:
     if jobs < 2:
         yield from map(_chunk, work)
         return

@@ -23,6 +23,7 @@ __all__ = [
     "RULES",
     "SOCKET_IO",
     "STRICT",
+    "WATCHED",
     "Breach",
     "Case",
     "Kind",
@@ -92,13 +93,14 @@ STRICT: Final = Kind(
 )
 SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
+WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 
 KINDS: Final = (
     *(ALL, PER_MESSAGE, PER_CONNECTION, STRICT),
     Kind("tracked", lambda plan: plan.freshness == "tracked"),
     REPAIR,
     Kind("no repair", lambda plan: not plan.repair),
-    Kind("watched", lambda plan: plan.kind == "watched"),
+    WATCHED,
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),

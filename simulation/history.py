@@ -16,7 +16,7 @@ from .queue import BEGIN, SECOND
 __all__ = ["Happening", "History"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Happening:
     """
     One thing that happened.

@@ -15,11 +15,11 @@ from typing import Any
 from . import stored as _stored  # noqa: F401  It adds its rules.
 from . import told as _told  # noqa: F401  So does it.
 from . import wired as _wired  # noqa: F401  And so does this.
-from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Rule
+from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
 from .history import Happening, History
 from .messages import digits
-from .plan import Plan
+from .plan import LONG, Plan
 from .queue import SECOND
 from .state import Change, Socket, State
 
@@ -34,6 +34,10 @@ By how much clocks may jump while somebody waits for a time to come.
 """
 _CLOSE_AFTER_END = 4401
 _OUTAGE = 1013
+_TOUCH = 1.0
+"""
+How many seconds a touch takes at most.
+"""
 _AFTERWARDS = 13 * SECOND
 """
 When at the latest a write has been tried again that failed in an outage.
@@ -111,7 +115,8 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
 def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
-    there in the end.
+    there in the end, but for what a node assigned that had not got the session yet
+    when that copy was taken.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -123,7 +128,12 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     for key, data in state.data.items():
         isDropped = key in state.dropped or key in state.beyond
         if data is not None and isDropped and not _isExcepted(case, key):
-            missing = _missing(case, key, data, each.at)
+            missing = []
+            for change in _missing(case, key, data, each.at):
+                if state.mayBeMeant(change):
+                    case.excepted("what a node assigned that was new to a session")
+                else:
+                    missing.append(change)
             yield f"{_said(missing)} is not put back" if missing else None
 
 
@@ -444,7 +454,7 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed never.
+    soon after, and that its session failed only when it cannot be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -454,7 +464,9 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     else:
         isOutage = each.more["code"] == _OUTAGE
         if each.more.get("reason") == "session failed":
-            yield "is closed because its session failed"
+            errors = [error for _, error in case.state.sockets[each.who].errors]
+            isRight = "UndecodableSession" in errors
+            yield None if isRight else "is closed because its session failed"
     if isOutage:
         well = case.state.well.get(case.state.sockets[each.who].node)
         isRight = well is not None and each.at - well < _AFTERWARDS
@@ -470,6 +482,34 @@ def answersToUsAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     socket = case.state.sockets[each.who]
     yield from _isFresh(case, socket, each, socket.repliedAt[each.more["token"]])
+
+
+_SHORT = Kind(
+    "short, no clock behind", lambda plan: plan.ttl < LONG and min(plan.offsets) >= 0
+)
+"""
+A node whose clock is behind by more than a session lives touches none in time.
+"""
+
+
+@_reads("handles", "expired", of=_SHORT)
+def messagesPutOffTheEnd(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A session does not expire while its sockets send messages: each begins its life
+    anew, but for a tenth of it.
+
+    @unlisted: A row says that nothing of ours shortens it; docs/cookies.md this.
+    """
+    state = case.state
+    if each.what == "handles":
+        socket = state.sockets[each.who]
+        state.acted[socket.key] = each.at
+        return
+    acted = state.acted.get(each.more["key"])
+    wasWell = not (state.well or state.killed or state.stopped)
+    if acted is not None and wasWell:
+        early = acted / SECOND + 0.9 * case.plan.ttl - _TOUCH - each.at / SECOND
+        yield f"expires {early:.1f} s too early" if early > 0 else None
 
 
 @dataclass(frozen=True)

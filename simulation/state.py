@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -255,6 +256,9 @@ class State:
 
     @ivar wasAhead: Whether a clock jumped ahead.
 
+    @ivar acted: When a message of each session was last handled, at a node that was
+        well all the time.
+
     @ivar valuesOf: The same as C{values}, by session and key.
 
     @ivar pending: By session and node, the changes of handlers there that were not
@@ -278,6 +282,7 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
+        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -291,6 +296,7 @@ class State:
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
+        self.acted: dict[str, int] = {}
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
@@ -306,6 +312,8 @@ class State:
         self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.firsts: dict[tuple[str, str], int] = {}
+        self.copies: dict[str, list[tuple[int, int]]] = {}
         self.spoiled: dict[str, int] = {}
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
@@ -315,7 +323,10 @@ class State:
         Something happened.
         """
         self.now = each.at
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        what = each.what
+        if what not in self._byWord:
+            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
+        take = self._byWord[what]
         if take is not None:
             take(each)
 
@@ -326,7 +337,7 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        self.spoiled.pop(key, None)
+        wasSpoiled = self.spoiled.pop(key, None) is not None
         self.ends[key] = each.more.get("until")
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
@@ -342,7 +353,9 @@ class State:
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
         if each.who.startswith("web"):
-            self.visited[key] = each.at
+            # What can be read again ends when it was to end before.
+            if not wasSpoiled:
+                self.visited[key] = each.at
             if before is not None:
                 self._written(key, before, data)
 
@@ -418,6 +431,18 @@ class State:
         """
         return self._isShort and node in self.unwell
 
+    def mayBeMeant(self, change: Change) -> bool:
+        """
+        Whether a web application overwrote an assignment with a copy from before
+        its node first had the session: that cannot know what was there before.
+        """
+        first = self.firsts.get((change.session, change.node), 0)
+        isAssigned = change.do not in ("increment", "update")
+        return isAssigned and any(
+            read < first and change.began <= at
+            for read, at in self.copies.get(change.session, ())
+        )
+
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
         return isCount and self.sockets[change.by].hasHeardOf(change)
@@ -434,6 +459,7 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
+        self.firsts.setdefault((socket.key, socket.node), each.at)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -492,6 +518,10 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
+        if socket is None:
+            # The oldest copy that may be repaired.
+            read = more.get("read", each.at - 4 * SECOND)
+            self.copies.setdefault(session, []).append((read, each.at))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":

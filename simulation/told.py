@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, Final
 
-from .case import PER_CONNECTION, STRICT, Case, reads
+from .case import PER_CONNECTION, STRICT, WATCHED, Case, reads
 from .history import Happening
 from .messages import digits
 from .queue import SECOND
@@ -307,14 +307,16 @@ def endsInTime(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("connected")
 def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A socket opens only if its session was there since its browser connected.
+    A socket opens only if its session was there since its browser connected, or, if
+    reports are trusted, if no report can have come.
 
     @promise: An id that a client makes up begins no session.
     """
     state = case.state
     socket = state.sockets[each.who]
     isThere = state.data.get(socket.key) is not None
-    wasThere = state.gone.get(socket.key, -1) >= socket.began
+    trusted = _SOON if case.plan.freshness == "tracked" else 0
+    wasThere = state.gone.get(socket.key, -1) >= socket.began - trusted
     yield None if isThere or wasThere else "is connected, and has no session"
 
 
@@ -351,10 +353,11 @@ def stampsAreHidden(case: Case, each: Happening) -> Iterator[str | None]:
     yield f"message {each.more['token']} sees a stamp" if isSeen else None
 
 
-@reads("expired")
+@reads("expired", of=WATCHED)
 def livesOn(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A session expires no sooner than its last visit lets it.
+    A session expires no sooner than its last visit lets it, where the store has a
+    clock.
 
     @promise: Nothing of ours shortens the life of a session.
     """

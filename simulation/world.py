@@ -223,8 +223,8 @@ class World:
         seconds, isEmpty = step.more
         self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
         for node in self._living():
-            node.link.cut(isLost=isEmpty)
             self.history.note("trouble", node.name, how="refused", seconds=seconds)
+            node.link.cut(isLost=isEmpty)
             node.link.trouble = "refused"
             self.queue.after(seconds, partial(self._heals, node))
         if isEmpty:

@@ -4,11 +4,13 @@ Tests for the rules: each says so when it is broken, and does not when it is kep
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from simulation.plan import SHORT
 from simulation.queue import SECOND
 from simulation.rules import RULES, judged
-from tests.simulation.histories import KEY, HistoryTestCase
+from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
 class RuleTests(HistoryTestCase):
@@ -265,6 +267,46 @@ class RuleTests(HistoryTestCase):
         self.now += 20 * SECOND
         self.note("serror", "tab.1", error="StoreUnavailable")
         self.assertBroken("failuresHaveCauses")
+
+    def test_newToASession(self) -> None:
+        """
+        What a node assigned is not put back, and it had not got the session yet
+        when the old copy was taken.
+        """
+        for isNew in (True, False):
+            self.setUp()
+            read = self.now
+            self.does(100)
+            if isNew:
+                read -= SECOND
+            more = {"do": "write", "key": "of web1", "session": KEY, "read": read}
+            self.now = max(self.now, read)
+            self.note("changes", "web1", token=101, **more)
+            self.put("stored", "web1", **{"of web1": 101})
+            self.note("wrote", "web1", token=101)
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
+    def test_putOff(self) -> None:
+        """
+        A session expires soon after a message: C{messagesPutOffTheEnd}.
+        """
+        for seconds, isKept in ((6, True), (3, False)):
+            self.setUp()
+            self.plan = replace(PLAN, ttl=SHORT, offsets=(0.0,))
+            self.sends(100)
+            self.handles(100)
+            self.now += seconds * SECOND
+            self.note("expired", "time", key=KEY, data=None)
+            if isKept:
+                self.assertKept(["messagesPutOffTheEnd"])
+            else:
+                self.assertIn("messagesPutOffTheEnd", self.broken())
 
     def test_names(self) -> None:
         """
