@@ -68,7 +68,7 @@ def acknowledgedOnce(case: Case, each: Happening) -> Iterator[str | None]:
         yield f"answers {token}, which asked for an acknowledgement"
 
 
-@reads("closes", "lost", "quiet", first=True)
+@reads("lost", "quiet", first=True)
 def closedInTime(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whom we close is gone soon, whether it answers or not.
@@ -79,14 +79,20 @@ def closedInTime(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "lost":
         socket = state.sockets[each.who]
         if socket.closedAt is not None:
-            since = max(socket.closedAt, state.well.get(socket.node, 0))
-            late = (each.at - since - _CLOSE_TIMEOUT - _JUMPS) / SECOND
-            yield f"is gone {late:.3f} s too late" if late > 0 else None
+            late = _lateness(case, socket, each.at)
+            yield f"is gone {late / SECOND:.3f} s too late" if late > 0 else None
     elif each.what == "quiet":
+        ended = state.killed | state.stopped
         for socket in state.sockets.values():
-            isThere = socket.closedAt is not None and not socket.isLost
-            if isThere and socket.node not in state.killed | state.stopped:
-                yield f"{socket.name} was closed and is there"
+            if socket.closedAt is not None and not socket.isLost:
+                isThere = _lateness(case, socket, each.at) > 0
+                if isThere and socket.node not in ended:
+                    yield f"{socket.name} was closed and is there"
+
+
+def _lateness(case: Case, socket: Socket, at: int) -> float:
+    since = max(socket.closedAt or 0, case.state.well.get(socket.node, 0))
+    return at - since - _CLOSE_TIMEOUT - _JUMPS
 
 
 @reads("connected", of=SOCKET_IO)

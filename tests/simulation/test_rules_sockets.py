@@ -169,6 +169,7 @@ class SocketRuleTests(SynchronousTestCase):
                 self.assertBroken("closedInTime")
         self.setUp()
         self.note("closes", code=1011, reason="")
+        self.now += 10 * SECOND
         self.note("quiet", "world")
         self.assertBroken("closedInTime")
 
