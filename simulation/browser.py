@@ -165,4 +165,5 @@ class Tab:
         self._wire = None
         self._history.note("ended", wire.name, code=code)
         if code not in _FINAL and not self._isLeaving:
-            self._queue.after(self._queue.random.uniform(0.1, 1.0), self.connect)
+            # Mostly soon: then much is under way.
+            self._queue.after(0.01 + self._queue.random.random() ** 3, self.connect)

@@ -42,7 +42,8 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("quiet")
 def nobodyWaits(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    When all is well again, whatever was sent by a socket that is open was handled.
+    When all is well again, whatever was sent by a socket that is open was handled,
+    and answered.
 
     @unlisted: No row says that anything happens at all.
     """
@@ -50,7 +51,13 @@ def nobodyWaits(case: Case, each: Happening) -> Iterator[str | None]:
         isThere = socket.isConnected and not (socket.isOver or socket.isLeft)
         if isThere and socket.sent:
             left = len(socket.sent) - socket.handled
-            yield f"{left} messages of {socket.name} are not handled" if left else None
+            last = next(reversed(socket.done), None)
+            if left:
+                yield f"{left} messages of {socket.name} are not handled"
+            elif last is not None and socket.sent.get(last, -1) > socket.answered:
+                yield f"{socket.name} has no answer to {last}"
+            else:
+                yield None
 
 
 @reads("answers", of=SOCKET_IO)

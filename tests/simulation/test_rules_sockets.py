@@ -255,8 +255,12 @@ class SocketRuleTests(SynchronousTestCase):
                 self.note("leaves")
             self.note("quiet", "world")
             self.assertBroken(*["nobodyWaits"] * (not isLeft))
-        self.setUp()
-        self.sends(1)
-        self.handles(1)
-        self.note("quiet", "world")
-        self.assertKept("nobodyWaits")
+        for isAnswered in (True, False):
+            self.setUp()
+            self.sends(1)
+            self.handles(1)
+            self.note("done", token=1)
+            if isAnswered:
+                self.note("answers", node="node1", token=1)
+            self.note("quiet", "world")
+            self.assertBroken(*["nobodyWaits"] * (not isAnswered))
