@@ -154,7 +154,8 @@ class Tab:
         """
         said, asks = what, isMore
         if wire is self._wire:
-            self._history.note("is asked" if asks else "hears", wire.name, **said)
+            word = "overhears" if "number" in said else "hears"
+            self._history.note("is asked" if asks else word, wire.name, **said)
             if asks:
                 self.send(self._reply())
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from .crowds import Crowds
 from .history import Happening
 from .plan import LONG, Plan
 from .state import State
@@ -16,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "HUB",
     "KINDS",
     "PER_CONNECTION",
     "PER_MESSAGE",
@@ -62,10 +64,19 @@ class Case:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.state = State(isShort=plan.ttl < LONG)
+        self.crowds = Crowds(self.state, len(plan.offsets))
         self.applied: dict[str, int] = {}
         self.took: dict[str, int] = {}
         self.breaches: list[Breach] = []
         self.number = 0
+
+    def take(self, each: Happening) -> None:
+        """
+        Something happened.
+        """
+        self.state.take(each)
+        if self.plan.hub:
+            self.crowds.take(each)
 
     def excepted(self, what: str) -> None:
         """
@@ -94,11 +105,13 @@ STRICT: Final = Kind(
 SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
+HUB: Final = Kind("hub", lambda plan: plan.hub)
 
 KINDS: Final = (
     *(ALL, PER_MESSAGE, PER_CONNECTION, STRICT),
     Kind("tracked", lambda plan: plan.freshness == "tracked"),
     REPAIR,
+    HUB,
     Kind("no repair", lambda plan: not plan.repair),
     WATCHED,
     Kind("apart", lambda plan: plan.kind == "apart"),

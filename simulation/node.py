@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,13 +18,13 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.limits import Limits
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
 from .bus import Ether, SimulatedBus
+from .groups import GROUP_HANDLERS, Groups
 from .history import History
 from .messages import HANDLERS, Message
 from .queue import NodeClock
@@ -33,6 +33,9 @@ from .wire import Line, Wire
 
 
 __all__ = ["Node", "Notes", "Served", "seen"]
+
+
+_HANDLERS = {**HANDLERS, **GROUP_HANDLERS}
 
 
 class Notes:
@@ -101,7 +104,7 @@ class Served(Line, Notes):
     def __init__(self, node: Node, wire: Wire) -> None:
         super().__init__(node.clock, wire, node.history, node.sockets.limits)
         self.node = node
-        self._name = wire.name
+        self.name = self._name = wire.name
         self.client: Client = node.sockets.client(self, self, self)
 
     def __repr__(self) -> str:
@@ -144,7 +147,8 @@ class Served(Line, Notes):
     def write(self, frame: str) -> None:
         said = json.loads(frame)
         asks = said.pop("asks", False)
-        what = "asks" if asks else "answers" if "token" in said else "passes on"
+        other = "passes on" if "told" in said else "carries"
+        what = "asks" if asks else "answers" if "token" in said else other
         if self.isOpen:
             self._history.note(what, self._name, node=self.node.name, **said)
             self.put(len(frame), partial(self.wire.heard, said, asks))
@@ -172,11 +176,16 @@ class Served(Line, Notes):
 
     # The application.
 
+    def sessionConnected(self, session: Session) -> None:
+        self._history.note("connected", self._name, node=self.node.name)
+        if self.node.groups is not None:
+            self.node.inGroups.join(self, "all")
+
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
         try:
-            result = waitable(HANDLERS[message.do](self, message, session))
+            result = waitable(_HANDLERS[message.do](self, message, session))
             if isinstance(result, Deferred):
                 result = result.addCallback(lambda _: self._did(message, session))
             else:
@@ -226,7 +235,7 @@ class Node:
         link: Link,
         framework: IFramework,
         *,
-        ether: Ether,
+        ether: Ether | None,
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
@@ -243,8 +252,8 @@ class Node:
         self.sockets = SessionSockets(
             self.manager, perMessage=perMessage, limits=limits
         )
-        self._bus = SimulatedBus(name, ether, clock)
-        self.hub = Hub(self.sockets, self._bus)
+        self.bus = None if ether is None else SimulatedBus(name, ether, clock)
+        self.groups: Groups | None = None
         self._framework = framework
         self.wires: dict[Wire, None] = {}
         # Its server of Socket.IO, if it has one.
@@ -264,17 +273,20 @@ class Node:
         framework = self._framework
         return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
 
-    def tell(self, sessionID: SessionID, number: int) -> None:
+    def meet(self) -> None:
         """
-        Send something to all sockets of a session, on whichever node.
+        Have a hub.
         """
+        assert self.bus is not None
+        self.groups = Groups(self.history, self.sockets, self.bus)
 
-        def reached(nodes: Mapping[str, int | None]) -> None:
-            self.history.note("reached", self.name, told=number, nodes=dict(nodes))
-
-        self.history.note("tells", self.name, told=number)
-        message = {"told": number, "by": self.name}
-        self.hub.session(sessionID).send(message).addCallback(reached)
+    @property
+    def inGroups(self) -> Groups:
+        """
+        Its hub, which it has.
+        """
+        assert self.groups is not None
+        return self.groups
 
     def stop(self) -> None:
         """
@@ -283,6 +295,8 @@ class Node:
 
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
+            if self.bus is not None:
+                self.bus.killed()
             self.clock.stop()
             for wire in self.wires:
                 wire.cut()
@@ -296,8 +310,9 @@ class Node:
         Be gone at once.
         """
         self.isAlive = False
-        self._bus.close()
         self.history.note("killed", self.name)
+        if self.bus is not None:
+            self.bus.killed()
         self.clock.stop()
         for wire in self.wires:
             wire.cut()
@@ -315,7 +330,12 @@ class Node:
         if self.io is not None:
             found += self.io.rest()
         # These two end by themselves.
-        ends = "Storage._checkTimes", "Seldom.end"
+        ends = ["Storage._checkTimes", "Seldom.end"]
+        if self.groups is not None:
+            found += self.groups.rest()
+        if self.bus is not None:
+            # It says for ever that it is there.
+            ends += ["RedisBus._beat", "_Line._checkTimes"]
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):

@@ -286,7 +286,7 @@ class Page(Tab):
         said = dict(said)
         token, attached = said.get("token"), said.pop("also", None)
         asks = said.pop("asks", False)
-        what = "is asked" if asks else "hears"
+        what = "is asked" if asks else "overhears" if "number" in said else "hears"
         self._history.note(what, space.name, **said, **more)
         if what == "hears" and token is not None and attached != attachment(token):
             self._history.note("error", space.name, text=f"{attached!r} is attached")

@@ -32,11 +32,15 @@ A socket that is none of Socket.IO.
 """
 
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
+_KEYS = {"increment": "n", "update": "log", "enter": "seat"}
 _LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
 """
 With these, sessions are looked at, put off and let go of while nobody does anything.
 """
 _TROUBLES = ("refused", "deaf", "mute", "late")
+_TELLING = ("send", "send", "send", "count", "close")
+_GROUPS = ("session", "session", "seat", "seat", "all", "r")
+_BUS = ("cut", "deaf", "late", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Plan:
 
     @ivar sessions: How many there are; tabs have them in turn.
 
+    @ivar hub: Whether nodes have a hub, on a bus.
+
     @ivar isNarrow: Whether little may wait for a socket.
 
     @ivar sockets: Of which kind those of each tab are: C{"plain"}, or in what its
@@ -86,6 +92,7 @@ class Plan:
     tabs: int
     sessions: int
     steps: tuple[Step, ...]
+    hub: bool = False
     isNarrow: bool = False
     sockets: tuple[str, ...] = (PLAIN,)
     recovery: float = 0.0
@@ -111,6 +118,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
     kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    hub = random.random() < 0.4 and not more
     return Plan(
         seed,
         kind=kind,
@@ -122,7 +130,10 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes, isMore=bool(more))),
+        steps=tuple(
+            _steps(random, steps, nodes, writes=writes, hub=hub, isMore=bool(more))
+        ),
+        hub=hub,
         isNarrow=random.random() < 0.4,
         **more,
     )
@@ -152,6 +163,7 @@ def _socketKinds(random: Random, *, isMore: bool) -> list[str]:
     kinds += ["switch"] * (random.random() < 0.2)
     if isMore:
         kinds += ["leaveNamespace", "shout", "shout", "shout", "cut", "cut"]
+        kinds += ["bus"] * (random.random() < 0.3)
     return kinds
 
 
@@ -162,14 +174,15 @@ In how many histories there are clients of Socket.IO.
 
 _CUTS: tuple[Cut, ...] = ("told", "told", "reset", "node late", "browser late")
 
-_SOCKET_STEPS: dict[str, Callable[[Random], tuple[Any, ...]]] = {
+_MORE: dict[str, Callable[[Random], tuple[Any, ...]]] = {
     "cut": lambda random: (random.choice(_CUTS), random.choice((0.5, 2.0, 6.0))),
     "stopReading": lambda random: (
         random.choice((0.5, 2.0, 6.0)),
         random.choice((0, 12)),
     ),
+    "jump": lambda random: (random.uniform(-5, 5),),
     "switch": lambda random: (random.random() < 0.5, random.random() < 0.5),
-    "shout": lambda random: (random.randint(1, 3),),
+    "shout": lambda random: (random.randint(1, 3), random.random() < 0.3),
     "burst": lambda random: (random.randint(4, 12),),
 }
 """
@@ -211,11 +224,13 @@ def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
         return how, random.choice((0.0, 0.3, 1.0, 4.0))
     if what == "restart":
         return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what == "tell":
+        return random.choice(_TELLING), random.choice(_GROUPS)
+    if what == "bus":
+        return random.choice(_BUS), random.choice((0.1, 1.0, 3.0, 8.0))
     if what in ("pause", "slow"):
         return (random.choice((0.2, 1.0, 4.0)),)
-    if what == "jump":
-        return (random.uniform(-5, 5),)
-    return _SOCKET_STEPS.get(what, _nothing)(random)
+    return _MORE.get(what, _nothing)(random)
 
 
 def _doubtful(random: Random, seed: int, steps: int) -> Plan:
@@ -252,13 +267,23 @@ def _doubts(random: Random, number: int) -> Iterator[Step]:
         yield Step(what, random.randrange(60), pause, more)
 
 
+def _forHubs(random: Random, handlers: list[str]) -> list[str]:
+    """
+    @param handlers: Gets those that have to do with hubs.
+
+    @return: The kinds of steps that have.
+    """
+    handlers += ["join", "part", "joinLate", "spread", "spread"]
+    handlers += ["enter"] * 2 * (random.random() < 0.5)
+    return ["tell"] * 8 + ["bus"] * 2 * (random.random() < 0.5)
+
+
 def _steps(
-    random: Random, number: int, nodes: int, *, writes: bool, isMore: bool
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool, isMore: bool
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += _socketKinds(random, isMore=isMore)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
-    kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:
         kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
@@ -270,6 +295,8 @@ def _steps(
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    kinds += _forHubs(random, handlers) if hub else []
+    kinds += ["roll"] * (random.random() < 0.15)
     pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     for _ in range(number):
@@ -281,7 +308,7 @@ def _steps(
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = {"increment": "n", "update": "log"}.get(do, random.choice(keys))
+            key = _KEYS.get(do, random.choice(keys))
             if do == "nested":
                 key = f"nest.{key}"
             more = do, key, digits - 1, random.random() < 0.2

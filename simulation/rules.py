@@ -12,7 +12,8 @@ from functools import cache
 from time import thread_time_ns
 from typing import Any
 
-from . import stored as _stored  # noqa: F401  It adds its rules.
+from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import stored as _stored  # noqa: F401  So does it.
 from . import told as _told  # noqa: F401  So does it.
 from . import wired as _wired  # noqa: F401  And so does this.
 from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
@@ -559,7 +560,7 @@ def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     kinds = {rule.of.name: rule.of for rule in RULES.values()}
     rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
     nobody: tuple[list[Rule], list[Rule]] = ([], [])
-    take = case.state.take
+    take = case.take
     for case.number, each in enumerate(history.all):
         first, then = rules.get(each.what, nobody)
         if first:

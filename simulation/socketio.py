@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Auth, Cookie
 from txsessionsock.handshake import Handshake
+from txsessionsock.hub import Hub
 from txsessionsock.interfaces import SessionID
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
@@ -44,6 +45,7 @@ FIELDS: Final = ("token", "do", "key", "digit", "waitsToBeSaved")
 Of a L{Message}, as they are sent.
 """
 
+_ALL = "session"
 _MESSAGE = b"4"
 _FRAME_HEAD = 6
 _ATTACHED = 3
@@ -304,7 +306,9 @@ class Server:
             credentials=[Auth(), Cookie()],
             limits=limits,
         )
-        node.hub.include(sockets)
+        assert node.bus is not None
+        self._hub = Hub(node.sockets, node.bus)
+        self._hub.include(sockets)
         node.io = self
 
     def accept(self, wire: Wire, sessionID: SessionID) -> None:
@@ -347,7 +351,7 @@ class Server:
             if token is not None and token not in self._came.get(name, ()):
                 # It was kept for a client that came back.
                 said["again"] = True
-            what = "asks" if asks else "answers" if token else "passes on"
+            what = "asks" if asks else "answers" if token else "carries"
             note(what, name, **said)
 
     def came(self, name: str, token: int) -> None:
@@ -361,10 +365,19 @@ class Server:
         Send something to a room.
         """
         by = self.node.name
-        self.node.history.note("shouts", by, told=number, room=namespace)
-        message = {"told": number, "by": by}
+        self.node.history.note("shouts", by, number=number, room=namespace)
+        message = {"number": number, "by": by}
         place = self.io.of(namespace)
         place.to(ROOM).send(message).addErrback(lambda _: None)
+
+    def tellAll(self, sessionID: SessionID, number: int) -> None:
+        """
+        Send something to all sockets of a session, of both kinds.
+        """
+        by = self.node.name
+        self.node.history.note("shouts", by, number=number, room=_ALL)
+        group = self._hub.session(sessionID)
+        group.send({"number": number, "by": by}).addErrback(lambda _: None)
 
     def rest(self) -> list[str]:
         """

@@ -165,6 +165,8 @@ class Socket:
 
     @ivar chain: What it goes on with, as its browser knows it.
 
+    @ivar carried: The last that it was sent of each node, for many.
+
     @ivar told: The last that it was told by each node, through the hub.
 
     @ivar connected: When it had its session.
@@ -208,6 +210,7 @@ class Socket:
     asked: dict[int, int] = field(default_factory=dict)
     repliedAt: dict[int, int] = field(default_factory=dict)
     chain: Chain | None = None
+    carried: dict[str, int] = field(default_factory=dict)
     isDestroyed: bool = False
     isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
@@ -302,6 +305,7 @@ class State:
         self.storedDigits: dict[str, set[int]] = {}
         self.storedLog: dict[str, set[int]] = {}
         self.chains: dict[str, Chain] = {}
+        self.isBusWell = True
         # What each node sent to each room of Socket.IO: when, and its number.
         self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self.valuesOf: dict[str, dict[str, Values]] = {}
@@ -584,7 +588,7 @@ class State:
 
     def _shouts(self, each: Happening) -> None:
         shouts = self.shouts.setdefault((each.who, each.more["room"]), [])
-        shouts.append((each.at, each.more["told"]))
+        shouts.append((each.at, each.more["number"]))
 
     def _disconnect(self, each: Happening) -> None:
         self.sockets[each.who].isDisconnected = True

@@ -276,10 +276,10 @@ def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
                 yield f"stopped, and {_said(left)} is not stored" if left else None
 
 
-_OTHERWISE: Final = (4401, 1011)
+_OTHERWISE: Final = (4401, 1011, 1012)
 """
-With what a socket may be closed while a node stops: its session ended, or its handler
-failed.
+With what a socket may be closed while a node stops: its session ended, its handler
+failed, or a hub had closed it.
 """
 
 

@@ -124,7 +124,7 @@ def oneSession(case: Case, each: Happening) -> Iterator[str | None]:
         yield None if isRight else "has another session than its other namespaces"
 
 
-@reads("connected", "hears", "is asked", of=SOCKET_IO)
+@reads("connected", "hears", "carries", "overhears", "bus", of=SOCKET_IO)
 def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client that lost its connection gets what it missed, once and in order: from
@@ -137,10 +137,18 @@ def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
     @promise: Recovery looks at the session first: who was logged out gets nothing of
         what it missed.
     """
+    if each.what == "bus":
+        case.state.isBusWell = False
+        return
     socket = case.state.sockets[each.who]
     if each.what == "connected":
         if "sid" in each.more:
             yield from _goesOn(case, socket, each)
+    elif each.what == "carries":
+        number, by = each.more["number"], each.more["by"]
+        isRight = socket.carried.get(by, -1) < number
+        socket.carried[by] = number
+        yield None if isRight else f"carries {number} of {by} out of order"
     elif socket.chain is not None:
         yield _heardOnce(case, socket.chain, each)
 
@@ -168,22 +176,21 @@ def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]
 
 
 def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
-    token, told, by = (each.more.get(name) for name in ("token", "told", "by"))
-    if token is not None:
-        isAgain = token in chain.answers and each.what == "hears"
-        if each.what == "hears":
-            chain.answers.add(token)
+    if each.what == "hears":
+        token = each.more.get("token", -1)
+        isAgain = token in chain.answers
+        chain.answers.add(token)
         return f"hears the answer to {token} twice" if isAgain else None
-    if told is None or by is None:
-        return None
-    last, chain.told[by] = chain.told.get(by, -1), told
-    if told <= last:
-        return f"hears {told} of {by} after {last}"
-    if list(chain.nodes) == [by]:
+    number, by = each.more["number"], each.more["by"]
+    last, chain.told[by] = chain.told.get(by, -1), number
+    if number <= last:
+        return f"hears {number} of {by} after {last}"
+    # A bus loses what comes while it is not well.
+    if list(chain.nodes) == [by] and case.state.isBusWell:
         room = _roomOf(each.who)
-        for at, number in case.state.shouts.get((by, room), ()):
-            if at > chain.since and last < number < told:
-                return f"hears {told} of {by}, and never heard {number}"
+        for at, missed in case.state.shouts.get((by, room), ()):
+            if at > chain.since and last < missed < number:
+                return f"hears {number} of {by}, and never heard {missed}"
     return None
 
 

@@ -6,6 +6,7 @@ A world in which a plan happens.
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from txsessionsock.socketio import Recovery
 
 from .browser import Tab
 from .bus import Ether
+from .groups import NOBODY
 from .history import History
 from .messages import Message
 from .node import Node
@@ -75,7 +77,9 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
-        self._ether = Ether(plan.latency)
+        self._ether = (
+            Ether(self.queue, plan.latency) if plan.hub or plan.hasSocketIO else None
+        )
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
         self.tabs = [self._newTab(number) for number in range(plan.tabs)]
 
@@ -97,6 +101,8 @@ class World:
             repair=plan.repair,
             limits=_NARROW if plan.isNarrow else _WIDE,
         )
+        if plan.hub:
+            node.meet()
         if plan.hasSocketIO:
             self._serveMore(node)
         return node
@@ -168,11 +174,6 @@ class World:
 
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
-
-    def _tell(self, step: Step) -> None:
-        node = self._node(step)
-        if node is not None:
-            node.tell(self._cookie(step.who // 7), next(self._tokens))
 
     def _onNode(self, step: Step, what: str, do: Callable[[Node], object]) -> None:
         node = self._node(step)
@@ -329,8 +330,13 @@ class World:
         node = self._node(step)
         if node is not None and node.io is not None:
             namespace = NAMESPACES[step.who // 7 % len(NAMESPACES)]
-            for _ in range(*step.more):
-                node.io.shout(namespace, next(self._tokens))
+            number, toSession = step.more
+            for _ in range(number):
+                if toSession:
+                    sessionID = self._cookie(step.who // 7)
+                    node.io.tellAll(sessionID, next(self._tokens))
+                else:
+                    node.io.shout(namespace, next(self._tokens))
 
     def _cut(self, step: Step) -> None:
         self._tab(step).cut(*step.more)
@@ -349,6 +355,69 @@ class World:
             key = "nest.a" if do == "nested" else "a"
             tab.send(Message(next(self._tokens), do, key, -1, not self.plan.perMessage))
 
+    # Hubs.
+
+    def _tell(self, step: Step) -> None:
+        node = self._node(step)
+        if node is None or node.groups is None:
+            return
+        do, kind = step.more
+        sessionID = self._cookie(step.who // 7)
+        value: str | int = kind
+        if kind == "session":
+            value = sessionID
+        elif kind == "seat":
+            stored = self.place.get(f"sess:{sessionID}")
+            data = {} if stored is None else json.loads(stored.raw)
+            value = data.get("seat", NOBODY)
+        else:
+            kind = "room"
+        # By the node, which may be paused.
+        tell = partial(node.groups.tell, do, kind, value)
+        self.queue.after(0, tell, node.clock)
+
+    def _bus(self, step: Step) -> None:
+        """
+        Something is wrong with a node's connection to the bus.
+        """
+        node = self._node(step)
+        if node is None or node.bus is None or node.bus.line.trouble:
+            return
+        kind, seconds = step.more
+        line = node.bus.line
+        self.history.note("bus", node.name, how=kind, seconds=seconds)
+        line.trouble = kind
+        if kind == "cut":
+            line.cut()
+        self.queue.after(seconds, partial(self._busHeals, node))
+
+    def _busHeals(self, node: Node) -> None:
+        if node.bus is not None and node.bus.line.trouble:
+            node.bus.line.trouble = ""
+            self.history.note("bus heals", node.name)
+
+    def _roll(self, step: Step) -> None:
+        """
+        A node is told to stop, and another one takes its place.
+        """
+        if self._node(step) is not None:
+            self._stop(step)
+            self._start(step)
+
+    def _countAll(self) -> bool:
+        """
+        Count all groups, when nothing moves.
+
+        @return: Whether it came to an end.
+        """
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.tell("count", "room", "all")
+                node.groups.tell("count", "seat", NOBODY)
+                for sessionID in self._sessions:
+                    node.groups.tell("count", "session", sessionID)
+        return self._ether is None or self.queue.run(1.5, _MOST_EVENTS)
+
     # The end.
 
     def finish(self) -> bool:
@@ -360,8 +429,10 @@ class World:
         self.history.note("all is well", "world")
         for node in self._living():
             self._heals(node)
+            self._busHeals(node)
             node.clock.lag = 0
         isOver = self.queue.run(25.0, _MOST_EVENTS)
+        isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
         self.place.discardSpoiled("world")
         for tab in self.tabs:

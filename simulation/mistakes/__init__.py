@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, sessions, stores
+from . import clients, ending, groups, sessions, stores
 from .mistake import ROOT, Mistake
 
 
@@ -19,6 +19,7 @@ MISTAKES: Final = (
     *sessions.MISTAKES,
     *clients.MISTAKES,
     *ending.MISTAKES,
+    *groups.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",

@@ -199,7 +199,7 @@ class SocketRuleTests(SynchronousTestCase):
         Have somebody hear what was said in a room.
         """
         for number in numbers:
-            self.note("hears", name, told=number, by="node1")
+            self.note("overhears", name, number=number, by="node1")
 
     def recovers(self, *numbers: int) -> None:
         """
@@ -208,7 +208,7 @@ class SocketRuleTests(SynchronousTestCase):
         self.setUp()
         self.comes("tab.2/1", "one")
         for number in (1, 2, 3, 4):
-            self.note("shouts", "node1", told=number, room="/")
+            self.note("shouts", "node1", number=number, room="/")
         self.hears("tab.2/1", 1)
         self.note("lost", "tab.2/1", code=1006)
         self.comes("tab.3/2", "one", recovered=True)

@@ -36,7 +36,15 @@ class SocketIOTests(SynchronousTestCase):
             seen += history.all
         words = {each.what for each in seen}
         for what in (
-            *("is in", "sends word", "shouts", "passes on", "replies", "is told"),
+            *(
+                "is in",
+                "sends word",
+                "shouts",
+                "carries",
+                "overhears",
+                "replies",
+                "is told",
+            ),
             *("hangs up", "is gone", "cuts", "schanged", "sdestroyed", "sinvalid"),
         ):
             self.assertIn(what, words)
