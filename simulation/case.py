@@ -17,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "CACHED",
     "HUB",
     "KINDS",
     "PER_CONNECTION",
@@ -103,6 +104,7 @@ STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
 SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
+CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 HUB: Final = Kind("hub", lambda plan: plan.hub)
@@ -120,6 +122,7 @@ KINDS: Final = (
     SOCKET_IO,
     Kind("recovery", lambda plan: plan.recovery > 0),
     Kind("narrow", lambda plan: plan.isNarrow),
+    CACHED,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

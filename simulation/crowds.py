@@ -78,7 +78,7 @@ class Crowds:
     @ivar told: By its sender and its number.
 
     @ivar granted: What each socket may be told; C{owed}: what it has to be, unless
-        it is over first.
+        it is over first, since when.
 
     @ivar closing: The sockets that a hub may close; C{toClose}, those that it has to.
 
@@ -100,7 +100,7 @@ class Crowds:
         self.told: dict[tuple[str, int], Told] = {}
         self._rooms: dict[tuple[str, str], dict[str, None]] = {}
         self.granted: dict[str, dict[tuple[str, int], None]] = {}
-        self.owed: dict[str, dict[tuple[str, int], None]] = {}
+        self.owed: dict[str, dict[tuple[str, int], int]] = {}
         self.closing: dict[str, None] = {}
         self.toClose: dict[str, None] = {}
         self._failed: dict[str, None] = {}
@@ -193,7 +193,7 @@ class Crowds:
         for name in got.perhaps:
             self.granted.setdefault(name, {})[number] = None
         for name in got.surely:
-            self.owed.setdefault(name, {})[number] = None
+            self.owed.setdefault(name, {})[number] = each.at
 
     def _did(self, each: Happening) -> None:
         told = self.told[each.more["by"], each.more["told"]]

@@ -19,6 +19,10 @@ __all__: list[str] = []
 
 _GOING_AWAY = 1001
 _BYE = 2 * SECOND
+_SOON = 3 * SECOND
+"""
+After what time nothing fails any more because the store was not well.
+"""
 
 
 def _isByHub(each: Happening) -> bool:
@@ -38,7 +42,8 @@ def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "closes":
         if _isByHub(each) or each.more["code"] == _GOING_AWAY:
             owed = case.crowds.owed.get(each.who)
-            if owed and case.state.sockets[each.who].node in case.state.well:
+            well = case.state.well.get(case.state.sockets[each.who].node, 0)
+            if owed and min(owed.values()) < well + _SOON:
                 case.excepted("told when the store failed")
                 return
             yield f"was closed and not told {list(owed)}" if owed else None

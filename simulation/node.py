@@ -247,7 +247,7 @@ class Node:
         self.link = link
         self.isAlive = True
         self.manager = SessionManager(
-            link, framework, clock, freshness=freshness, repair=repair
+            link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(
             self.manager, perMessage=perMessage, limits=limits
@@ -334,8 +334,7 @@ class Node:
         if self.groups is not None:
             found += self.groups.rest()
         if self.bus is not None:
-            # It says for ever that it is there.
-            ends += ["RedisBus._beat", "_Line._checkTimes"]
+            ends.append("_Line._checkTimes")
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):

@@ -116,8 +116,9 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     nodes = random.choice((1, 2, 2, 3))
     more = _sockets(Random(f"sockets {seed}"))
     writes = random.random() < 0.3
-    isShort = random.random() < 0.1
-    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    isShort = random.random() < 0.15
+    kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
+    kind = random.choice(kinds)
     hub = random.random() < 0.4 and not more
     return Plan(
         seed,
@@ -199,10 +200,10 @@ def _offsets(
 ) -> Iterator[float]:
     """
     By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
-    they are right.
+    they are right; and where sessions end soon, in half of the histories.
     """
     most = _HOURS if random.random() < 0.2 else 60.0
-    if isShort and kind in BY_NODES:
+    if isShort and (kind in BY_NODES or random.random() < 0.5):
         most = 0.0
     for _ in range(nodes):
         yield random.uniform(-most, most)
@@ -221,7 +222,7 @@ def _troublesOf(random: Random) -> list[str]:
 def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
     if what == "spoil":
         how = random.choice(("bytes", "bytes", "type"))
-        return how, random.choice((0.0, 0.3, 1.0, 4.0))
+        return how, random.choice((0.3, 1.0, 4.0, 4.0, 20.0))
     if what == "restart":
         return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
     if what == "tell":

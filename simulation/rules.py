@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from time import thread_time_ns
 from typing import Any
 
@@ -460,17 +461,19 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
     """
+    state = case.state
+    socket = state.sockets[each.who]
     if each.what == "serror":
         isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
     else:
         isOutage = each.more["code"] == _OUTAGE
         if each.more.get("reason") == "session failed":
-            errors = [error for _, error in case.state.sockets[each.who].errors]
+            errors = [error for _, error in socket.errors]
             isRight = "UndecodableSession" in errors
             yield None if isRight else "is closed because its session failed"
     if isOutage:
-        well = case.state.well.get(case.state.sockets[each.who].node)
-        isRight = well is not None and each.at - well < _AFTERWARDS
+        well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
+        isRight = each.at - well < _AFTERWARDS
         yield None if isRight else "is told of an outage, and there is none"
 
 

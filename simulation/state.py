@@ -273,11 +273,18 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar spoiled: Since when each session cannot be read that cannot.
+    @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
+        those that ever could not; C{mended}: since when it can.
+
+    @ivar storeWell: Since when the store is there again, if it ever was not.
 
     @ivar ends: When each session ends, as it is stored.
 
     @ivar toEnd: The sessions that some handler was asked to destroy.
+
+    @ivar cached: Since when there is a copy of each session, and what is in it.
+
+    @ivar rows: What is stored of each session, and who wrote it last.
     """
 
     def __init__(self, *, isShort: bool = False) -> None:
@@ -313,14 +320,18 @@ class State:
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
         self.told: dict[tuple[str, str], dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
-        self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
         self.copies: dict[str, list[tuple[int, int]]] = {}
         self.spoiled: dict[str, int] = {}
+        self.storeWell: int | None = None
+        self.spoilt: set[str] = set()
+        self.mended: dict[str, int] = {}
         self.ends: dict[str, int | None] = {}
         self.toEnd: set[str] = set()
+        self.cached: dict[str, tuple[int, str]] = {}
+        self.rows: dict[str, tuple[str | None, str]] = {}
 
     def take(self, each: Happening) -> None:
         """
@@ -342,7 +353,10 @@ class State:
         before = self.data.get(key)
         self.data[key] = data
         wasSpoiled = self.spoiled.pop(key, None) is not None
+        if wasSpoiled:
+            self.mended[key] = each.at
         self.ends[key] = each.more.get("until")
+        self.rows[key] = each.more["data"], each.who
         version = self.versions[key] = self.versions.get(key, 0) + 1
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
@@ -356,22 +370,27 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web"):
-            # What can be read again ends when it was to end before.
-            if not wasSpoiled:
-                self.visited[key] = each.at
-            if before is not None:
-                self._written(key, before, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
 
+    def _copied(self, each: Happening) -> None:
+        self.cached[each.more["key"]] = each.at, each.more["data"]
+
+    def _uncopied(self, each: Happening) -> None:
+        del self.cached[each.more["key"]]
+
     def _spoiled(self, each: Happening) -> None:
         self.spoiled[each.more["key"]] = each.at
+        self.spoilt.add(each.more["key"])
+
+    def _restarts(self, each: Happening) -> None:
+        until = each.at + round(each.more["seconds"] * SECOND)
+        self.storeWell = max(self.storeWell or 0, until)
 
     def _touched(self, each: Happening) -> None:
         self.ends[each.more["key"]] = each.more.get("until")
-        if each.who.startswith("web"):
-            self.visited[each.more["key"]] = each.at
 
     def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
         """
@@ -386,6 +405,7 @@ class State:
 
     def _deleted(self, each: Happening) -> None:
         self.spoiled.pop(each.more["key"], None)
+        self.rows[each.more["key"]] = None, each.who
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 

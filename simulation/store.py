@@ -26,7 +26,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsessionsock.interfaces import (
-    KEEP,
     TTL,
     AtLeast,
     ISharedStore,
@@ -55,7 +54,7 @@ __all__ = [
     "placeFor",
 ]
 
-BY_NODES: Final = ("apart", "polled", "silent")
+BY_NODES: Final = ("apart", "polled", "silent", "cached")
 """
 The kinds whose places have no clock.
 """
@@ -206,21 +205,23 @@ class Place:
             return None
         raw = row.raw
         row.spoiled = how
+        self._told("spoiled", by, key, None, row.expires)
         if how == "bytes":
             row.raw = b"{" + raw
-        self._told("spoiled", by, key, None, row.expires)
-        # Nobody writes into the log of a file of ours but we.
-        for link in list(self.links):
-            link.placeChanged(key)
+            self._changed(key, None)
+        else:
+            # Nobody writes into the log of a file of ours but we.
+            for link in list(self.links):
+                link.placeChanged(key)
         return raw
 
-    def mend(self, key: str, raw: bytes, by: str) -> None:
+    def mend(self, key: str, raw: bytes, ttl: TTL, by: str) -> None:
         """
         Put back what was there before it was spoiled, if it is spoiled still.
         """
         row = self._rows.get(key)
         if row is not None and row.spoiled:
-            self._put("stored", key, raw, KEEP, by=by, link=None)
+            self._put("stored", key, raw, ttl, by=by, link=None)
 
     def discardSpoiled(self, by: str) -> None:
         """
@@ -363,6 +364,19 @@ class Link:
         @param isLost: It has not.
         """
         self._lose(mayArrive=not isLost)
+
+    @property
+    def isIll(self) -> bool:
+        """
+        Whether something is wrong.
+        """
+        return bool(self.trouble)
+
+    def befall(self, trouble: str) -> None:
+        """
+        Have something be wrong from now on.
+        """
+        self.trouble = trouble
 
     def heal(self) -> None:
         """
@@ -634,7 +648,11 @@ class PolledLink(WatchedLink):
             if self._polling is None:
                 self._polling = self._clock.callLater(_POLLING, self._poll)
 
-        self.fence("").addBoth(again)
+        if self._place.changes == self._seen and self._isConnected and not self.trouble:
+            # Most polls find nothing: then it takes no time to be answered.
+            again(None)
+        else:
+            self.fence("").addBoth(again)
 
     def _key(self, key: str, do: Callable[..., _T], *args: Any) -> Deferred[_T]:
         return self._ask(partial(do, key, *args))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from .case import Case, reads
+from .case import CACHED, Case, reads
 from .history import Happening
 from .plan import Plan
 from .queue import SECOND
@@ -54,7 +54,8 @@ def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     if each.what == "serror":
         if each.more["error"] == "UndecodableSession":
-            yield None
+            isSpoilt = state.sockets[each.who].key in state.spoilt
+            yield None if isSpoilt else "is told that its session cannot be read"
         return
     key = None if each.what == "quiet" else each.more["key"]
     for socket in state.sockets.values():
@@ -86,3 +87,39 @@ def noShorterLife(case: Case, each: Happening) -> Iterator[str | None]:
     if each.who.startswith("node") and before is not None:
         isShorter = until is not None and until < before
         yield "shortened the life of a session" if isShorter else None
+
+
+@reads("stored", "answers", of=CACHED)
+def noOldCopy(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When a change is answered, no copy is in the cache that was there when it was
+    stored.
+
+    @unlisted: The page on tables says so of Django with a cache.
+    """
+    state = case.state
+    if each.what == "stored":
+        for pending in state.pending.get((each.more["key"], each.who), ()):
+            # It notes when that was.
+            state.isStored(pending)
+        return
+    change = state.changes.get(each.more["token"])
+    if change is not None and change.stored <= each.at:
+        since, _ = state.cached.get(change.session, (change.stored, ""))
+        isOld = since < change.stored
+        yield f"{change.do} {change.token} left an older copy" if isOld else None
+
+
+@reads("quiet", of=CACHED)
+def noCopyDiffers(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When all is well again, no copy in the cache is another than what a node stored
+    last, and none is left of what a node ended.
+
+    @unlisted: The page on tables says so of Django with a cache.
+    """
+    state = case.state
+    for key, (raw, by) in state.rows.items():
+        if by.startswith("node"):
+            _, copy = state.cached.get(key, (0, raw))
+            yield None if copy == raw else "an old copy is in the cache"

@@ -24,6 +24,7 @@ from txsessionsock.socketio import Recovery
 
 from .browser import Tab
 from .bus import Ether
+from .cached import LINKS, placeFor
 from .groups import NOBODY
 from .history import History
 from .messages import Message
@@ -32,7 +33,7 @@ from .page import Page
 from .plan import LONG, PLAIN, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
 from .socketio import NAMESPACES, Server
-from .store import LINKS, Link, placeFor
+from .store import Link
 from .webapp import WebApp
 
 
@@ -186,7 +187,7 @@ class World:
         kind, seconds = step.more
 
         def trouble(node: Node) -> None:
-            node.link.trouble = kind
+            node.link.befall(kind)
             self.queue.after(seconds, partial(self._heals, node))
 
         self._onNode(step, "trouble", trouble)
@@ -197,7 +198,7 @@ class World:
             self._heals(node)
 
     def _heals(self, node: Node) -> None:
-        if node.link.trouble:
+        if node.link.isIll:
             node.link.heal()
             self.history.note("heals", node.name)
 
@@ -208,14 +209,17 @@ class World:
 
     def _spoil(self, step: Step) -> None:
         """
-        Somebody writes what no session can be read from, and perhaps what it was
-        before, later.
+        Somebody writes what no session can be read from, and later what it was
+        before.
         """
         how, seconds = step.more
         key = f"sess:{self._cookie(step.who)}"
+        # A file tells what was done through the library.
+        how = "bytes" if self.plan.kind == "polled" else how
         raw = self.place.spoil(key, "web1", how)
-        if raw is not None and seconds:
-            self.queue.after(seconds, partial(self.place.mend, key, raw, "web1"))
+        if raw is not None:
+            mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
+            self.queue.after(seconds, mend)
 
     def _restart(self, step: Step) -> None:
         """
@@ -226,7 +230,7 @@ class World:
         for node in self._living():
             self.history.note("trouble", node.name, how="refused", seconds=seconds)
             node.link.cut(isLost=isEmpty)
-            node.link.trouble = "refused"
+            node.link.befall("refused")
             self.queue.after(seconds, partial(self._heals, node))
         if isEmpty:
             self.place.empty("store")
@@ -434,6 +438,9 @@ class World:
         isOver = self.queue.run(25.0, _MOST_EVENTS)
         isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.bus.close()
         self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, groups, sessions, stores
+from . import clients, ending, groups, sessions, stored, stores, told
 from .mistake import ROOT, Mistake
 
 
@@ -19,7 +19,9 @@ MISTAKES: Final = (
     *sessions.MISTAKES,
     *clients.MISTAKES,
     *ending.MISTAKES,
+    *stored.MISTAKES,
     *groups.MISTAKES,
+    *told.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",

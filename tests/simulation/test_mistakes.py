@@ -14,7 +14,7 @@ from simulation.rules import RULES
 QUICK = (
     "the latest message is handled first",
     "a conflict is merged before the attempt is given back",
-    "a report waits for the next message",
+    "a frame waits for the change before that of its handler",
 )
 
 
@@ -62,6 +62,6 @@ class MistakeTests(SynchronousTestCase):
         """
         for name in QUICK:
             mistake = named(name)
-            result = found(mistake, 60, 1)
+            result = found(mistake, 300, 1)
             assert result is not None, name
             self.assertIn(result[1], mistake.rules)

@@ -265,6 +265,14 @@ class RuleTests(HistoryTestCase):
         self.note("heals", "node1")
         self.note("closes", "tab.1", **closes)
         self.assertKept(["failuresHaveCauses"])
+        self.note("spoiled", "web1", key=KEY, data=None)
+        self.note(
+            "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
+        )
+        self.now += 20 * SECOND
+        self.note("restarts", "store", seconds=1.0, isEmpty=False)
+        self.note("serror", "tab.1", error="StoreUnavailable")
+        self.assertKept(["failuresHaveCauses"])
         self.now += 20 * SECOND
         self.note("serror", "tab.1", error="StoreUnavailable")
         self.assertBroken("failuresHaveCauses")

@@ -5,6 +5,8 @@ Tests for the rules of what is stored.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 from simulation.queue import SECOND
 from tests.simulation.histories import KEY, HistoryTestCase
@@ -72,3 +74,65 @@ class LifeTests(HistoryTestCase):
                 self.note("stored", "web1", key=KEY, data=raw, until=9)
                 self.note(what, who, key=KEY, data=raw, until=8)
                 self.assertBroken(*["noShorterLife"] * isBroken)
+
+
+class CopyTests(HistoryTestCase):
+    """
+    Tests for what is said of copies in a cache.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.plan = replace(self.plan, kind="cached")
+
+    def copied(self, **data: Any) -> None:
+        """
+        Have a copy be stored.
+        """
+        raw = json.dumps({"nest": {}, "log": []} | data)
+        self.note("copied", "web1", key=KEY, data=raw)
+
+    def test_old(self) -> None:
+        """
+        A change is answered while an older copy is in the cache: C{"noOldCopy"}.
+        """
+        for isDeleted in (True, False):
+            self.setUp()
+            self.sends(100)
+            self.handles(100)
+            self.changes(100)
+            self.copied()
+            self.put("stored", "node1", a=100)
+            if isDeleted:
+                self.note("uncopied", "node1", key=KEY, data=None)
+                self.copied()
+            self.answers(100)
+            self.assertBroken(*["noOldCopy"] * (not isDeleted))
+
+    def test_differs(self) -> None:
+        """
+        What is in the cache in the end is not what a node stored, or is left of what
+        it ended: C{"noCopyDiffers"}.
+        """
+        for copy, isBroken in ((100, False), (99, True)):
+            self.setUp()
+            self.does(100)
+            self.copied(a=copy)
+            self.note("quiet", "world")
+            self.assertBroken(*["noCopyDiffers"] * isBroken)
+        self.setUp()
+        self.copied()
+        self.note("deleted", "node1", key=KEY, data=None)
+        self.note("sdestroyed", "tab.1", reason="destroyed")
+        self.note("closes", "tab.1", code=4401)
+        self.note("quiet", "world")
+        self.assertBroken("noCopyDiffers")
+
+    def test_theWebApplicationsOwn(self) -> None:
+        """
+        What web applications do to each other is nothing of ours.
+        """
+        self.copied(a=1)
+        self.put("stored", "web2")
+        self.note("quiet", "world")
+        self.assertBroken()

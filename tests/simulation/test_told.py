@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from simulation.plan import SHORT
 from simulation.queue import SECOND
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
@@ -302,21 +301,6 @@ class ToldTests(HistoryTestCase):
         self.sends(100)
         self.handles(100, b=1)
         self.assertKept(["stampsAreHidden"])
-
-    def test_expires(self) -> None:
-        """
-        A session ends before its time.
-        """
-        self.plan = replace(PLAN, ttl=SHORT)
-        for seconds in (SHORT, 1):
-            self.again()
-            self.put("touched", "web1")
-            self.now += round(seconds * SECOND)
-            self.note("expired", "time", key=KEY, data=None)
-            if seconds == SHORT:
-                self.assertKept(["livesOn"])
-            else:
-                self.assertBroken("livesOn")
 
     def test_madeUpValues(self) -> None:
         """
