@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import Auth, Cookie
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Hub
-from txsessionsock.interfaces import SessionID
+from txsessionsock.hub import Hub, Reached
+from txsessionsock.interfaces import SessionID, StoreFailure
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.session import Session
@@ -364,20 +364,29 @@ class Server:
         """
         Send something to a room.
         """
-        by = self.node.name
-        self.node.history.note("shouts", by, number=number, room=namespace)
-        message = {"number": number, "by": by}
         place = self.io.of(namespace)
-        place.to(ROOM).send(message).addErrback(lambda _: None)
+        self._tellMany(place.to(ROOM).send, namespace, number)
 
     def tellAll(self, sessionID: SessionID, number: int) -> None:
         """
         Send something to all sockets of a session, of both kinds.
         """
-        by = self.node.name
-        self.node.history.note("shouts", by, number=number, room=_ALL)
-        group = self._hub.session(sessionID)
-        group.send({"number": number, "by": by}).addErrback(lambda _: None)
+        self._tellMany(self._hub.session(sessionID).send, _ALL, number)
+
+    def _tellMany(
+        self, send: Callable[[Any], Deferred[Reached]], room: str, number: int
+    ) -> None:
+        by, note = self.node.name, self.node.history.note
+        note("shouts", by, number=number, room=room)
+
+        def reached(nodes: Reached) -> None:
+            if nodes.get(by) is not None:
+                note("shouted", by, number=number)
+
+        def failed(failure: Failure) -> None:
+            failure.trap(StoreFailure)
+
+        send({"number": number, "by": by}).addCallbacks(reached, failed)
 
     def rest(self) -> list[str]:
         """

@@ -313,6 +313,7 @@ class State:
         self.storedLog: dict[str, set[int]] = {}
         self.chains: dict[str, Chain] = {}
         self.isBusWell = True
+        self.shouted: set[int] = set()
         # What each node sent to each room of Socket.IO: when, and its number.
         self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self.valuesOf: dict[str, dict[str, Values]] = {}
@@ -609,6 +610,9 @@ class State:
     def _shouts(self, each: Happening) -> None:
         shouts = self.shouts.setdefault((each.who, each.more["room"]), [])
         shouts.append((each.at, each.more["number"]))
+
+    def _shouted(self, each: Happening) -> None:
+        self.shouted.add(each.more["number"])
 
     def _disconnect(self, each: Happening) -> None:
         self.sockets[each.who].isDisconnected = True

@@ -64,6 +64,7 @@ _WORDS: Final = {
     "replies": "the browser answers what it was asked for {token}",
     "is told": "the handler of {token} gets its answer, and finds {sees}",
     "shouts": "tells all in a room of {room}: {number}",
+    "shouted": "knows that {number} was sent here",
     "carries": "{node} sends what {by} told many: {number}",
     "overhears": "the browser hears {number} of {by}",
     "tells": "tells all sockets of a session: {told}",

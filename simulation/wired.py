@@ -189,7 +189,8 @@ def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
     if list(chain.nodes) == [by] and case.state.isBusWell:
         room = _roomOf(each.who)
         for at, missed in case.state.shouts.get((by, room), ()):
-            if at > chain.since and last < missed < number:
+            isDue = at > chain.since and last < missed < number
+            if isDue and missed in case.state.shouted:
                 return f"hears {number} of {by}, and never heard {missed}"
     return None
 

@@ -439,8 +439,8 @@ class World:
         isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
         for node in self._living():
-            if node.groups is not None:
-                node.groups.bus.close()
+            if node.bus is not None:
+                node.bus.close()
         self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)

@@ -209,6 +209,7 @@ class SocketRuleTests(SynchronousTestCase):
         self.comes("tab.2/1", "one")
         for number in (1, 2, 3, 4):
             self.note("shouts", "node1", number=number, room="/")
+            self.note("shouted", "node1", number=number)
         self.hears("tab.2/1", 1)
         self.note("lost", "tab.2/1", code=1006)
         self.comes("tab.3/2", "one", recovered=True)
