@@ -25,7 +25,8 @@ from txsessionsock.session import Session
 
 from .bus import Ether, SimulatedBus
 from .history import History
-from .messages import HANDLERS, Message
+from .messages import BASE, HANDLERS, Message, seen
+from .pages import Pages
 from .queue import SECOND, NodeClock
 from .store import Link
 
@@ -113,7 +114,7 @@ class Served:
         self._name = wire.name
         self._history = node.history
         self._unread: list[Callable[[], object]] = []
-        self._isLost = False
+        self._isLost = self._isClosing = False
         self.client: Client = node.sockets.client(self, self, self)
         wire.served = self
 
@@ -126,6 +127,13 @@ class Served:
         """
         headers = {"cookie": [cookie], "host": ["localhost"]}
         self.client.start(Handshake(headers, isTLS=False, peer="127.0.0.1"))
+
+    @property
+    def isOver(self) -> bool:
+        """
+        Whether it is lost, or about to be.
+        """
+        return self._isLost or self._isClosing
 
     def arrived(self, message: Message) -> None:
         """
@@ -184,6 +192,7 @@ class Served:
         """
 
     def close(self, code: int, reason: str) -> None:
+        self._isClosing = True
         self._history.note(
             "closes", self._name, node=self.node.name, code=int(code), reason=reason
         )
@@ -250,38 +259,33 @@ class Served:
 
     # What handlers tell.
 
-    def changed(self, message: Message) -> None:
+    def changed(self, message: Message, **more: Any) -> None:
         """
         A handler makes its change now.
         """
-        self._history.note(
-            "changes",
-            self._name,
-            do=message.do,
-            key=message.key,
-            token=message.token,
-            digit=message.digit,
-            node=self.node.name,
-        )
+        told = {
+            "do": message.do,
+            "key": message.key,
+            "token": message.token,
+            "digit": message.digit,
+            "node": self.node.name,
+        }
+        self._history.note("changes", self._name, **told | more)
+
+    def told(self, what: str, message: Message, **more: Any) -> None:
+        """
+        A handler does something else.
+        """
+        key, token = message.key, message.token
+        session = f"sess:{self.client.session.id}" if self.client.session else ""
+        told = {"session": session, "key": key, "token": token}
+        self._history.note(what, self._name, **told | more)
 
     def takes(self, message: Message) -> None:
         """
         A handler that asked takes a message for the answer.
         """
         self._history.note("takes", self._name, token=message.token)
-
-
-def seen(session: Session) -> dict[str, Any]:
-    """
-    What a handler finds.
-    """
-    return {key: _copied(value) for key, value in session.items()}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return list(value) if isinstance(value, list) else value
 
 
 class Node:
@@ -315,6 +319,7 @@ class Node:
         self.hub = Hub(self.sockets, self._bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
+        self.pages = Pages(self)
 
     def accept(self, wire: Wire, sessionID: SessionID) -> None:
         """
@@ -324,6 +329,35 @@ class Node:
         served = Served(self, wire)
         value = self._framework.cookieValue(sessionID)
         served.begin(f"{self._framework.cookieName}={value}")
+
+    def change(self, number: int, token: int, *, counts: int) -> None:
+        """
+        Change the session of one of the clients outside of a handler.
+
+        @param number: Which of the clients.
+
+        @param counts: The place of an increment among the digits; -1 to assign.
+        """
+        served = [wire.served for wire in self.wires if wire.served is not None]
+        clients = [each.client for each in served if not each.isOver]
+        sessions = [client.session for client in clients if client.session is not None]
+        if not sessions:
+            return
+        session = sessions[number % len(sessions)]
+        if counts < 0:
+            session["out"] = token
+        else:
+            session.increment("n", BASE**counts)
+        self.history.note(
+            "changes",
+            self.name,
+            do="set" if counts < 0 else "increment",
+            key="out" if counts < 0 else "n",
+            token=token,
+            digit=counts,
+            session=f"sess:{session.id}",
+            isOutside=True,
+        )
 
     def tell(self, sessionID: SessionID, number: int) -> None:
         """
@@ -345,8 +379,7 @@ class Node:
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
             self.clock.stop()
-            for wire in self.wires:
-                wire.cut()
+            self._cut()
 
         self.isAlive = False
         self.history.note("stops", self.name)
@@ -360,8 +393,13 @@ class Node:
         self._bus.close()
         self.history.note("killed", self.name)
         self.clock.stop()
+        self._cut()
+
+    def _cut(self) -> None:
         for wire in self.wires:
             wire.cut()
+        for visit in self.pages.visits.values():
+            visit.cut()
 
     def rest(self) -> list[str]:
         """
@@ -373,6 +411,7 @@ class Node:
             number = getattr(statistics, what)
             found += [f"{number} {what}"] * bool(number)
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
+        found += [f"{self.pages.underWay} pages"] * bool(self.pages.underWay)
         # These two end by themselves.
         ends = "Storage._checkTimes", "Seldom.end"
         for call in self.clock.getDelayedCalls():

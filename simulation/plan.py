@@ -5,7 +5,7 @@ What is to happen in a world: drawn from one number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -105,21 +105,25 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
+    application = _Application(random)
+    kinds += application.kinds(writes=writes)
+    handlers += application.handlers
     for _ in range(number):
         what = random.choice(kinds)
         more: tuple[Any, ...] = ()
         if what == "send":
             do = random.choice(handlers)
-            if do == "increment":
+            if do in _COUNTING:
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = {"increment": "n", "update": "log"}.get(do, random.choice(keys))
-            if do == "nested":
-                key = f"nest.{key}"
+            key = _KEYS.get(do, "{}").format(random.choice(keys))
             more = do, key, digits - 1, random.random() < 0.2
         elif what == "write":
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
+        elif what in application.steps:
+            digits += 1
+            more = application.steps[what](min(digits, MOST_INCREMENTS + 1) - 1)
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
         elif what in ("pause", "slow"):
@@ -127,3 +131,88 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
         elif what == "jump":
             more = (random.uniform(-5, 5),)
         yield Step(what, random.randrange(60), random.choice(_PAUSES), more)
+
+
+_COUNTING = ("increment", "twice")
+_KEYS = {
+    "increment": "n",
+    "twice": "n",
+    "update": "log",
+    "update fails": "log",
+    "nested": "nest.{}",
+    "deep": "nest.deep.{}",
+    "list": "nest.list",
+    "put": "d",
+    "take": "d",
+}
+
+
+class _Application:
+    """
+    What applications do with sessions, beside most of what handlers do.
+
+    @ivar handlers: What messages ask for.
+
+    @ivar steps: What makes the rest of a step, by its name.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.steps: dict[str, Callable[[int], tuple[Any, ...]]] = {
+            "renew": self._renew,
+            "visit": self._visit,
+            "outside": self._outside,
+            "rewrite": self._rewrite,
+        }
+        self.handlers = ["deep", "list", "twice", "save unheard"] * self._is(0.5)
+        self.handlers += ["put", "put", "take"] * self._is(0.4)
+        self.handlers += ["update fails", "raise late"] * self._is(0.2)
+        self.handlers += ["ask twice", "regenerate"] * self._is(0.2)
+        self.handlers += ["destroy and set"] * self._is(0.05)
+        self.handlers += ["clear"] * self._is(0.05)
+        self._does = ["reads", "deletes d"]
+        self._does += ["empties"] * self._is(0.2) + ["replaces"] * self._is(0.2)
+        self._revives = 0.5 * self._is(0.2)
+
+    def _is(self, share: float) -> bool:
+        return self._random.random() < share
+
+    def kinds(self, *, writes: bool) -> list[str]:
+        """
+        @param writes: Whether the web application writes whole sessions.
+
+        @return: The steps.
+        """
+        kinds = ["rewrite"] * 3 * writes + ["renew"] * self._is(0.1)
+        kinds += ["visit"] * 4 * self._is(0.25)
+        return kinds + ["outside"] * 2 * self._is(0.2)
+
+    def _renew(self, _: int) -> tuple[Any, ...]:
+        how = self._random.choice(("first deleted", "first created"))
+        return how, self._random.choice((0.0, 0.02, 0.3))
+
+    def _outside(self, digit: int) -> tuple[Any, ...]:
+        isCounting = digit < MOST_INCREMENTS and self._is(0.3)
+        return (digit if isCounting else -1,)
+
+    def _rewrite(self, _: int) -> tuple[Any, ...]:
+        stamp = self._random.choice(("ours", "ours", "ours", "ours", "old"))
+        seconds = self._random.choice((0.0, 0.05, 0.5, 2.0))
+        return stamp, seconds, self._random.choice(self._does), self._is(self._revives)
+
+    def _visit(self, digit: int) -> tuple[Any, ...]:
+        random = self._random
+        do = random.choice(
+            ("log in", "log in", *self.handlers, "set", "update", "read")
+        )
+        if do == "log out" or do not in _PAGES or digit >= MOST_INCREMENTS:
+            do = "log out" if self._is(0.2) else "set"
+        key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
+        cutAfter = random.choice((0.0,) * 6 + (0.001, 0.1))
+        return do, key, digit, cutAfter
+
+
+_PAGES = (
+    *("log in", "log in", "log in", "log out", "read", "set", "set", "deep", "list"),
+    *("increment", "put", "take", "update", "wait", "save unheard"),
+)

@@ -12,6 +12,7 @@ from math import inf
 from typing import Any
 
 from .history import Happening
+from .lives import Lives
 from .messages import digits
 from .queue import SECOND
 
@@ -147,6 +148,7 @@ class State:
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
         self.storedLog: dict[str, set[int]] = {}
+        self.lives = Lives(self)
 
     def take(self, each: Happening) -> None:
         """
@@ -156,6 +158,7 @@ class State:
         take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
         if take is not None:
             take(each)
+        self.lives.take(each)
 
     # What is stored.
 
@@ -244,6 +247,27 @@ class State:
 
     _wrote = _hears
 
+    def hears(self, each: Happening) -> None:
+        """
+        A browser has a page that did something.
+        """
+        self._hears(each)
+
+    def move(self, old: str, new: str) -> None:
+        """
+        A session has another id: whatever is known of it is known of the new one.
+        """
+        names = [name for key, name in self.values if key == old]
+        for name in names:
+            self.values[new, name] = self.values[old, name]
+        self.increments[new] = self.increments.setdefault(old, [])
+        self.updates[new] = self.updates.setdefault(old, [])
+        self.storedDigits[new] = self.storedDigits.setdefault(old, set())
+        self.storedLog[new] = self.storedLog.setdefault(old, set())
+        for keys in (self.dropped, self.beyond):
+            if old in keys:
+                keys.add(new)
+
     def _closes(self, each: Happening) -> None:
         self.sockets[each.who].isOver = True
 
@@ -288,7 +312,19 @@ class State:
 
 def _flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
     nested = data.get("nest", {})
-    return [*data.items(), *((f"nest.{name}", nested[name]) for name in nested)]
+    deep = nested.get("deep", {})
+    return [
+        *data.items(),
+        *((f"nest.{name}", tokenIn(nested[name])) for name in nested),
+        *((f"nest.deep.{name}", deep[name]) for name in deep),
+    ]
+
+
+def tokenIn(value: Any) -> Any:
+    """
+    What a change wrote, also if it is in a list.
+    """
+    return value[-1] if isinstance(value, list) else value
 
 
 def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
@@ -298,7 +334,9 @@ def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
     was, now = dict(_flat(before)), dict(_flat(after))
     for each in (was, now):
         each.pop("_sessionsock", None)
-        each.pop("nest", None)
+        # What is taken out on purpose has a rule of its own.
+        for name in ("nest", "nest.deep", "d"):
+            each.pop(name, None)
     own = [name for name in now if name.startswith("of web")]
     for name in own:
         was.pop(name, None)

@@ -353,29 +353,37 @@ class Link:
 
     # The store.
 
-    def load(self, key: str) -> Deferred[Stored | None]:
+    def _askOf(self, key: str, do: Callable[[], _T]) -> Deferred[_T]:
+        """
+        Have something done with a key, which is read by that: also by what writes.
+        """
         connection = self._connection
 
-        def load() -> Stored | None:
+        def done() -> _T:
             connection.tracked[key] = None
-            return self._place.get(key)
+            return do()
 
-        return self._ask(load)
+        return self._ask(done)
+
+    def load(self, key: str) -> Deferred[Stored | None]:
+        return self._askOf(key, partial(self._place.get, key))
 
     def create(self, key: str, raw: bytes, ttl: TTL) -> Deferred[bool]:
         place, name = self._place, self._name
-        return self._ask(partial(place.create, key, raw, ttl, name, self))
+        return self._askOf(key, partial(place.create, key, raw, ttl, name, self))
 
     def replace(self, key: str, old: bytes, new: bytes, ttl: TTL) -> Deferred[Stored]:
         place, name = self._place, self._name
         replace = partial(place.replace, key, old, new, ttl, by=name, link=self)
-        return self._ask(replace)
+        return self._askOf(key, replace)
 
     def touch(self, key: str, ttl: TTL) -> Deferred[float | None]:
-        return self._ask(partial(self._place.touch, key, ttl, self._name, self))
+        touch = partial(self._place.touch, key, ttl, self._name, self)
+        return self._askOf(key, touch)
 
     def destroy(self, key: str, old: bytes | None = None) -> Deferred[bool]:
-        return self._ask(partial(self._place.destroy, key, old, self._name, self))
+        destroy = partial(self._place.destroy, key, old, self._name, self)
+        return self._askOf(key, destroy)
 
     def rest(self) -> list[str]:
         """

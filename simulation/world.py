@@ -23,6 +23,7 @@ from .bus import Ether
 from .history import History
 from .messages import Message
 from .node import Node
+from .pages import Visit
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
 from .store import LINKS, Link, Place
@@ -151,9 +152,11 @@ class World:
 
     def _write(self, step: Step) -> None:
         webApp = self.webApps[step.who // 2 % 2]
-        stamp, seconds = step.more
+        stamp, seconds, *more = step.more
         token = next(self._tokens)
-        webApp.request(self._cookie(step.who), stamp, token, seconds)
+        does, revives = more or ("writes", False)
+        cookie = self._cookie(step.who)
+        webApp.request(cookie, stamp, token, seconds, does, revives=revives)
 
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
@@ -223,6 +226,55 @@ class World:
 
     def _hurries(self, node: Node) -> None:
         node.clock.lag = 0
+
+    # What the web application and pages of ours do.
+
+    def _renew(self, step: Step) -> None:
+        """
+        The web application logs somebody in, with a new id.
+        """
+        number, (how, seconds) = step.who % len(self._sessions), step.more
+        new = self._framework.newSessionID()
+        self.webApps[step.who % 2].renew(self._sessions[number], new, how, seconds)
+        self.queue.after(seconds + 0.01, partial(self._setsCookie, number, new))
+
+    def _setsCookie(self, number: int, sessionID: SessionID | None) -> None:
+        """
+        A browser has another cookie, and its tabs connect with it.
+        """
+        if sessionID is not None:
+            self._sessions[number] = sessionID
+            for tab in self.tabs:
+                tab.connect()
+
+    def _rewrite(self, step: Step) -> None:
+        """
+        The web application does something else than write a value of its own.
+        """
+        self._write(step)
+
+    def _visit(self, step: Step) -> None:
+        nodes = self._living()
+        if not nodes:
+            return
+        do, key, digit, cutAfter = step.more
+        number = step.who % len(self._sessions)
+        token = next(self._tokens)
+        visit = Visit(
+            f"page{token}",
+            nodes[step.who // 3 % len(nodes)],
+            Message(token, do, key, digit, waitsToBeSaved=False),
+            self._sessions[number],
+            latency=self.plan.latency,
+            setsCookie=partial(self._setsCookie, number),
+        )
+        if cutAfter:
+            self.queue.after(cutAfter, visit.cut)
+
+    def _outside(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None:
+            node.change(step.who // 7, next(self._tokens), counts=step.more[0])
 
     # The end.
 
