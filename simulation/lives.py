@@ -84,7 +84,7 @@ class Lives:
 
     @ivar void: What is never to be stored.
 
-    @ivar movedTo: Under which id a session goes on.
+    @ivar nameless: Sessions that a node began, whose id nobody has yet.
 
     @ivar last: What each session was when it was there last.
 
@@ -110,7 +110,7 @@ class Lives:
         self.out: dict[str, dict[int, Removal]] = {}
         self.emptied: dict[str, dict[int, Removal]] = {}
         self.void: set[int] = set()
-        self.movedTo: dict[str, str] = {}
+        self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
         self.strange: set[int] = set()
@@ -144,6 +144,8 @@ class Lives:
             before = None
             self._state.beyond.add(key)
         if before is None:
+            if each.who.startswith("node"):
+                self.nameless.add(key)
             self.since[key] = self.begun[key] = each.at
             self.owner[key] = data.get("user"), each.at
         elif before.get("user") != data.get("user"):
@@ -211,7 +213,10 @@ class Lives:
         return [mark(each) for each in changes if self._isKnown(each, key)]
 
     def _isKnown(self, change: Change, key: str) -> bool:
-        return change.session == key and change.heard <= self._state.now
+        isTold = change.session == key and change.heard <= self._state.now
+        # A dictionary in which somebody changes something at that time is back as a
+        # whole: a change wins over a deletion.
+        return isTold and not change.key.startswith("nest.")
 
     def _remove(
         self, where: dict[str, dict[int, Removal]], key: str, marks: list[int]
@@ -223,12 +228,16 @@ class Lives:
 
     def _moves(self, each: Happening) -> None:
         old, new = each.more["old"], each.more["new"]
-        self.movedTo[old] = new
+        self.nameless.discard(new)
         self._state.move(old, new)
         for where in (self.out, self.emptied):
             where[new] = where.setdefault(old, {})
         page = self.pages[each.who]
         page.moved, self.moved[old] = new, page.node
+
+    def _renews(self, each: Happening) -> None:
+        if each.more["old"] in self._state.beyond:
+            self._state.beyond.add(each.more["new"])
 
     # What handlers do.
 

@@ -163,6 +163,7 @@ class _Application:
             "visit": self._visit,
             "outside": self._outside,
             "rewrite": self._rewrite,
+            "revive": self._revive,
         }
         self.handlers = ["deep", "list", "twice", "save unheard"] * self._is(0.5)
         self.handlers += ["put", "put", "take"] * self._is(0.4)
@@ -172,7 +173,6 @@ class _Application:
         self.handlers += ["clear"] * self._is(0.05)
         self._does = ["reads", "deletes d"]
         self._does += ["empties"] * self._is(0.2) + ["replaces"] * self._is(0.2)
-        self._revives = 0.5 * self._is(0.2)
 
     def _is(self, share: float) -> bool:
         return self._random.random() < share
@@ -184,6 +184,7 @@ class _Application:
         @return: The steps.
         """
         kinds = ["rewrite"] * 3 * writes + ["renew"] * self._is(0.1)
+        kinds += ["revive"] * self._is(0.1)
         kinds += ["visit"] * 4 * self._is(0.25)
         return kinds + ["outside"] * 2 * self._is(0.2)
 
@@ -198,7 +199,10 @@ class _Application:
     def _rewrite(self, _: int) -> tuple[Any, ...]:
         stamp = self._random.choice(("ours", "ours", "ours", "ours", "old"))
         seconds = self._random.choice((0.0, 0.05, 0.5, 2.0))
-        return stamp, seconds, self._random.choice(self._does), self._is(self._revives)
+        return stamp, seconds, self._random.choice(self._does)
+
+    def _revive(self, _: int) -> tuple[Any, ...]:
+        return (self._random.choice((0.05, 0.5, 2.0, 12.0, 20.0)),)
 
     def _visit(self, digit: int) -> tuple[Any, ...]:
         random = self._random

@@ -172,8 +172,9 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
     """
-    if each.more["key"] not in case.state.beyond:
-        data = case.state.data[each.more["key"]]
+    key, state = each.more["key"], case.state
+    if key not in state.beyond and key not in state.lives.nameless:
+        data = state.data[key]
         assert data is not None
         twice = [i for i, n in enumerate(digits(data.get("n", 0))) if n > 1]
         log = data.get("log", [])
@@ -217,6 +218,8 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     if change is None or change.do == "raise":
         return
     key = change.session
+    if not _belongs(state, change, key):
+        return
     if change.do == "increment":
         isStored = change.digit in state.storedDigits.get(key, ())
     elif change.do == "update":
@@ -569,7 +572,9 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
         elif each.more["key"] == change.session and _isIn(state, change):
             del outside[token]
             since = max(change.began, state.well.get(change.node, 0))
-            late = each.at - since - SECOND - _SOON
+            # After an outage it is tried again within ten seconds.
+            bound = SECOND + _SOON + 10 * SECOND * (since > change.began)
+            late = each.at - since - bound
             yield f"{_said([change])} is stored late" if late > 0 else None
 
 
@@ -605,7 +610,11 @@ def pagesAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     if each.more["code"] != _OK:
         return
     changes = [state.changes[token] for token in page.changed]
-    late = [change for change in changes if not _isIn(state, change)]
+    late = [
+        change
+        for change in changes
+        if _belongs(state, change, change.session) and not _isIn(state, change)
+    ]
     yield f"{_said(late)} was answered and is not stored" if late else None
     if page.isLogout:
         isGone = state.gone.get(page.key, -1) >= page.asked

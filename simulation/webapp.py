@@ -98,8 +98,8 @@ class WebApp:
     def request(
         self,
         sessionID: SessionID,
-        stamp: str,
         token: int,
+        stamp: str,
         seconds: float,
         does: str = "writes",
         *,

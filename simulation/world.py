@@ -152,11 +152,7 @@ class World:
 
     def _write(self, step: Step) -> None:
         webApp = self.webApps[step.who // 2 % 2]
-        stamp, seconds, *more = step.more
-        token = next(self._tokens)
-        does, revives = more or ("writes", False)
-        cookie = self._cookie(step.who)
-        webApp.request(cookie, stamp, token, seconds, does, revives=revives)
+        webApp.request(self._cookie(step.who), next(self._tokens), *step.more)
 
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
@@ -252,6 +248,16 @@ class World:
         The web application does something else than write a value of its own.
         """
         self._write(step)
+
+    def _revive(self, step: Step) -> None:
+        """
+        Somebody logs out while a slow request is at work, which writes the session
+        again.
+        """
+        cookie, (seconds,) = self._cookie(step.who), step.more
+        token = next(self._tokens)
+        self.webApps[1].request(cookie, token, "ours", seconds, revives=True)
+        self.queue.after(seconds / 3, partial(self.webApps[0].logOut, cookie))
 
     def _visit(self, step: Step) -> None:
         nodes = self._living()
