@@ -124,6 +124,12 @@ class Lives:
         self._heard: dict[int, int] = {}
         self._rewriting: Happening | None = None
 
+    def isStrange(self, change: Change) -> bool:
+        """
+        Whether whoever made a change has a session that is somebody else's now.
+        """
+        return self._by.get(mark(change), "") in self.strangers
+
     def take(self, each: Happening) -> None:
         """
         Something happened, which the state knows already.
@@ -187,7 +193,11 @@ class Lives:
                     removals[token].isUndone = True
         each, self._rewriting = self._rewriting, None
         if each is not None and each.more["session"] == key:
-            self._taken(each, key)
+            for removal in self.emptied.get(key, {}).values():
+                # Nobody says which of two requests is right.
+                removal.isUndone = removal.isUndone or removal.at > each.more["read"]
+            if each.what == "rewrites":
+                self._taken(each, key)
 
     def _rewrites(self, each: Happening) -> None:
         self._rewriting = each
@@ -264,6 +274,8 @@ class Lives:
     def _changes(self, each: Happening) -> None:
         change = self._state.changes[each.more["token"]]
         self._by[mark(change)] = each.who
+        if each.who.startswith("web"):
+            self._rewriting = each
         if each.more.get("isOutside"):
             self.outside[change.token] = change
         if each.who in self.pages:

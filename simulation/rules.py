@@ -255,15 +255,17 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 def _lasts(state: State, change: Change) -> bool:
     node = change.node
-    return node not in state.killed and not (node in state.stopped and state.wasUnwell)
+    isUnwell = state.wasUnwell or node in state.stoppedCut
+    return node not in state.killed and not (node in state.stopped and isUnwell)
 
 
 def _belongs(state: State, change: Change, session: str) -> bool:
     """
     Whether a change was made to a session as it is now, under its present id.
     """
-    isOurs = change.session == session
-    return isOurs and change.began > state.lives.begun.get(session, 0)
+    lives = state.lives
+    isOurs = change.session == session and not lives.isStrange(change)
+    return isOurs and change.began > lives.begun.get(session, 0)
 
 
 @_reads("handles", "takes", "answers")

@@ -128,6 +128,9 @@ class State:
     @ivar beyond: The sessions that a web application wrote as no promise covers:
         from a copy that was too old, or without the stamp that was in its copy.
 
+    @ivar stoppedCut: Nodes that ended within a second after their connection to the
+        store was cut.
+
     @ivar well: Since when each node is well.
     """
 
@@ -142,6 +145,8 @@ class State:
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
         self.stopped: set[str] = set()
+        self.cut: dict[str, int] = {}
+        self.stoppedCut: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.increments: dict[str, list[Change]] = {}
@@ -286,6 +291,8 @@ class State:
 
     def _stops(self, each: Happening) -> None:
         self.stopped.add(each.who)
+        if each.at - self.cut.get(each.who, 0) < SECOND:
+            self.stoppedCut.add(each.who)
 
     def _trouble(self, each: Happening) -> None:
         self.well[each.who] = inf
@@ -295,6 +302,7 @@ class State:
         self.well[each.who] = each.at
 
     def _cut_off(self, each: Happening) -> None:
+        self.cut[each.who] = each.at
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = each.at
 
