@@ -195,7 +195,8 @@ class State:
             self.dropped.add(key)
         # What its processes take from each other is nothing of ours.
         for name, value in before.items():
-            if name.startswith("of web") and value != data.get(name):
+            isTheirs = name.startswith("of web") and value != data.get(name)
+            if isTheirs and (key, name) in self.values:
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
