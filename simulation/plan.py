@@ -51,6 +51,8 @@ class Plan:
     @ivar offsets: By how much the clock of each node is wrong.
 
     @ivar sessions: How many there are; tabs have them in turn.
+
+    @ivar anonymous: Whether nobody is logged in at first.
     """
 
     seed: int
@@ -64,6 +66,7 @@ class Plan:
     tabs: int
     sessions: int
     steps: tuple[Step, ...]
+    anonymous: bool = False
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -86,6 +89,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
         steps=tuple(_steps(random, steps, nodes, writes=writes)),
+        anonymous=random.random() < 0.15,
     )
 
 

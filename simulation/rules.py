@@ -408,10 +408,14 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
 def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A login that gives the session a new id takes along what others store meanwhile:
-    what somebody was told is stored under the old id is stored under the new one.
+    what somebody was told is stored under the old id is stored under the new one, and
+    the old one is gone.
     """
-    state, new = case.state, each.more["new"]
-    data, before = state.data.get(new), state.lives.last[each.more["old"]]
+    state, old, new = case.state, each.more["old"], each.more["new"]
+    data, before = state.data.get(new), state.lives.last[old]
+    asked = state.lives.pages[each.who].asked
+    isGone = state.gone.get(old, -1) >= asked
+    yield None if isGone else "gave the session a new id, and the old one is there"
     if data is None or _isDisturbed(state, new):
         return
     missing = _missing(case, new, data, each.at)

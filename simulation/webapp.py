@@ -42,8 +42,19 @@ class WebApp:
     """
 
     def __init__(
-        self, name: str, queue: Queue, history: History, place: Place, ttl: float
+        self,
+        name: str,
+        queue: Queue,
+        history: History,
+        place: Place,
+        ttl: float,
+        *,
+        anonymous: bool = False,
     ) -> None:
+        """
+        @param anonymous: Whether its sessions are nobody's at first.
+        """
+        self._new = {n: v for n, v in NEW.items() if not (anonymous and n == "user")}
         self.name = name
         self._queue = queue
         self._history = history
@@ -55,7 +66,7 @@ class WebApp:
         """
         Begin a session.
         """
-        raw = json.dumps(NEW).encode()
+        raw = json.dumps(self._new).encode()
         self._place.create(_key(sessionID), raw, self._ttl, self.name, None)
 
     def logOut(self, sessionID: SessionID) -> None:

@@ -51,7 +51,14 @@ class World:
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
-            WebApp(name, self.queue, self.history, self.place, plan.ttl)
+            WebApp(
+                name,
+                self.queue,
+                self.history,
+                self.place,
+                plan.ttl,
+                anonymous=plan.anonymous,
+            )
             for name in ("web1", "web2")
         ]
         for sessionID in self._sessions:
