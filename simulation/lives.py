@@ -194,8 +194,11 @@ class Lives:
         each, self._rewriting = self._rewriting, None
         if each is not None and each.more["session"] == key:
             for removal in self.emptied.get(key, {}).values():
-                # Nobody says which of two requests is right.
-                removal.isUndone = removal.isUndone or removal.at > each.more["read"]
+                # Nobody says which of two requests is right; and what took the stamp
+                # out does not tell what it knows.
+                isOlder = removal.at > each.more["read"]
+                isStripped = each.more["copy"] == "stripped"
+                removal.isUndone = removal.isUndone or isOlder or isStripped
             if each.what == "rewrites":
                 self._taken(each, key)
 
