@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.simulation.test_rules -*-
+# -*- test-case-name: tests.simulation.test_lives -*-
 """
 What is known of sessions as such, while a history is read: when they began, whose
 they are, under which id they go on, what was taken out of them on purpose; and of
@@ -95,8 +95,6 @@ class Lives:
     @ivar excused: Sockets whose session was written again before anybody had to
         know that it had been gone.
 
-    @ivar connected: When each socket had its session.
-
     @ivar outside: Changes outside of handlers that are not stored yet.
 
     @ivar moved: On which node each session got another id.
@@ -115,7 +113,6 @@ class Lives:
         self.strangers: dict[str, int] = {}
         self.strange: set[int] = set()
         self.excused: set[str] = set()
-        self.connected: dict[str, int] = {}
         self.outside: dict[int, Change] = {}
         self.moved: dict[str, str] = {}
         self._by: dict[int, str] = {}
@@ -124,11 +121,13 @@ class Lives:
         self._heard: dict[int, int] = {}
         self._rewriting: Happening | None = None
 
-    def isStrange(self, change: Change) -> bool:
+    def belongs(self, change: Change, session: str) -> bool:
         """
-        Whether whoever made a change has a session that is somebody else's now.
+        Whether a change was made to a session as it is now, under its present id,
+        by somebody whose session it still is.
         """
-        return self._by.get(mark(change), "") in self.strangers
+        isOurs = change.session == session and change.began > self.begun.get(session, 0)
+        return isOurs and self._by.get(mark(change), "") not in self.strangers
 
     def take(self, each: Happening) -> None:
         """
@@ -267,9 +266,6 @@ class Lives:
     def _session(self, each: Happening) -> str:
         socket = self._state.sockets.get(each.who)
         return str(each.more["session"]) if socket is None else socket.key
-
-    def _connected(self, each: Happening) -> None:
-        self.connected[each.who] = each.at
 
     def _gives_up(self, each: Happening) -> None:
         self.void.add(each.more["token"])

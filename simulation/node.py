@@ -227,20 +227,34 @@ class Served:
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
-        result = waitable(HANDLERS[message.do](self, message, session))
+        try:
+            result = waitable(HANDLERS[message.do](self, message, session))
+            if isinstance(result, Deferred):
+                result = result.addCallback(lambda _: self._did(message, session))
+            else:
+                result = self._did(message, session)
+        except Exception:
+            self._failed(message, Failure())
+            raise
         if isinstance(result, Deferred):
-            return result.addCallback(lambda _: self._did(message, session))
-        return self._did(message, session)
+            return result.addErrback(partial(self._failed, message))
+        return result
 
     def _did(self, message: Message, session: Session) -> object:
         if not message.waitsToBeSaved:
             self._done(message)
             return None
+        self._history.note("saves", self._name, token=message.token)
         return session.save().addCallback(lambda _: self._done(message))
 
     def _done(self, message: Message) -> None:
         self._history.note("done", self._name, token=message.token)
         self.client.send({"token": message.token})
+
+    def _failed(self, message: Message, failure: Failure) -> Failure:
+        error = type(failure.value).__name__
+        self._history.note("fails", self._name, token=message.token, error=error)
+        return failure
 
     def sessionInvalid(self, reason: InvalidReason) -> None:
         self._history.note("sinvalid", self._name, reason=reason)

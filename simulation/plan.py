@@ -74,6 +74,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     Draw a plan.
     """
     random = Random(f"plan {seed}")
+    if random.random() < 0.15:
+        return _doubtful(random, seed, steps)
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
     isShort = random.random() < 0.1
@@ -91,6 +93,40 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         steps=tuple(_steps(random, steps, nodes, writes=writes)),
         anonymous=random.random() < 0.15,
     )
+
+
+def _doubtful(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which answers to increments get lost while others write: without a
+    stamp nobody knows then whether these count.
+    """
+    return Plan(
+        seed,
+        kind=random.choice(("watched", "apart", "polled", "silent")),
+        perMessage=random.random() < 0.3,
+        freshness="strict",
+        repair=False,
+        offsets=(0.0, random.uniform(-60, 60)),
+        latency=random.choice((0.02, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=tuple(_doubts(random, steps)),
+    )
+
+
+def _doubts(random: Random, number: int) -> Iterator[Step]:
+    digits = 0
+    for _ in range(number):
+        more: tuple[Any, ...] = ()
+        what = random.choice(("send",) * 8 + ("cutStore",) * 2 + ("connect",))
+        if what == "send":
+            isCount = random.random() < 0.5 and digits < MOST_INCREMENTS
+            digits += isCount
+            do, key = ("increment", "n") if isCount else ("set", "a")
+            more = do, key, digits - 1, random.random() < 0.7
+        pause = random.choice((0.0, 0.0, 0.01, 0.01, 0.05, 0.05, 0.3))
+        yield Step(what, random.randrange(60), pause, more)
 
 
 def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:

@@ -6,11 +6,16 @@ where it is broken.  See docs/promises.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
+from math import inf
+from time import thread_time_ns
 from typing import Any
 
+from . import told as _told  # noqa: F401  It adds its rules.
+from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Rule
+from .case import reads as _reads
 from .history import Happening, History
 from .lives import Removal, everything
 from .messages import digits
@@ -31,83 +36,25 @@ _CLOSE_AFTER_END = 4401
 _OK = 200
 
 
-@dataclass(frozen=True)
-class Breach:
-    """
-    A rule was broken.
-
-    @ivar where: By which event of the history.
-    """
-
-    rule: str
-    where: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.why}"
-
-
-class Case:
-    """
-    A history that is being read.
-
-    @ivar applied: How often each rule said something about it.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.state = State()
-        self.applied: dict[str, int] = {}
-        self.breaches: list[Breach] = []
-        self.number = 0
-
-
-_Rule = Callable[[Case, Happening], Iterator[str | None]]
-"""
-Yields L{None} each time it applies and is kept, and why it is broken if it is.
-"""
-
-RULES: dict[str, _Rule] = {}
-_FIRST: dict[str, list[tuple[str, _Rule]]] = {}
-_THEN: dict[str, list[tuple[str, _Rule]]] = {}
-"""
-The rules by the word of the events that they read: before the state does, or after.
-"""
-
-
-def _reads(*words: str, first: bool = False) -> Callable[[_Rule], _Rule]:
-    """
-    Have a rule read the events with these words.
-
-    @param first: Whether it reads them before the state does.
-    """
-
-    def add(rule: _Rule) -> _Rule:
-        RULES[rule.__name__] = rule
-        for word in words:
-            (_FIRST if first else _THEN).setdefault(word, []).append(
-                (rule.__name__, rule)
-            )
-        return rule
-
-    return add
-
-
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
     """
     @return: What is missing of that of which somebody had been told until then.
     """
     state = case.state
     found = []
-    for (session, name), values in state.values.items():
-        if session == key and values.byToken:
-            lost = values.lost(_at(data, name), at)
-            if lost is not None:
-                found.append(lost)
-    counted = digits(data.get("n", 0))
-    for change in state.increments.get(key, ()):
-        if change.heard <= at and not counted[change.digit : change.digit + 1] > [0]:
-            found.append(change)
+    for name, values in state.valuesOf.get(key, {}).items():
+        lost = values.lost(_at(data, name), at)
+        if lost is not None:
+            found.append(lost)
+    increments = state.increments.get(key)
+    if increments:
+        counted = digits(data.get("n", 0))
+        there = len(counted)
+        for change in increments:
+            if change.heard <= at and not (
+                change.digit < there and counted[change.digit]
+            ):
+                found.append(change)
     log = data.get("log", ())
     updates = state.updates.get(key, ())
     found += [each for each in updates if each.heard <= at and each.token not in log]
@@ -128,13 +75,25 @@ def _said(changes: list[Change]) -> str:
 @_reads("quiet", "stored")
 def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    What somebody was told is done is in each later version, but for what a web
-    application's old copy dropped, which is in the last.
+    What somebody was told is done is in each later version, unless a web
+    application's old copy dropped something: see L{noOldCopyUndoes}.
+
+    @promise: Two processes that write one session merge what they changed: key by
+        key, and into nested dictionaries.
+
+    @promise: Of two plain assignments to one and the same key, one wins; nothing
+        else is lost.
+
+    @promise: Twenty seconds without a store log nobody out and take back nothing
+        that was acknowledged.
+
+    @promise: A page sees what sockets of other processes were told is stored, and
+        the other way round.
     """
     state = case.state
     if each.what == "quiet":
         for key, data in state.data.items():
-            if data is not None and not _isExcepted(case, key):
+            if data is not None and not _isDisturbed(state, key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
     elif not _isDisturbed(state, each.more["key"]):
@@ -143,6 +102,41 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
         assert data is not None
         missing = _missing(case, key, data, each.at)
         yield f"{_said(missing)} is missing in what was stored" if missing else None
+
+
+@_reads("quiet", of=REPAIR)
+def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told is done, and a web application's old copy dropped, is
+    there in the end.
+
+    @promise: A web application that writes a whole session from an old copy does
+        not undo what sockets stored.
+
+    @promise: A node that is told to stop guards what it wrote until no old copy of
+        it can come back.
+    """
+    state = case.state
+    for key, data in state.data.items():
+        isDropped = key in state.dropped or key in state.beyond
+        if data is not None and isDropped and not _isExcepted(case, key):
+            missing = _missing(case, key, data, each.at)
+            yield f"{_said(missing)} is not put back" if missing else None
+
+
+@_reads("quiet")
+def theKilledTakeNothingBack(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What somebody was told by a node that was killed since is there in the end.
+
+    @promise: A server that is killed takes back nothing that a client was told.
+    """
+    state = case.state
+    for key, data in state.data.items() if state.killed else ():
+        if data is not None and not _isDisturbed(state, key):
+            missing = _missing(case, key, data, each.at)
+            lost = [change for change in missing if change.node in state.killed]
+            yield f"{_said(lost)} went with its node" if lost else None
 
 
 def _isDisturbed(state: State, key: str) -> bool:
@@ -159,11 +153,10 @@ def _isExcepted(case: Case, key: str) -> bool:
     """
     state = case.state
     isExcepted = key in state.beyond or (
-        key in state.dropped
-        and (bool(state.killed) or state.wasUnwell or not case.plan.repair)
+        key in state.dropped and (bool(state.killed) or state.wasUnwell)
     )
     if isExcepted:
-        case.applied["excepted"] = case.applied.get("excepted", 0) + 1
+        case.excepted("what an old copy dropped")
     return isExcepted
 
 
@@ -171,6 +164,14 @@ def _isExcepted(case: Case, key: str) -> bool:
 def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No increment is in the sum twice, and no update.
+
+    @promise: `increment()` adds up, on any number of nodes.
+
+    @promise: `update(f)` calls `f` again on what others wrote, until its result is
+        stored.
+
+    @promise: A write whose answer got lost is made once: neither dropped nor
+        counted twice.
     """
     key, state = each.more["key"], case.state
     if key not in state.beyond and key not in state.lives.nameless:
@@ -185,15 +186,19 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
             yield None
 
 
-@_reads("handles")
+@_reads("handles", of=STRICT)
 def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Per message, the session shows every write whose writer had its answer before
     the message was sent.
+
+    @promise: Per message, the session shows every write whose writer had its answer
+        before the message was sent.
+
+    @promise: A store that cannot see changes is read for each message instead of
+        being trusted.
     """
-    plan, state = case.plan, case.state
-    if plan.freshness != "strict" or not plan.perMessage:
-        return
+    state = case.state
     socket = state.sockets[each.who]
     if _isDisturbed(state, socket.key):
         return
@@ -205,28 +210,30 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     )
 
 
-@_reads("answers", "asks")
+@_reads("answers", "asks", of=PER_MESSAGE)
 def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    An answer, or a question, goes out when what its handler changed before is
-    stored.
+    An answer, or a question, goes out when all is stored that handlers of its node
+    had changed before.
+
+    @promise: Per message, an answer goes out when all that was changed before it
+        was sent is stored.
     """
     state = case.state
-    # Per connection nothing is held; what asks that it is stored waits for that.
-    isSent = each.what == "answers" or (each.what == "asks" and case.plan.perMessage)
-    change = state.changes.get(each.more["token"]) if isSent else None
-    if change is None or change.do == "raise":
+    socket, token = state.sockets[each.who], each.more["token"]
+    change = state.changes.get(token)
+    isDone = change is not None and change.do != "raise" and _belongs(state, change)
+    if change is not None and isDone and not state.isStored(change):
+        yield f"{_said([change])} was answered and is not stored"
         return
-    key = change.session
-    if not _belongs(state, change, key):
-        return
-    if change.do == "increment":
-        isStored = change.digit in state.storedDigits.get(key, ())
-    elif change.do == "update":
-        isStored = change.token in state.storedLog.get(key, ())
-    else:
-        isStored = state.values[key, change.key].storedBegan >= change.began
-    yield None if isStored else f"{_said([change])} was answered and is not stored"
+    # What a handler asks it sends after its own change, and answers when it is done.
+    before = socket.done.get(token)
+    if each.what == "asks" and change is not None:
+        before = change.number + 1
+    if before is not None:
+        left = state.unstored(socket.key, socket.node, before)
+        said = f"message {token} was answered, and {_said(left)} is not stored"
+        yield said if left else None
 
 
 @_reads("quiet")
@@ -234,6 +241,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
     had no answer, unless its node was killed or ended in an outage.
+
+    @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
     state = case.state
     for (session, _), values in state.values.items():
@@ -243,7 +252,7 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
             (
                 change
                 for change in values.byToken.values()
-                if _lasts(state, change) and _belongs(state, change, session)
+                if _lasts(state, change) and state.lives.belongs(change, session)
             ),
             key=lambda change: change.began,
             default=None,
@@ -259,13 +268,8 @@ def _lasts(state: State, change: Change) -> bool:
     return node not in state.killed and not (node in state.stopped and isUnwell)
 
 
-def _belongs(state: State, change: Change, session: str) -> bool:
-    """
-    Whether a change was made to a session as it is now, under its present id.
-    """
-    lives = state.lives
-    isOurs = change.session == session and not lives.isStrange(change)
-    return isOurs and change.began > lives.begun.get(session, 0)
+def _belongs(state: State, change: Change) -> bool:
+    return state.lives.belongs(change, change.session)
 
 
 @_reads("handles", "takes", "answers")
@@ -273,9 +277,12 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Messages of a socket are handled, and answered, in the order in which they
     were sent, and none is left out.
+
+    @promise: Messages of a client are handled one at a time, in the order in which
+        they came.
     """
     socket, token = case.state.sockets[each.who], each.more["token"]
-    place = socket.sent.index(token) if token in socket.sent else -1
+    place = socket.sent.get(token, -1)
     if each.what != "answers":
         expected, socket.handled = socket.handled, place + 1
         isRight = place == expected
@@ -288,6 +295,9 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
 def hubInOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A hub reaches a socket once with each message, in the order of each sender.
+
+    @promise: A hub reaches a session, a user or a room on every node, in the order
+        of each sender.
     """
     told = case.state.sockets[each.who].told
     number, by = each.more["told"], each.more["by"]
@@ -301,6 +311,11 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When a session has ended, nothing is answered from it, no handler begins, and
     nobody is told twice.
+
+    @promise: When a session has ended, nothing is answered from it any more.
+
+    @promise: The end is final for the sockets that were open, even if a slow
+        request writes the session again.
     """
     socket = case.state.sockets.get(each.who)
     if socket is None or not socket.isDestroyed:
@@ -309,19 +324,32 @@ def theEndIsFinal(case: Case, each: Happening) -> Iterator[str | None]:
     yield None if isRight else f"{each.what} something after the end"
 
 
-@_reads("sdestroyed", first=True)
+@_reads("sdestroyed", "closes", first=True)
 def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Who holds a session is told once that it ended.
+    Who holds a session is told once that it ended, before the socket is closed.
+
+    @unlisted: It says of the rows on logout how that is told.
     """
-    isAgain = case.state.sockets[each.who].isDestroyed
-    yield "is told again that its session ended" if isAgain else None
+    socket = case.state.sockets[each.who]
+    if each.what == "sdestroyed":
+        isAgain = socket.isDestroyed
+        yield "is told again that its session ended" if isAgain else None
+    elif socket.isConnected and each.more["code"] == _CLOSE_AFTER_END:
+        isTold = socket.isDestroyed
+        yield None if isTold else "is not told that its session ended"
 
 
 @_reads("created", "stored")
 def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No save of ours re-creates a session that is gone.
+
+    @promise: No save re-creates a session that is gone.
+
+    @promise: An update does not re-create it either.
+
+    @promise: A write whose outcome is unknown does not re-create it.
     """
     if each.who.startswith("node"):
         isNew = each.what == "created" and each.more["key"] in case.state.gone
@@ -332,6 +360,17 @@ def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
 def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Every socket of a session that ended is closed, on every node, in time.
+
+    @promise: A session that is destroyed in one process closes its sockets in all
+        of them.
+
+    @promise: A session that a web application deletes in Redis closes its sockets
+        on all nodes.
+
+    @promise: An idle socket is closed when its session expires.
+
+    @promise: The store is the authority: a bus that fails cannot leave a dead
+        session's socket open.
     """
     state = case.state
     if each.what == "quiet":
@@ -356,7 +395,7 @@ def _gone(state: State, socket: Socket) -> int | None:
     if gone is None or state.data.get(socket.key) is None:
         return gone
     # A slow request wrote it again.
-    isAnother = lives.connected.get(socket.name, socket.began) > gone
+    isAnother = gone < socket.connected < inf
     return None if isAnother or socket.name in lives.excused else gone
 
 
@@ -368,6 +407,9 @@ def _bound(case: Case, socket: Socket) -> int:
 def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
     """
     No client is told that it has no session while there is one.
+
+    @promise: A store that fails closes per-message sockets with 1013, and never
+        with 4401.
     """
     state = case.state
     isTold = each.what in ("sinvalid", "sdestroyed") or (
@@ -386,6 +428,9 @@ def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When all is quiet nothing is left: no session, timer, watch or question.
+
+    @promise: A connection that is gone leaves nothing behind, whenever it was cut,
+        and nothing that waits for the garbage collector.
     """
     if each.what == "left":
         yield f"{each.more['text']} is left"
@@ -397,6 +442,8 @@ def nothingIsLeft(case: Case, each: Happening) -> Iterator[str | None]:
 def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Nothing fails that should not, and all comes to an end.
+
+    @unlisted: It is of all that nobody thought of.
     """
     if each.what == "error":
         yield str(each.more["text"])
@@ -410,6 +457,9 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     A login that gives the session a new id takes along what others store meanwhile:
     what somebody was told is stored under the old id is stored under the new one, and
     the old one is gone.
+
+    @promise: A login that gives the session a new id takes along what others
+        store meanwhile.
     """
     state, old, new = case.state, each.more["old"], each.more["new"]
     data, before = state.data.get(new), state.lives.last[old]
@@ -422,28 +472,19 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     was = _missing(case, new, before, each.at)
     if missing and was:
         # What a web application overwrote was not back when the id changed.
-        case.applied["excepted"] = case.applied.get("excepted", 0) + 1
+        case.excepted("what an old copy dropped before a new id")
         state.beyond.add(new)
         return
     yield f"{_said(missing)} is missing under the new id" if missing else None
-
-
-@_reads("connected", "sinvalid")
-def oldIdOpensNothing(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    The old id opens nothing, nor does any session that has ended.
-    """
-    socket = case.state.sockets[each.who]
-    gone = case.state.gone.get(socket.key)
-    if gone is not None and case.state.data.get(socket.key) is None:
-        isWrong = each.what == "connected" and gone < socket.began
-        yield "has a session that ended" if isWrong else None
 
 
 @_reads("sdestroyed")
 def movedIsTold(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A new id closes the sockets of the old one with 4307 where it was given.
+
+    @promise: A new id at login closes the sockets of the old id with 4307, and
+        the old id opens nothing.
     """
     state = case.state
     socket = state.sockets[each.who]
@@ -457,6 +498,12 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What the application itself deletes stays deleted, and what a handler deletes
     does, but for what a web application's old copy brought back, in the end.
+
+    @promise: What the application itself deletes stays deleted, and a session
+        that it empties stays empty.
+
+    @promise: A request that only reads does not undo it either, where its
+        framework writes nevertheless.
     """
     state, out = case.state, case.state.lives.out
     if each.what == "quiet":
@@ -497,6 +544,9 @@ def emptiedStaysEmpty(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A session that the application empties stays empty: nothing that somebody was
     told of before comes back.
+
+    @promise: What the application itself deletes stays deleted, and a session
+        that it empties stays empty.
     """
     removals = case.state.lives.emptied.get(each.more["key"])
     data = case.state.data[each.more["key"]]
@@ -509,6 +559,9 @@ def nothingComesOfNothing(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a function of update() that failed did is not stored, nor what a handler
     changed in a session that it had ended.
+
+    @unlisted: It says of update() that it is all or nothing, and of the end that
+        it is one.
     """
     void = case.state.lives.void
     if void:
@@ -523,6 +576,9 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
     """
     The end is final for the sockets that were open, even if a slow request writes
     the session again.
+
+    @promise: The end is final for the sockets that were open, even if a slow
+        request writes the session again.
     """
     state, key = case.state, each.more["key"]
     gone = state.gone.get(key)
@@ -541,6 +597,8 @@ def othersSessionsAreTheirs(case: Case, each: Happening) -> Iterator[str | None]
     """
     A session that is somebody else's now ends for who had it before, and nothing of
     theirs is put into it.
+
+    @promise: A session that is somebody else's now ends for who had it before.
     """
     state, strangers = case.state, case.state.lives.strangers
     if each.what == "stored":
@@ -564,18 +622,17 @@ def _isOver(state: State, name: str) -> bool:
 def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A change outside of a handler is stored within a second, without save().
+
+    @promise: A change outside of a handler is stored within a second, without
+        `save()`, unless it was made inside of a nested value.
     """
     state, outside = case.state, case.state.lives.outside
     for token, change in list(outside.items()):
         if each.what == "quiet":
             isThere = state.data.get(change.session) is not None
-            if (
-                isThere
-                and _lasts(state, change)
-                and _belongs(state, change, change.session)
-            ):
+            if isThere and _lasts(state, change) and _belongs(state, change):
                 yield f"{_said([change])} is not stored"
-        elif each.more["key"] == change.session and _isIn(state, change):
+        elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
             since = max(change.began, state.well.get(change.node, 0))
             # After an outage it is tried again within ten seconds.
@@ -584,20 +641,14 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
             yield f"{_said([change])} is stored late" if late > 0 else None
 
 
-def _isIn(state: State, change: Change) -> bool:
-    key = change.session
-    if change.do == "increment":
-        return change.digit in state.storedDigits.get(key, ())
-    if change.do == "update":
-        return change.token in state.storedLog.get(key, ())
-    return state.values[key, change.key].storedBegan >= change.began
-
-
 @_reads("page reads")
 def pagesAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A page sees what sockets of other processes were told is stored, and what other
     pages were.
+
+    @promise: A page sees what sockets of other processes were told is stored, and
+        the other way round.
     """
     state, page = case.state, case.state.lives.pages[each.who]
     if page.isNew or case.plan.freshness != "strict" or _isDisturbed(state, page.key):
@@ -611,6 +662,8 @@ def pagesAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A page's answer goes out when what the page changed is stored, and after a logout
     when the session is gone.
+
+    @promise: A page's answer goes out when what the page changed is stored.
     """
     state, page = case.state, case.state.lives.pages[each.who]
     if each.more["code"] != _OK:
@@ -619,7 +672,7 @@ def pagesAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
     late = [
         change
         for change in changes
-        if _belongs(state, change, change.session) and not _isIn(state, change)
+        if _belongs(state, change) and not state.isStored(change)
     ]
     yield f"{_said(late)} was answered and is not stored" if late else None
     if page.isLogout:
@@ -632,6 +685,9 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
     """
     A page whose session cannot be loaded is answered with 503, and its cookie stays.
     A cookie names what is stored.
+
+    @promise: A page whose session cannot be loaded is answered with 503, and its
+        cookie stays.
     """
     state, page = case.state, case.state.lives.pages[each.who]
     gone = state.gone.get(page.key, -1)
@@ -660,28 +716,71 @@ class Verdict:
     @ivar breaches: Where it breaks rules.
 
     @ivar applied: How often each rule applied.
+
+    @ivar took: For how many nanoseconds each was at work, if that is measured.
     """
 
     breaches: list[Breach]
     applied: dict[str, int]
+    took: dict[str, int]
 
 
-def judged(plan: Plan, history: History) -> Verdict:
+_Reading = dict[str, tuple[list[Rule], list[Rule]]]
+"""
+By the word of an event: the rules that read it before the state does, and after.
+"""
+
+
+@cache
+def _reading(kinds: tuple[str, ...]) -> _Reading:
+    """
+    The rules that speak of histories that are of all these kinds.
+    """
+    found: _Reading = {}
+    for rule in RULES.values():
+        if rule.of.name in kinds:
+            for word in rule.words:
+                found.setdefault(word, ([], []))[not rule.first].append(rule)
+    return found
+
+
+def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     """
     Read a history.
+
+    @param isTimed: Whether to measure how long each rule takes.
     """
     case = Case(plan)
+    apply = _applyTimed if isTimed else _apply
+    kinds = {rule.of.name: rule.of for rule in RULES.values()}
+    rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
+    nobody: tuple[list[Rule], list[Rule]] = ([], [])
+    take = case.state.take
     for case.number, each in enumerate(history.all):
-        _apply(case, _FIRST.get(each.what, ()), each)
-        case.state.take(each)
-        _apply(case, _THEN.get(each.what, ()), each)
-    return Verdict(case.breaches, case.applied)
+        first, then = rules.get(each.what, nobody)
+        if first:
+            apply(case, first, each)
+        take(each)
+        if then:
+            apply(case, then, each)
+    return Verdict(case.breaches, case.applied, case.took)
 
 
-def _apply(case: Case, rules: Sequence[tuple[str, _Rule]], each: Happening) -> None:
-    for name, rule in rules:
-        for why in rule(case, each):
-            case.applied[name] = case.applied.get(name, 0) + 1
+def _apply(case: Case, rules: list[Rule], each: Happening) -> None:
+    applied = case.applied
+    for rule in rules:
+        for why in rule.says(case, each):
+            applied[rule.name] = applied.get(rule.name, 0) + 1
             if why is not None:
-                breach = partial(Breach, name, case.number)
-                case.breaches.append(breach(f"{each.who} {why}"))
+                breach = Breach(rule.name, case.number, f"{each.who} {why}")
+                case.breaches.append(breach)
+
+
+def _applyTimed(case: Case, rules: list[Rule], each: Happening) -> None:
+    for rule in rules:
+        began = thread_time_ns()
+        asked = thread_time_ns()
+        _apply(case, [rule], each)
+        # Without the time that asking for the time takes.
+        took = thread_time_ns() - asked - (asked - began)
+        case.took[rule.name] = case.took.get(rule.name, 0) + took

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -17,7 +18,12 @@ from .messages import digits
 from .queue import SECOND
 
 
-__all__ = ["Change", "Socket", "State", "Values"]
+__all__ = ["Change", "Socket", "State", "Values", "flat"]
+
+_TRY_AGAIN = 1013
+"""
+With what a connection is closed because the store failed.
+"""
 
 
 @dataclass
@@ -28,6 +34,12 @@ class Change:
     @ivar began: When it was made.
 
     @ivar heard: When somebody was told that it is done.
+
+    @ivar by: The socket whose handler made it; C{""} for none.
+
+    @ivar number: How many changes there were before it.
+
+    @ivar stored: When it was stored, or something in its place.
     """
 
     token: int
@@ -38,16 +50,22 @@ class Change:
     node: str
     began: int
     heard: float = inf
+    by: str = ""
+    number: int = 0
+    stored: float = inf
 
 
 class Values:
     """
     The changes of one key of one session.  A later one takes the place of an
     earlier one if it began when somebody had been told of that.
+
+    @ivar versions: In which version of the session each was first and last.
     """
 
     def __init__(self) -> None:
         self.byToken: dict[int, Change] = {}
+        self.versions: dict[int, tuple[int, int]] = {}
         # Of all that somebody was told until then, which one began last.
         self._heardAt: list[int] = []
         self._last: list[Change] = []
@@ -84,6 +102,19 @@ class Values:
             return last
         return last if last.began > found.heard else None
 
+    def isBack(self, value: object, told: object) -> bool:
+        """
+        @return: Whether something was stored for the last time before that was
+            stored of which a client was told, or is nothing.
+        """
+        if value == told or told not in self.versions:
+            return False
+        if not isinstance(value, int) or value not in self.byToken:
+            return True
+        assert isinstance(told, int)
+        last = self.versions.get(value)
+        return last is not None and last[1] < self.versions[told][0]
+
 
 @dataclass
 class Socket:
@@ -92,26 +123,74 @@ class Socket:
 
     @ivar began: When its browser connected.
 
-    @ivar sent: The tokens of its messages, in order; C{handled}, of how many of
-        them a handler began.
+    @ivar sent: The tokens of its messages, each with its place; C{handled}, of how
+        many of them a handler began.
 
     @ivar isOver: Whether it was closed here, or lost.
 
     @ivar told: The last that it was told by each node, through the hub.
+
+    @ivar connected: When it had its session.
+
+    @ivar busy: The token of the message whose handler is at work; C{before}: of that
+        which was when the last began.
+
+    @ivar saves: How many changes there were when handlers asked that these are
+        stored, and when that was, by token; C{done}: when they were done.
+
+    @ivar errors: What it was told of errors: when, and of which type.
+
+    @ivar failed: The same of its handlers.
+
+    @ivar sees: What handlers found, by token; C{base}: what the client had been told
+        of when it sent a message.
+
+    @ivar closed: With which code it was closed here; 0 if it was not.
+
+    @ivar over: When it was closed or lost.
+
+    @ivar left: When its browser closed it.
     """
 
     name: str
     node: str
     key: str
     began: int
-    sent: list[int] = field(default_factory=list)
+    tab: str = ""
+    sent: dict[int, int] = field(default_factory=dict)
     sentAt: dict[int, int] = field(default_factory=dict)
     handled: int = 0
     answered: int = -1
     isConnected: bool = False
     isOver: bool = False
     isDestroyed: bool = False
+    isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
+    connected: float = inf
+    busy: int | None = None
+    before: int | None = None
+    saves: dict[int, tuple[int, int]] = field(default_factory=dict)
+    done: dict[int, int] = field(default_factory=dict)
+    errors: list[tuple[int, str]] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    sees: dict[int, dict[str, Any]] = field(default_factory=dict)
+    base: dict[int, dict[str, Any]] = field(default_factory=dict)
+    closed: int = 0
+    over: float = inf
+    left: float = inf
+
+    def hasHeardOf(self, change: Change, error: str = "") -> bool:
+        """
+        Whether it was told that a change may be given up, or could not be told:
+        it was closed when its handler made that, or was closed or lost since for
+        another reason.
+
+        @param error: Of which type that is to be, if that matters.
+        """
+        if change.began >= self.over or (self.isOver and self.closed != _TRY_AGAIN):
+            return True
+        told = (*self.errors, *self.failed)
+        return any(at >= change.began and error in name for at, name in told)
 
 
 class State:
@@ -132,9 +211,26 @@ class State:
         store was cut.
 
     @ivar well: Since when each node is well.
+
+    @ivar valuesOf: The same as C{values}, by session and key.
+
+    @ivar pending: By session and node, the changes of handlers there that were not
+        stored when somebody last looked.
+
+    @ivar mine: By session and node, the change of each key that was made there last.
+
+    @ivar told: By tab and session, what its client was last told of.
+
+    @ivar versions: How many versions of each session there were.
+
+    @ivar ends: When each session ends that nobody puts off.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, isShort: bool = False) -> None:
+        """
+        @param isShort: Whether sessions live for seconds.
+        """
+        self._isShort = isShort
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -154,6 +250,14 @@ class State:
         self.storedDigits: dict[str, set[int]] = {}
         self.storedLog: dict[str, set[int]] = {}
         self.lives = Lives(self)
+        self.valuesOf: dict[str, dict[str, Values]] = {}
+        self.pending: dict[tuple[str, str], deque[Change]] = {}
+        self.mine: dict[tuple[str, str], dict[str, Change]] = {}
+        self.told: dict[tuple[str, str], dict[str, Any]] = {}
+        self.versions: dict[str, int] = {}
+        self.visited: dict[str, int] = {}
+        self.stops: dict[str, int] = {}
+        self.unwell: set[str] = set()
 
     def take(self, each: Happening) -> None:
         """
@@ -172,20 +276,29 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        values, log = self.values, data.get("log", ())
-        for name, value in _flat(data):
-            found = values.get((key, name))
+        version = self.versions[key] = self.versions.get(key, 0) + 1
+        values, log = self.valuesOf.get(key, {}), data.get("log", ())
+        for name, value in flat(data):
+            found = values.get(name)
             if found is not None and isinstance(value, int):
                 change = found.byToken.get(value)
                 if change is not None:
                     found.storedBegan = max(found.storedBegan, change.began)
+                    first, _ = found.versions.get(value, (version, 0))
+                    found.versions[value] = first, version
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
+        if each.who.startswith("web"):
+            self.visited[key] = each.at
+            if before is not None:
+                self._written(key, before, data)
 
     _stored = _created
+
+    def _touched(self, each: Happening) -> None:
+        if each.who.startswith("web"):
+            self.visited[each.more["key"]] = each.at
 
     def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
         """
@@ -205,19 +318,96 @@ class State:
 
     _expired = _deleted
 
+    def isStored(self, change: Change) -> bool:
+        """
+        Whether a change was stored, or something in its place.
+        """
+        if change.stored < inf:
+            return True
+        session = change.session
+        if change.do == "increment":
+            isStored = change.digit in self.storedDigits.get(session, ())
+        elif change.do == "update":
+            isStored = change.token in self.storedLog.get(session, ())
+        else:
+            isStored = self.values[session, change.key].storedBegan >= change.began
+        if isStored:
+            change.stored = self.now
+        return isStored
+
+    def unstored(self, session: str, node: str, before: int) -> list[Change]:
+        """
+        @param before: How many changes there were then.
+
+        @return: What handlers at a node had changed then and is not stored.
+            Increments of which nobody knows do not count once their client heard of
+            it, nor what C{update} is at work on.
+        """
+        if self.mayGiveUp(node):
+            return []
+        pending, found = self.pending.get((session, node), deque()), []
+        for change in list(pending):
+            if change.number >= before:
+                break
+            if self.isStored(change) or not self.lives.belongs(change, session):
+                pending.remove(change)
+            elif change.do != "update" and not self._isGivenUp(change):
+                found.append(change)
+        return found
+
+    def mayGiveUp(self, node: str) -> bool:
+        """
+        Whether a node may have given up what it could not store until the session
+        was to end, as far as it knew.
+        """
+        return self._isShort and node in self.unwell
+
+    def _isGivenUp(self, change: Change) -> bool:
+        isCount = change.do == "increment"
+        return isCount and self.sockets[change.by].hasHeardOf(change)
+
     # What sockets do.
 
     def _connects(self, each: Happening) -> None:
         key = f"sess:{each.more['session']}"
-        self.sockets[each.who] = Socket(each.who, each.more["node"], key, each.at)
+        socket = Socket(each.who, each.more["node"], key, each.at)
+        socket.tab = each.who.partition(".")[0]
+        self.sockets[each.who] = socket
 
     def _connected(self, each: Happening) -> None:
-        self.sockets[each.who].isConnected = True
+        socket = self.sockets[each.who]
+        socket.isConnected = True
+        socket.connected = each.at
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
-        socket.sent.append(token)
+        socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
+        told = self.told.get((socket.tab, socket.key))
+        if told is not None:
+            socket.base[token] = told
+
+    def _handles(self, each: Happening) -> None:
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.before, socket.busy = socket.busy, token
+        socket.sees[token] = each.more["sees"]
+
+    def _saves(self, each: Happening) -> None:
+        token = each.more["token"]
+        self.sockets[each.who].saves[token] = len(self.changes), each.at
+
+    def _done(self, each: Happening) -> None:
+        socket = self.sockets[each.who]
+        socket.busy = None
+        socket.done[each.more["token"]] = len(self.changes)
+
+    def _fails(self, each: Happening) -> None:
+        socket = self.sockets[each.who]
+        socket.busy = None
+        socket.failed.append((each.at, each.more["error"]))
+
+    def _serror(self, each: Happening) -> None:
+        self.sockets[each.who].errors.append((each.at, each.more["error"]))
 
     def _changes(self, each: Happening) -> None:
         more = each.more
@@ -231,7 +421,12 @@ class State:
             session,
             more.get("node", each.who),
             each.at,
+            number=len(self.changes),
         )
+        if socket is not None:
+            change.by = each.who
+            pending = self.pending.setdefault((session, change.node), deque())
+            pending.append(change)
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
@@ -240,10 +435,20 @@ class State:
         elif change.do == "update":
             self.updates.setdefault(session, []).append(change)
         else:
-            values = self.values.setdefault((session, change.key), Values())
+            values = self.values.get((session, change.key))
+            if values is None:
+                values = self.values[session, change.key] = Values()
+                self.valuesOf.setdefault(session, {})[change.key] = values
             values.byToken[change.token] = change
+            if socket is not None:
+                self.mine.setdefault((session, change.node), {})[change.key] = change
 
     def _hears(self, each: Happening) -> None:
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            sees = socket.sees.get(each.more.get("token", -1))
+            if sees is not None:
+                self.told[socket.tab, socket.key] = sees
         change = self.changes.get(each.more.get("token", -1))
         if change is None or change.heard < inf:
             return
@@ -263,9 +468,9 @@ class State:
         """
         A session has another id: whatever is known of it is known of the new one.
         """
-        names = [name for key, name in self.values if key == old]
-        for name in names:
-            self.values[new, name] = self.values[old, name]
+        values = self.valuesOf[new] = self.valuesOf.setdefault(old, {})
+        for name in values:
+            self.values[new, name] = values[name]
         self.increments[new] = self.increments.setdefault(old, [])
         self.updates[new] = self.updates.setdefault(old, [])
         self.storedDigits[new] = self.storedDigits.setdefault(old, set())
@@ -275,9 +480,20 @@ class State:
                 keys.add(new)
 
     def _closes(self, each: Happening) -> None:
-        self.sockets[each.who].isOver = True
+        socket = self.sockets[each.who]
+        socket.closed = socket.closed or each.more["code"]
+        self._lost(each)
 
-    _lost = _closes
+    def _lost(self, each: Happening) -> None:
+        socket = self.sockets[each.who]
+        socket.isOver = True
+        socket.over = min(socket.over, each.at)
+
+    def _leaves(self, each: Happening) -> None:
+        self.sockets[each.who].left = each.at
+
+    def _disconnect(self, each: Happening) -> None:
+        self.sockets[each.who].isDisconnected = True
 
     def _sdestroyed(self, each: Happening) -> None:
         self.sockets[each.who].isDestroyed = True
@@ -294,21 +510,25 @@ class State:
         self.stopped.add(each.who)
         if each.at - self.cut.get(each.who, 0) < SECOND:
             self.stoppedCut.add(each.who)
+        self.stops[each.who] = each.at
 
     def _trouble(self, each: Happening) -> None:
         self.well[each.who] = inf
         self.wasUnwell = True
+        self.unwell.add(each.who)
 
     def _heals(self, each: Happening) -> None:
         self.well[each.who] = each.at
 
     def _cut_off(self, each: Happening) -> None:
         self.cut[each.who] = each.at
+        self.unwell.add(each.who)
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = each.at
 
     def _pauses(self, each: Happening) -> None:
         self.wasUnwell = True
+        self.unwell.add(each.who)
         until = each.at + each.more["how"] * SECOND
         self.well[each.who] = max(self.well.get(each.who, 0), until)
 
@@ -319,7 +539,10 @@ class State:
             self.well[each.who] = max(self.well.get(each.who, 0), each.at)
 
 
-def _flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
+def flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
+    """
+    The keys of a session, and those of its nested value.
+    """
     nested = data.get("nest", {})
     deep = nested.get("deep", {})
     return [
@@ -340,7 +563,7 @@ def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """
     Whether something was taken out, or put back to what it was.
     """
-    was, now = dict(_flat(before)), dict(_flat(after))
+    was, now = dict(flat(before)), dict(flat(after))
     for each in (was, now):
         each.pop("_sessionsock", None)
         # What is taken out on purpose has a rule of its own.

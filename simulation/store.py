@@ -50,6 +50,10 @@ _Changed = Callable[[str], None]
 
 _TIMEOUT = 2.0
 _POLLING = 0.1
+_AT_ONCE = 0.3
+"""
+How often there is another connection at once, as where there is a pool of them.
+"""
 _SLOWEST = 1.5
 """
 How many seconds the way takes at most while a connection is late.
@@ -247,7 +251,10 @@ class Link:
             connection.isOpen = False
         self._connect()
         if self._reconnecting is None:
-            self._reconnect(self._queue.random.uniform(0.0, 0.3))
+            if not self.trouble and self._queue.random.random() < _AT_ONCE:
+                self._reconnected()
+            else:
+                self._reconnect(self._queue.random.uniform(0.0, 0.3))
         # Last: whoever hears of it may ask again.
         for answer in list(self.open):
             self._answer(answer, Failure(StoreTimeout("the connection was lost")))

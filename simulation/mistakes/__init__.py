@@ -206,7 +206,7 @@ MISTAKES: Final = (
         "manager/saving.py",
         "        if self._live.record.isRepairing:\n            self.atEndOfTurn()\n",
         "",
-        ("noUpdateIsLost",),
+        ("noOldCopyUndoes",),
     ),
     Mistake(
         "the stamp of a write in doubt is not recognized",
@@ -227,7 +227,7 @@ MISTAKES: Final = (
         "manager/saving.py",
         "        if self._live.givenUp > givenUp:\n",
         "        if False:\n",
-        ("answersAreHeld",),
+        ("savesAreTrue", "noUpdateIsLost"),
     ),
     Mistake(
         "what is behind a dropped answer is handled",

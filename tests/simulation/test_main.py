@@ -11,8 +11,11 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.__main__ import main
+from simulation.history import History
 from simulation.plan import Plan, drawn
+from simulation.rules import RULES, Verdict
 from simulation.shrink import shrunk
+from simulation.tally import Tally
 
 
 class MainTests(SynchronousTestCase):
@@ -45,7 +48,34 @@ class MainTests(SynchronousTestCase):
         self.assertEqual(code, 0)
         self.assertIn("seeds 5 to 9", text)
         self.assertIn("5 histories, ", text)
-        self.assertRegex(text, r"nothingIsLeft +applied in 100.0 %")
+        self.assertRegex(text, r"nothingIsLeft +100.0 % all +100.0 %")
+        self.assertRegex(text, r"step send +\d+\.\d+ a history, in +\d+\.\d %")
+        self.assertRegex(text, r"event quiet +1\.00 a history, in 100.0 %")
+        self.assertRegex(text, r"[1-9]\d*\.\d histories a second of the processor")
+
+    def test_blind(self) -> None:
+        """
+        A rule that does not apply in one of a hundred histories of its kind is
+        blind, if there were a thousand.
+        """
+        plan = replace(drawn(1), perMessage=True, freshness="strict")
+        tally = Tally()
+        applied = dict.fromkeys(RULES, 1)
+        for number in range(1000):
+            if number == 5:
+                del applied["fresh"]
+            tally.add(plan, History(lambda: 0), Verdict([], applied, {}))
+            if number == 998:
+                self.assertEqual(tally.blind(), [])
+        # Those of other kinds did apply, in none of their histories.
+        self.assertIn("fresh", tally.blind())
+        self.assertNotIn("inOrder", tally.blind())
+        other = Tally()
+        other.add(plan, History(lambda: 0), Verdict([], {}, {"fresh": 2000}))
+        other.merge(tally)
+        self.assertEqual((other.all, other.times["inOrder"]), (1001, 1000))
+        line = next(each for each in other.lines() if each.startswith("fresh "))
+        self.assertRegex(line, r"fresh +0\.5 % strict .* 0\.0 +2\.0$")
 
     def test_shrunk(self) -> None:
         """
