@@ -219,7 +219,7 @@ async def _askTwice(served: Served, message: Message, session: Session) -> None:
     """
     Ask for two answers at once, and then for another.
     """
-    served.client.send({"token": 0, "asks": True})
+    served.client.send({"asks": True})
     answer = served.client.receive().addCallback(served.takes)
     other = served.client.receive()
     # It gets one if the first has its answer already.

@@ -220,7 +220,7 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
         was sent is stored.
     """
     state = case.state
-    socket, token = state.sockets[each.who], each.more["token"]
+    socket, token = state.sockets[each.who], each.more.get("token", -1)
     change = state.changes.get(token)
     isDone = change is not None and change.do != "raise" and _belongs(state, change)
     if change is not None and isDone and not state.isStored(change):

@@ -289,10 +289,10 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web"):
+        if each.who.startswith("web") or before is None:
             self.visited[key] = each.at
-            if before is not None:
-                self._written(key, before, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
 
     _stored = _created
 
@@ -554,9 +554,9 @@ def flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def tokenIn(value: Any) -> Any:
     """
-    What a change wrote, also if it is in a list.
+    What a change wrote, also if it is in a list, where there is 0 at first.
     """
-    return value[-1] if isinstance(value, list) else value
+    return (value[-1] or None) if isinstance(value, list) else value
 
 
 def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -189,11 +189,15 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     socket, token = state.sockets[each.who], each.more["token"]
     change = state.changes.get(token)
     if change is not None and (change.do == "update" or token in socket.saves):
-        isStored = state.isStored(change)
+        isStored = state.isStored(change) or not _belongs(state, change)
         yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])
         yield f"saves, and {_said(left)} is not stored" if left else None
+
+
+def _belongs(state: State, change: Change) -> bool:
+    return state.lives.belongs(change, change.session)
 
 
 def _said(changes: list[Change]) -> str:
@@ -217,6 +221,8 @@ def doubtsAreTold(case: Case, each: Happening) -> Iterator[str | None]:
         for change in changes:
             if change.node in state.killed or _endedInAnOutage(state, change):
                 case.excepted("an increment of a node that is gone")
+            elif not change.by or not state.lives.belongs(change, session):
+                case.excepted("an increment of a page, a timer or a former session")
             elif state.isStored(change):
                 yield None
             else:
@@ -376,5 +382,7 @@ def valuesAreWhole(case: Case, each: Happening) -> Iterator[str | None]:
     for name, known in state.valuesOf.get(key, {}).items():
         value = values.get(name)
         if value is not None:
-            isKnown = value in known.byToken
+            # It may have been assigned under another id.
+            change = known.byToken.get(value) or state.changes.get(value)
+            isKnown = change is not None and change.key == name
             yield None if isKnown else f"stores {name} {value}, which nobody assigned"
