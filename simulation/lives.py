@@ -127,7 +127,8 @@ class Lives:
         by somebody whose session it still is.
         """
         isOurs = change.session == session and change.began > self.begun.get(session, 0)
-        return isOurs and self._by.get(mark(change), "") not in self.strangers
+        isStrange = self._by.get(mark(change), "") in self.strangers
+        return isOurs and not isStrange and mark(change) not in self.void
 
     def take(self, each: Happening) -> None:
         """
@@ -273,6 +274,10 @@ class Lives:
     def _changes(self, each: Happening) -> None:
         change = self._state.changes[each.more["token"]]
         self._by[mark(change)] = each.who
+        socket = self._state.sockets.get(each.who)
+        if socket is not None and socket.isDestroyed:
+            # It has no session any more.
+            self.void.add(mark(change))
         if each.who.startswith("web"):
             self._rewriting = each
         if each.more.get("isOutside"):

@@ -40,6 +40,8 @@ class Change:
     @ivar number: How many changes there were before it.
 
     @ivar stored: When it was stored, or something in its place.
+
+    @ivar values: The changes of its key, if it assigned that.
     """
 
     token: int
@@ -53,6 +55,7 @@ class Change:
     by: str = ""
     number: int = 0
     stored: float = inf
+    values: Values | None = None
 
 
 class Values:
@@ -276,7 +279,20 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
-        version = self.versions[key] = self.versions.get(key, 0) + 1
+        self.versions[key] = self.versions.get(key, 0) + 1
+        self._note(key, data)
+        if each.who.startswith("web") or before is None:
+            self.visited[key] = each.at
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
+
+    _stored = _created
+
+    def _note(self, key: str, data: dict[str, Any]) -> None:
+        """
+        Note what is in a version.
+        """
+        version = self.versions[key]
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
             found = values.get(name)
@@ -289,12 +305,6 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web") or before is None:
-            self.visited[key] = each.at
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
-
-    _stored = _created
 
     def _touched(self, each: Happening) -> None:
         if each.who.startswith("web"):
@@ -330,7 +340,8 @@ class State:
         elif change.do == "update":
             isStored = change.token in self.storedLog.get(session, ())
         else:
-            isStored = self.values[session, change.key].storedBegan >= change.began
+            assert change.values is not None
+            isStored = change.values.storedBegan >= change.began
         if isStored:
             change.stored = self.now
         return isStored
@@ -413,6 +424,8 @@ class State:
         more = each.more
         socket = self.sockets.get(each.who)
         session = more["session"] if socket is None else socket.key
+        if each.who.startswith("web") and self.data.get(session) is None:
+            self._restart(session)
         change = Change(
             more["token"],
             more["do"],
@@ -440,6 +453,7 @@ class State:
                 values = self.values[session, change.key] = Values()
                 self.valuesOf.setdefault(session, {})[change.key] = values
             values.byToken[change.token] = change
+            change.values = values
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
@@ -453,8 +467,8 @@ class State:
         if change is None or change.heard < inf:
             return
         change.heard = each.at
-        if change.do not in ("increment", "update"):
-            self.values[change.session, change.key].heard(change, each.at)
+        if change.values is not None:
+            change.values.heard(change, each.at)
 
     _wrote = _hears
 
@@ -468,16 +482,32 @@ class State:
         """
         A session has another id: whatever is known of it is known of the new one.
         """
-        values = self.valuesOf[new] = self.valuesOf.setdefault(old, {})
-        for name in values:
-            self.values[new, name] = values[name]
-        self.increments[new] = self.increments.setdefault(old, [])
-        self.updates[new] = self.updates.setdefault(old, [])
-        self.storedDigits[new] = self.storedDigits.setdefault(old, set())
-        self.storedLog[new] = self.storedLog.setdefault(old, set())
+        values = self.valuesOf[new] = dict(self.valuesOf.get(old, {}))
+        for name, known in values.items():
+            self.values[new, name] = known
+        self.increments[new] = list(self.increments.get(old, ()))
+        self.updates[new] = list(self.updates.get(old, ()))
+        self.storedDigits[new] = set(self.storedDigits.get(old, ()))
+        self.storedLog[new] = set(self.storedLog.get(old, ()))
         for keys in (self.dropped, self.beyond):
             if old in keys:
                 keys.add(new)
+        self.versions[new] = self.versions[old] + 1
+        self._note(new, self.data[new] or {})
+
+    def _restart(self, key: str) -> None:
+        """
+        A session that is gone is written again: that is another one.
+        """
+        for name in self.valuesOf.pop(key, {}):
+            del self.values[key, name]
+        for known in (self.increments, self.updates):
+            known.pop(key, None)
+        for numbers in (self.storedDigits, self.storedLog):
+            numbers.pop(key, None)
+        for of in (self.pending, self.mine):
+            for each in [each for each in of if each[0] == key]:
+                of.pop(each)
 
     def _closes(self, each: Happening) -> None:
         socket = self.sockets[each.who]

@@ -103,8 +103,12 @@ class WebApp:
             raw = json.dumps({"cookie": NEW["cookie"]}).encode()
             self._place.create(new, raw, self._ttl, self.name, None)
         self._place.destroy(_key(sessionID), None, self.name, None)
-        put = partial(self._place.put, new, stored.raw, self._ttl, self.name)
-        self._queue.after(seconds, put)
+
+        def write() -> None:
+            if not self._place.create(new, stored.raw, self._ttl, self.name, None):
+                self._place.put(new, stored.raw, self._ttl, self.name)
+
+        self._queue.after(seconds, write)
 
     def request(
         self,
