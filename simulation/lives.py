@@ -67,6 +67,22 @@ class Removal:
     isUndone: bool = False
 
 
+@dataclass
+class _Taking:
+    """
+    A handler takes something out of a session.
+
+    @ivar isStored: Whether its node stored the session without that.  It does not
+        where a web application's old copy had not got it either, and then another
+        node may put it back, which has not seen that it was taken out.
+    """
+
+    key: str
+    node: str
+    marks: list[int]
+    isStored: bool = False
+
+
 class Lives:
     """
     All sessions and pages.
@@ -117,7 +133,7 @@ class Lives:
         self.moved: dict[str, str] = {}
         self._by: dict[int, str] = {}
         self.pages: dict[str, Page] = {}
-        self._taking: dict[int, tuple[str, list[int]]] = {}
+        self._taking: dict[int, _Taking] = {}
         self._heard: dict[int, int] = {}
         self._rewriting: Happening | None = None
 
@@ -160,6 +176,10 @@ class Lives:
             new = everything(data) - everything(before)
             self.strange = {n for n in new if self._by.get(n, "") in self.strangers}
         self.last[key] = data
+        for taking in self._taking.values():
+            if taking.key == key and taking.node == each.who:
+                isOut = not everything(data).intersection(taking.marks)
+                taking.isStored = taking.isStored or isOut
         if each.who.startswith("web"):
             self._written(key, data)
 
@@ -255,18 +275,25 @@ class Lives:
     # What handlers do.
 
     def _takes_out(self, each: Happening) -> None:
-        self._taking[each.more["token"]] = self._session(each), [each.more["removed"]]
+        key = self._session(each)
+        taking = _Taking(key, self._node(each), [each.more["removed"]])
+        self._taking[each.more["token"]] = taking
 
     def _clears(self, each: Happening) -> None:
         key = self._session(each)
         self._state.beyond.add(key)
         self.begun[key] = each.at
         marks = [*everything(each.more["removed"]) & {*self._known(key)}]
-        self._taking[each.more["token"]] = key, sorted(marks)
+        taking = _Taking(key, self._node(each), sorted(marks))
+        self._taking[each.more["token"]] = taking
 
     def _session(self, each: Happening) -> str:
         socket = self._state.sockets.get(each.who)
         return str(each.more["session"]) if socket is None else socket.key
+
+    def _node(self, each: Happening) -> str:
+        socket = self._state.sockets.get(each.who)
+        return self.pages[each.who].node if socket is None else socket.node
 
     def _gives_up(self, each: Happening) -> None:
         self.void.add(each.more["token"])
@@ -289,8 +316,8 @@ class Lives:
         token = each.more.get("token", -1)
         self._heard.setdefault(token, each.at)
         taken = self._taking.pop(token, None)
-        if taken is not None:
-            self._remove(self.out, *taken)
+        if taken is not None and taken.isStored:
+            self._remove(self.out, taken.key, taken.marks)
 
     # What becomes of pages.
 
