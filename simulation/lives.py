@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .history import Happening
@@ -72,15 +73,19 @@ class _Taking:
     """
     A handler takes something out of a session.
 
-    @ivar isStored: Whether its node stored the session without that.  It does not
-        where a web application's old copy had not got it either, and then another
-        node may put it back, which has not seen that it was taken out.
+    @ivar stored: When its node stored the session without that.  It does not where
+        a web application's old copy had not got it either.
+
+    @ivar isExcused: Whether a copy from before overwrote that, which had not got it
+        either: then another node may put it back, which has not seen that it was
+        taken out.
     """
 
     key: str
     node: str
     marks: list[int]
-    isStored: bool = False
+    stored: float = inf
+    isExcused: bool = False
 
 
 class Lives:
@@ -134,6 +139,7 @@ class Lives:
         self._by: dict[int, str] = {}
         self.pages: dict[str, Page] = {}
         self._taking: dict[int, _Taking] = {}
+        self._taken: list[_Taking] = []
         self._heard: dict[int, int] = {}
         self._rewriting: Happening | None = None
 
@@ -179,7 +185,7 @@ class Lives:
         for taking in self._taking.values():
             if taking.key == key and taking.node == each.who:
                 isOut = not everything(data).intersection(taking.marks)
-                taking.isStored = taking.isStored or isOut
+                taking.stored = min(taking.stored, each.at if isOut else inf)
         if each.who.startswith("web"):
             self._written(key, data)
 
@@ -219,15 +225,27 @@ class Lives:
                 isOlder = removal.at > each.more["read"]
                 isStripped = each.more["copy"] == "stripped"
                 removal.isUndone = removal.isUndone or isOlder or isStripped
+            for taken in (*self._taking.values(), *self._taken):
+                if taken.key == key and each.more["read"] < taken.stored < inf:
+                    self._overwritten(taken, found)
             if each.what == "rewrites":
-                self._taken(each, key)
+                self._takesOut(each, key)
 
     def _rewrites(self, each: Happening) -> None:
         self._rewriting = each
         if each.more["copy"] != "young":
             self._state.beyond.add(each.more["session"])
 
-    def _taken(self, each: Happening, key: str) -> None:
+    def _overwritten(self, taken: _Taking, found: set[int]) -> None:
+        """
+        A copy overwrote what something had been taken out of.
+        """
+        if not found.intersection(taken.marks):
+            taken.isExcused = True
+            for each in taken.marks:
+                self.out.get(taken.key, {}).pop(each, None)
+
+    def _takesOut(self, each: Happening, key: str) -> None:
         more = each.more
         if more["does"].startswith("deletes") and more["copy"] == "young":
             # It was there when the request began: who put it in must know that it
@@ -316,8 +334,10 @@ class Lives:
         token = each.more.get("token", -1)
         self._heard.setdefault(token, each.at)
         taken = self._taking.pop(token, None)
-        if taken is not None and taken.isStored:
-            self._remove(self.out, taken.key, taken.marks)
+        if taken is not None and taken.stored < inf:
+            self._taken.append(taken)
+            if not taken.isExcused:
+                self._remove(self.out, taken.key, taken.marks)
 
     # What becomes of pages.
 
