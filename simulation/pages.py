@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address
@@ -281,7 +282,13 @@ class Visit:
         request.notifyFinish().addErrback(self._left)
         made = Deferred.fromCoroutine(self._make(message, session))
         made.addCallback(self._finish, request)
-        made.addErrback(refuse, request).addBoth(self._forget)
+        made.addErrback(self._failed, request).addBoth(self._forget)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        refuse(failure, request)
+        # What failed has the session still, in a circle of Twisted's, until the
+        # garbage collector comes: which it does not here.
+        clear_frames(failure.value.__traceback__)
 
     def _forget(self, _: object) -> None:
         # A page whose client left goes on for as long as somebody has its session.
