@@ -288,7 +288,7 @@ class Visit:
         refuse(failure, request)
         # What failed has the session still, in a circle of Twisted's, until the
         # garbage collector comes: which it does not here.
-        clear_frames(failure.value.__traceback__)
+        clear_frames(failure.getTracebackObject())
 
     def _forget(self, _: object) -> None:
         # A page whose client left goes on for as long as somebody has its session.
