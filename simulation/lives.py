@@ -204,6 +204,10 @@ class Lives:
             if before and now and since < socket.began and socket.isConnected:
                 self.strangers[socket.name] = at
 
+    def _sdestroyed(self, each: Happening) -> None:
+        if each.more["reason"] == "replaced":
+            self.strangers.setdefault(each.who, each.at)
+
     def _of(self, key: str) -> Iterator[Socket]:
         return (each for each in self._state.sockets.values() if each.key == key)
 
