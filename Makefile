@@ -5,8 +5,8 @@
 # make floors  the tests that run in memory, with the lowest versions of setup.py
 # make fuzz    those that try what comes by chance, FUZZ times as long as usual
 # make conformance  the cases of the Autobahn test suite, against our sockets
-# make simulate  histories that come by chance: HISTORIES=, JOBS=, SEED=
-# make mistakes  see whether the simulator finds those that are planted
+# make simulate  histories that come by chance: HISTORIES= or SECONDS=, JOBS=, SEED=
+# make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
@@ -53,11 +53,11 @@ conformance: $(VENV)/.has-test
 HISTORIES ?= 1000
 JOBS ?= 2
 simulate: $(VENV)/.has-test
-	$(BIN)/python -m simulation --histories $(HISTORIES) --jobs $(JOBS) \
-	  $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m simulation --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SECONDS),--seconds $(SECONDS),--histories $(HISTORIES))
 
 mistakes: $(VENV)/.has-test
-	$(BIN)/python -m simulation.mistakes
+	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)"
 
 clean:
 	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache

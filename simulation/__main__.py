@@ -15,17 +15,24 @@ from time import monotonic, process_time
 
 from twisted.logger import globalLogBeginner
 
+from .mended import HERE, Mended, kept, replayed, written
 from .plan import Plan, drawn
 from .rules import Breach, judged
 from .shrink import shrunk
 from .tally import Tally
-from .world import World, happened
+from .timeline import timeline
+from .world import happened
 
 
 __all__ = ["main"]
 
 _CHUNK = 25
 _EVERY = 5.0
+_STEPS = 50
+_MANY = 10**6
+"""
+More than there is time for.
+"""
 _TIMED = 10
 """
 Of how many histories the rules are timed in one.
@@ -37,8 +44,16 @@ def main(arguments: Sequence[str]) -> int:
     @return: What the process returns: 1 if a rule was broken.
     """
     options = _options(arguments)
-    if options.seed is not None and options.histories is None:
-        return _one(options.seed, options.steps, isWhole=options.whole)
+    if options.replay:
+        return 0 if _replay() else 1
+    isOne = options.histories is None and options.seconds is None
+    if options.seed is not None and isOne:
+        plan, breaches = _one(options.seed, options.steps, isWhole=options.whole)
+        if options.keep and breaches:
+            _keep(options.keep, options.mended, plan, breaches[0].rule)
+        return 1 if breaches else 0
+    if not (options.unreplayed or _replay()):
+        return 1
     first = options.seed
     if first is None:
         first = SystemRandom().randrange(10**9)
@@ -49,73 +64,116 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulation")
     parser.add_argument("--seed", type=int, help="repeat this one; or the first")
     parser.add_argument("--histories", type=int, help="how many; 1000")
+    parser.add_argument("--seconds", type=float, help="as many as take so long")
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     parser.add_argument(
         "--until-broken", action="store_true", help="stop when a rule was broken"
     )
-    parser.add_argument("--steps", type=int, default=50, help="of each history")
+    parser.add_argument("--steps", type=int, default=_STEPS, help="of each history")
     parser.add_argument(
         "--whole", action="store_true", help="print the history as it is, not shrunk"
+    )
+    parser.add_argument(
+        "--digests", action="store_true", help="print the hash of each history"
+    )
+    parser.add_argument(
+        "--replay", action="store_true", help="those only that were mended once"
+    )
+    parser.add_argument(
+        "--unreplayed", action="store_true", help="without these before the others"
+    )
+    parser.add_argument("--keep", metavar="NAME", help="keep the plan of --seed there")
+    parser.add_argument(
+        "--mended", default="", metavar="SENTENCE", help="what was mended, to --keep"
     )
     return parser.parse_args(arguments)
 
 
-def _one(seed: int, steps: int, *, isWhole: bool) -> int:
-    plan = drawn(seed, steps)
-    world = happened(plan)
-    breaches = judged(plan, world.history).breaches
-    if isWhole or not breaches:
-        _tell(world, breaches)
-    else:
-        rule = breaches[0].rule
-        plan = shrunk(plan, lambda plan: _breaks(plan, rule))
-        world = happened(plan)
-        _tell(world, judged(plan, world.history).breaches)
-    return 1 if breaches else 0
-
-
-def _breaks(plan: Plan, rule: str) -> bool:
-    return any(
-        breach.rule == rule for breach in judged(plan, happened(plan).history).breaches
+def _replay() -> bool:
+    """
+    @return: Whether what was mended is well.
+    """
+    plans = kept()
+    isWell = True
+    for mended, why in replayed(plans):
+        if why is not None:
+            isWell = False
+            _tell(mended.name, mended.plan, mended.rule)
+            print(f"mended once, and broken again: {mended.name}: {mended.sentence}")
+    print(
+        f"{len(plans)} that were mended: {'well' if isWell else 'broken'}", flush=True
     )
+    return isWell
 
 
-def _tell(world: World, breaches: list[Breach]) -> None:
+def _keep(name: str, sentence: str, plan: Plan, rule: str) -> None:
+    path = HERE / f"{name}.json"
+    path.write_text(written(Mended(name, sentence, rule, "", plan)), "utf-8")
+    print(f"kept in simulation/mended/{path.name}")
+
+
+def _one(seed: int, steps: int, *, isWhole: bool) -> tuple[Plan, list[Breach]]:
+    """
+    Have one history happen, and tell it; one that breaks a rule is shrunk first.
+    """
+    _hush()
+    plan = drawn(seed, steps)
+    breaches = _breaches(plan)
+    if isWhole or not breaches:
+        _tell(f"seed {seed}", plan)
+        return plan, breaches
+    rule = breaches[0].rule
+    plan = shrunk(plan, lambda plan: bool(_breaches(plan, rule)))
+    _tell(f"seed {seed}, shrunk to {len(plan.steps)} steps", plan, rule)
+    return plan, _breaches(plan, rule)
+
+
+def _breaches(plan: Plan, rule: str | None = None) -> list[Breach]:
+    """
+    Where a history breaks rules, or one of them.
+    """
+    breaches = judged(plan, happened(plan).history).breaches
+    return [each for each in breaches if rule in (None, each.rule)]
+
+
+def _tell(name: str, plan: Plan, rule: str | None = None) -> None:
     """
     Tell a history in words, and where it breaks rules.
+
+    @param rule: Given to tell no more than what is needed to see this one broken.
     """
-    plan = world.plan
+    world = happened(plan)
+    breaches = judged(plan, world.history).breaches
     mode = "message" if plan.perMessage else "connection"
     print(
-        f"seed {plan.seed}: {len(plan.offsets)} nodes, store {plan.kind}, per {mode},"
+        f"{name}: {len(plan.offsets)} nodes, store {plan.kind}, per {mode},"
         f" {plan.freshness}, {'' if plan.repair else 'no '}repair"
     )
     why = {breach.where: breach for breach in reversed(breaches)}
-    for number, line in enumerate(world.history.lines()):
+    lines = timeline(world.history)
+    last = max((each.where for each in breaches if each.rule == rule), default=None)
+    end = len(lines) if last is None else last + 1
+    for number, line in enumerate(lines[:end]):
         print(line)
         if number in why:
             print(f"{'':12}*** {why[number]}")
+    if lines[end:]:
+        print(f"{'':12}and so on: {len(lines) - end} lines more")
     print(f"history {world.history.digest()}")
-    for breach in breaches[:1]:
+    for breach in [each for each in breaches if rule in (None, each.rule)][:1]:
         print(f"breaks {breach}")
 
 
-_Found = tuple[list[tuple[int, str]], Tally]
+_Found = tuple[list[tuple[int, str]], Tally, list[str]]
+_Work = tuple[int, int, int, bool]
 
 
-def _chunk(work: tuple[int, int, int]) -> _Found:
-    first, number, steps = work
-    # What fails is looked at here; the console has no need of it.
-    if not _isQuiet:
-        globalLogBeginner.beginLoggingTo(
-            [], redirectStandardIO=False, discardBuffer=True
-        )
-        _isQuiet.append(True)
-        # What is here by now stays.
-        gc.collect()
-        gc.freeze()
+def _chunk(work: _Work) -> _Found:
+    first, number, steps, isDigested = work
+    _hush()
     failed: list[tuple[int, str]] = []
     tally = Tally()
+    digests: list[str] = []
     began = process_time()
     # Otherwise it would come between histories.
     wasEnabled = gc.isenabled()
@@ -125,31 +183,51 @@ def _chunk(work: tuple[int, int, int]) -> _Found:
         history = happened(plan).history
         verdict = judged(plan, history, isTimed=not seed % _TIMED)
         tally.add(plan, history, verdict)
+        if isDigested:
+            digests.append(f"{seed} {history.digest()}")
         if verdict.breaches:
             failed.append((seed, str(verdict.breaches[0])))
     gc.collect()
     if wasEnabled:
         gc.enable()
     tally.seconds = process_time() - began
-    return failed, tally
+    return failed, tally, digests
+
+
+def _hush() -> None:
+    """
+    Have nothing printed of what is logged: what fails is looked at here.
+    """
+    if not _isQuiet:
+        globalLogBeginner.beginLoggingTo(
+            [], redirectStandardIO=False, discardBuffer=True
+        )
+        _isQuiet.append(True)
+        # What is here by now stays.
+        gc.collect()
+        gc.freeze()
 
 
 _isQuiet: list[bool] = []
 
 
-def _chunks(first: int, number: int, steps: int) -> Iterator[tuple[int, int, int]]:
+def _chunks(first: int, number: int, options: argparse.Namespace) -> Iterator[_Work]:
     for start in range(0, number, _CHUNK):
-        yield first + start, min(_CHUNK, number - start), steps
+        size = min(_CHUNK, number - start)
+        yield first + start, size, options.steps, options.digests
 
 
 def _many(first: int, options: argparse.Namespace) -> int:
-    number: int = options.histories or 1000
-    print(f"seeds {first} to {first + number - 1}", flush=True)
+    number: int = options.histories or (_MANY if options.seconds else 1000)
+    end = f" to {first + number - 1}" if number < _MANY else " on"
+    print(f"seeds {first}{end}", flush=True)
     began = shown = monotonic()
     failed: list[tuple[int, str]] = []
     tally = Tally()
-    for some, counts in _found(_chunks(first, number, options.steps), options.jobs):
+    digests: list[str] = []
+    for some, counts, more in _found(_chunks(first, number, options), options.jobs):
         tally.merge(counts)
+        digests += more
         done = tally.all
         for seed, why in some:
             print(f"after {done} histories: seed {seed} breaks {why}", flush=True)
@@ -157,21 +235,35 @@ def _many(first: int, options: argparse.Namespace) -> int:
         if some and options.until_broken:
             return 1
         now = monotonic()
-        if now - shown > _EVERY or done == number:
+        isOver = options.seconds is not None and now - began > options.seconds
+        if isOver or now - shown > _EVERY or done == number:
             shown = now
             rate = done / max(now - began, 0.001)
             print(f"{done} histories, {rate:.0f} a second", flush=True)
-    for line in tally.lines():
+        if isOver:
+            break
+    return _report(tally, failed, digests, options.steps)
+
+
+def _report(
+    tally: Tally, failed: list[tuple[int, str]], digests: list[str], steps: int
+) -> int:
+    """
+    Tell what came up, and the first history that failed.
+    """
+    for line in (*sorted(digests), *tally.lines()):
         print(line)
-    for seed, _ in failed[:1]:
-        print(f"python -m simulation --seed {seed}")
     blind = tally.blind()
     for name in blind:
         print(f"{name} applied in less than 1 % of its histories")
+    for seed, _ in failed[:1]:
+        _one(seed, steps, isWhole=False)
+        more = "" if steps == _STEPS else f" --steps {steps}"
+        print(f"python -m simulation --seed {seed}{more}")
     return 1 if failed or blind else 0
 
 
-def _found(work: Iterator[tuple[int, int, int]], jobs: int) -> Iterator[_Found]:
+def _found(work: Iterator[_Work], jobs: int) -> Iterator[_Found]:
     if jobs < 2:
         yield from map(_chunk, work)
         return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from .crowds import Crowds
 from .history import Happening
 from .plan import LONG, Plan
 from .state import State
@@ -16,12 +17,15 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "CACHED",
+    "HUB",
     "KINDS",
     "PER_CONNECTION",
     "PER_MESSAGE",
     "REPAIR",
     "RULES",
     "STRICT",
+    "WATCHED",
     "Breach",
     "Case",
     "Kind",
@@ -60,10 +64,19 @@ class Case:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.state = State(isShort=plan.ttl < LONG)
+        self.crowds = Crowds(self.state, len(plan.offsets))
         self.applied: dict[str, int] = {}
         self.took: dict[str, int] = {}
         self.breaches: list[Breach] = []
         self.number = 0
+
+    def take(self, each: Happening) -> None:
+        """
+        Something happened.
+        """
+        self.state.take(each)
+        if self.plan.hub:
+            self.crowds.take(each)
 
     def excepted(self, what: str) -> None:
         """
@@ -89,17 +102,22 @@ PER_CONNECTION: Final = Kind("per connection", lambda plan: not plan.perMessage)
 STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
+CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
+WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
+HUB: Final = Kind("hub", lambda plan: plan.hub)
 
 KINDS: Final = (
     *(ALL, PER_MESSAGE, PER_CONNECTION, STRICT),
     Kind("tracked", lambda plan: plan.freshness == "tracked"),
     REPAIR,
+    HUB,
     Kind("no repair", lambda plan: not plan.repair),
-    Kind("watched", lambda plan: plan.kind == "watched"),
+    WATCHED,
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
+    CACHED,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

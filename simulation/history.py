@@ -16,7 +16,7 @@ from .queue import BEGIN, SECOND
 __all__ = ["Happening", "History"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Happening:
     """
     One thing that happened.
@@ -37,8 +37,15 @@ class Happening:
 
     def __str__(self) -> str:
         seconds = (self.at - BEGIN) / SECOND
+        return f"{seconds:10.6f}  {self.who:<8} {self.said}"
+
+    @property
+    def said(self) -> str:
+        """
+        What happened, as it was noted.
+        """
         more = ", ".join(f"{name} {_shown(v)}" for name, v in self.more.items())
-        return f"{seconds:10.6f}  {self.who:<8} {self.what}{f': {more}' * bool(more)}"
+        return f"{self.what}{f': {more}' * bool(more)}"
 
 
 def _shown(value: Any) -> str:

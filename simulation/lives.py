@@ -259,6 +259,8 @@ class Lives:
                 self._remove(self.out, key, [more["removed"]] * isKnown)
         elif more["does"] == "empties":
             self._remove(self.emptied, key, self._known(key))
+            self._state.beyond.add(key)
+            self.begun[key] = each.at
 
     def _known(self, key: str) -> list[int]:
         """

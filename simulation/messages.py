@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.task import deferLater
@@ -29,7 +30,8 @@ often each of them is in it.  Express has numbers up to 2**53.
 """
 
 
-def digits(number: int) -> list[int]:
+@lru_cache(1024)
+def digits(number: int) -> tuple[int, ...]:
     """
     How often each increment is in a sum.
     """
@@ -37,7 +39,7 @@ def digits(number: int) -> list[int]:
     while number > 0:
         number, digit = divmod(number, BASE)
         found.append(digit)
-    return found
+    return tuple(found)
 
 
 def seen(session: Session) -> dict[str, Any]:

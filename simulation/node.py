@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
-from txsessionsock.hub import Hub
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
 from .bus import Ether, SimulatedBus
+from .groups import GROUP_HANDLERS, Groups
 from .history import History
 from .messages import BASE, HANDLERS, Message, seen
 from .pages import Pages
@@ -37,6 +37,9 @@ _CLOSING = 3.0
 """
 For how many seconds the answer to a close frame is awaited.
 """
+
+
+_HANDLERS = {**HANDLERS, **GROUP_HANDLERS}
 
 
 class Wire:
@@ -111,7 +114,7 @@ class Served:
         self.node = node
         self.clock = node.clock
         self._wire = wire
-        self._name = wire.name
+        self.name = self._name = wire.name
         self._history = node.history
         self._unread: list[Callable[[], object]] = []
         self._isLost = self._isClosing = False
@@ -223,12 +226,14 @@ class Served:
 
     def sessionConnected(self, session: Session) -> None:
         self._history.note("connected", self._name, node=self.node.name)
+        if self.node.groups is not None:
+            self.node.inGroups.join(self, "all")
 
     def sessionMessageReceived(self, message: Message, session: Session) -> object:
         sees = seen(session)
         self._history.note("handles", self._name, token=message.token, sees=sees)
         try:
-            result = waitable(HANDLERS[message.do](self, message, session))
+            result = waitable(_HANDLERS[message.do](self, message, session))
             if isinstance(result, Deferred):
                 result = result.addCallback(lambda _: self._did(message, session))
             else:
@@ -315,7 +320,7 @@ class Node:
         link: Link,
         framework: IFramework,
         *,
-        ether: Ether,
+        ether: Ether | None,
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
@@ -326,11 +331,13 @@ class Node:
         self.link = link
         self.isAlive = True
         self.manager = SessionManager(
-            link, framework, clock, freshness=freshness, repair=repair
+            link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(self.manager, perMessage=perMessage)
-        self._bus = SimulatedBus(name, ether, clock)
-        self.hub = Hub(self.sockets, self._bus)
+        self.groups: Groups | None = None
+        if ether is not None:
+            bus = SimulatedBus(name, ether, clock)
+            self.groups = Groups(history, self.sockets, bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
         self.pages = Pages(self)
@@ -373,17 +380,13 @@ class Node:
             isOutside=True,
         )
 
-    def tell(self, sessionID: SessionID, number: int) -> None:
+    @property
+    def inGroups(self) -> Groups:
         """
-        Send something to all sockets of a session, on whichever node.
+        Its hub, which it has.
         """
-
-        def reached(nodes: Mapping[str, int | None]) -> None:
-            self.history.note("reached", self.name, told=number, nodes=dict(nodes))
-
-        self.history.note("tells", self.name, told=number)
-        message = {"told": number, "by": self.name}
-        self.hub.session(sessionID).send(message).addCallback(reached)
+        assert self.groups is not None
+        return self.groups
 
     def stop(self) -> None:
         """
@@ -392,6 +395,8 @@ class Node:
 
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
+            if self.groups is not None:
+                self.groups.bus.killed()
             self.clock.stop()
             self._cut()
 
@@ -404,8 +409,9 @@ class Node:
         Be gone at once.
         """
         self.isAlive = False
-        self._bus.close()
         self.history.note("killed", self.name)
+        if self.groups is not None:
+            self.groups.bus.killed()
         self.clock.stop()
         self._cut()
 
@@ -427,7 +433,10 @@ class Node:
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
         found += [f"{self.pages.underWay} pages"] * bool(self.pages.underWay)
         # These two end by themselves.
-        ends = "Storage._checkTimes", "Seldom.end"
+        ends = ["Storage._checkTimes", "Seldom.end"]
+        if self.groups is not None:
+            found += self.groups.rest()
+            ends.append("_Line._checkTimes")
         for call in self.clock.getDelayedCalls():
             name = repr(call)
             if not any(end in name for end in ends):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .store import BY_NODES
 
 
 __all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
@@ -23,8 +24,36 @@ SHORT: Final = 6.0
 How many seconds sessions live from the last visit on.
 """
 
+_HOURS = 5 * 3600.0
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
+_COUNTING = ("increment", "twice")
+_KEYS = {
+    "increment": "n",
+    "twice": "n",
+    "update": "log",
+    "update fails": "log",
+    "nested": "nest.{}",
+    "deep": "nest.deep.{}",
+    "list": "nest.list",
+    "put": "d",
+    "take": "d",
+    "enter": "seat",
+}
+"""
+What handlers change, if not any key.
+"""
+_PAGES = (
+    *("log in", "log in", "log in", "log out", "read", "set", "set", "deep", "list"),
+    *("increment", "twice", "put", "take", "update", "wait", "save unheard"),
+)
+_LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
+"""
+With these, sessions are looked at, put off and let go of while nobody does anything.
+"""
 _TROUBLES = ("refused", "deaf", "mute", "late")
+_TELLING = ("send", "send", "send", "count", "close")
+_GROUPS = ("session", "session", "seat", "seat", "all", "r")
+_BUS = ("cut", "deaf", "late", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +82,8 @@ class Plan:
     @ivar sessions: How many there are; tabs have them in turn.
 
     @ivar anonymous: Whether nobody is logged in at first.
+
+    @ivar hub: Whether nodes have a hub, on a bus.
     """
 
     seed: int
@@ -67,6 +98,7 @@ class Plan:
     sessions: int
     steps: tuple[Step, ...]
     anonymous: bool = False
+    hub: bool = False
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -78,21 +110,64 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         return _doubtful(random, seed, steps)
     nodes = random.choice((1, 2, 2, 3))
     writes = random.random() < 0.3
-    isShort = random.random() < 0.1
+    isShort = random.random() < 0.15
+    kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
+    kind = random.choice(kinds)
+    hub = random.random() < 0.4
     return Plan(
         seed,
-        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        kind=kind,
         perMessage=random.random() < 0.8,
         freshness="strict" if random.random() < 0.8 else "tracked",
         repair=writes or random.random() < 0.5,
-        offsets=tuple(random.uniform(-60, 60) for _ in range(nodes)),
+        offsets=tuple(_offsets(random, nodes, kind, isShort=isShort)),
         latency=random.choice((0.0, 0.002, 0.02, 0.2)),
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes)),
+        steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
+        hub=hub,
         anonymous=random.random() < 0.15,
     )
+
+
+def _offsets(
+    random: Random, nodes: int, kind: str, *, isShort: bool
+) -> Iterator[float]:
+    """
+    By how much clocks are wrong.  Where sessions end soon, and by the clocks of nodes,
+    they are right; and where sessions end soon, in half of the histories.
+    """
+    most = _HOURS if random.random() < 0.2 else 60.0
+    if isShort and (kind in BY_NODES or random.random() < 0.5):
+        most = 0.0
+    for _ in range(nodes):
+        yield random.uniform(-most, most)
+
+
+def _troublesOf(random: Random) -> list[str]:
+    """
+    What befalls the store itself.
+    """
+    kinds = ["spoil"] * (random.random() < 0.1)
+    if random.random() < 0.15:
+        kinds += ["restart", random.choice(("logIn", "connect"))]
+    return kinds
+
+
+def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
+    if what == "spoil":
+        how = random.choice(("bytes", "bytes", "type"))
+        return how, random.choice((0.3, 1.0, 4.0, 4.0, 20.0))
+    if what == "restart":
+        return random.choice((0.1, 1.0, 3.0)), random.random() < 0.3
+    if what == "tell":
+        return random.choice(_TELLING), random.choice(_GROUPS)
+    if what == "bus":
+        return random.choice(_BUS), random.choice((0.1, 1.0, 3.0, 8.0))
+    if what in ("pause", "slow"):
+        return (random.choice((0.2, 1.0, 4.0)),)
+    return (random.uniform(-5, 5),) if what == "jump" else ()
 
 
 def _doubtful(random: Random, seed: int, steps: int) -> Plan:
@@ -129,11 +204,23 @@ def _doubts(random: Random, number: int) -> Iterator[Step]:
         yield Step(what, random.randrange(60), pause, more)
 
 
-def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator[Step]:
+def _forHubs(random: Random, handlers: list[str]) -> list[str]:
+    """
+    @param handlers: Gets those that have to do with hubs.
+
+    @return: The kinds of steps that have.
+    """
+    handlers += ["join", "part", "joinLate", "spread", "spread"]
+    handlers += ["enter"] * 2 * (random.random() < 0.5)
+    return ["tell"] * 8 + ["bus"] * 2 * (random.random() < 0.5)
+
+
+def _steps(
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool
+) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
-    kinds += ["tell"] * 4 * (random.random() < 0.3)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:
         kinds += ["trouble"] * 2 + ["heal", "cutStore"] * 2
@@ -141,9 +228,13 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
+    kinds += _troublesOf(random)
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    kinds += _forHubs(random, handlers) if hub else []
+    kinds += ["roll"] * (random.random() < 0.15)
+    pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
     application = _Application(random)
     kinds += application.kinds(writes=writes)
@@ -166,25 +257,9 @@ def _steps(random: Random, number: int, nodes: int, *, writes: bool) -> Iterator
             more = application.steps[what](min(digits, MOST_INCREMENTS + 1) - 1)
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
-        elif what in ("pause", "slow"):
-            more = (random.choice((0.2, 1.0, 4.0)),)
-        elif what == "jump":
-            more = (random.uniform(-5, 5),)
-        yield Step(what, random.randrange(60), random.choice(_PAUSES), more)
-
-
-_COUNTING = ("increment", "twice")
-_KEYS = {
-    "increment": "n",
-    "twice": "n",
-    "update": "log",
-    "update fails": "log",
-    "nested": "nest.{}",
-    "deep": "nest.deep.{}",
-    "list": "nest.list",
-    "put": "d",
-    "take": "d",
-}
+        else:
+            more = _moreOf(random, what)
+        yield Step(what, random.randrange(60), random.choice(pauses), more)
 
 
 class _Application:
@@ -246,17 +321,9 @@ class _Application:
 
     def _visit(self, digit: int) -> tuple[Any, ...]:
         random = self._random
-        do = random.choice(
-            ("log in", "log in", *self.handlers, "set", "update", "read")
-        )
-        if do == "log out" or do not in _PAGES or digit >= MOST_INCREMENTS:
-            do = "log out" if self._is(0.2) else "set"
+        do = random.choice(_PAGES)
+        if do in _COUNTING and digit >= MOST_INCREMENTS:
+            do = "set"
         key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
         cutAfter = random.choice((0.0,) * 6 + (0.001, 0.1))
         return do, key, digit, cutAfter
-
-
-_PAGES = (
-    *("log in", "log in", "log in", "log out", "read", "set", "set", "deep", "list"),
-    *("increment", "put", "take", "update", "wait", "save unheard"),
-)

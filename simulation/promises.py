@@ -41,8 +41,6 @@ UNRULED: Final = {
     " sockets.": "That is our client of Redis, of which there is a model here.",
     '"Not there" is believed from no replica and from no server that became'
     " read-only.": "There are no replicas here.",
-    "A session that cannot be read is reported, never overwritten, and no"
-    " logout.": "All that is stored here can be read.",
     # Fresh
     "An unchanged session costs a fence and no load, and one fence serves all who"
     " wait.": "It speaks of what that costs.",

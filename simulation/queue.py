@@ -28,14 +28,35 @@ Time is counted in microseconds, since sums of floats depend on their order.
 BEGIN: Final = 1_700_000_000 * SECOND
 
 
-class Event:
+class _Due:
     """
     Something that is to happen.
 
     @ivar where: The clock of the node at which it happens; L{None} for elsewhere.
+
+    @ivar number: That of its last place in the queue.
     """
 
-    __slots__ = ("call", "isOver", "where")
+    __slots__ = ("isOver", "number", "where")
+
+    isOver: bool
+    number: int
+    where: NodeClock | None
+
+    def call(self) -> object:
+        """
+        Have it happen.
+        """
+
+
+class Event(_Due):
+    """
+    Something that is to happen once.
+    """
+
+    __slots__ = ("call",)
+
+    call: Callable[[], object]
 
     def __init__(self, call: Callable[[], object], where: NodeClock | None) -> None:
         self.call = call
@@ -56,7 +77,7 @@ class Queue:
         self.now = BEGIN
         self.random = Random(f"{seed}")
         self.happened = 0
-        self._events: list[tuple[int, int, int, Event]] = []
+        self._events: list[tuple[int, int, int, _Due]] = []
         self._number = 0
 
     def at(
@@ -66,10 +87,16 @@ class Queue:
         Have something happen at a time, behind what is to happen then already.
         """
         event = Event(call, where)
-        time = max(time, self.now)
-        self._number += 1
-        heappush(self._events, (time, time, self._number, event))
+        self.put(time, event)
         return event
+
+    def put(self, time: int, event: _Due) -> None:
+        """
+        Have something happen at a time, and not when it was to happen before.
+        """
+        time = max(time, self.now)
+        self._number = event.number = number = self._number + 1
+        heappush(self._events, (time, time, number, event))
 
     def after(
         self, seconds: float, call: Callable[[], object], where: NodeClock | None = None
@@ -91,13 +118,17 @@ class Queue:
         while events and events[0][0] <= end:
             time, due, number, event = heappop(events)
             self.now = time
+            if event.isOver or event.number != number:
+                continue
             where = event.where
-            if event.isOver or (where is not None and where.isStopped):
-                continue
-            if where is not None and where.pausedUntil > time:
-                # Then in the order in which they were due, however often it is put off.
-                heappush(events, (where.pausedUntil, due, number, event))
-                continue
+            if where is not None:
+                if where.isStopped:
+                    continue
+                if where.pausedUntil > time:
+                    # Then in the order in which they were due, however often it is
+                    # put off.
+                    heappush(events, (where.pausedUntil, due, number, event))
+                    continue
             self.happened += 1
             if self.happened > most:
                 return False
@@ -111,24 +142,29 @@ class Queue:
 
 
 @implementer(IDelayedCall)
-class _Call:
+class _Call(_Due):
     """
     What a node does later, by its own clock.
     """
 
-    __slots__ = ("_clock", "args", "due", "event", "func", "kw", "state")
+    __slots__ = ("_clock", "args", "due", "func", "kw", "state")
 
     def __init__(
         self, clock: NodeClock, due: int, func: Any, args: Any, kw: Any
     ) -> None:
-        self._clock = clock
+        self._clock = self.where = clock
         self.due = due
         self.func, self.args, self.kw = func, args, kw
         self.state = "waits"
-        self.event: Event | None = None
+        self.isOver = False
 
     def __repr__(self) -> str:
         return f"<{self.func!r} later>"
+
+    def call(self) -> object:
+        self._clock.forget(self)
+        self.state = "called"
+        return self.func(*self.args, **self.kw)
 
     def getTime(self) -> float:
         return self.due / SECOND
@@ -194,14 +230,16 @@ class NodeClock:
         return self.queue.now + self._offset
 
     def seconds(self) -> float:
-        return self.ticks / SECOND
+        return (self.queue.now + self._offset) / SECOND
 
     def callLater(
         self, delay: float, callable: Callable[..., object], *args: Any, **kw: Any
     ) -> _Call:
-        call = _Call(self, self.ticks + _ticks(delay), callable, args, kw)
+        queue = self.queue
+        due = queue.now + self._offset + _ticks(delay)
+        call = _Call(self, due, callable, args, kw)
         self._calls[call] = None
-        self.schedule(call)
+        queue.put(due - self._offset, call)
         return call
 
     def getDelayedCalls(self) -> list[_Call]:
@@ -211,23 +249,14 @@ class NodeClock:
         """
         Have it called when it is due.
         """
-        if call.event is not None:
-            call.event.isOver = True
-
-        def happen() -> None:
-            del self._calls[call]
-            call.state = "called"
-            call.func(*call.args, **call.kw)
-
-        call.event = self.queue.at(call.due - self._offset, happen, self)
+        self.queue.put(call.due - self._offset, call)
 
     def forget(self, call: _Call) -> None:
         """
-        Call it not.
+        Call it not any more.
         """
+        call.isOver = True
         self._calls.pop(call, None)
-        if call.event is not None:
-            call.event.isOver = True
 
     def jump(self, seconds: float) -> None:
         """

@@ -13,13 +13,15 @@ from math import inf
 from time import thread_time_ns
 from typing import Any
 
-from . import told as _told  # noqa: F401  It adds its rules.
-from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Rule
+from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import stored as _stored  # noqa: F401  So does it.
+from . import told as _told  # noqa: F401  So does it.
+from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
 from .history import Happening, History
 from .lives import Removal, everything
 from .messages import digits
-from .plan import Plan
+from .plan import LONG, Plan
 from .queue import SECOND
 from .state import Change, Socket, State, tokenIn
 
@@ -34,6 +36,16 @@ By how much clocks may jump while somebody waits for a time to come.
 """
 _CLOSE_AFTER_END = 4401
 _OK = 200
+_BROKEN = 500
+_OUTAGE = 1013
+_TOUCH = 1.0
+"""
+How many seconds a touch takes at most.
+"""
+_AFTERWARDS = 13 * SECOND
+"""
+When at the latest a write has been tried again that failed in an outage.
+"""
 
 
 def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change]:
@@ -108,7 +120,8 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
 def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
-    there in the end.
+    there in the end, but for what a node assigned that had not got the session yet
+    when that copy was taken.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -120,7 +133,12 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     for key, data in state.data.items():
         isDropped = key in state.dropped or key in state.beyond
         if data is not None and isDropped and not _isExcepted(case, key):
-            missing = _missing(case, key, data, each.at)
+            missing = []
+            for change in _missing(case, key, data, each.at):
+                if state.mayBeMeant(change):
+                    case.excepted("what a node assigned that was new to a session")
+                else:
+                    missing.append(change)
             yield f"{_said(missing)} is not put back" if missing else None
 
 
@@ -149,11 +167,13 @@ def _isDisturbed(state: State, key: str) -> bool:
 def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
-    was killed, or could not see it in time.
+    was killed, or could not see it in time, or its clock jumped ahead, by which the
+    application's copy was older.
     """
     state = case.state
     isExcepted = key in state.beyond or (
-        key in state.dropped and (bool(state.killed) or state.wasUnwell)
+        key in state.dropped
+        and (bool(state.killed) or state.wasUnwell or state.wasAhead)
     )
     if isExcepted:
         case.excepted("what an old copy dropped")
@@ -240,13 +260,14 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage.
+    had no answer, unless its node was killed or ended in an outage, or the session
+    cannot be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
     state = case.state
     for (session, _), values in state.values.items():
-        if state.data.get(session) is None:
+        if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
             (
@@ -699,13 +720,68 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
         code = each.more["code"]
         _, owned = state.lives.owner.get(page.key, (None, 0))
         hasEnded = max(gone, owned) >= page.asked
+        isSpoilt = page.key in state.spoilt
         isRight = code in (_OK, 503) or (code == 409 and hasEnded)
+        isRight = isRight or (code == _BROKEN and isSpoilt)
         yield None if isRight else f"is answered with {code}"
     elif each.more["session"] is None:
         yield None if page.isLogout else "takes a cookie away without a logout"
     else:
         isThere = each.more["session"] in state.lives.last
         yield None if isThere else "sets the cookie of a session that is not stored"
+
+
+@_reads("serror", "closes")
+def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A client is told of an outage only while its node or the store is not well, or
+    soon after, and that its session failed only when it cannot be read.
+
+    @unlisted: Rows speak of what an outage may not be taken for; this of what may not
+        be taken for one.
+    """
+    state = case.state
+    socket = state.sockets[each.who]
+    if each.what == "serror":
+        isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
+    else:
+        isOutage = each.more["code"] == _OUTAGE
+        if each.more.get("reason") == "session failed":
+            errors = [error for _, error in socket.errors]
+            isRight = "UndecodableSession" in errors
+            yield None if isRight else "is closed because its session failed"
+    if isOutage:
+        well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
+        isRight = each.at - well < _AFTERWARDS
+        yield None if isRight else "is told of an outage, and there is none"
+
+
+_SHORT = Kind(
+    "short, no clock behind", lambda plan: plan.ttl < LONG and min(plan.offsets) >= 0
+)
+"""
+A node whose clock is behind by more than a session lives touches none in time.
+"""
+
+
+@_reads("handles", "expired", of=_SHORT)
+def messagesPutOffTheEnd(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A session does not expire while its sockets send messages: each begins its life
+    anew, but for a tenth of it.
+
+    @unlisted: A row says that nothing of ours shortens it; docs/cookies.md this.
+    """
+    state = case.state
+    if each.what == "handles":
+        socket = state.sockets[each.who]
+        state.acted[socket.key] = each.at
+        return
+    acted = state.acted.get(each.more["key"])
+    wasWell = not (state.well or state.killed or state.stopped)
+    if acted is not None and wasWell:
+        early = acted / SECOND + 0.9 * case.plan.ttl - _TOUCH - each.at / SECOND
+        yield f"expires {early:.1f} s too early" if early > 0 else None
 
 
 @dataclass(frozen=True)
@@ -755,7 +831,7 @@ def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
     kinds = {rule.of.name: rule.of for rule in RULES.values()}
     rules = _reading(tuple(name for name, kind in kinds.items() if kind.has(plan)))
     nobody: tuple[list[Rule], list[Rule]] = ([], [])
-    take = case.state.take
+    take = case.take
     for case.number, each in enumerate(history.all):
         first, then = rules.get(each.what, nobody)
         if first:

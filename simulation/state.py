@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -215,6 +216,11 @@ class State:
 
     @ivar well: Since when each node is well.
 
+    @ivar wasAhead: Whether a clock jumped ahead.
+
+    @ivar acted: When a message of each session was last handled, at a node that was
+        well all the time.
+
     @ivar valuesOf: The same as C{values}, by session and key.
 
     @ivar pending: By session and node, the changes of handlers there that were not
@@ -226,7 +232,18 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
-    @ivar ends: When each session ends that nobody puts off.
+    @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
+        those that ever could not; C{mended}: since when it can.
+
+    @ivar storeWell: Since when the store is there again, if it ever was not.
+
+    @ivar ends: When each session ends, as it is stored.
+
+    @ivar toEnd: The sessions that some handler was asked to destroy.
+
+    @ivar cached: Since when there is a copy of each session, and what is in it.
+
+    @ivar rows: What is stored of each session, and who wrote it last.
     """
 
     def __init__(self, *, isShort: bool = False) -> None:
@@ -234,6 +251,7 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
+        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -248,6 +266,8 @@ class State:
         self.stoppedCut: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
+        self.wasAhead = False
+        self.acted: dict[str, int] = {}
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
         self.storedDigits: dict[str, set[int]] = {}
@@ -258,16 +278,28 @@ class State:
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
         self.told: dict[tuple[str, str], dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
-        self.visited: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
+        self.firsts: dict[tuple[str, str], int] = {}
+        self.copies: dict[str, list[tuple[int, int]]] = {}
+        self.spoiled: dict[str, int] = {}
+        self.storeWell: int | None = None
+        self.spoilt: set[str] = set()
+        self.mended: dict[str, int] = {}
+        self.ends: dict[str, int | None] = {}
+        self.toEnd: set[str] = set()
+        self.cached: dict[str, tuple[int, str]] = {}
+        self.rows: dict[str, tuple[str | None, str]] = {}
 
     def take(self, each: Happening) -> None:
         """
         Something happened.
         """
         self.now = each.at
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        what = each.what
+        if what not in self._byWord:
+            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
+        take = self._byWord[what]
         if take is not None:
             take(each)
         self.lives.take(each)
@@ -279,10 +311,13 @@ class State:
         data: dict[str, Any] = json.loads(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
+        wasSpoiled = self.spoiled.pop(key, None) is not None
+        if wasSpoiled:
+            self.mended[key] = each.at
+        self.ends[key] = each.more.get("until")
+        self.rows[key] = each.more["data"], each.who
         self.versions[key] = self.versions.get(key, 0) + 1
         self._note(key, data)
-        if each.who.startswith("web") or before is None:
-            self.visited[key] = each.at
         if each.who.startswith("web") and before is not None:
             self._written(key, before, data)
 
@@ -306,9 +341,22 @@ class State:
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
 
+    def _copied(self, each: Happening) -> None:
+        self.cached[each.more["key"]] = each.at, each.more["data"]
+
+    def _uncopied(self, each: Happening) -> None:
+        del self.cached[each.more["key"]]
+
+    def _spoiled(self, each: Happening) -> None:
+        self.spoiled[each.more["key"]] = each.at
+        self.spoilt.add(each.more["key"])
+
+    def _restarts(self, each: Happening) -> None:
+        until = each.at + round(each.more["seconds"] * SECOND)
+        self.storeWell = max(self.storeWell or 0, until)
+
     def _touched(self, each: Happening) -> None:
-        if each.who.startswith("web"):
-            self.visited[each.more["key"]] = each.at
+        self.ends[each.more["key"]] = each.more.get("until")
 
     def _written(self, key: str, before: dict[str, Any], data: dict[str, Any]) -> None:
         """
@@ -323,6 +371,8 @@ class State:
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
+        self.spoiled.pop(each.more["key"], None)
+        self.rows[each.more["key"]] = None, each.who
         self.data[each.more["key"]] = None
         self.gone[each.more["key"]] = each.at
 
@@ -373,6 +423,18 @@ class State:
         """
         return self._isShort and node in self.unwell
 
+    def mayBeMeant(self, change: Change) -> bool:
+        """
+        Whether a web application overwrote an assignment with a copy from before
+        its node first had the session: that cannot know what was there before.
+        """
+        first = self.firsts.get((change.session, change.node), 0)
+        isAssigned = change.do not in ("increment", "update")
+        return isAssigned and any(
+            read < first and change.began <= at
+            for read, at in self.copies.get(change.session, ())
+        )
+
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
         return isCount and self.sockets[change.by].hasHeardOf(change)
@@ -389,9 +451,12 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
+        self.firsts.setdefault((socket.key, socket.node), each.at)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
+        if each.more["do"] == "destroy":
+            self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
         told = self.told.get((socket.tab, socket.key))
@@ -443,6 +508,10 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
+        if socket is None:
+            # The oldest copy that may be repaired.
+            read = more.get("read", each.at - 4 * SECOND)
+            self.copies.setdefault(session, []).append((read, each.at))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -565,6 +634,7 @@ class State:
     _slow = _pauses
 
     def _jumps(self, each: Happening) -> None:
+        self.wasAhead = self.wasAhead or each.more["how"] > 0
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = max(self.well.get(each.who, 0), each.at)
 

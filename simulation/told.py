@@ -259,7 +259,7 @@ def staysOpen(case: Case, each: Happening) -> Iterator[str | None]:
 def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A node that is told to stop closes its sockets with 1001, and stores what they
-    changed, unless it is in an outage.
+    changed, unless it is in an outage or that cannot be read.
 
     @promise: A server that gets SIGTERM closes its sockets with 1001 and stores
         every session before it ends.
@@ -276,15 +276,16 @@ def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if socket.isOver else f"stopped, and {socket.name} is open"
     if not state.wasUnwell:
         for session, node in state.pending:
-            if node == each.who and state.data.get(session) is not None:
+            isThere = state.data.get(session) is not None
+            if node == each.who and isThere and session not in state.spoilt:
                 left = state.unstored(session, node, len(state.changes))
                 yield f"stopped, and {_said(left)} is not stored" if left else None
 
 
-_OTHERWISE: Final = (4401, 1011)
+_OTHERWISE: Final = (4401, 1011, 1012)
 """
-With what a socket may be closed while a node stops: its session ended, or its handler
-failed.
+With what a socket may be closed while a node stops: its session ended, its handler
+failed, or a hub had closed it.
 """
 
 
@@ -312,7 +313,8 @@ def endsInTime(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("connected")
 def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A socket opens only if its session was there since its browser connected.
+    A socket opens only if its session was there since its browser connected, or, if
+    reports are trusted, if no report can have come.
 
     @promise: An id that a client makes up begins no session.
 
@@ -322,14 +324,16 @@ def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
     isThere = state.data.get(socket.key) is not None
-    wasThere = state.gone.get(socket.key, -1) >= socket.began
+    trusted = _SOON if case.plan.freshness == "tracked" else 0
+    wasThere = state.gone.get(socket.key, -1) >= socket.began - trusted
     yield None if isThere or wasThere else "is connected, and has no session"
 
 
 @reads("stored", of=PER_CONNECTION)
 def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Per connection, a change is stored within a second, or when the store is well.
+    Per connection, a change is stored within a second, or when the store is well and
+    the session can be read.
 
     @promise: Per connection, a change is stored after `saveInterval`, one second,
         at the latest.
@@ -341,8 +345,10 @@ def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
         for change in list(pending):
             if state.isStored(change):
                 pending.remove(change)
-                since = max(change.began, state.well.get(node, 0))
-                retries = _RETRIES if node in state.unwell else 0
+                mended = state.mended.get(session, 0)
+                since = max(change.began, state.well.get(node, 0), mended)
+                isTriedAgain = node in state.unwell or session in state.spoilt
+                retries = _RETRIES if isTriedAgain else 0
                 late = each.at - since - _SAVE_INTERVAL - _SOON - _JUMPS - retries
                 yield f"{_said([change])} is stored too late" if late > 0 else None
 
@@ -357,17 +363,6 @@ def stampsAreHidden(case: Case, each: Happening) -> Iterator[str | None]:
     """
     isSeen = "_sessionsock" in each.more["sees"]
     yield f"message {each.more['token']} sees a stamp" if isSeen else None
-
-
-@reads("expired")
-def livesOn(case: Case, each: Happening) -> Iterator[str | None]:
-    """
-    A session expires no sooner than its last visit lets it.
-
-    @promise: Nothing of ours shortens the life of a session.
-    """
-    early = case.state.visited[each.more["key"]] + case.plan.ttl * SECOND - each.at
-    yield f"expires {early / SECOND:.1f} s too early" if early > 0 else None
 
 
 @reads("stored")

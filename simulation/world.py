@@ -6,6 +6,7 @@ A world in which a plan happens.
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,13 +21,15 @@ from txsessionsock.interfaces import SessionID
 
 from .browser import Tab
 from .bus import Ether
+from .cached import LINKS, placeFor
+from .groups import NOBODY
 from .history import History
 from .messages import Message
 from .node import Node
 from .pages import Visit
 from .plan import LONG, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
-from .store import LINKS, Link, Place
+from .store import Link
 from .webapp import WebApp
 
 
@@ -47,7 +50,7 @@ class World:
         self.queue = Queue(plan.seed)
         self.history = History(lambda: self.queue.now)
         self._framework = _FRAMEWORKS[plan.ttl]
-        self.place = Place(self.queue, self._stored)
+        self.place = placeFor(plan.kind, self.queue, self._stored)
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
@@ -64,7 +67,7 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
-        self._ether = Ether(plan.latency)
+        self._ether = Ether(self.queue, plan.latency) if plan.hub else None
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
         self.tabs = [
             Tab(
@@ -107,9 +110,11 @@ class World:
     def _living(self) -> list[Node]:
         return [node for node in self.nodes if node.isAlive]
 
-    def _stored(self, what: str, by: str, key: str, raw: bytes | None) -> None:
+    def _stored(
+        self, what: str, by: str, key: str, raw: bytes | None, until: int | None
+    ) -> None:
         data = None if raw is None else raw.decode()
-        self.history.note(what, by, key=key, data=data)
+        self.history.note(what, by, key=key, data=data, until=until)
 
     # What happens.
 
@@ -164,11 +169,6 @@ class World:
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
 
-    def _tell(self, step: Step) -> None:
-        node = self._node(step)
-        if node is not None:
-            node.tell(self._cookie(step.who // 7), next(self._tokens))
-
     def _onNode(self, step: Step, what: str, do: Callable[[Node], object]) -> None:
         node = self._node(step)
         if node is not None:
@@ -180,7 +180,7 @@ class World:
         kind, seconds = step.more
 
         def trouble(node: Node) -> None:
-            node.link.trouble = kind
+            node.link.befall(kind)
             self.queue.after(seconds, partial(self._heals, node))
 
         self._onNode(step, "trouble", trouble)
@@ -191,12 +191,42 @@ class World:
             self._heals(node)
 
     def _heals(self, node: Node) -> None:
-        if node.link.trouble:
+        if node.link.isIll:
             node.link.heal()
             self.history.note("heals", node.name)
 
     def _cutStore(self, step: Step) -> None:
         self._onNode(step, "cut off", lambda node: node.link.cut())
+
+    # What befalls the store.
+
+    def _spoil(self, step: Step) -> None:
+        """
+        Somebody writes what no session can be read from, and later what it was
+        before.
+        """
+        how, seconds = step.more
+        key = f"sess:{self._cookie(step.who)}"
+        # A file tells what was done through the library.
+        how = "bytes" if self.plan.kind == "polled" else how
+        raw = self.place.spoil(key, "web1", how)
+        if raw is not None:
+            mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
+            self.queue.after(seconds, mend)
+
+    def _restart(self, step: Step) -> None:
+        """
+        The store is away for a while, and comes back with what it had, or empty.
+        """
+        seconds, isEmpty = step.more
+        self.history.note("restarts", "store", seconds=seconds, isEmpty=isEmpty)
+        for node in self._living():
+            self.history.note("trouble", node.name, how="refused", seconds=seconds)
+            node.link.cut(isLost=isEmpty)
+            node.link.befall("refused")
+            self.queue.after(seconds, partial(self._heals, node))
+        if isEmpty:
+            self.place.empty("store")
 
     def _kill(self, step: Step) -> None:
         node = self._node(step)
@@ -218,7 +248,8 @@ class World:
         self._onNode(step, "pauses", lambda node: node.clock.pause(step.more[0]))
 
     def _jump(self, step: Step) -> None:
-        self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
+        if any(self.plan.offsets):
+            self._onNode(step, "jumps", lambda node: node.clock.jump(step.more[0]))
 
     def _slow(self, step: Step) -> None:
         def slow(node: Node) -> None:
@@ -289,6 +320,70 @@ class World:
         if node is not None:
             node.change(step.who // 7, next(self._tokens), counts=step.more[0])
 
+    # Hubs.
+
+    def _tell(self, step: Step) -> None:
+        node = self._node(step)
+        if node is None or node.groups is None:
+            return
+        do, kind = step.more
+        sessionID = self._cookie(step.who // 7)
+        value: str | int = kind
+        if kind == "session":
+            value = sessionID
+        elif kind == "seat":
+            stored = self.place.get(f"sess:{sessionID}")
+            data = {} if stored is None else json.loads(stored.raw)
+            value = data.get("seat", NOBODY)
+        else:
+            kind = "room"
+        # By the node, which may be paused.
+        tell = partial(node.groups.tell, do, kind, value)
+        self.queue.after(0, tell, node.clock)
+
+    def _bus(self, step: Step) -> None:
+        """
+        Something is wrong with a node's connection to the bus.
+        """
+        node = self._node(step)
+        if node is None or node.groups is None or node.groups.bus.line.trouble:
+            return
+        kind, seconds = step.more
+        line = node.groups.bus.line
+        self.history.note("bus", node.name, how=kind, seconds=seconds)
+        line.trouble = kind
+        if kind == "cut":
+            line.cut()
+        self.queue.after(seconds, partial(self._busHeals, node))
+
+    def _busHeals(self, node: Node) -> None:
+        groups = node.groups
+        if groups is not None and groups.bus.line.trouble:
+            groups.bus.line.trouble = ""
+            self.history.note("bus heals", node.name)
+
+    def _roll(self, step: Step) -> None:
+        """
+        A node is told to stop, and another one takes its place.
+        """
+        if self._node(step) is not None:
+            self._stop(step)
+            self._start(step)
+
+    def _countAll(self) -> bool:
+        """
+        Count all groups, when nothing moves.
+
+        @return: Whether it came to an end.
+        """
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.tell("count", "room", "all")
+                node.groups.tell("count", "seat", NOBODY)
+                for sessionID in self._sessions:
+                    node.groups.tell("count", "session", sessionID)
+        return self._ether is None or self.queue.run(1.5, _MOST_EVENTS)
+
     # The end.
 
     def finish(self) -> bool:
@@ -300,9 +395,15 @@ class World:
         self.history.note("all is well", "world")
         for node in self._living():
             self._heals(node)
+            self._busHeals(node)
             node.clock.lag = 0
         isOver = self.queue.run(25.0, _MOST_EVENTS)
+        isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
+        for node in self._living():
+            if node.groups is not None:
+                node.groups.bus.close()
+        self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)

@@ -6,47 +6,22 @@ World and checker are to see them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
+
+from . import clients, ending, groups, sessions, stored, stores, told
+from .mistake import ROOT, Mistake
 
 
 __all__ = ["MISTAKES", "ROOT", "Mistake"]
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """
-    A text of the library, and what is put in its place.
-
-    @ivar rules: Which rules may break by that.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    rules: tuple[str, ...]
-
-    def plant(self, root: Path) -> None:
-        """
-        Make it, in a copy of the library.
-
-        @raise ValueError: The text is not there, or not once: the library has
-            changed, and this has to follow.
-        """
-        path = root / "txsessionsock" / self.file
-        text = path.read_text("utf-8")
-        if text.count(self.old) != 1:
-            raise ValueError(
-                f"{self.name}: its text is {text.count(self.old)} times in"
-            )
-        path.write_text(text.replace(self.old, self.new), "utf-8")
-
-
 MISTAKES: Final = (
+    *stores.MISTAKES,
+    *sessions.MISTAKES,
+    *clients.MISTAKES,
+    *ending.MISTAKES,
+    *stored.MISTAKES,
+    *groups.MISTAKES,
+    *told.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",

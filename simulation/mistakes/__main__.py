@@ -7,19 +7,63 @@ found.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
+from time import monotonic
 
+from ..mended import HERE, read, written
 from . import MISTAKES, ROOT, Mistake
 
 
-__all__ = ["found", "main"]
+__all__ = ["broken", "found", "main", "named"]
 
 _FOUND = re.compile(r"^after \d+ histories: seed (\d+) breaks (\w+)", re.MULTILINE)
+
+
+@contextmanager
+def _planted(mistake: Mistake) -> Iterator[Path]:
+    """
+    A copy in which it is made.
+    """
+    with TemporaryDirectory() as path:
+        copy = Path(path)
+        for name in ("txsessionsock", "simulation"):
+            copytree(ROOT / name, copy / name, ignore=ignore_patterns("__pycache__"))
+        mistake.plant(copy)
+        yield copy
+
+
+def _run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """
+    Run the simulation there.
+    """
+    command = sys.executable, "-m", "simulation", *arguments
+    return subprocess.run(
+        command, cwd=copy, capture_output=True, text=True, check=False
+    )
+
+
+def _search(copy: Path, histories: int, first: int) -> tuple[int, str] | None:
+    """
+    @return: The seed by which it is found, and the rule.
+    """
+    numbers = "--seed", str(first), "--histories", str(histories)
+    run = _run(copy, "--unreplayed", "--until-broken", *numbers)
+    found = _FOUND.search(run.stdout)
+    if found is not None:
+        return int(found[1]), found[2]
+    if run.returncode:
+        raise RuntimeError(run.stderr)
+    return None
 
 
 def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | None:
@@ -29,24 +73,53 @@ def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | Non
     @return: After how many histories it is found, and by which rule; L{None} if it
         is not.
     """
-    with TemporaryDirectory() as path:
-        copy = Path(path)
-        for name in ("txsessionsock", "simulation"):
-            copytree(ROOT / name, copy / name, ignore=ignore_patterns("__pycache__"))
-        mistake.plant(copy)
-        command = (
-            *(sys.executable, "-m", "simulation", "--until-broken"),
-            *("--seed", str(first), "--histories", str(histories)),
-        )
-        run = subprocess.run(
-            command, cwd=copy, capture_output=True, text=True, check=False
-        )
-        first_ = _FOUND.search(run.stdout)
-        if first_ is not None:
-            return int(first_[1]) - first + 1, first_[2]
-        if run.returncode:
-            raise RuntimeError(run.stderr)
-    return None
+    with _planted(mistake) as copy:
+        result = _search(copy, histories, first)
+    return None if result is None else (result[0] - first + 1, result[1])
+
+
+def broken(mistake: Mistake) -> str:
+    """
+    @return: What is said of the plans that are kept, when it is planted.
+    """
+    with _planted(mistake) as copy:
+        return _run(copy, "--replay").stdout
+
+
+def _keep(name: str, mistake: Mistake, sentence: str, first: int) -> bool:
+    """
+    Have it found, and keep the plan.
+    """
+    path = HERE / f"{name}.json"
+    with _planted(mistake) as copy:
+        result = _search(copy, 50_000, first)
+        if result is None:
+            return False
+        print(_run(copy, "--seed", str(result[0]), "--keep", name).stdout)
+        there = copy / "simulation" / "mended" / path.name
+        mended = read(name, there.read_text("utf-8"))
+    mended = replace(mended, sentence=sentence, mistake=mistake.name)
+    path.write_text(written(mended), "utf-8")
+    return True
+
+
+def named(name: str) -> Mistake:
+    """
+    @raise ValueError: There is none of that name.
+    """
+    for mistake in MISTAKES:
+        if mistake.name == name:
+            return mistake
+    raise ValueError(f"there is no mistake {name!r}")
+
+
+def _again(name: str, first: int) -> bool:
+    """
+    Have a plan found again that is kept, but is none any more.
+    """
+    path = HERE / f"{name}.json"
+    old = json.loads(path.read_text("utf-8"))
+    return _keep(name, named(old["mistake"]), old["mended"], first)
 
 
 def main() -> int:
@@ -56,15 +129,40 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulation.mistakes")
     parser.add_argument("--histories", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="so many at once")
     parser.add_argument("--only", default="", help="a part of its name")
+    parser.add_argument(
+        "--keep", metavar="NAME", help="keep the plan that shows --only as mended"
+    )
+    parser.add_argument(
+        "--mended", metavar="SENTENCE", help="what was mended; as before if not given"
+    )
     options = parser.parse_args()
+    some = [each for each in MISTAKES if options.only in each.name]
+    if options.keep:
+        if options.mended is None:
+            return 0 if _again(options.keep, options.seed) else 1
+        (mistake,) = some
+        isKept = _keep(options.keep, mistake, options.mended, options.seed)
+        return 0 if isKept else 1
+    return _many(some, options)
+
+
+def _many(some: list[Mistake], options: argparse.Namespace) -> int:
+    began = monotonic()
+
+    def find(mistake: Mistake) -> tuple[int, str] | None:
+        return found(mistake, options.histories, options.seed)
+
     missed = 0
-    for mistake in MISTAKES:
-        if options.only in mistake.name:
-            result = found(mistake, options.histories, options.seed)
+    print(f"{'mistake':72} {'place':26} found after")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for mistake, result in zip(some, pool.map(find, some), strict=True):
             missed += result is None
-            how = "NOT found" if result is None else "{:5}  {}".format(*result)
-            print(f"{mistake.name:60} {how}", flush=True)
+            how = "NOT FOUND" if result is None else "{:5}  {}".format(*result)
+            print(f"{mistake.name:72} {mistake.file:26} {how}", flush=True)
+    seconds = monotonic() - began
+    print(f"{len(some) - missed} of {len(some)} found, in {seconds:.0f} s")
     return 1 if missed else 0
 
 

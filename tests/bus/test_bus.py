@@ -375,6 +375,17 @@ class NodesTests(SynchronousTestCase):
         self.nodes.saidBye("stranger")
         self.assertEqual(self.nodes.others(100.0), set())
 
+    def test_asks(self) -> None:
+        """
+        What a node asks is to be answered once, in order, as long as it is there.
+        """
+        self.nodes.heard("a", 100.0)
+        asked = [self.nodes.asks("a", number) for number in (3, 3, 5, 4, 6)]
+        self.assertEqual(asked, [True, False, True, False, True])
+        self.assertTrue(self.nodes.asks("b", 1))
+        self.nodes.saidBye("a")
+        self.assertTrue(self.nodes.asks("a", 1))
+
     def test_gap(self) -> None:
         """
         A node that was there before the connection was lost is expected for

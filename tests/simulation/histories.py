@@ -20,7 +20,13 @@ from simulation.rules import judged
 __all__ = ["KEY", "PLAN", "HistoryTestCase"]
 
 PLAN = replace(
-    drawn(1), kind="watched", perMessage=True, freshness="strict", repair=True, steps=()
+    drawn(1),
+    kind="watched",
+    perMessage=True,
+    freshness="strict",
+    repair=True,
+    steps=(),
+    hub=False,
 )
 KEY = "sess:s"
 

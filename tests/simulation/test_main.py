@@ -12,9 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.__main__ import main
 from simulation.history import History
-from simulation.plan import Plan, drawn
+from simulation.plan import drawn
 from simulation.rules import RULES, Verdict
-from simulation.shrink import shrunk
 from simulation.tally import Tally
 
 
@@ -77,16 +76,21 @@ class MainTests(SynchronousTestCase):
         line = next(each for each in other.lines() if each.startswith("fresh "))
         self.assertRegex(line, r"fresh +0\.5 % strict .* 0\.0 +2\.0$")
 
-    def test_shrunk(self) -> None:
+    def test_replay(self) -> None:
         """
-        What a history does not need to fail is left out.
+        What was mended happens first, in each run of many, or alone.
         """
-        plan = replace(drawn(1), tabs=4, offsets=(0.0, 1.0, 2.0))
-        needed = {plan.steps[7], plan.steps[31]}
+        for arguments in (["--replay"], ["--histories", "2", "--steps", "3"]):
+            code, text = self.said(*arguments)
+            self.assertEqual(code, 0)
+            self.assertRegex(text, r"^[0-9]+ that were mended: well\n")
+        _, text = self.said("--histories", "2", "--steps", "3", "--unreplayed")
+        self.assertNotIn("mended", text)
 
-        def fails(plan: Plan) -> bool:
-            return needed <= {*plan.steps} and len(plan.offsets) > 1
-
-        small = shrunk(plan, fails)
-        self.assertEqual({*small.steps}, needed)
-        self.assertEqual((small.tabs, len(small.offsets)), (1, 2))
+    def test_seconds(self) -> None:
+        """
+        As many happen as take so long.
+        """
+        code, text = self.said("--seconds", "0.1", "--steps", "3", "--unreplayed")
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"^seeds [0-9]+ on\n[0-9]+ histories, [0-9]+ a second\n")

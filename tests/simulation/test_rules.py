@@ -4,11 +4,13 @@ Tests for the rules: each says so when it is broken, and does not when it is kep
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from simulation.plan import SHORT
 from simulation.queue import SECOND
 from simulation.rules import RULES, judged
-from tests.simulation.histories import KEY, HistoryTestCase
+from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
 class RuleTests(HistoryTestCase):
@@ -229,7 +231,7 @@ class RuleTests(HistoryTestCase):
     def test_excepted(self) -> None:
         """
         What a web application dropped may be missing for a while, and in the end
-        only if who stored it was killed.
+        only if who stored it was killed, or the copy was older by its clock.
         """
         self.does(100)
         self.put("stored", "web1")
@@ -237,10 +239,82 @@ class RuleTests(HistoryTestCase):
         self.assertKept(["noUpdateIsLost"])
         self.note("quiet", "world")
         self.assertBroken("noOldCopyUndoes")
-        self.history.all.pop()
-        self.note("killed", "node1")
-        self.note("quiet", "world")
-        self.assertKept(["excepted: what an old copy dropped"])
+        for what, more in (("killed", {}), ("jumps", {"how": 2.0})):
+            del self.history.all[-1:]
+            self.note(what, "node1", **more)
+            self.note("quiet", "world")
+            self.assertKept(["excepted: what an old copy dropped"])
+            del self.history.all[-1:]
+
+    def test_causes(self) -> None:
+        """
+        A client is told of an outage while there is none: C{failuresHaveCauses}.
+        """
+        closes = {"node": "node1", "code": 1013, "reason": "store failed"}
+        self.note("closes", "tab.1", **closes)
+        self.assertBroken("failuresHaveCauses")
+        self.setUp()
+        self.note(
+            "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
+        )
+        self.assertBroken("failuresHaveCauses")
+        self.setUp()
+        self.note("trouble", "node1", how="mute", seconds=1.0)
+        self.note("serror", "tab.1", error="StoreTimeout")
+        self.note("heals", "node1")
+        self.note("closes", "tab.1", **closes)
+        self.assertKept(["failuresHaveCauses"])
+        self.note("spoiled", "web1", key=KEY, data=None)
+        self.note(
+            "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
+        )
+        self.now += 20 * SECOND
+        self.note("restarts", "store", seconds=1.0, isEmpty=False)
+        self.note("serror", "tab.1", error="StoreUnavailable")
+        self.assertKept(["failuresHaveCauses"])
+        self.now += 20 * SECOND
+        self.note("serror", "tab.1", error="StoreUnavailable")
+        self.assertBroken("failuresHaveCauses")
+
+    def test_newToASession(self) -> None:
+        """
+        What a node assigned is not put back, and it had not got the session yet
+        when the old copy was taken.
+        """
+        for isNew in (True, False):
+            self.setUp()
+            read = self.now
+            self.does(100)
+            if isNew:
+                read -= SECOND
+            more = {"do": "write", "key": "of web1", "session": KEY, "read": read}
+            self.now = max(self.now, read)
+            self.note("changes", "web1", token=101, **more)
+            self.put("stored", "web1", **{"of web1": 101})
+            self.note("wrote", "web1", token=101)
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
+    def test_putOff(self) -> None:
+        """
+        A session expires soon after a message: C{messagesPutOffTheEnd}.
+        """
+        for seconds, isKept in ((6, True), (3, False)):
+            self.setUp()
+            self.plan = replace(PLAN, ttl=SHORT, offsets=(0.0,))
+            self.sends(100)
+            self.handles(100)
+            self.now += seconds * SECOND
+            self.note("expired", "time", key=KEY, data=None)
+            if isKept:
+                self.assertKept(["messagesPutOffTheEnd"])
+            else:
+                self.assertIn("messagesPutOffTheEnd", self.broken())
 
     def test_names(self) -> None:
         """

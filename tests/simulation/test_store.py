@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.queue import NodeClock, Queue
-from simulation.store import LINKS, Link, Place
+from simulation.store import LINKS, Link, Place, placeFor
+from tests.support.storestages import withScripts
 from txsessionsock.interfaces import (
     FOREVER,
     NoSuchSession,
@@ -18,6 +19,96 @@ from txsessionsock.interfaces import (
     StoreTimeout,
     StoreUnavailable,
 )
+
+
+class _Stage(SynchronousTestCase):
+    """
+    Models on which the scripts are played that are played on real stores, too.
+    """
+
+    kind: str
+    offsets: tuple[float, ...] = (0.0,)
+
+    def setUp(self) -> None:
+        self.queue = Queue(self.id())
+        self.place = placeFor(self.kind, self.queue, lambda *_: None)
+        self.links: dict[str, Any] = {}
+        self.clocks: dict[str, NodeClock] = {}
+
+    def store(self, name: str) -> Any:
+        """
+        See L{tests.support.storescripts.Stage}; the same goes for the others.
+        """
+        if name not in self.links:
+            offset = self.offsets[len(self.links) % len(self.offsets)]
+            clock = self.clocks[name] = NodeClock(self.queue, offset)
+            self.links[name] = LINKS[self.kind](name, self.place, clock, 0.01)
+        return self.links[name]
+
+    def now(self, name: str) -> float:
+        return self.clocks[name].seconds()
+
+    def waitForAll(self, answers: list[Deferred[Any]]) -> None:
+        while not all(answer.called for answer in answers):
+            self.assertTrue(self.queue.run(0.001, 100_000))
+
+    def settle(self) -> None:
+        if self.kind != "silent":
+            self.waitForAll([link.fence("k") for link in self.links.values()])
+
+    def advance(self, seconds: float) -> None:
+        self.assertTrue(self.queue.run(seconds, 100_000))
+
+    def foreign(self, what: str, key: str) -> None:
+        if what == "spoil":
+            self.place.spoil(key, "web")
+        else:
+            self.place.empty("web")
+
+
+@withScripts("watched")
+class WatchedScriptTests(_Stage):
+    """
+    L{WatchedLink<simulation.store.WatchedLink>} does what L{RedisStore} does.
+    """
+
+    kind = "watched"
+
+
+@withScripts("watched")
+class WrongClockScriptTests(WatchedScriptTests):
+    """
+    Nothing depends on the clocks of nodes where the store has one.
+    """
+
+    offsets = (7200.0, -7200.0)
+
+
+@withScripts("polled")
+class PolledScriptTests(_Stage):
+    """
+    L{PolledLink<simulation.store.PolledLink>} does what L{SQLiteStore} does.
+    """
+
+    kind = "polled"
+
+
+@withScripts("apart")
+class ApartScriptTests(_Stage):
+    """
+    L{ApartLink<simulation.store.ApartLink>} does what L{WatchableSQLStore} does.
+    """
+
+    kind = "apart"
+
+
+@withScripts("silent")
+class SilentScriptTests(_Stage):
+    """
+    L{SilentLink<simulation.store.SilentLink>} does what L{SQLStore} does.
+    """
+
+    kind = "silent"
 
 
 class LinkTests(SynchronousTestCase):

@@ -17,13 +17,6 @@ from simulation.world import happened
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_PRINT = """
-from simulation.plan import drawn
-from simulation.world import happened
-for seed in range(12):
-    print(happened(drawn(seed)).history.digest())
-"""
-
 
 class WorldTests(SynchronousTestCase):
     """
@@ -32,28 +25,33 @@ class WorldTests(SynchronousTestCase):
 
     def test_same(self) -> None:
         """
-        The same seed gives the same history, byte for byte, in another process
-        and with other hashes.
+        The same seed gives the same history, byte for byte: in another process,
+        with other hashes, and in one of several that share the work.
         """
-        here = [happened(drawn(seed)).history.digest() for seed in range(12)]
-        self.assertEqual(len({*here}), 12)
-        for hashes in ("1", "2"):
+        here = {seed: happened(drawn(seed)).history.digest() for seed in range(60)}
+        self.assertEqual(len({*here.values()}), 60)
+        expected = sorted(f"{seed} {digest}" for seed, digest in here.items())
+        for hashes, jobs in (("1", "1"), ("2", "2")):
             run = subprocess.run(
-                (sys.executable, "-c", _PRINT),
+                (
+                    *(sys.executable, "-m", "simulation", "--unreplayed", "--digests"),
+                    *("--seed", "0", "--histories", "60", "--jobs", jobs),
+                ),
                 cwd=ROOT,
                 env={**os.environ, "PYTHONHASHSEED": hashes},
                 capture_output=True,
                 text=True,
                 check=True,
             )
-            self.assertEqual(run.stdout.split(), here)
+            found = [line for line in run.stdout.splitlines() if line in expected]
+            self.assertEqual(found, expected)
 
     def test_whatHappens(self) -> None:
         """
         All that can happen does, in some history.
         """
         seen: set[str] = set()
-        for seed in range(60):
+        for seed in range(90):
             seen.update(each.what for each in happened(drawn(seed)).history.all)
         for what in (
             *("created", "stored", "touched", "deleted", "expired"),
@@ -62,7 +60,17 @@ class WorldTests(SynchronousTestCase):
             *("disconnect", "closes", "lost", "leaves", "loses", "ended"),
             *("trouble", "heals", "cut off", "killed", "starts", "stops", "stopped"),
             *("asks", "takes", "tells", "passes on", "reached"),
-            *("pauses", "jumps", "slow", "reads", "wrote", "quiet", "end"),
+            *(
+                "spoiled",
+                "restarts",
+                "pauses",
+                "jumps",
+                "slow",
+                "reads",
+                "wrote",
+                "quiet",
+                "end",
+            ),
         ):
             self.assertIn(what, seen)
         self.assertFalse(seen & {"error", "endless", "left"})

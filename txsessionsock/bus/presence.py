@@ -31,6 +31,8 @@ class Nodes:
         self._lifetime = lifetime
         self._interval = interval
         self._until: dict[str, float] = {}
+        # The number of the last question of each.
+        self._asked: dict[str, int] = {}
         self._looked = 0.0
 
     def heard(self, node: str, now: float) -> None:
@@ -48,6 +50,19 @@ class Nodes:
         if node != self._own:
             self._until[node] = max(now + seconds, self._until.get(node, 0.0))
 
+    def asks(self, node: str, number: int) -> bool:
+        """
+        A node asked something.
+
+        @return: Whether it is to be answered.  It is not, if it comes again, or
+            behind what was asked later: what was sent over a connection that its
+            sender gave up may arrive after what was sent over the next one.
+        """
+        isNext = number > self._asked.get(node, 0)
+        if isNext:
+            self._asked[node] = number
+        return isNext
+
     def looked(self, now: float) -> None:
         """
         All nodes that can be seen were listed.
@@ -59,6 +74,7 @@ class Nodes:
         A node said that it is not there any more.
         """
         self._until.pop(node, None)
+        self._asked.pop(node, None)
 
     def resume(self, lost: float, now: float) -> None:
         """
@@ -80,7 +96,7 @@ class Nodes:
         certain = min(now, self._looked + self._interval)
         for node, until in list(self._until.items()):
             if until <= certain:
-                del self._until[node]
+                self.saidBye(node)
         return set(self._until)
 
 

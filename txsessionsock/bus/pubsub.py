@@ -173,6 +173,13 @@ class PubSub:
         """
         return self.state is PubSubState.READY
 
+    @property
+    def isConnected(self) -> bool:
+        """
+        Whether there is a connection.
+        """
+        return self.state not in (PubSubState.DOWN, PubSubState.CLOSED)
+
     def _become(self, state: PubSubState) -> None:
         """
         Go on to another state.  Nothing else does.

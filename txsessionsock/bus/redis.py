@@ -218,6 +218,8 @@ class RedisBus:
         if self._part is _Part.CLOSED:
             return succeed(None)
         wasIn, self._part = self._part is _Part.IN, _Part.CLOSED
+        # It can be seen before it takes part.
+        isSeen = self._pubsub.isConnected
         self._starting.stop()
         self._stopBeating()
         self._requests.stop()
@@ -227,13 +229,17 @@ class RedisBus:
 
         async def close() -> None:
             try:
-                if wasIn:
+                if isSeen:
+                    # In this order.  Otherwise a node may hear the goodbye, look
+                    # who is there, and still see this one.
+                    withdrawing = Deferred.fromCoroutine(self._presence.withdraw())
                     self._publish(self._all, Bye(self.node)).addErrback(_ignore)
-                    await self._presence.withdraw()
+                    await withdrawing
             except StoreFailure as error:
-                self._log.warn(
-                    "other nodes miss this one for a while: {why}", why=error
-                )
+                if wasIn:
+                    self._log.warn(
+                        "other nodes miss this one for a while: {why}", why=error
+                    )
             await self._pubsub.close()
 
         return Deferred.fromCoroutine(close())
@@ -330,6 +336,8 @@ class RedisBus:
         if isinstance(envelope, Answer):
             self._requests.answered(envelope.number, envelope.node, envelope.answer)
         elif isinstance(envelope, Question):
+            if not self._nodes.asks(envelope.node, envelope.number):
+                return
             answer = self._handling.answer(envelope.node, envelope.command)
             if self._pubsub.isReady:
                 answered = Answer(self.node, envelope.number, answer)

@@ -5,7 +5,7 @@ Tests for L{txsessionsock.bus.RedisBus}, on real servers.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import patch
 
 import pytest
@@ -336,3 +336,62 @@ async def test_closing() -> None:
                 await waiting
     never = Node(server.url)
     await never.close()
+
+
+@inReactor
+async def test_closedWhileJoining() -> None:
+    """
+    A node that is closed before it takes part is not expected either: it has
+    announced itself already.
+    """
+    closing: list[Deferred[None]] = []
+    become = PubSub._become
+
+    def becoming(pubsub: PubSub, state: PubSubState) -> None:
+        become(pubsub, state)
+        if state is PubSubState.SUBSCRIBING:
+            reactor.callLater(0, lambda: closing.append(node.close()))
+
+    with RedisServer() as server:
+        with patch.object(PubSub, "_become", becoming):
+            node = Node(server.url)
+            while not closing:
+                await deferLater(reactor, 0.01)
+            await closing[0]
+        assert server.command("KEYS", "*") == []
+
+
+@inReactor
+async def test_goodbye() -> None:
+    """
+    A node that closes is in no list any more when it says so: whoever hears that
+    and then looks who is there does not find it.
+    """
+    asked: list[tuple[bytes, ...]] = []
+    ask = PubSub.ask
+
+    def asking(pubsub: PubSub, *arguments: bytes) -> Deferred[Any]:
+        asked.append(arguments)
+        return ask(pubsub, *arguments)
+
+    with patch.object(PubSub, "ask", asking):
+        async with nodes(sharedServer().url) as (one,):
+            asked.clear()
+            await one.close()
+    assert [arguments[0] for arguments in asked] == [b"SREM", b"DEL", b"PUBLISH"]
+
+
+@inReactor
+async def test_again() -> None:
+    """
+    A command that comes again is answered once, and so is none that comes behind a
+    later one: what was sent over a connection that was given up may arrive late, and
+    a proxy may send it again.
+    """
+    server = sharedServer()
+    async with nodes(server.url) as (one,):
+        for number, command in enumerate((b"a", b"b", b"b", b"a", b"c", b"b")):
+            sent = Question("far", ord(command), command + b"%d" % number)
+            server.command("PUBLISH", "sessionsock:0:all", seal(sent))
+        await one.until({one.node: True, "far": False})
+        assert [each for each in one.got if each != b"?"] == [b"a0", b"b1", b"c4"]

@@ -1,0 +1,283 @@
+# -*- test-case-name: tests.simulation.test_mistakes -*-
+"""
+Planted mistakes: what is changed in a session, stored, merged and put back.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .mistake import Mistake
+
+
+__all__ = ["MISTAKES"]
+
+MISTAKES: Final = (
+    Mistake(
+        "an update that met a conflict is forgotten",
+        "manager/saving.py",
+        "            self._changes[:0] = attempt.pending\n",
+        "",
+        (
+            "nothingIsLeft",
+            "changesAreStored",
+        ),
+    ),
+    Mistake(
+        "a conflict is merged before the attempt is given back",
+        "manager/saving.py",
+        "            live.record.refused(attempt)\n"
+        "            await live.absorb(conflict.current)\n",
+        "            await live.absorb(conflict.current)\n"
+        "            live.record.refused(attempt)\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "a write in doubt is taken for done",
+        "manager/saving.py",
+        "            await self._findOut(error)\n"
+        "            if not live.record.hasStored(attempt):\n",
+        "            self._succeed(attempt, Stored(attempt.new, None))\n"
+        "            if not live.record.hasStored(attempt):\n",
+        (
+            "noUpdateIsLost",
+            "answersAreHeld",
+        ),
+    ),
+    Mistake(
+        "save() stores what was looked for, not what was changed",
+        "manager/saving.py",
+        "        self._live.collect()\n        if not self.isBusy:\n",
+        "        if not self.isBusy:\n",
+        ("answersAreHeld",),
+    ),
+    Mistake(
+        "save() joins the write that is under way",
+        "manager/saving.py",
+        "        saved = self._rounds.fromNow()\n",
+        "        saved = self._rounds.after(self._rounds.begun - 1) or succeed(None)\n",
+        ("answersAreHeld",),
+    ),
+    Mistake(
+        "a session is not let go of when its last write is done",
+        "manager/saving.py",
+        "            self._soon.stop()\n        self._idle()\n",
+        "            self._soon.stop()\n",
+        ("nothingIsLeft",),
+    ),
+    Mistake(
+        "the increments of a write that could not be sent are set",
+        "manager/saving.py",
+        "        except (StoreFailure, UndecodableSession):\n"
+        "            live.record.refused(attempt)\n",
+        "        except (StoreFailure, UndecodableSession):\n",
+        (
+            "noUpdateIsLost",
+            "incrementsCountOnce",
+        ),
+    ),
+    Mistake(
+        "what was changed while the store answered is not looked for",
+        "manager/saving.py",
+        "            live.collect()\n"
+        "        if not self.isBusy and not live.holders.isInside:\n",
+        "            pass\n        if not self.isBusy:\n",
+        ("changesAreStored",),
+    ),
+    Mistake(
+        "a frame waits for the change before that of its handler",
+        "manager/keeper.py",
+        "            self._promised[holder] = copy.number + 1\n"
+        "            return copy.number + 1\n",
+        "            self._promised[holder] = copy.number\n"
+        "            return copy.number\n",
+        ("answersAreHeld",),
+    ),
+    Mistake(
+        "what a handler sent before it waits is held until it ends",
+        "manager/keeper.py",
+        "        self.isHandling = False\n"
+        "        if self._promised:\n"
+        "            self.live.collect()\n"
+        "            self._keepPromises()\n"
+        "        if looks",
+        "        self.isHandling = False\n        if looks",
+        ("nothingIsLeft",),
+    ),
+    Mistake(
+        "an update that waits is not told that its session ended",
+        "manager/live.py",
+        "        # that its client was told.\n        self._upkeep.giveUpChanges()\n",
+        "        # that its client was told.\n",
+        ("nothingIsLeft",),
+    ),
+    Mistake(
+        "what was changed is not looked for before a merge",
+        "manager/live.py",
+        "            if not self.record.isSettled(current):\n"
+        "                self.collect()\n",
+        "",
+        (
+            "changesAreStored",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "an increment that was found stored is added again",
+        "session/workingcopy.py",
+        "            if key in self._increments:\n"
+        "                self._increments[key] -= by\n",
+        "            if key in self._increments:\n"
+        "                self._increments[key] = by\n",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "increments that are given up are added again",
+        "session/workingcopy.py",
+        "        lost, flight.increments = flight.increments, {}\n",
+        "        lost = flight.increments\n",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "a write that was not done is not tried again",
+        "session/record.py",
+        "        if doubtful is None or self._isProof(doubtful):\n"
+        "            self._giveBack()\n"
+        "            return []\n",
+        "        if doubtful is None or self._isProof(doubtful):\n"
+        "            return []\n",
+        (
+            "incrementsCountOnce",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "update() changes what was collected, and no copy",
+        "session/record.py",
+        "            trial: dict[str, Any] = detached(before)\n"
+        "            try:\n"
+        "                result",
+        "            trial = before\n            try:\n                result",
+        (
+            "incrementsCountOnce",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "nested values are shared with what is stored",
+        "session/workingcopy.py",
+        "        self.data: dict[str, Any] = detached(stored)\n",
+        "        self.data: dict[str, Any] = dict(stored)\n",
+        (
+            "changesAreStored",
+            "answersAreHeld",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "a write takes no copy of what was collected",
+        "session/workingcopy.py",
+        "        origin = dict(self._seen)\n",
+        "        origin = self._seen\n",
+        (
+            "changesAreStored",
+            "answersAreHeld",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "a merge leaves out keys that only this node has",
+        "session/merge.py",
+        "    for key in (*theirs, *(key for key in ours if key not in theirs)):\n"
+        "        value = _mergeValue(",
+        "    for key in theirs:\n        value = _mergeValue(",
+        (
+            "noUpdateIsLost",
+            "changesAreStored",
+        ),
+    ),
+    Mistake(
+        "an older value wins over a nested one that was changed on both sides",
+        "session/merge.py",
+        "        before = was if type(was) is dict else {}\n",
+        "        before = yours\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "a node leaves its own stamp only",
+        "session/journal.py",
+        "        return {**stamps, self._node: Stamp(number, int(now), own, bare)}\n",
+        "        return {self._node: Stamp(number, int(now), own, bare)}\n",
+        (
+            "incrementsCountOnce",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "a version with the same stamps is taken for an older one",
+        "session/branches.py",
+        "        node in one and one[node].number >= stamp.number\n",
+        "        node in one and one[node].number > stamp.number\n",
+        (
+            "incrementsCountOnce",
+            "nothingUnexpected",
+        ),
+    ),
+    Mistake(
+        "the last write that is there is repaired, too",
+        "session/writes.py",
+        "            if entry.number > last and now - entry.at <= self._window\n",
+        "            if entry.number >= last and now - entry.at <= self._window\n",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "a first copy without stamps is taken for a reset",
+        "session/journal.py",
+        "        isBare = not stamps and now - self._bareUntil > self._window\n",
+        "        isBare = not stamps\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "what a write in doubt did is repaired, too",
+        "session/writes.py",
+        "                by = count - done.get(key, 0)\n",
+        "                by = count\n",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "an earlier write in doubt is forgotten when others wrote",
+        "session/record.py",
+        "        self._past |= {other.number: other for other in self._timedOut.values()}\n",
+        "",
+        ("incrementsCountOnce",),
+    ),
+    Mistake(
+        "versions are forgotten before the window is over",
+        "session/journal.py",
+        "        while versions and now - versions[0].replaced > self._window:\n",
+        "        while versions and now - versions[0].replaced < self._window:\n",
+        (
+            "noUpdateIsLost",
+            "incrementsCountOnce",
+        ),
+    ),
+    Mistake(
+        "what was put back is told as this node's own",
+        "session/journal.py",
+        "        own = self._writes.last if isRepair else number\n",
+        "        own = number\n",
+        (
+            "incrementsCountOnce",
+            "noUpdateIsLost",
+        ),
+    ),
+    Mistake(
+        "an outcome that is found later leaves the write in doubt",
+        "session/record.py",
+        "        self._timedOut.clear()\n"
+        "        self._past.clear()\n"
+        "        self._open = None\n",
+        "        self._open = None\n",
+        ("incrementsCountOnce",),
+    ),
+)

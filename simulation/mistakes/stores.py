@@ -1,0 +1,178 @@
+# -*- test-case-name: tests.simulation.test_mistakes -*-
+"""
+Planted mistakes: how the store is asked, and what it tells is heeded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .mistake import Mistake
+
+
+__all__ = ["MISTAKES"]
+
+MISTAKES: Final = (
+    Mistake(
+        "a store that tells nothing is not read for each message",
+        "manager/reading.py",
+        "            return Deferred.fromCoroutine(self.read(always=True))\n"
+        "        self.watch()\n",
+        "            return Deferred.fromCoroutine(self.read(always=not self._live.isLoaded))\n"
+        "        self.watch()\n",
+        ("fresh",),
+    ),
+    Mistake(
+        "a session is not read when its fence failed",
+        "manager/reading.py",
+        "        await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)\n",
+        "        await self.read(always=not self._live.isLoaded)\n",
+        ("fresh",),
+    ),
+    Mistake(
+        "a session is watched only when it was loaded",
+        "manager/reading.py",
+        "        self.watch()\n"
+        "        fence = self._askFence()\n"
+        "        if isFired(fence) and not isinstance(fence.result, Failure):\n"
+        "            self.sight.fenced()\n"
+        "            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:\n"
+        "                return None\n"
+        "        return Deferred.fromCoroutine(self._readBehind(fence))\n",
+        "        fence = self._askFence()\n"
+        "        if isFired(fence) and not isinstance(fence.result, Failure):\n"
+        "            self.sight.fenced()\n"
+        "            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:\n"
+        "                return None\n"
+        "        reading = Deferred.fromCoroutine(self._readBehind(fence))\n"
+        "        return reading.addCallback(lambda _: self.watch())\n",
+        (
+            "fresh",
+            "logoutMeansLogout",
+        ),
+    ),
+    Mistake(
+        "what is reported while reports are missed does not count",
+        "manager/sight.py",
+        "        self.reports += 1\n",
+        "        if self.isSeeing:\n            self.reports += 1\n",
+        ("fresh",),
+    ),
+    Mistake(
+        "a report waits for the next message",
+        "manager/reading.py",
+        "        self._storage.pace.do(self._recheck)\n",
+        "        self._storage.pace.do(self.expectNothing)\n",
+        ("logoutMeansLogout",),
+    ),
+    Mistake(
+        "a look at the store that failed was the last",
+        "manager/reading.py",
+        "            self._recheckAfter(backOff(*ASK_AGAIN[:2], self._failures, ASK_AGAIN[2]))\n"
+        "            self._failures += 1\n",
+        "            self._failures += 1\n",
+        ("logoutMeansLogout",),
+    ),
+    Mistake(
+        "those who waited for a round that failed wait for ever",
+        "manager/rounds.py",
+        "        if self._next and not self._isRunning:\n",
+        "        if self._next and not self._isRunning and not isinstance(result, Failure):\n",
+        ("nothingIsLeft",),
+    ),
+    Mistake(
+        "a session ends when its time is up, whatever the store says",
+        "manager/expiry.py",
+        "        reading = Deferred.fromCoroutine(self._reading.read(always=True))\n"
+        "        reading.addErrback(failed)",
+        "        self._live.endGone()\n"
+        "        reading = Deferred.fromCoroutine(self._reading.read(always=True))\n"
+        "        reading.addErrback(failed)",
+        (
+            "anOutageIsNoLogout",
+            "anOutageIsNoLogout",
+        ),
+    ),
+    Mistake(
+        "a message does not put the end of its session off",
+        "clients/conversation.py",
+        "        # Not before the session was loaded, which may bring another lifetime.\n"
+        "        self._keeper.clientActed(isFresh=self._isPerMessage)\n",
+        "        # Not before the session was loaded, which may bring another lifetime.\n",
+        ("anOutageIsNoLogout",),
+    ),
+    Mistake(
+        "a session is touched when its touch is not due",
+        "manager/expiry.py",
+        "        return self._due <= self._storage.now()\n",
+        "        return self._due > self._storage.now()\n",
+        ("anOutageIsNoLogout",),
+    ),
+    Mistake(
+        "who waits for a store that is busy is told of an outage",
+        "manager/asking.py",
+        "        if answeredAt is not None and answeredAt + storage.timeout > storage.now():\n",
+        "        if answeredAt is not None and answeredAt > storage.now():\n",
+        ("anOutageIsNoLogout",),
+    ),
+    Mistake(
+        "a session is let go of while somebody opens it",
+        "manager/keeper.py",
+        "        return bool(self.live.holders) or self.opening > 0\n",
+        "        return bool(self.live.holders)\n",
+        ("nothingUnexpected",),
+    ),
+    Mistake(
+        "a session is not guarded when nobody holds it",
+        "manager/keeper.py",
+        "        if guarded > 0:\n",
+        "        if guarded > 0 and isBusy:\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "what could not be stored is given up with its last holder",
+        "manager/keeper.py",
+        "        elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):\n",
+        "        elif not isBusy or self.saving.isFailing:\n",
+        ("changesAreStored",),
+    ),
+    Mistake(
+        "a session that a write found gone goes on",
+        "manager/saving.py",
+        "        except NoSuchSession:\n"
+        "            live.endGone()\n"
+        "            raise\n"
+        "        except StoreRefusal",
+        "        except NoSuchSession:\n            raise\n        except StoreRefusal",
+        ("logoutMeansLogout",),
+    ),
+    Mistake(
+        "who comes when a session ends is told that there is none",
+        "manager/manager.py",
+        "        return keeper.open(holder).addErrback(ended)\n",
+        "        return keeper.open(holder)\n",
+        ("anOutageIsNoLogout",),
+    ),
+    Mistake(
+        "a store that tells nothing is trusted with what it did not tell",
+        "manager/live.py",
+        "            if not self._upkeep.isTold and not self.record.isStored(current):\n",
+        "            if self._upkeep.isTold and not self.record.isStored(current):\n",
+        ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "what a store that is lost sight of tells is enough",
+        "manager/sight.py",
+        "        return self._isWatchable and self._state is not _Watching.BLIND\n",
+        "        return self._isWatchable\n",
+        ("logoutMeansLogout",),
+    ),
+    Mistake(
+        "only the first who waits hears of an outage",
+        "manager/storage.py",
+        "        if asked:\n            delay = asked[0][0] - self.now()\n",
+        "        if asked and isFired(asked[0][1]):\n"
+        "            delay = asked[0][0] - self.now()\n",
+        ("nothingIsLeft",),
+    ),
+)

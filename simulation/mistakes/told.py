@@ -1,0 +1,66 @@
+# -*- test-case-name: tests.simulation.test_mistakes -*-
+"""
+Planted mistakes: what clients and those who save are told.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .mistake import Mistake
+
+
+__all__ = ["MISTAKES"]
+
+MISTAKES: Final = (
+    Mistake(
+        "nobody is told that increments are given up",
+        "session/record.py",
+        "            self.problem = StoreTimeout(_UNKNOWN)\n"
+        "            self.copy.forget(self._open.flight)\n",
+        "            self.copy.forget(self._open.flight)\n",
+        ("doubtsAreTold", "savesAreTrue", "answersAreHeld", "noUpdateIsLost"),
+    ),
+    Mistake(
+        "who has a session is not told that it ended",
+        "clients/client.py",
+        '            self._notify("sdestroyed", conversation.session, reason)\n',
+        "",
+        ("toldOnce",),
+    ),
+    Mistake(
+        "what came before the client left is dropped",
+        "clients/conversation.py",
+        "        self._last = partial(self._handleDisconnect, code, release)\n"
+        "        self._changedKeys.clear()\n",
+        "        self._last = partial(self._handleDisconnect, code, release)\n"
+        "        self.drop()\n",
+        ("handledBeforeDisconnect",),
+    ),
+    Mistake(
+        "a client whose session ended is let go of without its disconnect",
+        "clients/client.py",
+        "        self._stopLooking()\n        if self._conversation is None:\n",
+        "        self._stopLooking()\n"
+        "        if self._conversation is None or self._isOver:\n",
+        ("disconnectIsLast", "nothingIsLeft"),
+    ),
+    Mistake(
+        "a node that stops closes its sockets as if each had asked for it",
+        "clients/client.py",
+        '        self.close(Code.GOING_AWAY, "server going away")\n',
+        '        self.close(Code.NORMAL, "server going away")\n',
+        ("stopsWell",),
+    ),
+    Mistake(
+        "a session that is held is read a second time for who comes",
+        "manager/manager.py",
+        "        if keeper is None:\n"
+        "            keeper = self._keeper(sessionID)\n"
+        "            self._registry.live[sessionID] = keeper\n",
+        "        if keeper is None or not keeper.opening:\n"
+        "            keeper = self._keeper(sessionID)\n"
+        "            self._registry.live[sessionID] = keeper\n",
+        ("onASharedObject",),
+    ),
+)

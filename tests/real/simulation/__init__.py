@@ -1,0 +1,3 @@
+"""
+The models of the simulator beside what they are models of.
+"""
