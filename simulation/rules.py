@@ -530,7 +530,11 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "quiet":
         for key, removals in out.items():
             data = state.data.get(key)
-            if removals and data is not None and not _isExcepted(case, key):
+            # Whoever took it out may be gone, or may not have seen in time that it
+            # was brought back.
+            isKept = case.plan.repair and not (state.killed or state.wasUnwell)
+            isKept = isKept and not _isExcepted(case, key)
+            if removals and data is not None and isKept:
                 yield _back(removals, data, each.at, isLast=True)
         return
     if each.what == "stored":

@@ -168,7 +168,8 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
     state = case.state
     socket = state.sockets[each.who]
     isItsEnd = socket.left < inf and each.more["code"] == _GOING_AWAY
-    isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
+    isEnded = socket.node in state.stopped
+    isAnothers = isEnded or state.lives.begun.get(socket.key, 0) > socket.began
     isOver = socket.closed or socket.key in state.gone or socket.errors or isAnothers
     if isItsEnd and not isOver:
         left = len(socket.sent) - socket.handled
