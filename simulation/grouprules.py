@@ -201,7 +201,8 @@ def hubHolds(case: Case, each: Happening) -> Iterator[str | None]:
         return
     socket = state.sockets[each.who]
     if (socket.key, socket.node) == (change.session, change.node):
-        isStored = state.values[change.session, change.key].storedBegan >= change.began
+        isEmptied = not state.lives.belongs(change, change.session)
+        isStored = isEmptied or state.isStored(change)
         yield None if isStored else f"change {token} was told and is not stored"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.task import deferLater
 
+from txsessionsock.interfaces import SessionError
 from txsessionsock.session import Session
 
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .node import Served
 
 
-__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "digits"]
+__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "digits", "seen"]
 
 BASE: Final = 3
 MOST_INCREMENTS: Final = 30
@@ -39,6 +40,19 @@ def digits(number: int) -> tuple[int, ...]:
         number, digit = divmod(number, BASE)
         found.append(digit)
     return tuple(found)
+
+
+def seen(session: Session) -> dict[str, Any]:
+    """
+    What a handler finds.
+    """
+    return {key: _copied(value) for key, value in session.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    return list(value) if isinstance(value, list) else value
 
 
 @dataclass(slots=True)
@@ -70,13 +84,62 @@ def _set(served: Served, message: Message, session: Session) -> None:
 
 
 def _nested(served: Served, message: Message, session: Session) -> None:
-    session["nest"][message.key.removeprefix("nest.")] = message.token
-    served.changed(message)
+    # A web application may have emptied the session.
+    if "nest" in session:
+        session["nest"][message.key.removeprefix("nest.")] = message.token
+        served.changed(message)
+
+
+def _deep(served: Served, message: Message, session: Session) -> None:
+    """
+    Change a dictionary in a dictionary.
+    """
+    if "deep" in session.get("nest", {}):
+        session["nest"]["deep"][message.key.removeprefix("nest.deep.")] = message.token
+        served.changed(message)
+
+
+def _list(served: Served, message: Message, session: Session) -> None:
+    """
+    Change a list where it is.
+    """
+    if "list" in session.get("nest", {}):
+        session["nest"]["list"][0] = message.token
+        served.changed(message)
+
+
+def _put(served: Served, message: Message, session: Session) -> None:
+    """
+    Put something in where others take things out.
+    """
+    session.setdefault(message.key, message.token)
+    if session[message.key] == message.token:
+        served.told("puts", message)
+
+
+def _take(served: Served, message: Message, session: Session) -> None:
+    removed = session.pop(message.key, None)
+    if removed is not None:
+        served.told("takes out", message, removed=removed)
+
+
+def _clear(served: Served, message: Message, session: Session) -> None:
+    served.told("clears", message, removed=seen(session))
+    session.clear()
 
 
 def _increment(served: Served, message: Message, session: Session) -> None:
     session.increment("n", BASE**message.digit)
     served.changed(message)
+
+
+def _twice(served: Served, message: Message, session: Session) -> None:
+    """
+    Count several times: together that is one.
+    """
+    session.increment("n", 2 * BASE**message.digit)
+    session.increment("n", -(BASE**message.digit))
+    served.changed(message, do="increment")
 
 
 def _read(served: Served, message: Message, session: Session) -> None:
@@ -87,7 +150,7 @@ def _read(served: Served, message: Message, session: Session) -> None:
 
 def _raise(served: Served, message: Message, session: Session) -> None:
     session[message.key] = message.token
-    served.changed(message)
+    served.changed(message, do="raise")
     raise _Meant
 
 
@@ -99,15 +162,50 @@ class _Meant(Exception):
 
 async def _update(served: Served, message: Message, session: Session) -> None:
     def append(data: dict[str, Any]) -> None:
-        data["log"] = [*data["log"], message.token]
+        data["log"] = [*data.get("log", ()), message.token]
 
     served.changed(message)
     await session.update(append)
 
 
+async def _updateFails(served: Served, message: Message, session: Session) -> None:
+    def fail(data: dict[str, Any]) -> None:
+        data["log"] = [message.token]
+        raise _Meant
+
+    served.told("gives up", message)
+    try:
+        await session.update(fail)
+    except _Meant:
+        return
+
+
 async def _wait(served: Served, message: Message, session: Session) -> None:
     await deferLater(served.clock, 0.4)
     _set(served, message, session)
+
+
+async def _raiseLate(served: Served, message: Message, session: Session) -> None:
+    await deferLater(served.clock, 0.4)
+    _raise(served, message, session)
+
+
+def _saveUnheard(served: Served, message: Message, session: Session) -> None:
+    """
+    Store something, and do not wait for that.
+    """
+    _set(served, message, session)
+    session.save().addErrback(lambda failure: failure.trap(SessionError))
+
+
+async def _regenerate(served: Served, message: Message, session: Session) -> None:
+    """
+    Try what only a page can do.
+    """
+    try:
+        await session.regenerate()
+    except SessionError:
+        _set(served, message, session)
 
 
 async def _ask(served: Served, message: Message, session: Session) -> None:
@@ -119,23 +217,57 @@ async def _ask(served: Served, message: Message, session: Session) -> None:
     served.takes(await served.client.receive())
 
 
+async def _askTwice(served: Served, message: Message, session: Session) -> None:
+    """
+    Ask for two answers at once, and then for another.
+    """
+    served.client.send({"asks": True})
+    answer = served.client.receive().addCallback(served.takes)
+    other = served.client.receive()
+    # It gets one if the first has its answer already.
+    other.addCallbacks(served.takes, lambda failure: failure.trap(SessionError))
+    await answer
+    await _ask(served, message, session)
+
+
 async def _destroy(served: Served, message: Message, session: Session) -> None:
     await session.destroy()
+
+
+async def _destroyAndSet(served: Served, message: Message, session: Session) -> None:
+    """
+    Change a session that has ended.
+    """
+    await session.destroy()
+    session[message.key] = message.token
+    served.told("gives up", message)
 
 
 async def _touch(served: Served, message: Message, session: Session) -> None:
     await session.touch()
 
 
-HANDLERS: dict[str, Callable[[Served, Message, Session], Any]] = {
+HANDLERS: dict[str, Callable[[Any, Message, Session], Any]] = {
     "set": _set,
     "nested": _nested,
+    "deep": _deep,
+    "list": _list,
+    "put": _put,
+    "take": _take,
+    "clear": _clear,
     "increment": _increment,
+    "twice": _twice,
     "update": _update,
+    "update fails": _updateFails,
     "read": _read,
     "raise": _raise,
+    "raise late": _raiseLate,
     "wait": _wait,
+    "save unheard": _saveUnheard,
+    "regenerate": _regenerate,
     "ask": _ask,
+    "ask twice": _askTwice,
     "destroy": _destroy,
+    "destroy and set": _destroyAndSet,
     "touch": _touch,
 }

@@ -26,7 +26,8 @@ from txsessionsock.session import Session
 from .bus import Ether, SimulatedBus
 from .groups import GROUP_HANDLERS, Groups
 from .history import History
-from .messages import HANDLERS, Message
+from .messages import BASE, HANDLERS, Message, seen
+from .pages import Pages
 from .queue import NodeClock
 from .store import Link
 from .wire import Line, Wire
@@ -44,6 +45,7 @@ class Notes:
     """
 
     node: Node
+    client: Any
     _name: str
     _history: History
 
@@ -72,19 +74,27 @@ class Notes:
 
     # What handlers tell.
 
-    def changed(self, message: Message) -> None:
+    def changed(self, message: Message, **more: Any) -> None:
         """
         A handler makes its change now.
         """
-        self._history.note(
-            "changes",
-            self._name,
-            do=message.do,
-            key=message.key,
-            token=message.token,
-            digit=message.digit,
-            node=self.node.name,
-        )
+        told = {
+            "do": message.do,
+            "key": message.key,
+            "token": message.token,
+            "digit": message.digit,
+            "node": self.node.name,
+        }
+        self._history.note("changes", self._name, **told | more)
+
+    def told(self, what: str, message: Message, **more: Any) -> None:
+        """
+        A handler does something else.
+        """
+        key, token = message.key, message.token
+        session = f"sess:{self.client.session.id}" if self.client.session else ""
+        told = {"session": session, "key": key, "token": token}
+        self._history.note(what, self._name, **told | more)
 
     def takes(self, message: Message) -> None:
         """
@@ -209,19 +219,6 @@ class Served(Line, Notes):
         self.client.send({"token": message.token})
 
 
-def seen(session: Session) -> dict[str, Any]:
-    """
-    What a handler finds.
-    """
-    return {key: _copied(value) for key, value in session.items()}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return list(value) if isinstance(value, list) else value
-
-
 class Node:
     """
     One process.
@@ -258,6 +255,7 @@ class Node:
         self.wires: dict[Wire, None] = {}
         # Its server of Socket.IO, if it has one.
         self.io: Any = None
+        self.pages = Pages(self)
 
     def accept(self, wire: Wire, sessionID: SessionID) -> None:
         """
@@ -280,6 +278,36 @@ class Node:
         assert self.bus is not None
         self.groups = Groups(self.history, self.sockets, self.bus)
 
+    def change(self, number: int, token: int, *, counts: int) -> None:
+        """
+        Change the session of one of the clients outside of a handler.
+
+        @param number: Which of the clients.
+
+        @param counts: The place of an increment among the digits; -1 to assign.
+        """
+        lines = [wire.line for wire in self.wires]
+        served = [each for each in lines if isinstance(each, Served)]
+        clients = [each.client for each in served if each.isOpen and not each.isLost]
+        sessions = [client.session for client in clients if client.session is not None]
+        if not sessions:
+            return
+        session = sessions[number % len(sessions)]
+        if counts < 0:
+            session["out"] = token
+        else:
+            session.increment("n", BASE**counts)
+        self.history.note(
+            "changes",
+            self.name,
+            do="set" if counts < 0 else "increment",
+            key="out" if counts < 0 else "n",
+            token=token,
+            digit=counts,
+            session=f"sess:{session.id}",
+            isOutside=True,
+        )
+
     @property
     def inGroups(self) -> Groups:
         """
@@ -298,8 +326,7 @@ class Node:
             if self.bus is not None:
                 self.bus.killed()
             self.clock.stop()
-            for wire in self.wires:
-                wire.cut()
+            self._cut()
 
         self.isAlive = False
         self.history.note("stops", self.name)
@@ -314,8 +341,13 @@ class Node:
         if self.bus is not None:
             self.bus.killed()
         self.clock.stop()
+        self._cut()
+
+    def _cut(self) -> None:
         for wire in self.wires:
             wire.cut()
+        for visit in self.pages.visits.values():
+            visit.cut()
 
     def rest(self) -> list[str]:
         """
@@ -329,6 +361,7 @@ class Node:
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
         if self.io is not None:
             found += self.io.rest()
+        found += [f"{self.pages.underWay} pages"] * bool(self.pages.underWay)
         # These two end by themselves.
         ends = ["Storage._checkTimes", "Seldom.end"]
         if self.groups is not None:

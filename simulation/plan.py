@@ -32,7 +32,26 @@ A socket that is none of Socket.IO.
 """
 
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
-_KEYS = {"increment": "n", "update": "log", "enter": "seat"}
+_COUNTING = ("increment", "twice")
+_KEYS = {
+    "increment": "n",
+    "twice": "n",
+    "update": "log",
+    "update fails": "log",
+    "nested": "nest.{}",
+    "deep": "nest.deep.{}",
+    "list": "nest.list",
+    "put": "d",
+    "take": "d",
+    "enter": "seat",
+}
+"""
+What handlers change, if not any key.
+"""
+_PAGES = (
+    *("log in", "log in", "log in", "log out", "read", "set", "set", "deep", "list"),
+    *("increment", "twice", "put", "take", "update", "wait", "save unheard"),
+)
 _LONG_PAUSES = (0.0, 0.01, 0.3, 2.0, 5.0, 11.0)
 """
 With these, sessions are looked at, put off and let go of while nobody does anything.
@@ -68,6 +87,8 @@ class Plan:
 
     @ivar sessions: How many there are; tabs have them in turn.
 
+    @ivar anonymous: Whether nobody is logged in at first.
+
     @ivar hub: Whether nodes have a hub, on a bus.
 
     @ivar isNarrow: Whether little may wait for a socket.
@@ -92,6 +113,7 @@ class Plan:
     tabs: int
     sessions: int
     steps: tuple[Step, ...]
+    anonymous: bool = False
     hub: bool = False
     isNarrow: bool = False
     sockets: tuple[str, ...] = (PLAIN,)
@@ -137,6 +159,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         hub=hub,
         isNarrow=random.random() < 0.4,
         **more,
+        anonymous=random.random() < 0.15,
     )
 
 
@@ -300,23 +323,94 @@ def _steps(
     kinds += ["roll"] * (random.random() < 0.15)
     pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES
     keys, digits, stamps = ("a", "b"), 0, ("ours", "ours", "ours", "old", "none")
+    application = _Application(random)
+    kinds += application.kinds(writes=writes)
+    handlers += application.handlers
     for _ in range(number):
         what = random.choice(kinds)
         more: tuple[Any, ...] = ()
         if what == "send":
             do = random.choice(handlers)
-            if do == "increment":
+            if do in _COUNTING:
                 digits += 1
                 if digits > MOST_INCREMENTS:
                     do = "read"
-            key = _KEYS.get(do, random.choice(keys))
-            if do == "nested":
-                key = f"nest.{key}"
+            key = _KEYS.get(do, "{}").format(random.choice(keys))
             more = do, key, digits - 1, random.random() < 0.2
         elif what == "write":
             more = random.choice(stamps), random.choice((0.0, 0.05, 0.5, 2.0))
+        elif what in application.steps:
+            digits += 1
+            more = application.steps[what](min(digits, MOST_INCREMENTS + 1) - 1)
         elif what == "trouble":
             more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
         else:
             more = _moreOf(random, what)
         yield Step(what, random.randrange(60), random.choice(pauses), more)
+
+
+class _Application:
+    """
+    What applications do with sessions, beside most of what handlers do.
+
+    @ivar handlers: What messages ask for.
+
+    @ivar steps: What makes the rest of a step, by its name.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.steps: dict[str, Callable[[int], tuple[Any, ...]]] = {
+            "renew": self._renew,
+            "visit": self._visit,
+            "outside": self._outside,
+            "rewrite": self._rewrite,
+            "revive": self._revive,
+        }
+        self.handlers = ["deep", "list", "twice", "save unheard"] * self._is(0.5)
+        self.handlers += ["put", "put", "take"] * self._is(0.4)
+        self.handlers += ["update fails", "raise late"] * self._is(0.2)
+        self.handlers += ["ask twice", "regenerate"] * self._is(0.2)
+        self.handlers += ["destroy and set"] * self._is(0.05)
+        self.handlers += ["clear"] * self._is(0.05)
+        self._does = ["reads", "deletes d"]
+        self._does += ["empties"] * self._is(0.2) + ["replaces"] * self._is(0.2)
+
+    def _is(self, share: float) -> bool:
+        return self._random.random() < share
+
+    def kinds(self, *, writes: bool) -> list[str]:
+        """
+        @param writes: Whether the web application writes whole sessions.
+
+        @return: The steps.
+        """
+        kinds = ["rewrite"] * 3 * writes + ["renew"] * self._is(0.1)
+        kinds += ["revive"] * self._is(0.1)
+        kinds += ["visit"] * 4 * self._is(0.25)
+        return kinds + ["outside"] * 2 * self._is(0.2)
+
+    def _renew(self, _: int) -> tuple[Any, ...]:
+        how = self._random.choice(("first deleted", "first created"))
+        return how, self._random.choice((0.0, 0.02, 0.3))
+
+    def _outside(self, digit: int) -> tuple[Any, ...]:
+        isCounting = digit < MOST_INCREMENTS and self._is(0.3)
+        return (digit if isCounting else -1,)
+
+    def _rewrite(self, _: int) -> tuple[Any, ...]:
+        stamp = self._random.choice(("ours", "ours", "ours", "ours", "old"))
+        seconds = self._random.choice((0.0, 0.05, 0.5, 2.0))
+        return stamp, seconds, self._random.choice(self._does)
+
+    def _revive(self, _: int) -> tuple[Any, ...]:
+        return (self._random.choice((0.05, 0.5, 2.0, 12.0, 20.0)),)
+
+    def _visit(self, digit: int) -> tuple[Any, ...]:
+        random = self._random
+        do = random.choice(_PAGES)
+        if do in _COUNTING and digit >= MOST_INCREMENTS:
+            do = "set"
+        key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
+        cutAfter = random.choice((0.0,) * 6 + (0.001, 0.1))
+        return do, key, digit, cutAfter

@@ -22,30 +22,16 @@ Chapters whose rows need no rule, though some are one.
 
 UNRULED: Final = {
     # No update is lost
-    "A request that only reads does not undo it either, where its framework writes"
-    " nevertheless.": "The web application here writes after each request.",
-    "What the application itself deletes stays deleted, and a session that it empties"
-    " stays empty.": "The web application here deletes no keys.",
     "Of a node that was killed, the others put back what they saw of it.": "What others"
     " had seen in time is not to be known from outside.",
-    "A change outside of a handler is stored within a second, without `save()`, unless"
-    " it was made inside of a nested value.": "Only handlers change something here.",
-    "A login that gives the session a new id takes along what others store"
-    " meanwhile.": "Nobody logs in with a new id here.",
     # What a client was told is stored
-    "A page's answer goes out when what the page changed is stored.": "There are no"
-    " pages of ours here.",
     "A second signal ends it at once, also while a handler blocks it.": "There are no"
     " signals here.",
     "What a session cannot hold is refused with its place and its type; everything"
     " else is stored.": "It speaks of values, not of order.",
     # Logout means logout
-    "A session that is somebody else's now ends for who had it before.": "There is one"
-    " user here.",
     "Where a framework ends sessions that are empty, taking out the last key is a"
     " logout.": "Express, which is the framework here, keeps them.",
-    "A new id at login closes the sockets of the old id with 4307, and the old id opens"
-    " nothing.": "Nobody logs in with a new id here.",
     "After a logout, what the page had waiting to be sent is not sent as somebody"
     " else.": "That is the script's in the browser.",
     # An outage is not a logout
@@ -55,8 +41,6 @@ UNRULED: Final = {
     " sockets.": "That is our client of Redis, of which there is a model here.",
     '"Not there" is believed from no replica and from no server that became'
     " read-only.": "There are no replicas here.",
-    "A page whose session cannot be loaded is answered with 503, and its cookie"
-    " stays.": "There are no pages of ours here.",
     # Fresh
     "An unchanged session costs a fence and no load, and one fence serves all who"
     " wait.": "It speaks of what that costs.",
@@ -66,7 +50,7 @@ UNRULED: Final = {
     "Whatever one client sends at once, others wait for no more than 10 ms of its"
     " handlers, or for the one at work.": "Handlers take no time here.",
     "Of requests that one client sends in one go, others wait for one at a"
-    " time.": "There are no pages of ours here.",
+    " time.": "Handlers and pages take no time here.",
     "A session with a hundred sockets has no more of the handlers' time than a session"
     " with one.": "Handlers take no time here.",
     "A message to a group is encoded once, however many sockets get it.": "It speaks of"

@@ -20,10 +20,11 @@ from . import wired as _wired  # noqa: F401  And so does this.
 from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
 from .history import Happening, History
+from .lives import Removal, everything
 from .messages import digits
 from .plan import LONG, Plan
 from .queue import SECOND
-from .state import Change, Socket, State
+from .state import Change, Socket, State, tokenIn
 
 
 __all__ = ["RULES", "Breach", "Verdict", "judged"]
@@ -35,6 +36,8 @@ _JUMPS = 5 * SECOND
 By how much clocks may jump while somebody waits for a time to come.
 """
 _CLOSE_AFTER_END = 4401
+_OK = 200
+_BROKEN = 500
 _OUTAGE = 1013
 _TOUCH = 1.0
 """
@@ -72,9 +75,10 @@ def _missing(case: Case, key: str, data: dict[str, Any], at: int) -> list[Change
 
 
 def _at(data: dict[str, Any], name: str) -> Any:
-    if name.startswith("nest."):
-        return data.get("nest", {}).get(name.removeprefix("nest."))
-    return data.get(name)
+    found: Any = data
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return tokenIn(found)
 
 
 def _said(changes: list[Change]) -> str:
@@ -190,8 +194,9 @@ def incrementsCountOnce(case: Case, each: Happening) -> Iterator[str | None]:
     @promise: A write whose answer got lost is made once: neither dropped nor
         counted twice.
     """
-    if each.more["key"] not in case.state.beyond:
-        data = case.state.data[each.more["key"]]
+    key, state = each.more["key"], case.state
+    if key not in state.beyond and key not in state.lives.nameless:
+        data = state.data[key]
         assert data is not None
         twice = [i for i, n in enumerate(digits(data.get("n", 0))) if n > 1]
         log = data.get("log", [])
@@ -241,9 +246,9 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
         was sent is stored.
     """
     state = case.state
-    socket, token = state.sockets[each.who], each.more["token"]
+    socket, token = state.sockets[each.who], each.more.get("token", -1)
     change = state.changes.get(token)
-    isDone = change is not None and change.do != "raise"
+    isDone = change is not None and change.do != "raise" and _belongs(state, change)
     if change is not None and isDone and not state.isStored(change):
         yield f"{_said([change])} was answered and is not stored"
         return
@@ -271,7 +276,11 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
         if state.data.get(session) is None or session in state.spoiled:
             continue
         last = max(
-            (change for change in values.byToken.values() if _lasts(state, change)),
+            (
+                change
+                for change in values.byToken.values()
+                if _lasts(state, change) and state.lives.belongs(change, session)
+            ),
             key=lambda change: change.began,
             default=None,
         )
@@ -282,7 +291,12 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 def _lasts(state: State, change: Change) -> bool:
     node = change.node
-    return node not in state.killed and not (node in state.stopped and state.wasUnwell)
+    isUnwell = state.wasUnwell or node in state.stoppedCut
+    return node not in state.killed and not (node in state.stopped and isUnwell)
+
+
+def _belongs(state: State, change: Change) -> bool:
+    return state.lives.belongs(change, change.session)
 
 
 @_reads("handles", "takes", "answers")
@@ -367,7 +381,7 @@ def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     @promise: A write whose outcome is unknown does not re-create it.
     """
     if each.who.startswith("node"):
-        isNew = each.what == "created"
+        isNew = each.what == "created" and each.more["key"] in case.state.gone
         yield "a session came back from the dead" if isNew else None
 
 
@@ -390,15 +404,28 @@ def logoutMeansLogout(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     if each.what == "quiet":
         for socket in state.sockets.values():
-            if socket.isConnected and not socket.isOver and socket.key in state.gone:
+            isOpen = socket.isConnected and not socket.isOver
+            if isOpen and _gone(state, socket) is not None:
                 yield f"{socket.name} is open, and its session is gone"
     elif each.what == "closes" and each.who in state.sockets:
         socket = state.sockets[each.who]
-        gone = state.gone.get(socket.key)
+        gone = _gone(state, socket)
         if socket.isConnected and gone is not None:
             since = max(gone, state.well.get(socket.node, 0), socket.began)
             late = each.at - since - _bound(case, socket)
             yield f"was closed {late / SECOND:.3f} s too late" if late > 0 else None
+
+
+def _gone(state: State, socket: Socket) -> int | None:
+    """
+    @return: When the session of a socket ended; L{None} if it has not.
+    """
+    gone, lives = state.gone.get(socket.key), state.lives
+    if gone is None or state.data.get(socket.key) is None:
+        return gone
+    # A slow request wrote it again.
+    isAnother = gone < socket.connected < inf
+    return None if isAnother or socket.name in lives.excused else gone
 
 
 def _bound(case: Case, socket: Socket) -> int:
@@ -420,8 +447,9 @@ def anOutageIsNoLogout(case: Case, each: Happening) -> Iterator[str | None]:
     if isTold:
         socket = state.sockets[each.who]
         isThere = state.data.get(socket.key) is not None
-        wasThere = state.gone.get(socket.key, -1) < socket.began
-        isWrong = isThere and wasThere
+        since = state.lives.since.get(socket.key, 0)
+        _, owned = state.lives.owner.get(socket.key, (None, 0))
+        isWrong = isThere and max(since, owned) < socket.began
         yield "is told that it has no session, and has one" if isWrong else None
 
 
@@ -450,6 +478,269 @@ def nothingUnexpected(case: Case, each: Happening) -> Iterator[str | None]:
         yield str(each.more["text"])
     else:
         yield "it does not come to an end" if each.what == "endless" else None
+
+
+@_reads("moves")
+def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A login that gives the session a new id takes along what others store meanwhile:
+    what somebody was told is stored under the old id is stored under the new one, and
+    the old one is gone.
+
+    @promise: A login that gives the session a new id takes along what others
+        store meanwhile.
+    """
+    state, old, new = case.state, each.more["old"], each.more["new"]
+    data, before = state.data.get(new), state.lives.last[old]
+    asked = state.lives.pages[each.who].asked
+    isGone = state.gone.get(old, -1) >= asked
+    yield None if isGone else "gave the session a new id, and the old one is there"
+    if data is None or _isDisturbed(state, new):
+        return
+    missing = _missing(case, new, data, each.at)
+    was = _missing(case, new, before, each.at)
+    if missing and was:
+        # What a web application overwrote was not back when the id changed.
+        case.excepted("what an old copy dropped before a new id")
+        state.beyond.add(new)
+        return
+    yield f"{_said(missing)} is missing under the new id" if missing else None
+
+
+@_reads("sdestroyed")
+def movedIsTold(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A new id closes the sockets of the old one with 4307 where it was given.
+
+    @promise: A new id at login closes the sockets of the old id with 4307, and
+        the old id opens nothing.
+    """
+    state = case.state
+    socket = state.sockets[each.who]
+    if state.lives.moved.get(socket.key) == socket.node:
+        isRight = each.more["reason"] == "moved"
+        yield None if isRight else f"is told {each.more['reason']}, and has a new id"
+
+
+@_reads("stored", "handles", "page reads", "quiet")
+def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What the application itself deletes stays deleted, and what a handler deletes
+    does, but for what a web application's old copy brought back, in the end.
+
+    @promise: What the application itself deletes stays deleted, and a session
+        that it empties stays empty.
+
+    @promise: A request that only reads does not undo it either, where its
+        framework writes nevertheless.
+    """
+    state, out = case.state, case.state.lives.out
+    if each.what == "quiet":
+        for key, removals in out.items():
+            data = state.data.get(key)
+            # Whoever took it out may be gone, or may not have seen in time that it
+            # was brought back.
+            isKept = case.plan.repair and not (state.killed or state.wasUnwell)
+            isKept = isKept and not _isExcepted(case, key)
+            if removals and data is not None and isKept:
+                yield _back(removals, data, each.at, isLast=True)
+        return
+    if each.what == "stored":
+        key, at = each.more["key"], each.at
+        data = state.data[key] if each.who.startswith("node") else None
+    elif each.what == "handles":
+        socket = state.sockets[each.who]
+        key, at = socket.key, socket.sentAt[each.more["token"]] - 1
+        data = each.more["sees"] if case.plan.perMessage else None
+    else:
+        page = state.lives.pages[each.who]
+        key, at, data = page.key, page.asked - 1, each.more["sees"]
+    isStrict = each.what == "stored" or case.plan.freshness == "strict"
+    if data is not None and isStrict and out.get(key) and key not in state.beyond:
+        yield _back(out[key], data, at, isLast=False)
+
+
+def _back(
+    removals: dict[int, Removal], data: dict[str, Any], at: int, *, isLast: bool
+) -> str | None:
+    there = everything(data)
+    back = [
+        token
+        for token, removal in removals.items()
+        if removal.at <= at and token in there and (isLast or not removal.isUndone)
+    ]
+    return f"{back} is back, which was taken out" if back else None
+
+
+@_reads("stored")
+def emptiedStaysEmpty(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A session that the application empties stays empty: nothing that somebody was
+    told of before comes back.
+
+    @promise: What the application itself deletes stays deleted, and a session
+        that it empties stays empty.
+    """
+    removals = case.state.lives.emptied.get(each.more["key"])
+    data = case.state.data[each.more["key"]]
+    if removals and data is not None and each.who.startswith("node"):
+        yield _back(removals, data, each.at, isLast=False)
+
+
+@_reads("stored", "created")
+def nothingComesOfNothing(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What a function of update() that failed did is not stored, nor what a handler
+    changed in a session that it had ended.
+
+    @unlisted: It says of update() that it is all or nothing, and of the end that
+        it is one.
+    """
+    void = case.state.lives.void
+    if void:
+        data = case.state.data[each.more["key"]]
+        assert data is not None
+        found = sorted(void & everything(data))
+        yield f"{found} is stored" if found else None
+
+
+@_reads("created")
+def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    The end is final for the sockets that were open, even if a slow request writes
+    the session again.
+
+    @promise: The end is final for the sockets that were open, even if a slow
+        request writes the session again.
+    """
+    state, key = case.state, each.more["key"]
+    gone = state.gone.get(key)
+    if gone is None or not each.who.startswith("web"):
+        return
+    for socket in state.sockets.values():
+        if socket.key == key and not (socket.isOver or socket.isDestroyed):
+            state.lives.excused.add(socket.name)
+            since = max(gone, state.well.get(socket.node, 0), socket.began)
+            isLate = socket.isConnected and each.at - since > _bound(case, socket)
+            yield f"{socket.name} outlived its session" if isLate else None
+
+
+@_reads("quiet", "closes", "stored")
+def othersSessionsAreTheirs(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A session that is somebody else's now ends for who had it before, and nothing of
+    theirs is put into it.
+
+    @promise: A session that is somebody else's now ends for who had it before.
+    """
+    state, strangers = case.state, case.state.lives.strangers
+    if each.what == "stored":
+        strange, state.lives.strange = state.lives.strange, set()
+        if strange:
+            yield f"{sorted(strange)} is put into what is somebody else's"
+        return
+    for name in list(strangers) if each.what == "quiet" else [each.who]:
+        if name in strangers and not (each.what == "quiet" and _isOver(state, name)):
+            socket = state.sockets[name]
+            since = max(strangers[name], state.well.get(socket.node, 0))
+            late = each.at - since - _bound(case, socket)
+            yield f"{name} has somebody else's session" if late > 0 else None
+
+
+def _isOver(state: State, name: str) -> bool:
+    return state.sockets[name].isOver
+
+
+@_reads("stored", "quiet")
+def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A change outside of a handler is stored within a second, without save().
+
+    @promise: A change outside of a handler is stored within a second, without
+        `save()`, unless it was made inside of a nested value.
+    """
+    state, outside = case.state, case.state.lives.outside
+    for token, change in list(outside.items()):
+        if each.what == "quiet":
+            isThere = state.data.get(change.session) is not None
+            if isThere and _lasts(state, change) and _belongs(state, change):
+                yield f"{_said([change])} is not stored"
+        elif each.more["key"] == change.session and state.isStored(change):
+            del outside[token]
+            since = max(change.began, state.well.get(change.node, 0))
+            # After an outage it is tried again within ten seconds.
+            bound = SECOND + _SOON + 10 * SECOND * (since > change.began)
+            late = each.at - since - bound
+            yield f"{_said([change])} is stored late" if late > 0 else None
+
+
+@_reads("page reads")
+def pagesAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A page sees what sockets of other processes were told is stored, and what other
+    pages were.
+
+    @promise: A page sees what sockets of other processes were told is stored, and
+        the other way round.
+    """
+    state, page = case.state, case.state.lives.pages[each.who]
+    if page.isNew or case.plan.freshness != "strict" or _isDisturbed(state, page.key):
+        return
+    missing = _missing(case, page.key, each.more["sees"], page.asked - 1)
+    yield f"does not see {_said(missing)}" if missing else None
+
+
+@_reads("page answers")
+def pagesAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A page's answer goes out when what the page changed is stored, and after a logout
+    when the session is gone.
+
+    @promise: A page's answer goes out when what the page changed is stored.
+    """
+    state, page = case.state, case.state.lives.pages[each.who]
+    if each.more["code"] != _OK:
+        return
+    changes = [state.changes[token] for token in page.changed]
+    late = [
+        change
+        for change in changes
+        if _belongs(state, change) and not state.isStored(change)
+    ]
+    yield f"{_said(late)} was answered and is not stored" if late else None
+    if page.isLogout:
+        isGone = state.gone.get(page.key, -1) >= page.asked
+        yield None if isGone else "logged out, and the session is there"
+
+
+@_reads("page reads", "page answers", "cookie")
+def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    A page whose session cannot be loaded is answered with 503, and its cookie stays.
+    A cookie names what is stored.
+
+    @promise: A page whose session cannot be loaded is answered with 503, and its
+        cookie stays.
+    """
+    state, page = case.state, case.state.lives.pages[each.who]
+    gone = state.gone.get(page.key, -1)
+    if each.what == "page reads":
+        isThere = state.data.get(page.key) is not None and gone < page.asked
+        isWrong = page.isNew and isThere and state.lives.since[page.key] < page.asked
+        yield "finds no session, and there is one" if isWrong else None
+    elif each.what == "page answers":
+        code = each.more["code"]
+        _, owned = state.lives.owner.get(page.key, (None, 0))
+        hasEnded = max(gone, owned) >= page.asked
+        isSpoilt = page.key in state.spoilt
+        isRight = code in (_OK, 503) or (code == 409 and hasEnded)
+        isRight = isRight or (code == _BROKEN and isSpoilt)
+        yield None if isRight else f"is answered with {code}"
+    elif each.more["session"] is None:
+        yield None if page.isLogout else "takes a cookie away without a logout"
+    else:
+        isThere = each.more["session"] in state.lives.last
+        yield None if isThere else "sets the cookie of a session that is not stored"
 
 
 @_reads("serror", "closes")

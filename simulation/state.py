@@ -14,6 +14,7 @@ from math import inf
 from typing import Any
 
 from .history import Happening
+from .lives import Lives
 from .messages import digits
 from .queue import SECOND
 
@@ -40,6 +41,8 @@ class Change:
     @ivar number: How many changes there were before it.
 
     @ivar stored: When it was stored, or something in its place.
+
+    @ivar values: The changes of its key, if it assigned that.
     """
 
     token: int
@@ -53,6 +56,7 @@ class Change:
     by: str = ""
     number: int = 0
     stored: float = inf
+    values: Values | None = None
 
 
 class Values:
@@ -255,6 +259,9 @@ class State:
     @ivar beyond: The sessions that a web application wrote as no promise covers:
         from a copy that was too old, or without the stamp that was in its copy.
 
+    @ivar stoppedCut: Nodes that ended within a second after their connection to the
+        store was cut.
+
     @ivar well: Since when each node is well.
 
     @ivar wasAhead: Whether a clock jumped ahead.
@@ -305,6 +312,8 @@ class State:
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
         self.stopped: set[str] = set()
+        self.cut: dict[str, int] = {}
+        self.stoppedCut: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
@@ -318,6 +327,7 @@ class State:
         self.shouted: set[int] = set()
         # What each node sent to each room of Socket.IO: when, and its number.
         self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.lives = Lives(self)
         self.valuesOf: dict[str, dict[str, Values]] = {}
         self.pending: dict[tuple[str, str], deque[Change]] = {}
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
@@ -348,6 +358,7 @@ class State:
         take = self._byWord[what]
         if take is not None:
             take(each)
+        self.lives.take(each)
 
     # What is stored.
 
@@ -361,7 +372,18 @@ class State:
             self.mended[key] = each.at
         self.ends[key] = each.more.get("until")
         self.rows[key] = each.more["data"], each.who
-        version = self.versions[key] = self.versions.get(key, 0) + 1
+        self.versions[key] = self.versions.get(key, 0) + 1
+        self._note(key, data)
+        if each.who.startswith("web") and before is not None:
+            self._written(key, before, data)
+
+    _stored = _created
+
+    def _note(self, key: str, data: dict[str, Any]) -> None:
+        """
+        Note what is in a version.
+        """
+        version = self.versions[key]
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
         for name, value in flat(data):
             found = values.get(name)
@@ -374,10 +396,6 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
-
-    _stored = _created
 
     def _all_is_well(self, each: Happening) -> None:
         self.wellSince = each.at
@@ -407,7 +425,8 @@ class State:
             self.dropped.add(key)
         # What its processes take from each other is nothing of ours.
         for name, value in before.items():
-            if name.startswith("of web") and value != data.get(name):
+            isTheirs = name.startswith("of web") and value != data.get(name)
+            if isTheirs and (key, name) in self.values:
                 self.values[key, name].forget()
 
     def _deleted(self, each: Happening) -> None:
@@ -430,7 +449,8 @@ class State:
         elif change.do == "update":
             isStored = change.token in self.storedLog.get(session, ())
         else:
-            isStored = self.values[session, change.key].storedBegan >= change.began
+            assert change.values is not None
+            isStored = change.values.storedBegan >= change.began
         if isStored:
             change.stored = self.now
         return isStored
@@ -449,7 +469,7 @@ class State:
         for change in list(pending):
             if change.number >= before:
                 break
-            if self.isStored(change):
+            if self.isStored(change) or not self.lives.belongs(change, session):
                 pending.remove(change)
             elif change.do != "update" and not self._isGivenUp(change):
                 found.append(change)
@@ -532,6 +552,8 @@ class State:
         more = each.more
         socket = self.sockets.get(each.who)
         session = more["session"] if socket is None else socket.key
+        if each.who.startswith("web") and self.data.get(session) is None:
+            self._restart(session)
         change = Change(
             more["token"],
             more["do"],
@@ -563,6 +585,7 @@ class State:
                 values = self.values[session, change.key] = Values()
                 self.valuesOf.setdefault(session, {})[change.key] = values
             values.byToken[change.token] = change
+            change.values = values
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
@@ -576,10 +599,47 @@ class State:
         if change is None or change.heard < inf:
             return
         change.heard = each.at
-        if change.do not in ("increment", "update"):
-            self.values[change.session, change.key].heard(change, each.at)
+        if change.values is not None:
+            change.values.heard(change, each.at)
 
     _wrote = _hears
+
+    def hears(self, each: Happening) -> None:
+        """
+        A browser has a page that did something.
+        """
+        self._hears(each)
+
+    def move(self, old: str, new: str) -> None:
+        """
+        A session has another id: whatever is known of it is known of the new one.
+        """
+        values = self.valuesOf[new] = dict(self.valuesOf.get(old, {}))
+        for name, known in values.items():
+            self.values[new, name] = known
+        self.increments[new] = list(self.increments.get(old, ()))
+        self.updates[new] = list(self.updates.get(old, ()))
+        self.storedDigits[new] = set(self.storedDigits.get(old, ()))
+        self.storedLog[new] = set(self.storedLog.get(old, ()))
+        for keys in (self.dropped, self.beyond):
+            if old in keys:
+                keys.add(new)
+        self.versions[new] = self.versions[old] + 1
+        self._note(new, self.data[new] or {})
+
+    def _restart(self, key: str) -> None:
+        """
+        A session that is gone is written again: that is another one.
+        """
+        for name in self.valuesOf.pop(key, {}):
+            del self.values[key, name]
+        for known in (self.increments, self.updates):
+            known.pop(key, None)
+        for numbers in (self.storedDigits, self.storedLog):
+            numbers.pop(key, None)
+        for of in (self.pending, self.mine):
+            for each in [each for each in of if each[0] == key]:
+                of.pop(each)
 
     def _closes(self, each: Happening) -> None:
         socket = self.sockets[each.who]
@@ -636,6 +696,8 @@ class State:
 
     def _stops(self, each: Happening) -> None:
         self.stopped.add(each.who)
+        if each.at - self.cut.get(each.who, 0) < SECOND:
+            self.stoppedCut.add(each.who)
         self.stops[each.who] = each.at
 
     def _trouble(self, each: Happening) -> None:
@@ -647,6 +709,7 @@ class State:
         self.well[each.who] = each.at
 
     def _cut_off(self, each: Happening) -> None:
+        self.cut[each.who] = each.at
         self.unwell.add(each.who)
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = each.at
@@ -670,7 +733,19 @@ def flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
     The keys of a session, and those of its nested value.
     """
     nested = data.get("nest", {})
-    return [*data.items(), *((f"nest.{name}", nested[name]) for name in nested)]
+    deep = nested.get("deep", {})
+    return [
+        *data.items(),
+        *((f"nest.{name}", tokenIn(nested[name])) for name in nested),
+        *((f"nest.deep.{name}", deep[name]) for name in deep),
+    ]
+
+
+def tokenIn(value: Any) -> Any:
+    """
+    What a change wrote, also if it is in a list, where there is 0 at first.
+    """
+    return (value[-1] or None) if isinstance(value, list) else value
 
 
 def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
@@ -680,7 +755,9 @@ def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
     was, now = dict(flat(before)), dict(flat(after))
     for each in (was, now):
         each.pop("_sessionsock", None)
-        each.pop("nest", None)
+        # What is taken out on purpose has a rule of its own.
+        for name in ("nest", "nest.deep", "d"):
+            each.pop(name, None)
     own = [name for name in now if name.startswith("of web")]
     for name in own:
         was.pop(name, None)

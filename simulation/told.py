@@ -171,7 +171,9 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
     socket = state.sockets[each.who]
     isItsEnd = socket.left < inf and each.more["code"] == _GOING_AWAY
     isClosing = socket.node in state.stopped or socket.name in case.crowds.closing
-    isOver = socket.closed or socket.key in state.gone or socket.errors or isClosing
+    isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
+    isOver = socket.closed or socket.key in state.gone or socket.errors
+    isOver = isOver or isClosing or isAnothers
     if isItsEnd and not isOver:
         left = len(socket.sent) - socket.handled
         yield (
@@ -192,11 +194,15 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     socket, token = state.sockets[each.who], each.more["token"]
     change = state.changes.get(token)
     if change is not None and (change.do == "update" or token in socket.saves):
-        isStored = state.isStored(change)
+        isStored = state.isStored(change) or not _belongs(state, change)
         yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])
         yield f"saves, and {_said(left)} is not stored" if left else None
+
+
+def _belongs(state: State, change: Change) -> bool:
+    return state.lives.belongs(change, change.session)
 
 
 def _said(changes: list[Change]) -> str:
@@ -220,6 +226,8 @@ def doubtsAreTold(case: Case, each: Happening) -> Iterator[str | None]:
         for change in changes:
             if change.node in state.killed or _endedInAnOutage(state, change):
                 case.excepted("an increment of a node that is gone")
+            elif not change.by or not state.lives.belongs(change, session):
+                case.excepted("an increment of a page, a timer or a former session")
             elif state.isStored(change):
                 yield None
             else:
@@ -313,6 +321,9 @@ def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     reports are trusted, if no report can have come.
 
     @promise: An id that a client makes up begins no session.
+
+    @promise: A new id at login closes the sockets of the old id with 4307, and the
+        old id opens nothing.
     """
     state = case.state
     socket = state.sockets[each.who]
@@ -371,5 +382,7 @@ def valuesAreWhole(case: Case, each: Happening) -> Iterator[str | None]:
     for name, known in state.valuesOf.get(key, {}).items():
         value = values.get(name)
         if value is not None:
-            isKnown = value in known.byToken
+            # It may have been assigned under another id.
+            change = known.byToken.get(value) or state.changes.get(value)
+            isKnown = change is not None and change.key == name
             yield None if isKnown else f"stores {name} {value}, which nobody assigned"

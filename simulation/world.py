@@ -30,6 +30,7 @@ from .history import History
 from .messages import Message
 from .node import Node
 from .page import Page
+from .pages import Visit
 from .plan import LONG, PLAIN, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
 from .socketio import NAMESPACES, Server
@@ -72,7 +73,14 @@ class World:
         self._tokens = iter(range(100, 100_000))
         self._sessions = [self._framework.newSessionID() for _ in range(plan.sessions)]
         self.webApps = [
-            WebApp(name, self.queue, self.history, self.place, plan.ttl)
+            WebApp(
+                name,
+                self.queue,
+                self.history,
+                self.place,
+                plan.ttl,
+                anonymous=plan.anonymous,
+            )
             for name in ("web1", "web2")
         ]
         for sessionID in self._sessions:
@@ -169,9 +177,7 @@ class World:
 
     def _write(self, step: Step) -> None:
         webApp = self.webApps[step.who // 2 % 2]
-        stamp, seconds = step.more
-        token = next(self._tokens)
-        webApp.request(self._cookie(step.who), stamp, token, seconds)
+        webApp.request(self._cookie(step.who), next(self._tokens), *step.more)
 
     def _touch(self, step: Step) -> None:
         self.webApps[0].touch(self._cookie(step.who))
@@ -358,6 +364,65 @@ class World:
             do = ("set", "read", "nested")[each % 3]
             key = "nest.a" if do == "nested" else "a"
             tab.send(Message(next(self._tokens), do, key, -1, not self.plan.perMessage))
+
+    # What the web application and pages of ours do.
+
+    def _renew(self, step: Step) -> None:
+        """
+        The web application logs somebody in, with a new id.
+        """
+        number, (how, seconds) = step.who % len(self._sessions), step.more
+        new = self._framework.newSessionID()
+        self.webApps[step.who % 2].renew(self._sessions[number], new, how, seconds)
+        self.queue.after(seconds + 0.01, partial(self._setsCookie, number, new))
+
+    def _setsCookie(self, number: int, sessionID: SessionID | None) -> None:
+        """
+        A browser has another cookie, and its tabs connect with it.
+        """
+        if sessionID is not None:
+            self._sessions[number] = sessionID
+            for tab in self.tabs:
+                tab.connect()
+
+    def _rewrite(self, step: Step) -> None:
+        """
+        The web application does something else than write a value of its own.
+        """
+        self._write(step)
+
+    def _revive(self, step: Step) -> None:
+        """
+        Somebody logs out while a slow request is at work, which writes the session
+        again.
+        """
+        cookie, (seconds,) = self._cookie(step.who), step.more
+        token = next(self._tokens)
+        self.webApps[1].request(cookie, token, "ours", seconds, revives=True)
+        self.queue.after(seconds / 3, partial(self.webApps[0].logOut, cookie))
+
+    def _visit(self, step: Step) -> None:
+        nodes = self._living()
+        if not nodes:
+            return
+        do, key, digit, cutAfter = step.more
+        number = step.who % len(self._sessions)
+        token = next(self._tokens)
+        visit = Visit(
+            f"page{token}",
+            nodes[step.who // 3 % len(nodes)],
+            Message(token, do, key, digit, waitsToBeSaved=False),
+            self._sessions[number],
+            latency=self.plan.latency,
+            setsCookie=partial(self._setsCookie, number),
+        )
+        if cutAfter:
+            self.queue.after(cutAfter, visit.cut)
+
+    def _outside(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None:
+            node.change(step.who // 7, next(self._tokens), counts=step.more[0])
 
     # Hubs.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, groups, sessions, stored, stores, told
+from . import applications, clients, ending, groups, sessions, stored, stores, told
 from .mistake import ROOT, Mistake
 
 
@@ -22,6 +22,7 @@ MISTAKES: Final = (
     *stored.MISTAKES,
     *groups.MISTAKES,
     *told.MISTAKES,
+    *applications.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",

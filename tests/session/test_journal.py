@@ -333,6 +333,19 @@ class JournalTests(SynchronousTestCase):
         self.ends({"flash": 1})
         self.assertEqual(self.place.data, {"flash": 1})
 
+    def test_emptiedUnseen(self) -> None:
+        """
+        Nor by a node that sees only what another one wrote then.
+        """
+        self.node.write(mine=1)
+        other = Node("two", self.place)
+        self.place.stored = {}
+        other.write(flash=1)
+        self.node.repair()
+        self.assertEqual(self.place.data, {"flash": 1})
+        self.node.write(later=1)
+        self.assertEqual(self.place.data, {"flash": 1, "later": 1})
+
     def test_otherPerson(self) -> None:
         """
         Nor with what is written after somebody logged in or out.

@@ -24,6 +24,7 @@ __all__ = [
     "covers",
     "differences",
     "graft",
+    "newest",
     "numberOf",
     "put",
     "valueAt",
@@ -78,6 +79,14 @@ def numberOf(stamps: Stamps, node: str) -> int:
     @return: The number of the last write of a node; 0 for none.
     """
     return stamps[node].number if node in stamps else 0
+
+
+def newest(one: Stamps, other: Stamps) -> Stamps:
+    """
+    @return: Of each node the stamp with the higher number.
+    """
+    newer = {n: s for n, s in other.items() if s.number > numberOf(one, n)}
+    return {**one, **newer}
 
 
 def valueAt(data: Any, path: Path) -> Any:

@@ -33,6 +33,7 @@ from .branches import (
     covers,
     differences,
     graft,
+    newest,
     numberOf,
     valueAt,
 )
@@ -418,8 +419,13 @@ class Journal:
         if not theirs or isBare:
             # An empty session, or one without any stamp, was reset on purpose.
             # Exception: the writer's copy may be older than our first stamp.
+            known = self._known
             self._take(stamps, now)
             self.seen(theirs, stamps, now)
+            if not theirs:
+                # Nodes that do not see the empty version see what we write next.
+                # With their stamps in it, it lacks nothing of theirs.
+                self._stamps = self._known = newest(stamps, known)
             return theirs
         if not self._latest.stamps.keys() <= stamps.keys():
             # This version lacks a stamp of the latest: its writer may have

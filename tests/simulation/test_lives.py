@@ -1,0 +1,237 @@
+"""
+Tests for the rules of new ids, of what is emptied or somebody else's, and of pages.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from simulation.queue import SECOND
+from tests.simulation.histories import KEY, HistoryTestCase
+
+
+class LifeTests(HistoryTestCase):
+    """
+    Tests for L{judged<simulation.rules.judged>}.
+    """
+
+    def move(self, **taken: Any) -> None:
+        """
+        Have a page give the session a new id.
+        """
+        self.page("page1", "log in", 150, a=100)
+        more = {"key": "sess:t", "data": json.dumps({"nest": {}, "log": []} | taken)}
+        self.note("created", "node1", **more)
+        self.note("deleted", "node1", key=KEY, data=None)
+        self.note("moves", "page1", old=KEY, new="sess:t")
+
+    def page(self, name: str, do: str, token: int, **sees: Any) -> None:
+        """
+        Have a browser ask for a page, and that find its session.
+        """
+        more = {"node": "node1", "session": KEY, "token": token}
+        self.note("asks for page", name, do=do, **more)
+        self.note("page reads", name, isNew=False, sees={"log": []} | sees, **more)
+
+    def rewrites(self, does: str, **more: Any) -> None:
+        """
+        Have the web application do something else with a session than write.
+        """
+        told = {"does": does, "copy": "young", "stamp": "ours", "read": self.now}
+        self.note("rewrites", "web1", session=KEY, token=90, **told | more)
+
+    def test_newID(self) -> None:
+        """
+        A new id drops what was acknowledged, or leaves the old one.
+        """
+        self.does(100)
+        self.move()
+        self.assertEqual(self.broken(), ["newIdTakesAlong"])
+        self.history.all = [e for e in self.history.all if e.what != "deleted"]
+        self.assertEqual(self.broken(), ["newIdTakesAlong"])
+        self.setUp()
+        self.does(100)
+        self.move(a=100)
+        self.note("sdestroyed", "tab.1", reason="moved")
+        self.note("closes", "tab.1", code=4307)
+        self.assertKept(["newIdTakesAlong", "movedIsTold"])
+
+    def test_lostUnderTheNewID(self) -> None:
+        """
+        What was acknowledged under the old id is lost under the new one.
+        """
+        self.does(100)
+        self.move(a=100)
+        data = json.dumps({"nest": {}, "log": []})
+        self.note("stored", "node1", key="sess:t", data=data)
+        self.assertEqual(self.broken(), ["noUpdateIsLost"])
+
+    def test_movedAsEnded(self) -> None:
+        """
+        Sockets of the old id are told something else.
+        """
+        self.move()
+        self.note("sdestroyed", "tab.1", reason="destroyed")
+        self.assertEqual(self.broken(), ["movedIsTold"])
+
+    def test_oldID(self) -> None:
+        """
+        A socket with the old id has a session.
+        """
+        self.move()
+        self.note("closes", "tab.1", code=4307)
+        self.note("connects", "tab.2", node="node2", session="s")
+        self.note("connected", "tab.2", node="node2")
+        self.assertEqual(self.broken(), ["onlyWithASession"])
+
+    def test_deleted(self) -> None:
+        """
+        What a request or a handler deleted is back.
+        """
+        for isHandlers in (False, True):
+            self.setUp()
+            self.sends(100, 101)
+            self.handles(100)
+            self.note("puts", "tab.1", session=KEY, key="d", token=100)
+            self.put("stored", "node1", d=100)
+            self.answers(100)
+            self.handles(101, d=100)
+            if isHandlers:
+                self.note(
+                    "takes out", "tab.1", session="", key="d", token=101, removed=100
+                )
+                self.put("stored", "node1")
+            else:
+                self.rewrites("deletes d", removed=100)
+                self.put("stored", "web1")
+            self.answers(101)
+            self.assertKept([])
+            self.put("stored", "node2", d=100)
+            self.assertEqual(self.broken(), ["deletedStaysDeleted"])
+
+    def test_broughtBack(self) -> None:
+        """
+        What a web application's old copy brought back is out in the end.
+        """
+        self.sends(100, 101)
+        self.handles(100)
+        self.note("puts", "tab.1", session=KEY, key="d", token=100)
+        self.answers(100)
+        self.handles(101, d=100)
+        self.note("takes out", "tab.1", session="", key="d", token=101, removed=100)
+        self.put("stored", "node1")
+        self.answers(101)
+        self.put("stored", "web1", d=100)
+        self.put("stored", "node1", d=100, a=1)
+        self.assertKept([])
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["deletedStaysDeleted"])
+
+    def test_emptied(self) -> None:
+        """
+        A session that was emptied is filled again with what was in it.
+        """
+        self.does(100)
+        self.rewrites("empties")
+        self.put("stored", "web1")
+        self.put("stored", "node2", b=1)
+        self.assertKept(["emptiedStaysEmpty"])
+        self.put("stored", "node2", a=100)
+        self.assertEqual(self.broken(), ["emptiedStaysEmpty"])
+
+    def test_void(self) -> None:
+        """
+        What a function did that failed is stored.
+        """
+        self.note("gives up", "tab.1", session=KEY, key="log", token=100)
+        self.put("stored", "node1", log=[])
+        self.assertKept(["nothingComesOfNothing"])
+        self.put("stored", "node1", log=[100])
+        self.assertEqual(self.broken(), ["nothingComesOfNothing"])
+
+    def test_writtenAgain(self) -> None:
+        """
+        A socket stays open until a slow request writes its session again.
+        """
+        self.note("deleted", "web1", key=KEY, data=None)
+        self.put("created", "web2")
+        self.assertKept(["slowRequestsOpenNothing"])
+        self.history.all.pop()
+        self.now += 10 * SECOND
+        self.put("created", "web2")
+        self.assertEqual(self.broken(), ["slowRequestsOpenNothing"])
+
+    def test_somebodyElses(self) -> None:
+        """
+        A session is somebody else's, and the socket of before stays open, or what it
+        changed is put into it.
+        """
+        self.put("stored", "web1", user="ann")
+        self.note("connects", "tab.2", node="node1", session="s")
+        self.note("connected", "tab.2", node="node1")
+        self.put("stored", "web1", user="bob")
+        more = {"do": "set", "key": "a", "token": 100, "digit": 0, "node": "node1"}
+        self.note("changes", "tab.2", **more)
+        self.put("stored", "node1", user="bob", a=100)
+        self.assertEqual(self.broken(), ["othersSessionsAreTheirs"])
+        self.history.all.pop()
+        self.now += 10 * SECOND
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["othersSessionsAreTheirs"])
+
+    def test_outside(self) -> None:
+        """
+        A change outside of a handler is stored late, or never.
+        """
+        more = {"do": "set", "key": "out", "token": 100, "digit": -1}
+        self.note("changes", "node1", session=KEY, isOutside=True, **more)
+        self.note("quiet", "world")
+        self.assertEqual(self.broken(), ["changesAreStored", "outsideIsStored"])
+        self.history.all.pop()
+        self.now += 5 * SECOND
+        self.put("stored", "node1", out=100)
+        self.assertEqual(self.broken(), ["outsideIsStored"])
+
+    def test_pages(self) -> None:
+        """
+        A page is not fresh, or is answered before its change is stored.
+        """
+        self.does(100)
+        self.page("page1", "set", 101)
+        self.assertEqual(self.broken(), ["pagesAreFresh"])
+        self.setUp()
+        self.page("page1", "set", 101)
+        more = {"do": "set", "key": "a", "token": 101, "digit": 0, "node": "node1"}
+        self.note("changes", "page1", session=KEY, **more)
+        self.note("page answers", "page1", token=101, code=503)
+        self.assertKept(["pagesAreFresh", "anOutageLogsNoBrowserOut"])
+        self.note("page answers", "page1", token=101, code=200)
+        self.assertEqual(self.broken(), ["pagesAreHeld"])
+
+    def test_loggedOutByAPage(self) -> None:
+        """
+        A page that logs out is answered while the session is there.
+        """
+        self.page("page1", "log out", 101)
+        self.note("logs out", "page1", token=101)
+        self.note("page answers", "page1", token=101, code=200)
+        self.assertEqual(self.broken(), ["pagesAreHeld"])
+
+    def test_outageOfPages(self) -> None:
+        """
+        A page begins a session though there is one, is refused for no reason, or
+        takes the cookie away.
+        """
+        more = {"node": "node1", "session": KEY, "token": 100}
+        self.note("asks for page", "page1", do="set", **more)
+        before = list(self.history.all)
+        for event in (
+            ("page reads", {"isNew": True, "sees": {"log": []}} | more),
+            ("page answers", {"token": 100, "code": 409}),
+            ("cookie", {"session": None, "code": 503}),
+            ("cookie", {"session": "sess:new", "code": 200}),
+        ):
+            self.history.all = list(before)
+            self.note(event[0], "page1", **event[1])
+            self.assertEqual(self.broken(), ["anOutageLogsNoBrowserOut"])
