@@ -103,7 +103,11 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
+        steps=tuple(
+            _steps(
+                random, steps, nodes, writes=writes, hub=hub, isCached=kind == "cached"
+            )
+        ),
         hub=hub,
     )
 
@@ -130,6 +134,13 @@ def _troublesOf(random: Random) -> list[str]:
     if random.random() < 0.15:
         kinds += ["restart", random.choice(("logIn", "connect"))]
     return kinds
+
+
+def _forCopies(random: Random) -> list[str]:
+    """
+    What has copies in the cache.
+    """
+    return ["view"] * random.choice((2, 5)) + ["logIn"]
 
 
 def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
@@ -193,7 +204,7 @@ def _forHubs(random: Random, handlers: list[str]) -> list[str]:
 
 
 def _steps(
-    random: Random, number: int, nodes: int, *, writes: bool, hub: bool
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool, isCached: bool
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += ["cut", "leave"] * (random.random() < 0.5)
@@ -205,7 +216,7 @@ def _steps(
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
-    kinds += _troublesOf(random)
+    kinds += _troublesOf(random) + (_forCopies(random) if isCached else [])
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)

@@ -66,14 +66,6 @@ MISTAKES: Final = (
         ("undecodableIsReported",),
     ),
     Mistake(
-        "a session that could not be read once is not looked at again",
-        "manager/reading.py",
-        "                self._live.holders.failed(result)\n"
-        "            self.expectNothing()\n",
-        "                self._live.holders.failed(result)\n",
-        ("undecodableIsReported", "logoutMeansLogout"),
-    ),
-    Mistake(
         "a visit sets the end of a session anew, also if it was later",
         "manager/expiry.py",
         "    return ttl if isinstance(ttl, Lifetime) else AtLeast(ttl)\n",
