@@ -6,6 +6,7 @@ What becomes of what is stored: rules, as in L{simulation.rules}.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from .case import CACHED, Case, reads
@@ -52,7 +53,8 @@ def undecodableIsLeftAlone(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("stored", "quiet", "serror", first=True)
 def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Whoever has a session that cannot be read is told so.
+    Whoever has a session that cannot be read is told so; of a file, only who uses
+    that session, since others write past its log.
 
     @promise: A session that cannot be read is reported, never overwritten, and no
         logout.
@@ -77,7 +79,9 @@ def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isTold else f"{socket.name} was not told of what is spoiled"
 
 
-def _inTime(plan: Plan) -> int:
+def _inTime(plan: Plan) -> float:
+    if plan.kind == "polled":
+        return inf
     return _LOOKED_AT if plan.kind == "silent" else _TOLD
 
 
