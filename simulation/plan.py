@@ -154,7 +154,15 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
         steps=tuple(
-            _steps(random, steps, nodes, writes=writes, hub=hub, isMore=bool(more))
+            _steps(
+                random,
+                steps,
+                nodes,
+                writes=writes,
+                hub=hub,
+                isMore=bool(more),
+                isCached=kind == "cached",
+            )
         ),
         hub=hub,
         isNarrow=random.random() < 0.4,
@@ -242,6 +250,13 @@ def _troublesOf(random: Random) -> list[str]:
     return kinds
 
 
+def _forCopies(random: Random) -> list[str]:
+    """
+    What has copies in the cache.
+    """
+    return ["view"] * random.choice((2, 5)) + ["logIn"]
+
+
 def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
     if what == "spoil":
         how = random.choice(("bytes", "bytes", "type"))
@@ -303,7 +318,14 @@ def _forHubs(random: Random, handlers: list[str]) -> list[str]:
 
 
 def _steps(
-    random: Random, number: int, nodes: int, *, writes: bool, hub: bool, isMore: bool
+    random: Random,
+    number: int,
+    nodes: int,
+    *,
+    writes: bool,
+    hub: bool,
+    isMore: bool,
+    isCached: bool,
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += _socketKinds(random, isMore=isMore)
@@ -315,7 +337,7 @@ def _steps(
         kinds += ["kill", "stop", "start", "start"]
     if random.random() < 0.3:
         kinds += ["pause", "slow", "jump"]
-    kinds += _troublesOf(random)
+    kinds += _troublesOf(random) + (_forCopies(random) if isCached else [])
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)

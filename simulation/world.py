@@ -227,6 +227,12 @@ class World:
             mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
             self.queue.after(seconds, mend)
 
+    def _view(self, step: Step) -> None:
+        """
+        A web application reads a session, and has a copy of it then.
+        """
+        self.place.get(f"sess:{self._cookie(step.who)}")
+
     def _restart(self, step: Step) -> None:
         """
         The store is away for a while, and comes back with what it had, or empty.

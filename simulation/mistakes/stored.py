@@ -66,14 +66,6 @@ MISTAKES: Final = (
         ("undecodableIsReported",),
     ),
     Mistake(
-        "a session that could not be read once is not looked at again",
-        "manager/reading.py",
-        "                self._live.holders.failed(result)\n"
-        "            self.expectNothing()\n",
-        "                self._live.holders.failed(result)\n",
-        ("undecodableIsReported", "logoutMeansLogout"),
-    ),
-    Mistake(
         "a visit sets the end of a session anew, also if it was later",
         "manager/expiry.py",
         "    return ttl if isinstance(ttl, Lifetime) else AtLeast(ttl)\n",
@@ -117,13 +109,6 @@ MISTAKES: Final = (
         ("noCopyDiffers",),
     ),
     Mistake(
-        "a copy stays when nobody knows whether its session was changed",
-        "stores/cached.py",
-        "        except Exception:\n            self._doubt(key)\n            raise\n",
-        "",
-        ("noCopyDiffers", "noOldCopy"),
-    ),
-    Mistake(
         "what an older copy may be left of is read without deleting that",
         "stores/cached.py",
         "        await self._deleteDoubtful(key, doubt)\n        return stored\n",
@@ -137,13 +122,5 @@ MISTAKES: Final = (
         "            raise StoreTimeout(problem) from None\n",
         '            self._log.warn("an older copy may be left: {why}", why=error)\n',
         ("noOldCopy",),
-    ),
-    Mistake(
-        "which stamps are old is told by the clocks of those who left them",
-        "session/versions.py",
-        "            if now - node.since >= _OLD:\n"
-        "                node.old, node.marked, node.since = node.marked, node.highest, now\n",
-        "            if now - stamp.at >= _OLD:\n                node.old = number\n",
-        ("comesToRest", "noOldCopyUndoes", "noUpdateIsLost"),
     ),
 )
