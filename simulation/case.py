@@ -25,6 +25,7 @@ __all__ = [
     "PER_MESSAGE",
     "REPAIR",
     "RULES",
+    "SOCKET_IO",
     "STRICT",
     "WATCHED",
     "Breach",
@@ -106,6 +107,7 @@ PER_CONNECTION: Final = Kind("per connection", lambda plan: not plan.perMessage)
 STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
+SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
 CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
 APART: Final = Kind(
     "clocks hours apart", lambda plan: max(map(abs, plan.offsets)) > _MINUTE
@@ -124,6 +126,9 @@ KINDS: Final = (
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
+    SOCKET_IO,
+    Kind("recovery", lambda plan: plan.recovery > 0),
+    Kind("narrow", lambda plan: plan.isNarrow),
     CACHED,
     APART,
     Kind("one node", lambda plan: len(plan.offsets) == 1),

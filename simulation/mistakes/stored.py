@@ -78,14 +78,14 @@ MISTAKES: Final = (
         "manager/expiry.py",
         "    return ttl if isinstance(ttl, Lifetime) else AtLeast(ttl)\n",
         "    return ttl\n",
-        ("noShorterLife", "noShorterLife"),
+        ("noShorterLife",),
     ),
     Mistake(
         "a write sets the end of a session anew, also if it was later",
         "manager/expiry.py",
         "            return KEEP\n        return AtLeast(ttl)\n",
         "            return ttl\n        return ttl\n",
-        ("noShorterLife", "noShorterLife"),
+        ("noShorterLife",),
     ),
     Mistake(
         "a copy is not deleted once more after a change",
