@@ -39,6 +39,7 @@ _CLOSE_AFTER_END = 4401
 _OK = 200
 _BROKEN = 500
 _OUTAGE = 1013
+_OF_STORES = "StoreTimeout", "StoreUnavailable"
 _TOUCH = 1.0
 """
 How many seconds a touch takes at most.
@@ -755,13 +756,16 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
     if each.what == "serror":
-        isOutage = each.more["error"] in ("StoreTimeout", "StoreUnavailable")
+        isOutage = each.more["error"] in _OF_STORES
     else:
         isOutage = each.more["code"] == _OUTAGE
         if each.more.get("reason") == "session failed":
             errors = [error for _, error in socket.errors]
             isRight = "UndecodableSession" in errors
             yield None if isRight else "is closed because its session failed"
+        if each.more.get("reason") == "handler failed":
+            isRight = any(error not in _OF_STORES for _, error in socket.failed)
+            yield None if isRight else "is closed because of a handler, and none failed"
     if isOutage:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
         isRight = each.at - well < _AFTERWARDS

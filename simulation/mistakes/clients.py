@@ -14,13 +14,6 @@ __all__ = ["MISTAKES"]
 
 MISTAKES: Final = (
     Mistake(
-        "what came before the session was there needs no fence of its own",
-        "clients/conversation.py",
-        "        self._inbox.arrived(self._keeper.arrival())\n",
-        "",
-        ("fresh",),
-    ),
-    Mistake(
         "an answer that is not held overtakes those that are",
         "clients/outbox.py",
         "        elif self._held:\n            self._hold(0, frame)\n        else:\n",
@@ -69,15 +62,6 @@ MISTAKES: Final = (
         "        elif not self._isOver:\n            self._inbox.putBack(waiting)\n",
         "        elif self._isOver:\n            self._inbox.putBack(waiting)\n",
         ("inOrder",),
-    ),
-    Mistake(
-        "what a handler was fed is fresh at once",
-        "clients/conversation.py",
-        "        fresh = self._fresh(waiting)\n"
-        "        if fresh is None:\n"
-        "            give(None)\n",
-        "        fresh = None\n        if fresh is None:\n            give(None)\n",
-        ("fresh",),
     ),
     Mistake(
         "the next message is begun before a handler has been waited for",

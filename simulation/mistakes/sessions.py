@@ -97,13 +97,6 @@ MISTAKES: Final = (
         ("nothingIsLeft",),
     ),
     Mistake(
-        "an update that waits is not told that its session ended",
-        "manager/live.py",
-        "        # that its client was told.\n        self._upkeep.giveUpChanges()\n",
-        "        # that its client was told.\n",
-        ("nothingIsLeft",),
-    ),
-    Mistake(
         "what was changed is not looked for before a merge",
         "manager/live.py",
         "            if not self.record.isSettled(current):\n"
@@ -181,16 +174,6 @@ MISTAKES: Final = (
         (
             "incrementsCountOnce",
             "noUpdateIsLost",
-        ),
-    ),
-    Mistake(
-        "a version with the same stamps is taken for an older one",
-        "session/branches.py",
-        "        node in one and one[node].number >= stamp.number\n",
-        "        node in one and one[node].number > stamp.number\n",
-        (
-            "incrementsCountOnce",
-            "nothingUnexpected",
         ),
     ),
     Mistake(

@@ -259,6 +259,15 @@ class RuleTests(HistoryTestCase):
             "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
         )
         self.assertBroken("failuresHaveCauses")
+        for error, isKept in (("StoreTimeout", False), ("ValueError", True)):
+            self.setUp()
+            self.note("fails", "tab.1", token=100, error=error)
+            because = {"code": 1011, "reason": "handler failed"}
+            self.note("closes", "tab.1", **closes | because)
+            if isKept:
+                self.assertKept(["failuresHaveCauses"])
+            else:
+                self.assertBroken("failuresHaveCauses")
         self.setUp()
         self.note("trouble", "node1", how="mute", seconds=1.0)
         self.note("serror", "tab.1", error="StoreTimeout")
