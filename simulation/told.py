@@ -99,8 +99,10 @@ def toWhoAsked(case: Case, each: Happening) -> Iterator[str | None]:
     @unlisted: That answers are in order, of which a row speaks, says it as well.
     """
     socket, token = case.state.sockets[each.who], each.more.get("token")
-    if token is not None:
-        isRight = token in socket.sent
+    # What was kept for a client that came back was asked for by who it was before.
+    if token is not None and "again" not in each.more:
+        chain = socket.chain
+        isRight = token in socket.sent or (chain is not None and token in chain.sent)
         yield None if isRight else f"{each.what} {token}, and did not send that"
 
 
