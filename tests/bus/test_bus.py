@@ -4,7 +4,7 @@ Tests for L{txsessionsock.bus}, without a Redis.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from hypothesis import given
@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock.bus import LocalBus
 from txsessionsock.bus.envelopes import Answer, Bye, Hello, Question, open_, seal
 from txsessionsock.bus.node import newNode
-from txsessionsock.bus.presence import Nodes
+from txsessionsock.bus.presence import Nodes, Presence
 from txsessionsock.bus.requests import Answers, Requests
 from txsessionsock.interfaces import (
     BusFull,
@@ -407,6 +407,32 @@ class NodesTests(SynchronousTestCase):
         self.assertEqual(self.nodes.others(1000.0), {"a"})
         self.nodes.looked(1001.0)
         self.assertEqual(self.nodes.others(1001.0), set())
+
+
+class PresenceTests(SynchronousTestCase):
+    """
+    Tests for L{Presence}.
+    """
+
+    def test_goodbyeMeanwhile(self) -> None:
+        """
+        A node that says goodbye while the Redis is asked for others is gone.
+        """
+        asked: list[Deferred[Any]] = []
+
+        def ask(*arguments: bytes) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        nodes = Nodes("me", 15.0, 5.0)
+        presence = Presence("me", nodes, "", 15.0, ask)
+        looking = Deferred.fromCoroutine(presence.look(lambda: 100.0))
+        asked[0].callback([b"a", b"b"])
+        asked[1].callback(9000)
+        nodes.saidBye("a")
+        asked[2].callback(9000)
+        self.successResultOf(looking)
+        self.assertEqual(nodes.others(100.0), {"b"})
 
 
 class EnvelopeTests(SynchronousTestCase):

@@ -154,17 +154,24 @@ class Presence:
         """
         members = await self._ask(b"SMEMBERS", self._set)
         members = [node for node in members if isinstance(node, bytes)]
-        lifetimes = await gatherResults(
-            [self._ask(b"PTTL", self._key(node)) for node in members],
-            consumeErrors=True,
-        ).addErrback(_first)
-        gone = []
-        for node, milliseconds in zip(members, lifetimes, strict=True):
+        gone: list[bytes] = []
+
+        def answered(milliseconds: int, node: bytes) -> None:
+            # At once, and not when all are answered: before that, the node may say
+            # goodbye.
             if milliseconds > 0:
                 name = node.decode("utf-8", "replace")
                 self._others.listed(name, milliseconds / 1000, now())
             else:
                 gone.append(node)
+
+        await gatherResults(
+            [
+                self._ask(b"PTTL", self._key(node)).addCallback(answered, node)
+                for node in members
+            ],
+            consumeErrors=True,
+        ).addErrback(_first)
         self._others.looked(now())
         if gone:
             await self._ask(b"SREM", self._set, *gone)
