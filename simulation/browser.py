@@ -15,11 +15,21 @@ from txsessionsock.interfaces import SessionID
 
 from .history import History
 from .messages import Message
-from .node import Node, Wire
+from .node import Node
 from .queue import Queue
+from .wire import Cut, Wire
 
 
 __all__ = ["Tab"]
+
+_HANDSHAKE = 200
+_HEAD = 20
+_CLOSE_FRAME = 4
+"""
+About how many bytes these take.
+"""
+
+_GOING_AWAY = 1001
 
 _FINAL = (1000, 4401, 4408, 4400)
 """
@@ -60,6 +70,7 @@ class Tab:
         self._numbers = count(1)
         self._wire: Wire | None = None
         self._isLeaving = False
+        self._nodeName = ""
 
     def connect(self) -> None:
         """
@@ -76,9 +87,12 @@ class Tab:
         wire = self._wire = Wire(node.clock, name, self._latency)
         wire.heard = partial(self._heard, wire)
         wire.ended = partial(self._ended, wire)
-        sessionID = self._cookie()
-        self._history.note("connects", name, node=node.name, session=sessionID)
-        wire.up(partial(node.accept, wire, sessionID))
+        self._nodeName = node.name
+        self._comes(node, wire, self._cookie())
+
+    def _comes(self, node: Node, wire: Wire, sessionID: SessionID) -> None:
+        self._history.note("connects", wire.name, node=node.name, session=sessionID)
+        wire.up(_HANDSHAKE, partial(node.accept, wire, sessionID))
 
     def send(self, message: Message) -> None:
         """
@@ -89,20 +103,30 @@ class Tab:
             self.connect()
             return
 
+        size = _HEAD + len(message.key)
+
         def arrived() -> None:
-            if wire.served is not None:
-                wire.served.arrived(message)
+            line: Any = wire.line
+            line.came(partial(line.arrived, size, message))
 
         self._history.note("sends", wire.name, token=message.token, do=message.do)
-        wire.up(arrived)
+        wire.up(size, arrived)
 
-    def cut(self) -> None:
+    def cut(self, how: Cut = "told", seconds: float = 0.0) -> None:
         """
         Lose the connection.
         """
         if self._wire is not None:
-            self._history.note("loses", self._wire.name)
-            self._wire.cut()
+            self._history.note("loses", self._wire.name, how=how, seconds=seconds)
+            self._wire.cut(how, seconds)
+
+    def stopReading(self, seconds: float) -> None:
+        """
+        Read nothing for some seconds.
+        """
+        if self._wire is not None:
+            self._history.note("reads nothing", self._wire.name, seconds=seconds)
+            self._wire.stopReading(seconds)
 
     def leave(self, *, forGood: bool = False) -> None:
         """
@@ -113,28 +137,34 @@ class Tab:
         if wire is None:
             return
         self._history.note("leaves", wire.name)
+        self._close(wire, _GOING_AWAY)
 
+    def _close(self, wire: Wire, code: int) -> None:
         def arrived() -> None:
-            if wire.served is not None:
-                wire.served.lost(1001)
+            if wire.line is not None:
+                wire.line.closeAnswered(code)
 
-        wire.up(arrived)
+        wire.up(_CLOSE_FRAME, arrived)
 
-    def _heard(self, wire: Wire, said: dict[str, Any], *, asks: bool) -> None:
+    def _heard(self, wire: Wire, what: Any, isMore: bool) -> None:
+        """
+        Something came.
+
+        @param isMore: Whether it is a question.
+        """
+        said, asks = what, isMore
         if wire is self._wire:
-            self._history.note("is asked" if asks else "hears", wire.name, **said)
+            word = "overhears" if "number" in said else "hears"
+            self._history.note("is asked" if asks else word, wire.name, **said)
             if asks:
                 self.send(self._reply())
 
     def _ended(self, wire: Wire, code: int) -> None:
-        def answered() -> None:
-            if wire.served is not None:
-                wire.served.closeAnswered(code)
-
-        wire.up(answered)
+        self._close(wire, code)
         if wire is not self._wire:
             return
         self._wire = None
         self._history.note("ended", wire.name, code=code)
         if code not in _FINAL and not self._isLeaving:
-            self._queue.after(self._queue.random.uniform(0.1, 1.0), self.connect)
+            # Mostly soon: then much is under way.
+            self._queue.after(0.01 + self._queue.random.random() ** 3, self.connect)

@@ -17,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "APART",
     "CACHED",
     "HUB",
     "KINDS",
@@ -24,6 +25,7 @@ __all__ = [
     "PER_MESSAGE",
     "REPAIR",
     "RULES",
+    "SOCKET_IO",
     "STRICT",
     "WATCHED",
     "Breach",
@@ -33,6 +35,9 @@ __all__ = [
     "Says",
     "reads",
 ]
+
+
+_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,11 @@ PER_CONNECTION: Final = Kind("per connection", lambda plan: not plan.perMessage)
 STRICT: Final = Kind(
     "strict", lambda plan: plan.perMessage and plan.freshness == "strict"
 )
+SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
 CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
+APART: Final = Kind(
+    "clocks hours apart", lambda plan: max(map(abs, plan.offsets)) > _MINUTE
+)
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 HUB: Final = Kind("hub", lambda plan: plan.hub)
@@ -117,7 +126,11 @@ KINDS: Final = (
     Kind("apart", lambda plan: plan.kind == "apart"),
     Kind("polled", lambda plan: plan.kind == "polled"),
     Kind("silent", lambda plan: plan.kind == "silent"),
+    SOCKET_IO,
+    Kind("recovery", lambda plan: plan.recovery > 0),
+    Kind("narrow", lambda plan: plan.isNarrow),
     CACHED,
+    APART,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, SessionSockets, Waiting
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
+from txsessionsock.limits import Limits
 from txsessionsock.manager import Freshness, SessionManager
 from txsessionsock.session import Session
 
@@ -27,99 +28,91 @@ from .groups import GROUP_HANDLERS, Groups
 from .history import History
 from .messages import BASE, HANDLERS, Message, seen
 from .pages import Pages
-from .queue import SECOND, NodeClock
+from .queue import NodeClock
 from .store import Link
+from .wire import Line, Wire
 
 
-__all__ = ["Node", "Served", "Wire"]
-
-_CLOSING = 3.0
-"""
-For how many seconds the answer to a close frame is awaited.
-"""
+__all__ = ["Node", "Notes", "Served", "seen"]
 
 
 _HANDLERS = {**HANDLERS, **GROUP_HANDLERS}
 
 
-class Wire:
+class Notes:
     """
-    A connection between a browser and a node: one stream in each direction.
-
-    @ivar isCut: Whether nothing comes through any more.
+    An application that notes what it is told.
     """
 
-    def __init__(self, clock: NodeClock, name: str, latency: float) -> None:
-        self._clock = clock
-        self._queue = clock.queue
-        self._latency = latency
-        self.name = name
-        self.isCut = False
-        self._lastUp = self._lastDown = 0
-        self.served: Served | None = None
-        self.heard: Callable[..., object] = lambda *_, **__: None
-        self.ended: Callable[[int], None] = lambda code: None
+    node: Node
+    _name: str
+    _history: History
 
-    def up(self, arrive: Callable[[], object]) -> None:
+    def sessionConnected(self, session: Session) -> None:
+        self._history.note("connected", self._name, node=self.node.name)
+
+    def sessionInvalid(self, reason: InvalidReason) -> None:
+        self._history.note("sinvalid", self._name, reason=reason)
+
+    def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
+        self._history.note("schanged", self._name, keys=sorted(keys))
+
+    def sessionDestroyed(self, session: Session, reason: EndReason) -> None:
+        self._history.note("sdestroyed", self._name, reason=reason)
+
+    def sessionError(self, failure: Failure) -> None:
+        self._history.note("serror", self._name, error=type(failure.value).__name__)
+
+    def sessionDisconnected(self, session: Session, code: int) -> None:
+        self._history.note("disconnect", self._name, code=int(code))
+
+    def _failed(self, message: Message, failure: Failure) -> Failure:
+        error = type(failure.value).__name__
+        self._history.note("fails", self._name, token=message.token, error=error)
+        return failure
+
+    # What handlers tell.
+
+    def changed(self, message: Message, **more: Any) -> None:
         """
-        Send something to the node.
+        A handler makes its change now.
         """
-        self._lastUp = max(self._lastUp, self._queue.now + self._delay())
-        self._send(self._lastUp, arrive, self._clock)
+        told = {
+            "do": message.do,
+            "key": message.key,
+            "token": message.token,
+            "digit": message.digit,
+            "node": self.node.name,
+        }
+        self._history.note("changes", self._name, **told | more)
 
-    def down(self, arrive: Callable[[], object]) -> None:
+    def told(self, what: str, message: Message, **more: Any) -> None:
         """
-        Send something to the browser.
+        A handler does something else.
         """
-        self._lastDown = max(self._lastDown, self._queue.now + self._delay())
-        self._send(self._lastDown, arrive, None)
+        told = {"session": "", "key": message.key, "token": message.token}
+        self._history.note(what, self._name, **told | more)
 
-    def _send(
-        self, at: int, arrive: Callable[[], object], where: NodeClock | None
-    ) -> None:
-        def arrived() -> None:
-            if not self.isCut:
-                arrive()
-
-        self._queue.at(at, arrived, where)
-
-    def _delay(self) -> int:
-        return round(self._queue.random.random() * self._latency * SECOND)
-
-    def cut(self) -> None:
+    def takes(self, message: Message) -> None:
         """
-        Have nothing come through any more, which both sides notice.
+        A handler that asked takes a message for the answer.
         """
-        if not self.isCut:
-            self.isCut = True
-            served = self.served
-            if served is not None:
-                self._queue.after(0, partial(served.lost, 1006), self._clock)
-            self._queue.after(0, partial(self.ended, 1006))
+        self._history.note("takes", self._name, token=message.token)
 
 
-class Served:
+class Served(Line, Notes):
     """
     One client at a node: what carries it, its application, and its face.
     """
 
-    isPaused = False
-    unsent = 0
-    mostUnsent = 2 * 1024 * 1024
-    isWritable = True
     groups: tuple[Any, ...] = ()
     encoding: object = json
 
     def __init__(self, node: Node, wire: Wire) -> None:
+        super().__init__(node.clock, wire, node.history, node.sockets.limits)
         self.node = node
-        self.clock = node.clock
-        self._wire = wire
         self.name = self._name = wire.name
-        self._history = node.history
-        self._unread: list[Callable[[], object]] = []
-        self._isLost = self._isClosing = False
         self.client: Client = node.sockets.client(self, self, self)
-        wire.served = self
 
     def __repr__(self) -> str:
         return f"<{self._name}>"
@@ -131,30 +124,19 @@ class Served:
         headers = {"cookie": [cookie], "host": ["localhost"]}
         self.client.start(Handshake(headers, isTLS=False, peer="127.0.0.1"))
 
-    @property
-    def isOver(self) -> bool:
-        """
-        Whether it is lost, or about to be.
-        """
-        return self._isLost or self._isClosing
-
-    def arrived(self, message: Message) -> None:
+    def arrived(self, size: int, message: Message) -> None:
         """
         The browser sent a message.
         """
-        if self.isPaused:
-            self._unread.append(partial(self.arrived, message))
-        elif not self._isLost:
-            self.client.received(Waiting(message, 50, None))
+        self._history.note("arrives", self._name, token=message.token)
+        self.client.received(Waiting(message, size, None))
 
-    def lost(self, code: int) -> None:
-        """
-        The connection is gone.
-        """
-        if not self._isLost:
-            self._isLost = True
-            self._history.note("lost", self._name, code=code)
-            self.client.lost(code)
+    def relieved(self) -> None:
+        self.client.relieved()
+
+    def gone(self, code: int) -> None:
+        self._history.note("lost", self._name, code=code)
+        self.client.lost(code)
 
     # The carrier.
 
@@ -170,14 +152,13 @@ class Served:
         return len(frame)
 
     def write(self, frame: str) -> None:
-        if self._isLost or self._wire.isCut:
-            return
         said = json.loads(frame)
         asks = said.pop("asks", False)
-        what = "asks" if asks else "answers" if "token" in said else "passes on"
-        self._history.note(what, self._name, node=self.node.name, **said)
-        heard = partial(self._wire.heard, said, asks=asks)
-        self._wire.down(heard)
+        other = "passes on" if "told" in said else "carries"
+        what = "asks" if asks else "answers" if "token" in said else other
+        if self.isOpen:
+            self._history.note(what, self._name, node=self.node.name, **said)
+            self.put(len(frame), partial(self.wire.heard, said, asks))
 
     def whose(self, session: Session) -> None:
         """
@@ -195,32 +176,10 @@ class Served:
         """
 
     def close(self, code: int, reason: str) -> None:
-        self._isClosing = True
         self._history.note(
             "closes", self._name, node=self.node.name, code=int(code), reason=reason
         )
-        self._wire.down(partial(self._wire.ended, int(code)))
-        self.clock.callLater(_CLOSING, self.lost, int(code))
-
-    def closeAnswered(self, code: int) -> None:
-        """
-        The browser answered our close frame.
-        """
-        self.lost(code)
-
-    def cut(self, why: str) -> None:
-        self._history.note("cuts", self._name, why=why)
-        self._wire.cut()
-
-    def pause(self) -> None:
-        self.isPaused = True
-
-    def resume(self) -> None:
-        if self.isPaused:
-            self.isPaused = False
-            unread, self._unread = self._unread, []
-            for arrive in unread:
-                self.clock.callLater(0, arrive)
+        super().close(code, reason)
 
     # The application.
 
@@ -256,56 +215,6 @@ class Served:
         self._history.note("done", self._name, token=message.token)
         self.client.send({"token": message.token})
 
-    def _failed(self, message: Message, failure: Failure) -> Failure:
-        error = type(failure.value).__name__
-        self._history.note("fails", self._name, token=message.token, error=error)
-        return failure
-
-    def sessionInvalid(self, reason: InvalidReason) -> None:
-        self._history.note("sinvalid", self._name, reason=reason)
-
-    def sessionChanged(self, session: Session, keys: Sequence[str]) -> None:
-        self._history.note("schanged", self._name, keys=sorted(keys))
-
-    def sessionDestroyed(self, session: Session, reason: EndReason) -> None:
-        self._history.note("sdestroyed", self._name, reason=reason)
-
-    def sessionError(self, failure: Failure) -> None:
-        self._history.note("serror", self._name, error=type(failure.value).__name__)
-
-    def sessionDisconnected(self, session: Session, code: int) -> None:
-        self._history.note("disconnect", self._name, code=int(code))
-
-    # What handlers tell.
-
-    def changed(self, message: Message, **more: Any) -> None:
-        """
-        A handler makes its change now.
-        """
-        told = {
-            "do": message.do,
-            "key": message.key,
-            "token": message.token,
-            "digit": message.digit,
-            "node": self.node.name,
-        }
-        self._history.note("changes", self._name, **told | more)
-
-    def told(self, what: str, message: Message, **more: Any) -> None:
-        """
-        A handler does something else.
-        """
-        key, token = message.key, message.token
-        session = f"sess:{self.client.session.id}" if self.client.session else ""
-        told = {"session": session, "key": key, "token": token}
-        self._history.note(what, self._name, **told | more)
-
-    def takes(self, message: Message) -> None:
-        """
-        A handler that asked takes a message for the answer.
-        """
-        self._history.note("takes", self._name, token=message.token)
-
 
 class Node:
     """
@@ -324,6 +233,7 @@ class Node:
         perMessage: bool,
         freshness: Freshness,
         repair: bool,
+        limits: Limits,
     ) -> None:
         self.name = name
         self.history = history
@@ -333,23 +243,37 @@ class Node:
         self.manager = SessionManager(
             link.store, framework, clock, freshness=freshness, repair=repair
         )
-        self.sockets = SessionSockets(self.manager, perMessage=perMessage)
+        self.sockets = SessionSockets(
+            self.manager, perMessage=perMessage, limits=limits
+        )
+        self.bus = None if ether is None else SimulatedBus(name, ether, clock)
         self.groups: Groups | None = None
-        if ether is not None:
-            bus = SimulatedBus(name, ether, clock)
-            self.groups = Groups(history, self.sockets, bus)
         self._framework = framework
         self.wires: dict[Wire, None] = {}
         self.pages = Pages(self)
+        # Its server of Socket.IO, if it has one.
+        self.io: Any = None
 
     def accept(self, wire: Wire, sessionID: SessionID) -> None:
         """
         A browser connects.
         """
         self.wires[wire] = None
-        served = Served(self, wire)
-        value = self._framework.cookieValue(sessionID)
-        served.begin(f"{self._framework.cookieName}={value}")
+        Served(self, wire).begin(self.cookie(sessionID))
+
+    def cookie(self, sessionID: SessionID) -> str:
+        """
+        What a browser sends along with such a session.
+        """
+        framework = self._framework
+        return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+
+    def meet(self) -> None:
+        """
+        Have a hub.
+        """
+        assert self.bus is not None
+        self.groups = Groups(self.history, self.sockets, self.bus)
 
     def change(self, number: int, token: int, *, counts: int) -> None:
         """
@@ -359,8 +283,12 @@ class Node:
 
         @param counts: The place of an increment among the digits; -1 to assign.
         """
-        served = [wire.served for wire in self.wires if wire.served is not None]
-        clients = [each.client for each in served if not each.isOver]
+        served = [wire.line for wire in self.wires]
+        clients = [
+            each.client
+            for each in served
+            if isinstance(each, Served) and each.isOpen and not each.isLost
+        ]
         sessions = [client.session for client in clients if client.session is not None]
         if not sessions:
             return
@@ -395,8 +323,8 @@ class Node:
 
         def stopped(_: object) -> None:
             self.history.note("stopped", self.name)
-            if self.groups is not None:
-                self.groups.bus.killed()
+            if self.bus is not None:
+                self.bus.killed()
             self.clock.stop()
             self._cut()
 
@@ -410,8 +338,8 @@ class Node:
         """
         self.isAlive = False
         self.history.note("killed", self.name)
-        if self.groups is not None:
-            self.groups.bus.killed()
+        if self.bus is not None:
+            self.bus.killed()
         self.clock.stop()
         self._cut()
 
@@ -432,10 +360,13 @@ class Node:
             found += [f"{number} {what}"] * bool(number)
         found += [f"{len(self.sockets)} clients"] * bool(len(self.sockets))
         found += [f"{self.pages.underWay} pages"] * bool(self.pages.underWay)
+        if self.io is not None:
+            found += self.io.rest()
         # These two end by themselves.
         ends = ["Storage._checkTimes", "Seldom.end"]
         if self.groups is not None:
             found += self.groups.rest()
+        if self.bus is not None:
             ends.append("_Line._checkTimes")
         for call in self.clock.getDelayedCalls():
             name = repr(call)

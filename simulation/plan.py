@@ -14,9 +14,10 @@ from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
 from .store import BY_NODES
+from .wire import Cut
 
 
-__all__ = ["LONG", "SHORT", "Plan", "Step", "drawn"]
+__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn"]
 
 LONG: Final = 86400.0
 SHORT: Final = 6.0
@@ -25,6 +26,11 @@ How many seconds sessions live from the last visit on.
 """
 
 _HOURS = 5 * 3600.0
+PLAIN: Final = "plain"
+"""
+A socket that is none of Socket.IO.
+"""
+
 _PAUSES = (0.0, 0.0, 0.002, 0.01, 0.05, 0.3, 1.0)
 _COUNTING = ("increment", "twice")
 _KEYS = {
@@ -84,6 +90,16 @@ class Plan:
     @ivar anonymous: Whether nobody is logged in at first.
 
     @ivar hub: Whether nodes have a hub, on a bus.
+
+    @ivar isNarrow: Whether little may wait for a socket.
+
+    @ivar sockets: Of which kind those of each tab are: C{"plain"}, or in what its
+        client of Socket.IO writes.
+
+    @ivar recovery: For how many seconds clients of Socket.IO are waited for; 0 if
+        they come as new ones.
+
+    @ivar hasSecond: Whether some name another session in a second namespace.
     """
 
     seed: int
@@ -99,6 +115,17 @@ class Plan:
     steps: tuple[Step, ...]
     anonymous: bool = False
     hub: bool = False
+    isNarrow: bool = False
+    sockets: tuple[str, ...] = (PLAIN,)
+    recovery: float = 0.0
+    hasSecond: bool = False
+
+    @property
+    def hasSocketIO(self) -> bool:
+        """
+        Whether there are any of Socket.IO.
+        """
+        return self.sockets != (PLAIN,)
 
 
 def drawn(seed: int, steps: int = 50) -> Plan:
@@ -109,11 +136,12 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
     nodes = random.choice((1, 2, 2, 3))
+    more = _sockets(Random(f"sockets {seed}"))
     writes = random.random() < 0.3
     isShort = random.random() < 0.15
     kinds = ("watched", "watched", "watched", "apart", "polled", "silent", "cached")
     kind = random.choice(kinds)
-    hub = random.random() < 0.4
+    hub = random.random() < 0.4 and not more
     return Plan(
         seed,
         kind=kind,
@@ -125,10 +153,69 @@ def drawn(seed: int, steps: int = 50) -> Plan:
         ttl=SHORT if isShort else LONG,
         tabs=random.choice((1, 2, 3, 4)),
         sessions=random.choice((1, 1, 2)),
-        steps=tuple(_steps(random, steps, nodes, writes=writes, hub=hub)),
+        steps=tuple(
+            _steps(random, steps, nodes, writes=writes, hub=hub, isMore=bool(more))
+        ),
         hub=hub,
         anonymous=random.random() < 0.15,
+        isNarrow=random.random() < 0.4,
+        **more,
     )
+
+
+def _sockets(random: Random) -> dict[str, Any]:
+    """
+    What a plan says of clients of Socket.IO; nothing if there are none.
+    """
+    if random.random() > _SOCKET_IO:
+        return {}
+    first = random.choice(("text", "text", "msgpack"))
+    others = (random.choice((PLAIN, "text", "msgpack")) for _ in range(3))
+    return {
+        "sockets": (first, *others),
+        "recovery": random.choice((0.0, 2.0, 10.0)),
+        "hasSecond": random.random() < 0.3,
+    }
+
+
+def _socketKinds(random: Random, *, isMore: bool) -> list[str]:
+    """
+    What befalls sockets.
+    """
+    kinds = ["cut", "leave"] * (random.random() < 0.5)
+    kinds += ["stopReading", "burst", "burst"] * (random.random() < 0.4)
+    kinds += ["switch"] * (random.random() < 0.2)
+    if isMore:
+        kinds += ["leaveNamespace", "shout", "shout", "shout", "cut", "cut"]
+        kinds += ["bus"] * (random.random() < 0.3)
+    return kinds
+
+
+_SOCKET_IO = 0.3
+"""
+In how many histories there are clients of Socket.IO.
+"""
+
+_CUTS: tuple[Cut, ...] = ("told", "told", "reset", "node late", "browser late")
+
+_MORE: dict[str, Callable[[Random], tuple[Any, ...]]] = {
+    "cut": lambda random: (random.choice(_CUTS), random.choice((0.5, 2.0, 6.0))),
+    "stopReading": lambda random: (
+        random.choice((0.5, 2.0, 6.0)),
+        random.choice((0, 12)),
+    ),
+    "jump": lambda random: (random.uniform(-5, 5),),
+    "switch": lambda random: (random.random() < 0.5, random.random() < 0.5),
+    "shout": lambda random: (random.randint(1, 3), random.random() < 0.3),
+    "burst": lambda random: (random.randint(4, 12),),
+}
+"""
+What else is to be known of such a step.
+"""
+
+
+def _nothing(random: Random) -> tuple[Any, ...]:
+    return ()
 
 
 def _offsets(
@@ -167,7 +254,7 @@ def _moreOf(random: Random, what: str) -> tuple[Any, ...]:
         return random.choice(_BUS), random.choice((0.1, 1.0, 3.0, 8.0))
     if what in ("pause", "slow"):
         return (random.choice((0.2, 1.0, 4.0)),)
-    return (random.uniform(-5, 5),) if what == "jump" else ()
+    return _MORE.get(what, _nothing)(random)
 
 
 def _doubtful(random: Random, seed: int, steps: int) -> Plan:
@@ -216,10 +303,10 @@ def _forHubs(random: Random, handlers: list[str]) -> list[str]:
 
 
 def _steps(
-    random: Random, number: int, nodes: int, *, writes: bool, hub: bool
+    random: Random, number: int, nodes: int, *, writes: bool, hub: bool, isMore: bool
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
-    kinds += ["cut", "leave"] * (random.random() < 0.5)
+    kinds += _socketKinds(random, isMore=isMore)
     kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.4)
     kinds += ["write"] * 5 * writes + ["touch"] * (random.random() < 0.3)
     if random.random() < 0.6:

@@ -16,6 +16,7 @@ from typing import Any
 from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
 from . import stored as _stored  # noqa: F401  So does it.
 from . import told as _told  # noqa: F401  So does it.
+from . import wired as _wired  # noqa: F401  And so does this.
 from .case import PER_MESSAGE, REPAIR, RULES, STRICT, Breach, Case, Kind, Rule
 from .case import reads as _reads
 from .history import Happening, History
@@ -220,9 +221,14 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
     """
     state = case.state
     socket = state.sockets[each.who]
-    if _isDisturbed(state, socket.key):
+    yield from _isFresh(case, socket, each, socket.sentAt[each.more["token"]])
+
+
+def _isFresh(
+    case: Case, socket: Socket, each: Happening, sent: int
+) -> Iterator[str | None]:
+    if _isDisturbed(case.state, socket.key):
         return
-    sent = socket.sentAt[each.more["token"]]
     missing = _missing(case, socket.key, each.more["sees"], sent - 1)
     yield (
         f"message {each.more['token']} does not see {_said(missing)}" * bool(missing)
@@ -302,6 +308,8 @@ def inOrder(case: Case, each: Happening) -> Iterator[str | None]:
     @promise: Messages of a client are handled one at a time, in the order in which
         they came.
     """
+    if "again" in each.more:
+        return  # What was kept for a client that came back: see recoveredOnce.
     socket, token = case.state.sockets[each.who], each.more["token"]
     place = socket.sent.get(token, -1)
     if each.what != "answers":
@@ -758,6 +766,17 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
         isRight = each.at - well < _AFTERWARDS
         yield None if isRight else "is told of an outage, and there is none"
+
+
+@_reads("is told", of=STRICT)
+def answersToUsAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    What a handler finds when its client has answered is as fresh as for a message.
+
+    @unlisted: Rows speak of messages; docs/socketio.md says it of answers.
+    """
+    socket = case.state.sockets[each.who]
+    yield from _isFresh(case, socket, each, socket.repliedAt[each.more["token"]])
 
 
 _SHORT = Kind(

@@ -19,7 +19,7 @@ from .messages import digits
 from .queue import SECOND
 
 
-__all__ = ["Change", "Socket", "State", "Values", "flat"]
+__all__ = ["Chain", "Change", "Socket", "State", "Values", "flat"]
 
 _TRY_AGAIN = 1013
 """
@@ -121,6 +121,29 @@ class Values:
 
 
 @dataclass
+class Chain:
+    """
+    The sockets of Socket.IO that have one id: each but the first was recovered.
+
+    @ivar nodes: Where they were.
+
+    @ivar since: When the first was connected.
+
+    @ivar told: The last that was heard of each node through the hub.
+
+    @ivar sent: The messages that were sent; C{answers}: whose answers were heard.
+    """
+
+    key: str
+    since: int
+    nodes: dict[str, None] = field(default_factory=dict)
+    last: Socket | None = None
+    told: dict[str, int] = field(default_factory=dict)
+    sent: set[int] = field(default_factory=set)
+    answers: set[int] = field(default_factory=set)
+
+
+@dataclass
 class Socket:
     """
     A socket, from the handshake on.
@@ -131,6 +154,22 @@ class Socket:
         many of them a handler began.
 
     @ivar isOver: Whether it was closed here, or lost.
+
+    @ivar arrived: How many of its messages came to its client.
+
+    @ivar isExcused: Whether what came need not be handled.
+
+    @ivar isLeft: Whether its browser has no more of it.
+
+    @ivar closedAt: When we closed it; C{isLost}, whether it is gone.
+
+    @ivar asked: The messages that ask for an acknowledgement, by its number.
+
+    @ivar repliedAt: When its browser replied to what a handler had asked.
+
+    @ivar chain: What it goes on with, as its browser knows it.
+
+    @ivar carried: The last that it was sent of each node, for many.
 
     @ivar told: The last that it was told by each node, through the hub.
 
@@ -163,10 +202,19 @@ class Socket:
     tab: str = ""
     sent: dict[int, int] = field(default_factory=dict)
     sentAt: dict[int, int] = field(default_factory=dict)
+    arrived: int = 0
     handled: int = 0
     answered: int = -1
     isConnected: bool = False
     isOver: bool = False
+    isExcused: bool = False
+    isLeft: bool = False
+    closedAt: int | None = None
+    isLost: bool = False
+    asked: dict[int, int] = field(default_factory=dict)
+    repliedAt: dict[int, int] = field(default_factory=dict)
+    chain: Chain | None = None
+    carried: dict[str, int] = field(default_factory=dict)
     isDestroyed: bool = False
     isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
@@ -232,6 +280,8 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
+    @ivar wellSince: Since when nobody asks anything, and all is well.
+
     @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
         those that ever could not; C{mended}: since when it can.
 
@@ -273,6 +323,11 @@ class State:
         self.storedDigits: dict[str, set[int]] = {}
         self.storedLog: dict[str, set[int]] = {}
         self.lives = Lives(self)
+        self.chains: dict[str, Chain] = {}
+        self.isBusWell = True
+        self.shouted: set[int] = set()
+        # What each node sent to each room of Socket.IO: when, and its number.
+        self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self.valuesOf: dict[str, dict[str, Values]] = {}
         self.pending: dict[tuple[str, str], deque[Change]] = {}
         self.mine: dict[tuple[str, str], dict[str, Change]] = {}
@@ -282,6 +337,7 @@ class State:
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
         self.copies: dict[str, list[tuple[int, int]]] = {}
+        self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
         self.spoilt: set[str] = set()
@@ -340,6 +396,9 @@ class State:
         counted = {i for i, n in enumerate(digits(data.get("n", 0))) if n}
         self.storedDigits.setdefault(key, set()).update(counted)
         self.storedLog.setdefault(key, set()).update(log)
+
+    def _all_is_well(self, each: Happening) -> None:
+        self.wellSince = each.at
 
     def _copied(self, each: Happening) -> None:
         self.cached[each.more["key"]] = each.at, each.more["data"]
@@ -459,6 +518,10 @@ class State:
             self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
+        if socket.chain is not None:
+            socket.chain.sent.add(token)
+        if "ack" in each.more:
+            socket.asked[each.more["ack"]] = token
         told = self.told.get((socket.tab, socket.key))
         if told is not None:
             socket.base[token] = told
@@ -581,15 +644,41 @@ class State:
     def _closes(self, each: Happening) -> None:
         socket = self.sockets[each.who]
         socket.closed = socket.closed or each.more["code"]
-        self._lost(each)
+        socket.closedAt = each.at if socket.closedAt is None else socket.closedAt
+        self._over(socket, each.at)
+
+    def _over(self, socket: Socket, at: int) -> None:
+        socket.isOver = True
+        socket.over = min(socket.over, at)
 
     def _lost(self, each: Happening) -> None:
         socket = self.sockets[each.who]
-        socket.isOver = True
-        socket.over = min(socket.over, each.at)
+        socket.isLost = True
+        self._over(socket, each.at)
+
+    def _ended(self, each: Happening) -> None:
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            socket.isLeft = True
 
     def _leaves(self, each: Happening) -> None:
-        self.sockets[each.who].left = each.at
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            socket.isLeft = True
+            socket.left = each.at
+
+    def _replies(self, each: Happening) -> None:
+        self.sockets[each.who].repliedAt[each.more["token"]] = each.at
+
+    def _is_in(self, each: Happening) -> None:
+        self.sockets[each.who].chain = self.chains.get(each.more["sid"])
+
+    def _shouts(self, each: Happening) -> None:
+        shouts = self.shouts.setdefault((each.who, each.more["room"]), [])
+        shouts.append((each.at, each.more["number"]))
+
+    def _shouted(self, each: Happening) -> None:
+        self.shouted.add(each.more["number"])
 
     def _disconnect(self, each: Happening) -> None:
         self.sockets[each.who].isDisconnected = True

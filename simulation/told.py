@@ -99,8 +99,10 @@ def toWhoAsked(case: Case, each: Happening) -> Iterator[str | None]:
     @unlisted: That answers are in order, of which a row speaks, says it as well.
     """
     socket, token = case.state.sockets[each.who], each.more.get("token")
-    if token is not None:
-        isRight = token in socket.sent
+    # What was kept for a client that came back was asked for by who it was before.
+    if token is not None and "again" not in each.more:
+        chain = socket.chain
+        isRight = token in socket.sent or (chain is not None and token in chain.sent)
         yield None if isRight else f"{each.what} {token}, and did not send that"
 
 
@@ -160,7 +162,7 @@ def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
 def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a client sent before it left is handled before C{disconnect} is called,
-    unless its session or the server had ended, or the store failed.
+    unless its session or the server had ended, a hub closed it, or the store failed.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -168,9 +170,15 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
     state = case.state
     socket = state.sockets[each.who]
     isItsEnd = socket.left < inf and each.more["code"] == _GOING_AWAY
-    isEnded = socket.node in state.stopped
-    isAnothers = isEnded or state.lives.begun.get(socket.key, 0) > socket.began
-    isOver = socket.closed or socket.key in state.gone or socket.errors or isAnothers
+    isClosing = socket.node in state.stopped or socket.name in case.crowds.closing
+    isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
+    isOver = (
+        socket.closed
+        or socket.key in state.gone
+        or socket.errors
+        or isClosing
+        or isAnothers
+    )
     if isItsEnd and not isOver:
         left = len(socket.sent) - socket.handled
         yield (

@@ -9,6 +9,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -18,6 +19,8 @@ from zope.interface import implementer
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import SessionID
+from txsessionsock.limits import Limits
+from txsessionsock.socketio import Recovery
 
 from .browser import Tab
 from .bus import Ether
@@ -26,9 +29,11 @@ from .groups import NOBODY
 from .history import History
 from .messages import Message
 from .node import Node
+from .page import Page
 from .pages import Visit
-from .plan import LONG, SHORT, Plan, Step
+from .plan import LONG, PLAIN, SHORT, Plan, Step
 from .queue import NodeClock, Queue, chanceFrom
+from .socketio import NAMESPACES, Server
 from .store import Link
 from .webapp import WebApp
 
@@ -37,6 +42,20 @@ __all__ = ["World", "happened"]
 
 _MOST_EVENTS = 30_000
 _MOST_GARBAGE = 500_000
+_WIDE = Limits(pingInterval=8.0, pingTimeout=5.0)
+_NARROW = replace(
+    _WIDE,
+    waitingMessages=6,
+    unsentBytes=40,
+    messageSize=400,
+    unsentTimeout=3.0,
+)
+_SECOND = 0.2
+_RECOVERED = 2_000
+"""
+How often a namespace names another session; how many bytes are kept for a client that
+may come back: a few events.
+"""
 _FRAMEWORKS = {ttl: Express(["keyboard cat"], ttl=int(ttl)) for ttl in (LONG, SHORT)}
 
 
@@ -67,20 +86,11 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
-        self._ether = Ether(self.queue, plan.latency) if plan.hub else None
+        self._ether = (
+            Ether(self.queue, plan.latency) if plan.hub or plan.hasSocketIO else None
+        )
         self.nodes = [self._newNode(offset) for offset in plan.offsets]
-        self.tabs = [
-            Tab(
-                f"tab{number}",
-                self.queue,
-                self.history,
-                cookie=partial(self._cookie, number),
-                nodes=self._living,
-                reply=self._reply,
-                latency=plan.latency,
-            )
-            for number in range(plan.tabs)
-        ]
+        self.tabs = [self._newTab(number) for number in range(plan.tabs)]
 
     def _newNode(self, offset: float) -> Node:
         self._started += 1
@@ -88,7 +98,7 @@ class World:
         clock = NodeClock(self.queue, offset)
         plan = self.plan
         link: Link = LINKS[plan.kind](name, self.place, clock, plan.latency)
-        return Node(
+        node = Node(
             name,
             self.history,
             clock,
@@ -98,7 +108,13 @@ class World:
             perMessage=plan.perMessage,
             freshness=plan.freshness,
             repair=plan.repair,
+            limits=_NARROW if plan.isNarrow else _WIDE,
         )
+        if plan.hub:
+            node.meet()
+        if plan.hasSocketIO:
+            self._serveMore(node)
+        return node
 
     def _cookie(self, number: int) -> SessionID:
         return self._sessions[number % len(self._sessions)]
@@ -141,9 +157,6 @@ class World:
 
     def _connect(self, step: Step) -> None:
         self._tab(step).connect()
-
-    def _cut(self, step: Step) -> None:
-        self._tab(step).cut()
 
     def _leave(self, step: Step) -> None:
         self._tab(step).leave()
@@ -320,6 +333,97 @@ class World:
         if node is not None:
             node.change(step.who // 7, next(self._tokens), counts=step.more[0])
 
+    # What befalls sockets.
+
+    def _newTab(self, number: int) -> Tab:
+        plan = self.plan
+        kind = plan.sockets[number % len(plan.sockets)]
+        if kind == PLAIN:
+            make: Callable[..., Tab] = Tab
+        else:
+            make = partial(
+                Page,
+                acks=lambda: self.queue.random.random() < 0.5,
+                other=partial(self._another, number),
+                cookieValue=self._framework.cookieValue,
+                parser=kind,
+            )
+        return make(
+            f"tab{number}",
+            self.queue,
+            self.history,
+            cookie=partial(self._cookie, number),
+            nodes=self._living,
+            reply=self._reply,
+            latency=plan.latency,
+        )
+
+    def _another(self, number: int) -> SessionID | None:
+        """
+        Another session than that of a tab, now and then.
+        """
+        if self.plan.hasSecond and self.queue.random.random() < _SECOND:
+            return self._cookie(number + 1)
+        return None
+
+    def _serveMore(self, node: Node) -> None:
+        limits = node.sockets.limits
+        seconds = self.plan.recovery
+        size = min(limits.unsentBytes, _RECOVERED)
+        recovery = Recovery(seconds, size) if seconds else None
+        Server(node, limits=limits, recovery=recovery)
+
+    def _switch(self, step: Step) -> None:
+        """
+        A browser logs in as somebody else, while its sockets are open; the session
+        that it had may go on without it.
+        """
+        logsOut, comesAgain = step.more
+        number = step.who % len(self._sessions)
+        if logsOut:
+            self.webApps[0].logOut(self._sessions[number])
+        sessionID = self._sessions[number] = self._framework.newSessionID()
+        self.history.note("switches", "world", session=sessionID)
+        self.webApps[0].logIn(sessionID)
+        if comesAgain:
+            for tab in self.tabs[number :: len(self._sessions)]:
+                tab.cut("told")
+                tab.connect()
+
+    def _leaveNamespace(self, step: Step) -> None:
+        tab = self._tab(step)
+        if isinstance(tab, Page):
+            tab.leaveNamespace(step.who)
+
+    def _shout(self, step: Step) -> None:
+        node = self._node(step)
+        if node is not None and node.io is not None:
+            namespace = NAMESPACES[step.who // 7 % len(NAMESPACES)]
+            number, toSession = step.more
+            for _ in range(number):
+                if toSession:
+                    sessionID = self._cookie(step.who // 7)
+                    node.io.tellAll(sessionID, next(self._tokens))
+                else:
+                    node.io.shout(namespace, next(self._tokens))
+
+    def _cut(self, step: Step) -> None:
+        self._tab(step).cut(*step.more)
+
+    def _stopReading(self, step: Step) -> None:
+        tab, (seconds, number) = self._tab(step), step.more
+        tab.stopReading(seconds)
+        self._sendMany(tab, number)
+
+    def _burst(self, step: Step) -> None:
+        self._sendMany(self._tab(step), *step.more)
+
+    def _sendMany(self, tab: Tab, number: int) -> None:
+        for each in range(number):
+            do = ("set", "read", "nested")[each % 3]
+            key = "nest.a" if do == "nested" else "a"
+            tab.send(Message(next(self._tokens), do, key, -1, not self.plan.perMessage))
+
     # Hubs.
 
     def _tell(self, step: Step) -> None:
@@ -346,10 +450,10 @@ class World:
         Something is wrong with a node's connection to the bus.
         """
         node = self._node(step)
-        if node is None or node.groups is None or node.groups.bus.line.trouble:
+        if node is None or node.bus is None or node.bus.line.trouble:
             return
         kind, seconds = step.more
-        line = node.groups.bus.line
+        line = node.bus.line
         self.history.note("bus", node.name, how=kind, seconds=seconds)
         line.trouble = kind
         if kind == "cut":
@@ -357,9 +461,8 @@ class World:
         self.queue.after(seconds, partial(self._busHeals, node))
 
     def _busHeals(self, node: Node) -> None:
-        groups = node.groups
-        if groups is not None and groups.bus.line.trouble:
-            groups.bus.line.trouble = ""
+        if node.bus is not None and node.bus.line.trouble:
+            node.bus.line.trouble = ""
             self.history.note("bus heals", node.name)
 
     def _roll(self, step: Step) -> None:
@@ -401,8 +504,8 @@ class World:
         isOver = isOver and self._countAll()
         self.history.note("quiet", "world")
         for node in self._living():
-            if node.groups is not None:
-                node.groups.bus.close()
+            if node.bus is not None:
+                node.bus.close()
         self.place.discardSpoiled("world")
         for tab in self.tabs:
             tab.leave(forGood=True)

@@ -79,6 +79,44 @@ class EndingCase(SynchronousTestCase):
         return end(*args, **kwargs)
 
 
+class _Guest:
+    """
+    Clients of a server.
+    """
+
+    kind = "clients"
+
+    def __init__(self, left: list[_Guest]) -> None:
+        self._left = left
+
+    def __len__(self) -> int:
+        return 0
+
+    def goAway(self) -> Deferred[None]:
+        self._left.append(self)
+        return succeed(None)
+
+    def awaited(self) -> list[str]:
+        return []
+
+
+class GuestTests(EndingCase):
+    """
+    L{SessionManager.join}.
+    """
+
+    def test_inOrder(self) -> None:
+        """
+        The servers of a process are told in the order in which they were made.
+        """
+        left: list[_Guest] = []
+        guests = [_Guest(left) for _ in range(20)]
+        for guest in guests:
+            self.manager.join(guest)
+        self.successResultOf(self.manager.end())
+        self.assertEqual(left, guests)
+
+
 class EndWithTests(EndingCase):
     """
     L{SessionManager.endWith}.

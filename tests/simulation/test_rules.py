@@ -26,6 +26,7 @@ class RuleTests(HistoryTestCase):
         self.sends(101)
         self.handles(101, a=100)
         self.note("done", "tab.1", token=101)
+        self.note("answers", "tab.1", node="node1", token=101)
         self.note("quiet", "world")
         self.note("disconnect", "tab.1", code=1001)
         self.note("end", "world")
@@ -265,6 +266,7 @@ class RuleTests(HistoryTestCase):
         self.note("closes", "tab.1", **closes)
         self.assertKept(["failuresHaveCauses"])
         self.note("spoiled", "web1", key=KEY, data=None)
+        self.note("serror", "tab.1", error="UndecodableSession")
         self.note(
             "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
         )

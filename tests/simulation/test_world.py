@@ -58,6 +58,7 @@ class WorldTests(SynchronousTestCase):
             *("connects", "connected", "sends", "handles", "changes", "answers"),
             *("hears", "done", "schanged", "sdestroyed", "serror", "sinvalid"),
             *("disconnect", "closes", "lost", "leaves", "loses", "ended"),
+            *("arrives", "reads nothing"),
             *("trouble", "heals", "cut off", "killed", "starts", "stops", "stopped"),
             *("asks", "takes", "tells", "passes on", "reached"),
             *(

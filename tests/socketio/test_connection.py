@@ -485,6 +485,35 @@ class NamespaceTests(SocketIOCase):
         self.assertTrue(page.isConnected)
         self.assertNothingLeft()
 
+    def test_sameSessionWhileClosing(self) -> None:
+        """
+        One that is to be closed has its session until what it was sent has gone out.
+        """
+        self.serve(credentials=[Auth(), Cookie()], perMessage=True)
+        self.io.of("/chat", self.recording())
+        other = self.cookie("other").partition("=")[2]
+        self.successResultOf(self.place.create("sess:other", raw(), 60))
+
+        def leave(socket: SocketIOSocket, event: Event, session: Any) -> None:
+            session["n"] = 1
+            socket.disconnect()
+
+        self.do["smessage"] = leave
+        page = self.browse()
+        self.store.hold("replace")
+        page.emit("x")
+        self.wait()
+        page.connect("/chat", {"__sid": other})
+        self.wait()
+        self.assertEqual(page.of(Kind.CONNECT_ERROR, "/chat"), [refused("second")])
+        self.store.release()
+        self.wait()
+        self.assertFalse(page.isConnected)
+        page.connect("/chat", {"__sid": other})
+        self.wait()
+        self.assertEqual(len(page.of(Kind.CONNECT, "/chat")), 1)
+        self.assertNothingLeft()
+
     def test_leave(self) -> None:
         """
         A client may leave one and stay in the other, and come back.
@@ -671,6 +700,26 @@ class EndTests(SocketIOCase):
             self.assertEqual(page.engine.closed, (1001, "server going away"))
         self.assertEqual(reasons, ["server shutting down"])
         self.wait()
+
+    def test_goAwayInOrder(self) -> None:
+        """
+        They are closed in the order in which they came.
+        """
+        pages = [self.browse(connects=False) for _ in range(20)]
+        closed: list[int] = []
+        for number, page in enumerate(pages):
+            close = page.engine.close
+
+            def noted(
+                code: int, reason: str, number: int = number, close: Any = close
+            ) -> None:
+                closed.append(number)
+                close(code, reason)
+
+            page.engine.close = noted  # type: ignore[method-assign]
+        self.manager.end()
+        self.wait()
+        self.assertEqual(closed, [*range(20)])
 
     def test_leavesAtEnd(self) -> None:
         """

@@ -417,6 +417,32 @@ class AskingTests(SocketIOCase):
             self.assertFalse(page.engine.isPaused)
             self.assertNothingLeft()
 
+    def test_behindMuch(self) -> None:
+        """
+        The same if so much has come already when the handler asks.
+        """
+        self.serve(limits=Limits(waitingMessages=4))
+        slow: Deferred[None] = Deferred()
+
+        async def handler(socket: Any, event: Event, session: Any) -> None:
+            if event.name == "slow":
+                await slow
+            elif event.name == "ask":
+                self.results.append(await socket.call("sure?"))
+
+        self.do["smessage"] = handler
+        page = self.browse()
+        for name in ("slow", "ask", "x", "x", "x"):
+            page.emit(name)
+        self.assertTrue(page.engine.isPaused)
+        slow.callback(None)
+        self.wait()
+        self.assertFalse(page.engine.isPaused)
+        page.send(Packet(Kind.ACK, "/", ["yes"], 1))
+        self.wait()
+        self.assertEqual(self.results, ["yes"])
+        self.assertNothingLeft()
+
     def test_time(self) -> None:
         """
         The time to answer is over after a minute, or when the caller says; then an

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from threading import current_thread, main_thread
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import (
     Deferred,
@@ -97,7 +97,7 @@ class Ending:
         self._clock = clock
         self._storeAll = storeAll
         # A factory or a resource that its program let go of has no clients.
-        self._guests: WeakSet[Guest] = WeakSet()
+        self._guests: WeakKeyDictionary[Guest, None] = WeakKeyDictionary()
         self._closes: list[Callable[[], object]] = []
         self._isSaid = False
         self._hasBegun = False
@@ -108,7 +108,7 @@ class Ending:
         """
         Have clients leave before sessions are stored.
         """
-        self._guests.add(guest)
+        self._guests[guest] = None
 
     def close(self, close: Callable[[], object]) -> None:
         """

@@ -377,6 +377,9 @@ class NamespaceCarrier:
             asked.addTimeout(timeout, clock)
         self._calls[number] = asked
         self.client.sendFrame(frame)
+        if self.isPaused and self._mayTakeMore():
+            # See pause(): too much has come before this was asked.
+            self.resume()
         return asked
 
     def answered(self, packet: Packet) -> None:

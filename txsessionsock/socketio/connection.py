@@ -204,8 +204,11 @@ class Connection:
         The session that the client has in another namespace.
         """
         for carrier in self._carriers.values():
-            if carrier.sessionID is not None and carrier.client.isOpen:
-                return carrier.sessionID
+            if carrier.sessionID is not None:
+                client = carrier.client
+                # One that is to be closed still waits for what it is sent.
+                if client.isOpen or client.life.phase is Phase.CLOSING:
+                    return carrier.sessionID
         return None
 
     def isSecond(self, sessionID: SessionID) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -363,13 +363,13 @@ class _Connections:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._connections: WeakSet[Connection] = WeakSet()
+        self._connections: WeakKeyDictionary[Connection, None] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self._engine)
 
     def add(self, connection: Connection) -> None:
-        self._connections.add(connection)
+        self._connections[connection] = None
         if self._engine.isGoingAway:
             connection.goAway()
 
