@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, groups, sessions, stored, stores, told
+from . import clients, ending, groups, sessions, sockets, stored, stores, told
 from .mistake import ROOT, Mistake
 
 
@@ -19,6 +19,7 @@ MISTAKES: Final = (
     *sessions.MISTAKES,
     *clients.MISTAKES,
     *ending.MISTAKES,
+    *sockets.MISTAKES,
     *stored.MISTAKES,
     *groups.MISTAKES,
     *told.MISTAKES,
