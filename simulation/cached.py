@@ -61,7 +61,7 @@ class CachedPlace(Place):
 
     def put(self, key: str, raw: bytes, ttl: TTL, by: str) -> None:
         # Django updates a row, and does not make one that is gone.
-        if super().get(key) is not None:
+        if key in self._rows:
             super().put(key, raw, ttl, by)
             stored = super().get(key)
             assert stored is not None

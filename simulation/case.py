@@ -17,6 +17,7 @@ from .state import State
 
 __all__ = [
     "ALL",
+    "APART",
     "CACHED",
     "HUB",
     "KINDS",
@@ -34,6 +35,9 @@ __all__ = [
     "Says",
     "reads",
 ]
+
+
+_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ STRICT: Final = Kind(
 )
 SOCKET_IO: Final = Kind("Socket.IO", lambda plan: plan.hasSocketIO)
 CACHED: Final = Kind("cached", lambda plan: plan.kind == "cached")
+APART: Final = Kind(
+    "clocks hours apart", lambda plan: max(map(abs, plan.offsets)) > _MINUTE
+)
 REPAIR: Final = Kind("repair", lambda plan: plan.repair)
 WATCHED: Final = Kind("watched", lambda plan: plan.kind == "watched")
 HUB: Final = Kind("hub", lambda plan: plan.hub)
@@ -123,6 +130,7 @@ KINDS: Final = (
     Kind("recovery", lambda plan: plan.recovery > 0),
     Kind("narrow", lambda plan: plan.isNarrow),
     CACHED,
+    APART,
     Kind("one node", lambda plan: len(plan.offsets) == 1),
     Kind("several nodes", lambda plan: len(plan.offsets) > 1),
 )

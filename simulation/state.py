@@ -273,6 +273,8 @@ class State:
 
     @ivar versions: How many versions of each session there were.
 
+    @ivar wellSince: Since when nobody asks anything, and all is well.
+
     @ivar spoiled: Since when each session cannot be read that cannot; C{spoilt}:
         those that ever could not; C{mended}: since when it can.
 
@@ -325,6 +327,7 @@ class State:
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
         self.copies: dict[str, list[tuple[int, int]]] = {}
+        self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
         self.spoilt: set[str] = set()
@@ -375,6 +378,9 @@ class State:
             self._written(key, before, data)
 
     _stored = _created
+
+    def _all_is_well(self, each: Happening) -> None:
+        self.wellSince = each.at
 
     def _copied(self, each: Happening) -> None:
         self.cached[each.more["key"]] = each.at, each.more["data"]

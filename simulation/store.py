@@ -256,7 +256,7 @@ class Place:
         if row.expires is not None:
             expire = partial(self._remove, "expired", key, "time", None)
             row.expiry = self.queue.at(row.expires, expire)
-        self._told(what, by, key, raw, row.expires)
+        self._told(what, by, key, None if row.spoiled else raw, row.expires)
         self._changed(key, link)
 
     def _remove(self, what: str, key: str, by: str, link: Link | None) -> None:

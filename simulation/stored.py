@@ -6,6 +6,7 @@ What becomes of what is stored: rules, as in L{simulation.rules}.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from .case import CACHED, Case, reads
@@ -21,6 +22,12 @@ _LOOKED_AT: Final = 18 * SECOND
 """
 When at the latest a node has seen what is stored, where the store tells changes and
 where it does not.
+"""
+
+_RESTS: Final = 20 * SECOND
+"""
+After how many seconds nodes are at rest: a write that failed is tried again after ten,
+and what is overwritten is put back for five.
 """
 
 
@@ -46,7 +53,8 @@ def undecodableIsLeftAlone(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("stored", "quiet", "serror", first=True)
 def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Whoever has a session that cannot be read is told so.
+    Whoever has a session that cannot be read is told so; of a file, only who uses
+    that session, since others write past its log.
 
     @promise: A session that cannot be read is reported, never overwritten, and no
         logout.
@@ -71,7 +79,9 @@ def undecodableIsReported(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isTold else f"{socket.name} was not told of what is spoiled"
 
 
-def _inTime(plan: Plan) -> int:
+def _inTime(plan: Plan) -> float:
+    if plan.kind == "polled":
+        return inf
     return _LOOKED_AT if plan.kind == "silent" else _TOLD
 
 
@@ -123,3 +133,20 @@ def noCopyDiffers(case: Case, each: Happening) -> Iterator[str | None]:
         if by.startswith("node"):
             _, copy = state.cached.get(key, (0, raw))
             yield None if copy == raw else "an old copy is in the cache"
+
+
+@reads("stored", "quiet")
+def comesToRest(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    When nobody asks anything and all is well, nodes soon write nothing any more,
+    however wrong their clocks are; what could not be read may take longer.
+
+    @unlisted: The page on what is overwritten says that clocks may be off by hours.
+    """
+    state = case.state
+    if each.what == "quiet":
+        yield None
+    elif each.who.startswith("node") and each.more["key"] not in state.spoilt:
+        late = each.at - state.wellSince - _RESTS
+        if late > 0:
+            yield f"writes {late / SECOND:.1f} s too late"

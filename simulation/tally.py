@@ -117,7 +117,7 @@ class Tally:
         times = self.times[rule.name] / max(1, self.all)
         micros = self.took[rule.name] / 1000 / max(1, self.timed)
         return (
-            f"{rule.name:24} {100 * shares.get(rule.of.name, 0):5.1f} %"
+            f"{rule.name:24} {100 * self._share(rule, rule.of.name):5.1f} %"
             f" {rule.of.name:14} {100 * shares.get(seldom, 0):5.1f} % {seldom:14}"
             f" {times:6.1f} {micros:7.1f}"
         )
@@ -139,4 +139,6 @@ class Tally:
 
 
 def _kindsOf(plan: Plan) -> list[Kind]:
-    return [kind for kind in KINDS if kind.has(plan)]
+    kinds = {kind.name: kind for kind in KINDS}
+    kinds |= {rule.of.name: rule.of for rule in RULES.values()}
+    return [kind for kind in kinds.values() if kind.has(plan)]

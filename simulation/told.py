@@ -162,7 +162,7 @@ def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
 def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a client sent before it left is handled before C{disconnect} is called,
-    unless its session or the server had ended, or the store failed.
+    unless its session or the server had ended, a hub closed it, or the store failed.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -170,7 +170,8 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
     state = case.state
     socket = state.sockets[each.who]
     isItsEnd = socket.left < inf and each.more["code"] == _GOING_AWAY
-    isOver = socket.closed or socket.key in state.gone or socket.errors
+    isClosing = socket.node in state.stopped or socket.name in case.crowds.closing
+    isOver = socket.closed or socket.key in state.gone or socket.errors or isClosing
     if isItsEnd and not isOver:
         left = len(socket.sent) - socket.handled
         yield (

@@ -141,6 +141,19 @@ MISTAKES: Final = (
         ("theDeadAreForgotten",),
     ),
     Mistake(
+        "a node says goodbye before it is off the list",
+        "bus/redis.py",
+        "                    withdrawing = Deferred.fromCoroutine"
+        "(self._presence.withdraw())\n"
+        "                    self._publish(self._all, Bye(self.node))"
+        ".addErrback(_ignore)\n"
+        "                    await withdrawing\n",
+        "                    self._publish(self._all, Bye(self.node))"
+        ".addErrback(_ignore)\n"
+        "                    await self._presence.withdraw()\n",
+        ("theDeadAreForgotten",),
+    ),
+    Mistake(
         "a hub is not closed in the end",
         "hub/hub.py",
         "        self._manager.closeAtEnd(self.close)\n",
@@ -199,6 +212,6 @@ MISTAKES: Final = (
         "            self._registry.lost(self)\n"
         "            self._registry.removed(self)\n"
         "            self._conversation.clientGone(code, self._release)\n",
-        ("stopsWell", "changesAreStored", "nothingIsLeft"),
+        ("disconnectIsLast", "stopsWell", "changesAreStored", "nothingIsLeft"),
     ),
 )

@@ -77,14 +77,6 @@ MISTAKES: Final = (
         ),
     ),
     Mistake(
-        "what was changed while the store answered is not looked for",
-        "manager/saving.py",
-        "            live.collect()\n"
-        "        if not self.isBusy and not live.holders.isInside:\n",
-        "            pass\n        if not self.isBusy:\n",
-        ("changesAreStored",),
-    ),
-    Mistake(
         "a frame waits for the change before that of its handler",
         "manager/keeper.py",
         "            self._promised[holder] = copy.number + 1\n"
@@ -123,33 +115,11 @@ MISTAKES: Final = (
         ),
     ),
     Mistake(
-        "an increment that was found stored is added again",
-        "session/workingcopy.py",
-        "            if key in self._increments:\n"
-        "                self._increments[key] -= by\n",
-        "            if key in self._increments:\n"
-        "                self._increments[key] = by\n",
-        ("incrementsCountOnce",),
-    ),
-    Mistake(
         "increments that are given up are added again",
         "session/workingcopy.py",
         "        lost, flight.increments = flight.increments, {}\n",
         "        lost = flight.increments\n",
         ("incrementsCountOnce",),
-    ),
-    Mistake(
-        "a write that was not done is not tried again",
-        "session/record.py",
-        "        if doubtful is None or self._isProof(doubtful):\n"
-        "            self._giveBack()\n"
-        "            return []\n",
-        "        if doubtful is None or self._isProof(doubtful):\n"
-        "            return []\n",
-        (
-            "incrementsCountOnce",
-            "noUpdateIsLost",
-        ),
     ),
     Mistake(
         "update() changes what was collected, and no copy",
@@ -238,20 +208,6 @@ MISTAKES: Final = (
         ("noUpdateIsLost",),
     ),
     Mistake(
-        "what a write in doubt did is repaired, too",
-        "session/writes.py",
-        "                by = count - done.get(key, 0)\n",
-        "                by = count\n",
-        ("incrementsCountOnce",),
-    ),
-    Mistake(
-        "an earlier write in doubt is forgotten when others wrote",
-        "session/record.py",
-        "        self._past |= {other.number: other for other in self._timedOut.values()}\n",
-        "",
-        ("incrementsCountOnce",),
-    ),
-    Mistake(
         "versions are forgotten before the window is over",
         "session/journal.py",
         "        while versions and now - versions[0].replaced > self._window:\n",
@@ -260,24 +216,5 @@ MISTAKES: Final = (
             "noUpdateIsLost",
             "incrementsCountOnce",
         ),
-    ),
-    Mistake(
-        "what was put back is told as this node's own",
-        "session/journal.py",
-        "        own = self._writes.last if isRepair else number\n",
-        "        own = number\n",
-        (
-            "incrementsCountOnce",
-            "noUpdateIsLost",
-        ),
-    ),
-    Mistake(
-        "an outcome that is found later leaves the write in doubt",
-        "session/record.py",
-        "        self._timedOut.clear()\n"
-        "        self._past.clear()\n"
-        "        self._open = None\n",
-        "        self._open = None\n",
-        ("incrementsCountOnce",),
     ),
 )

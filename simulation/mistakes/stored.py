@@ -78,14 +78,14 @@ MISTAKES: Final = (
         "manager/expiry.py",
         "    return ttl if isinstance(ttl, Lifetime) else AtLeast(ttl)\n",
         "    return ttl\n",
-        ("noShorterLife", "livesOn"),
+        ("noShorterLife",),
     ),
     Mistake(
         "a write sets the end of a session anew, also if it was later",
         "manager/expiry.py",
         "            return KEEP\n        return AtLeast(ttl)\n",
         "            return ttl\n        return ttl\n",
-        ("noShorterLife", "livesOn"),
+        ("noShorterLife",),
     ),
     Mistake(
         "a copy is not deleted once more after a change",
@@ -137,5 +137,13 @@ MISTAKES: Final = (
         "            raise StoreTimeout(problem) from None\n",
         '            self._log.warn("an older copy may be left: {why}", why=error)\n',
         ("noOldCopy",),
+    ),
+    Mistake(
+        "which stamps are old is told by the clocks of those who left them",
+        "session/versions.py",
+        "            if now - node.since >= _OLD:\n"
+        "                node.old, node.marked, node.since = node.marked, node.highest, now\n",
+        "            if now - stamp.at >= _OLD:\n                node.old = number\n",
+        ("comesToRest", "noOldCopyUndoes", "noUpdateIsLost"),
     ),
 )

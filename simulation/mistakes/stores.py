@@ -30,28 +30,6 @@ MISTAKES: Final = (
         ("fresh",),
     ),
     Mistake(
-        "a session is watched only when it was loaded",
-        "manager/reading.py",
-        "        self.watch()\n"
-        "        fence = self._askFence()\n"
-        "        if isFired(fence) and not isinstance(fence.result, Failure):\n"
-        "            self.sight.fenced()\n"
-        "            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:\n"
-        "                return None\n"
-        "        return Deferred.fromCoroutine(self._readBehind(fence))\n",
-        "        fence = self._askFence()\n"
-        "        if isFired(fence) and not isinstance(fence.result, Failure):\n"
-        "            self.sight.fenced()\n"
-        "            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:\n"
-        "                return None\n"
-        "        reading = Deferred.fromCoroutine(self._readBehind(fence))\n"
-        "        return reading.addCallback(lambda _: self.watch())\n",
-        (
-            "fresh",
-            "logoutMeansLogout",
-        ),
-    ),
-    Mistake(
         "what is reported while reports are missed does not count",
         "manager/sight.py",
         "        self.reports += 1\n",
@@ -64,21 +42,6 @@ MISTAKES: Final = (
         "        self._storage.pace.do(self._recheck)\n",
         "        self._storage.pace.do(self.expectNothing)\n",
         ("logoutMeansLogout",),
-    ),
-    Mistake(
-        "a look at the store that failed was the last",
-        "manager/reading.py",
-        "            self._recheckAfter(backOff(*ASK_AGAIN[:2], self._failures, ASK_AGAIN[2]))\n"
-        "            self._failures += 1\n",
-        "            self._failures += 1\n",
-        ("logoutMeansLogout",),
-    ),
-    Mistake(
-        "those who waited for a round that failed wait for ever",
-        "manager/rounds.py",
-        "        if self._next and not self._isRunning:\n",
-        "        if self._next and not self._isRunning and not isinstance(result, Failure):\n",
-        ("nothingIsLeft",),
     ),
     Mistake(
         "a session ends when its time is up, whatever the store says",
@@ -135,44 +98,5 @@ MISTAKES: Final = (
         "        elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):\n",
         "        elif not isBusy or self.saving.isFailing:\n",
         ("changesAreStored",),
-    ),
-    Mistake(
-        "a session that a write found gone goes on",
-        "manager/saving.py",
-        "        except NoSuchSession:\n"
-        "            live.endGone()\n"
-        "            raise\n"
-        "        except StoreRefusal",
-        "        except NoSuchSession:\n            raise\n        except StoreRefusal",
-        ("logoutMeansLogout",),
-    ),
-    Mistake(
-        "who comes when a session ends is told that there is none",
-        "manager/manager.py",
-        "        return keeper.open(holder).addErrback(ended)\n",
-        "        return keeper.open(holder)\n",
-        ("anOutageIsNoLogout",),
-    ),
-    Mistake(
-        "a store that tells nothing is trusted with what it did not tell",
-        "manager/live.py",
-        "            if not self._upkeep.isTold and not self.record.isStored(current):\n",
-        "            if self._upkeep.isTold and not self.record.isStored(current):\n",
-        ("noUpdateIsLost",),
-    ),
-    Mistake(
-        "what a store that is lost sight of tells is enough",
-        "manager/sight.py",
-        "        return self._isWatchable and self._state is not _Watching.BLIND\n",
-        "        return self._isWatchable\n",
-        ("logoutMeansLogout",),
-    ),
-    Mistake(
-        "only the first who waits hears of an outage",
-        "manager/storage.py",
-        "        if asked:\n            delay = asked[0][0] - self.now()\n",
-        "        if asked and isFired(asked[0][1]):\n"
-        "            delay = asked[0][0] - self.now()\n",
-        ("nothingIsLeft",),
     ),
 )

@@ -266,6 +266,7 @@ class RuleTests(HistoryTestCase):
         self.note("closes", "tab.1", **closes)
         self.assertKept(["failuresHaveCauses"])
         self.note("spoiled", "web1", key=KEY, data=None)
+        self.note("serror", "tab.1", error="UndecodableSession")
         self.note(
             "closes", "tab.1", **closes | {"code": 1011, "reason": "session failed"}
         )

@@ -136,3 +136,24 @@ class CopyTests(HistoryTestCase):
         self.put("stored", "web2")
         self.note("quiet", "world")
         self.assertBroken()
+
+
+class RestTests(HistoryTestCase):
+    """
+    Tests for what is said of nodes that nobody asks anything.
+    """
+
+    def test_writes(self) -> None:
+        """
+        A node goes on to write: C{"comesToRest"}.
+        """
+        for seconds, isBroken in ((10, False), (21, True)):
+            self.setUp()
+            self.note("all is well", "world")
+            self.now += seconds * SECOND
+            self.put("stored", "node1")
+            self.note("quiet", "world")
+            self.assertBroken(*["comesToRest"] * isBroken)
+        self.plan = replace(self.plan, offsets=(0.0, 7200.0))
+        self.history.all.pop(-2)
+        self.assertKept(["comesToRest"])
