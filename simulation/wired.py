@@ -22,7 +22,7 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A message that came before the disconnect is handled, and then C{disconnect} is
     called: but for those of a socket that we closed, or of a session that ended or
-    could not be read.
+    could not be read, or at a node that was told to stop.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -34,9 +34,13 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
         socket.arrived += 1
     elif each.what != "disconnect":
         socket.isExcused = True
-    elif socket.arrived and not (socket.isExcused or socket.key in case.state.gone):
+    elif socket.arrived and not (socket.isExcused or _isEnding(case, socket)):
         left = socket.arrived - socket.handled
         yield f"left {left} messages that had come" if left > 0 else None
+
+
+def _isEnding(case: Case, socket: Socket) -> bool:
+    return socket.key in case.state.gone or socket.node in case.state.stopped
 
 
 @reads("quiet")
