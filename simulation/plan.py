@@ -199,7 +199,7 @@ def _socketKinds(random: Random, *, isMore: bool) -> list[str]:
     return kinds
 
 
-_SOCKET_IO = 0.3
+_SOCKET_IO = 0.2
 """
 In how many histories there are clients of Socket.IO.
 """

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import applications, clients, ending, groups, sessions, stored, stores, told
+from . import (
+    applications,
+    clients,
+    ending,
+    groups,
+    sessions,
+    sockets,
+    stored,
+    stores,
+    told,
+)
 from .mistake import ROOT, Mistake
 
 
@@ -19,6 +29,7 @@ MISTAKES: Final = (
     *sessions.MISTAKES,
     *clients.MISTAKES,
     *ending.MISTAKES,
+    *sockets.MISTAKES,
     *stored.MISTAKES,
     *groups.MISTAKES,
     *told.MISTAKES,
