@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import clients, ending, groups, sessions, stored, stores, told
+from . import clients, groups, sessions, stored, stores, told
 from .mistake import ROOT, Mistake
 
 
@@ -18,7 +18,6 @@ MISTAKES: Final = (
     *stores.MISTAKES,
     *sessions.MISTAKES,
     *clients.MISTAKES,
-    *ending.MISTAKES,
     *stored.MISTAKES,
     *groups.MISTAKES,
     *told.MISTAKES,
