@@ -92,18 +92,6 @@ MISTAKES: Final = (
         ),
     ),
     Mistake(
-        "per connection a session is not stored when a handler is done",
-        "manager/keeper.py",
-        "            else:\n"
-        "                self.saving.soon()\n"
-        "        return number\n",
-        "        return number\n",
-        (
-            "changesAreStored",
-            "storedInTime",
-        ),
-    ),
-    Mistake(
         "a failing write closes sockets per connection, too",
         "clients/client.py",
         "        if failure.check(StoreFailure) and not self._shared.perMessage:\n"
