@@ -101,4 +101,11 @@ MISTAKES: Final = (
         "        elif owner.mayHavePonged or not owner.unsent:\n",
         ("nothingIsLeft",),
     ),
+    Mistake(
+        "a namespace that is about to be closed has no session any more",
+        "socketio/connection.py",
+        "                if client.isOpen or client.life.phase is Phase.CLOSING:\n",
+        "                if client.isOpen:\n",
+        ("oneSession",),
+    ),
 )
