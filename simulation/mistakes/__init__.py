@@ -11,7 +11,6 @@ from typing import Final
 from . import (
     applications,
     clients,
-    ending,
     groups,
     sessions,
     sockets,
@@ -28,7 +27,6 @@ MISTAKES: Final = (
     *stores.MISTAKES,
     *sessions.MISTAKES,
     *clients.MISTAKES,
-    *ending.MISTAKES,
     *sockets.MISTAKES,
     *stored.MISTAKES,
     *groups.MISTAKES,
