@@ -214,7 +214,7 @@ class Lives:
             # If that is somebody else's again, nobody may have seen it meanwhile.
             self.strangers.pop(socket.name, None)
             self._users.setdefault(socket.name, before)
-            if before and now and since < socket.began and socket.isConnected:
+            if before and now and since <= socket.began and socket.isConnected:
                 self.strangers[socket.name] = at
 
     def _sdestroyed(self, each: Happening) -> None:
