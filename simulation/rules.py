@@ -668,7 +668,12 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     for token, change in list(outside.items()):
         if each.what == "quiet":
             isThere = state.data.get(change.session) is not None
-            if isThere and _lasts(state, change) and _belongs(state, change):
+            # Without stamps nobody knows whether a count is stored whose answer was
+            # lost: it is given up, and the sockets are told.
+            isInDoubt = change.do == "increment" and not case.plan.repair
+            isInDoubt = isInDoubt and change.node in state.well
+            lasts = _lasts(state, change) and not isInDoubt
+            if isThere and lasts and _belongs(state, change):
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
