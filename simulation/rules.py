@@ -623,11 +623,14 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
     if gone is None or not each.who.startswith("web"):
         return
     for socket in state.sockets.values():
-        if socket.key == key and not (socket.isOver or socket.isDestroyed):
-            state.lives.excused.add(socket.name)
+        if socket.key == key and not socket.isDestroyed:
             since = max(gone, state.well.get(socket.node, 0), socket.began)
             isLate = socket.isConnected and each.at - since > _bound(case, socket)
-            yield f"{socket.name} outlived its session" if isLate else None
+            if not (isLate and socket.isOver):
+                # One that is over may come back.
+                state.lives.excused.add(socket.name)
+            if not socket.isOver:
+                yield f"{socket.name} outlived its session" if isLate else None
 
 
 @_reads("quiet", "closes", "stored")
