@@ -164,7 +164,8 @@ class Crowds:
         well = state.well.get(socket.node, 0)
         if max(since, last, socket.began, well) + _SEEN < at:
             return seat == value, seat == value
-        isOfIt = value == NOBODY or value in byToken
+        # A web application that gives a new id takes it along.
+        isOfIt = value in (NOBODY, seat) or value in byToken
         if isOfIt and self._isSteady and byToken:
             # What a handler did is true on its own node as soon as it is done.
             mine = next(reversed(byToken.values()))

@@ -61,10 +61,13 @@ class Removal:
 
     @ivar at: Since when it is to be out.
 
+    @ivar isTheirs: Whether a web application took it out.
+
     @ivar isUndone: Whether a web application's copy brought it back.
     """
 
     at: int
+    isTheirs: bool
     isUndone: bool = False
 
 
@@ -132,6 +135,8 @@ class Lives:
         self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
+        # By socket, whose session it was before it became somebody else's.
+        self._users: dict[str, Any] = {}
         self.strange: set[int] = set()
         self.excused: set[str] = set()
         self.outside: dict[int, Change] = {}
@@ -180,7 +185,7 @@ class Lives:
             self._owned(key, before.get("user"), data.get("user"), each.at)
         elif self.strangers and each.who.startswith("node"):
             new = everything(data) - everything(before)
-            self.strange = {n for n in new if self._by.get(n, "") in self.strangers}
+            self.strange = {n for n in new if self._isStrange(n, key, data)}
         self.last[key] = data
         for taking in self._taking.values():
             if taking.key == key and taking.node == each.who:
@@ -190,6 +195,13 @@ class Lives:
             self._written(key, data)
 
     _stored = _created
+
+    def _isStrange(self, mark: int, key: str, data: dict[str, Any]) -> bool:
+        """
+        Whether this was changed by somebody whose session it is no more.
+        """
+        name = self._by.get(mark, "")
+        return name in self.strangers and data.get("user") != self._users.get(name)
 
     def _owned(self, key: str, before: Any, now: Any, at: int) -> None:
         """
@@ -201,6 +213,7 @@ class Lives:
         for socket in self._of(key):
             # If that is somebody else's again, nobody may have seen it meanwhile.
             self.strangers.pop(socket.name, None)
+            self._users.setdefault(socket.name, before)
             if before and now and since < socket.began and socket.isConnected:
                 self.strangers[socket.name] = at
 
@@ -229,6 +242,11 @@ class Lives:
                 isOlder = removal.at > each.more["read"]
                 isStripped = each.more["copy"] == "stripped"
                 removal.isUndone = removal.isUndone or isOlder or isStripped
+            out = self.out.get(key, {})
+            for token, removal in list(out.items()):
+                if removal.isTheirs and removal.at > each.more["read"]:
+                    # Nobody may have seen that it was taken out.
+                    del out[token]
             for taken in (*self._taking.values(), *self._taken):
                 if taken.key == key and each.more["read"] < taken.stored < inf:
                     self._overwritten(taken, found)
@@ -276,12 +294,17 @@ class Lives:
         return isTold and not change.key.startswith("nest.")
 
     def _remove(
-        self, where: dict[str, dict[int, Removal]], key: str, marks: list[int]
+        self,
+        where: dict[str, dict[int, Removal]],
+        key: str,
+        marks: list[int],
+        *,
+        isTheirs: bool = True,
     ) -> None:
         removals, there = where.setdefault(key, {}), everything(self.last[key])
         for each in marks:
             if each not in there:
-                removals[each] = Removal(self._state.now)
+                removals[each] = Removal(self._state.now, isTheirs)
 
     def _moves(self, each: Happening) -> None:
         old, new = each.more["old"], each.more["new"]
@@ -343,7 +366,7 @@ class Lives:
         if taken is not None and taken.stored < inf:
             self._taken.append(taken)
             if not taken.isExcused:
-                self._remove(self.out, taken.key, taken.marks)
+                self._remove(self.out, taken.key, taken.marks, isTheirs=False)
 
     # What becomes of pages.
 

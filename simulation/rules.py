@@ -527,7 +527,8 @@ def movedIsTold(case: Case, each: Happening) -> Iterator[str | None]:
 def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What the application itself deletes stays deleted, and what a handler deletes
-    does, but for what a web application's old copy brought back, in the end.
+    does, but for what a web application's old copy brought back: that is out in the
+    end if a handler took it out.
 
     @promise: What the application itself deletes stays deleted, and a session
         that it empties stays empty.
@@ -568,7 +569,9 @@ def _back(
     back = [
         token
         for token, removal in removals.items()
-        if removal.at <= at and token in there and (isLast or not removal.isUndone)
+        if removal.at <= at
+        and token in there
+        and not (removal.isUndone and (removal.isTheirs or not isLast))
     ]
     return f"{back} is back, which was taken out" if back else None
 
@@ -669,6 +672,7 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
             since = max(change.began, state.well.get(change.node, 0))
+            since = max(since, state.mended.get(change.session, 0))
             # After an outage it is tried again within ten seconds.
             bound = SECOND + _SOON + 10 * SECOND * (since > change.began)
             late = each.at - since - bound

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tests.manager.test_manager_end import EndCase
@@ -347,6 +348,28 @@ class RegenerateTests(EndCase):
         self.run_(1, 0.01)
         new, _ = self.successResultOf(regenerated)
         self.assertEqual((new["n"], self.stored()), (1, None))
+
+    def test_settledInTime(self) -> None:
+        """
+        The session waits for who wrote it and is there no more as long as it has
+        to, also if the store is slow: others open it meanwhile.
+        """
+        store = self.newStore()
+        here, there = self.newManager(store, repair=True), self.newManager(repair=True)
+        elsewhere = self.open(Recorder(), there)
+        elsewhere.increment("n")
+        self.successResultOf(elsewhere.save())
+        session = self.open(self.holder, here)
+        load = store.inner.load
+
+        def loadLater(key: str) -> Deferred[Stored | None]:
+            return deferLater(self.clock, 0.3, load, key)
+
+        self.patch(store.inner, "load", loadLater)
+        regenerated = here.regenerate(session, self.holder)
+        self.run_(1.6, 0.01)
+        new, _ = self.successResultOf(regenerated)
+        self.assertEqual(new["n"], 1)
 
     def test_settledThoughOthersWrite(self) -> None:
         """

@@ -46,7 +46,7 @@ of it.
 _SETTLING: Final = 1.0
 """
 For how many seconds to wait for nodes that wrote the session earlier, and may be
-there no more.
+there no more.  Whoever opens the session waits meanwhile, however slow the store is.
 """
 
 
@@ -87,11 +87,10 @@ async def _moved(keeper: SessionKeeper, other: SessionKeeper) -> None:
         copied = live.record.stored
         if copied is None:
             return
-        elapsed = live.storage.now() - began
-        isSettled = await _isSettled(live, copied, elapsed)
+        isSettled = await _isSettled(live, copied, began)
         if isSettled and await _isEnded(keeper, copied):
             return
-        if elapsed > _PATIENCE:
+        if live.storage.now() - began > _PATIENCE:
             raise StoreError("no new session id: others change the session")
         if not isSettled:
             continue
@@ -102,19 +101,20 @@ async def _moved(keeper: SessionKeeper, other: SessionKeeper) -> None:
             await _read(live)
 
 
-async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
+async def _isSettled(live: Live, copied: Stored, began: float) -> bool:
     """
     Wait until no other node has to put back what somebody overwrote, and read
     what they did.
 
-    @param elapsed: For how many seconds the session was looked at before.
+    @param began: Since when the session is looked at.
 
     @return: Whether what was copied is all.
     """
     if live.policy.node is None:
         return True
     interval, times = _SETTLED
-    journal, isLate = live.record.journal, elapsed > _SETTLING
+    journal, elapsed = live.record.journal, live.storage.now() - began
+    isLate = elapsed > _SETTLING
     if elapsed >= interval and journal.isHeard(isLate=isLate):
         return True
     for _ in range(times):
@@ -123,7 +123,7 @@ async def _isSettled(live: Live, copied: Stored, elapsed: float) -> bool:
         stored = live.record.stored
         if stored is None or stored.raw != copied.raw:
             return False
-        if journal.isHeard(isLate=isLate):
+        if journal.isHeard(isLate=isLate) or live.storage.now() - began > _SETTLING:
             break
     return True
 
