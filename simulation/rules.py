@@ -267,8 +267,8 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage, or the session
-    cannot be read.
+    had no answer, unless its node was killed, or its time to end was up in an outage,
+    or the session cannot be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -291,9 +291,7 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _lasts(state: State, change: Change) -> bool:
-    node = change.node
-    isUnwell = state.wasUnwell or node in state.stoppedCut
-    return node not in state.killed and not (node in state.stopped and isUnwell)
+    return change.node not in state.killed and change.node not in state.gaveUp
 
 
 def _belongs(state: State, change: Change) -> bool:
