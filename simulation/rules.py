@@ -267,8 +267,8 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage, or while the
-    session could not be read.
+    had no answer, unless its node was killed, or its time to end was up in an outage
+    or while the session could not be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -291,10 +291,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _lasts(state: State, change: Change) -> bool:
-    node = change.node
-    isUnwell = state.wasUnwell or node in state.stoppedCut
-    isUnwell = isUnwell or change.session in state.spoilt
-    return node not in state.killed and not (node in state.stopped and isUnwell)
+    isUnread = change.node in state.stopped and change.session in state.spoilt
+    return not (isUnread or change.node in (*state.killed, *state.gaveUp))
 
 
 def _belongs(state: State, change: Change) -> bool:
