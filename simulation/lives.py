@@ -211,7 +211,8 @@ class Lives:
         self._state.beyond.add(key)
         for socket in self._of(key):
             was = self._users.setdefault(socket.name, before)
-            if was and now and was != now and socket.isConnected:
+            isTheirs = before and now and was not in (None, now)
+            if isTheirs and socket.isConnected:
                 self.strangers.setdefault(socket.name, at)
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
@@ -369,6 +370,17 @@ class Lives:
                 self._remove(self.out, taken.key, taken.marks, isTheirs=False)
 
     # What becomes of pages.
+
+    def isMoving(self, socket: Socket) -> bool:
+        """
+        Whether a page at its node gives the session of a socket a new id: while
+        others write that session all the time, on a slow store, that takes long.
+        """
+        return any(
+            page.key == socket.key and page.node == socket.node and not page.moved
+            for page in self.pages.values()
+            if page.do == "log in"
+        )
 
     def _asks_for_page(self, each: Happening) -> None:
         more = each.more

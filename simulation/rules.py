@@ -759,7 +759,8 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed only when it cannot be read.
+    soon after, or while a page gives its session a new id; and that its session failed
+    only when it cannot be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -779,7 +780,7 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isRight else "is closed because of a handler, and none failed"
     if isOutage:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
-        isRight = each.at - well < _AFTERWARDS
+        isRight = each.at - well < _AFTERWARDS or state.lives.isMoving(socket)
         yield None if isRight else "is told of an outage, and there is none"
 
 
