@@ -207,15 +207,15 @@ class Lives:
         """
         A session is somebody else's, or nobody's.
         """
-        _, since = self.owner[key]
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
         for socket in self._of(key):
-            # If that is somebody else's again, nobody may have seen it meanwhile.
-            self.strangers.pop(socket.name, None)
-            self._users.setdefault(socket.name, before)
-            if before and now and since <= socket.began and socket.isConnected:
-                self.strangers[socket.name] = at
+            was = self._users.setdefault(socket.name, before)
+            if was and now and was != now and socket.isConnected:
+                self.strangers.setdefault(socket.name, at)
+            else:
+                # If that is somebody else's again, nobody may have seen it meanwhile.
+                self.strangers.pop(socket.name, None)
 
     def _sdestroyed(self, each: Happening) -> None:
         if each.more["reason"] == "replaced":
@@ -374,6 +374,8 @@ class Lives:
         more = each.more
         page = Page(more["session"], more["node"], each.at, more["do"])
         self.pages[each.who] = page
+        if page.do.startswith("log"):
+            self._state.toEnd.add(page.key)
 
     def _page_reads(self, each: Happening) -> None:
         page = self.pages[each.who]

@@ -267,8 +267,8 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed or ended in an outage, or while the
-    session could not be read.
+    had no answer, unless its node was killed, or its time to end was up in an outage
+    or while the session could not be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -291,10 +291,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _lasts(state: State, change: Change) -> bool:
-    node = change.node
-    isUnwell = state.wasUnwell or node in state.stoppedCut
-    isUnwell = isUnwell or change.session in state.spoilt
-    return node not in state.killed and not (node in state.stopped and isUnwell)
+    isUnread = change.node in state.stopped and change.session in state.spoilt
+    return not (isUnread or change.node in (*state.killed, *state.gaveUp))
 
 
 def _belongs(state: State, change: Change) -> bool:
@@ -671,7 +669,12 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     for token, change in list(outside.items()):
         if each.what == "quiet":
             isThere = state.data.get(change.session) is not None
-            if isThere and _lasts(state, change) and _belongs(state, change):
+            # Without stamps nobody knows whether a count is stored whose answer was
+            # lost: it is given up, and the sockets are told.
+            isInDoubt = change.do == "increment" and not case.plan.repair
+            isInDoubt = isInDoubt and change.node in state.well
+            lasts = _lasts(state, change) and not isInDoubt
+            if isThere and lasts and _belongs(state, change):
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]

@@ -25,6 +25,12 @@ _TRY_AGAIN = 1013
 """
 With what a connection is closed because the store failed.
 """
+_AGAIN = 6 * SECOND
+_ITS_TIME = 6 * SECOND
+"""
+How long a store has to be there again, so that a node that ends has stored everything;
+after how long it ends at the soonest if it has not.
+"""
 
 
 @dataclass
@@ -264,8 +270,8 @@ class State:
     @ivar beyond: The sessions that a web application wrote as no promise covers:
         from a copy that was too old, or without the stamp that was in its copy.
 
-    @ivar stoppedCut: Nodes that ended within a second after their connection to the
-        store was cut.
+    @ivar gaveUp: Nodes that were told to stop, and ended when their time was up: their
+        store was away, or had not been there again for long.
 
     @ivar well: Since when each node is well.
 
@@ -317,8 +323,7 @@ class State:
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
         self.stopped: set[str] = set()
-        self.cut: dict[str, int] = {}
-        self.stoppedCut: set[str] = set()
+        self.gaveUp: set[str] = set()
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
@@ -522,7 +527,7 @@ class State:
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
-        if each.more["do"] == "destroy":
+        if each.more["do"].startswith("destroy"):
             self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at
@@ -705,9 +710,13 @@ class State:
 
     def _stops(self, each: Happening) -> None:
         self.stopped.add(each.who)
-        if each.at - self.cut.get(each.who, 0) < SECOND:
-            self.stoppedCut.add(each.who)
         self.stops[each.who] = each.at
+
+    def _stopped(self, each: Happening) -> None:
+        began = self.stops.get(each.who, each.at)
+        isLate = each.at - self.well.get(each.who, 0) < _AGAIN
+        if isLate and each.at - began > _ITS_TIME:
+            self.gaveUp.add(each.who)
 
     def _trouble(self, each: Happening) -> None:
         self.well[each.who] = inf
@@ -718,7 +727,6 @@ class State:
         self.well[each.who] = each.at
 
     def _cut_off(self, each: Happening) -> None:
-        self.cut[each.who] = each.at
         self.unwell.add(each.who)
         if self.well.get(each.who, 0) < inf:
             self.well[each.who] = each.at

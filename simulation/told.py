@@ -239,7 +239,7 @@ def doubtsAreTold(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _endedInAnOutage(state: State, change: Change) -> bool:
-    return change.node in state.stopped and state.wasUnwell
+    return change.node in state.gaveUp
 
 
 @reads("closes", of=PER_CONNECTION)
@@ -263,7 +263,7 @@ def staysOpen(case: Case, each: Happening) -> Iterator[str | None]:
 def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A node that is told to stop closes its sockets with 1001, and stores what they
-    changed, unless it is in an outage or that cannot be read.
+    changed, unless its time is up in an outage, or that cannot be read.
 
     @promise: A server that gets SIGTERM closes its sockets with 1001 and stores
         every session before it ends.
@@ -278,7 +278,7 @@ def stopsWell(case: Case, each: Happening) -> Iterator[str | None]:
     for socket in _at(state, each.who):
         if socket.isConnected:
             yield None if socket.isOver else f"stopped, and {socket.name} is open"
-    if not state.wasUnwell:
+    if each.who not in state.gaveUp:
         for session, node in state.pending:
             isThere = state.data.get(session) is not None
             if node == each.who and isThere and session not in state.spoilt:

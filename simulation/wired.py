@@ -23,7 +23,8 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A message that came before the disconnect is handled, and then C{disconnect} is
     called: but for those of a socket that we closed, or of a session that ended or
-    could not be read, or at a node that was told to stop.
+    could not be read, or at a node that was told to stop, or of a group that a hub
+    closes.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -41,7 +42,10 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _isEnding(case: Case, socket: Socket) -> bool:
-    return socket.key in case.state.gone or socket.node in case.state.stopped
+    state = case.state
+    isEnded = socket.key in state.gone or socket.node in state.stopped
+    isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
+    return isEnded or isAnothers or socket.name in case.crowds.closing
 
 
 @reads("quiet")

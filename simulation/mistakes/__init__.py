@@ -11,6 +11,7 @@ from typing import Final
 from . import (
     applications,
     clients,
+    ending,
     groups,
     sessions,
     sockets,
@@ -27,6 +28,7 @@ MISTAKES: Final = (
     *stores.MISTAKES,
     *sessions.MISTAKES,
     *clients.MISTAKES,
+    *ending.MISTAKES,
     *sockets.MISTAKES,
     *stored.MISTAKES,
     *groups.MISTAKES,

@@ -187,6 +187,78 @@ class StopTests(ManagerCase):
         )
         self.assertNotIn("a secret", repr(logs))
 
+    def test_triedAgain(self) -> None:
+        """
+        Within its time it tries again while the store is away, also what is new, and
+        ends when all is stored.
+        """
+        self.put()
+        session, new = self.open(), self.manager.create(Recorder())
+        session["n"], new["n"] = 1, 2
+        self.store.fail(StoreUnavailable())
+        with capturedLogs() as logs:
+            stopped: Deferred[None] = self.manager.stop(9)
+            self.clock.pump([0.1] * 75)
+            self.assertNoResult(stopped)
+            self.assertEqual(self.stored(), {})
+            self.store.heal()
+            self.clock.pump([0.1] * 20)
+            self.successResultOf(stopped)
+        self.assertEqual(logs, [])
+        self.assertEqual(self.stored(), {"n": 1})
+        self.assertEqual(self.stored(f"sess:{new.id}"), {"n": 2})
+
+    def test_atOnce(self) -> None:
+        """
+        It tries soon, also when the store had been away for long: then the session's
+        own next try is ten seconds away.
+        """
+        self.put()
+        session = self.open()
+        session["n"] = 1
+        self.store.fail(StoreUnavailable())
+        session.save().addErrback(lambda _: None)
+        self.clock.pump([1.0] * 60)
+        stopped: Deferred[None] = self.manager.stop(9)
+        self.clock.advance(0.3)
+        self.store.heal()
+        self.clock.advance(0.7)
+        self.successResultOf(stopped)
+        self.assertEqual(self.stored(), {"n": 1})
+
+    def test_staysAway(self) -> None:
+        """
+        If the store stays away, it ends in its time, and what was not stored is
+        logged once.
+        """
+        self.put()
+        self.open()["n"] = 1
+        self.store.fail(StoreUnavailable())
+        with capturedLogs() as logs:
+            stopped: Deferred[None] = self.manager.stop(9)
+            self.clock.pump([0.1] * 90)
+            self.successResultOf(stopped)
+        [text] = [formatEvent(event) for event in logs]
+        self.assertRegex(text, "was not stored: StoreUnavailable")
+
+    def test_hangsThen(self) -> None:
+        """
+        So it does if the store fails at first, and then does not answer.
+        """
+        self.put()
+        self.open()["n"] = 1
+        self.store.fail(StoreUnavailable())
+        with capturedLogs() as logs:
+            stopped: Deferred[None] = self.manager.stop(2)
+            self.store.heal()
+            self.store.hold("replace")
+            self.clock.pump([0.1] * 15)
+            self.assertNoResult(stopped)
+            self.clock.pump([0.1] * 6)
+            self.successResultOf(stopped)
+        [text] = [formatEvent(event) for event in logs]
+        self.assertRegex(text, "was not stored: StoreUnavailable")
+
     def test_nothingToDo(self) -> None:
         """
         Without sessions, or with one that is not loaded, it ends at once.

@@ -104,6 +104,24 @@ class GuardingTests(RepairCase):
         self.successResultOf(stopped)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
 
+    def test_stopInAnOutage(self) -> None:
+        """
+        Also if the store is away then, for a while.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        stopped = self.manager.stop(9)
+        self.clock.advance(4.9)
+        self.store.fail(StoreUnavailable(), "replace")
+        self.ends(copy)
+        self.clock.advance(0.2)
+        self.assertNoResult(stopped)
+        self.store.heal()
+        self.clock.advance(1)
+        self.successResultOf(stopped)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+
     def test_stopLater(self) -> None:
         """
         What was stored before the window needs no guarding, and what is stored

@@ -14,7 +14,7 @@ from math import inf
 from secrets import token_urlsafe
 from typing import Any, Literal, TypeVar, cast
 
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError, fail
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +32,7 @@ from txsessionsock.interfaces import (
     SessionError,
     SessionID,
     SessionReplaced,
+    StoreFailure,
     TooManySockets,
 )
 from txsessionsock.session import Holder, Memory, Session, explained, shortHash
@@ -42,6 +43,7 @@ from .moving import move
 from .policy import Policy
 from .rates import Rations
 from .registry import Registry
+from .saving import whileStopping
 from .shutdown import Ending, Guest
 from .slices import Slices
 from .statistics import SessionStatistics
@@ -412,7 +414,9 @@ class SessionManager:
         Store everything, before the process ends, and guard it until
         C{repairWindow} is over.
 
-        @param drain: For how many seconds to guard it at most, in all.
+        @param drain: For how many seconds at most, in all, to try again what the
+            store fails at, and to guard what it has.  Without a limit, nothing is
+            tried again.
 
         @return: A L{Deferred} that fires when everything is stored or failed,
             and nothing is guarded any more.
@@ -423,38 +427,58 @@ class SessionManager:
     async def _stop(self, end: float) -> None:
         registry, now = self._registry, self._storage.now
         loaded = [keeper for keeper in registry.live.values() if keeper.live.isLoaded]
-        await self._storeEach([*registry.new, *loaded])
-        end = min(end, now() + self._policy.repairWindow)
-        while (until := min(end, self._guardedUntil())) > now():
+        await self._storeEach([*registry.new, *loaded], end)
+        guarded = min(end, now() + self._policy.repairWindow)
+        while (until := min(guarded, self._guardedUntil())) > now():
             await self._storage.sleep(until - now())
         # What was overwritten just now may not be put back yet.
-        await self._storeEach(
-            [keeper for keeper in registry.live.values() if keeper.live.isRepairing]
-        )
+        repairing = [each for each in registry.live.values() if each.live.isRepairing]
+        await self._storeEach(repairing, end)
         registry.isOver = True
         for keeper in list(registry.live.values()):
             keeper.dropIfIdle()
         self._storage.rest()
 
-    async def _storeEach(self, keepers: Iterable[SessionKeeper]) -> None:
-        await DeferredList(
-            [
-                keeper.saving.save().addErrback(self._notSaved, keeper)
-                for keeper in keepers
-            ]
-        )
+    async def _storeEach(self, keepers: Iterable[SessionKeeper], end: float) -> None:
+        storing = [
+            Deferred.fromCoroutine(self._store(keeper, end)) for keeper in keepers
+        ]
+        await DeferredList(storing)
+
+    async def _store(self, keeper: SessionKeeper, end: float) -> None:
+        """
+        Store a session, and try again while the store fails and there is time.
+        """
+        now, storing = self._storage.now, keeper.saving.save()
+        why: Exception = TimeoutError()
+        for tries in count():
+            try:
+                await storing
+                return
+            except TimeoutError:
+                break
+            except Exception as error:
+                why = error
+            delay = whileStopping(tries)
+            isAgain = isinstance(why, StoreFailure) and now() + delay < end < inf
+            if not isAgain:
+                break
+            await self._storage.sleep(delay)
+            # A store that hangs now is told of as it failed before.
+            storing = keeper.saving.save().addTimeout(end - now(), self.reactor)
+        self._notSaved(why, keeper)
 
     def _guardedUntil(self) -> float:
         keepers = self._registry.live.values()
         longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)
         return self._storage.now() + longest
 
-    def _notSaved(self, failure: Failure, keeper: SessionKeeper) -> None:
+    def _notSaved(self, why: Exception, keeper: SessionKeeper) -> None:
         self._log.error(
             "session {session}, {size} bytes, was not stored: {why}",
             session=shortHash(keeper.live.id),
             size=keeper.live.record.size,
-            why=explained(failure.value),
+            why=explained(why),
         )
 
     def isNews(self, warning: str) -> bool:

@@ -36,12 +36,17 @@ from .reading import Reading
 from .rounds import Rounds
 
 
-__all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict"]
+__all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict", "whileStopping"]
 
 _RETRY: Final = (1.0, 10.0, 0.2)
 """
 After how many seconds a write that failed is tried again, at first and in the
 long run, and which share of them chance takes off.
+"""
+
+_STOPPING: Final = (1.0, 2.0, 0.2)
+"""
+The same while the process ends: it has no time to wait for long.
 """
 
 _CONFLICT: Final = (0.002, 0.1, 1.0)
@@ -70,6 +75,15 @@ def afterConflict(tries: int) -> float:
     How many seconds to wait so that those who disturb each other soon do not.
     """
     first, most, jitter = _CONFLICT
+    return backOff(first, most, tries, jitter)
+
+
+def whileStopping(tries: int) -> float:
+    """
+    How many seconds to wait until a write that failed is tried again, while the
+    process ends.
+    """
+    first, most, jitter = _STOPPING
     return backOff(first, most, tries, jitter)
 
 

@@ -1,0 +1,79 @@
+# -*- test-case-name: tests.simulation.test_mistakes -*-
+"""
+Planted mistakes: how a process ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .mistake import Mistake
+
+
+__all__ = ["MISTAKES"]
+
+MISTAKES: Final = (
+    Mistake(
+        "a node that ends while its store is away does not try again",
+        "manager/manager.py",
+        "            if not isAgain:\n                break\n",
+        "            break\n",
+        ("stopsWell", "changesAreStored", "noUpdateIsLost", "doubtsAreTold"),
+    ),
+    Mistake(
+        "a node that stops guards nothing",
+        "manager/manager.py",
+        "        while (until := min(guarded, self._guardedUntil())) > now():\n"
+        "            await self._storage.sleep(until - now())\n",
+        "",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "a node that stops guards what is guarded for the shortest time",
+        "manager/manager.py",
+        "        longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
+        "        longest = min((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "what was overwritten as a node stopped is not put back",
+        "manager/manager.py",
+        "        await self._storeEach(repairing, end)\n",
+        "",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "a node that stops forgets what it guards at once",
+        "manager/manager.py",
+        "        self._isStopping = True\n        return",
+        "        self._isStopping = self._registry.isOver = True\n        return",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "clients are not waited for at the end",
+        "manager/shutdown.py",
+        "            for leaving in [guest.goAway() for guest in list(self._guests)]:\n"
+        "                await leaving\n"
+        "            # Clients may have come while others left: wait for them, too.\n"
+        "            if not any(len(guest) for guest in self._guests):\n"
+        "                break\n",
+        "            for leaving in [guest.goAway() for guest in list(self._guests)]:\n"
+        "                await leaving\n"
+        "                return\n"
+        "            break\n",
+        (
+            "changesAreStored",
+            "stopsWell",
+        ),
+    ),
+    Mistake(
+        "sessions are not waited for at the end",
+        "manager/shutdown.py",
+        '        await until(_STORING, storing, "storing sessions")\n',
+        "        storing.addErrback(lambda failure: None)\n",
+        (
+            "changesAreStored",
+            "stopsWell",
+        ),
+    ),
+)
