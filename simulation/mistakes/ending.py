@@ -23,7 +23,7 @@ MISTAKES: Final = (
     Mistake(
         "a node that stops guards nothing",
         "manager/manager.py",
-        "        while (until := min(guarded, self._guardedUntil())) > now():\n"
+        "        while (until := min(last, self._guardedUntil())) > now():\n"
         "            await self._storage.sleep(until - now())\n",
         "",
         ("noOldCopyUndoes",),
@@ -38,8 +38,15 @@ MISTAKES: Final = (
     Mistake(
         "what was overwritten as a node stopped is not put back",
         "manager/manager.py",
-        "        await self._storeEach(repairing, end)\n",
+        "        await self._each(guarded, _putBack, end)\n",
         "",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "a node that stops looks no more for what overwrote its writes",
+        "manager/manager.py",
+        "            if keeper.live.isRepairing or keeper.guardedFor() > 0\n",
+        "            if keeper.live.isRepairing\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(
