@@ -307,8 +307,8 @@ def _ending(random: Random, seed: int, steps: int) -> Plan:
     """
     isMore = random.random() < 0.3
     kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
-    # What a store does not tell is seen later.
-    most = 2.0 if kind == "silent" else 3.5
+    # What a slow store does not tell is seen too late.
+    latencies = (0.0, 0.002, 0.02) if kind == "silent" else (0.0, 0.002, 0.02, 0.2)
     return Plan(
         seed,
         kind=kind,
@@ -316,16 +316,16 @@ def _ending(random: Random, seed: int, steps: int) -> Plan:
         freshness="strict",
         repair=True,
         offsets=(random.uniform(-60, 60),),
-        latency=random.choice((0.0, 0.002, 0.02, 0.2)),
+        latency=random.choice(latencies),
         ttl=LONG,
         tabs=2,
         sessions=2,
-        steps=tuple(_ends(random, steps, most)),
+        steps=tuple(_ends(random, steps)),
         sockets=("text", PLAIN) if isMore else (PLAIN,),
     )
 
 
-def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
+def _ends(random: Random, number: int) -> Iterator[Step]:
     digits, done = 0, 0
     while done < number:
         kinds = ["send"] * random.randint(1, 5) + ["write"] * random.randint(1, 2)
@@ -340,12 +340,17 @@ def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
                 key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
                 more = do, key, digits - 1, random.random() < 0.2
             elif what == "write":
-                more = "ours", random.uniform(0.05, most)
+                more = "ours", random.uniform(0.05, 3.5)
             pause = random.choice((0.0, 0.05, 0.3, 0.3, 1.0))
             yield Step(what, random.randrange(60), pause, more)
-        yield Step("stop", 0, random.choice((0.3, 3.0, 12.0, 12.0)))
+        late = random.choice((0, 0, 1, 2, 3))
+        pauses = (0.3, 1.0, 2.0) if late else (0.3, 3.0, 12.0)
+        yield Step("stop", 0, random.choice(pauses))
+        for _ in range(late):
+            more = "ours", random.uniform(0.05, 3.5)
+            yield Step("write", random.randrange(60), random.choice((0.3, 1.0)), more)
         yield Step("start", 0, 0.0)
-        done += len(kinds) + 2
+        done += len(kinds) + late + 2
 
 
 _BEFORE_THE_END = ("set", "set", "nested", "update", "wait")

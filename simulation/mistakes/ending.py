@@ -29,13 +29,6 @@ MISTAKES: Final = (
         ("noOldCopyUndoes",),
     ),
     Mistake(
-        "a node that stops guards what is guarded for the shortest time",
-        "manager/manager.py",
-        "        longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
-        "        longest = min((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
-        ("noOldCopyUndoes",),
-    ),
-    Mistake(
         "what was overwritten as a node stopped is not put back",
         "manager/manager.py",
         "        await self._each(guarded, _putBack, end)\n",
