@@ -207,15 +207,16 @@ class Lives:
         """
         A session is somebody else's, or nobody's.
         """
-        _, since = self.owner[key]
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
         for socket in self._of(key):
-            # If that is somebody else's again, nobody may have seen it meanwhile.
-            self.strangers.pop(socket.name, None)
-            self._users.setdefault(socket.name, before)
-            if before and now and since < socket.began and socket.isConnected:
-                self.strangers[socket.name] = at
+            was = self._users.setdefault(socket.name, before)
+            isTheirs = before and now and was not in (None, now)
+            if isTheirs and socket.isConnected:
+                self.strangers.setdefault(socket.name, at)
+            else:
+                # If that is somebody else's again, nobody may have seen it meanwhile.
+                self.strangers.pop(socket.name, None)
 
     def _sdestroyed(self, each: Happening) -> None:
         if each.more["reason"] == "replaced":
@@ -370,10 +371,23 @@ class Lives:
 
     # What becomes of pages.
 
+    def isMoving(self, socket: Socket) -> bool:
+        """
+        Whether a page at its node gives the session of a socket a new id: while
+        others write that session all the time, on a slow store, that takes long.
+        """
+        return any(
+            page.key == socket.key and page.node == socket.node and not page.moved
+            for page in self.pages.values()
+            if page.do == "log in"
+        )
+
     def _asks_for_page(self, each: Happening) -> None:
         more = each.more
         page = Page(more["session"], more["node"], each.at, more["do"])
         self.pages[each.who] = page
+        if page.do.startswith("log"):
+            self._state.toEnd.add(page.key)
 
     def _page_reads(self, each: Happening) -> None:
         page = self.pages[each.who]

@@ -270,8 +270,8 @@ def answersAreHeld(case: Case, each: Happening) -> Iterator[str | None]:
 def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
-    had no answer, unless its node was killed, or its time to end was up in an outage,
-    or the session cannot be read.
+    had no answer, unless its node was killed, or its time to end was up in an outage
+    or while the session could not be read.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -294,7 +294,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _lasts(state: State, change: Change) -> bool:
-    return change.node not in state.killed and change.node not in state.gaveUp
+    isUnread = change.node in state.stopped and change.session in state.spoilt
+    return not (isUnread or change.node in (*state.killed, *state.gaveUp))
 
 
 def _belongs(state: State, change: Change) -> bool:
@@ -623,11 +624,14 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
     if gone is None or not each.who.startswith("web"):
         return
     for socket in state.sockets.values():
-        if socket.key == key and not (socket.isOver or socket.isDestroyed):
-            state.lives.excused.add(socket.name)
+        if socket.key == key and not socket.isDestroyed:
             since = max(gone, state.well.get(socket.node, 0), socket.began)
             isLate = socket.isConnected and each.at - since > _bound(case, socket)
-            yield f"{socket.name} outlived its session" if isLate else None
+            if not (isLate and socket.isOver):
+                # One that is over may come back.
+                state.lives.excused.add(socket.name)
+            if not socket.isOver:
+                yield f"{socket.name} outlived its session" if isLate else None
 
 
 @_reads("quiet", "closes", "stored")
@@ -668,7 +672,12 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     for token, change in list(outside.items()):
         if each.what == "quiet":
             isThere = state.data.get(change.session) is not None
-            if isThere and _lasts(state, change) and _belongs(state, change):
+            # Without stamps nobody knows whether a count is stored whose answer was
+            # lost: it is given up, and the sockets are told.
+            isInDoubt = change.do == "increment" and not case.plan.repair
+            isInDoubt = isInDoubt and change.node in state.well
+            lasts = _lasts(state, change) and not isInDoubt
+            if isThere and lasts and _belongs(state, change):
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
@@ -753,7 +762,8 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed only when it cannot be read.
+    soon after, or while a page gives its session a new id; and that its session failed
+    only when it cannot be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -773,7 +783,7 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isRight else "is closed because of a handler, and none failed"
     if isOutage:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
-        isRight = each.at - well < _AFTERWARDS
+        isRight = each.at - well < _AFTERWARDS or state.lives.isMoving(socket)
         yield None if isRight else "is told of an outage, and there is none"
 
 

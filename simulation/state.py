@@ -534,7 +534,7 @@ class State:
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
-        if each.more["do"] == "destroy":
+        if each.more["do"].startswith("destroy"):
             self.toEnd.add(socket.key)
         socket.sent[token] = len(socket.sent)
         socket.sentAt[token] = each.at

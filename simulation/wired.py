@@ -22,7 +22,8 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A message that came before the disconnect is handled, and then C{disconnect} is
     called: but for those of a socket that we closed, or of a session that ended or
-    could not be read, or at a node that was told to stop.
+    could not be read, or at a node that was told to stop, or of a group that a hub
+    closes.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -40,7 +41,10 @@ def whatCameIsHandled(case: Case, each: Happening) -> Iterator[str | None]:
 
 
 def _isEnding(case: Case, socket: Socket) -> bool:
-    return socket.key in case.state.gone or socket.node in case.state.stopped
+    state = case.state
+    isEnded = socket.key in state.gone or socket.node in state.stopped
+    isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
+    return isEnded or isAnothers or socket.name in case.crowds.closing
 
 
 @reads("quiet")
@@ -133,7 +137,8 @@ def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client that lost its connection gets what it missed, once and in order: from
     its own node, all of it.  It comes back to its own session, and only when it is
-    gone.
+    gone; not if the session ended meanwhile, unless that was written again before
+    anybody had to know.
 
     @promise: A client that lost its connection gets what it missed, once and in
         order, if recovery is on.
@@ -163,14 +168,14 @@ def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]
     if each.more["recovered"]:
         before = None if chain is None else chain.last
         isRight = before is not None and before.isLost and before.key == socket.key
-        isGone = state.gone.get(socket.key, each.at) < socket.began
-        yield (
-            "is recovered, and was nobody that is gone"
-            if not isRight
-            else "is recovered, and its session was gone"
-            if isGone
-            else None
-        )
+        if before is None or not isRight:
+            yield "is recovered, and was nobody that is gone"
+        else:
+            gone = state.gone.get(socket.key, each.at)
+            isGone = before.connected < gone < socket.began
+            isExcused = before.name in state.lives.excused
+            isOut = isGone and not isExcused
+            yield "is recovered, and its session was gone" if isOut else None
     elif chain is not None:
         yield "has the id of another"
     if chain is None:

@@ -108,4 +108,11 @@ MISTAKES: Final = (
         "                if client.isOpen:\n",
         ("oneSession",),
     ),
+    Mistake(
+        "what waits here is kept beside what another node hands over",
+        "socketio/ghost.py",
+        "        self.trail.restart(offset)\n        self._letGo()\n",
+        "        self.trail.restart(offset)\n",
+        ("recoveredOnce",),
+    ),
 )

@@ -363,7 +363,8 @@ class RegenerateTests(EndCase):
         load = store.inner.load
 
         def loadLater(key: str) -> Deferred[Stored | None]:
-            return deferLater(self.clock, 0.3, load, key)
+            late = deferLater(self.clock, 0.3, lambda: key)
+            return late.addCallback(load)
 
         self.patch(store.inner, "load", loadLater)
         regenerated = here.regenerate(session, self.holder)

@@ -245,6 +245,30 @@ class SocketRuleTests(SynchronousTestCase):
         self.comes("tab.3/2", "one", recovered=True)
         self.assertBroken("onlyWithASession", "recoveredOnce")
 
+    def test_writtenAgain(self) -> None:
+        """
+        A client comes back to a session that was gone: before it came first, or for
+        so short that nobody had to know, or for long.
+        """
+        for seconds, isLost in ((0, False), (0, True), (20, True)):
+            self.setUp()
+            if isLost:
+                self.comes("tab.2/1", "one")
+                self.note("lost", "tab.2/1", code=1006)
+            self.note("deleted", "web1", key=_KEY, data=None)
+            self.note("sdestroyed", "tab.1", reason="destroyed")
+            self.note("closes", code=4401, reason="")
+            self.now += seconds * SECOND
+            self.note("created", "web1", key=_KEY, data=_NEW)
+            if not isLost:
+                self.comes("tab.2/1", "one")
+                self.note("lost", "tab.2/1", code=1006)
+            self.comes("tab.3/2", "one", recovered=True)
+            if seconds:
+                self.assertBroken("recoveredOnce")
+            else:
+                self.assertKept("recoveredOnce")
+
     def test_waits(self) -> None:
         """
         Somebody waits when all is well again.

@@ -20,6 +20,7 @@ from tests.support.socketio import Page
 from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import StoreUnavailable
 from txsessionsock.limits import Limits
+from txsessionsock.messages import Event
 from txsessionsock.socketio import Recovery
 from txsessionsock.socketio.packets import MSGPACK, TEXT, Kind, Packet
 
@@ -867,6 +868,30 @@ class PerMessageTests(ReturnTests):
         self.wait(1)
         self.assertEqual(len(ghost.trail), 1)
         self.assertBack(self.back(page), page, ["changed"])
+
+    def test_heldAmongOthers(self) -> None:
+        """
+        When another node hands over what it kept, what waits here goes on waiting,
+        with what comes behind it, and is in the trail once.
+        """
+        page, _ = self.changing()
+        for name in "second", "fourth":
+            self.io.emit(name)
+        (ghost,) = self.io.ghosts._ghosts.values()
+        second = ghost._held[0][1]
+        first, again, third = (
+            ghost.encode(Event(name, ()), offset)
+            for name, offset in (("1", "o1"), ("2", second.offset), ("3", "o3"))
+        )
+        ghost.merge(None, [first, again, third])
+        self.assertEqual(ghost.trail.after(None), [first])
+        self.store.release()
+        self.wait(1)
+        offsets = [frame.offset for frame in ghost.trail.after(None)]
+        self.assertEqual(offsets[:3], ["o1", second.offset, "o3"])
+        self.assertEqual(len(offsets), 4)
+        self.lose(self.back(page))
+        self.assertNothingLeft()
 
     def test_heldFails(self) -> None:
         """

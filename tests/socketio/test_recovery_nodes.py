@@ -20,6 +20,7 @@ from txsessionsock.bus import LocalBus
 from txsessionsock.hub import Hub, hubOf
 from txsessionsock.interfaces import BusFull, IBus, StoreError, StoreUnavailable
 from txsessionsock.limits import Limits
+from txsessionsock.socketio import Recovery
 from txsessionsock.socketio.handover import Handover
 from txsessionsock.socketio.packets import Kind
 
@@ -219,6 +220,35 @@ class HandoverTests(NodesCase):
             self.wait()
         self.assertNothingLeft()
 
+    def test_tooMuch(self) -> None:
+        """
+        A client that is sent more meanwhile than is kept comes as a new one, and else
+        gets all of it.
+        """
+        self.recovery = Recovery(clientBytes=2000)
+        self.setUp()
+        backs = 0
+        for steps in range(12):
+            page = self.lost()
+            self.at(self.there)
+            again = self.browse(connects=False)
+            again.connect("/", {"pid": pidOf(page), "offset": offsetOf(page)})
+            for _ in range(steps):
+                turn(self.clock)
+            sent = [["n", n, "x" * 200] for n in range(6)]
+            for event in sent:
+                self.there[0].to("news").emit(*event)
+            self.wait()
+            if again.of(Kind.CONNECT) == page.of(Kind.CONNECT):
+                self.assertBack(again, page, ["secret", b"\xff"], *sent)
+                backs += 1
+            else:
+                self.assertNotIn(["secret", b"\xff"], missedBy(again))
+            again.connection.close(1012, "")
+            self.wait()
+        self.assertIn(backs, range(1, 12))
+        self.assertNothingLeft()
+
     def test_noTrace(self) -> None:
         """
         Neither a C{pid} nor the id of a session goes to other nodes.
@@ -390,6 +420,43 @@ class NodesPerMessageTests(HandoverTests):
     """
 
     perMessage = True
+
+    def test_held(self) -> None:
+        """
+        What waits at the new node until the session is stored there goes on waiting
+        when the client goes over, and with it what comes behind; and comes once.
+        """
+
+        def change(socket: Any, event: Any, session: Any) -> None:
+            session["n"] = session.get("n", 0) + 1
+
+        self.do["smessage"] = change
+        for steps in range(8):
+            page = self.lost()
+            self.at(self.there)
+            other = self.come()
+            (session,) = [client.session for client in self.io.sockets]
+            late: list[Any] = []
+            self.store.hold("replace")
+            again = self.browse(connects=False)
+            again.connect("/", {"pid": pidOf(page), "offset": offsetOf(page)})
+            for step in range(12):
+                if step == steps:
+                    other.emit("change")
+                turn(self.clock)
+                if session.keeper.unsaved() is not None:
+                    late.append(["n", step])
+                self.here[0].to("news").emit("n", step)
+            self.wait()
+            self.assertEqual([event for event in missedBy(again) if event in late], [])
+            self.store.release()
+            self.wait()
+            sent = [["n", step] for step in range(12)]
+            self.assertBack(again, page, ["secret", b"\xff"], *sent)
+            for each in other, again:
+                each.connection.close(1012, "")
+            self.wait()
+        self.assertNothingLeft()
 
 
 class TroubleTests(NodesCase):

@@ -202,6 +202,9 @@ class Ghost:
             return
         if number is None and self._place.isPerMessage:
             number = self.session.keeper.unsaved()
+        self._keep(frame, number)
+
+    def _keep(self, frame: Numbered, number: int | None) -> None:
         if number is None and not self._held:
             self._place.log(self.trail, frame)
             return
@@ -235,14 +238,26 @@ class Ghost:
     def ended(self, reason: EndReason) -> None:
         self._place.drop(self)
 
-    def restart(self, offset: str | None, frames: Iterable[Numbered]) -> None:
+    def merge(self, offset: str | None, theirs: Iterable[Numbered]) -> None:
         """
-        Have missed what was sent after an event.
+        Have missed what another node kept, sent after an event, and behind that what
+        was kept here and is not among it.  What waits here until the session is
+        stored goes on waiting, and so does what comes behind it.
         """
+        own = self.trail.after(offset)
+        if own is None:
+            # It was too much.
+            self._place.drop(self)
+            return
+        numbers = {frame.offset: number for number, frame in self._held}
+        frames = {frame.offset: frame for frame in theirs}
+        for frame in (*own, *(frame for _, frame in self._held)):
+            frames.setdefault(frame.offset, frame)
         self.trail.restart(offset)
-        for frame in frames:
+        self._letGo()
+        for frame in frames.values():
             if not self.isOver:
-                self._place.log(self.trail, frame)
+                self._keep(frame, numbers.get(frame.offset))
 
     def end(self) -> None:
         """
@@ -250,5 +265,9 @@ class Ghost:
         """
         self.isOver = True
         self.trail.clear()
+        self._letGo()
+
+    def _letGo(self) -> None:
+        self._heldSize = 0
         while self._held:
             self._place.letGo(self._held.popleft()[1])

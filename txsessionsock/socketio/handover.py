@@ -307,7 +307,8 @@ class Handover:
         ghost, keeper = attempt.ghost, attempt.session.keeper
         if ghost is None or ghost.isOver:
             return
-        self._merge(ghost, attempt.wanted, frames)
+        theirs = [Numbered.of(messages, offset) for offset, messages in frames]
+        ghost.merge(attempt.wanted.offset, theirs)
         try:
             fresh = keeper.fresh(keeper.arrival())
             if fresh is not None:
@@ -323,13 +324,6 @@ class Handover:
             waiting = self._place.restore(ghost, attempt.carrier, attempt.wanted)
             if waiting is not None:
                 await waiting
-
-    def _merge(self, ghost: Ghost, wanted: Wanted, frames: _Frames) -> None:
-        own = ghost.trail.after(wanted.offset) or []
-        offsets = {offset for offset, _ in frames}
-        theirs = [Numbered.of(messages, offset) for offset, messages in frames]
-        mine = [frame for frame in own if frame.offset not in offsets]
-        ghost.restart(wanted.offset, [*theirs, *mine])
 
     def _finish(self, number: str) -> None:
         attempt = self._attempts.pop(number, None)
