@@ -76,4 +76,11 @@ MISTAKES: Final = (
             "stopsWell",
         ),
     ),
+    Mistake(
+        "a node that ends deletes copies only once",
+        "stores/cached.py",
+        "        if timers and not self._isFailing:\n",
+        "        if timers and self._isFailing:\n",
+        ("noCopyDiffers",),
+    ),
 )
