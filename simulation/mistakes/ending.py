@@ -23,15 +23,14 @@ MISTAKES: Final = (
     Mistake(
         "a node that stops guards nothing",
         "manager/manager.py",
-        "        while (until := min(last, self._guardedUntil())) > now():\n"
-        "            await self._storage.sleep(until - now())\n",
-        "",
+        "        for moment in last - _BEFORE, last:\n",
+        "        for moment in (0.0,):\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(
         "what was overwritten as a node stopped is not put back",
         "manager/manager.py",
-        "        await self._each(guarded, _putBack, end)\n",
+        "            await self._each(self._guarded(), _putBack, end)\n",
         "",
         ("noOldCopyUndoes",),
     ),

@@ -61,6 +61,11 @@ _Storing = Callable[[SessionKeeper], Deferred[None]]
 
 _LONGEST_WINDOW = 60.0
 
+_BEFORE = 0.125
+"""
+How many seconds before a process ends to look at what it guards.
+"""
+
 
 @checked
 class SessionManager:
@@ -431,15 +436,12 @@ class SessionManager:
         loaded = [keeper for keeper in registry.live.values() if keeper.live.isLoaded]
         await self._each([*registry.new, *loaded], _store, end)
         last = min(end, now() + self._policy.repairWindow)
-        while (until := min(last, self._guardedUntil())) > now():
-            await self._storage.sleep(until - now())
-        # What was overwritten just now may not be put back yet, or not be seen.
-        guarded = [
-            keeper
-            for keeper in registry.live.values()
-            if keeper.live.isRepairing or keeper.guardedFor() > 0
-        ]
-        await self._each(guarded, _putBack, end)
+        # What is seen only at the end may look as if it was meant.
+        for moment in last - _BEFORE, last:
+            while (until := min(moment, self._guardedUntil())) > now():
+                await self._storage.sleep(until - now())
+            # What was overwritten just now may not be put back yet, or not be seen.
+            await self._each(self._guarded(), _putBack, end)
         registry.isOver = True
         for keeper in list(registry.live.values()):
             keeper.dropIfIdle()
@@ -475,6 +477,13 @@ class SessionManager:
             # A store that hangs now is told of as it failed before.
             storing = store(keeper).addTimeout(end - now(), self.reactor)
         self._notSaved(why, keeper)
+
+    def _guarded(self) -> list[SessionKeeper]:
+        return [
+            keeper
+            for keeper in self._registry.live.values()
+            if keeper.live.isRepairing or keeper.guardedFor() > 0
+        ]
 
     def _guardedUntil(self) -> float:
         keepers = self._registry.live.values()
