@@ -108,6 +108,9 @@ class Lives:
 
     @ivar void: What is never to be stored.
 
+    @ivar late: What handlers of sockets that were over changed in a session that
+        had been gone: it may have been written again, and theirs is another.
+
     @ivar nameless: Sessions that a node began, whose id nobody has yet.
 
     @ivar last: What each session was when it was there last.
@@ -132,6 +135,7 @@ class Lives:
         self.out: dict[str, dict[int, Removal]] = {}
         self.emptied: dict[str, dict[int, Removal]] = {}
         self.void: set[int] = set()
+        self.late: set[int] = set()
         self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
@@ -155,7 +159,8 @@ class Lives:
         """
         isOurs = change.session == session and change.began > self.begun.get(session, 0)
         isStrange = self._by.get(mark(change), "") in self.strangers
-        return isOurs and not isStrange and mark(change) not in self.void
+        isVoid = mark(change) in self.void or mark(change) in self.late
+        return isOurs and not isStrange and not isVoid
 
     def take(self, each: Happening) -> None:
         """
@@ -352,6 +357,10 @@ class Lives:
         if socket is not None and socket.isDestroyed:
             # It has no session any more.
             self.void.add(mark(change))
+        elif socket is not None and socket.isOver:
+            gone = self._state.gone.get(change.session, -1)
+            if socket.connected <= gone:
+                self.late.add(mark(change))
         if each.who.startswith("web"):
             self._rewriting = each
         if each.more.get("isOutside"):
