@@ -136,8 +136,8 @@ def oneSession(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("connected", "hears", "carries", "overhears", "bus", of=SOCKET_IO)
 def recoveredOnce(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A client that lost its connection gets what it missed, once and in order: from
-    its own node, all of it.  It comes back to its own session, and only when it is
+    A client that lost its connection gets what it missed, once and in order, and all
+    of it if the bus is well.  It comes back to its own session, and only when it is
     gone; not if the session ended meanwhile, unless that was written again before
     anybody had to know.
 
@@ -198,7 +198,7 @@ def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
     if number <= last:
         return f"hears {number} of {by} after {last}"
     # A bus loses what comes while it is not well.
-    if list(chain.nodes) == [by] and case.state.isBusWell:
+    if case.state.isBusWell:
         room = _roomOf(each.who)
         for at, missed in case.state.shouts.get((by, room), ()):
             isDue = at > chain.since and last < missed < number
@@ -244,7 +244,4 @@ def _isHeld(case: Case, socket: Socket, there: Socket, number: int) -> str | Non
     _, before = case.state.beforeShout[number]
     left = case.state.unstored(there.key, there.node, before)
     tokens = ", ".join(str(change.token) for change in left)
-    return (
-        f"{socket.name} is sent {number}, and {tokens} is not stored" * bool(left)
-        or None
-    )
+    return f"is sent {number}, and {tokens} is not stored" * bool(left) or None
