@@ -154,8 +154,12 @@ class Lives:
         by somebody whose session it still is.
         """
         isOurs = change.session == session and change.began > self.begun.get(session, 0)
-        isStrange = self._by.get(mark(change), "") in self.strangers
-        return isOurs and not isStrange and mark(change) not in self.void
+        name = self._by.get(mark(change), "")
+        socket = self._state.sockets.get(name)
+        # Its session ended, and was written again by somebody else.
+        hasEnded = socket and self._state.gone.get(session, -1) >= socket.began
+        isNone = hasEnded or name in self.strangers or mark(change) in self.void
+        return isOurs and not isNone
 
     def take(self, each: Happening) -> None:
         """

@@ -177,6 +177,9 @@ class Socket:
 
     @ivar carried: The last that it was sent of each node, for many.
 
+    @ivar heirOf: Whom it goes on for, if it was recovered; C{missed}: what that
+        missed.
+
     @ivar told: The last that it was told by each node, through the hub.
 
     @ivar connected: When it had its session.
@@ -221,6 +224,8 @@ class Socket:
     repliedAt: dict[int, int] = field(default_factory=dict)
     chain: Chain | None = None
     carried: dict[str, int] = field(default_factory=dict)
+    heirOf: Socket | None = None
+    missed: list[int] = field(default_factory=list)
     isDestroyed: bool = False
     isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
@@ -332,7 +337,10 @@ class State:
         self.storedLog: dict[str, set[int]] = {}
         self.chains: dict[str, Chain] = {}
         self.isBusWell = True
-        self.shouted: set[int] = set()
+        # What was sent to many: when its node knew; and when it was sent, with how
+        # many changes there were then.
+        self.shouted: dict[int, int] = {}
+        self.beforeShout: dict[int, tuple[int, int]] = {}
         # What each node sent to each room of Socket.IO: when, and its number.
         self.shouts: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self.lives = Lives(self)
@@ -696,9 +704,10 @@ class State:
     def _shouts(self, each: Happening) -> None:
         shouts = self.shouts.setdefault((each.who, each.more["room"]), [])
         shouts.append((each.at, each.more["number"]))
+        self.beforeShout[each.more["number"]] = each.at, len(self.changes)
 
     def _shouted(self, each: Happening) -> None:
-        self.shouted.add(each.more["number"])
+        self.shouted[each.more["number"]] = each.at
 
     def _disconnect(self, each: Happening) -> None:
         self.sockets[each.who].isDisconnected = True

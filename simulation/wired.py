@@ -6,6 +6,7 @@ Rules about sockets of both kinds: what comes by them, and how they end and come
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from .case import SOCKET_IO, Case, reads
 from .history import Happening
@@ -180,6 +181,8 @@ def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]
         yield "has the id of another"
     if chain is None:
         chain = state.chains[sid] = Chain(socket.key, each.at)
+    elif each.more["recovered"]:
+        socket.heirOf = chain.last
     chain.last = socket
     chain.nodes[socket.node] = None
 
@@ -206,3 +209,42 @@ def _heardOnce(case: Case, chain: Chain, each: Happening) -> str | None:
 
 def _roomOf(name: str) -> str:
     return "/" + name.partition("/")[2].rstrip("0123456789")
+
+
+@reads("carries", "connected", of=SOCKET_IO)
+def newsIsHeld(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    Per message, what many are sent goes out when all is stored that handlers of the
+    node of the client had changed before; and what a client missed that comes to
+    another node, when what those of the one where it was had changed.
+
+    @unlisted: That is what the row about answers says, of what is none.
+    """
+    socket = case.state.sockets[each.who]
+    if not case.plan.perMessage:
+        return
+    if each.what == "carries":
+        number = each.more["number"]
+        if number in case.state.beforeShout:
+            yield _isHeld(case, socket, socket, number)
+            if not socket.isConnected:
+                socket.missed.append(number)
+    elif (last := socket.heirOf) is not None and last.node != socket.node:
+        for number in socket.missed:
+            at, _ = case.state.beforeShout[number]
+            # It came there before anybody asked for what the client missed.
+            if (
+                last.connected < at
+                and case.state.shouted.get(number, inf) < socket.began
+            ):
+                yield _isHeld(case, socket, last, number)
+
+
+def _isHeld(case: Case, socket: Socket, there: Socket, number: int) -> str | None:
+    _, before = case.state.beforeShout[number]
+    left = case.state.unstored(there.key, there.node, before)
+    tokens = ", ".join(str(change.token) for change in left)
+    return (
+        f"{socket.name} is sent {number}, and {tokens} is not stored" * bool(left)
+        or None
+    )

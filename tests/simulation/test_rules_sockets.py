@@ -269,6 +269,63 @@ class SocketRuleTests(SynchronousTestCase):
             else:
                 self.assertKept("recoveredOnce")
 
+    def changes(self, who: str, node: str) -> None:
+        """
+        Have a handler change something.
+        """
+        more = {"do": "set", "key": "a", "token": 100, "digit": -1, "node": node}
+        self.note("sends", who, token=100, do="set")
+        self.note("changes", who, **more)
+
+    def shouts(self, number: int) -> None:
+        """
+        Have something be sent to a room.
+        """
+        self.note("shouts", "node1", number=number, room="/")
+        self.note("shouted", "node1", number=number)
+
+    def test_news(self) -> None:
+        """
+        What many are sent goes out before all is stored that was changed before.
+        """
+        for isStored in (True, False):
+            self.setUp()
+            self.comes("tab.2/1", "one")
+            self.shouts(1)
+            self.changes("tab.2/1", "node1")
+            self.note("carries", "tab.2/1", number=1, by="node1")
+            self.shouts(2)
+            if isStored:
+                data = json.dumps({"a": 100, "nest": {}, "log": []})
+                self.note("stored", "node1", key=_KEY, data=data)
+            self.note("carries", "tab.2/1", number=2, by="node1")
+            if isStored:
+                self.assertKept("newsIsHeld")
+            else:
+                self.assertBroken("newsIsHeld")
+
+    def test_missedNews(self) -> None:
+        """
+        So does what a client missed, when it comes to another node.
+        """
+        for isStored in (True, False):
+            self.setUp()
+            self.comes("tab.2/1", "one")
+            self.changes("tab.2/1", "node1")
+            self.note("lost", "tab.2/1", code=1006)
+            self.shouts(1)
+            self.note("connects", "tab.3/2", node="node2", session="s")
+            if isStored:
+                data = json.dumps({"a": 100, "nest": {}, "log": []})
+                self.note("stored", "node1", key=_KEY, data=data)
+            self.note("carries", "tab.3/2", number=1, by="node1")
+            more = {"sid": "one", "recovered": True}
+            self.note("connected", "tab.3/2", node="node2", **more)
+            if isStored:
+                self.assertKept("newsIsHeld")
+            else:
+                self.assertBroken("newsIsHeld")
+
     def test_waits(self) -> None:
         """
         Somebody waits when all is well again.
