@@ -320,17 +320,21 @@ def _ending(random: Random, seed: int, steps: int) -> Plan:
         ttl=LONG,
         tabs=2,
         sessions=2,
-        steps=tuple(_ends(random, steps)),
+        # So is what is from before a node's first stamp.
+        steps=tuple(_ends(random, steps, 2.8 if kind == "silent" else 3.5)),
         sockets=("text", PLAIN) if isMore else (PLAIN,),
     )
 
 
-def _ends(random: Random, number: int) -> Iterator[Step]:
+def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
     digits, done = 0, 0
+    # While others write, or while the store is away.
+    other = random.choice(("write",) * 4 + ("cutStore",))
     while done < number:
-        kinds = ["send"] * random.randint(1, 5) + ["write"] * random.randint(1, 2)
+        kinds = ["send"] * random.randint(1, 5) + [other] * random.randint(1, 2)
         random.shuffle(kinds)
-        kinds = ["connect", "connect", *kinds]
+        last = ["cutStore", "send"] if other == "cutStore" else []
+        kinds = ["connect", "connect", *kinds, *last]
         for what in kinds:
             more: tuple[Any, ...] = ()
             if what == "send":
@@ -340,14 +344,15 @@ def _ends(random: Random, number: int) -> Iterator[Step]:
                 key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
                 more = do, key, digits - 1, random.random() < 0.2
             elif what == "write":
-                more = "ours", random.uniform(0.05, 3.5)
+                more = "ours", random.uniform(0.05, most)
             pause = random.choice((0.0, 0.05, 0.3, 0.3, 1.0))
+            pause = min(pause, 0.05) if last else pause
             yield Step(what, random.randrange(60), pause, more)
-        late = random.choice((0, 0, 1, 2, 3))
+        late = random.choice((0, 0, 1, 2, 3)) if other == "write" else 0
         pauses = (0.3, 1.0, 2.0) if late else (0.3, 3.0, 12.0)
         yield Step("stop", 0, random.choice(pauses))
         for _ in range(late):
-            more = "ours", random.uniform(0.05, 3.5)
+            more = "ours", random.uniform(0.05, most)
             yield Step("write", random.randrange(60), random.choice((0.3, 1.0)), more)
         yield Step("start", 0, 0.0)
         done += len(kinds) + late + 2
