@@ -653,7 +653,7 @@ class State:
             if old in keys:
                 keys.add(new)
         self.versions[new] = self.versions[old] + 1
-        self._note(new, self.data[new] or {})
+        self._note(new, self.data.get(new) or {})
 
     def _restart(self, key: str) -> None:
         """
