@@ -108,9 +108,6 @@ class Lives:
 
     @ivar void: What is never to be stored.
 
-    @ivar late: What handlers of sockets that were over changed in a session that
-        had been gone: it may have been written again, and theirs is another.
-
     @ivar nameless: Sessions that a node began, whose id nobody has yet.
 
     @ivar last: What each session was when it was there last.
@@ -135,7 +132,6 @@ class Lives:
         self.out: dict[str, dict[int, Removal]] = {}
         self.emptied: dict[str, dict[int, Removal]] = {}
         self.void: set[int] = set()
-        self.late: set[int] = set()
         self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
@@ -158,9 +154,12 @@ class Lives:
         by somebody whose session it still is.
         """
         isOurs = change.session == session and change.began > self.begun.get(session, 0)
-        isStrange = self._by.get(mark(change), "") in self.strangers
-        isVoid = mark(change) in self.void or mark(change) in self.late
-        return isOurs and not isStrange and not isVoid
+        name = self._by.get(mark(change), "")
+        socket = self._state.sockets.get(name)
+        # Its session ended, and was written again by somebody else.
+        hasEnded = socket and self._state.gone.get(session, -1) >= socket.began
+        isNone = hasEnded or name in self.strangers or mark(change) in self.void
+        return isOurs and not isNone
 
     def take(self, each: Happening) -> None:
         """
@@ -216,7 +215,8 @@ class Lives:
         self._state.beyond.add(key)
         for socket in self._of(key):
             was = self._users.setdefault(socket.name, before)
-            if was and now and was != now and socket.isConnected:
+            isTheirs = before and now and was not in (None, now)
+            if isTheirs and socket.isConnected:
                 self.strangers.setdefault(socket.name, at)
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
@@ -357,10 +357,6 @@ class Lives:
         if socket is not None and socket.isDestroyed:
             # It has no session any more.
             self.void.add(mark(change))
-        elif socket is not None and socket.isOver:
-            gone = self._state.gone.get(change.session, -1)
-            if socket.connected <= gone:
-                self.late.add(mark(change))
         if each.who.startswith("web"):
             self._rewriting = each
         if each.more.get("isOutside"):
@@ -378,6 +374,17 @@ class Lives:
                 self._remove(self.out, taken.key, taken.marks, isTheirs=False)
 
     # What becomes of pages.
+
+    def isMoving(self, socket: Socket) -> bool:
+        """
+        Whether a page at its node gives the session of a socket a new id: while
+        others write that session all the time, on a slow store, that takes long.
+        """
+        return any(
+            page.key == socket.key and page.node == socket.node and not page.moved
+            for page in self.pages.values()
+            if page.do == "log in"
+        )
 
     def _asks_for_page(self, each: Happening) -> None:
         more = each.more

@@ -132,6 +132,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     Draw a plan.
     """
+    if Random(f"ends {seed}").random() < _ENDS:
+        return _ending(Random(f"ending {seed}"), seed, steps)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -290,6 +292,68 @@ def _doubtful(random: Random, seed: int, steps: int) -> Plan:
         sessions=1,
         steps=tuple(_doubts(random, steps)),
     )
+
+
+_ENDS = 0.05
+"""
+In how many histories nodes end that are alone.
+"""
+
+
+def _ending(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which a node ends that is alone, while web applications are about to
+    write what they read before: nobody else puts back what that undoes.
+    """
+    isMore = random.random() < 0.3
+    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    # What a slow store does not tell is seen too late.
+    latencies = (0.0, 0.002, 0.02) if kind == "silent" else (0.0, 0.002, 0.02, 0.2)
+    return Plan(
+        seed,
+        kind=kind,
+        perMessage=random.random() < 0.7,
+        freshness="strict",
+        repair=True,
+        offsets=(random.uniform(-60, 60),),
+        latency=random.choice(latencies),
+        ttl=LONG,
+        tabs=2,
+        sessions=2,
+        steps=tuple(_ends(random, steps)),
+        sockets=("text", PLAIN) if isMore else (PLAIN,),
+    )
+
+
+def _ends(random: Random, number: int) -> Iterator[Step]:
+    digits, done = 0, 0
+    while done < number:
+        kinds = ["send"] * random.randint(1, 5) + ["write"] * random.randint(1, 2)
+        random.shuffle(kinds)
+        kinds = ["connect", "connect", *kinds]
+        for what in kinds:
+            more: tuple[Any, ...] = ()
+            if what == "send":
+                isCount = random.random() < 0.3 and digits < MOST_INCREMENTS
+                digits += isCount
+                do = "increment" if isCount else random.choice(_BEFORE_THE_END)
+                key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
+                more = do, key, digits - 1, random.random() < 0.2
+            elif what == "write":
+                more = "ours", random.uniform(0.05, 3.5)
+            pause = random.choice((0.0, 0.05, 0.3, 0.3, 1.0))
+            yield Step(what, random.randrange(60), pause, more)
+        late = random.choice((0, 0, 1, 2, 3))
+        pauses = (0.3, 1.0, 2.0) if late else (0.3, 3.0, 12.0)
+        yield Step("stop", 0, random.choice(pauses))
+        for _ in range(late):
+            more = "ours", random.uniform(0.05, 3.5)
+            yield Step("write", random.randrange(60), random.choice((0.3, 1.0)), more)
+        yield Step("start", 0, 0.0)
+        done += len(kinds) + late + 2
+
+
+_BEFORE_THE_END = ("set", "set", "nested", "update", "wait")
 
 
 def _doubts(random: Random, number: int) -> Iterator[Step]:

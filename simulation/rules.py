@@ -123,7 +123,8 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
     there in the end, but for what a node assigned that had not got the session yet
-    when that copy was taken.
+    when that copy was taken, and what a copy dropped that was taken while the only
+    node ended, and written when it had.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -139,6 +140,8 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
             for change in _missing(case, key, data, each.at):
                 if state.mayBeMeant(change):
                     case.excepted("what a node assigned that was new to a session")
+                elif state.isUndoneAgain(change):
+                    case.excepted("a copy that was read while its node ended")
                 else:
                     missing.append(change)
             yield f"{_said(missing)} is not put back" if missing else None
@@ -759,7 +762,8 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
 def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A client is told of an outage only while its node or the store is not well, or
-    soon after, and that its session failed only when it cannot be read.
+    soon after, or while a page gives its session a new id; and that its session failed
+    only when it cannot be read.
 
     @unlisted: Rows speak of what an outage may not be taken for; this of what may not
         be taken for one.
@@ -779,7 +783,7 @@ def failuresHaveCauses(case: Case, each: Happening) -> Iterator[str | None]:
             yield None if isRight else "is closed because of a handler, and none failed"
     if isOutage:
         well = max(state.well.get(socket.node, -inf), state.storeWell or -inf)
-        isRight = each.at - well < _AFTERWARDS
+        isRight = each.at - well < _AFTERWARDS or state.lives.isMoving(socket)
         yield None if isRight else "is told of an outage, and there is none"
 
 

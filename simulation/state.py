@@ -273,6 +273,8 @@ class State:
     @ivar gaveUp: Nodes that were told to stop, and ended when their time was up: their
         store was away, or had not been there again for long.
 
+    @ivar endings: When each node was told to stop that has, and when it had.
+
     @ivar well: Since when each node is well.
 
     @ivar wasAhead: Whether a clock jumped ahead.
@@ -324,6 +326,7 @@ class State:
         self.killed: set[str] = set()
         self.stopped: set[str] = set()
         self.gaveUp: set[str] = set()
+        self.endings: dict[str, tuple[int, int]] = {}
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
@@ -506,6 +509,18 @@ class State:
             read < first and change.began <= at
             for read, at in self.copies.get(change.session, ())
         )
+
+    def isUndoneAgain(self, change: Change) -> bool:
+        """
+        Whether a web application read a session while the node of a change ended,
+        and wrote it after that: a node that ends guards what it wrote for some
+        seconds, also if it has to put that back meanwhile.
+        """
+        if change.node not in self.endings:
+            return False
+        told, ended = self.endings[change.node]
+        copies = self.copies.get(change.session, ())
+        return any(told <= read and at >= ended for read, at in copies)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
@@ -714,6 +729,7 @@ class State:
 
     def _stopped(self, each: Happening) -> None:
         began = self.stops.get(each.who, each.at)
+        self.endings[each.who] = began, each.at
         isLate = each.at - self.well.get(each.who, 0) < _AGAIN
         if isLate and each.at - began > _ITS_TIME:
             self.gaveUp.add(each.who)

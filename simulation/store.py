@@ -215,6 +215,10 @@ class Place:
                 link.placeChanged(key)
         return raw
 
+    def isSpoiled(self, key: str) -> bool:
+        row = self._rows.get(key)
+        return row is not None and bool(row.spoiled)
+
     def mend(self, key: str, raw: bytes, ttl: TTL, by: str) -> None:
         """
         Put back what was there before it was spoiled, if it is spoiled still.

@@ -162,7 +162,7 @@ class WebApp:
         revives: bool,
     ) -> None:
         isGone = self._place.get(key) is None
-        if isGone and not revives:
+        if isGone and (not revives or self._place.isSpoiled(key)):
             self._history.note("found nothing", self.name)
             return
         does = more["does"]

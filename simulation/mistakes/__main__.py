@@ -61,9 +61,18 @@ def _search(copy: Path, histories: int, first: int) -> tuple[int, str] | None:
     found = _FOUND.search(run.stdout)
     if found is not None:
         return int(found[1]), found[2]
-    if run.returncode:
+    # A rule that is blind then is none that found it.
+    if run.stderr:
         raise RuntimeError(run.stderr)
     return None
+
+
+def _isWell(seed: int) -> bool:
+    """
+    Whether a history breaks no rule when nothing is planted.
+    """
+    numbers = "--seed", str(seed), "--histories", "1"
+    return _run(ROOT, "--unreplayed", *numbers).returncode == 0
 
 
 def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | None:
@@ -73,9 +82,17 @@ def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | Non
     @return: After how many histories it is found, and by which rule; L{None} if it
         is not.
     """
+    begin, end = first, first + histories
     with _planted(mistake) as copy:
-        result = _search(copy, histories, first)
-    return None if result is None else (result[0] - first + 1, result[1])
+        while begin < end:
+            result = _search(copy, end - begin, begin)
+            if result is None:
+                break
+            seed, rule = result
+            if rule in mistake.rules or _isWell(seed):
+                return seed - first + 1, rule
+            begin = seed + 1
+    return None
 
 
 def broken(mistake: Mistake) -> str:

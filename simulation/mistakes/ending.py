@@ -23,23 +23,22 @@ MISTAKES: Final = (
     Mistake(
         "a node that stops guards nothing",
         "manager/manager.py",
-        "        while (until := min(guarded, self._guardedUntil())) > now():\n"
-        "            await self._storage.sleep(until - now())\n",
-        "",
-        ("noOldCopyUndoes",),
-    ),
-    Mistake(
-        "a node that stops guards what is guarded for the shortest time",
-        "manager/manager.py",
-        "        longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
-        "        longest = min((keeper.guardedFor() for keeper in keepers), default=0.0)\n",
+        "        for moment in last - _BEFORE, last:\n",
+        "        for moment in (0.0,):\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(
         "what was overwritten as a node stopped is not put back",
         "manager/manager.py",
-        "        await self._storeEach(repairing, end)\n",
+        "            await self._each(self._guarded(), _putBack, end)\n",
         "",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "a node that stops looks no more for what overwrote its writes",
+        "manager/manager.py",
+        "            if keeper.live.isRepairing or keeper.guardedFor() > 0\n",
+        "            if keeper.live.isRepairing\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(
@@ -75,5 +74,12 @@ MISTAKES: Final = (
             "changesAreStored",
             "stopsWell",
         ),
+    ),
+    Mistake(
+        "a node that ends deletes copies only once",
+        "stores/cached.py",
+        "        if timers and not self._isFailing:\n",
+        "        if timers and self._isFailing:\n",
+        ("noCopyDiffers",),
     ),
 )

@@ -122,6 +122,28 @@ class GuardingTests(RepairCase):
         self.successResultOf(stopped)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
 
+    def test_stopUntold(self) -> None:
+        """
+        Where the store tells nothing, it looks a last time.
+        """
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.successResultOf(self.manager.stop(0))
+        self.manager = self.newManager(UnwatchableStore(self.newStore()), repair=True)
+        copy = self.request()
+        session = self.open(manager=self.manager)
+        session["mine"] = 1
+        self.settled(session.save())
+        stopped = self.manager.stop(9)
+        self.clock.pump([0.1] * 20)
+        self.ends(copy)
+        self.clock.pump([0.1] * 30)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.assertNoResult(stopped)
+        self.ends(copy)
+        self.clock.pump([0.1] * 2)
+        self.successResultOf(stopped)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+
     def test_stopLater(self) -> None:
         """
         What was stored before the window needs no guarding, and what is stored

@@ -67,8 +67,16 @@ class _Case(_Base):
         A store that is closed in the end.
         """
         store = CachedStore(rows, cache, CACHED, self.clock)
-        self.addCleanup(lambda: self.successResultOf(store.close()))
+        self.addCleanup(self.closed, store)
         return store
+
+    def closed(self, store: CachedStore) -> None:
+        """
+        Close it, and wait for that.
+        """
+        closing = store.close()
+        self.clock.advance(1)
+        self.successResultOf(closing)
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -302,9 +310,33 @@ class CopyTests(_Case, SynchronousTestCase):
         """
         self.lostCache()
         self.flakyCache.heal()
-        self.successResultOf(self.store.close())
+        closing = self.store.close()
         self.assertFalse(self.hasCopy())
+        self.clock.advance(1)
+        self.successResultOf(closing)
         self.assertTrue(self.flaky.isClosed and self.flakyCache.isClosed)
+
+    def test_closeSoon(self) -> None:
+        """
+        So is a copy that a request stores that had read the session before it was
+        changed.
+        """
+        self.successResultOf(self.replace())
+        closing = self.store.close()
+        self.clock.advance(0.5)
+        self.copy()
+        self.assertNoResult(closing)
+        self.clock.advance(0.5)
+        self.successResultOf(closing)
+        self.assertFalse(self.hasCopy())
+
+    def test_closeLater(self) -> None:
+        """
+        There is nothing to wait for when nothing was changed just before.
+        """
+        self.successResultOf(self.replace())
+        self.clock.pump([0.1] * 14)
+        self.successResultOf(self.store.close())
 
     def test_closeInVain(self) -> None:
         """

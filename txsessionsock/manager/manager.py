@@ -57,7 +57,14 @@ Freshness = Literal["strict", "tracked"]
 _Watcher = TypeVar("_Watcher", bound=Callable[[Session], object])
 _Close = TypeVar("_Close", bound=Callable[[], object])
 
+_Storing = Callable[[SessionKeeper], Deferred[None]]
+
 _LONGEST_WINDOW = 60.0
+
+_BEFORE = 0.125
+"""
+How many seconds before a process ends to look at what it guards.
+"""
 
 
 @checked
@@ -427,29 +434,32 @@ class SessionManager:
     async def _stop(self, end: float) -> None:
         registry, now = self._registry, self._storage.now
         loaded = [keeper for keeper in registry.live.values() if keeper.live.isLoaded]
-        await self._storeEach([*registry.new, *loaded], end)
-        guarded = min(end, now() + self._policy.repairWindow)
-        while (until := min(guarded, self._guardedUntil())) > now():
-            await self._storage.sleep(until - now())
-        # What was overwritten just now may not be put back yet.
-        repairing = [each for each in registry.live.values() if each.live.isRepairing]
-        await self._storeEach(repairing, end)
+        await self._each([*registry.new, *loaded], _store, end)
+        last = min(end, now() + self._policy.repairWindow)
+        # What is seen only at the end may look as if it was meant.
+        for moment in last - _BEFORE, last:
+            while (until := min(moment, self._guardedUntil())) > now():
+                await self._storage.sleep(until - now())
+            # What was overwritten just now may not be put back yet, or not be seen.
+            await self._each(self._guarded(), _putBack, end)
         registry.isOver = True
         for keeper in list(registry.live.values()):
             keeper.dropIfIdle()
         self._storage.rest()
 
-    async def _storeEach(self, keepers: Iterable[SessionKeeper], end: float) -> None:
-        storing = [
-            Deferred.fromCoroutine(self._store(keeper, end)) for keeper in keepers
-        ]
-        await DeferredList(storing)
+    async def _each(
+        self, keepers: Iterable[SessionKeeper], store: _Storing, end: float
+    ) -> None:
+        storing = [self._untilStored(keeper, store, end) for keeper in keepers]
+        await DeferredList([Deferred.fromCoroutine(each) for each in storing])
 
-    async def _store(self, keeper: SessionKeeper, end: float) -> None:
+    async def _untilStored(
+        self, keeper: SessionKeeper, store: _Storing, end: float
+    ) -> None:
         """
         Store a session, and try again while the store fails and there is time.
         """
-        now, storing = self._storage.now, keeper.saving.save()
+        now, storing = self._storage.now, store(keeper)
         why: Exception = TimeoutError()
         for tries in count():
             try:
@@ -465,8 +475,15 @@ class SessionManager:
                 break
             await self._storage.sleep(delay)
             # A store that hangs now is told of as it failed before.
-            storing = keeper.saving.save().addTimeout(end - now(), self.reactor)
+            storing = store(keeper).addTimeout(end - now(), self.reactor)
         self._notSaved(why, keeper)
+
+    def _guarded(self) -> list[SessionKeeper]:
+        return [
+            keeper
+            for keeper in self._registry.live.values()
+            if keeper.live.isRepairing or keeper.guardedFor() > 0
+        ]
 
     def _guardedUntil(self) -> float:
         keepers = self._registry.live.values()
@@ -494,3 +511,25 @@ def _keeperOf(session: Session) -> SessionKeeper:
     keeper = session.keeper
     assert isinstance(keeper, SessionKeeper), "not a session of a manager"
     return keeper
+
+
+def _store(keeper: SessionKeeper) -> Deferred[None]:
+    return keeper.saving.save()
+
+
+def _putBack(keeper: SessionKeeper) -> Deferred[None]:
+    """
+    Store what somebody overwrote, also if the store has not told of that.
+    """
+
+    async def putBack() -> None:
+        try:
+            await keeper.reading.read(always=not keeper.reading.isTold)
+        except StoreFailure:
+            raise
+        except SessionError:
+            # It is over, or nobody can tell what is in it.
+            return
+        await keeper.saving.save()
+
+    return Deferred.fromCoroutine(putBack())

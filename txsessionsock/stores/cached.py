@@ -12,11 +12,12 @@ C{cached_db} does::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import alsoProvides, implementer
 
@@ -139,7 +140,8 @@ class CachedStore:
 
     def close(self) -> Deferred[None]:
         """
-        Delete what is still to be deleted, and close both stores.
+        Delete what is still to be deleted, and close both stores.  This takes a
+        second, if something was changed just before.
         """
         return Deferred.fromCoroutine(self._close())
 
@@ -231,13 +233,21 @@ class CachedStore:
         if turn <= _LAST and key not in self._timers:
             self._later(key, turn)
 
+    async def _deleteEach(self, keys: Iterable[str]) -> None:
+        again = [self._deleteAgain(key, _LAST) for key in keys]
+        await DeferredList([Deferred.fromCoroutine(each) for each in again])
+
     async def _close(self) -> None:
         self._isClosed = True
         timers, self._timers = self._timers, {}
         for timer in timers.values():
             timer.stop()
-        again = [self._deleteAgain(key, _LAST) for key in timers]
-        await DeferredList([Deferred.fromCoroutine(each) for each in again])
+        await self._deleteEach(timers)
+        if timers and not self._isFailing:
+            # A request that read one of them before it was changed may be about to
+            # store its copy: nobody deletes that after us.
+            await deferLater(self._reactor, _AGAIN[_LAST])
+            await self._deleteEach(timers)
         for store in self._sessions, self._cache:
             # ISessionStore does not ask for this method.
             close: Callable[[], Deferred[None]] | None = getattr(store, "close", None)
