@@ -177,7 +177,7 @@ def _isExcepted(case: Case, key: str) -> bool:
     of what another old copy had left.
     """
     state = case.state
-    isUnseen = case.plan.kind == "silent" and state.bared.get(key, 0) > 1
+    isUnseen = case.plan.kind == "silent" and state.drops.get(key, 0) > 1
     wasNotSeen = state.wasUnwell or state.wasAhead or isUnseen
     isExcepted = key in state.beyond or (
         key in state.dropped and (bool(state.killed) or wasNotSeen)
