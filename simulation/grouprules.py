@@ -88,7 +88,8 @@ def hubCloses(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("did", "reached", of=HUB)
 def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Whoever tells a group something is told how many were in it, on each node.
+    Whoever tells a group something is told how many were in it, on each node; a
+    socket whose session got another id there is in none, before it hears that, too.
 
     @unlisted: docs/hub.md says what comes back.
     """

@@ -234,6 +234,27 @@ class GroupRuleTests(SynchronousTestCase):
         self.reached(node1=1, node2=0)
         self.assertBroken("hubCounts")
 
+    def test_moved(self) -> None:
+        """
+        A socket whose session got another id on its node does not count, though it
+        hears that later; one of another node does until it hears it.
+        """
+        for count in 0, 1:
+            self.setUp()
+            asked = {"node": "node1", "session": _KEY, "token": 150}
+            self.note("asks for page", "page1", do="log in", **asked)
+            sees: dict[str, Any] = {"log": []}
+            self.note("page reads", "page1", isNew=False, sees=sees, **asked)
+            data = json.dumps({"nest": {}, "log": []})
+            self.note("created", "node1", key="sess:t", data=data)
+            self.note("deleted", "node1", key=_KEY, data=None)
+            self.note("moves", "page1", old=_KEY, new="sess:t")
+            self.tells()
+            self.gets("node1", count)
+            self.gets("node2", 1)
+            self.passesOn("tab.2")
+            self.assertBroken(*["hubCounts"] * count)
+
     def test_answers(self) -> None:
         """
         A node is missing in an answer, while nothing is wrong; or one's own.
