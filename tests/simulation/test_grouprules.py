@@ -255,6 +255,28 @@ class GroupRuleTests(SynchronousTestCase):
             self.passesOn("tab.2")
             self.assertBroken(*["hubCounts"] * count)
 
+    def test_heldWhenItsSessionEnds(self) -> None:
+        """
+        What waits for a change is lost with it, when the session ends; what waits
+        for none, or for one that is stored, is not.
+        """
+        for hasChanged, isStored in ((True, False), (True, True), (False, False)):
+            self.setUp()
+            if hasChanged:
+                self.changes(100)
+            if isStored:
+                self.put("stored", "node1", a=100)
+            self.tells()
+            self.gets("node1", 1)
+            self.tells(2, do="close")
+            self.gets("node1", 1, 2)
+            self.note("deleted", "web1", key=_KEY, data=None)
+            self.note("sdestroyed", "tab.1", reason="destroyed")
+            reason = "hub node1 2"
+            self.note("closes", "tab.1", node="node1", code=1012, reason=reason)
+            isLost = hasChanged and not isStored
+            self.assertBroken(*["hubReachesMembers"] * (not isLost))
+
     def test_answers(self) -> None:
         """
         A node is missing in an answer, while nothing is wrong; or one's own.
