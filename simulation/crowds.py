@@ -104,6 +104,7 @@ class Crowds:
         self.closing: dict[str, None] = {}
         self.toClose: dict[str, None] = {}
         self._failed: dict[str, None] = {}
+        self._moved: dict[str, None] = {}
         self.calmSince: float = BEGIN + _JOINING
         self.living = dict.fromkeys(f"node{number + 1}" for number in range(nodes))
         self.ended: dict[str, int] = {}
@@ -214,7 +215,7 @@ class Crowds:
         """
         got = Got({}, {})
         for socket in self._state.sockets.values():
-            if socket.node != node or socket.isOver:
+            if socket.node != node or socket.isOver or socket.name in self._moved:
                 continue
             isSure, isPossible = self._isIn(socket, told, at)
             if isPossible and socket.name not in self.toClose:
@@ -252,6 +253,13 @@ class Crowds:
 
     def _serror(self, each: Happening) -> None:
         self._failed[each.who] = None
+
+    def _moves(self, each: Happening) -> None:
+        # Their session is over on that node; they hear it when the page is answered.
+        node = self._state.lives.moved[each.more["old"]]
+        for socket in self._state.sockets.values():
+            if (socket.key, socket.node) == (each.more["old"], node):
+                self._moved[socket.name] = None
 
     def _lost(self, each: Happening) -> None:
         self.owed.pop(each.who, None)

@@ -29,12 +29,26 @@ def _isByHub(each: Happening) -> bool:
     return each.what == "closes" and each.more.get("reason", "").startswith(HUB_REASON)
 
 
+def _hasLost(case: Case, name: str) -> bool:
+    """
+    Whether a socket was told that its session ended, with a change of its node in it
+    that is not stored.
+    """
+    socket = case.state.sockets[name]
+    return socket.isDestroyed and any(
+        change.node == socket.node and not case.state.isStored(change)
+        for change in case.state.changes.values()
+        if change.session == socket.key
+    )
+
+
 @reads("quiet", "closes", of=HUB)
 def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Who is in a group when its node gets something for that is told it, unless its
     socket goes before; and before the hub or a node that stops closes it, unless
-    the store failed meanwhile.
+    the store failed meanwhile, or, per message, its session ended: what waits for a
+    change to be stored is then dropped with that change.
 
     @promise: A hub reaches a session, a user or a room on every node, in the order
         of each sender.
@@ -45,6 +59,9 @@ def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
             well = case.state.well.get(case.state.sockets[each.who].node, 0)
             if owed and min(owed.values()) < well + _SOON:
                 case.excepted("told when the store failed")
+                return
+            if owed and case.plan.perMessage and _hasLost(case, each.who):
+                case.excepted("told when a change was lost with its session")
                 return
             yield f"was closed and not told {list(owed)}" if owed else None
         return
@@ -88,7 +105,8 @@ def hubCloses(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("did", "reached", of=HUB)
 def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Whoever tells a group something is told how many were in it, on each node.
+    Whoever tells a group something is told how many were in it, on each node; a
+    socket whose session got another id there is in none, before it hears that, too.
 
     @unlisted: docs/hub.md says what comes back.
     """

@@ -306,6 +306,8 @@ class State:
 
     @ivar toEnd: The sessions that some handler was asked to destroy.
 
+    @ivar killed: When each node was killed that was.
+
     @ivar cached: Since when there is a copy of each session, and what is in it.
 
     @ivar rows: What is stored of each session, and who wrote it last.
@@ -326,7 +328,7 @@ class State:
         self.dropped: set[str] = set()
         self.drops: dict[str, int] = {}
         self.beyond: set[str] = set()
-        self.killed: set[str] = set()
+        self.killed: dict[str, int] = {}
         self.stopped: set[str] = set()
         self.gaveUp: set[str] = set()
         self.endings: dict[str, tuple[int, int]] = {}
@@ -722,7 +724,7 @@ class State:
     # What befalls nodes.
 
     def _killed(self, each: Happening) -> None:
-        self.killed.add(each.who)
+        self.killed[each.who] = each.at
         for socket in self.sockets.values():
             if socket.node == each.who:
                 socket.isOver = True

@@ -30,6 +30,13 @@ After how many seconds nodes are at rest: a write that failed is tried again aft
 and what is overwritten is put back for five.
 """
 
+_DELETES: Final = SECOND
+_DELETES_AFTER_TROUBLE: Final = 3 * SECOND
+"""
+For how long at most there is an old copy in the cache, after it came there and after
+the store or the cache was away: then it is deleted a second later, if need be again.
+"""
+
 
 @reads("stored", "created", "deleted", "quiet", first=True)
 def undecodableIsLeftAlone(case: Case, each: Happening) -> Iterator[str | None]:
@@ -124,15 +131,31 @@ def noOldCopy(case: Case, each: Happening) -> Iterator[str | None]:
 def noCopyDiffers(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When all is well again, no copy in the cache is another than what a node stored
-    last, and none is left of what a node ended.
+    last, and none is left of what a node ended; unless that node was killed before it
+    deleted that copy, or deleted it once more.
 
     @unlisted: The page on tables says so of Django with a cache.
     """
     state = case.state
     for key, (raw, by) in state.rows.items():
         if by.startswith("node"):
-            _, copy = state.cached.get(key, (0, raw))
+            since, copy = state.cached.get(key, (0, raw))
+            if copy != raw and _wasStillDeleting(case, by, since):
+                case.excepted("a node was killed that had an old copy to delete")
+                continue
             yield None if copy == raw else "an old copy is in the cache"
+
+
+def _wasStillDeleting(case: Case, node: str, since: int) -> bool:
+    """
+    Whether a node was killed before it can have deleted a copy that came when it had
+    changed that session.
+    """
+    killed = case.state.killed.get(node)
+    if killed is None:
+        return False
+    well = case.state.well.get(node, 0) + _DELETES_AFTER_TROUBLE
+    return killed < max(since + _DELETES, well)
 
 
 @reads("stored", "quiet")

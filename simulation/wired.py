@@ -98,7 +98,7 @@ def closedInTime(case: Case, each: Happening) -> Iterator[str | None]:
             late = _lateness(case, socket, each.at)
             yield f"is gone {late / SECOND:.3f} s too late" if late > 0 else None
     elif each.what == "quiet":
-        ended = state.killed | state.stopped
+        ended = {*state.killed, *state.stopped}
         for socket in state.sockets.values():
             if socket.closedAt is not None and not socket.isLost:
                 isThere = _lateness(case, socket, each.at) > 0

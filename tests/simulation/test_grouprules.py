@@ -234,6 +234,49 @@ class GroupRuleTests(SynchronousTestCase):
         self.reached(node1=1, node2=0)
         self.assertBroken("hubCounts")
 
+    def test_moved(self) -> None:
+        """
+        A socket whose session got another id on its node does not count, though it
+        hears that later; one of another node does until it hears it.
+        """
+        for count in 0, 1:
+            self.setUp()
+            asked = {"node": "node1", "session": _KEY, "token": 150}
+            self.note("asks for page", "page1", do="log in", **asked)
+            sees: dict[str, Any] = {"log": []}
+            self.note("page reads", "page1", isNew=False, sees=sees, **asked)
+            data = json.dumps({"nest": {}, "log": []})
+            self.note("created", "node1", key="sess:t", data=data)
+            self.note("deleted", "node1", key=_KEY, data=None)
+            self.note("moves", "page1", old=_KEY, new="sess:t")
+            self.tells()
+            self.gets("node1", count)
+            self.gets("node2", 1)
+            self.passesOn("tab.2")
+            self.assertBroken(*["hubCounts"] * count)
+
+    def test_heldWhenItsSessionEnds(self) -> None:
+        """
+        What waits for a change is lost with it, when the session ends; what waits
+        for none, or for one that is stored, is not.
+        """
+        for hasChanged, isStored in ((True, False), (True, True), (False, False)):
+            self.setUp()
+            if hasChanged:
+                self.changes(100)
+            if isStored:
+                self.put("stored", "node1", a=100)
+            self.tells()
+            self.gets("node1", 1)
+            self.tells(2, do="close")
+            self.gets("node1", 1, 2)
+            self.note("deleted", "web1", key=_KEY, data=None)
+            self.note("sdestroyed", "tab.1", reason="destroyed")
+            reason = "hub node1 2"
+            self.note("closes", "tab.1", node="node1", code=1012, reason=reason)
+            isLost = hasChanged and not isStored
+            self.assertBroken(*["hubReachesMembers"] * (not isLost))
+
     def test_answers(self) -> None:
         """
         A node is missing in an answer, while nothing is wrong; or one's own.

@@ -128,6 +128,39 @@ class CopyTests(HistoryTestCase):
         self.note("quiet", "world")
         self.assertBroken("noCopyDiffers")
 
+    def test_killed(self) -> None:
+        """
+        A node that was killed could not delete a copy any more that came just before,
+        or later; one that had come earlier, it could: C{"noCopyDiffers"}.
+        """
+        for seconds, isBroken in ((-1, False), (0, False), (1, True)):
+            self.setUp()
+            self.does(100)
+            if seconds < 0:
+                self.note("killed", "node1")
+            self.copied(a=99)
+            self.now += max(seconds, 0) * SECOND
+            if seconds >= 0:
+                self.note("killed", "node1")
+            self.note("quiet", "world")
+            self.assertBroken(*["noCopyDiffers"] * isBroken)
+
+    def test_killedWhileTroubled(self) -> None:
+        """
+        Nor could one that was killed before the cache was there again.
+        """
+        for isWell, isBroken in ((False, False), (True, True)):
+            self.setUp()
+            self.does(100)
+            self.note("trouble", "node1")
+            self.copied(a=99)
+            if isWell:
+                self.note("heals", "node1")
+            self.now += 10 * SECOND
+            self.note("killed", "node1")
+            self.note("quiet", "world")
+            self.assertBroken(*["noCopyDiffers"] * isBroken)
+
     def test_theWebApplicationsOwn(self) -> None:
         """
         What web applications do to each other is nothing of ours.
