@@ -16,7 +16,7 @@ from txsessionsock.interfaces import SessionID
 from .history import History
 from .messages import Message
 from .node import Node
-from .queue import Queue
+from .queue import SECOND, Queue
 from .wire import Cut, Wire
 
 
@@ -30,6 +30,11 @@ About how many bytes these take.
 """
 
 _GOING_AWAY = 1001
+
+_OFTEN = 4
+"""
+After how many short connections in a row a client waits longer for the next.
+"""
 
 _FINAL = (1000, 4401, 4408, 4400)
 """
@@ -71,6 +76,7 @@ class Tab:
         self._wire: Wire | None = None
         self._isLeaving = False
         self._nodeName = ""
+        self._began = self._inVain = 0
 
     def connect(self) -> None:
         """
@@ -88,6 +94,7 @@ class Tab:
         wire.heard = partial(self._heard, wire)
         wire.ended = partial(self._ended, wire)
         self._nodeName = node.name
+        self._began = self._queue.now
         self._comes(node, wire, self._cookie())
 
     def _comes(self, node: Node, wire: Wire, sessionID: SessionID) -> None:
@@ -166,5 +173,9 @@ class Tab:
         self._wire = None
         self._history.note("ended", wire.name, code=code)
         if code not in _FINAL and not self._isLeaving:
-            # Mostly soon: then much is under way.
-            self._queue.after(0.01 + self._queue.random.random() ** 3, self.connect)
+            # Mostly soon: then much is under way.  Later, if it was in vain often.
+            wait = 0.01 + self._queue.random.random() ** 3
+            isShort = self._queue.now - self._began < SECOND
+            self._inVain = self._inVain + 1 if isShort else 0
+            wait *= 2 ** min(max(self._inVain - _OFTEN, 0), 4)
+            self._queue.after(wait, self.connect)

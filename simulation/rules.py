@@ -174,12 +174,14 @@ def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
     was killed, or could not see it in time, or its clock jumped ahead, by which the
-    application's copy was older.
+    application's copy was older; or the store tells nothing, and that copy was taken
+    of what another old copy had left.
     """
     state = case.state
+    isUnseen = case.plan.kind == "silent" and state.bared.get(key, 0) > 1
+    wasNotSeen = state.wasUnwell or state.wasAhead or isUnseen
     isExcepted = key in state.beyond or (
-        key in state.dropped
-        and (bool(state.killed) or state.wasUnwell or state.wasAhead)
+        key in state.dropped and (bool(state.killed) or wasNotSeen)
     )
     if isExcepted:
         case.excepted("what an old copy dropped")

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from .history import Happening
 from .lives import Lives
@@ -31,6 +31,9 @@ _ITS_TIME = 6 * SECOND
 How long a store has to be there again, so that a node that ends has stored everything;
 after how long it ends at the soonest if it has not.
 """
+
+
+_STAMP: Final = "_sessionsock"
 
 
 @dataclass
@@ -275,6 +278,9 @@ class State:
 
     @ivar endings: When each node was told to stop that has, and when it had.
 
+    @ivar bared: How often a web application wrote each session without the stamps
+        that it had.
+
     @ivar well: Since when each node is well.
 
     @ivar wasAhead: Whether a clock jumped ahead.
@@ -322,6 +328,7 @@ class State:
         self.changes: dict[int, Change] = {}
         self.values: dict[tuple[str, str], Values] = {}
         self.dropped: set[str] = set()
+        self.bared: dict[str, int] = {}
         self.beyond: set[str] = set()
         self.killed: set[str] = set()
         self.stopped: set[str] = set()
@@ -439,6 +446,8 @@ class State:
         """
         if _drops(before, data):
             self.dropped.add(key)
+        if _STAMP in before and _STAMP not in data:
+            self.bared[key] = self.bared.get(key, 0) + 1
         # What its processes take from each other is nothing of ours.
         for name, value in before.items():
             isTheirs = name.startswith("of web") and value != data.get(name)
@@ -787,7 +796,7 @@ def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """
     was, now = dict(flat(before)), dict(flat(after))
     for each in (was, now):
-        each.pop("_sessionsock", None)
+        each.pop(_STAMP, None)
         # What is taken out on purpose has a rule of its own.
         for name in ("nest", "nest.deep", "d"):
             each.pop(name, None)
