@@ -32,6 +32,7 @@ __all__ = ["RULES", "Breach", "Verdict", "judged"]
 _SOON = 3 * SECOND
 _RECHECKS = 13 * SECOND
 _JUMPS = 5 * SECOND
+_UNANSWERED = 2 * SECOND
 """
 By how much clocks may jump while somebody waits for a time to come.
 """
@@ -665,7 +666,9 @@ def _isOver(state: State, name: str) -> bool:
 @_reads("stored", "quiet")
 def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A change outside of a handler is stored within a second, without save().
+    A change outside of a handler is stored within a second, without save(); after
+    an outage within eleven.  For a node that lasts two seconds longer, if what it
+    asked meanwhile was lost: until then it waits for the answer.
 
     @promise: A change outside of a handler is stored within a second, without
         `save()`, unless it was made inside of a nested value.
@@ -683,11 +686,11 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
-            since = max(change.began, state.well.get(change.node, 0))
-            since = max(since, state.mended.get(change.session, 0))
+            well = state.well.get(change.node, -inf)
+            since = max(change.began, well, state.mended.get(change.session, 0))
             # After an outage it is tried again within ten seconds.
-            bound = SECOND + _SOON + 10 * SECOND * (since > change.began)
-            late = each.at - since - bound
+            isAfter = since > change.began or change.began <= well + _UNANSWERED
+            late = each.at - since - (SECOND + _SOON + 10 * SECOND * isAfter)
             yield f"{_said([change])} is stored late" if late > 0 else None
 
 

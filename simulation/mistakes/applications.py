@@ -115,8 +115,8 @@ MISTAKES: Final = (
     Mistake(
         "what an application empties is filled again",
         "session/journal.py",
-        "        if not theirs or isBare:\n",
-        "        if isBare:\n",
+        "        if not theirs or isBare or wasEmpty:\n",
+        "        if isBare or wasEmpty:\n",
         ("emptiedStaysEmpty",),
     ),
     Mistake(
@@ -138,8 +138,8 @@ MISTAKES: Final = (
     Mistake(
         "what an application empties is filled by a node that did not see that",
         "session/journal.py",
-        "            if not theirs:\n                # Nodes",
-        "            if False:\n                # Nodes",
+        "        if not theirs or isBare or wasEmpty:\n",
+        "        if not theirs or isBare:\n",
         ("emptiedStaysEmpty",),
     ),
 )

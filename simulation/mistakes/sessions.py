@@ -169,8 +169,8 @@ MISTAKES: Final = (
     Mistake(
         "a node leaves its own stamp only",
         "session/journal.py",
-        "        return {**stamps, self._node: Stamp(number, int(now), own, bare)}\n",
-        "        return {self._node: Stamp(number, int(now), own, bare)}\n",
+        "        return {**stamps, self._node: Stamp(number, int(now), own, bare, empty)}\n",
+        "        return {self._node: Stamp(number, int(now), own, bare, empty)}\n",
         (
             "incrementsCountOnce",
             "noUpdateIsLost",

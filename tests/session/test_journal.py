@@ -346,6 +346,34 @@ class JournalTests(SynchronousTestCase):
         self.node.write(later=1)
         self.assertEqual(self.place.data, {"flash": 1, "later": 1})
 
+    def test_emptiedByOldCopy(self) -> None:
+        """
+        Nor where that other node had not seen what was stored before: also its
+        later writes tell that the session was empty.
+        """
+        for name, writes in ("two", 1), ("three", 2):
+            other = Node(name, self.place)
+            self.node.write(by={"mine": 1})
+            self.place.stored = {}
+            for number in range(writes):
+                other.write(flash=number)
+            expected = self.place.data
+            self.assertFalse(self.node.repair())
+            self.assertEqual(self.place.data, expected)
+
+    def test_writtenAfterEmptied(self) -> None:
+        """
+        What is written into it after that is put back as ever.
+        """
+        other = Node("two", self.place)
+        self.node.write(by={"mine": 1})
+        self.place.stored = {}
+        other.write(flash=1)
+        copy = self.foreign()
+        self.node.write(by={"mine": 5})
+        self.ends(copy)
+        self.assertEqual(self.place.data, {"flash": 1, "mine": 5})
+
     def test_otherPerson(self) -> None:
         """
         Nor with what is written after somebody logged in or out.
@@ -407,6 +435,7 @@ class JournalTests(SynchronousTestCase):
             "ahead": [7, now + 9e6],
             "repairs": [7, now, 0],
             "bare": [7, now, 7, 5],
+            "empty": [7, now, 7, 0, 5],
         }
         self.place.stored[STAMP] = {
             **stamps,
@@ -414,7 +443,7 @@ class JournalTests(SynchronousTestCase):
             "odder": 5,
             "oddest": ["1", "2"],
             "true": [1],
-            "long": [1, 1, 1, 1, 1],
+            "long": [1, 1, 1, 1, 1, 1],
         }
         self.node.write(mine=1)
         self.assertEqual(self.place.stored[STAMP], {**stamps, "one": [1, now]})

@@ -193,6 +193,23 @@ class LifeTests(HistoryTestCase):
         self.put("stored", "node1", out=100)
         self.assertEqual(self.broken(), ["outsideIsStored"])
 
+    def test_outsideAfterAnOutage(self) -> None:
+        """
+        One that was made when a node still waited for what was lost in an outage
+        is stored later.
+        """
+        more = {"do": "set", "key": "out", "token": 100, "digit": -1}
+        for seconds in 1, 3:
+            self.setUp()
+            self.note("trouble", "node1", how="deaf", seconds=1.0)
+            self.note("heals", "node1")
+            self.now += seconds * SECOND
+            self.note("changes", "node1", session=KEY, isOutside=True, **more)
+            self.now += 10 * SECOND
+            self.put("stored", "node1", out=100)
+            expected = [] if seconds == 1 else ["outsideIsStored"]
+            self.assertEqual(self.broken(), expected)
+
     def test_pages(self) -> None:
         """
         A page is not fresh, or is answered before its change is stored.

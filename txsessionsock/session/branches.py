@@ -24,7 +24,6 @@ __all__ = [
     "covers",
     "differences",
     "graft",
-    "newest",
     "numberOf",
     "put",
     "valueAt",
@@ -46,12 +45,16 @@ class Stamp(NamedTuple):
 
     @ivar bare: The number of its last repair of a version without any stamps; 0
         for none.
+
+    @ivar empty: The number of its last write into a session that somebody else had
+        emptied; 0 for none.
     """
 
     number: int
     at: float
     own: int
     bare: int = 0
+    empty: int = 0
 
 
 Stamps = Mapping[str, Stamp]
@@ -79,14 +82,6 @@ def numberOf(stamps: Stamps, node: str) -> int:
     @return: The number of the last write of a node; 0 for none.
     """
     return stamps[node].number if node in stamps else 0
-
-
-def newest(one: Stamps, other: Stamps) -> Stamps:
-    """
-    @return: Of each node the stamp with the higher number.
-    """
-    newer = {n: s for n, s in other.items() if s.number > numberOf(one, n)}
-    return {**one, **newer}
 
 
 def valueAt(data: Any, path: Path) -> Any:

@@ -33,7 +33,6 @@ from .branches import (
     covers,
     differences,
     graft,
-    newest,
     numberOf,
     valueAt,
 )
@@ -80,19 +79,21 @@ def stampsIn(data: dict[str, Any]) -> Stamps:
     if not isinstance(stamps, dict):
         return {}
     found: dict[str, Stamp] = {}
-    for node, stamp in stamps.items():
-        match stamp:
+    for node, listed in stamps.items():
+        match listed:
             case [int(number), int(at) | float(at)]:
-                own, bare = number, 0
+                own, bare, empty = number, 0, 0
             case [int(number), int(at) | float(at), int(own)]:
-                bare = 0
+                bare, empty = 0, 0
             case [int(number), int(at) | float(at), int(own), int(bare)]:
+                empty = 0
+            case [int(number), int(at) | float(at), int(own), int(bare), int(empty)]:
                 pass
             case _:
                 continue
-        makesSense = number and all(map(_makesSense, (number, at, own, bare)))
-        if isinstance(node, str) and makesSense:
-            found[node] = Stamp(number, at, own, bare)
+        stamp = Stamp(number, at, own, bare, empty)
+        if isinstance(node, str) and number and all(map(_makesSense, stamp)):
+            found[node] = stamp
     return found
 
 
@@ -108,8 +109,10 @@ def stampList(stamps: Stamps) -> dict[str, list[int | float]]:
 
 
 def _listOf(stamp: Stamp) -> list[int | float]:
-    if stamp.bare:
+    if stamp.empty:
         return list(stamp)
+    if stamp.bare:
+        return list(stamp[:4])
     return list(stamp[:2] if stamp.own == stamp.number else stamp[:3])
 
 
@@ -155,6 +158,9 @@ class Journal:
         self._memory = Memory() if memory is None else memory
         self._writes = Writes(window, same)
         self._lastBare = 0
+        self._lastEmpty = 0
+        # Whether nodes wrote nothing since somebody else emptied it.
+        self._isEmptied = False
         self._isStamped = False
         self._versions: deque[Version] = deque()
         self._latest = Version({}, {})
@@ -199,7 +205,8 @@ class Journal:
         own = self._writes.last if isRepair else number
         isBare = self._isStamped and not (self._branches or [self._latest])[-1].stamps
         bare = number if isBare else self._lastBare
-        return {**stamps, self._node: Stamp(number, int(now), own, bare)}
+        empty = number if self._isEmptied else self._lastEmpty
+        return {**stamps, self._node: Stamp(number, int(now), own, bare, empty)}
 
     def wrote(self, write: Write, now: float) -> None:
         """
@@ -212,7 +219,8 @@ class Journal:
         changed = differences(before, data, same)
         for path in self._writes.add(write, changed, now):
             self._silence.superseded(path)
-        self._lastBare = write.stamps[self._node].bare
+        _, _, _, self._lastBare, self._lastEmpty = write.stamps[self._node]
+        self._isEmptied = False
         version = Version(write.stamps, data, weigh(data, self._latest.data or {}))
         # Also what is as a branch had it, which may have been overwritten.
         version.places = {p: (valueAt(before, p), v) for p, v in changed.items()}
@@ -278,6 +286,7 @@ class Journal:
         was: it belongs to somebody else, or was reset on purpose.
         """
         self._memory.note(stamps, now)
+        self._lastEmpty, self._isEmptied = 0, False
         for version in self._versions:
             self._memory.forget(version)
         self._versions.clear()
@@ -368,6 +377,7 @@ class Journal:
         version.base = self._known
         self._known = {**self._known, **newer}
         if version.writers - {self._name}:
+            self._isEmptied = False
             self._unheard -= version.writers
             self._isHeard = True
 
@@ -416,16 +426,14 @@ class Journal:
             # Another node saw a version without stamps.
             self._bareUntil = now
         isBare = not stamps and now - self._bareUntil > self._window
-        if not theirs or isBare:
+        # Another node saw an empty version, and wrote before this one saw it.
+        wasEmpty = any(s.empty > numberOf(self._known, n) for n, s in stamps.items())
+        if not theirs or isBare or wasEmpty:
             # An empty session, or one without any stamp, was reset on purpose.
             # Exception: the writer's copy may be older than our first stamp.
-            known = self._known
             self._take(stamps, now)
             self.seen(theirs, stamps, now)
-            if not theirs:
-                # Nodes that do not see the empty version see what we write next.
-                # With their stamps in it, it lacks nothing of theirs.
-                self._stamps = self._known = newest(stamps, known)
+            self._isEmptied = not theirs
             return theirs
         if not self._latest.stamps.keys() <= stamps.keys():
             # This version lacks a stamp of the latest: its writer may have
