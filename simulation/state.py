@@ -655,6 +655,7 @@ class State:
         self.updates[new] = list(self.updates.get(old, ()))
         self.storedDigits[new] = set(self.storedDigits.get(old, ()))
         self.storedLog[new] = set(self.storedLog.get(old, ()))
+        self.drops[new] = self.drops.get(old, 0)
         for keys in (self.dropped, self.beyond):
             if old in keys:
                 keys.add(new)
