@@ -352,7 +352,7 @@ class Lives:
 
     def _changes(self, each: Happening) -> None:
         change = self._state.changes[each.more["token"]]
-        self._by[mark(change)] = each.who
+        self._by[mark(change)] = each.more.get("of", each.who)
         socket = self._state.sockets.get(each.who)
         if socket is not None and socket.isDestroyed:
             # It has no session any more.

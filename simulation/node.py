@@ -288,11 +288,14 @@ class Node:
         """
         lines = [wire.line for wire in self.wires]
         served = [each for each in lines if isinstance(each, Served)]
-        clients = [each.client for each in served if each.isOpen and not each.isLost]
-        sessions = [client.session for client in clients if client.session is not None]
-        if not sessions:
+        some = [
+            (each.name, each.client.session)
+            for each in served
+            if each.isOpen and not each.isLost and each.client.session is not None
+        ]
+        if not some:
             return
-        session = sessions[number % len(sessions)]
+        name, session = some[number % len(some)]
         if counts < 0:
             session["out"] = token
         else:
@@ -305,6 +308,7 @@ class Node:
             token=token,
             digit=counts,
             session=f"sess:{session.id}",
+            of=name,
             isOutside=True,
         )
 

@@ -477,7 +477,7 @@ class _Application:
         @return: The steps.
         """
         kinds = ["rewrite"] * 3 * writes + ["renew"] * self._is(0.1)
-        kinds += ["revive"] * self._is(0.1)
+        kinds += ["revive"] * self._is(0.15)
         kinds += ["visit"] * 4 * self._is(0.25)
         return kinds + ["outside"] * 2 * self._is(0.2)
 
