@@ -47,8 +47,9 @@ def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Who is in a group when its node gets something for that is told it, unless its
     socket goes before; and before the hub or a node that stops closes it, unless
-    the store failed meanwhile, or, per message, its session ended: what waits for a
-    change to be stored is then dropped with that change.
+    the store failed or the session could not be read meanwhile, or, per message, its
+    session ended: what waits for a change to be stored is then dropped with that
+    change.
 
     @promise: A hub reaches a session, a user or a room on every node, in the order
         of each sender.
@@ -56,8 +57,10 @@ def hubReachesMembers(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "closes":
         if _isByHub(each) or each.more["code"] == _GOING_AWAY:
             owed = case.crowds.owed.get(each.who)
-            well = case.state.well.get(case.state.sockets[each.who].node, 0)
-            if owed and min(owed.values()) < well + _SOON:
+            socket = case.state.sockets[each.who]
+            well = case.state.well.get(socket.node, 0)
+            isAway = socket.key in case.state.spoilt
+            if owed and (isAway or min(owed.values()) < well + _SOON):
                 case.excepted("told when the store failed")
                 return
             if owed and case.plan.perMessage and _hasLost(case, each.who):

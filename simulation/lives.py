@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .history import Happening
 from .messages import digits
+from .queue import SECOND
 
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ class Lives:
         self.outside: dict[int, Change] = {}
         self.moved: dict[str, str] = {}
         self._by: dict[int, str] = {}
+        # When a node stored each session.
+        self._storedAt: dict[str, int] = {}
         self.pages: dict[str, Page] = {}
         self._taking: dict[int, _Taking] = {}
         self._taken: list[_Taking] = []
@@ -191,6 +194,8 @@ class Lives:
             new = everything(data) - everything(before)
             self.strange = {n for n in new if self._isStrange(n, key, data)}
         self.last[key] = data
+        if each.who.startswith("node"):
+            self._storedAt[key] = each.at
         for taking in self._taking.values():
             if taking.key == key and taking.node == each.who:
                 isOut = not everything(data).intersection(taking.marks)
@@ -222,6 +227,11 @@ class Lives:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
                 self.strangers.pop(socket.name, None)
 
+    def _connected(self, each: Happening) -> None:
+        key = self._state.sockets[each.who].key
+        if key in self.owner:
+            self._users[each.who] = self.owner[key][0]
+
     def _sdestroyed(self, each: Happening) -> None:
         if each.more["reason"] == "replaced":
             self.strangers.setdefault(each.who, each.at)
@@ -246,7 +256,8 @@ class Lives:
                 # out does not tell what it knows.
                 isOlder = removal.at > each.more["read"]
                 isStripped = each.more["copy"] == "stripped"
-                removal.isUndone = removal.isUndone or isOlder or isStripped
+                isUnseen = self._isUnseen(key, removal.at)
+                removal.isUndone |= isOlder or isStripped or isUnseen
             out = self.out.get(key, {})
             for token, removal in list(out.items()):
                 if removal.isTheirs and removal.at > each.more["read"]:
@@ -257,6 +268,13 @@ class Lives:
                     self._overwritten(taken, found)
             if each.what == "rewrites":
                 self._takesOut(each, key)
+
+    def _isUnseen(self, key: str, at: int) -> bool:
+        """
+        Whether no node may have seen a session as it was then.
+        """
+        isSoon = self._state.now - at < SECOND or self._state.wasUnwell
+        return isSoon and self._storedAt.get(key, 0) <= at
 
     def _rewrites(self, each: Happening) -> None:
         self._rewriting = each

@@ -174,12 +174,12 @@ def _isExcepted(case: Case, key: str) -> bool:
     """
     Whether what a web application dropped need not come back: whoever stored it
     was killed, or could not see it in time, or its clock jumped ahead, by which the
-    application's copy was older; or the store tells nothing, and that copy was taken
-    of what another old copy had left.
+    application's copy was older; or the session could not be read; or the store tells
+    nothing, and that copy was taken of what another old copy had left.
     """
     state = case.state
     isUnseen = case.plan.kind == "silent" and state.drops.get(key, 0) > 1
-    wasNotSeen = state.wasUnwell or state.wasAhead or isUnseen
+    wasNotSeen = state.wasUnwell or state.wasAhead or isUnseen or key in state.spoilt
     isExcepted = key in state.beyond or (
         key in state.dropped and (bool(state.killed) or wasNotSeen)
     )
@@ -751,7 +751,8 @@ def anOutageLogsNoBrowserOut(case: Case, each: Happening) -> Iterator[str | None
     elif each.what == "page answers":
         code = each.more["code"]
         _, owned = state.lives.owner.get(page.key, (None, 0))
-        hasEnded = max(gone, owned) >= page.asked
+        # A node that ends it may have it still when it is asked for.
+        hasEnded = gone >= 0 or owned >= page.asked
         isSpoilt = page.key in state.spoilt
         isRight = code in (_OK, 503) or (code == 409 and hasEnded)
         isRight = isRight or (code == _BROKEN and isSpoilt)

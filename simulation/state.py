@@ -279,6 +279,8 @@ class State:
 
     @ivar well: Since when each node is well.
 
+    @ivar lastDone: When a handler was done last.
+
     @ivar wasAhead: Whether a clock jumped ahead.
 
     @ivar acted: When a message of each session was last handled, at a node that was
@@ -335,6 +337,7 @@ class State:
         self.well: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
+        self.lastDone = 0
         self.acted: dict[str, int] = {}
         self.increments: dict[str, list[Change]] = {}
         self.updates: dict[str, list[Change]] = {}
@@ -572,6 +575,7 @@ class State:
     def _done(self, each: Happening) -> None:
         socket = self.sockets[each.who]
         socket.busy = None
+        self.lastDone = each.at
         socket.done[each.more["token"]] = len(self.changes)
 
     def _fails(self, each: Happening) -> None:

@@ -161,7 +161,7 @@ def _wasStillDeleting(case: Case, node: str, since: int) -> bool:
 @reads("stored", "quiet")
 def comesToRest(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    When nobody asks anything and all is well, nodes soon write nothing any more,
+    When handlers are done and all is well, nodes soon write nothing any more,
     however wrong their clocks are; what could not be read may take longer.
 
     @unlisted: The page on what is overwritten says that clocks may be off by hours.
@@ -170,6 +170,6 @@ def comesToRest(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "quiet":
         yield None
     elif each.who.startswith("node") and each.more["key"] not in state.spoilt:
-        late = each.at - state.wellSince - _RESTS
+        late = each.at - max(state.wellSince, state.lastDone) - _RESTS
         if late > 0:
             yield f"writes {late / SECOND:.1f} s too late"
