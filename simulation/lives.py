@@ -227,11 +227,6 @@ class Lives:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
                 self.strangers.pop(socket.name, None)
 
-    def _connected(self, each: Happening) -> None:
-        key = self._state.sockets[each.who].key
-        if key in self.owner:
-            self._users[each.who] = self.owner[key][0]
-
     def _sdestroyed(self, each: Happening) -> None:
         if each.more["reason"] == "replaced":
             self.strangers.setdefault(each.who, each.at)

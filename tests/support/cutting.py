@@ -18,8 +18,10 @@ from itertools import chain
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Server
 
 from tests.support.doors import frame, handshake
+from tests.support.servers import reactor
 from txsessionsock.clients import Phase
 from txsessionsock.interfaces import SessionID
 from txsessionsock.protocol import SessionSocketProtocol
@@ -31,6 +33,7 @@ __all__ = [
     "Slow",
     "Stage",
     "Staged",
+    "accepted",
     "descriptors",
     "objects",
     "residentSize",
@@ -247,6 +250,16 @@ def descriptors() -> int:
     How many descriptors this process has.
     """
     return len(os.listdir("/proc/self/fd"))
+
+
+def accepted(port: int) -> int:
+    """
+    How many connections a port has accepted that are being read.
+    """
+    return sum(
+        isinstance(each, Server) and each.getHost().port == port
+        for each in reactor.getReaders()
+    )
 
 
 def residentSize() -> int:

@@ -242,7 +242,7 @@ async def test_silentClients(name: str) -> None:
     Clients that fall silent have timed out, on each transport, after the interval
     and the time for the answer; later they come again.
     """
-    async with scene(name, "websocket", 0.1, 1) as made:
+    async with scene(name, "websocket", 0.1, 3) as made:
         observer = await made.observer()
         async with clients(isKept=False) as others:
             silent = await ofEachKind(made, clients=others)
