@@ -108,10 +108,10 @@ def noUpdateIsLost(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     if each.what == "quiet":
         for key, data in state.data.items():
-            if data is not None and not _isDisturbed(state, key):
+            if data is not None and not state.isDisturbed(key):
                 missing = _missing(case, key, data, each.at)
                 yield f"{_said(missing)} is missing in the end" if missing else None
-    elif not _isDisturbed(state, each.more["key"]):
+    elif not state.isDisturbed(each.more["key"]):
         key = each.more["key"]
         data = state.data[key]
         assert data is not None
@@ -157,17 +157,10 @@ def theKilledTakeNothingBack(case: Case, each: Happening) -> Iterator[str | None
     """
     state = case.state
     for key, data in state.data.items() if state.killed else ():
-        if data is not None and not _isDisturbed(state, key):
+        if data is not None and not state.isDisturbed(key):
             missing = _missing(case, key, data, each.at)
             lost = [change for change in missing if change.node in state.killed]
             yield f"{_said(lost)} went with its node" if lost else None
-
-
-def _isDisturbed(state: State, key: str) -> bool:
-    """
-    Whether a web application wrote what may be missing for a while, or twice.
-    """
-    return key in state.dropped or key in state.beyond
 
 
 def _isExcepted(case: Case, key: str) -> bool:
@@ -234,7 +227,7 @@ def fresh(case: Case, each: Happening) -> Iterator[str | None]:
 def _isFresh(
     case: Case, socket: Socket, each: Happening, sent: int
 ) -> Iterator[str | None]:
-    if _isDisturbed(case.state, socket.key):
+    if case.state.isDisturbed(socket.key):
         return
     missing = _missing(case, socket.key, each.more["sees"], sent - 1)
     yield (
@@ -501,7 +494,7 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     asked = state.lives.pages[each.who].asked
     isGone = state.gone.get(old, -1) >= asked
     yield None if isGone else "gave the session a new id, and the old one is there"
-    if data is None or _isDisturbed(state, new):
+    if data is None or state.isDisturbed(new):
         return
     missing = _missing(case, new, data, each.at)
     was = _missing(case, new, before, each.at)
@@ -704,7 +697,7 @@ def pagesAreFresh(case: Case, each: Happening) -> Iterator[str | None]:
         the other way round.
     """
     state, page = case.state, case.state.lives.pages[each.who]
-    if page.isNew or case.plan.freshness != "strict" or _isDisturbed(state, page.key):
+    if page.isNew or case.plan.freshness != "strict" or state.isDisturbed(page.key):
         return
     missing = _missing(case, page.key, each.more["sees"], page.asked - 1)
     yield f"does not see {_said(missing)}" if missing else None

@@ -500,6 +500,12 @@ class State:
                 found.append(change)
         return found
 
+    def isDisturbed(self, key: str) -> bool:
+        """
+        Whether a web application wrote what may be missing for a while, or twice.
+        """
+        return key in self.dropped or key in self.beyond
+
     def mayGiveUp(self, node: str) -> bool:
         """
         Whether a node may have given up what it could not store until the session

@@ -30,10 +30,6 @@ _SOON: Final = 3 * SECOND
 _JUMPS: Final = 5 * SECOND
 
 
-def _isDisturbed(state: State, key: str) -> bool:
-    return key in state.dropped or key in state.beyond
-
-
 @reads("handles", of=STRICT)
 def neverBackwards(case: Case, each: Happening) -> Iterator[str | None]:
     """
@@ -46,7 +42,7 @@ def neverBackwards(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
     told = socket.base.pop(each.more["token"], None)
-    if told is None or _isDisturbed(state, socket.key):
+    if told is None or state.isDisturbed(socket.key):
         return
     sees = each.more["sees"]
     now, values = dict(flat(sees)), state.valuesOf.get(socket.key, {})
@@ -76,7 +72,7 @@ def onASharedObject(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
     mine = state.mine.get((socket.key, socket.node))
-    if mine is None or _isDisturbed(state, socket.key):
+    if mine is None or state.isDisturbed(socket.key):
         return
     if state.mayGiveUp(socket.node):
         case.excepted("a session that was to end during an outage")
