@@ -106,6 +106,12 @@ class Queue:
         """
         return self.at(self.now + round(seconds * SECOND), call, where)
 
+    def clear(self) -> None:
+        """
+        Let nothing happen any more.
+        """
+        self._events.clear()
+
     def run(self, seconds: float, most: int) -> bool:
         """
         Let so much time pass.

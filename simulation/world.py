@@ -580,4 +580,7 @@ def happened(plan: Plan) -> World:
             world.history.note("endless", "world")
         for node in world.nodes:
             node.clock.stop()
+        # The library keeps some things of a manager for as long as there is one, and
+        # its reactor among them: that is not to lead back to this world.
+        world.queue.clear()
     return world

@@ -17,6 +17,15 @@ from simulation.world import happened
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_COUNT_WORLDS = """
+import gc
+from simulation.__main__ import _chunk
+from simulation.world import World
+_chunk((51, 10, 50, False))
+gc.collect()
+print(sum(isinstance(each, World) for each in gc.get_objects()))
+"""
+
 
 class WorldTests(SynchronousTestCase):
     """
@@ -45,6 +54,21 @@ class WorldTests(SynchronousTestCase):
             )
             found = [line for line in run.stdout.splitlines() if line in expected]
             self.assertEqual(found, expected)
+
+    def test_freed(self) -> None:
+        """
+        Nothing keeps a world that is over.  A long run would take all memory, and
+        become slower with each history.
+        """
+        # In a process of its own: what is logged here is kept until a log begins.
+        run = subprocess.run(
+            (sys.executable, "-c", _COUNT_WORLDS),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual(run.stdout, "0\n")
 
     def test_whatHappens(self) -> None:
         """
