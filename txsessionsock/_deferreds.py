@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from ._waiting import waitable
 
 
-__all__ = ["Timer", "backOff", "inOrder", "isFired", "nothing"]
+__all__ = ["Timer", "backOff", "inOrder", "isFired", "nothing", "unfinished"]
 
 # A child process that was forked shares the state of any other generator.
 _uniform = SystemRandom().uniform
@@ -130,15 +130,30 @@ def inOrder(calls: Iterable[Callable[[], object]]) -> Deferred[None] | None:
     """
     remaining = iter(calls)
     for call in remaining:
-        result = waitable(call())
-        if not isinstance(result, Deferred):
-            continue
-        if result.called and not result.paused:
-            outcome = result.result
-            if not isinstance(outcome, (Deferred, Failure)):
-                continue
-        return result.addCallback(lambda _: inOrder(remaining))
+        running = unfinished(call())
+        if running is not None:
+            return running.addCallback(lambda _: inOrder(remaining))
     return None
+
+
+def unfinished(result: object) -> Deferred[Any] | None:
+    """
+    What of a function's result is still to be waited for.
+
+    @param result: What it returned.
+
+    @return: L{None} if it is done, and did not fail.
+
+    @raise TypeError: It cannot be waited for.
+    """
+    result = waitable(result)
+    if not isinstance(result, Deferred):
+        return None
+    if result.called and not result.paused:
+        outcome = result.result
+        if not isinstance(outcome, (Deferred, Failure)):
+            return None
+    return result
 
 
 def isFired(deferred: Deferred[Any]) -> bool:

@@ -194,8 +194,33 @@ class Conversation:
         The client sent something.
         """
         waiting.arrival = self._keeper.arrival()
-        self._inbox.append(waiting)
+        if self._isFree():
+            # Most find nobody before them.
+            self._step(partial(self._handleMessage, waiting))
+            if not (self._inbox or self._changedKeys or self._last):
+                return
+        else:
+            self._inbox.append(waiting)
         self._goOn()
+
+    def _isFree(self) -> bool:
+        """
+        Whether a message that comes now is handled at once.
+        """
+        slices = self._slices
+        return not (
+            self._turn is not _NOBODY
+            or self._inbox
+            or self._changedKeys
+            or self._isQueued
+            or self._receiving is not _NOT_RECEIVING
+            or self._toll is not None
+            or self._last is not None
+            or slices.isOver
+            or slices.isWorking
+            or self._isOver
+            or self._waits()
+        )
 
     def changed(self, keys: Sequence[str]) -> None:
         """
@@ -274,7 +299,7 @@ class Conversation:
             elif self._inbox:
                 if self._toll is not None and not self._toll.pays():
                     return
-                self._step(self._handleMessage)
+                self._step(self._handleNext)
             elif self._last is not None:
                 last, self._last = self._last, None
                 self._step(last, _OVER)
@@ -339,8 +364,10 @@ class Conversation:
 
     # Calling handlers.
 
-    def _handleMessage(self) -> Deferred[None] | None:
-        waiting = self._inbox.next()
+    def _handleNext(self) -> Deferred[None] | None:
+        return self._handleMessage(self._inbox.next())
+
+    def _handleMessage(self, waiting: Waiting) -> Deferred[None] | None:
         fresh = self._fresh(waiting)
         if fresh is None:
             return self._handleFresh(waiting)

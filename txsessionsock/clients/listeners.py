@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, overload
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import inOrder
+from txsessionsock._deferreds import inOrder, unfinished
 from txsessionsock.interfaces import EndReason, InvalidReason
 from txsessionsock.session import Session
 
@@ -257,7 +257,9 @@ class Handlers:
         """
         if not self.hear(event):
             self._current = type(self.face)
-            return inOrder((partial(self._method(event), *args),))
+            # Most have only the method: nothing is made to call that.
+            running = unfinished(self._method(event)(*args))
+            return None if running is None else running.addCallback(lambda _: None)
         return inOrder(self._noted(event, args))
 
     def _noted(self, event: str, args: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:

@@ -111,9 +111,12 @@ class Holders:
 
         @return: The number of its last change, 0 if it certainly made none.
         """
-        handler = next(handler for handler in self._inside if handler.holder is holder)
-        self._inside.remove(handler)
-        return handler.number
+        inside = self._inside
+        # Mostly the one that began last.
+        at = len(inside) - 1
+        while inside[at].holder is not holder:
+            at -= 1
+        return inside.pop(at).number
 
     @property
     def isInside(self) -> bool:
