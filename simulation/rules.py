@@ -661,7 +661,8 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A change outside of a handler is stored within a second, without save(); after
     an outage within eleven.  For a node that lasts two seconds longer, if what it
-    asked meanwhile was lost: until then it waits for the answer.
+    asked meanwhile was lost: until then it waits for the answer.  What was emptied
+    since, or is somebody else's now, need not be stored.
 
     @promise: A change outside of a handler is stored within a second, without
         `save()`, unless it was made inside of a nested value.
@@ -679,6 +680,8 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
+            if not _belongs(state, change):
+                continue
             well = state.well.get(change.node, -inf)
             since = max(change.began, well, state.mended.get(change.session, 0))
             # After an outage it is tried again within ten seconds.

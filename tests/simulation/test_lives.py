@@ -193,6 +193,22 @@ class LifeTests(HistoryTestCase):
         self.put("stored", "node1", out=100)
         self.assertEqual(self.broken(), ["outsideIsStored"])
 
+    def test_outsideAndEmptied(self) -> None:
+        """
+        One of a session that is emptied since need not be stored.
+        """
+        more = {"do": "set", "key": "out", "digit": -1, "session": KEY}
+        self.note("changes", "node1", isOutside=True, token=100, **more)
+        self.sends(101)
+        self.handles(101)
+        self.note("clears", "tab.1", token=101, removed={"out": 100})
+        self.put("stored", "node1")
+        self.now += 10 * SECOND
+        self.note("changes", "node1", isOutside=True, token=102, **more)
+        self.now += SECOND
+        self.put("stored", "node1", out=102)
+        self.assertKept(["outsideIsStored"])
+
     def test_outsideAfterAnOutage(self) -> None:
         """
         One that was made when a node still waited for what was lost in an outage
