@@ -65,11 +65,14 @@ class Removal:
     @ivar isTheirs: Whether a web application took it out.
 
     @ivar isUndone: Whether a web application's copy brought it back.
+
+    @ivar isUnheard: Whether nobody had been told that it was stored.
     """
 
     at: int
     isTheirs: bool
     isUndone: bool = False
+    isUnheard: bool = False
 
 
 @dataclass
@@ -322,7 +325,9 @@ class Lives:
         removals, there = where.setdefault(key, {}), everything(self.last[key])
         for each in marks:
             if each not in there:
-                removals[each] = Removal(self._state.now, isTheirs)
+                isPut = each >= 0 and each not in self._state.changes
+                isUnheard = isPut and each not in self._heard
+                removals[each] = Removal(self._state.now, isTheirs, isUnheard=isUnheard)
 
     def _moves(self, each: Happening) -> None:
         old, new = each.more["old"], each.more["new"]

@@ -526,7 +526,8 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What the application itself deletes stays deleted, and what a handler deletes
     does, but for what a web application's old copy brought back: that is out in the
-    end if a handler took it out.
+    end if a handler took it out.  Without stamps, whoever put something in may store
+    it again if the answer of the store was lost.
 
     @promise: What the application itself deletes stays deleted, and a session
         that it empties stays empty.
@@ -543,7 +544,8 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
             isKept = case.plan.repair and not (state.killed or state.wasUnwell)
             isKept = isKept and not _isExcepted(case, key)
             if removals and data is not None and isKept:
-                yield _back(removals, data, each.at, isLast=True)
+                certain = _certain(case, removals, data)
+                yield _back(certain, data, each.at, isLast=True)
         return
     if each.what == "stored":
         key, at = each.more["key"], each.at
@@ -557,7 +559,21 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
         key, at, data = page.key, page.asked - 1, each.more["sees"]
     isStrict = each.what == "stored" or case.plan.freshness == "strict"
     if data is not None and isStrict and out.get(key) and key not in state.beyond:
-        yield _back(out[key], data, at, isLast=False)
+        yield _back(_certain(case, out[key], data), data, at, isLast=False)
+
+
+def _certain(
+    case: Case, removals: dict[int, Removal], data: dict[str, Any]
+) -> dict[int, Removal]:
+    """
+    @return: Those of which stamps, or an answer, say that it was stored before.
+    """
+    if case.plan.repair:
+        return removals
+    doubtful = {token for token, each in removals.items() if each.isUnheard}
+    if doubtful & everything(data):
+        case.excepted("what was taken out before anybody knew that it was stored")
+    return {token: removals[token] for token in removals if token not in doubtful}
 
 
 def _back(

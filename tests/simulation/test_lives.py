@@ -5,10 +5,11 @@ Tests for the rules of new ids, of what is emptied or somebody else's, and of pa
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from simulation.queue import SECOND
-from tests.simulation.histories import KEY, HistoryTestCase
+from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
 class LifeTests(HistoryTestCase):
@@ -109,6 +110,29 @@ class LifeTests(HistoryTestCase):
             self.assertKept([])
             self.put("stored", "node2", d=100)
             self.assertEqual(self.broken(), ["deletedStaysDeleted"])
+
+    def test_backInDoubt(self) -> None:
+        """
+        What is taken out before anybody was told that it is stored may be stored
+        again where there are no stamps.
+        """
+        for hasStamps, isHeard in (False, False), (False, True), (True, False):
+            self.setUp()
+            self.plan = replace(PLAN, repair=hasStamps)
+            self.sends(100, 101)
+            self.handles(100)
+            self.note("puts", "tab.1", session=KEY, key="d", token=100)
+            if isHeard:
+                self.answers(100)
+            self.note("done", "tab.1", token=100)
+            self.handles(101, d=100)
+            more = {"session": "", "key": "d", "token": 101, "removed": 100}
+            self.note("takes out", "tab.1", **more)
+            self.put("stored", "node1")
+            self.answers(101)
+            self.put("stored", "node2", d=100)
+            isBroken = hasStamps or isHeard
+            self.assertEqual(self.broken(), ["deletedStaysDeleted"] * isBroken)
 
     def test_broughtBack(self) -> None:
         """
