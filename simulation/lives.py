@@ -139,8 +139,9 @@ class Lives:
         self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
-        # By socket, whose session it was before it became somebody else's.
-        self._users: dict[str, Any] = {}
+        # By socket, whose session it was before it became somebody else's: one of
+        # these, if that happened while the socket had none yet.
+        self._users: dict[str, list[Any]] = {}
         self.strange: set[int] = set()
         self.excused: set[str] = set()
         self.outside: dict[int, Change] = {}
@@ -213,7 +214,8 @@ class Lives:
         Whether this was changed by somebody whose session it is no more.
         """
         name = self._by.get(mark, "")
-        return name in self.strangers and data.get("user") != self._users.get(name)
+        users = self._users.get(name, [None])
+        return name in self.strangers and data.get("user") not in users
 
     def _owned(self, key: str, before: Any, now: Any, at: int) -> None:
         """
@@ -222,8 +224,10 @@ class Lives:
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
         for socket in self._of(key):
-            was = self._users.setdefault(socket.name, before)
-            isTheirs = before and now and was not in (None, now)
+            users = self._users.setdefault(socket.name, [before])
+            if not socket.isConnected:
+                users += [before, now]
+            isTheirs = before and now and None not in users and now not in users
             if isTheirs and socket.isConnected:
                 self.strangers.setdefault(socket.name, at)
             else:

@@ -650,7 +650,8 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
 def othersSessionsAreTheirs(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A session that is somebody else's now ends for who had it before, and nothing of
-    theirs is put into it.
+    theirs is put into it.  A socket that had no session yet when that happened may have
+    it as it was before, or after.
 
     @promise: A session that is somebody else's now ends for who had it before.
     """

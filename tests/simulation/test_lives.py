@@ -204,6 +204,24 @@ class LifeTests(HistoryTestCase):
         self.note("quiet", "world")
         self.assertEqual(self.broken(), ["othersSessionsAreTheirs"])
 
+    def test_somebodyElsesMeanwhile(self) -> None:
+        """
+        Who had no session yet when it became somebody else's may have either's, but
+        no third one's.
+        """
+        for user in "ann", "bob", "eve":
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            self.opens("tab.2", connected=False)
+            self.put("stored", "web1", user="bob")
+            self.note("connected", "tab.2", node="node1")
+            self.put("stored", "web1", user="dan")
+            self.put("stored", "web1", user=user)
+            self.now += 10 * SECOND
+            self.note("quiet", "world")
+            expected = ["othersSessionsAreTheirs"] * (user == "eve")
+            self.assertEqual(self.broken(), expected)
+
     def test_outside(self) -> None:
         """
         A change outside of a handler is stored late, or never.
