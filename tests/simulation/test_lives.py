@@ -222,6 +222,23 @@ class LifeTests(HistoryTestCase):
             expected = ["othersSessionsAreTheirs"] * (user == "eve")
             self.assertEqual(self.broken(), expected)
 
+    def test_somebodyElsesAfterNobodys(self) -> None:
+        """
+        What was nobody's shortly before need not end, but what was long before does.
+        """
+        for seconds in 1, 20:
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            self.opens("tab.2")
+            self.put("stored", "node1")
+            self.put("stored", "web1", user="ann")
+            self.now += seconds * SECOND
+            self.put("stored", "web1", user="bob")
+            self.now += 10 * SECOND
+            self.note("quiet", "world")
+            expected = ["othersSessionsAreTheirs"] * (seconds == 20)
+            self.assertEqual(self.broken(), expected)
+
     def test_outside(self) -> None:
         """
         A change outside of a handler is stored late, or never.
