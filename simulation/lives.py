@@ -451,8 +451,9 @@ def everything(data: dict[str, Any]) -> set[int]:
     """
     The marks of all that is in a session.
     """
-    found = {value for value in _leaves(data) if isinstance(value, int)}
-    found.discard(data.get("n", -1))
+    # The sum is no mark, and may be the same number as one.
+    rest = {name: value for name, value in data.items() if name != "n"}
+    found = {value for value in _leaves(rest) if isinstance(value, int)}
     return found | {-1 - i for i, n in enumerate(digits(data.get("n", 0))) if n}
 
 

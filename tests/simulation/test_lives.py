@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from simulation.lives import everything
 from simulation.queue import SECOND
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
@@ -238,6 +239,13 @@ class LifeTests(HistoryTestCase):
             self.note("quiet", "world")
             expected = ["othersSessionsAreTheirs"] * (seconds == 20)
             self.assertEqual(self.broken(), expected)
+
+    def test_sumAsMark(self) -> None:
+        """
+        A sum that is the same number as a mark does not hide it.
+        """
+        self.assertEqual(everything({"n": 108, "out": 108}), {108, -4, -5})
+        self.assertEqual(everything({"n": 108}), {-4, -5})
 
     def test_outside(self) -> None:
         """
