@@ -110,6 +110,7 @@ def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whoever tells a group something is told how many were in it, on each node; a
     socket whose session got another id there is in none, before it hears that, too.
+    Who came after the question need not be in the answer.
 
     @unlisted: docs/hub.md says what comes back.
     """
@@ -128,8 +129,9 @@ def hubCounts(case: Case, each: Happening) -> Iterator[str | None]:
             isRight = before is not None and before.count == number
             yield None if isRight else f"is told that {node} reached {number}"
         elif told.at > max(crowds.finalSince, crowds.calmSince):
-            got = crowds.members(node, told, each.at)
-            isRight = len(got.surely) <= number <= len(got.perhaps)
+            got, sockets = crowds.members(node, told, each.at), case.state.sockets
+            surely = [x for x in got.surely if sockets[x].connected < told.at]
+            isRight = len(surely) <= number <= len(got.perhaps)
             yield None if isRight else f"is told that {node} has {number} members"
 
 

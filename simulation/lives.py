@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Lives", "Page", "Removal", "everything", "mark"]
 
 _OK = 200
+_SEEN = 18 * SECOND
+"""
+After what time each node has seen what is stored.
+"""
 
 
 @dataclass
@@ -65,11 +69,14 @@ class Removal:
     @ivar isTheirs: Whether a web application took it out.
 
     @ivar isUndone: Whether a web application's copy brought it back.
+
+    @ivar isUnheard: Whether nobody had been told that it was stored.
     """
 
     at: int
     isTheirs: bool
     isUndone: bool = False
+    isUnheard: bool = False
 
 
 @dataclass
@@ -136,8 +143,11 @@ class Lives:
         self.nameless: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
-        # By socket, whose session it was before it became somebody else's.
-        self._users: dict[str, Any] = {}
+        # By socket, whose session it was before it became somebody else's: one of
+        # these, if that happened while the socket had none yet.
+        self._users: dict[str, list[Any]] = {}
+        # Until when each session was nobody's.
+        self._nobodys: dict[str, int] = {}
         self.strange: set[int] = set()
         self.excused: set[str] = set()
         self.outside: dict[int, Change] = {}
@@ -210,7 +220,8 @@ class Lives:
         Whether this was changed by somebody whose session it is no more.
         """
         name = self._by.get(mark, "")
-        return name in self.strangers and data.get("user") != self._users.get(name)
+        users = self._users.get(name, [None])
+        return name in self.strangers and data.get("user") not in users
 
     def _owned(self, key: str, before: Any, now: Any, at: int) -> None:
         """
@@ -218,10 +229,18 @@ class Lives:
         """
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
+        if not before:
+            self._nobodys[key] = at
+        # Who saw it as nobody's last keeps it, whoever it is that logs in.
+        until = self._nobodys.get(key, -inf)
+        isSoon = self._state.wasUnwell or at - until < _SEEN
         for socket in self._of(key):
-            was = self._users.setdefault(socket.name, before)
-            isTheirs = before and now and was not in (None, now)
-            if isTheirs and socket.isConnected:
+            users = self._users.setdefault(socket.name, [before])
+            if not socket.isConnected:
+                users += [before, now]
+            mayKeep = isSoon and socket.began < until
+            isTheirs = before and now and None not in users and now not in users
+            if isTheirs and socket.isConnected and not mayKeep:
                 self.strangers.setdefault(socket.name, at)
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
@@ -322,7 +341,9 @@ class Lives:
         removals, there = where.setdefault(key, {}), everything(self.last[key])
         for each in marks:
             if each not in there:
-                removals[each] = Removal(self._state.now, isTheirs)
+                isPut = each >= 0 and each not in self._state.changes
+                isUnheard = isPut and each not in self._heard
+                removals[each] = Removal(self._state.now, isTheirs, isUnheard=isUnheard)
 
     def _moves(self, each: Happening) -> None:
         old, new = each.more["old"], each.more["new"]
@@ -430,8 +451,9 @@ def everything(data: dict[str, Any]) -> set[int]:
     """
     The marks of all that is in a session.
     """
-    found = {value for value in _leaves(data) if isinstance(value, int)}
-    found.discard(data.get("n", -1))
+    # The sum is no mark, and may be the same number as one.
+    rest = {name: value for name, value in data.items() if name != "n"}
+    found = {value for value in _leaves(rest) if isinstance(value, int)}
     return found | {-1 - i for i, n in enumerate(digits(data.get("n", 0))) if n}
 
 

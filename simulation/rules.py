@@ -526,7 +526,8 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What the application itself deletes stays deleted, and what a handler deletes
     does, but for what a web application's old copy brought back: that is out in the
-    end if a handler took it out.
+    end if a handler took it out.  Without stamps, whoever put something in may store
+    it again if the answer of the store was lost.
 
     @promise: What the application itself deletes stays deleted, and a session
         that it empties stays empty.
@@ -543,7 +544,8 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
             isKept = case.plan.repair and not (state.killed or state.wasUnwell)
             isKept = isKept and not _isExcepted(case, key)
             if removals and data is not None and isKept:
-                yield _back(removals, data, each.at, isLast=True)
+                certain = _certain(case, removals, data)
+                yield _back(certain, data, each.at, isLast=True)
         return
     if each.what == "stored":
         key, at = each.more["key"], each.at
@@ -557,7 +559,21 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
         key, at, data = page.key, page.asked - 1, each.more["sees"]
     isStrict = each.what == "stored" or case.plan.freshness == "strict"
     if data is not None and isStrict and out.get(key) and key not in state.beyond:
-        yield _back(out[key], data, at, isLast=False)
+        yield _back(_certain(case, out[key], data), data, at, isLast=False)
+
+
+def _certain(
+    case: Case, removals: dict[int, Removal], data: dict[str, Any]
+) -> dict[int, Removal]:
+    """
+    @return: Those of which stamps, or an answer, say that it was stored before.
+    """
+    if case.plan.repair:
+        return removals
+    doubtful = {token for token, each in removals.items() if each.isUnheard}
+    if doubtful & everything(data):
+        case.excepted("what was taken out before anybody knew that it was stored")
+    return {token: removals[token] for token in removals if token not in doubtful}
 
 
 def _back(
@@ -634,7 +650,9 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
 def othersSessionsAreTheirs(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A session that is somebody else's now ends for who had it before, and nothing of
-    theirs is put into it.
+    theirs is put into it.  A socket that had no session yet when that happened may have
+    it as it was before, or after; nor is it known who was to see that it became
+    somebody else's if it had been nobody's shortly before.
 
     @promise: A session that is somebody else's now ends for who had it before.
     """
@@ -661,7 +679,8 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A change outside of a handler is stored within a second, without save(); after
     an outage within eleven.  For a node that lasts two seconds longer, if what it
-    asked meanwhile was lost: until then it waits for the answer.
+    asked meanwhile was lost: until then it waits for the answer.  What was emptied
+    since, or is somebody else's now, need not be stored.
 
     @promise: A change outside of a handler is stored within a second, without
         `save()`, unless it was made inside of a nested value.
@@ -679,6 +698,8 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
                 yield f"{_said([change])} is not stored"
         elif each.more["key"] == change.session and state.isStored(change):
             del outside[token]
+            if not _belongs(state, change):
+                continue
             well = state.well.get(change.node, -inf)
             since = max(change.began, well, state.mended.get(change.session, 0))
             # After an outage it is tried again within ten seconds.

@@ -335,7 +335,8 @@ def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
 def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Per connection, a change is stored within a second, or when the store is well and
-    the session can be read.
+    the session can be read.  What was emptied since, or is somebody else's now, need
+    not be stored.
 
     @promise: Per connection, a change is stored after `saveInterval`, one second,
         at the latest.
@@ -347,6 +348,8 @@ def storedInTime(case: Case, each: Happening) -> Iterator[str | None]:
         for change in list(pending):
             if state.isStored(change):
                 pending.remove(change)
+                if not state.lives.belongs(change, session):
+                    continue
                 mended = state.mended.get(session, 0)
                 since = max(change.began, state.well.get(node, 0), mended)
                 isTriedAgain = node in state.unwell or session in state.spoilt

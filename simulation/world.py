@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from random import Random
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -32,7 +33,7 @@ from .node import Node
 from .page import Page
 from .pages import Visit
 from .plan import LONG, PLAIN, SHORT, Plan, Step
-from .queue import NodeClock, Queue, chanceFrom
+from .queue import SECOND, NodeClock, Queue, chanceFrom
 from .socketio import NAMESPACES, Server
 from .store import Link
 from .webapp import WebApp
@@ -42,6 +43,10 @@ __all__ = ["World", "happened"]
 
 _MOST_EVENTS = 30_000
 _MOST_GARBAGE = 500_000
+_DONE = 5 * SECOND
+"""
+After how long without a handler it is taken that they are done.
+"""
 _WIDE = Limits(pingInterval=8.0, pingTimeout=5.0)
 _NARROW = replace(
     _WIDE,
@@ -506,8 +511,7 @@ class World:
             self._heals(node)
             self._busHeals(node)
             node.clock.lag = 0
-        isOver = self.queue.run(25.0, _MOST_EVENTS)
-        isOver = isOver and self._countAll()
+        isOver = self._calmsDown() and self._countAll()
         self.history.note("quiet", "world")
         for node in self._living():
             if node.bus is not None:
@@ -524,6 +528,23 @@ class World:
                 self.history.note("left", node.name, text="what was to stop")
         self.history.note("end", "world")
         return isOver
+
+    def _calmsDown(self) -> bool:
+        """
+        Let time pass until handlers are done: on a slow store, those of many messages
+        take longer.
+
+        @return: Whether it came to an end.
+        """
+        isOver = self.queue.run(25.0, _MOST_EVENTS)
+        while isOver and self._isAtWork():
+            isOver = self.queue.run(5.0, _MOST_EVENTS)
+        return isOver
+
+    def _isAtWork(self) -> bool:
+        since = self.queue.now - _DONE
+        late = takewhile(lambda each: each.at > since, reversed(self.history.all))
+        return any(each.what in ("handles", "done") for each in late)
 
 
 @contextmanager

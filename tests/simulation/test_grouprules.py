@@ -234,6 +234,23 @@ class GroupRuleTests(SynchronousTestCase):
         self.reached(node1=1, node2=0)
         self.assertBroken("hubCounts")
 
+    def test_cameAfterTheQuestion(self) -> None:
+        """
+        Who comes after the question need not be counted; who came before has to be.
+        """
+        for isAfter in True, False:
+            self.setUp()
+            self.note("all is well", "world")
+            self.now += 25 * SECOND
+            if isAfter:
+                self.tells(do="count", kind="session", value="s")
+            self.note("connects", "tab.3", node="node1", session="s")
+            self.note("connected", "tab.3", node="node1")
+            if not isAfter:
+                self.tells(do="count", kind="session", value="s")
+            self.reached(node1=1, node2=1)
+            self.assertBroken(*[] if isAfter else ["hubCounts"])
+
     def test_moved(self) -> None:
         """
         A socket whose session got another id on its node does not count, though it

@@ -5,10 +5,12 @@ Tests for the rules of new ids, of what is emptied or somebody else's, and of pa
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from simulation.lives import everything
 from simulation.queue import SECOND
-from tests.simulation.histories import KEY, HistoryTestCase
+from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
 class LifeTests(HistoryTestCase):
@@ -110,6 +112,29 @@ class LifeTests(HistoryTestCase):
             self.put("stored", "node2", d=100)
             self.assertEqual(self.broken(), ["deletedStaysDeleted"])
 
+    def test_backInDoubt(self) -> None:
+        """
+        What is taken out before anybody was told that it is stored may be stored
+        again where there are no stamps.
+        """
+        for hasStamps, isHeard in (False, False), (False, True), (True, False):
+            self.setUp()
+            self.plan = replace(PLAN, repair=hasStamps)
+            self.sends(100, 101)
+            self.handles(100)
+            self.note("puts", "tab.1", session=KEY, key="d", token=100)
+            if isHeard:
+                self.answers(100)
+            self.note("done", "tab.1", token=100)
+            self.handles(101, d=100)
+            more = {"session": "", "key": "d", "token": 101, "removed": 100}
+            self.note("takes out", "tab.1", **more)
+            self.put("stored", "node1")
+            self.answers(101)
+            self.put("stored", "node2", d=100)
+            isBroken = hasStamps or isHeard
+            self.assertEqual(self.broken(), ["deletedStaysDeleted"] * isBroken)
+
     def test_broughtBack(self) -> None:
         """
         What a web application's old copy brought back is out in the end.
@@ -180,6 +205,48 @@ class LifeTests(HistoryTestCase):
         self.note("quiet", "world")
         self.assertEqual(self.broken(), ["othersSessionsAreTheirs"])
 
+    def test_somebodyElsesMeanwhile(self) -> None:
+        """
+        Who had no session yet when it became somebody else's may have either's, but
+        no third one's.
+        """
+        for user in "ann", "bob", "eve":
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            self.opens("tab.2", connected=False)
+            self.put("stored", "web1", user="bob")
+            self.note("connected", "tab.2", node="node1")
+            self.put("stored", "web1", user="dan")
+            self.put("stored", "web1", user=user)
+            self.now += 10 * SECOND
+            self.note("quiet", "world")
+            expected = ["othersSessionsAreTheirs"] * (user == "eve")
+            self.assertEqual(self.broken(), expected)
+
+    def test_somebodyElsesAfterNobodys(self) -> None:
+        """
+        What was nobody's shortly before need not end, but what was long before does.
+        """
+        for seconds in 1, 20:
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            self.opens("tab.2")
+            self.put("stored", "node1")
+            self.put("stored", "web1", user="ann")
+            self.now += seconds * SECOND
+            self.put("stored", "web1", user="bob")
+            self.now += 10 * SECOND
+            self.note("quiet", "world")
+            expected = ["othersSessionsAreTheirs"] * (seconds == 20)
+            self.assertEqual(self.broken(), expected)
+
+    def test_sumAsMark(self) -> None:
+        """
+        A sum that is the same number as a mark does not hide it.
+        """
+        self.assertEqual(everything({"n": 108, "out": 108}), {108, -4, -5})
+        self.assertEqual(everything({"n": 108}), {-4, -5})
+
     def test_outside(self) -> None:
         """
         A change outside of a handler is stored late, or never.
@@ -192,6 +259,22 @@ class LifeTests(HistoryTestCase):
         self.now += 5 * SECOND
         self.put("stored", "node1", out=100)
         self.assertEqual(self.broken(), ["outsideIsStored"])
+
+    def test_outsideAndEmptied(self) -> None:
+        """
+        One of a session that is emptied since need not be stored.
+        """
+        more = {"do": "set", "key": "out", "digit": -1, "session": KEY}
+        self.note("changes", "node1", isOutside=True, token=100, **more)
+        self.sends(101)
+        self.handles(101)
+        self.note("clears", "tab.1", token=101, removed={"out": 100})
+        self.put("stored", "node1")
+        self.now += 10 * SECOND
+        self.note("changes", "node1", isOutside=True, token=102, **more)
+        self.now += SECOND
+        self.put("stored", "node1", out=102)
+        self.assertKept(["outsideIsStored"])
 
     def test_outsideAfterAnOutage(self) -> None:
         """

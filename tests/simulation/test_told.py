@@ -289,6 +289,23 @@ class ToldTests(HistoryTestCase):
                 self.assertKept(["storedInTime"])
             else:
                 self.assertBroken("storedInTime")
+        # It became somebody else's.
+        self.again()
+        self.put("stored", "web1", user="ann")
+        self.opens("tab.2")
+        self.put("stored", "web1", user="bob")
+        self.sends(100, who="tab.2")
+        self.handles(100, who="tab.2")
+        self.changes(100, who="tab.2")
+        self.note("sdestroyed", "tab.2", reason="replaced")
+        self.note("closes", "tab.2", code=4401)
+        self.now += 20 * SECOND
+        self.opens("tab.3")
+        self.sends(101, who="tab.3")
+        self.handles(101, who="tab.3")
+        self.changes(101, who="tab.3")
+        self.put("stored", "node1", user="bob", a=101)
+        self.assertNotIn("storedInTime", self.broken())
 
     def test_stamp(self) -> None:
         """

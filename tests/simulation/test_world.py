@@ -7,15 +7,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from simulation.plan import drawn
+from simulation.plan import Step, drawn
+from simulation.queue import SECOND
 from simulation.world import happened
 
 
 ROOT = Path(__file__).resolve().parents[2]
+_ENDING = "all is well", "quiet"
 
 _COUNT_WORLDS = """
 import gc
@@ -69,6 +72,21 @@ class WorldTests(SynchronousTestCase):
             check=True,
         )
         self.assertEqual(run.stdout, "0\n")
+
+    def test_handlersAreDone(self) -> None:
+        """
+        All is quiet when handlers are done, however long that takes.
+        """
+        more = "wait", "a", -1, False
+        steps = (Step(what="send", who=0, pause=0.0, more=more),) * 80
+        plan = replace(drawn(1), kind="apart", hub=False, offsets=(0.0,), steps=steps)
+        plan = replace(plan, tabs=1, sessions=1, isNarrow=False, sockets=("plain",))
+        all = happened(plan).history.all
+        at = {each.what: each.at for each in all if each.what in _ENDING}
+        handled = [each.at for each in all if each.what == "handles"]
+        self.assertEqual(len(handled), 80)
+        self.assertGreater(max(handled), at["all is well"] + 25 * SECOND)
+        self.assertLess(max(handled), at["quiet"])
 
     def test_whatHappens(self) -> None:
         """
