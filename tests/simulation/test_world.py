@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.plan import drawn
-from simulation.world import happened
+from simulation.rules import judged
+from simulation.world import World, happened
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,28 @@ class WorldTests(SynchronousTestCase):
             )
             found = [line for line in run.stdout.splitlines() if line in expected]
             self.assertEqual(found, expected)
+
+    def test_endless(self) -> None:
+        """
+        What goes round for ever within one event is broken off, and told; also where
+        somebody takes any exception.
+        """
+
+        def goesRound(*_: object) -> None:
+            while True:
+                pass
+
+        plan = drawn(1)
+        self.patch(World, f"_{plan.steps[0].what}", goesRound)
+        (breach, *_) = judged(plan, happened(plan, 0.1).history).breaches
+        self.assertIn("does not come to an end", str(breach))
+
+        def swallows(*_: object) -> None:
+            maybeDeferred(goesRound).addErrback(lambda failure: None)
+
+        self.patch(World, f"_{plan.steps[0].what}", swallows)
+        breaches = judged(plan, happened(plan, 0.1).history).breaches
+        self.assertIn("does not come to an end", " ".join(map(str, breaches)))
 
     def test_whatHappens(self) -> None:
         """
