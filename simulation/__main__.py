@@ -165,11 +165,11 @@ def _tell(name: str, plan: Plan, rule: str | None = None) -> None:
 
 
 _Found = tuple[list[tuple[int, str]], Tally, list[str]]
-_Work = tuple[int, int, int, bool]
+_Work = tuple[int, int, int, bool, bool]
 
 
 def _chunk(work: _Work) -> _Found:
-    first, number, steps, isDigested = work
+    first, number, steps, isDigested, isUntilBroken = work
     _hush()
     failed: list[tuple[int, str]] = []
     tally = Tally()
@@ -187,6 +187,8 @@ def _chunk(work: _Work) -> _Found:
             digests.append(f"{seed} {history.digest()}")
         if verdict.breaches:
             failed.append((seed, str(verdict.breaches[0])))
+            if isUntilBroken:
+                break
     gc.collect()
     if wasEnabled:
         gc.enable()
@@ -214,7 +216,8 @@ _isQuiet: list[bool] = []
 def _chunks(first: int, number: int, options: argparse.Namespace) -> Iterator[_Work]:
     for start in range(0, number, _CHUNK):
         size = min(_CHUNK, number - start)
-        yield first + start, size, options.steps, options.digests
+        more = options.steps, options.digests, options.until_broken
+        yield first + start, size, *more
 
 
 def _many(first: int, options: argparse.Namespace) -> int:

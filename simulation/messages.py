@@ -28,6 +28,10 @@ MOST_INCREMENTS: Final = 30
 Each increment adds another power of three: the digits of the sum then say how
 often each of them is in it.  Express has numbers up to 2**53.
 """
+_WORK: Final = 0.015
+"""
+How many seconds a handler takes that has much to do.
+"""
 
 
 @lru_cache(1024)
@@ -185,6 +189,14 @@ async def _wait(served: Served, message: Message, session: Session) -> None:
     _set(served, message, session)
 
 
+def _work(served: Served, message: Message, session: Session) -> None:
+    """
+    Take more time than a slice has.
+    """
+    served.clock.work(_WORK)
+    _set(served, message, session)
+
+
 async def _raiseLate(served: Served, message: Message, session: Session) -> None:
     await deferLater(served.clock, 0.4)
     _raise(served, message, session)
@@ -263,6 +275,7 @@ HANDLERS: dict[str, Callable[[Any, Message, Session], Any]] = {
     "raise": _raise,
     "raise late": _raiseLate,
     "wait": _wait,
+    "work": _work,
     "save unheard": _saveUnheard,
     "regenerate": _regenerate,
     "ask": _ask,

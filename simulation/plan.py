@@ -134,6 +134,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     if Random(f"ends {seed}").random() < _ENDS:
         return _ending(Random(f"ending {seed}"), seed, steps)
+    if Random(f"works {seed}").random() < _WORKS:
+        return _working(Random(f"working {seed}"), seed, steps)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -164,6 +166,7 @@ def drawn(seed: int, steps: int = 50) -> Plan:
                 hub=hub,
                 isMore=bool(more),
                 isCached=kind == "cached",
+                isBusy=Random(f"busy {seed}").random() < _BUSY,
             )
         ),
         hub=hub,
@@ -204,6 +207,11 @@ def _socketKinds(random: Random, *, isMore: bool) -> list[str]:
 _SOCKET_IO = 0.2
 """
 In how many histories there are clients of Socket.IO.
+"""
+
+_BUSY = 0.1
+"""
+In how many histories handlers take more time than a slice has.
 """
 
 _CUTS: tuple[Cut, ...] = ("told", "told", "reset", "node late", "browser late")
@@ -294,7 +302,7 @@ def _doubtful(random: Random, seed: int, steps: int) -> Plan:
     )
 
 
-_ENDS = 0.05
+_ENDS = 0.08
 """
 In how many histories nodes end that are alone.
 """
@@ -306,7 +314,8 @@ def _ending(random: Random, seed: int, steps: int) -> Plan:
     write what they read before: nobody else puts back what that undoes.
     """
     isMore = random.random() < 0.3
-    kind = random.choice(("watched", "watched", "apart", "polled", "silent"))
+    kinds = ("watched", "watched", "apart", "polled", "silent", "cached")
+    kind = random.choice(kinds)
     # What a slow store does not tell is seen too late.
     latencies = (0.0, 0.002, 0.02) if kind == "silent" else (0.0, 0.002, 0.02, 0.2)
     return Plan(
@@ -314,28 +323,80 @@ def _ending(random: Random, seed: int, steps: int) -> Plan:
         kind=kind,
         perMessage=random.random() < 0.7,
         freshness="strict",
-        repair=True,
+        # One that guards what it wrote has deleted all copies by then.
+        repair=kind != "cached",
         offsets=(random.uniform(-60, 60),),
         latency=random.choice(latencies),
         ttl=LONG,
         tabs=2,
-        sessions=2,
+        sessions=1 if kind == "cached" else 2,
         # So is what is from before a node's first stamp.
-        steps=tuple(_ends(random, steps, 2.8 if kind == "silent" else 3.5)),
+        steps=tuple(
+            _ends(
+                random,
+                steps,
+                2.8 if kind == "silent" else 3.5,
+                isCached=kind == "cached",
+            )
+        ),
         sockets=("text", PLAIN) if isMore else (PLAIN,),
     )
 
 
-def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
+_WORKS = 0.03
+"""
+In how many histories messages wait for other handlers of their session, which ends.
+"""
+
+
+def _working(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which several sockets of a session send at once what takes long, and
+    the session ends while some wait for their turn.
+    """
+    return Plan(
+        seed,
+        kind=random.choice(("watched", "watched", "apart")),
+        perMessage=True,
+        freshness="strict",
+        repair=random.random() < 0.5,
+        offsets=(random.uniform(-60, 60),),
+        latency=random.choice((0.0, 0.002, 0.002)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=tuple(_works(random, steps)),
+    )
+
+
+def _works(random: Random, number: int) -> Iterator[Step]:
+    done = 0
+    while done < number:
+        tabs = [0, 1, 2, 3] * random.randint(1, 2)
+        random.shuffle(tabs)
+        for tab in tabs:
+            do = random.choice(("work", "work", "work", "work", "read", "destroy"))
+            yield Step("send", tab, 0.0, (do, random.choice("ab"), -1, False))
+        yield Step("connect", 0, random.choice((0.0, 0.002, 0.005, 0.01, 0.02)))
+        yield Step("logOut", 0, random.choice((0.0, 0.05, 0.3)))
+        yield Step("logIn", 0, random.choice((0.3, 1.0)))
+        done += len(tabs) + 3
+
+
+def _ends(
+    random: Random, number: int, most: float, *, isCached: bool
+) -> Iterator[Step]:
     digits, done = 0, 0
-    # While others write, or while the store is away.
+    # While others write, or while the store is away; or others read, of whom copies
+    # come.
     other = random.choice(("write",) * 4 + ("cutStore",))
+    other = "view" if isCached else other
     while done < number:
         kinds = ["send"] * random.randint(1, 5) + [other] * random.randint(1, 2)
         random.shuffle(kinds)
-        last = ["cutStore", "send"] if other == "cutStore" else []
+        last = [other, "send"] if other != "write" else []
         kinds = ["connect", "connect", *kinds, *last]
-        for what in kinds:
+        for place, what in enumerate(kinds):
             more: tuple[Any, ...] = ()
             if what == "send":
                 isCount = random.random() < 0.3 and digits < MOST_INCREMENTS
@@ -347,6 +408,10 @@ def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
                 more = "ours", random.uniform(0.05, most)
             pause = random.choice((0.0, 0.05, 0.3, 0.3, 1.0))
             pause = min(pause, 0.05) if last else pause
+            if isCached and place >= len(kinds) - 2:
+                # What is read is stored as a copy when it was changed, and the node
+                # is about to end.
+                pause = random.choice((0.0, 0.002))
             yield Step(what, random.randrange(60), pause, more)
         late = random.choice((0, 0, 1, 2, 3)) if other == "write" else 0
         pauses = (0.3, 1.0, 2.0) if late else (0.3, 3.0, 12.0)
@@ -354,8 +419,11 @@ def _ends(random: Random, number: int, most: float) -> Iterator[Step]:
         for _ in range(late):
             more = "ours", random.uniform(0.05, most)
             yield Step("write", random.randrange(60), random.choice((0.3, 1.0)), more)
-        yield Step("start", 0, 0.0)
         done += len(kinds) + late + 2
+        if isCached and done >= number:
+            # Else the one that comes next deletes the copy, too.
+            return
+        yield Step("start", 0, 0.0)
 
 
 _BEFORE_THE_END = ("set", "set", "nested", "update", "wait")
@@ -395,6 +463,7 @@ def _steps(
     hub: bool,
     isMore: bool,
     isCached: bool,
+    isBusy: bool,
 ) -> Iterator[Step]:
     kinds = ["send"] * 30 + ["connect"] * 2
     kinds += _socketKinds(random, isMore=isMore)
@@ -410,6 +479,7 @@ def _steps(
     handlers = ["set"] * 3 + ["nested", "increment", "increment", "read", "update"]
     handlers += ["wait", "touch", "ask"] + ["raise"] * (random.random() < 0.3)
     handlers += ["destroy"] * (random.random() < 0.2)
+    handlers += ["work"] * 6 * isBusy
     kinds += _forHubs(random, handlers) if hub else []
     kinds += ["roll"] * (random.random() < 0.15)
     pauses = _LONG_PAUSES if random.random() < 0.1 else _PAUSES

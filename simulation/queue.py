@@ -140,9 +140,12 @@ class Queue:
                 return False
             event.isOver = True
             event.call()
-            if where is not None and where.lag:
+            if where is None:
+                continue
+            where.worked = 0
+            if where.lag:
                 # A slow machine does nothing else meanwhile.
-                where.pausedUntil = self.now + round(self.random.random() * where.lag)
+                where.pause(self.random.random() * where.lag / SECOND)
         self.now = end
         return True
 
@@ -215,6 +218,8 @@ class NodeClock:
     @ivar isStopped: Whether it was killed.
 
     @ivar lag: How many microseconds it takes for one thing at most.
+
+    @ivar worked: For how many it has been at work on what happens now.
     """
 
     def __init__(self, queue: Queue, offset: float = 0.0) -> None:
@@ -227,22 +232,23 @@ class NodeClock:
         self.pausedUntil = 0
         self.isStopped = False
         self.lag = 0
+        self.worked = 0
 
     @property
     def ticks(self) -> int:
         """
         What it shows, in microseconds.
         """
-        return self.queue.now + self._offset
+        return self.queue.now + self._offset + self.worked
 
     def seconds(self) -> float:
-        return (self.queue.now + self._offset) / SECOND
+        return (self.queue.now + self._offset + self.worked) / SECOND
 
     def callLater(
         self, delay: float, callable: Callable[..., object], *args: Any, **kw: Any
     ) -> _Call:
         queue = self.queue
-        due = queue.now + self._offset + _ticks(delay)
+        due = queue.now + self._offset + self.worked + _ticks(delay)
         call = _Call(self, due, callable, args, kw)
         self._calls[call] = None
         queue.put(due - self._offset, call)
@@ -278,6 +284,14 @@ class NodeClock:
         """
         end = self.queue.now + round(seconds * SECOND)
         self.pausedUntil = max(self.pausedUntil, end)
+
+    def work(self, seconds: float) -> None:
+        """
+        Be at work for some seconds: who looks at the clock finds that they passed, and
+        nothing else is done here until then.
+        """
+        self.worked += round(seconds * SECOND)
+        self.pause(self.worked / SECOND)
 
     def stop(self) -> None:
         """

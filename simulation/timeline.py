@@ -28,6 +28,7 @@ _DOES: Final = {
     "set": "sets {key} to {token}",
     "nested": "sets {key} to {token}",
     "wait": "sets {key} to {token}, after a wait",
+    "work": "sets {key} to {token}, after some work",
     "ask": "sets {key} to {token}, and will ask its client",
     "update": "calls update(), which appends {token} to the log",
     "write": "is done with its work, and writes {key}: {token}",

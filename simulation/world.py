@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from random import Random
+from typing import Final
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.logger import LogLevel as Level
@@ -46,6 +49,10 @@ _MOST_GARBAGE = 500_000
 _DONE = 5 * SECOND
 """
 After how long without a handler it is taken that they are done.
+"""
+_MOST_SECONDS: Final = 10.0
+"""
+How many seconds of the processor a history may take: hundreds of times what it does.
 """
 _WIDE = Limits(pingInterval=8.0, pingTimeout=5.0)
 _NARROW = replace(
@@ -584,20 +591,71 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def happened(plan: Plan) -> World:
+class _Endless(BaseException):
+    """
+    An event does not come to an end.
+    """
+
+
+@contextmanager
+def _ending(most: float) -> Iterator[list[int]]:
+    """
+    Break off what does not come to an end, and what does not after that.
+
+    @param most: After how many seconds of the processor.
+
+    @return: Gets an item when it is broken off: who is at work may swallow the
+        exception.
+    """
+    brokenOff: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield brokenOff
+        return
+
+    def breakOff(number: int, frame: object) -> None:
+        brokenOff.append(number)
+        raise _Endless
+
+    before = signal.signal(signal.SIGVTALRM, breakOff)
+    signal.setitimer(signal.ITIMER_VIRTUAL, most, 1.0)
+    try:
+        yield brokenOff
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _happens(world: World, brokenOff: list[int]) -> bool:
+    """
+    @return: Whether it came to an end.
+    """
+    try:
+        for tab in world.tabs:
+            tab.connect()
+        isOver = world.queue.run(0.05, _MOST_EVENTS)
+        for step in world.plan.steps:
+            isOver = isOver and not brokenOff and world.does(step)
+        return isOver and not brokenOff and world.finish()
+    except _Endless:
+        return False
+
+
+def _noteError(world: World, error: str) -> None:
+    world.history.note("error", "log", text=error)
+
+
+def happened(plan: Plan, most: float = _MOST_SECONDS) -> World:
     """
     Have a history happen.
+
+    @param most: After how many seconds of the processor it is endless.
     """
     with chanceFrom(Random(f"chance {plan.seed}")), _uncollected():
         world = World(plan)
-        with _errors(lambda error: world.history.note("error", "log", text=error)):
-            for tab in world.tabs:
-                tab.connect()
-            isOver = world.queue.run(0.05, _MOST_EVENTS)
-            for step in plan.steps:
-                isOver = isOver and world.does(step)
-            isOver = isOver and world.finish()
-        if not isOver:
+        note = partial(_noteError, world)
+        with _errors(note), _ending(most) as brokenOff:
+            isOver = _happens(world, brokenOff)
+        if brokenOff or not isOver:
             world.history.note("endless", "world")
         for node in world.nodes:
             node.clock.stop()

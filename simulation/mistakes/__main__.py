@@ -20,11 +20,11 @@ from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from ..mended import HERE, read, written
+from ..mended import HERE, kept, read, written
 from . import MISTAKES, ROOT, Mistake
 
 
-__all__ = ["broken", "found", "main", "named"]
+__all__ = ["broken", "found", "how", "main", "named"]
 
 _FOUND = re.compile(r"^after \d+ histories: seed (\d+) breaks (\w+)", re.MULTILINE)
 
@@ -92,6 +92,18 @@ def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | Non
             if rule in mistake.rules or _isWell(seed):
                 return seed - first + 1, rule
             begin = seed + 1
+    return None
+
+
+def _byPlans(mistake: Mistake) -> str | None:
+    """
+    @return: The rule by which plans find it that are kept of it.
+    """
+    plans = [each for each in kept() if each.mistake == mistake.name]
+    text = broken(mistake) if plans else ""
+    for each in plans:
+        if f"broken again: {each.name}:" in text:
+            return each.rule
     return None
 
 
@@ -165,19 +177,33 @@ def main() -> int:
     return _many(some, options)
 
 
+def how(mistake: Mistake, result: tuple[int, str] | None) -> tuple[str, bool]:
+    """
+    Say how it was found: by new histories, or only by a plan that is kept.
+
+    @return: That, and whether it was.
+    """
+    if result is not None:
+        return "{:5}  {}".format(*result), True
+    rule = _byPlans(mistake)
+    if rule is not None:
+        return f"a kept plan  {rule}", True
+    return "NOT FOUND", False
+
+
 def _many(some: list[Mistake], options: argparse.Namespace) -> int:
     began = monotonic()
 
-    def find(mistake: Mistake) -> tuple[int, str] | None:
-        return found(mistake, options.histories, options.seed)
+    def find(mistake: Mistake) -> tuple[str, bool]:
+        result = found(mistake, options.histories, options.seed)
+        return how(mistake, result)
 
     missed = 0
     print(f"{'mistake':72} {'place':26} found after")
     with ThreadPoolExecutor(options.jobs) as pool:
-        for mistake, result in zip(some, pool.map(find, some), strict=True):
-            missed += result is None
-            how = "NOT FOUND" if result is None else "{:5}  {}".format(*result)
-            print(f"{mistake.name:72} {mistake.file:26} {how}", flush=True)
+        for mistake, (text, isFound) in zip(some, pool.map(find, some), strict=True):
+            missed += not isFound
+            print(f"{mistake.name:72} {mistake.file:26} {text}", flush=True)
     seconds = monotonic() - began
     print(f"{len(some) - missed} of {len(some)} found, in {seconds:.0f} s")
     return 1 if missed else 0

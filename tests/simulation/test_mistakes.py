@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.mistakes import MISTAKES, ROOT, Mistake
-from simulation.mistakes.__main__ import found, named
+from simulation.mistakes.__main__ import found, how, named
 from simulation.rules import RULES
 
 
@@ -55,6 +55,17 @@ class MistakeTests(SynchronousTestCase):
         for text in ("", "one and one"):
             error = self.assertRaises(ValueError, mistake.planted, text)
             self.assertIn("manager/live.py", str(error))
+
+    def test_plans(self) -> None:
+        """
+        One that new histories do not find may be found by a plan that is kept; one
+        that neither finds is not.
+        """
+        kept = named("what comes again is done again")
+        self.assertEqual(how(kept, None), ("a kept plan  onceForEachNode", True))
+        self.assertEqual(how(kept, (7, "fresh")), ("    7  fresh", True))
+        missed = named("a room that nobody is in any more is kept")
+        self.assertEqual(how(missed, None), ("NOT FOUND", False))
 
     def test_found(self) -> None:
         """

@@ -92,6 +92,28 @@ class QueueTests(SynchronousTestCase):
         self.queue.run(2.0, 100)
         self.assertEqual(self.seen, ["soon", "late"])
 
+    def test_work(self) -> None:
+        """
+        Who is at work sees time pass, and all else comes after that; others go on.
+        """
+        clock, other = NodeClock(self.queue), NodeClock(self.queue)
+
+        def work() -> None:
+            clock.work(0.015)
+            clock.work(0.005)
+            self.see(f"worked {clock.seconds() - BEGIN / SECOND:.3f}")
+            clock.callLater(0, lambda: self.see(f"later {self.queue.now - BEGIN}"))
+            clock.callLater(0.001, self.see, "last")
+
+        clock.callLater(0, work)
+        clock.callLater(0.01, self.see, "due")
+        other.callLater(0.01, self.see, "other")
+        self.queue.run(1.0, 100)
+        self.assertEqual(
+            self.seen, ["worked 0.020", "other", "due", "later 20000", "last"]
+        )
+        self.assertEqual(clock.seconds(), other.seconds())
+
     def test_jump(self) -> None:
         """
         When a clock jumps, what waits for a time comes sooner, or later.

@@ -10,11 +10,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from simulation.plan import Step, drawn
 from simulation.queue import SECOND
-from simulation.world import happened
+from simulation.rules import judged
+from simulation.world import World, happened
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,28 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual(len(handled), 80)
         self.assertGreater(max(handled), at["all is well"] + 25 * SECOND)
         self.assertLess(max(handled), at["quiet"])
+
+    def test_endless(self) -> None:
+        """
+        What goes round for ever within one event is broken off, and told; also where
+        somebody takes any exception.
+        """
+
+        def goesRound(*_: object) -> None:
+            while True:
+                pass
+
+        plan = drawn(1)
+        self.patch(World, f"_{plan.steps[0].what}", goesRound)
+        (breach, *_) = judged(plan, happened(plan, 0.1).history).breaches
+        self.assertIn("does not come to an end", str(breach))
+
+        def swallows(*_: object) -> None:
+            maybeDeferred(goesRound).addErrback(lambda failure: None)
+
+        self.patch(World, f"_{plan.steps[0].what}", swallows)
+        breaches = judged(plan, happened(plan, 0.1).history).breaches
+        self.assertIn("does not come to an end", " ".join(map(str, breaches)))
 
     def test_whatHappens(self) -> None:
         """
