@@ -5,9 +5,10 @@ How sessions are written and read, with refusals that name the keys in question.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from txsessionsock import _json
@@ -31,6 +32,7 @@ __all__ = [
 _RESERVED = Foreign(
     "the name of what the framework itself keeps in a session", "it by another name"
 )
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
 
 
@@ -67,9 +69,14 @@ def encode(
     data: dict[str, Any],
     reserved: frozenset[str] = frozenset(),
     within: Callable[[dict[str, Any]], object] = lambda data: data,
+    known: Mapping[str, Any] = _NOTHING,
 ) -> bytes:
     """
     Encode a session.
+
+    @param known: See L{Document.known<txsessionsock.interfaces.Document>}.  To
+        look through all that is in a session takes several times as long as to
+        encode it.
 
     @param reserved: The keys under which the framework keeps something of its
         own, or would not see what is there.
@@ -79,10 +86,14 @@ def encode(
 
     @raise UnencodableSession: Some of the data cannot be encoded.
     """
+
+    def isKnown(key: str, value: object) -> bool:
+        return key in known and known[key] is value
+
     try:
-        session = within(data)
-        if reserved.isdisjoint(data) and how.find(session) is None:
-            return how.dumps(session)
+        new = {key: value for key, value in data.items() if not isKnown(key, value)}
+        if reserved.isdisjoint(data) and how.find(within(new)) is None:
+            return how.dumps(within(data))
     except _REFUSALS:
         pass
     problems: dict[str, Foreign] = {}
