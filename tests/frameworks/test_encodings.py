@@ -44,9 +44,27 @@ class KnownTests(SynchronousTestCase):
         is looked; all is written.
         """
         big = [1] * 10
-        data = {"a": big, "b": [1], "c": big, "n": 1000}
+        data = {"a": big, "b": [2], "c": big, "n": 1000}
         known = {"a": big, "b": [1], "d": big}
-        self.assertEqual(self.looked(data, known), [{"b": [1], "c": big, "n": 1000}])
+        self.assertEqual(self.looked(data, known), [{"b": [2], "c": big, "n": 1000}])
+
+    def test_within(self) -> None:
+        """
+        So it is within dictionaries and lists; where a key is no plain text, all
+        is looked through.
+        """
+
+        class Text(str):
+            __slots__ = ()
+
+        big = [1] * 10
+        known = {"a": {"b": big, "c": [big, [1], big]}, "d": {"e": big}}
+        data: dict[str, Any] = {
+            "a": {"b": big, "c": [big, [1, {2}], big, 3]},
+            "d": {Text("e"): big},
+        }
+        left = [{"a": {"c": [[{2}], 3]}, "d": {"e": big}}]
+        self.assertEqual(self.looked(data, known), left)
 
     def test_nothing(self) -> None:
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ _RESERVED = Foreign(
     "the name of what the framework itself keeps in a session", "it by another name"
 )
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_TEXTS = frozenset({str})
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
 
 
@@ -87,11 +89,8 @@ def encode(
     @raise UnencodableSession: Some of the data cannot be encoded.
     """
 
-    def isKnown(key: str, value: object) -> bool:
-        return key in known and known[key] is value
-
     try:
-        new = {key: value for key, value in data.items() if not isKnown(key, value)}
+        new = _unknown(data, known)
         if reserved.isdisjoint(data) and how.find(within(new)) is None:
             return how.dumps(within(data))
     except _REFUSALS:
@@ -107,6 +106,25 @@ def encode(
     raise UnencodableSession(
         f"cannot be stored as {how.name}: {listed or 'too much altogether'}", keys
     )
+
+
+def _unknown(value: Any, known: Any) -> Any:
+    """
+    @return: What to look through in place of a value: without the very objects
+        that are at the same place in what is known.
+    """
+    kind = type(value)
+    if kind is dict and type(known) is dict and _TEXTS.issuperset(map(type, value)):
+        return {
+            key: _unknown(item, old)
+            for key, item in value.items()
+            if (old := known.get(key, _NOTHING)) is not item
+        }
+    if kind is list and type(known) is list:
+        olds = chain(known, repeat(_NOTHING))
+        pairs = zip(value, olds, strict=False)
+        return [_unknown(item, old) for item, old in pairs if item is not old]
+    return value
 
 
 def _problem(

@@ -199,7 +199,9 @@ def _renewedList(value: list[Any], was: list[Any], levels: int) -> Any:
 def _renewedPart(value: Any, before: Any, levels: int) -> Any:
     if type(value) is not type(before):
         return _copied(value)
-    if levels and _isMarkedAlike(value, before):
+    # A long list is compared in chunks at once.
+    isLong = type(value) is list and len(value) > _CHUNK
+    if levels and not isLong and _isMarkedAlike(value, before):
         # Several times as fast as a look at each value, where nothing changed.
         return before
     return renewed(value, before, max(0, levels - 1))
