@@ -8,7 +8,7 @@ and does not import the reactor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, NewType
@@ -294,10 +294,15 @@ class Document:
 
     @ivar envelope: What the framework keeps beside that, to go back as it
         came.
+
+    @ivar known: What the framework has written before, and nobody has changed in
+        place since.  Where the very same objects are in C{data}, they need no
+        check again before they are written.
     """
 
     data: dict[str, Any] = field(repr=False)
     envelope: dict[str, Any] = field(repr=False)
+    known: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 class ISessionStore(Interface):

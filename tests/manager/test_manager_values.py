@@ -156,6 +156,37 @@ class ForeignKeysTests(ManagerCase):
         self.assertEqual(self.read(), {"n": 1, "b": 1})
 
 
+class LaterTests(ManagerCase):
+    """
+    What was written before is not looked through again, and what is new is.
+    """
+
+    def test_refused(self) -> None:
+        """
+        After a write, a value that JSON does not have is refused, as before, be it
+        assigned or put into a list; whether versions are remembered or not.
+        """
+        for repair in (True, False):
+            self.put(cart=[1], n=0)
+            manager = self.newManager(repair=repair)
+            session = self.open(manager=manager)
+            session["n"] += 1
+            self.successResultOf(session.save())
+            for change in (
+                lambda each: each.update(n=nan),
+                lambda each: each.update(new=[1, {"k": inf}]),
+                lambda each: each["cart"].append({2}),
+            ):
+                change(session)
+                self.failureResultOf(session.save(), UnencodableSession)
+                self.assertEqual(dict(session), {"cart": [1], "n": 1})
+            session["cart"].append(2)
+            self.successResultOf(session.save())
+            stored = self.stored() or {}
+            self.assertEqual((stored["cart"], stored["n"]), ([1, 2], 1))
+            self.settled(manager.stop(), 10)
+
+
 class JSONBStore(MemoryStore):
     """
     A store that takes what PostgreSQL's C{jsonb} does, and no more than 200

@@ -23,6 +23,7 @@ from txsessionsock.session.merge import (
     isAtom,
     isNumber,
     merge,
+    renewed,
     same,
 )
 
@@ -152,6 +153,86 @@ class SameTests(SynchronousTestCase):
         )
         self.assertTrue(all(map(isAtom, (1, "", None, True, 1.0, b"", MISSING))))
         self.assertFalse(any(map(isAtom, ([], {}, (), set(), bytearray()))))
+
+
+class RenewedTests(SynchronousTestCase):
+    """
+    L{renewed}.
+    """
+
+    @given(values, values)
+    def test_copy(self, before: Any, value: Any) -> None:
+        """
+        A copy is the same, and shares nothing that can be changed; it is the
+        earlier one if that is the same.
+        """
+        original = deepcopy(before)
+        copy = renewed(value, before)
+        self.assertTrue(same(copy, value))
+        self.assertTrue(same(before, original))
+        self.assertEqual(copy is before, same(value, before))
+        self.assertEqual(set(containers(copy)) & set(containers(value)), set())
+
+    def test_parts(self) -> None:
+        """
+        What did not change is that of the earlier copy.
+        """
+        before = {"a": {"b": [1, [2]]}, "c": [[1], [2], {"d": {}}], "e": 1}
+        value: Any = deepcopy(before)
+        value["c"][1].append(3)
+        value["c"].append([4])
+        value["new"] = [[5]]
+        copy = renewed(value, before)
+        self.assertEqual(copy, value)
+        self.assertIs(copy["a"], before["a"])
+        self.assertIs(copy["c"][0], before["c"][0])  # type: ignore[index]  # a list
+        self.assertIs(copy["c"][2], before["c"][2])  # type: ignore[index]  # a list
+
+    def test_byType(self) -> None:
+        """
+        What changed only in its type did change, also beside what did not.
+        """
+        before = {"a": [1, [1], [2]], "b": {"c": [0.0]}}
+        value: Any = {"a": [1, [True], [2]], "b": {"c": [0.0]}}
+        copy = renewed(value, before)
+        self.assertIs(copy["a"][1][0], True)
+        self.assertIs(copy["b"], before["b"])
+        self.assertEqual(list(map(type, renewed({True: [1]}, {1: [1]}))), [bool])
+
+    def test_order(self) -> None:
+        """
+        Another order of keys is no change.
+        """
+        before = {"a": [{"b": [1], "c": [2]}]}
+        self.assertIs(renewed({"a": [{"c": [2], "b": [1]}]}, before), before)
+
+    def test_queue(self) -> None:
+        """
+        A long list of which the first item was taken is copied all the same; and
+        so is what no other can be compared with in one go.
+        """
+        before: list[Any] = [[n] for n in range(1000)]
+        for more in ([], [{1}]):
+            value = [*deepcopy(before[1:]), [more]]
+            copy = renewed(value, before)
+            self.assertEqual(copy, value)
+            self.assertEqual(set(map(id, copy)) & set(map(id, value)), set())
+
+    def test_others(self) -> None:
+        """
+        Of what JSON does not know, the copy is the same, too, or refused.
+        """
+        before = {"a": ([1],), "b": {1}, "c": bytearray(b"x")}
+        value: Any = deepcopy(before)
+        self.assertIs(renewed(value, before), before)
+        value["a"][0].append(2)
+        value["c"].extend(b"y")
+        copy = renewed(value, before)
+        self.assertTrue(same(copy, value))
+        self.assertIs(copy["b"], before["b"])
+        self.assertIsNot(copy["a"][0], value["a"][0])
+        with self.assertRaises(TypeError):
+            renewed([object()], [1])
 
 
 class MergeTests(SynchronousTestCase):

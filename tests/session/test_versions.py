@@ -97,3 +97,6 @@ class SharingTests(SynchronousTestCase):
         large = {"text": "x" * 10_000, "many": [b"y" * 1000] * 10, "deep": {"k": ["z"]}}
         self.assertGreater(weigh(large, {}), 20_000)
         self.assertLess(weigh({**large, "n": 1}, large), 1000)
+        inner = {**large, "many": [*large["many"], b"y"]}
+        self.assertLess(weigh({"inner": inner}, {"inner": large}), 2000)
+        self.assertGreater(weigh({"inner": inner}, {"inner": 1}), 20_000)

@@ -5,9 +5,11 @@ How sessions are written and read, with refusals that name the keys in question.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from txsessionsock import _json
@@ -31,6 +33,8 @@ __all__ = [
 _RESERVED = Foreign(
     "the name of what the framework itself keeps in a session", "it by another name"
 )
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_TEXTS = frozenset({str})
 _REFUSALS = (OverflowError, RecursionError, TypeError, ValueError)
 
 
@@ -67,9 +71,14 @@ def encode(
     data: dict[str, Any],
     reserved: frozenset[str] = frozenset(),
     within: Callable[[dict[str, Any]], object] = lambda data: data,
+    known: Mapping[str, Any] = _NOTHING,
 ) -> bytes:
     """
     Encode a session.
+
+    @param known: See L{Document.known<txsessionsock.interfaces.Document>}.  To
+        look through all that is in a session takes several times as long as to
+        encode it.
 
     @param reserved: The keys under which the framework keeps something of its
         own, or would not see what is there.
@@ -79,10 +88,11 @@ def encode(
 
     @raise UnencodableSession: Some of the data cannot be encoded.
     """
+
     try:
-        session = within(data)
-        if reserved.isdisjoint(data) and how.find(session) is None:
-            return how.dumps(session)
+        new = _unknown(data, known)
+        if reserved.isdisjoint(data) and how.find(within(new)) is None:
+            return how.dumps(within(data))
     except _REFUSALS:
         pass
     problems: dict[str, Foreign] = {}
@@ -96,6 +106,25 @@ def encode(
     raise UnencodableSession(
         f"cannot be stored as {how.name}: {listed or 'too much altogether'}", keys
     )
+
+
+def _unknown(value: Any, known: Any) -> Any:
+    """
+    @return: What to look through in place of a value: without the very objects
+        that are at the same place in what is known.
+    """
+    kind = type(value)
+    if kind is dict and type(known) is dict and _TEXTS.issuperset(map(type, value)):
+        return {
+            key: _unknown(item, old)
+            for key, item in value.items()
+            if (old := known.get(key, _NOTHING)) is not item
+        }
+    if kind is list and type(known) is list:
+        olds = chain(known, repeat(_NOTHING))
+        pairs = zip(value, olds, strict=False)
+        return [_unknown(item, old) for item, old in pairs if item is not old]
+    return value
 
 
 def _problem(

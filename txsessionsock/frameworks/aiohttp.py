@@ -116,7 +116,10 @@ class Aiohttp(Sessions):
         # The framework counts the age from the last change.
         envelope = {**document.envelope, "created": int(now)}
         return encode(
-            JSON, document.data, within=lambda data: {**envelope, "session": data}
+            JSON,
+            document.data,
+            within=lambda data: {**envelope, "session": data},
+            known=document.known,
         )
 
     def lifetime(self, document: Document, now: float) -> TTL:

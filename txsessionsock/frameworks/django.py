@@ -223,7 +223,7 @@ class DjangoDatabase(_SignedSessions):
     def dumps(self, document: Document, now: float) -> bytes:
         sign = partial(signed, secret=self._secrets[0], salt=self._salt, now=now)
         how = Encoding("JSON", _json.PYTHON.find, sign)
-        return encode(how, document.data)
+        return encode(how, document.data, known=document.known)
 
 
 @checked

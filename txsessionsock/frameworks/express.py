@@ -203,7 +203,11 @@ class Express(Prefixed):
     def dumps(self, document: Document, now: float) -> bytes:
         envelope = {_ENVELOPE: _touched(document.envelope, now)}
         return encode(
-            STRICT_JSON, document.data, _RESERVED, lambda data: envelope | data
+            STRICT_JSON,
+            document.data,
+            _RESERVED,
+            lambda data: envelope | data,
+            document.known,
         )
 
     def lifetime(self, document: Document, now: float) -> TTL:

@@ -117,7 +117,13 @@ class Starsessions(Prefixed):
 
     def dumps(self, document: Document, now: float) -> bytes:
         envelope = {_ENVELOPE: self._renewed(document.envelope, now)}
-        return encode(JSON, document.data, _RESERVED, lambda data: data | envelope)
+        return encode(
+            JSON,
+            document.data,
+            _RESERVED,
+            lambda data: data | envelope,
+            document.known,
+        )
 
     def lifetime(self, document: Document, now: float) -> TTL:
         return max(1, self._remaining(document, now)) if self._lifetime else self._gcTTL

@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection
 from copy import deepcopy
 from decimal import Decimal
 from enum import Enum
+from itertools import chain, repeat
 from math import isnan
 from typing import Any, Final, TypeGuard
 
 from txsessionsock._collector import undisturbed
+from txsessionsock._foreign import Notation
 
 
 Same = Callable[[object, object], bool]
@@ -32,6 +34,28 @@ The value of a key that is not there.
 
 _TEXTS: Final = frozenset({str})
 _ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None), _Missing})
+_PLAIN: Final = frozenset({bool, bytes, int, str})
+
+_LEVELS: Final = 4
+"""
+Enough for most of what sessions hold.  In each level that is nested in another,
+all that is below is looked at once more.
+"""
+
+_CHUNK: Final = 64
+"""
+So many items of a list are looked at together, and then one by one if one changed.
+"""
+
+_MANY: Final = 64
+"""
+After how many changed items the rest of a list is not compared.
+"""
+
+_MARSHALLED: Final = Notation({}, plain=(bytes, float, int, str))
+"""
+What C{marshal} brings back as it was.
+"""
 
 
 def same(one: object, other: object) -> bool:
@@ -39,21 +63,24 @@ def same(one: object, other: object) -> bool:
     Whether two values are equal in value and type: C{1}, C{1.0} and C{True}
     are three different things in most places where sessions are stored.
     """
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
+    kind = type(one)
+    if one is other or kind is not type(other):
+        return one is other
+    if kind in _PLAIN:
+        return one == other
     if isinstance(one, dict) and isinstance(other, dict):
-        return (
-            len(one) == len(other)
-            and all(
-                key in other and same(value, other[key]) for key, value in one.items()
-            )
-            and areAlike(one, other)
-        )
+        return len(one) == len(other) and _haveSame(one, other)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     return areEqual(one, other)
+
+
+def _haveSame(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
+    for key, value in one.items():
+        its = other.get(key, MISSING)
+        if value is not its and not same(value, its):
+            return False
+    return areAlike(one, other)
 
 
 def areEqual(one: Any, other: Any) -> bool:
@@ -112,11 +139,88 @@ def fingerprint(value: Any) -> bytes | None:
         return None
 
 
-def restored(mark: bytes) -> Any:
+def renewed(value: Any, before: Any, levels: int = _LEVELS) -> Any:
     """
-    A copy of the value that has a L{fingerprint}; of buffers, bytes.
+    A copy that shares nothing changeable with the original.  What is the L{same}
+    as in an earlier copy is that of the earlier copy: who compares the two later
+    needs no look at it, however much it is.
+
+    @param before: The earlier copy; itself, if nothing changed.
+
+    @param levels: In how many levels to look for what did not change by its
+        L{fingerprint}, which takes two passes over what is below each.
+
+    @raise TypeError: No copy of it is the same.
     """
-    return undisturbed(marshal.loads, mark)
+    kind = type(value)
+    if kind is dict and type(before) is dict:
+        copy = _renewedDict(value, before, levels)
+    elif kind is list and type(before) is list:
+        copy = _renewedList(value, before, levels)
+    elif same(value, before):
+        return before
+    else:
+        return value if kind in _ATOMS else _copied(value)
+    # What did not change in it is identical now: that is compared at once.
+    return before if same(copy, before) else copy
+
+
+def _renewedDict(value: dict[Any, Any], was: dict[Any, Any], levels: int) -> Any:
+    return {
+        key: item
+        if type(item) in _ATOMS
+        else _renewedPart(item, was.get(key, MISSING), levels)
+        for key, item in value.items()
+    }
+
+
+def _renewedList(value: list[Any], was: list[Any], levels: int) -> Any:
+    if _ATOMS.issuperset(map(type, value)):
+        return value[:]
+    copy: list[Any] = []
+    changes = 0
+    for at in range(0, len(value), _CHUNK):
+        items, olds = value[at : at + _CHUNK], was[at : at + _CHUNK]
+        if levels and _isMarkedAlike(items, olds):
+            copy += olds
+            continue
+        for item, old in zip(items, chain(olds, repeat(MISSING)), strict=False):
+            part = item
+            if type(item) not in _ATOMS:
+                part = _renewedPart(item, old, levels)
+                changes += part is not old
+            copy.append(part)
+        if changes > _MANY:
+            # Something was taken out at the beginning, perhaps.
+            return [*copy, *_copied(value[len(copy) :])]
+    return copy
+
+
+def _renewedPart(value: Any, before: Any, levels: int) -> Any:
+    if type(value) is not type(before):
+        return _copied(value)
+    # A long list is compared in chunks at once.
+    isLong = type(value) is list and len(value) > _CHUNK
+    if levels and not isLong and _isMarkedAlike(value, before):
+        # Several times as fast as a look at each value, where nothing changed.
+        return before
+    return renewed(value, before, max(0, levels - 1))
+
+
+def _isMarkedAlike(one: Any, other: Any) -> bool:
+    mark = fingerprint(one)
+    return mark is not None and mark == fingerprint(other)
+
+
+def _copied(value: Any) -> Any:
+    mark = fingerprint(value)
+    if mark is not None and _MARSHALLED.isPlain(value):
+        # Much faster: a client may have hundreds of thousands of lists stored.
+        return undisturbed(marshal.loads, mark)
+    copy = detached(value)
+    if not same(value, copy):
+        raise TypeError("no copy of it is the same")
+    return copy
 
 
 def isAtom(value: object) -> bool:

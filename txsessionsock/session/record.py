@@ -121,6 +121,8 @@ class Record:
         self._past: dict[int, WriteAttempt] = {}
         self._open: WriteAttempt | None = None
         self.reverted: list[str] = []
+        # What the framework had no objection to when it was last asked.
+        self._written: dict[str, Any] = {}
         # Whose session which stored data is: it takes time to find out, and most
         # changes are somebody else's and leave the login as it is.
         self._owned: tuple[dict[str, Any], object] | None = None
@@ -518,7 +520,11 @@ class Record:
             if found:
                 places = [each.told("session", "store") for each in found.values()]
                 raise _refused(self.refusal, places, found)
-        return self._framework.dumps(Document(data, self._envelope), now)
+        document = Document(data, self._envelope, self._written)
+        raw = self._framework.dumps(document, now)
+        # Its values are never changed in place; which it has, is.
+        self._written = dict(data)
+        return raw
 
     def _revert(self, now: float) -> None:
         """

@@ -7,7 +7,7 @@ manager together; and which stamps in them are old.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -175,19 +175,31 @@ def weigh(new: dict[str, Any], old: Mapping[str, Any]) -> int:
     """
     About how many bytes a version takes beside the one before.
     """
-    own = (value for key, value in new.items() if old.get(key, MISSING) is not value)
-    return 200 + 100 * len(new) + _weigh(own)
+    return 200 + 100 * len(new) + _weighDict(new, old)
 
 
-def _weigh(values: Iterable[Any]) -> int:
-    total = 0
-    for value in values:
-        if isinstance(value, (str, bytes)):
-            total += 50 + len(value)
-        elif isinstance(value, dict):
-            total += 100 + 50 * len(value) + _weigh(value) + _weigh(value.values())
-        elif isinstance(value, (list, tuple)):
-            total += 60 + 8 * len(value) + _weigh(value)
-        else:
-            total += 30
-    return total
+def _weigh(value: Any, old: Any = None) -> int:
+    """
+    @param old: What was there before.  What is in both is not counted.
+    """
+    if value is old:
+        return 0
+    if isinstance(value, (str, bytes)):
+        return 50 + len(value)
+    if isinstance(value, dict):
+        was = old if isinstance(old, dict) else {}
+        keys = sum(_weigh(key) for key in value if key not in was)
+        return 100 + 50 * len(value) + keys + _weighDict(value, was)
+    if isinstance(value, (list, tuple)):
+        items = old if isinstance(old, (list, tuple)) else ()
+        own = sum(map(_weigh, value, items)) + sum(map(_weigh, value[len(items) :]))
+        return 60 + 8 * len(value) + own
+    return 30
+
+
+def _weighDict(new: Mapping[Any, Any], old: Mapping[Any, Any]) -> int:
+    return sum(
+        _weigh(value, was)
+        for key, value in new.items()
+        if (was := old.get(key, MISSING)) is not value
+    )

@@ -26,7 +26,7 @@ from .merge import (
     isAtom,
     isNumber,
     merge,
-    restored,
+    renewed,
     same,
 )
 
@@ -173,8 +173,9 @@ class WorkingCopy:
             if mark is not None and mark == self._marks.get(key):
                 continue
             try:
-                if not same(value, before):
-                    self._note(key, _copyOf(value, mark))
+                copy = renewed(value, before)
+                if copy is not before:
+                    self._note(key, copy)
                     changed.append(key)
                 if value is MISSING:
                     self._marks.pop(key, None)
@@ -395,23 +396,6 @@ class WorkingCopy:
         for key, value in self._seen.items():
             if not same(self.data.get(key, MISSING), value):
                 self.data[key] = detached(value)
-
-
-def _copyOf(value: Any, mark: bytes | None) -> Any:
-    """
-    A copy that is detached, and certainly the same.
-
-    @param mark: The value's fingerprint.
-
-    @raise TypeError: There is none.
-    """
-    if mark is not None and _COPIED.isPlain(value):
-        # Much faster: a client may have hundreds of thousands of lists stored.
-        return restored(mark)
-    copy = detached(value)
-    if not same(value, copy):
-        raise TypeError("no copy of it is the same")
-    return copy
 
 
 def _isCopied(value: object) -> Foreign | None:
