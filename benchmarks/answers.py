@@ -18,7 +18,6 @@ from statistics import median
 __all__ = ["Answers", "Frames", "Template", "masked", "spread"]
 
 _MASK = b"\x37\xfa\x21\x3d"
-_SIZE = 64
 _DIGITS = re.compile(rb"[0-9]{10}")
 _SHORT, _MIDDLE = 126, 127
 
@@ -27,8 +26,11 @@ _MOST = 30_000
 How many answers of a connection are known beforehand.
 """
 
-PLAIN = b'{"n":"%010d","pad":"%s"}' % (0, b"x" * 37)
-EVENT = b'421000["add","%s"]' % (b"x" * 46)
+PLAIN = b'{"n":"%010d","pad":"%s"}' % (0, b"x" * 39)
+EVENT = b'421000["add","%s"]' % (b"x" * 48)
+"""
+What is said, in 64 bytes; an event is acknowledged under its number, always the same.
+"""
 
 
 def masked(payload: bytes, opcode: int = 1) -> bytes:

@@ -2,16 +2,16 @@
 This library beside others, on one machine: what they do in a second, what it costs
 them, and what they lose.
 
-    make bench                           # half an hour
-    make bench ARGS=--quick              # three minutes, and rough
-    make bench ARGS=--markdown           # as it stands in docs/performance.md
+    make bench                     # half an hour
+    make bench ARGS=--quick        # three minutes, and rough
+    make bench ARGS=--markdown     # as it stands in docs/performance.md
     make bench ARGS="connects idle --only ws --only 'this library'"
 
 All servers are in C{benchmarks/peers/}, as their users would write them.  A client
 sends a message of 64 bytes, the server counts it in the session, which is in Redis, and
-answers with the count.  I{Per connection}, the session is read when the socket connects,
-and stored when it closes at the latest.  I{Per message}, it is read anew for each, and
-stored before the answer leaves.
+answers with the count.  I{Per connection}, the session is read when the socket
+connects, and stored when it closes at the latest.  I{Per message}, it is read anew
+for each, and stored before the answer leaves.
 
 Servers have one processor, the load and the Redis have another one.  They take turns:
 each round has each of them once, and figures are compared with those of Node ws in the
@@ -28,6 +28,7 @@ L{benchmarks.load} says how one knows that the load is not what is measured.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -521,6 +522,9 @@ def main() -> None:
         options.rounds, options.seconds = 1, 0.6
     names = [name for name in MEASURES if name in (options.names or MEASURES)]
     ones, processor = _chosen(options.only), ownProcessor()
+    # However it is told to stop, it stops what it has started.
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, lambda *_: sys.exit(1))
     with RedisServer() as redis:
         contest = Contest(
             *(names, ones, options.rounds, options.seconds, redis, processor)
