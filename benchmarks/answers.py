@@ -26,7 +26,7 @@ _MOST = 30_000
 How many answers of a connection are known beforehand.
 """
 
-PLAIN = b'{"n":"%010d","pad":"%s"}' % (0, b"x" * 39)
+PLAIN = b'{"n":"%010d","pad":"%s"}' % (0, b"x" * 37)
 EVENT = b'421000["add","%s"]' % (b"x" * 48)
 """
 What is said, in 64 bytes; an event is acknowledged under its number, always the same.
