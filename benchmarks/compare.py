@@ -385,27 +385,34 @@ def _share(values: Sequence[float]) -> str:
     return f"{100 * middle:.0f} %" if middle else "-"
 
 
-def summary(results: Results) -> list[list[str]]:
+def summary(results: Results, *, ofWork: bool = False) -> list[list[str]]:
     """
     A line for each measure: medians of the ratios to Node ws.
+
+    @param ofWork: As L{ratios} has it, where there is such a time.
     """
     names = list(dict.fromkeys(one.name for found in results.values() for one in found))
     lines = [["", *names]]
     for name, byOne in results.items():
+        if ofWork and MEASURES[name].isFresh:
+            continue
         base = next(found for one, found in byOne.items() if one.name == BASE)
         for way in dict.fromkeys(one.way for one in byOne):
             there = {one.name: found for one, found in byOne.items() if one.way == way}
             cells = [
-                _cell(there[each], base) if each in there else "-" for each in names
+                _cell(there[each], ratios(there[each], base, ofWork=ofWork))
+                if each in there
+                else "-"
+                for each in names
             ]
             title = MEASURES[name].title + way
-            less = "" if MEASURES[name].isRate else " (less is better)"
+            less = "" if ofWork or MEASURES[name].isRate else " (less is better)"
             lines.append([title + less, *cells])
     return lines
 
 
-def _cell(found: Sequence[Found], base: Sequence[Found]) -> str:
-    text = f"{spread(ratios(found, base))[0]:.2f}"
+def _cell(found: Sequence[Found], compared: Sequence[float]) -> str:
+    text = f"{spread(compared)[0]:.2f}"
     if lost := spread([each.lost for each in found])[0]:
         text += f", {100 * lost:.0f} % lost"
     elif wrong := spread([each.wrong for each in found])[0]:
@@ -479,6 +486,8 @@ def show(results: Results, *, isMarkdown: bool) -> None:
     title = "### {}\n" if isMarkdown else "{}"
     print(title.format(f"Ratios to {BASE} with express-session, medians of rounds"))
     print(table(summary(results), isMarkdown=isMarkdown))
+    print("\n" + title.format("The same by time of the server's processor"))
+    print(table(summary(results, ofWork=True), isMarkdown=isMarkdown))
     for name, byOne in results.items():
         print(f"\n{title.format(MEASURES[name].title.capitalize())}")
         print(table(details(name, byOne), isMarkdown=isMarkdown))
