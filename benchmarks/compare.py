@@ -50,7 +50,8 @@ RATES = {"connection": 2000, "message": 400}
 
 LIMIT = 0.8
 """
-Above which share of its processor the load may be what is measured.
+Above which share of its processor the load may be what is measured, and below which
+share of its own the server is not.
 """
 
 
@@ -453,8 +454,9 @@ def details(name: str, byOne: dict[Contestant, list[Found]]) -> list[list[str]]:
 
 def _load(found: Sequence[Found]) -> list[str]:
     own = spread([each.ownBusy for each in found])[0]
+    busy = spread([each.busy for each in found])[0]
     return [
-        _share([each.busy for each in found]),
+        f"{100 * busy:.0f} %{' (?)' * (busy < LIMIT)}",
         f"{100 * own:.0f} %{' (!)' * (own > LIMIT)}",
         f"{spread([each.commands for each in found])[0]:.2f}",
         _share([each.wrong for each in found]),
@@ -491,15 +493,11 @@ def show(results: Results, *, isMarkdown: bool) -> None:
     for name, byOne in results.items():
         print(f"\n{title.format(MEASURES[name].title.capitalize())}")
         print(table(details(name, byOne), isMarkdown=isMarkdown))
-    if any(
-        spread([each.ownBusy for each in found])[0] > LIMIT
-        for byOne in results.values()
-        for found in byOne.values()
-    ):
-        print(
-            "\n(!): the load and the Redis took more than 80 % of their processor, so"
-            " the server may do more."
-        )
+    print(
+        "\n(!): the load and the Redis took more than 80 % of their processor, so the"
+        " server may do more.\n(?): the server had less than 80 % of its own, so"
+        " something else was waited for."
+    )
 
 
 def _chosen(words: Sequence[str]) -> list[Contestant]:
