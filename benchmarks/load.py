@@ -2,12 +2,13 @@
 What loads the servers of L{benchmarks.compare}: sockets, epoll and bytes that were made
 before, in one process that has a processor to itself, but for the Redis.
 
-How does one know that it is not the bottleneck?  L{Loaded.ownBusy} is the share of that
-processor which it and the Redis took.  As long as that is less than 80 %, while the
+How does one know that it is not the bottleneck? L{Loaded.ownBusy} is the share of that
+processor which it and the Redis took. As long as that is less than 80 %, while the
 server took all of its own, the server is what there is to wait for; C{compare} marks
 each figure where it was more, and each where the server had less than 80 % of its own:
-there, something else was waited for, and the load's share proves nothing.  What a message costs the server, in time of its
-processor, does not depend on the load, in any case.
+there, something else was waited for, and the load's share proves nothing. What a
+message costs the server, in time of its processor, does not depend on the load, in any
+case.
 """
 
 from __future__ import annotations
