@@ -253,7 +253,7 @@ def _rated(part: str) -> Callable[[Scene, float], Found]:
 
 
 def _idle(scene: Scene, seconds: float) -> Found:
-    return scene.idle(2000 if seconds >= 1 else 400)
+    return scene.idle(2000 if seconds >= 0.5 else 300)
 
 
 MEASURES = {
@@ -526,7 +526,7 @@ def main() -> None:
     if unknown:
         raise SystemExit(f"there is {', '.join(MEASURES)}")
     if options.quick:
-        options.rounds, options.seconds = 1, 0.6
+        options.rounds, options.seconds = 1, 0.4
     names = [name for name in MEASURES if name in (options.names or MEASURES)]
     ones, processor = _chosen(options.only), ownProcessor()
     # However it is told to stop, it stops what it has started.
