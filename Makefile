@@ -7,6 +7,7 @@
 # make conformance  the cases of the Autobahn test suite, against our sockets
 # make simulate  histories that come by chance: HISTORIES= or SECONDS=, JOBS=, SEED=
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
+# make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.
@@ -20,7 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance simulate mistakes clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -58,6 +59,23 @@ simulate: $(VENV)/.has-test
 
 mistakes: $(VENV)/.has-test
 	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)"
+
+# The others have their packages to themselves.
+PEERS := build/peers
+bench: $(VENV)/.has-test $(PEERS)/.has-python $(PEERS)/.has-node
+	$(BIN)/python -m benchmarks.compare $(ARGS)
+
+$(PEERS)/.has-python: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv --clear $(PEERS)/venv
+	$(PEERS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(PEERS)/.has-node: benchmarks/peers/package.json benchmarks/peers/package-lock.json
+	@npm --version > /dev/null || { echo 'The others need Node.js with npm'; exit 1; }
+	mkdir -p $(PEERS)
+	cp $^ $(PEERS)
+	cd $(PEERS) && npm ci --silent
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(FLOORS) build dist *.egg-info twisted/plugins/dropin.cache

@@ -8,11 +8,8 @@ WebSocket, one and sixteen events in flight on each.
     python -m benchmarks.socketio --profile [--depth 1]    # where our time goes
     python -m benchmarks.socketio idle                     # clients that only wait
 
-The others need their packages, in a directory of ours:
-
-    cd benchmarks/peers
-    npm ci
-    python -m venv .venv && .venv/bin/pip install -r requirements.txt
+The others need their packages, which C{make build/peers/.has-python
+build/peers/.has-node} installs, as C{make bench} does.
 
 Each server runs on one processor, with nobody else; what loads it, and its Redis, run
 on another.  Servers take turns.  Each acknowledgement is compared with what it has to
@@ -34,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.serving import OTHERS
 from benchmarks.socketioclients import Counted, Idle, Loaded, load, page
 from tests.support.redisserver import RedisServer
 
@@ -53,7 +51,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PEERS = _ROOT / "benchmarks" / "peers"
 _OURS = sys.executable, "-P", "-m", "benchmarks.socketioserver"
 _NODE = "node", str(_PEERS / "server.js")
-_PYTHON = str(_PEERS / ".venv" / "bin" / "python"), str(_PEERS / "asgi.py")
+_PYTHON = str(OTHERS / "venv" / "bin" / "python"), str(_PEERS / "asgi.py")
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,12 @@ class _Server:
         pinned = "taskset", "-c", str(min(os.sched_getaffinity(os.getppid())))
         self._process = subprocess.Popen(
             [*pinned, *kind.command, kind.mode, *place, *more],
-            env={**os.environ, "PYTHONPATH": str(_ROOT), "NODE_ENV": "production"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(_ROOT),
+                "NODE_ENV": "production",
+                "NODE_PATH": str(OTHERS / "node_modules"),
+            },
             cwd="/",
             stdout=subprocess.PIPE,
             text=True,

@@ -1,4 +1,4 @@
 """
-Servers that C{python -m benchmarks.socketio} runs beside ours, each with packages
-of its own.
+Servers that L{benchmarks.compare} and L{benchmarks.socketio} run, ours and others, each
+as its users would write it.
 """

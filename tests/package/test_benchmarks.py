@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.answers import EVENT, PLAIN, Answers, Frames, Template, masked, spread
+from benchmarks.compare import Found, ratios, table
 from benchmarks.journal import WAYS, measure
 from benchmarks.routes import routes
 from benchmarks.socketioclients import Counted, percentiles
@@ -84,3 +86,133 @@ class CountedTests(SynchronousTestCase):
         """
         self.assertEqual(percentiles([(3.0, 1), (1.0, 98), (2.0, 1)]), (1.0, 2.0))
         self.assertEqual(percentiles([(5.0, 1)]), (5.0, 5.0))
+
+
+def _frame(payload: bytes) -> bytes:
+    """
+    As a server sends it.
+    """
+    if len(payload) < 126:
+        return bytes((0x81, len(payload))) + payload
+    return b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload
+
+
+def _answer(number: int) -> bytes:
+    return _frame(b'{"n": "%010d", "pad": ""}' % number)
+
+
+class AnswersTests(SynchronousTestCase):
+    """
+    L{benchmarks.answers}.
+    """
+
+    def setUp(self) -> None:
+        self.template = Template(_answer(1))
+
+    def test_masked(self) -> None:
+        """
+        A message has 64 bytes, and a frame of it is one that may be unmasked.
+        """
+        for payload in PLAIN, EVENT:
+            self.assertEqual(len(payload), 64)
+            frame = masked(payload)
+            self.assertEqual(frame[:2], b"\x81\xc0")
+            mask = frame[2:6] * 16
+            plain = bytes(a ^ b for a, b in zip(frame[6:], mask, strict=True))
+            self.assertEqual(plain, payload)
+
+    def test_frames(self) -> None:
+        """
+        Frames of all sizes are found, wherever they are cut.
+        """
+        frames = [_frame(b""), _frame(b"x" * 125), _frame(b"x" * 300)]
+        data = b"".join(frames)
+        for size in 1, 2, 3, 7, 200, len(data):
+            cutter = Frames()
+            pieces = [data[at : at + size] for at in range(0, len(data), size)]
+            found = [each for piece in pieces for each in cutter.received(piece)]
+            self.assertEqual(found, frames)
+
+    def test_template(self) -> None:
+        """
+        Any answer will do that has a number of ten digits.
+        """
+        for payload in b'{"n":"0000000007"}', b'431000["0000000007"]':
+            template = Template(_frame(payload))
+            self.assertEqual(template.first, 7)
+            self.assertEqual(template.number(_frame(payload)), 7)
+        for frame in _frame(b"no"), b"\x88\x0a0000000001":
+            self.assertRaises(ValueError, Template, frame)
+
+    def test_right(self) -> None:
+        """
+        Right answers are counted, wherever they are cut, also behind those that were
+        known beforehand.
+        """
+        last = 29_980
+        data = b"".join(map(_answer, range(last + 1, last + 101)))
+        for size in 1, 10, self.template.size, 1000:
+            answers = Answers(self.template, last)
+            for at in range(0, len(data), size):
+                answers.received(data[at : at + size])
+            self.assertEqual((answers.count, answers.wrong), (100, 0), size)
+
+    def test_wrong(self) -> None:
+        """
+        Each answer is wrong that is not one more than the one before.
+        """
+        numbers = 2, 3, 3, 4, 7, 8
+        data = b"".join(map(_answer, numbers))
+        for size in 1, 10, self.template.size, 1000:
+            answers = Answers(self.template, 1)
+            for at in range(0, len(data), size):
+                answers.received(data[at : at + size])
+            self.assertEqual((answers.count, answers.wrong), (6, 2), size)
+
+    def test_notAlone(self) -> None:
+        """
+        Where others count too, a number has to be more than the one before.
+        """
+        answers = Answers(self.template, 1, isAlone=False)
+        found = answers.received(b"".join(map(_answer, (4, 9, 9, 8, 20))))
+        self.assertEqual((found, answers.count, answers.wrong), (5, 5, 2))
+
+    def test_noAnswer(self) -> None:
+        """
+        What is no answer is not counted.
+        """
+        answers = Answers(self.template, 1)
+        wrong = _answer(2).replace(b"pad", b"bad")
+        self.assertRaises(ValueError, answers.received, wrong)
+
+
+class CompareTests(SynchronousTestCase):
+    """
+    L{benchmarks.compare}.
+    """
+
+    def test_spread(self) -> None:
+        """
+        The median, the least and the most.
+        """
+        self.assertEqual(spread([3.0, 1.0, 9.0]), (3.0, 1.0, 9.0))
+        self.assertEqual(spread([2.0, 1.0]), (1.5, 1.0, 2.0))
+
+    def test_ratios(self) -> None:
+        """
+        Each round is compared with itself; by work, less of it is more.
+        """
+        found = [Found(10.0, 4.0), Found(30.0, 5.0)]
+        base = [Found(20.0, 2.0), Found(10.0, 10.0)]
+        self.assertEqual(ratios(found, base), [0.5, 3.0])
+        self.assertEqual(ratios(found, base, ofWork=True), [0.5, 2.0])
+
+    def test_table(self) -> None:
+        """
+        As Markdown, and with columns of one width.
+        """
+        lines = [["", "a"], ["name", "1.00"]]
+        self.assertEqual(
+            table(lines, isMarkdown=True), "|  | a |\n| --- | --- |\n| name | 1.00 |"
+        )
+        self.assertEqual(table(lines, isMarkdown=False), "         a\nname  1.00")

@@ -1,0 +1,50 @@
+"""
+This library, as docs/program.md has it, without a site: a counter in the session.
+
+    python ours.py connection URL-OF-REDIS     # or "message", or "increment"
+
+C{increment} is per message, too, and counts by C{session.increment}, which loses
+nothing beside other processes either.
+"""
+
+import sys
+
+from twisted.internet import endpoints, reactor
+
+from txsessionsock import (
+    Express,
+    SessionManager,
+    SessionSocketFactory,
+    SessionSocketProtocol,
+)
+from txsessionsock.stores.redis import RedisStore
+
+
+class Counter(SessionSocketProtocol):
+    def sessionMessageReceived(self, message, session):
+        session["pings"] += 1
+        message["n"] = f"{session['pings']:010}"
+        self.send(message)
+
+
+class Increment(SessionSocketProtocol):
+    def sessionMessageReceived(self, message, session):
+        message["n"] = f"{session.increment('pings'):010}"
+        self.send(message)
+
+
+mode, redis = sys.argv[1:]
+manager = SessionManager(RedisStore(redis), Express(secrets=["a secret"]))
+sockets = SessionSocketFactory(manager, perMessage=mode != "connection")
+sockets.protocol = Increment if mode == "increment" else Counter
+
+endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=1024")
+
+
+def listening(port):
+    print(port.getHost().port, flush=True)
+    return port
+
+
+manager.endWith(reactor, endpoint.listen(sockets).addCallback(listening))
+reactor.run()
