@@ -253,7 +253,8 @@ def _rated(part: str) -> Callable[[Scene, float], Found]:
 
 
 def _idle(scene: Scene, seconds: float) -> Found:
-    return scene.idle(2000 if seconds >= 0.5 else 300)
+    # The more, the less their noise; and a short run has less time.
+    return scene.idle(max(300, min(2000, round(2500 * seconds) - 700)))
 
 
 MEASURES = {
