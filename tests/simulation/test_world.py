@@ -26,7 +26,7 @@ _COUNT_WORLDS = """
 import gc
 from simulation.__main__ import _chunk
 from simulation.world import World
-_chunk((51, 10, 50, False))
+_chunk((51, 10, 50, False, False))
 gc.collect()
 print(sum(isinstance(each, World) for each in gc.get_objects()))
 """
