@@ -78,8 +78,15 @@ MISTAKES: Final = (
     Mistake(
         "a node that ends deletes copies only once",
         "stores/cached.py",
-        "        if timers and not self._isFailing:\n",
-        "        if timers and self._isFailing:\n",
+        "        if keys and not self._isFailing:\n",
+        "        if keys and self._isFailing:\n",
+        ("noCopyDiffers",),
+    ),
+    Mistake(
+        "a copy that is being deleted when the node ends is not deleted once more",
+        "stores/cached.py",
+        "        keys = {**timers, **self._deleting}\n",
+        "        keys = timers\n",
         ("noCopyDiffers",),
     ),
 )

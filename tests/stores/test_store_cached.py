@@ -330,6 +330,22 @@ class CopyTests(_Case, SynchronousTestCase):
         self.successResultOf(closing)
         self.assertFalse(self.hasCopy())
 
+    def test_closeMeanwhile(self) -> None:
+        """
+        Also if the copy is just being deleted once more.
+        """
+        self.successResultOf(self.replace())
+        self.flakyCache.hold("destroy")
+        self.clock.advance(0.05)
+        closing = self.store.close()
+        self.flakyCache.release()
+        self.clock.advance(0.5)
+        self.copy()
+        self.assertNoResult(closing)
+        self.clock.advance(0.5)
+        self.successResultOf(closing)
+        self.assertFalse(self.hasCopy())
+
     def test_closeLater(self) -> None:
         """
         There is nothing to wait for when nothing was changed just before.

@@ -12,6 +12,7 @@ C{cached_db} does::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar, cast
@@ -112,6 +113,8 @@ class CachedStore:
         # The keys of sessions of which the cache may have an older copy.
         self._doubtful: dict[str, object] = {}
         self._timers: dict[str, Timer] = {}
+        # How many deletions of each are under way.
+        self._deleting: Counter[str] = Counter()
         self._isFailing = self._isClosed = False
         if IWatchableStore.providedBy(sessions):
             alsoProvides(self, IWatchableStore)
@@ -210,7 +213,13 @@ class CachedStore:
 
     def _timeToDelete(self, key: str, turn: int) -> None:
         del self._timers[key]
-        Deferred.fromCoroutine(self._deleteAgain(key, turn))
+        self._deleting[key] += 1
+        deleting = Deferred.fromCoroutine(self._deleteAgain(key, turn))
+        deleting.addBoth(self._deleted, key)
+
+    def _deleted(self, result: _T, key: str) -> _T:
+        self._deleting -= Counter((key,))
+        return result
 
     async def _deleteAgain(self, key: str, turn: int) -> None:
         try:
@@ -242,12 +251,13 @@ class CachedStore:
         timers, self._timers = self._timers, {}
         for timer in timers.values():
             timer.stop()
-        await self._deleteEach(timers)
-        if timers and not self._isFailing:
+        keys = {**timers, **self._deleting}
+        await self._deleteEach(keys)
+        if keys and not self._isFailing:
             # A request that read one of them before it was changed may be about to
             # store its copy: nobody deletes that after us.
             await deferLater(self._reactor, _AGAIN[_LAST])
-            await self._deleteEach(timers)
+            await self._deleteEach(keys)
         for store in self._sessions, self._cache:
             # ISessionStore does not ask for this method.
             close: Callable[[], Deferred[None]] | None = getattr(store, "close", None)
