@@ -178,6 +178,15 @@ class Lives:
         isNone = hasEnded or name in self.strangers or mark(change) in self.void
         return isOurs and not isNone
 
+    def hasEndedFor(self, change: Change) -> bool:
+        """
+        Whether a page made a change, and its session has ended since that page was
+        asked for.
+        """
+        page = self.pages.get(self._by.get(mark(change), ""))
+        gone = self._state.gone.get(change.session, -1)
+        return page is not None and gone >= page.asked
+
     def take(self, each: Happening) -> None:
         """
         Something happened, which the state knows already.

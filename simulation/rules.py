@@ -267,7 +267,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
     had no answer, unless its node was killed, or its time to end was up in an outage
-    or while the session could not be read.
+    or while the session could not be read.  So is what a page assigned, unless its
+    session ended when it had been asked for: who writes that again begins another.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -275,15 +276,17 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     for (session, _), values in state.values.items():
         if state.data.get(session) is None or session in state.spoiled:
             continue
-        last = max(
-            (
-                change
-                for change in values.byToken.values()
-                if _lasts(state, change) and state.lives.belongs(change, session)
-            ),
-            key=lambda change: change.began,
-            default=None,
+        changes = (
+            change
+            for change in values.byToken.values()
+            if _lasts(state, change) and state.lives.belongs(change, session)
         )
+        last = None
+        for change in sorted(changes, key=lambda change: change.began):
+            if not state.lives.hasEndedFor(change):
+                last = change
+            elif not state.isStored(change):
+                case.excepted("what a page changed whose session had ended")
         if last is not None:
             isStored = values.storedBegan >= last.began
             yield None if isStored else f"{_said([last])} was never stored"

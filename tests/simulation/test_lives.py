@@ -349,6 +349,32 @@ class LifeTests(HistoryTestCase):
         self.note("page answers", "page1", token=101, code=200)
         self.assertEqual(self.broken(), ["pagesAreHeld"])
 
+    def test_endedForAPage(self) -> None:
+        """
+        What a page changes whose session had ended, and was written again, need not
+        be stored; what one changes that is asked for since is to be.
+        """
+        for isAfter in False, True:
+            self.setUp()
+            if not isAfter:
+                self.page("page1", "wait", 101)
+            self.note("deleted", "web1", key=KEY, data=None)
+            self.note("sdestroyed", "tab.1", reason="destroyed")
+            self.note("closes", "tab.1", code=4401)
+            self.put("created", "web2")
+            if isAfter:
+                self.page("page1", "wait", 101)
+            more = {"do": "wait", "key": "b", "token": 101, "digit": 0}
+            self.note("changes", "page1", session=KEY, node="node1", **more)
+            self.note("page answers", "page1", token=101, code=409)
+            self.note("quiet", "world")
+            if isAfter:
+                self.assertEqual(self.broken(), ["changesAreStored"])
+            else:
+                self.assertKept(
+                    ["excepted: what a page changed whose session had ended"]
+                )
+
     def test_loggedOutByAPage(self) -> None:
         """
         A page that logs out is answered while the session is there.
