@@ -177,6 +177,34 @@ class SilenceTests(SynchronousTestCase):
         assert found is not None
         self.assertEqual(found[0], {"one": 2, "f": 5})
 
+    def test_aboveMine(self) -> None:
+        """
+        So is what a node assigned above what this one had assigned, if neither is
+        there, and nothing else.
+        """
+        mine = {"me": Stamp(3, 0, 3)}
+        both = {**mine, "one": Stamp(3, 0, 3)}
+        versions = [
+            Version(
+                stamps,
+                {"k": new, "f": new},
+                writers=frozenset({node}),
+                places={("k",): (old, new), ("f",): (old, new)},
+            )
+            for stamps, node, old, new in (
+                (mine, "me", MISSING, 1),
+                (both, "one", 1, 2),
+            )
+        ]
+        branch = Version({}, {"f": 5})
+        self.silence.find(
+            branch, [], lambda path, value: True, isAll=True, earlier=versions
+        )
+        self.silence.stored({}, 100.0)
+        found = self.takenOver(branch, 101.0)
+        assert found is not None
+        self.assertEqual(found[0], {"f": 5, "k": 2})
+
     def test_stillThere(self) -> None:
         """
         So is what the node did again, which is put in once.

@@ -6,7 +6,7 @@ unless they are dead; then those do who have seen it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -102,10 +102,16 @@ class Silence:
         if not self._since:
             before, self._stamps, self._isAll = {}, {}, True
         self._isAll = self._isAll and isAll
+        atFirst: set[Path] = set()
         for version in earlier:
             # Foreign writers may have changed this since: it is missing only if
             # there is what was there before, or where nodes count or append.
             self._look(version, branch, lambda path, here, old: self._same(here, old))
+            atFirst.update(self._changedHere(version, branch))
+        for path in atFirst & self._lost.keys():
+            # Or what was there before this node assigned something, and then
+            # another one.
+            self._lost[path].isUntouched = True
         counted = {p: lost for p, lost in self._lost.items() if isCounted(p)}
         self._lost = {p: lost for p, lost in self._lost.items() if lost.isUntouched}
         for version in versions:
@@ -145,6 +151,17 @@ class Silence:
             if lost is not None and (missing or lost.isIn(version.stamps)):
                 lost.value = new
                 lost.writes |= {(n, version.stamps[n].number) for n in missing}
+
+    def _changedHere(self, version: Version, branch: Version) -> Iterator[Path]:
+        """
+        @return: Where this node made of what is in a branch what is not in it.
+        """
+        node = self._node
+        number = numberOf(version.stamps, node) if node in version.writers else 0
+        if number > numberOf(branch.stamps, node):
+            for path, (old, _) in version.places.items():
+                if self._same(valueAt(branch.data, path), old):
+                    yield path
 
     def _isMissing(self, version: Version, stamps: Stamps) -> set[str]:
         """
