@@ -270,6 +270,8 @@ class State:
     @ivar beyond: The sessions that a web application wrote as no promise covers:
         from a copy that was too old, or without the stamp that was in its copy.
 
+    @ivar doubled: Those of them in which what was appended to a list was so twice.
+
     @ivar gaveUp: Nodes that were told to stop, and ended when their time was up: their
         store was away, or had not been there again for long.
 
@@ -330,6 +332,7 @@ class State:
         self.dropped: set[str] = set()
         self.drops: dict[str, int] = {}
         self.beyond: set[str] = set()
+        self.doubled: set[str] = set()
         self.killed: dict[str, int] = {}
         self.stopped: set[str] = set()
         self.gaveUp: set[str] = set()
@@ -409,7 +412,9 @@ class State:
         """
         version = self.versions[key]
         values, log = self.valuesOf.get(key, {}), data.get("log", ())
-        for name, value in flat(data):
+        if key in self.beyond and len(data.get("nest", {}).get("list", ())) > 1:
+            self.doubled.add(key)
+        for name, value in flat(data, isDoubled=key in self.doubled):
             found = values.get(name)
             if found is not None and isinstance(value, int):
                 change = found.byToken.get(value)
@@ -778,24 +783,33 @@ class State:
             self.well[each.who] = max(self.well.get(each.who, 0), each.at)
 
 
-def flat(data: dict[str, Any]) -> list[tuple[str, Any]]:
+def flat(data: dict[str, Any], *, isDoubled: bool = False) -> list[tuple[str, Any]]:
     """
     The keys of a session, and those of its nested value.
+
+    @param isDoubled: See L{tokenIn}.
     """
     nested = data.get("nest", {})
     deep = nested.get("deep", {})
     return [
         *data.items(),
-        *((f"nest.{name}", tokenIn(nested[name])) for name in nested),
+        *(
+            (f"nest.{name}", tokenIn(nested[name], isDoubled=isDoubled))
+            for name in nested
+        ),
         *((f"nest.deep.{name}", deep[name]) for name in deep),
     ]
 
 
-def tokenIn(value: Any) -> Any:
+def tokenIn(value: Any, *, isDoubled: bool = False) -> Any:
     """
     What a change wrote, also if it is in a list, where there is 0 at first.
+
+    @param isDoubled: Whether something may have been appended to that: handlers
+        change its first item.
     """
-    return (value[-1] or None) if isinstance(value, list) else value
+    at = 0 if isDoubled else -1
+    return (value[at] or None) if isinstance(value, list) else value
 
 
 def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -182,7 +182,8 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
 def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When C{save()} or C{update()} fires, what it was asked for is stored, unless
-    whoever changed it was told that it was given up.
+    whoever changed it was told that it was given up.  A list to which a node appended
+    twice, because a web application took out the stamp, may have more items than that.
 
     @unlisted: Rows speak of answers, and these go out then.
     """
@@ -191,6 +192,8 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     change = state.changes.get(token)
     if change is not None and (change.do == "update" or token in socket.saves):
         isStored = state.isStored(change) or not _belongs(state, change)
+        if change.do == "list" and change.session in state.doubled:
+            case.excepted("what was appended twice to a list")
         yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])

@@ -22,6 +22,13 @@ MISTAKES: Final = (
         ("doubtsAreTold", "savesAreTrue", "answersAreHeld", "noUpdateIsLost"),
     ),
     Mistake(
+        "an update is told as stored before it is told what was given up",
+        "manager/saving.py",
+        "        if live.record.problem is not None:\n",
+        "        if False:\n",
+        ("savesAreTrue", "answersAreHeld"),
+    ),
+    Mistake(
         "who has a session is not told that it ended",
         "clients/client.py",
         '            self._notify("sdestroyed", conversation.session, reason)\n',

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from simulation.queue import SECOND
+from simulation.rules import judged
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
@@ -179,6 +180,31 @@ class ToldTests(HistoryTestCase):
         self.changes(100, "update", "log")
         self.note("done", "tab.1", token=100)
         self.assertBroken("savesAreTrue")
+
+    def test_savesDoubled(self) -> None:
+        """
+        A node appends to a list once more than it should, which only a web
+        application can make it do that takes out the stamp.
+        """
+        for copy in ("young", "stripped"):
+            self.again()
+            more = {"session": KEY, "token": 99, "do": "write", "key": "of web1"}
+            self.note("changes", "web1", copy=copy, **more)
+            self.put("stored", "web1", nest={"list": [0]})
+            self.sends(100)
+            self.handles(100)
+            self.changes(100, "list", "nest.list")
+            self.note("saves", "tab.1", token=100)
+            self.put("stored", "node1", nest={"list": [100, 0]})
+            self.note("done", "tab.1", token=100)
+            if copy == "young":
+                self.assertBroken("savesAreTrue")
+            else:
+                self.assertKept(["savesAreTrue"])
+                counted = judged(self.plan, self.history).applied
+                self.assertEqual(
+                    counted["excepted: what was appended twice to a list"], 1
+                )
 
     def test_doubts(self) -> None:
         """

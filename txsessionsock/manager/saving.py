@@ -121,6 +121,7 @@ class Saving:
         self._retry = Timer(live.storage.reactor)
         self._silence = Timer(live.storage.reactor)
         self._failures = 0
+        self._problem: SessionError | None = None
 
     @property
     def isBusy(self) -> bool:
@@ -313,7 +314,7 @@ class Saving:
         self._retry.stop()
         if live.created is not None and not live.isNew:
             self._firstStored()
-        problem = live.record.problem
+        problem, self._problem = live.record.problem or self._problem, None
         live.tellStored()
         if live.record.copy.isTouched:
             # A key that was set while the store answered has a timer running.
@@ -465,6 +466,11 @@ class Saving:
         live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
         self._reading.expectNothing()
+        if live.record.problem is not None:
+            # Whoever waits for a change goes on at once, and is to find that all
+            # were told what was given up before.
+            self._problem = live.record.problem
+            live.tellStored()
         attempt.succeed()
 
     def _retryLater(self) -> None:
