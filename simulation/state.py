@@ -521,12 +521,13 @@ class State:
     def mayBeMeant(self, change: Change) -> bool:
         """
         Whether a web application overwrote an assignment with a copy from before
-        its node first had the session: that cannot know what was there before.
+        its node first had the session, or of the same moment: that cannot know what
+        was there before.
         """
         first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
         return isAssigned and any(
-            read < first and change.began <= at
+            read <= first and change.began <= at
             for read, at in self.copies.get(change.session, ())
         )
 
@@ -637,6 +638,10 @@ class State:
             change.values = values
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
+
+    def _rewrites(self, each: Happening) -> None:
+        copies = self.copies.setdefault(each.more["session"], [])
+        copies.append((each.more["read"], each.at))
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)

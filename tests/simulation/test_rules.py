@@ -290,26 +290,27 @@ class RuleTests(HistoryTestCase):
     def test_newToASession(self) -> None:
         """
         What a node assigned is not put back, and it had not got the session yet
-        when the old copy was taken.
+        when the old copy was taken, whether that was to be changed or not.
         """
-        for isNew in (True, False):
-            self.setUp()
-            read = self.now
-            self.does(100)
-            if isNew:
-                read -= SECOND
-            more = {"do": "write", "key": "of web1", "session": KEY, "read": read}
-            self.now = max(self.now, read)
-            self.note("changes", "web1", token=101, **more)
-            self.put("stored", "web1", **{"of web1": 101})
-            self.note("wrote", "web1", token=101)
-            self.note("quiet", "world")
-            if isNew:
-                self.assertKept(
-                    ["excepted: what a node assigned that was new to a session"]
-                )
-            else:
-                self.assertBroken("noOldCopyUndoes")
+        for what in "changes", "rewrites":
+            for later in -SECOND, 0, 1:
+                self.setUp()
+                read = self.now + later
+                self.does(100)
+                more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+                if what == "changes":
+                    more |= {"do": "write", "key": "of web1"}
+                self.note(what, "web1", token=101, **more)
+                own = {"of web1": 101} if what == "changes" else {}
+                self.put("stored", "web1", **own)
+                self.note("wrote", "web1", token=101)
+                self.note("quiet", "world")
+                if later <= 0:
+                    self.assertKept(
+                        ["excepted: what a node assigned that was new to a session"]
+                    )
+                else:
+                    self.assertBroken("noOldCopyUndoes")
 
     def test_putOff(self) -> None:
         """
