@@ -71,12 +71,16 @@ class Removal:
     @ivar isUndone: Whether a web application's copy brought it back.
 
     @ivar isUnheard: Whether nobody had been told that it was stored.
+
+    @ivar isHidden: Whether a web application's copy of before overwrote that it was
+        taken out: then nobody may have seen it.
     """
 
     at: int
     isTheirs: bool
     isUndone: bool = False
     isUnheard: bool = False
+    isHidden: bool = False
 
 
 @dataclass
@@ -174,6 +178,15 @@ class Lives:
         isNone = hasEnded or name in self.strangers or mark(change) in self.void
         return isOurs and not isNone
 
+    def hasEndedFor(self, change: Change) -> bool:
+        """
+        Whether a page made a change, and its session has ended since that page was
+        asked for.
+        """
+        page = self.pages.get(self._by.get(mark(change), ""))
+        gone = self._state.gone.get(change.session, -1)
+        return page is not None and gone >= page.asked
+
     def take(self, each: Happening) -> None:
         """
         Something happened, which the state knows already.
@@ -267,16 +280,15 @@ class Lives:
         if each is not None and each.more["session"] == key:
             for removal in self.emptied.get(key, {}).values():
                 # Nobody says which of two requests is right; and what took the stamp
-                # out does not tell what it knows.
-                isOlder = removal.at > each.more["read"]
+                # out does not tell what it knows.  A copy of the same moment was read
+                # first: a request writes after it reads.
+                isOlder = removal.at >= each.more["read"]
                 isStripped = each.more["copy"] == "stripped"
                 isUnseen = self._isUnseen(key, removal.at)
                 removal.isUndone |= isOlder or isStripped or isUnseen
-            out = self.out.get(key, {})
-            for token, removal in list(out.items()):
-                if removal.isTheirs and removal.at > each.more["read"]:
-                    # Nobody may have seen that it was taken out.
-                    del out[token]
+            for removal in self.out.get(key, {}).values():
+                if removal.isTheirs and removal.at >= each.more["read"]:
+                    removal.isHidden = True
             for taken in (*self._taking.values(), *self._taken):
                 if taken.key == key and each.more["read"] < taken.stored < inf:
                     self._overwritten(taken, found)

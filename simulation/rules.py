@@ -267,7 +267,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     Whatever a handler assigned is stored when all is well again, also if its client
     had no answer, unless its node was killed, or its time to end was up in an outage
-    or while the session could not be read.
+    or while the session could not be read.  So is what a page assigned, unless its
+    session ended when it had been asked for: who writes that again begins another.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -275,15 +276,17 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     for (session, _), values in state.values.items():
         if state.data.get(session) is None or session in state.spoiled:
             continue
-        last = max(
-            (
-                change
-                for change in values.byToken.values()
-                if _lasts(state, change) and state.lives.belongs(change, session)
-            ),
-            key=lambda change: change.began,
-            default=None,
+        changes = (
+            change
+            for change in values.byToken.values()
+            if _lasts(state, change) and state.lives.belongs(change, session)
         )
+        last = None
+        for change in sorted(changes, key=lambda change: change.began):
+            if not state.lives.hasEndedFor(change):
+                last = change
+            elif not state.isStored(change):
+                case.excepted("what a page changed whose session had ended")
         if last is not None:
             isStored = values.storedBegan >= last.began
             yield None if isStored else f"{_said([last])} was never stored"
@@ -526,8 +529,9 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What the application itself deletes stays deleted, and what a handler deletes
     does, but for what a web application's old copy brought back: that is out in the
-    end if a handler took it out.  Without stamps, whoever put something in may store
-    it again if the answer of the store was lost.
+    end if a handler took it out.  What a request took out may be back if another one
+    overwrote that with a copy of before: nobody may have seen it.  Without stamps,
+    whoever put something in may store it again if the answer of the store was lost.
 
     @promise: What the application itself deletes stays deleted, and a session
         that it empties stays empty.
@@ -544,8 +548,7 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
             isKept = case.plan.repair and not (state.killed or state.wasUnwell)
             isKept = isKept and not _isExcepted(case, key)
             if removals and data is not None and isKept:
-                certain = _certain(case, removals, data)
-                yield _back(certain, data, each.at, isLast=True)
+                yield from _out(case, removals, data, each.at, isLast=True)
         return
     if each.what == "stored":
         key, at = each.more["key"], each.at
@@ -559,21 +562,41 @@ def deletedStaysDeleted(case: Case, each: Happening) -> Iterator[str | None]:
         key, at, data = page.key, page.asked - 1, each.more["sees"]
     isStrict = each.what == "stored" or case.plan.freshness == "strict"
     if data is not None and isStrict and out.get(key) and key not in state.beyond:
-        yield _back(_certain(case, out[key], data), data, at, isLast=False)
+        yield from _out(case, out[key], data, at, isLast=False)
+
+
+def _out(
+    case: Case,
+    removals: dict[int, Removal],
+    data: dict[str, Any],
+    at: int,
+    *,
+    isLast: bool,
+) -> Iterator[str | None]:
+    certain = _certain(case, removals, data)
+    if certain:
+        yield _back(certain, data, at, isLast=isLast)
 
 
 def _certain(
     case: Case, removals: dict[int, Removal], data: dict[str, Any]
 ) -> dict[int, Removal]:
     """
-    @return: Those of which stamps, or an answer, say that it was stored before.
+    @return: Those that somebody must have seen, and of which stamps, or an answer, say
+        that it was stored before.
     """
-    if case.plan.repair:
-        return removals
-    doubtful = {token for token, each in removals.items() if each.isUnheard}
-    if doubtful & everything(data):
-        case.excepted("what was taken out before anybody knew that it was stored")
-    return {token: removals[token] for token in removals if token not in doubtful}
+    there, certain = everything(data), {}
+    for token, removal in removals.items():
+        if removal.isHidden:
+            why = "what was taken out, and another request wrote over that"
+        elif removal.isUnheard and not case.plan.repair:
+            why = "what was taken out before anybody knew that it was stored"
+        else:
+            certain[token] = removal
+            continue
+        if token in there:
+            case.excepted(why)
+    return certain
 
 
 def _back(

@@ -112,6 +112,29 @@ class LifeTests(HistoryTestCase):
             self.put("stored", "node2", d=100)
             self.assertEqual(self.broken(), ["deletedStaysDeleted"])
 
+    def test_deletedUnseen(self) -> None:
+        """
+        What a request deleted may be back if another one overwrites that with a copy
+        of before, or of the same moment; not with one of after.
+        """
+        for later in -1, 0, 1:
+            self.setUp()
+            self.sends(100)
+            self.handles(100)
+            self.note("puts", "tab.1", session=KEY, key="d", token=100)
+            self.put("stored", "node1", d=100)
+            self.answers(100)
+            self.rewrites("deletes d", removed=100)
+            self.put("stored", "web1")
+            self.rewrites("reads", read=self.now + later)
+            self.put("stored", "web1")
+            self.put("stored", "node1", d=100)
+            if later > 0:
+                self.assertEqual(self.broken(), ["deletedStaysDeleted"])
+            else:
+                what = "what was taken out, and another request wrote over that"
+                self.assertKept([f"excepted: {what}"])
+
     def test_backInDoubt(self) -> None:
         """
         What is taken out before anybody was told that it is stored may be stored
@@ -164,6 +187,23 @@ class LifeTests(HistoryTestCase):
         self.assertKept(["emptiedStaysEmpty"])
         self.put("stored", "node2", a=100)
         self.assertEqual(self.broken(), ["emptiedStaysEmpty"])
+
+    def test_emptiedUnseen(self) -> None:
+        """
+        What was in it may be back if another request overwrites that with a copy of
+        before, or of the same moment; not with one of after.
+        """
+        for later in -1, 0, 1:
+            self.setUp()
+            self.does(100)
+            self.rewrites("empties")
+            self.put("stored", "web1")
+            read = self.now + later
+            self.put("stored", "node1")
+            self.rewrites("reads", read=read)
+            self.put("stored", "web1")
+            self.put("stored", "node1", a=100)
+            self.assertEqual(self.broken(), ["emptiedStaysEmpty"] * (later > 0))
 
     def test_void(self) -> None:
         """
@@ -308,6 +348,32 @@ class LifeTests(HistoryTestCase):
         self.assertKept(["pagesAreFresh", "anOutageLogsNoBrowserOut"])
         self.note("page answers", "page1", token=101, code=200)
         self.assertEqual(self.broken(), ["pagesAreHeld"])
+
+    def test_endedForAPage(self) -> None:
+        """
+        What a page changes whose session had ended, and was written again, need not
+        be stored; what one changes that is asked for since is to be.
+        """
+        for isAfter in False, True:
+            self.setUp()
+            if not isAfter:
+                self.page("page1", "wait", 101)
+            self.note("deleted", "web1", key=KEY, data=None)
+            self.note("sdestroyed", "tab.1", reason="destroyed")
+            self.note("closes", "tab.1", code=4401)
+            self.put("created", "web2")
+            if isAfter:
+                self.page("page1", "wait", 101)
+            more = {"do": "wait", "key": "b", "token": 101, "digit": 0}
+            self.note("changes", "page1", session=KEY, node="node1", **more)
+            self.note("page answers", "page1", token=101, code=409)
+            self.note("quiet", "world")
+            if isAfter:
+                self.assertEqual(self.broken(), ["changesAreStored"])
+            else:
+                self.assertKept(
+                    ["excepted: what a page changed whose session had ended"]
+                )
 
     def test_loggedOutByAPage(self) -> None:
         """
