@@ -125,7 +125,7 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     What somebody was told is done, and a web application's old copy dropped, is
     there in the end, but for what a node assigned that had not got the session yet
     when that copy was taken, and what a copy dropped that was taken while the only
-    node ended, and written when it had.
+    node ended, and written when it had, or too late for it to put that back.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -141,7 +141,7 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
             for change in _missing(case, key, data, each.at):
                 if state.mayBeMeant(change):
                     case.excepted("what a node assigned that was new to a session")
-                elif state.isUndoneAgain(change):
+                elif state.isUndoneAgain(change, case.plan.latency):
                     case.excepted("a copy that was read while its node ended")
                 else:
                     missing.append(change)

@@ -32,6 +32,12 @@ How long a store has to be there again, so that a node that ends has stored ever
 after how long it ends at the soonest if it has not.
 """
 
+_WAYS = 5
+"""
+Those to the store and back until something is put back: of the store's word, of a
+question, of what is stored again, and of both answers.
+"""
+
 
 @dataclass
 class Change:
@@ -531,17 +537,22 @@ class State:
             for read, at in self.copies.get(change.session, ())
         )
 
-    def isUndoneAgain(self, change: Change) -> bool:
+    def isUndoneAgain(self, change: Change, latency: float) -> bool:
         """
         Whether a web application read a session while the node of a change ended,
-        and wrote it after that: a node that ends guards what it wrote for some
-        seconds, also if it has to put that back meanwhile.
+        and wrote it after that, or too late for that node to put back what is
+        missing: a node that ends guards what it wrote for some seconds, also if it
+        has to put that back meanwhile.
+
+        @param latency: How many seconds it takes at most until somebody hears of the
+            store, or the store of somebody.
         """
         if change.node not in self.endings:
             return False
         told, ended = self.endings[change.node]
+        late = ended - round(_WAYS * latency * SECOND)
         copies = self.copies.get(change.session, ())
-        return any(told <= read and at >= ended for read, at in copies)
+        return any(told <= read and at >= late for read, at in copies)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"

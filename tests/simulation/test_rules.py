@@ -312,6 +312,37 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_writtenAsItEnds(self) -> None:
+        """
+        What a node stored that ended is not put back: of a copy that was taken before
+        it was told to stop, or written so early that it had time for that.
+        """
+        for reads, early, isKept in (
+            (1, 0, True),
+            (1, SECOND // 10, True),
+            (1, 2 * SECOND, False),
+            (-0.001, SECOND // 10, False),
+        ):
+            self.setUp()
+            self.plan = replace(PLAN, latency=0.2)
+            self.does(100)
+            told = self.now
+            self.note("stops", "node1")
+            self.note("closes", "tab.1", code=1001, reason="server going away")
+            self.note("lost", "tab.1", code=1001)
+            more = {"do": "write", "key": "of web1", "session": KEY}
+            self.now += 5 * SECOND
+            read = told + round(reads * SECOND)
+            self.note("changes", "web1", token=101, read=read, **more)
+            self.put("stored", "web1", **{"of web1": 101})
+            self.now += early
+            self.note("stopped", "node1")
+            self.note("quiet", "world")
+            if isKept:
+                self.assertKept(["excepted: a copy that was read while its node ended"])
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_putOff(self) -> None:
         """
         A session expires soon after a message: C{messagesPutOffTheEnd}.
