@@ -22,11 +22,12 @@ MISTAKES: Final = (
         ("doubtsAreTold", "savesAreTrue", "answersAreHeld", "noUpdateIsLost"),
     ),
     Mistake(
-        "an update is told as stored before it is told what was given up",
+        "who saves after an update does not hear of what was given up before it",
         "manager/saving.py",
-        "        if live.record.problem is not None:\n",
-        "        if False:\n",
-        ("savesAreTrue", "answersAreHeld"),
+        "            return fail(problem) if isinstance(problem, StoreTimeout) else"
+        " succeed(None)\n",
+        "            return succeed(None)\n",
+        ("savesAreTrue",),
     ),
     Mistake(
         "who has a session is not told that it ended",

@@ -121,7 +121,6 @@ class Saving:
         self._retry = Timer(live.storage.reactor)
         self._silence = Timer(live.storage.reactor)
         self._failures = 0
-        self._problem: SessionError | None = None
 
     @property
     def isBusy(self) -> bool:
@@ -160,7 +159,10 @@ class Saving:
             return fail()
         self._live.collect()
         if not self.isBusy:
-            return succeed(None)
+            # Whoever waited for an update goes on before all are told that an
+            # increment was given up.
+            problem = self._live.record.problem
+            return fail(problem) if isinstance(problem, StoreTimeout) else succeed(None)
         saved = self._rounds.fromNow()
         return saved.addCallback(self._checkKnown, self._live.givenUp)
 
@@ -314,7 +316,7 @@ class Saving:
         self._retry.stop()
         if live.created is not None and not live.isNew:
             self._firstStored()
-        problem, self._problem = live.record.problem or self._problem, None
+        problem = live.record.problem
         live.tellStored()
         if live.record.copy.isTouched:
             # A key that was set while the store answered has a timer running.
@@ -466,11 +468,6 @@ class Saving:
         live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)
         live.expiresAt(stored.expires)
         self._reading.expectNothing()
-        if live.record.problem is not None:
-            # Whoever waits for a change goes on at once, and is to find that all
-            # were told what was given up before.
-            self._problem = live.record.problem
-            live.tellStored()
         attempt.succeed()
 
     def _retryLater(self) -> None:
