@@ -316,19 +316,24 @@ class CopyTests(_Case, SynchronousTestCase):
         self.successResultOf(closing)
         self.assertTrue(self.flaky.isClosed and self.flakyCache.isClosed)
 
-    def test_closeSoon(self) -> None:
+    def assertDeletesLate(self, closing: Deferred[None]) -> None:
         """
-        So is a copy that a request stores that had read the session before it was
-        changed.
+        A copy that comes later is deleted before the store has closed.
         """
-        self.successResultOf(self.replace())
-        closing = self.store.close()
         self.clock.advance(0.5)
         self.copy()
         self.assertNoResult(closing)
         self.clock.advance(0.5)
         self.successResultOf(closing)
         self.assertFalse(self.hasCopy())
+
+    def test_closeSoon(self) -> None:
+        """
+        So is a copy that a request stores that had read the session before it was
+        changed.
+        """
+        self.successResultOf(self.replace())
+        self.assertDeletesLate(self.store.close())
 
     def test_closeMeanwhile(self) -> None:
         """
@@ -339,12 +344,7 @@ class CopyTests(_Case, SynchronousTestCase):
         self.clock.advance(0.05)
         closing = self.store.close()
         self.flakyCache.release()
-        self.clock.advance(0.5)
-        self.copy()
-        self.assertNoResult(closing)
-        self.clock.advance(0.5)
-        self.successResultOf(closing)
-        self.assertFalse(self.hasCopy())
+        self.assertDeletesLate(closing)
 
     def test_closeLater(self) -> None:
         """

@@ -109,8 +109,8 @@ class Silence:
             self._look(version, branch, lambda path, here, old: self._same(here, old))
             atFirst.update(self._changedHere(version, branch))
         for path in atFirst & self._lost.keys():
-            # Or what was there before this node assigned something, and then
-            # another one.
+            # This node may have been the first to change what is there, and the
+            # node that is silent the next.
             self._lost[path].isUntouched = True
         counted = {p: lost for p, lost in self._lost.items() if isCounted(p)}
         self._lost = {p: lost for p, lost in self._lost.items() if lost.isUntouched}
@@ -154,7 +154,8 @@ class Silence:
 
     def _changedHere(self, version: Version, branch: Version) -> Iterator[Path]:
         """
-        @return: Where this node made of what is in a branch what is not in it.
+        @return: The places whose value in a branch is the one that this node
+            changed in a version; the branch has not got that version.
         """
         node = self._node
         number = numberOf(version.stamps, node) if node in version.writers else 0

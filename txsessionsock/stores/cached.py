@@ -218,7 +218,9 @@ class CachedStore:
         deleting.addBoth(self._deleted, key)
 
     def _deleted(self, result: _T, key: str) -> _T:
-        self._deleting -= Counter((key,))
+        self._deleting[key] -= 1
+        if not self._deleting[key]:
+            del self._deleting[key]
         return result
 
     async def _deleteAgain(self, key: str, turn: int) -> None:
