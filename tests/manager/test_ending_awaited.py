@@ -215,7 +215,7 @@ class HurryTests(SocketCase):
         self.successResultOf(ended)
         self.assertEqual(self.events("smessage"), [0, 1, 2, 3])
         self.assertEqual(self.events("disconnect"), [1001])
-        self.assertEqual(self.stored()["last"], 3)
+        self.assertEqual(self.stored(), {"last": 3})
         self.wait(10)
         self.assertEqual(self.events("smessage"), [0, 1, 2, 3])
 
