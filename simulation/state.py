@@ -800,16 +800,14 @@ def flat(data: dict[str, Any], *, isDoubled: bool = False) -> list[tuple[str, An
 
     @param isDoubled: See L{tokenIn}.
     """
-    nested = data.get("nest", {})
-    deep = nested.get("deep", {})
-    return [
-        *data.items(),
-        *(
-            (f"nest.{name}", tokenIn(nested[name], isDoubled=isDoubled))
-            for name in nested
-        ),
-        *((f"nest.deep.{name}", deep[name]) for name in deep),
-    ]
+    found = list(data.items())
+    nested = data.get("nest")
+    if nested:
+        for name, value in nested.items():
+            found.append((f"nest.{name}", tokenIn(value, isDoubled=isDoubled)))
+        for name, value in nested.get("deep", {}).items():
+            found.append((f"nest.deep.{name}", value))
+    return found
 
 
 def tokenIn(value: Any, *, isDoubled: bool = False) -> Any:
