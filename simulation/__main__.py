@@ -34,7 +34,7 @@ _MANY = 10**6
 """
 More than there is time for.
 """
-_TIMED = 10
+_TIMED = 20
 """
 Of how many histories the rules are timed in one.
 """
