@@ -6,7 +6,7 @@ What is to happen in a world: drawn from one number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
@@ -132,6 +132,34 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     Draw a plan.
     """
+    plan = _drawn(seed, steps)
+    # Last, and from a source of its own: all other plans stay what they are.
+    random = Random(f"slow {seed}")
+    isDoubtful = not plan.repair and plan.tabs == 4
+    if random.random() < (_SLOW_IN_DOUBT if isDoubtful else _SLOW):
+        return replace(plan, steps=tuple(_slowed(random, s) for s in plan.steps))
+    return plan
+
+
+_SLOW = 0.05
+_SLOW_IN_DOUBT = 0.3
+"""
+In how many histories handlers wait after they have counted; also of those in which
+answers to increments get lost.
+"""
+
+
+def _slowed(random: Random, step: Step) -> Step:
+    """
+    Have who counts wait then, or not.
+    """
+    if step.more[:1] != ("increment",):
+        return step
+    do = random.choice(("increment", "count and wait", "count and update"))
+    return replace(step, more=(do, *step.more[1:]))
+
+
+def _drawn(seed: int, steps: int) -> Plan:
     if Random(f"ends {seed}").random() < _ENDS:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:

@@ -210,6 +210,9 @@ class Socket:
     @ivar saves: How many changes there were when handlers asked that these are
         stored, and when that was, by token; C{done}: when they were done.
 
+    @ivar knowing: The tokens of those who had heard before that their increment is
+        given up.
+
     @ivar errors: What it was told of errors: when, and of which type.
 
     @ivar failed: The same of its handlers.
@@ -254,6 +257,7 @@ class Socket:
     before: int | None = None
     saves: dict[int, tuple[int, int]] = field(default_factory=dict)
     done: dict[int, int] = field(default_factory=dict)
+    knowing: list[int] = field(default_factory=list)
     errors: list[tuple[int, str]] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
     sees: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -607,8 +611,11 @@ class State:
         socket.sees[token] = each.more["sees"]
 
     def _saves(self, each: Happening) -> None:
-        token = each.more["token"]
-        self.sockets[each.who].saves[token] = len(self.changes), each.at
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.saves[token] = len(self.changes), each.at
+        change = self.changes.get(token)
+        if change is not None and self._isGivenUp(change):
+            socket.knowing.append(token)
 
     def _done(self, each: Happening) -> None:
         socket = self.sockets[each.who]
@@ -677,6 +684,9 @@ class State:
                 self.told[socket.tab, socket.key] = sees
         change = self.changes.get(each.more.get("token", -1))
         if change is None or change.heard < inf:
+            return
+        if socket is not None and change.token in socket.knowing:
+            # It had heard that this is given up before it was to be saved.
             return
         change.heard = each.at
         if change.values is not None:
