@@ -32,10 +32,6 @@ _WORK: Final = 0.015
 """
 How many seconds a handler takes that has much to do.
 """
-_COUNTED: Final = 2.5
-"""
-For how many seconds one waits that has counted: longer than for a store.
-"""
 
 
 @lru_cache(1024)
@@ -150,20 +146,24 @@ def _twice(served: Served, message: Message, session: Session) -> None:
     served.changed(message, do="increment")
 
 
-async def _countAndWait(served: Served, message: Message, session: Session) -> None:
+async def _countAndWait(
+    served: Served, message: Message, session: Session, seconds: float = 2.5
+) -> None:
     """
-    Count, and wait: another handler's write takes that along.
+    Count, and wait, for longer than for a store: another handler's write takes that
+    along.
     """
     session.increment("n", BASE**message.digit)
     served.changed(message, do="increment")
-    await deferLater(served.clock, _COUNTED)
+    await deferLater(served.clock, seconds)
 
 
 async def _countAndUpdate(served: Served, message: Message, session: Session) -> None:
     """
-    The same, and wait for a write as well, for nothing of one's own.
+    The same for a shorter time, and wait for a write then, for nothing of one's own:
+    what became of that other write is found out only now.
     """
-    await _countAndWait(served, message, session)
+    await _countAndWait(served, message, session, 0.4)
     await session.update(lambda data: None)
 
 

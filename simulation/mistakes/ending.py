@@ -14,6 +14,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES: Final = (
     Mistake(
+        "a node that ends does not guard once more what it had to put back",
+        "manager/manager.py",
+        "            until = min(end, self._overwrittenUntil()) if end < inf else last\n",
+        "            until = last\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
         "a node that ends while its store is away does not try again",
         "manager/manager.py",
         "            if not isAgain:\n                break\n",
