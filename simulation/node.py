@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -219,6 +219,11 @@ class Served(Line, Notes):
         self.client.send({"token": message.token})
 
 
+@lru_cache(64)
+def _cookie(framework: IFramework, sessionID: SessionID) -> str:
+    return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+
+
 class Node:
     """
     One process.
@@ -268,8 +273,7 @@ class Node:
         """
         What a browser sends along with such a session.
         """
-        framework = self._framework
-        return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+        return _cookie(self._framework, sessionID)
 
     def meet(self) -> None:
         """

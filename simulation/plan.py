@@ -13,11 +13,12 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .rounds import ROUNDS, Round
 from .store import BY_NODES
 from .wire import Cut
 
 
-__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn"]
+__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn", "inRounds"]
 
 LONG: Final = 86400.0
 SHORT: Final = 6.0
@@ -175,6 +176,9 @@ def _drawn(seed: int, steps: int) -> Plan:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:
         return _working(Random(f"working {seed}"), seed, steps)
+    if Random(f"rounds {seed}").random() < _ROUNDS:
+        random = Random(f"in rounds {seed}")
+        return inRounds(random, seed, steps, random.choice(ROUNDS))
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -420,6 +424,36 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         yield Step("logOut", 0, random.choice((0.0, 0.05, 0.3)))
         yield Step("logIn", 0, random.choice((0.3, 1.0)))
         done += len(tabs) + 3
+
+
+_ROUNDS = 0.05
+"""
+In how many histories one thing happens again and again.
+"""
+
+
+def inRounds(random: Random, seed: int, steps: int, some: Round) -> Plan:
+    """
+    A plan in which something comes about again and again that is rare else.
+    """
+    world, happen = some
+    taken: list[Step] = []
+    plan = Plan(
+        seed,
+        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        perMessage=True,
+        freshness="strict",
+        repair=random.random() < 0.5,
+        offsets=tuple(_offsets(random, random.choice((2, 2, 3)), "", isShort=False)),
+        latency=random.choice((0.02, 0.2, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=(),
+    )
+    while len(taken) < steps:
+        taken += (Step(*each) for each in happen(random))
+    return replace(plan, steps=tuple(taken), **world)
 
 
 def _ends(

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from .history import Happening
+from .history import Happening, reads
 from .lives import Lives
 from .messages import digits
 from .queue import SECOND
@@ -352,7 +351,6 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
-        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -409,12 +407,9 @@ class State:
         Something happened.
         """
         self.now = each.at
-        what = each.what
-        if what not in self._byWord:
-            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
-        take = self._byWord[what]
+        take = reads(State, each.what)
         if take is not None:
-            take(each)
+            take(self, each)
         self.lives.take(each)
 
     # What is stored.
@@ -841,16 +836,14 @@ def flat(data: dict[str, Any], *, isDoubled: bool = False) -> list[tuple[str, An
 
     @param isDoubled: See L{tokenIn}.
     """
-    nested = data.get("nest", {})
-    deep = nested.get("deep", {})
-    return [
-        *data.items(),
-        *(
-            (f"nest.{name}", tokenIn(nested[name], isDoubled=isDoubled))
-            for name in nested
-        ),
-        *((f"nest.deep.{name}", deep[name]) for name in deep),
-    ]
+    found = list(data.items())
+    nested = data.get("nest")
+    if nested:
+        for name, value in nested.items():
+            found.append((f"nest.{name}", tokenIn(value, isDoubled=isDoubled)))
+        for name, value in nested.get("deep", {}).items():
+            found.append((f"nest.deep.{name}", value))
+    return found
 
 
 def tokenIn(value: Any, *, isDoubled: bool = False) -> Any:
