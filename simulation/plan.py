@@ -426,7 +426,7 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         done += len(tabs) + 3
 
 
-_ROUNDS = 0.05
+_ROUNDS = 0.06
 """
 In how many histories one thing happens again and again.
 """

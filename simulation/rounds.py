@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final
 
 
-__all__ = ["COPIES", "EMPTIES", "LOGINS", "ROLLS", "ROUNDS", "Round"]
+__all__ = ["COPIES", "EMPTIES", "LOGINS", "REPLACES", "ROLLS", "ROUNDS", "Round"]
 
 _Step = tuple[str, int, float, tuple[Any, ...]]
 Round = tuple[dict[str, Any], Callable[[Random], Iterator[_Step]]]
@@ -54,7 +54,8 @@ def _rolls(random: Random) -> Iterator[_Step]:
     for _ in range(2):
         more = "send", random.choice(("session", "session", "all"))
         yield "tell", random.randrange(60), random.choice(_AT_ONCE), more
-    yield "roll", random.randrange(60), random.choice((1.0, 3.0, 4.0)), ()
+    yield "roll", random.randrange(60), random.choice((0.0, 0.3, 1.0)), ()
+    yield "roll", random.randrange(60), random.choice((3.0, 4.0)), ()
     for node in range(3):
         yield "tell", node, random.choice((0.0, 0.3)), ("count", "all")
 
@@ -86,9 +87,23 @@ def _empties(random: Random) -> Iterator[_Step]:
     yield _set(random, random.choice((0.3, 1.0)))
 
 
+def _replaces(random: Random) -> Iterator[_Step]:
+    """
+    Somebody else logs in, while sockets that are open change the session.
+    """
+    for _ in range(random.randint(1, 4)):
+        yield _set(random, random.choice((*_AT_ONCE, 0.3)))
+    seconds = random.choice((0.0, 0.05, 0.5))
+    yield "rewrite", 0, random.choice(_AT_ONCE), ("ours", seconds, "replaces")
+    for _ in range(random.randint(1, 4)):
+        yield _set(random, random.choice((*_AT_ONCE, 0.3)))
+    yield "connect", random.randrange(60), random.choice((0.3, 2.0)), ()
+
+
 COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
-ROLLS: Final = {"kind": "watched", "hub": True}, _rolls
+ROLLS: Final = {"kind": "watched", "latency": 0.2, "hub": True}, _rolls
 LOGINS: Final[Round] = {}, _logins
 EMPTIES: Final = {"repair": True}, _empties
+REPLACES: Final[Round] = {}, _replaces
 
-ROUNDS: Final[tuple[Round, ...]] = (COPIES, ROLLS, ROLLS, LOGINS, EMPTIES)
+ROUNDS: Final[tuple[Round, ...]] = (COPIES, ROLLS, ROLLS, LOGINS, EMPTIES, REPLACES)

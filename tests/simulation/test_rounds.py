@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from simulation.history import Happening
 from simulation.plan import inRounds
 from simulation.queue import SECOND
-from simulation.rounds import COPIES, EMPTIES, LOGINS, ROLLS, Round
+from simulation.rounds import COPIES, EMPTIES, LOGINS, REPLACES, ROLLS, Round
 from simulation.world import happened
 
 
@@ -111,3 +111,19 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(EMPTIES, find)
+
+    def test_replaces(self) -> None:
+        """
+        A socket that is open changes a session that somebody else logs in with then,
+        and hears that it is replaced.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            changed: set[str] = set()
+            for each in history:
+                if each.what == "changes":
+                    changed.add(each.who)
+                elif each.more.get("reason") == "replaced" and each.who in changed:
+                    yield each
+
+        self.assertComesAbout(REPLACES, find)
