@@ -13,7 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
-from .rounds import ROUNDS, Round
+from .rounds import OF_SOCKETS, ROUNDS, Round
 from .store import BY_NODES
 from .wire import Cut
 
@@ -176,9 +176,11 @@ def _drawn(seed: int, steps: int) -> Plan:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:
         return _working(Random(f"working {seed}"), seed, steps)
-    if Random(f"rounds {seed}").random() < _ROUNDS:
+    share = Random(f"rounds {seed}").random()
+    if share < _ROUNDS + _OF_SOCKETS:
         random = Random(f"in rounds {seed}")
-        return inRounds(random, seed, steps, random.choice(ROUNDS))
+        some = random.choice(ROUNDS if share < _ROUNDS else OF_SOCKETS)
+        return inRounds(random, seed, steps, some)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -429,6 +431,10 @@ def _works(random: Random, number: int) -> Iterator[Step]:
 _ROUNDS = 0.06
 """
 In how many histories one thing happens again and again.
+"""
+_OF_SOCKETS = 0.04
+"""
+In how many more it is about sockets.
 """
 
 
