@@ -80,10 +80,17 @@ MISTAKES: Final = (
         ("stopsWell", "disconnectIsLast"),
     ),
     Mistake(
+        "the end does not wait for handlers that are still at work",
+        "manager/shutdown.py",
+        "        if isStored and not hasLeft:\n",
+        "        if not hasLeft and not isStored:\n",
+        ("disconnectIsLast", "stopsWell"),
+    ),
+    Mistake(
         "sessions are not waited for at the end",
         "manager/shutdown.py",
-        '        await until(_STORING, storing, "storing sessions")\n',
-        "        storing.addErrback(lambda failure: None)\n",
+        '        isStored = await until(_STORING, storing, "storing sessions")\n',
+        "        isStored = False\n        storing.addErrback(lambda failure: None)\n",
         (
             "changesAreStored",
             "stopsWell",

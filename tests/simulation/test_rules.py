@@ -196,6 +196,25 @@ class RuleTests(HistoryTestCase):
         self.put("created", "node1")
         self.assertEqual(self.broken(), ["neverBack"])
 
+    def test_backWhenNobodyHadIt(self) -> None:
+        """
+        One that it began, and the store lost before anybody had its id, is none.
+        """
+        for by, isKnown in ("store", False), ("store", True), ("web1", False):
+            self.setUp()
+            new = {"key": "sess:new", "data": "{}"}
+            self.note("created", "node1", **new)
+            if isKnown:
+                self.note("asks for page", "page", node="node1", session=KEY, do="set")
+                self.note("cookie", "page", session="sess:new", code=200)
+            self.note("deleted", by, **new | {"data": None})
+            self.note("created", "node1", **new)
+            if by == "store" and not isKnown:
+                why = "a session that was lost before anybody had its id"
+                self.assertKept([f"excepted: {why}"])
+            else:
+                self.assertBroken("neverBack")
+
     def test_open(self) -> None:
         """
         A socket of a session that ended stays open, or is closed late.
