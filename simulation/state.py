@@ -32,6 +32,11 @@ How long a store has to be there again, so that a node that ends has stored ever
 after how long it ends at the soonest if it has not.
 """
 
+_DRAINED = round(8.5 * SECOND)
+"""
+For how long a node that is told to stop guards at most what it has to put back.
+"""
+
 _WAYS = 5
 """
 Those to the store and back until something is put back: of the store's word, of a
@@ -561,8 +566,7 @@ class State:
         """
         Whether a web application read a session while the node of a change ended,
         and wrote it after that, or too late for that node to put back what is
-        missing: a node that ends guards what it wrote for some seconds, also if it
-        has to put that back meanwhile.
+        missing: a node that ends guards what it has to put back until its time is up.
 
         @param latency: How many seconds it takes at most until somebody hears of the
             store, or the store of somebody.
@@ -570,6 +574,8 @@ class State:
         if change.node not in self.endings:
             return False
         told, ended = self.endings[change.node]
+        if ended - told < _DRAINED:
+            return False
         late = ended - round(_WAYS * latency * SECOND)
         copies = self.copies.get(change.session, ())
         return any(told <= read and at >= late for read, at in copies)
