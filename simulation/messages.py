@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from twisted.internet.task import deferLater
 
 from txsessionsock.interfaces import SessionError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .node import Served
 
 
-__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "digits", "seen"]
+__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "asJSON", "digits", "seen"]
 
 BASE: Final = 3
 MOST_INCREMENTS: Final = 30
@@ -44,6 +45,13 @@ def digits(number: int) -> tuple[int, ...]:
         number, digit = divmod(number, BASE)
         found.append(digit)
     return tuple(found)
+
+
+def asJSON(value: object) -> bytes:
+    """
+    As C{json.dumps} has it, which takes several times as long.
+    """
+    return msgspec.json.format(msgspec.json.encode(value), indent=0)
 
 
 def seen(session: Session) -> dict[str, Any]:
