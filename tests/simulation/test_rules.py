@@ -361,13 +361,15 @@ class RuleTests(HistoryTestCase):
     def test_writtenAsItEnds(self) -> None:
         """
         What a node stored that ended is not put back: of a copy that was taken before
-        it was told to stop, or written so early that it had time for that.
+        it was told to stop, or written so early that it had time for that, or could
+        have guarded that for longer.
         """
-        for reads, early, isKept in (
-            (1, 0, True),
-            (1, SECOND // 10, True),
-            (1, 2 * SECOND, False),
-            (-0.001, SECOND // 10, False),
+        for took, reads, early, isKept in (
+            (9, 5, 0, True),
+            (9, 5, SECOND // 10, True),
+            (9, 5, 2 * SECOND, False),
+            (9, -0.001, SECOND // 10, False),
+            (5, 1, 0, False),
         ):
             self.setUp()
             self.plan = replace(PLAN, latency=0.2)
@@ -377,7 +379,7 @@ class RuleTests(HistoryTestCase):
             self.note("closes", "tab.1", code=1001, reason="server going away")
             self.note("lost", "tab.1", code=1001)
             more = {"do": "write", "key": "of web1", "session": KEY}
-            self.now += 5 * SECOND
+            self.now += took * SECOND
             read = told + round(reads * SECOND)
             self.note("changes", "web1", token=101, read=read, **more)
             self.put("stored", "web1", **{"of web1": 101})
