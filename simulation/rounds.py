@@ -22,6 +22,7 @@ __all__ = [
     "RETURNS",
     "ROLLS",
     "ROUNDS",
+    "STOPS",
     "Round",
 ]
 
@@ -132,6 +133,17 @@ def _replaces(random: Random) -> Iterator[_Step]:
     yield "connect", random.randrange(60), random.choice((0.3, 2.0)), ()
 
 
+def _stops(random: Random) -> Iterator[_Step]:
+    """
+    A node is told to stop when its clients have sent so much that it has hardly time
+    for that, or less.
+    """
+    for _ in range(random.randint(8, 34)):
+        yield _send(random, "wait", random.choice("ab"), 0.01)
+    yield _send(random, "wait", "a", random.choice((0.3, 0.6)))
+    yield "roll", 0, 15.0, ()
+
+
 COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
 ROLLS: Final = {"kind": "watched", "latency": 0.2, "hub": True}, _rolls
 LOGINS: Final[Round] = {}, _logins
@@ -142,6 +154,8 @@ EMPTIES_TWICE: Final = (
 )
 REPLACES: Final[Round] = {}, _replaces
 
+STOPS: Final = {"offsets": (0.0,), "tabs": 1}, _stops
+
 ROUNDS: Final[tuple[Round, ...]] = (
     COPIES,
     *[ROLLS] * 2,
@@ -149,6 +163,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     EMPTIES,
     *[EMPTIES_TWICE] * 2,
     REPLACES,
+    STOPS,
 )
 
 

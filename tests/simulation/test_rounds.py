@@ -22,6 +22,7 @@ from simulation.rounds import (
     REPLACES,
     RETURNS,
     ROLLS,
+    STOPS,
     Round,
 )
 from simulation.world import happened
@@ -144,6 +145,23 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(EMPTIES_TWICE, find)
+
+    def test_stops(self) -> None:
+        """
+        A node that was told to stop handles messages for seven seconds.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            told: dict[str, int] = {}
+            for each in history:
+                if each.what == "stops":
+                    told[each.who] = each.at
+                elif each.what == "changes":
+                    since = each.at - told.get(each.more["node"], each.at)
+                    if since > 7 * SECOND:
+                        yield each
+
+        self.assertComesAbout(STOPS, find)
 
     def test_replaces(self) -> None:
         """
