@@ -162,6 +162,10 @@ class Lives:
         self.outside: dict[int, Change] = {}
         self.moved: dict[str, str] = {}
         self._by: dict[int, str] = {}
+        # When messages were handled, by token; when a session was last somebody's no
+        # more.
+        self._handled: dict[int, int] = {}
+        self._left: dict[str, int] = {}
         # When a node stored each session.
         self._storedAt: dict[str, int] = {}
         self.pages: dict[str, Page] = {}
@@ -181,7 +185,24 @@ class Lives:
         # Its session ended, and was written again by somebody else.
         hasEnded = socket and self._state.gone.get(session, -1) >= socket.began
         isNone = hasEnded or name in self.strangers or mark(change) in self.void
-        return isOurs and not isNone
+        return isOurs and not isNone and not self._isOfAnother(change, name)
+
+    def _isOfAnother(self, change: Change, name: str) -> bool:
+        """
+        Whether whoever made a change found the session to be that of a person whose
+        it is no more, or was not meanwhile: a node may hear of that later.
+        """
+        socket, page = self._state.sockets.get(name), self.pages.get(name)
+        if socket is not None:
+            sees, began = socket.sees.get(change.token), self._handled.get(change.token)
+        elif page is not None:
+            sees, began = page.sees, page.asked
+        else:
+            return False
+        found = None if sees is None else sees.get("user")
+        owner, _ = self.owner.get(change.session, (found, 0))
+        isLeft = began is not None and began <= self._left.get(change.session, -1)
+        return found is not None and (found != owner or isLeft)
 
     def hasEndedFor(self, change: Change) -> bool:
         """
@@ -252,7 +273,9 @@ class Lives:
         """
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
-        if not before:
+        if before:
+            self._left[key] = at
+        else:
             self._nobodys[key] = at
         # Who saw it as nobody's last keeps it, whoever it is that logs in.
         until = self._nobodys.get(key, -inf)
@@ -268,6 +291,9 @@ class Lives:
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
                 self.strangers.pop(socket.name, None)
+
+    def _handles(self, each: Happening) -> None:
+        self._handled[each.more["token"]] = each.at
 
     def _sdestroyed(self, each: Happening) -> None:
         if each.more["reason"] == "replaced":

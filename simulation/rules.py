@@ -130,9 +130,9 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
     there in the end, but for what a node assigned that had not got the session yet
-    when that copy was taken, or what that took the place of; and what a copy dropped
-    that was taken while the only node ended, and written when its time was up, or too
-    late for it to put that back.
+    when that copy was taken, or the older one of which it is a copy, or what that took
+    the place of; and what a copy dropped that was taken while the only node ended, and
+    written when its time was up, or too late for it to put that back.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.

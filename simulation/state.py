@@ -392,7 +392,9 @@ class State:
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
         self.firsts: dict[tuple[str, str], int] = {}
-        self.copies: dict[str, list[tuple[int, int]]] = {}
+        self.copies: dict[str, list[tuple[int, int, float]]] = {}
+        # Since when a version was there, and of when the copy was that it came from.
+        self._origins: dict[str, list[tuple[int, float]]] = {}
         self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
@@ -427,6 +429,8 @@ class State:
         self.rows[key] = each.more["data"], each.who
         self.versions[key] = self.versions.get(key, 0) + 1
         self._note(key, data)
+        if each.who.startswith("node"):
+            self._origins.setdefault(key, []).append((each.at, inf))
         if each.who.startswith("web") and before is not None:
             self._written(key, before, data)
 
@@ -547,8 +551,9 @@ class State:
     def mayBeMeant(self, change: Change) -> bool:
         """
         Whether a web application overwrote an assignment with a copy from before
-        its node first had the session, or of the same moment: that cannot know what
-        was there before.  Or that took the place of this assignment.
+        its node first had the session, or of the same moment, or with a copy of what
+        such a one had just left: that cannot know what was there before.  Or that took
+        the place of this assignment.
         """
         values = change.values
         later = () if values is None else values.after(change)
@@ -558,8 +563,8 @@ class State:
         first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
         return isAssigned and any(
-            read <= first and change.began <= at
-            for read, at in self.copies.get(change.session, ())
+            origin <= first and change.began <= at
+            for _, at, origin in self.copies.get(change.session, ())
         )
 
     def isUndoneAgain(self, change: Change, latency: float) -> bool:
@@ -578,7 +583,7 @@ class State:
             return False
         late = ended - round(_WAYS * latency * SECOND)
         copies = self.copies.get(change.session, ())
-        return any(told <= read and at >= late for read, at in copies)
+        return any(told <= read and at >= late for read, at, _ in copies)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
@@ -664,7 +669,7 @@ class State:
         if socket is None:
             # The oldest copy that may be repaired.
             read = more.get("read", each.at - 4 * SECOND)
-            self.copies.setdefault(session, []).append((read, each.at))
+            self._writesCopy(session, read, each.at)
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -679,9 +684,18 @@ class State:
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
+    def _writesCopy(self, session: str, read: int, at: int) -> None:
+        """
+        A web application is about to write a copy.
+        """
+        origins = self._origins.setdefault(session, [])
+        written = (origin for since, origin in reversed(origins) if since <= read)
+        origin = min(read, next(written, inf))
+        origins.append((at, origin))
+        self.copies.setdefault(session, []).append((read, at, origin))
+
     def _rewrites(self, each: Happening) -> None:
-        copies = self.copies.setdefault(each.more["session"], [])
-        copies.append((each.more["read"], each.at))
+        self._writesCopy(each.more["session"], each.more["read"], each.at)
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
@@ -854,8 +868,10 @@ def tokenIn(value: Any, *, isDoubled: bool = False) -> Any:
     @param isDoubled: Whether something may have been appended to that: handlers
         change its first item.
     """
-    at = 0 if isDoubled else -1
-    return (value[at] or None) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    # One that a merge emptied has nothing of anybody.
+    return (value[0 if isDoubled else -1] or None) if value else None
 
 
 def _drops(before: dict[str, Any], after: dict[str, Any]) -> bool:

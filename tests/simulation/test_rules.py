@@ -331,6 +331,51 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_copyOfAnOldCopy(self) -> None:
+        """
+        So it is if the copy is one of what such an old copy left, but not if it was
+        taken when the node had put that back.
+        """
+        for isPutBack in False, True:
+            self.setUp()
+            older = self.now - SECOND
+            self.does(100)
+            more = {"session": KEY, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=101, read=older, **more)
+            self.put("stored", "web1")
+            left = self.now
+            self.put("stored", "node1", a=100)
+            read = self.now if isPutBack else left
+            self.does(102)
+            self.note("rewrites", "web1", token=103, read=read, **more)
+            self.put("stored", "web1")
+            self.note("quiet", "world")
+            if isPutBack:
+                self.assertBroken("noOldCopyUndoes")
+            else:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+
+    def test_ofSomebodyBefore(self) -> None:
+        """
+        What a handler changes whose session became somebody else's while it was at
+        work need not be stored, also if it is the first one's again by then.
+        """
+        for users in ("bob",), ("bob", "ann"), ():
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            self.sends(100)
+            self.handles(100, user="ann")
+            self.note("lost", "tab.1", code=1006)
+            for user in users:
+                self.put("stored", "web1", user=user)
+            self.changes(100)
+            self.note("done", "tab.1", token=100)
+            self.note("disconnect", "tab.1", code=1006)
+            self.note("quiet", "world")
+            self.assertEqual(self.broken(), [] if users else ["changesAreStored"])
+
     def test_inPlaceOfWhatIsNew(self) -> None:
         """
         So is what that took the place of, also if nobody was told of that.
