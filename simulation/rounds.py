@@ -15,6 +15,7 @@ __all__ = [
     "COPIES",
     "EMPTIES",
     "EMPTIES_TWICE",
+    "ENDS",
     "LEAVES",
     "LOGINS",
     "OF_SOCKETS",
@@ -58,6 +59,19 @@ def _copies(random: Random) -> Iterator[_Step]:
         yield "view", 0, random.choice((0.1, 0.15, 0.2)), ()
     yield "cutStore", 0, random.choice((0.0, 0.1)), ()
     yield "view", 0, random.choice((0.3, 1.0)), ()
+
+
+def _ends(random: Random) -> Iterator[_Step]:
+    """
+    A node is told to stop when it deletes a copy, and a request reads what was there
+    before.
+    """
+    yield "start", 0, 0.0, ()
+    yield "connect", 0, random.choice((0.3, 0.5)), ()
+    yield _set(random, random.choice((0.0, 0.005, 0.01, 0.02)))
+    for _ in range(random.randint(1, 2)):
+        yield "view", 0, random.choice((0.01, 0.02, 0.03, 0.05)), ()
+    yield "stop", 0, 3.0, ()
 
 
 def _rolls(random: Random) -> Iterator[_Step]:
@@ -145,6 +159,10 @@ def _stops(random: Random) -> Iterator[_Step]:
 
 
 COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
+ENDS: Final = (
+    {"kind": "cached", "latency": 0.02, "offsets": (0.0,), "tabs": 1, "repair": False},
+    _ends,
+)
 ROLLS: Final = {"kind": "watched", "latency": 0.2, "hub": True}, _rolls
 LOGINS: Final[Round] = {}, _logins
 EMPTIES: Final = {"repair": True}, _empties
@@ -164,6 +182,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     *[EMPTIES_TWICE] * 2,
     REPLACES,
     STOPS,
+    *[ENDS] * 2,
 )
 
 

@@ -17,6 +17,7 @@ from simulation.rounds import (
     COPIES,
     EMPTIES,
     EMPTIES_TWICE,
+    ENDS,
     LEAVES,
     LOGINS,
     REPLACES,
@@ -162,6 +163,24 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(STOPS, find)
+
+    def test_ends(self) -> None:
+        """
+        A copy is stored while a node stops that has just changed the session.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            stored, isStopping = 0, False
+            for each in history:
+                if each.what in ("stops", "stopped"):
+                    isStopping = each.what == "stops"
+                elif each.what == "stored" and each.who.startswith("node"):
+                    stored = each.at
+                isSoon = each.at - stored < SECOND
+                if each.what == "copied" and isStopping and isSoon:
+                    yield each
+
+        self.assertComesAbout(ENDS, find)
 
     def test_replaces(self) -> None:
         """
