@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.json import decode
 
+from .copies import Copies
 from .history import Happening, reads
 from .lives import Lives
 from .messages import digits
@@ -57,6 +58,8 @@ class Change:
 
     @ivar number: How many changes there were before it.
 
+    @ivar had: Since when its node had the session without a break.
+
     @ivar stored: When it was stored, or something in its place.
 
     @ivar values: The changes of its key, if it assigned that.
@@ -75,6 +78,7 @@ class Change:
     heard: float = inf
     by: str = ""
     number: int = 0
+    had: int = 0
     stored: float = inf
     values: Values | None = None
     overtaken: int = 0
@@ -391,10 +395,7 @@ class State:
         self.versions: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
-        self.firsts: dict[tuple[str, str], int] = {}
-        self.copies: dict[str, list[tuple[int, int, float]]] = {}
-        # Since when a version was there, and of when the copy was that it came from.
-        self._origins: dict[str, list[tuple[int, float]]] = {}
+        self._copies = Copies()
         self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
@@ -430,7 +431,7 @@ class State:
         self.versions[key] = self.versions.get(key, 0) + 1
         self._note(key, data)
         if each.who.startswith("node"):
-            self._origins.setdefault(key, []).append((each.at, inf))
+            self._copies.stored(key, each.who, each.at)
         if each.who.startswith("web") and before is not None:
             self._written(key, before, data)
 
@@ -560,11 +561,9 @@ class State:
         return any(map(self._isNew, (change, *later)))
 
     def _isNew(self, change: Change) -> bool:
-        first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
-        return isAssigned and any(
-            origin <= first and change.began <= at
-            for _, at, origin in self.copies.get(change.session, ())
+        return isAssigned and self._copies.isOlder(
+            change.session, change.had, change.began
         )
 
     def isUndoneAgain(self, change: Change, latency: float) -> bool:
@@ -582,8 +581,7 @@ class State:
         if ended - told < _DRAINED:
             return False
         late = ended - round(_WAYS * latency * SECOND)
-        copies = self.copies.get(change.session, ())
-        return any(told <= read and at >= late for read, at, _ in copies)
+        return self._copies.isWrittenLate(change.session, told, late)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
@@ -601,7 +599,16 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
-        self.firsts.setdefault((socket.key, socket.node), each.at)
+        others = self.sockets.values()
+        if not any(self._isHeldBy(other, socket) for other in others):
+            self._copies.begins(socket.key, socket.node, each.at)
+
+    def _isHeldBy(self, other: Socket, new: Socket) -> bool:
+        """
+        Whether another socket of its node has the session of a new one.
+        """
+        isThere = other.isConnected and not other.isLost and other is not new
+        return isThere and (other.key, other.node) == (new.key, new.node)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -658,6 +665,7 @@ class State:
             more.get("node", each.who),
             each.at,
             number=len(self.changes),
+            had=self._copies.had(session, more.get("node", each.who)),
         )
         if socket is not None:
             change.by = each.who
@@ -669,7 +677,7 @@ class State:
         if socket is None:
             # The oldest copy that may be repaired.
             read = more.get("read", each.at - 4 * SECOND)
-            self._writesCopy(session, read, each.at)
+            self._copies.written(session, read, each.at)
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -684,18 +692,8 @@ class State:
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
-    def _writesCopy(self, session: str, read: int, at: int) -> None:
-        """
-        A web application is about to write a copy.
-        """
-        origins = self._origins.setdefault(session, [])
-        written = (origin for since, origin in reversed(origins) if since <= read)
-        origin = min(read, next(written, inf))
-        origins.append((at, origin))
-        self.copies.setdefault(session, []).append((read, at, origin))
-
     def _rewrites(self, each: Happening) -> None:
-        self._writesCopy(each.more["session"], each.more["read"], each.at)
+        self._copies.written(each.more["session"], each.more["read"], each.at)
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
