@@ -17,8 +17,8 @@ MISTAKES: Final = (
     Mistake(
         "a new id is given without looking what became of the old session",
         "manager/moving.py",
-        "await live.storage.destroy(live.key, copied.raw)",
-        "await live.storage.destroy(live.key)",
+        "live.storage.destroy(live.key, copied.raw)",
+        "live.storage.destroy(live.key)",
         ("newIdTakesAlong",),
     ),
     Mistake(

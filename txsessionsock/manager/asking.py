@@ -28,16 +28,20 @@ class Asking:
     Several may wait for one session, and the store is asked one question at a
     time.  So a waiter does not fail while the store answers the questions of
     others: it fails when the store has answered nothing for C{timeout} seconds.
+
+    @ivar waited: How many seconds the last question took.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._answeredAt = 0.0
+        self._answeredAt = self._askedAt = 0.0
+        self.waited = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
         """
         Note that the store answers.
         """
+        self._askedAt = self._storage.now()
         return answer.addCallbacks(self._answered, self._failed)
 
     def isAnswered(self) -> None:
@@ -47,12 +51,13 @@ class Asking:
         self._answeredAt = self._storage.now()
 
     def _answered(self, result: _T) -> _T:
-        self._answeredAt = self._storage.now()
+        self.isAnswered()
+        self.waited = self._answeredAt - self._askedAt
         return result
 
     def _failed(self, failure: Failure) -> Failure:
         if not failure.check(StoreFailure):
-            self._answeredAt = self._storage.now()
+            self._answered(None)
         return failure
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:

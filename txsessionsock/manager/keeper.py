@@ -114,7 +114,8 @@ class SessionKeeper:
         self._promised: dict[Holder, int] = {}
         self.live = Live(storage, policy, counts, id, self)
         # None of these keeps its keeper; see Live.
-        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0))
+        idle = weakly(self.dropIfIdle, None)
+        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0), idle)
         self.expiry = Expiry(
             self.live,
             self.reading,
@@ -126,7 +127,7 @@ class SessionKeeper:
             self.reading,
             self.expiry,
             firstStored=weakly(self._firstStored, None),
-            idle=weakly(self.dropIfIdle, None),
+            idle=idle,
         )
         self._guardTimer = Timer(storage.reactor)
 
@@ -230,6 +231,9 @@ class SessionKeeper:
         if guarded > 0:
             if not self._guardTimer.isRunning:
                 self._guardTimer.start(guarded, self.dropIfIdle)
+        elif self.reading.isBusy and not self._owner.isOver:
+            # The answer may show that something was overwritten.
+            return
         elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 

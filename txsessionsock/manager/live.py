@@ -334,8 +334,10 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            if not self._upkeep.isTold and not self.record.isStored(current):
-                self.record.journal.missed(now)
+            if not self.record.isStored(current):
+                self.record.journal.waited(self.asking.waited)
+                if not self._upkeep.isTold:
+                    self.record.journal.missed(now)
             changed = self.record.absorb(current, now)
             self._noteRepair(now)
             self._count()

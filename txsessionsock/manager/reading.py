@@ -50,14 +50,18 @@ class Reading:
 
     _log = Logger()
 
-    def __init__(self, live: Live, guarded: Callable[[], float]) -> None:
+    def __init__(
+        self, live: Live, guarded: Callable[[], float], idle: Callable[[], object]
+    ) -> None:
         """
         @param guarded: For how many seconds a write is to be repaired if somebody
             overwrites it.
+
+        @param idle: To be called when it is busy no more.
         """
         self._live = live
         self._storage = live.storage
-        self._guarded = guarded
+        self._guarded, self._idle = guarded, idle
         self.sight = Sight(
             isWatchable=self._storage.isWatchable, isTracked=live.policy.isTracked
         )
@@ -71,6 +75,13 @@ class Reading:
         self._rounds = Rounds(
             weakly(self._freshen, None), partial(self._storage.later, 0)
         )
+
+    @property
+    def isBusy(self) -> bool:
+        """
+        Whether the store is being asked what it has, and was not by a message.
+        """
+        return self._isRechecking
 
     @property
     def isTold(self) -> bool:
@@ -221,6 +232,9 @@ class Reading:
             self.expectNothing()
         elif not result.check(SessionError):
             self._storage.failed(self._log, "a session could not be read", result)
+        # What a write left in doubt may be found stored, and nobody may hold the
+        # session since.
+        self._idle()
 
     def _look(self) -> None:
         """

@@ -233,10 +233,6 @@ class Saving:
         self._stopTimers()
         self._await(self._saveKnown())
         self._lookAgain()
-        if not self.isBusy:
-            # What a write left in doubt may have been found stored by a read, and
-            # nobody may hold the session since.
-            self._idle()
 
     def _lookAgain(self) -> None:
         """

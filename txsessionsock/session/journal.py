@@ -238,6 +238,16 @@ class Journal:
             changed = differences(write.before, write.after, self._same)
             self._writes.add(write, changed, now)
 
+    def waited(self, seconds: float) -> None:
+        """
+        The store took so long to answer what it has.  What was remembered when it
+        was asked is remembered still: the answer may show that it was overwritten.
+        """
+        self._writes.waited(seconds)
+        self._bareUntil += seconds
+        for version in self._versions:
+            version.replaced += seconds
+
     def missed(self, now: float) -> None:
         """
         The session was changed, and versions may have come and gone of which

@@ -234,6 +234,14 @@ class Writes:
             self._dropEntry()
         return assigned.keys()
 
+    def waited(self, seconds: float) -> None:
+        """
+        Remember all for so much longer.
+        """
+        for entry in self._entries:
+            entry.at += seconds
+        self._lastAt += seconds
+
     def prolong(self, now: float) -> None:
         """
         Remember all for as long as if they had just been made.
