@@ -347,6 +347,9 @@ class State:
     @ivar rows: What is stored of each session, and who wrote it last.
     """
 
+    # Which session a web application is about to write, and when it read that.
+    _writing: tuple[str, int] | None = None
+
     def __init__(self, *, isShort: bool = False) -> None:
         """
         @param isShort: Whether sessions live for seconds.
@@ -431,8 +434,11 @@ class State:
         self._note(key, data)
         if each.who.startswith("node"):
             self._origins.setdefault(key, []).append((each.at, inf))
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
+        if each.who.startswith("web"):
+            if self._writing is not None and self._writing[0] == key:
+                self._writesCopy(*self._writing, each.at)
+            if before is not None:
+                self._written(key, before, data)
 
     _stored = _created
 
@@ -666,10 +672,9 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
-        if socket is None:
+        if each.who.startswith("web"):
             # The oldest copy that may be repaired.
-            read = more.get("read", each.at - 4 * SECOND)
-            self._writesCopy(session, read, each.at)
+            self._writing = session, more.get("read", each.at - 4 * SECOND)
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -686,7 +691,7 @@ class State:
 
     def _writesCopy(self, session: str, read: int, at: int) -> None:
         """
-        A web application is about to write a copy.
+        A web application writes a copy.
         """
         origins = self._origins.setdefault(session, [])
         written = (origin for since, origin in reversed(origins) if since <= read)
@@ -695,7 +700,7 @@ class State:
         self.copies.setdefault(session, []).append((read, at, origin))
 
     def _rewrites(self, each: Happening) -> None:
-        self._writesCopy(each.more["session"], each.more["read"], each.at)
+        self._writing = each.more["session"], each.more["read"]
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
@@ -713,7 +718,10 @@ class State:
         if change.values is not None:
             change.values.heard(change, each.at)
 
-    _wrote = _hears
+    def _wrote(self, each: Happening) -> None:
+        # It may have found no row any more: then nothing was stored.
+        self._writing = None
+        self._hears(each)
 
     def hears(self, each: Happening) -> None:
         """

@@ -331,6 +331,37 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_copyThatIsNotWritten(self) -> None:
+        """
+        But not if that old copy was not written, because its row was gone, nor if it
+        was no copy, but what was changed outside of a handler.
+        """
+        outside = {"do": "set", "key": "out", "digit": -1, "isOutside": True}
+        for what in "written", "gone", "outside":
+            self.setUp()
+            older = self.now - SECOND
+            self.does(100)
+            more = {"session": KEY, "copy": "young", "does": "reads"}
+            if what == "outside":
+                self.note("changes", "node1", session=KEY, token=101, **outside)
+                self.put("stored", "node1", a=100, out=101)
+            else:
+                self.note("rewrites", "web1", token=101, read=older, **more)
+            if what == "written":
+                self.put("stored", "web1", a=100)
+            self.note("wrote", "web1", token=101)
+            self.note("rewrites", "web1", token=102, read=self.now, **more)
+            self.put("stored", "web1")
+            self.note("wrote", "web1", token=102)
+            self.put("stored", "node1", out=101)
+            self.note("quiet", "world")
+            if what == "written":
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_copyOfAnOldCopy(self) -> None:
         """
         So it is if the copy is one of what such an old copy left, but not if it was
