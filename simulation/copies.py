@@ -30,6 +30,8 @@ class Copies:
         self._written: dict[str, list[tuple[int, int, float]]] = {}
         # Since when a version was there, and the same.
         self._origins: dict[str, list[tuple[int, float]]] = {}
+        # What is about to be written, and when that was read.
+        self._writing = "", 0
         # Since when each node has each session without a break; when it stored it.
         self._had: dict[tuple[str, str], int] = {}
         self._storedBy: dict[tuple[str, str], int] = {}
@@ -41,10 +43,19 @@ class Copies:
         self._storedBy[session, node] = at
         self._origins.setdefault(session, []).append((at, inf))
 
-    def written(self, session: str, read: int, at: int) -> None:
+    def writes(self, session: str, read: int) -> None:
         """
-        A web application wrote a copy.
+        A web application is about to write a copy.
         """
+        self._writing = session, read
+
+    def written(self, session: str, at: int) -> None:
+        """
+        It stored a session: that copy, or what it never read.
+        """
+        writing, read = self._writing
+        if writing != session:
+            return
         origins = self._origins.setdefault(session, [])
         before = [origin for since, origin in origins if since < read][-1:]
         # Which of these was there when that moment's copy was taken, nobody notes.
@@ -52,6 +63,12 @@ class Copies:
         origin = min([read, *before, *then])
         origins.append((at, origin))
         self._written.setdefault(session, []).append((read, at, origin))
+
+    def wrote(self) -> None:
+        """
+        It is done with that.  It may have found no row any more, and stored nothing.
+        """
+        self._writing = "", 0
 
     def begins(self, session: str, node: str, at: int) -> None:
         """

@@ -432,8 +432,10 @@ class State:
         self._note(key, data)
         if each.who.startswith("node"):
             self._copies.stored(key, each.who, each.at)
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
+        if each.who.startswith("web"):
+            self._copies.written(key, each.at)
+            if before is not None:
+                self._written(key, before, data)
 
     _stored = _created
 
@@ -674,10 +676,9 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
-        if socket is None:
+        if each.who.startswith("web"):
             # The oldest copy that may be repaired.
-            read = more.get("read", each.at - 4 * SECOND)
-            self._copies.written(session, read, each.at)
+            self._copies.writes(session, more.get("read", each.at - 4 * SECOND))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -693,7 +694,7 @@ class State:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
     def _rewrites(self, each: Happening) -> None:
-        self._copies.written(each.more["session"], each.more["read"], each.at)
+        self._copies.writes(each.more["session"], each.more["read"])
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
@@ -711,7 +712,9 @@ class State:
         if change.values is not None:
             change.values.heard(change, each.at)
 
-    _wrote = _hears
+    def _wrote(self, each: Happening) -> None:
+        self._copies.wrote()
+        self._hears(each)
 
     def hears(self, each: Happening) -> None:
         """

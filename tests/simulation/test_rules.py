@@ -361,6 +361,37 @@ class RuleTests(HistoryTestCase):
             else:
                 self.assertBroken("noOldCopyUndoes")
 
+    def test_copyThatIsNotWritten(self) -> None:
+        """
+        But not if that old copy was not written, because its row was gone, nor if it
+        was no copy, but what was changed outside of a handler.
+        """
+        outside = {"do": "set", "key": "out", "digit": -1, "isOutside": True}
+        for what in "written", "gone", "outside":
+            self.setUp()
+            older = self.now - SECOND
+            self.does(100)
+            more = {"session": KEY, "copy": "young", "does": "reads"}
+            if what == "outside":
+                self.note("changes", "node1", session=KEY, token=101, **outside)
+                self.put("stored", "node1", a=100, out=101)
+            else:
+                self.note("rewrites", "web1", token=101, read=older, **more)
+            if what == "written":
+                self.put("stored", "web1", a=100)
+            self.note("wrote", "web1", token=101)
+            self.note("rewrites", "web1", token=102, read=self.now, **more)
+            self.put("stored", "web1")
+            self.note("wrote", "web1", token=102)
+            self.put("stored", "node1", out=101)
+            self.note("quiet", "world")
+            if what == "written":
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_copyOfAnOldCopy(self) -> None:
         """
         So it is if the copy is one of what such an old copy left, but not if it was
@@ -395,12 +426,12 @@ class RuleTests(HistoryTestCase):
         more = {"session": KEY, "copy": "young", "does": "reads"}
         older = self.now - SECOND
         self.does(100)
-        tick, young = SECOND // 1000, self.now
-        self.note("rewrites", "web1", token=101, read=older, **more)
-        self.now -= tick
-        self.note("rewrites", "web2", token=102, read=young, **more)
-        read = self.now
-        self.put("stored", "web1")
+        young, read = self.now, self.now + SECOND
+        for token, web, taken in (101, "web1", older), (102, "web2", young):
+            self.note("rewrites", web, token=token, read=taken, **more)
+            self.now = read - SECOND // 1000
+            self.put("stored", web)
+            self.note("wrote", web, token=token)
         self.does(103)
         self.note("rewrites", "web1", token=104, read=read, **more)
         self.put("stored", "web1")

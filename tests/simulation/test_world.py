@@ -67,6 +67,9 @@ class WorldTests(SynchronousTestCase):
         # The last that began to wait first: it has not got its turn yet.
         for each in reversed(waiting):
             each.close()
+        # An error that nobody takes is logged when it is collected.
+        del each, waiting, worlds
+        gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_same(self) -> None:

@@ -7,10 +7,11 @@ and how it ended.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from types import TracebackType
+from typing import Literal, Protocol
 from weakref import ref
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from txsessionsock._weak import weakly
@@ -114,6 +115,25 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+class Turn(DeferredLock):
+    """
+    Who may read or write a session.
+
+    When the garbage collector takes a manager that waits for its store, it ends those
+    who wait here in any order: then nobody is to be next, who may have ended before.
+    """
+
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Deferred[Literal[False]]:
+        if kind is GeneratorExit:
+            self.waiting.clear()
+        return super().__aexit__(kind, error, traceback)
+
+
 class Live:
     """
     The state of a session that somebody in this process holds or is about to.
@@ -164,7 +184,7 @@ class Live:
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
-        self.turn = DeferredLock()
+        self.turn = Turn()
         self.holders = Holders(storage.later, weakly(upkeep.keysChanged, None), counts)
         self.asking = Asking(storage)
         # The session has its keeper, which has this.  Were there a way back, a
