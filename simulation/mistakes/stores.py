@@ -102,8 +102,8 @@ MISTAKES: Final = (
     Mistake(
         "what is overwritten is forgotten while the store answers that",
         "manager/live.py",
-        "                self.record.journal.waited(self.asking.waited)\n",
-        "",
+        "            asked = self.asking.since\n",
+        "            asked = now\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(

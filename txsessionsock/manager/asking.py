@@ -29,19 +29,18 @@ class Asking:
     time.  So a waiter does not fail while the store answers the questions of
     others: it fails when the store has answered nothing for C{timeout} seconds.
 
-    @ivar waited: How many seconds the last question took.
+    @ivar since: When it was asked the last one.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._answeredAt = self._askedAt = 0.0
-        self.waited = 0.0
+        self._answeredAt = self.since = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
         """
         Note that the store answers.
         """
-        self._askedAt = self._storage.now()
+        self.since = self._storage.now()
         return answer.addCallbacks(self._answered, self._failed)
 
     def isAnswered(self) -> None:
@@ -51,13 +50,12 @@ class Asking:
         self._answeredAt = self._storage.now()
 
     def _answered(self, result: _T) -> _T:
-        self.isAnswered()
-        self.waited = self._answeredAt - self._askedAt
+        self._answeredAt = self._storage.now()
         return result
 
     def _failed(self, failure: Failure) -> Failure:
         if not failure.check(StoreFailure):
-            self._answered(None)
+            self._answeredAt = self._storage.now()
         return failure
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:

@@ -354,11 +354,10 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            if not self.record.isStored(current):
-                self.record.journal.waited(self.asking.waited)
-                if not self._upkeep.isTold:
-                    self.record.journal.missed(now)
-            changed = self.record.absorb(current, now)
+            asked = self.asking.since
+            if not self._upkeep.isTold and not self.record.isStored(current):
+                self.record.journal.missed(now, asked)
+            changed = self.record.absorb(current, now, asked)
             self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)
