@@ -120,13 +120,6 @@ MISTAKES: Final = (
         ("emptiedStaysEmpty",),
     ),
     Mistake(
-        "what is stored already is put back",
-        "session/writes.py",
-        "            if entry.number > last and now - entry.at <= self._window\n",
-        "            if entry.number >= last and now - entry.at <= self._window\n",
-        ("deletedStaysDeleted", "incrementsCountOnce"),
-    ),
-    Mistake(
         "what a function did before it failed is kept",
         "session/record.py",
         "            before = self.copy.collected if made.data is None else made.data\n"
