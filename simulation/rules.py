@@ -276,6 +276,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     had no answer, unless its node was killed, or its time to end was up in an outage
     or while the session could not be read.  So is what a page assigned, unless its
     session ended when it had been asked for: who writes that again begins another.
+    What was changed for somebody who had the session no more need not be stored, as
+    long as a node may not have heard of that.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -955,6 +957,8 @@ def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
         take(each)
         if then:
             apply(case, then, each)
+    for _ in case.state.lives.leftOut:
+        case.excepted("what was changed for somebody who had the session no more")
     return Verdict(case.breaches, case.applied, case.took)
 
 

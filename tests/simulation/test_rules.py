@@ -10,6 +10,7 @@ from pathlib import Path
 from simulation.plan import SHORT
 from simulation.queue import SECOND
 from simulation.rules import RULES, judged
+from simulation.state import tokenIn
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
@@ -532,6 +533,45 @@ class RuleTests(HistoryTestCase):
                 self.assertKept(["messagesPutOffTheEnd"])
             else:
                 self.assertIn("messagesPutOffTheEnd", self.broken())
+
+    def test_putOffUnread(self) -> None:
+        """
+        No message puts off the end of a session that cannot be read, until it can.
+        """
+        for isMended in False, True:
+            self.setUp()
+            self.plan = replace(PLAN, ttl=SHORT, offsets=(0.0,))
+            self.does(99)
+            self.note("spoiled", "web2", key=KEY, data="x")
+            self.now += 3 * SECOND
+            if isMended:
+                self.put("stored", "web2", a=99)
+            self.sends(100)
+            self.handles(100, a=99)
+            self.now += 3 * SECOND
+            self.note("expired", "time", key=KEY, data=None)
+            if isMended:
+                self.assertIn("messagesPutOffTheEnd", self.broken())
+            else:
+                self.assertKept(["messagesPutOffTheEnd"])
+
+    def test_emptiedList(self) -> None:
+        """
+        A list of which a merge left nothing has nothing of anybody: what was in it is
+        missing.
+        """
+        for isDoubled in False, True:
+            self.assertIsNone(tokenIn([], isDoubled=isDoubled))
+            self.assertIsNone(tokenIn([0], isDoubled=isDoubled))
+            self.assertEqual(tokenIn([100], isDoubled=isDoubled), 100)
+        self.sends(100)
+        self.handles(100)
+        self.changes(100, "list", "nest.list")
+        self.put("stored", "node1", nest={"list": [100]})
+        self.answers(100)
+        self.assertKept(["noUpdateIsLost"])
+        self.put("stored", "node1", nest={"list": []})
+        self.assertBroken("noUpdateIsLost")
 
     def test_names(self) -> None:
         """
