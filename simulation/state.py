@@ -371,6 +371,7 @@ class State:
         self.gaveUp: set[str] = set()
         self.endings: dict[str, tuple[int, int]] = {}
         self.well: dict[str, float] = {}
+        self._stillUntil: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
         self.lastDone = 0
@@ -825,7 +826,8 @@ class State:
         self.unwell.add(each.who)
 
     def _heals(self, each: Happening) -> None:
-        self.well[each.who] = each.at
+        # Its store may be well again while it stands still.
+        self.well[each.who] = max(each.at, self._stillUntil.get(each.who, 0))
 
     def _cut_off(self, each: Happening) -> None:
         self.unwell.add(each.who)
@@ -836,6 +838,7 @@ class State:
         self.wasUnwell = True
         self.unwell.add(each.who)
         until = each.at + each.more["how"] * SECOND
+        self._stillUntil[each.who] = until
         self.well[each.who] = max(self.well.get(each.who, 0), until)
 
     _slow = _pauses
