@@ -410,6 +410,9 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
+        undrafted = self._keeper.undrafted()
+        if undrafted is not None:
+            return undrafted.addCallback(self._handleAfter, event, args)
         self._keeper.handlerBegins(self._holder)
         try:
             running = self._handlers.call(event, *args)
@@ -423,6 +426,23 @@ class Conversation:
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
+
+    def _handleAfter(
+        self, _: None, event: str, args: tuple[Any, ...]
+    ) -> Deferred[None]:
+        """
+        Handle an event for which the session was not there: a handler that may run
+        again had it.
+        """
+        turn: Deferred[None] = Deferred()
+        self._slices.later(self._keeper, partial(turn.callback, None))
+
+        def handle(_: None) -> Deferred[None] | None:
+            if self._isOver and event != "disconnect":
+                return None
+            return self._handle(event, *args)
+
+        return turn.addCallback(handle)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
         self._turnTo(_COLLECTING)
@@ -453,11 +473,13 @@ class Conversation:
             f" {shortHash(self.session.id)}"
         )
 
-    def hasUnsaved(self, stored: int) -> bool:
+    def hasUnsaved(self, stored: int, failure: Failure) -> bool:
         """
         Whether this client's handlers changed something that is not stored.
 
         @param stored: The number of the last change that is.
+
+        @param failure: Why the rest is not.
         """
         return self._ownChange > stored
 

@@ -158,6 +158,22 @@ class Reading:
             # it had when it was asked.
             self._recheck()
 
+    async def isUnchanged(self) -> bool:
+        """
+        Ask whether the store has reported all that others did, and it is nothing.  To
+        be called in the session's turn.
+        """
+        if self.sight.isStale or not self.sight.isSeeing:
+            return False
+        try:
+            await self._askFence()
+        except StoreFailure:
+            self.sight.lost()
+            return False
+        self.sight.fenced()
+        self._live.asking.isAnswered()
+        return self.sight.isSeeing and not self.sight.isStale
+
     # What the store reports.
 
     def watch(self) -> None:

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
+from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock._waiting import waitable
 from txsessionsock.clients import Client, Listener, Phase, Waiting
 from txsessionsock.closecodes import Code
@@ -360,6 +361,7 @@ class NamespaceCarrier:
 
         @raise SessionError: See L{refuseEarly}.
         """
+        refuseRepeatable("call()")
         self.refuseEarly()
         if not self.client.isOpen:
             return fail(ClientGone("the client is gone"))
@@ -418,6 +420,7 @@ class NamespaceCarrier:
         """
         Disconnect the client from all namespaces.
         """
+        refuseRepeatable("disconnect()")
         self._connection.disconnectAll()
 
     def lost(self, code: int, reason: str) -> None:

@@ -1,0 +1,325 @@
+# -*- test-case-name: tests.clients.test_repeatable -*-
+"""
+Handlers that may run again, all those of one session.
+
+Messages wait in their clients until it is the session's turn to write.  Then their
+handlers run, one after the other, on a draft that nobody else sees, and what they sent
+is kept.  One write stores the draft.  If it succeeds, nothing else was stored since
+what they ran on: no question before it could have told more.  If it does not, the draft
+and the frames are thrown away, and they run again, in order, on what is there instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txsessionsock._repeatable import NOW, Running
+from txsessionsock.interfaces import NoSuchSession
+from txsessionsock.session import Check, Draft, Holder, Problem, Session
+
+from .live import Live
+
+
+__all__ = ["MOST_CONFLICTS", "Repeats", "Run", "Runner"]
+
+MOST_CONFLICTS: Final = 10
+"""
+How often somebody else may be first until a handler is given up.
+"""
+
+_STRETCH: Final = 0.002
+"""
+For how many seconds handlers run at a stretch.  Those who are left wait for the next
+write: a fifth of a slice, in which others have their handlers, and hundreds of short
+ones.
+"""
+
+
+class Run(Running, Protocol):
+    """
+    A message whose handler may run again.
+
+    @ivar author: Who sent it.
+
+    @ivar conflicts: How often somebody else was first.
+
+    @ivar isOver: Whether its client was told that it failed, and it does not run
+        again.
+    """
+
+    conflicts: int
+    isOver: bool
+
+    @property
+    def author(self) -> Holder: ...
+
+    def run(self, session: Session) -> Sequence[Any]:
+        """
+        Call its handler.
+
+        @return: The frames that it sent.
+
+        @raise Exception: It failed.
+        """
+
+    def stored(self, frames: Sequence[Any], failure: Failure | None) -> None:
+        """
+        All is stored.
+
+        @param failure: What the handler failed with; what it did was dropped then.
+        """
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Nothing is, as far as is known.
+        """
+
+
+class Runner(Protocol):
+    """
+    A client whose handlers may run again.
+    """
+
+    def next(self) -> Run | None:
+        """
+        Take its next message, if that may be handled now.
+        """
+
+    def given(self, failure: Failure) -> None:
+        """
+        Its messages will not be handled.
+        """
+
+
+class _Outcome(NamedTuple):
+    """
+    What became of a message.
+
+    @ivar keys: Which keys have another value.
+    """
+
+    run: Run
+    frames: Sequence[Any]
+    failure: Failure | None
+    keys: Sequence[str]
+
+
+class Repeats:
+    """
+    The handlers of one session that may run again, as one change of it.
+
+    @ivar isInSlice: Whether it is now the time that this session's handlers have.
+    """
+
+    _log = Logger()
+
+    isSure = False
+    isInSlice = False
+
+    def __init__(
+        self, live: Live, seconds: Callable[[], float], begin: Callable[[], object]
+    ) -> None:
+        """
+        @param seconds: Says what time it is.
+
+        @param begin: Has this be made when the session has time for handlers.
+        """
+        self._live = live
+        self._seconds = seconds
+        self._begin = begin
+        # Those with messages that did not run yet.
+        self._line: deque[Runner] = deque()
+        # Those that ran on the draft, and wait for the write.
+        self._ran: list[Run] = []
+        self._waiting: list[Deferred[None]] = []
+
+    # Who runs.
+
+    def enter(self, runner: Runner) -> None:
+        """
+        A client has messages.
+        """
+        self._line.append(runner)
+        if len(self._line) == 1:
+            self._begin()
+
+    def leave(self, runner: Runner) -> None:
+        """
+        It has none any more.
+        """
+        if runner in self._line:
+            self._line.remove(runner)
+
+    @property
+    def isWaiting(self) -> bool:
+        """
+        Whether somebody waits to run.
+        """
+        return bool(self._line)
+
+    @property
+    def isDrafting(self) -> bool:
+        """
+        Whether there is a draft that is not stored yet.
+        """
+        return bool(self._ran)
+
+    def undrafted(self) -> Deferred[None]:
+        """
+        @return: A L{Deferred} that fires when the draft is stored or was thrown away.
+        """
+        undrafted: Deferred[None] = Deferred()
+        self._waiting.append(undrafted)
+        return undrafted
+
+    # A change; see there.
+
+    @property
+    def isPending(self) -> bool:
+        return bool(self._ran or self._line)
+
+    def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
+        draft = Draft(before)
+        until = self._seconds() + _STRETCH
+        self._ran = again = [run for run in self._ran if not run.isOver]
+        session = self._live.session
+        keeper = session.keeper
+        copy, isHandling = session.exchange(draft), keeper.isHandling
+        keeper.isHandling = True
+        try:
+            outcomes = [self._outcome(run, session, draft, check) for run in again]
+            for run in self._new():
+                outcomes.append(self._outcome(run, session, draft, check))
+                if self._seconds() > until:
+                    break
+        finally:
+            keeper.isHandling = isHandling
+            session.exchange(copy)
+        if self._line:
+            self._begin()
+        return draft.data, outcomes
+
+    def _new(self) -> Iterator[Run]:
+        """
+        Take messages: all of one client, then those of the next.
+        """
+        line = self._line
+        while line:
+            run = line[0].next()
+            if run is None:
+                line.popleft()
+            else:
+                self._ran.append(run)
+                yield run
+
+    def _outcome(
+        self, run: Run, session: Session, draft: Draft, check: Check
+    ) -> _Outcome:
+        NOW.run = run
+        try:
+            frames = run.run(session)
+            return _Outcome(run, frames, None, draft.take(check))
+        except BaseException:  # Also sys.exit(), as in any other handler.
+            draft.undo()
+            return _Outcome(run, (), Failure(), ())
+        finally:
+            NOW.run = None
+
+    def again(self, outcomes: list[_Outcome]) -> Callable[[dict[str, Any]], object]:
+        return partial(self._redo, [each.run for each in outcomes if each.keys])
+
+    def _redo(self, runs: list[Run], data: dict[str, Any]) -> None:
+        """
+        Have handlers change other data, and send nothing.
+        """
+        draft = Draft(data)
+        session = self._live.session
+        copy = session.exchange(draft)
+        isHandling, session.keeper.isHandling = session.keeper.isHandling, True
+        try:
+            for run in runs:
+                failure = self._outcome(run, session, draft, _unchecked).failure
+                if failure is not None:
+                    line = (
+                        "a web application overwrote what a handler did, and the"
+                        " handler fails now that it runs again"
+                    )
+                    self._live.storage.failed(self._log, line, failure)
+        finally:
+            session.keeper.isHandling = isHandling
+            session.exchange(copy)
+        data.clear()
+        data.update(draft.data)
+
+    def authors(
+        self, outcomes: list[_Outcome], keys: Sequence[str]
+    ) -> Iterator[tuple[Any, Sequence[str]]]:
+        for run, _, _, changed in outcomes:
+            yield run.author, changed
+
+    def succeed(self, outcomes: list[_Outcome]) -> None:
+        self._forget([each.run for each in outcomes])
+        for run, frames, failure, _ in outcomes:
+            if not run.isOver:
+                run.stored(frames, failure)
+
+    def fail(self, error: Problem, outcomes: list[_Outcome] | None = None) -> None:
+        failure = error if isinstance(error, Failure) else Failure(error)
+        if outcomes is not None:
+            self._failed([each.run for each in outcomes], failure)
+        elif self._ran:
+            self._failed(self._ran, failure)
+        else:
+            self._clear(failure)
+
+    def refused(self, error: Exception) -> None:
+        for run in self._ran:
+            run.conflicts += 1
+        tired = [run for run in self._ran if run.conflicts >= MOST_CONFLICTS]
+        if tired:
+            self._failed(tired, Failure(error))
+
+    def abandon(self) -> None:
+        """
+        The session ended.
+        """
+        failure = Failure(NoSuchSession())
+        self._failed(self._ran, failure)
+        self._clear(failure)
+
+    def _failed(self, runs: list[Run], failure: Failure) -> None:
+        self._forget(runs)
+        for run in runs:
+            if not run.isOver:
+                run.failed(failure)
+
+    def _clear(self, failure: Failure) -> None:
+        line, self._line = self._line, deque()
+        for runner in line:
+            runner.given(failure)
+
+    def _forget(self, runs: list[Run]) -> None:
+        """
+        They are done.
+        """
+        # Mostly it is all of them.  A write that is found to have succeeded late may
+        # lack those that came since.
+        gone = set(map(id, runs))
+        self._ran = [run for run in self._ran if id(run) not in gone]
+        if not self._ran:
+            waiting, self._waiting = self._waiting, []
+            for undrafted in waiting:
+                undrafted.callback(None)
+
+
+def _unchecked(data: dict[str, Any]) -> None:
+    """
+    It is looked at later.
+    """
