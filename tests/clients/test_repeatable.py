@@ -330,6 +330,20 @@ class AgainTests(RepeatableCase):
         self.assertEqual(self.events("smessage"), ["a", "b"] * 3)
         self.assertEqual((browser.got, self.stored()), ([3, 4], {"n": 4}))
 
+    def test_message(self) -> None:
+        """
+        It gets the message as it came, whatever it did to it before.
+        """
+
+        def handler(client: Recording, message: Any, session: Session) -> None:
+            session["n"] += message.pop("by") + message["more"].pop()
+
+        self.do["smessage"] = handler
+        browser = self.browse()
+        self.meddle(2, self.countElsewhere)
+        self.say(browser, {"by": 10, "more": [20]})
+        self.assertEqual((self.stored(), self.events("serror")), ({"n": 32}, []))
+
     def test_nodes(self) -> None:
         """
         Handlers of two nodes that write at once have the effect of one after the

@@ -5,6 +5,7 @@ The handlers of a client that may run again.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
@@ -15,6 +16,7 @@ from twisted.python.failure import Failure
 from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock._waiting import refuseToWait
 from txsessionsock.interfaces import StoreFailure
+from txsessionsock.messages import Event
 from txsessionsock.session import Holder, Session
 
 from .conversation import Conversation
@@ -178,6 +180,8 @@ class _Run:
     __slots__ = (
         "_call",
         "_frames",
+        "_isAgain",
+        "_mark",
         "_message",
         "_outbox",
         "_owner",
@@ -200,22 +204,29 @@ class _Run:
         self._outbox = outbox
         self._call = call
         self._message = waiting.message
+        self._mark = _marked(waiting.message)
         self._source = waiting.source
         self._frames: list[Any] = []
         self._size = 0
+        self._isAgain = False
         self.author = author
         self.conflicts = 0
         self.isOver = False
 
     def run(self, session: Session) -> Sequence[Any]:
         frames = self._frames = []
+        message = self._message
+        if self._isAgain and self._mark is not None:
+            # Somebody may have taken something out of it.
+            message = _unmarked(message, self._mark)
+        self._isAgain = True
         self._owner.size -= self._size
         self._size = 0
         source = self._source
         # Each time another one: that of Socket.IO notes that it was answered.
         self._owner.source = source if type(source) is tuple else copy(source)
         try:
-            refuseToWait(self._call(self._message, session), "repeatable")
+            refuseToWait(self._call(message, session), "repeatable")
         finally:
             self._owner.source = None
         return frames
@@ -235,3 +246,22 @@ class _Run:
 
     def failed(self, failure: Failure) -> None:
         self._owner.broke(self, failure)
+
+
+def _marked(message: Any) -> bytes | None:
+    """
+    @return: What the message is made of again; L{None} if it stays as it is, or is of
+        a kind that only the application knows.
+    """
+    value = message.args if type(message) is Event else message
+    if isinstance(value, (bytes, str)):
+        return None
+    try:
+        return marshal.dumps(value)
+    except ValueError:
+        return None
+
+
+def _unmarked(message: Any, mark: bytes) -> Any:
+    value = marshal.loads(mark)
+    return Event(message.name, value) if type(message) is Event else value

@@ -120,7 +120,10 @@ class Reading:
                 return None
         return Deferred.fromCoroutine(self._readBehind(fence))
 
-    async def _readBehind(self, fence: Deferred[None]) -> None:
+    async def _pass(self, fence: Deferred[None]) -> None:
+        """
+        Wait for a fence, and note whether the store sees what others do.
+        """
         try:
             await fence
         except StoreFailure:
@@ -128,6 +131,9 @@ class Reading:
         else:
             self.sight.fenced()
             self._live.asking.isAnswered()
+
+    async def _readBehind(self, fence: Deferred[None]) -> None:
+        await self._pass(fence)
         await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
@@ -165,13 +171,7 @@ class Reading:
         """
         if self.sight.isStale or not self.sight.isSeeing:
             return False
-        try:
-            await self._askFence()
-        except StoreFailure:
-            self.sight.lost()
-            return False
-        self.sight.fenced()
-        self._live.asking.isAnswered()
+        await self._pass(self._askFence())
         return self.sight.isSeeing and not self.sight.isStale
 
     # What the store reports.
