@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -237,8 +237,13 @@ class Node:
         freshness: Freshness,
         repair: bool,
         limits: Limits,
+        serve: Callable[[Node, Wire], Served] | None = None,
     ) -> None:
+        """
+        @param serve: Makes a client.
+        """
         self.name = name
+        self._serve = Served if serve is None else serve
         self.history = history
         self.clock = clock
         self.link = link
@@ -262,7 +267,7 @@ class Node:
         A browser connects.
         """
         self.wires[wire] = None
-        Served(self, wire).begin(self.cookie(sessionID))
+        self._serve(self, wire).begin(self.cookie(sessionID))
 
     def cookie(self, sessionID: SessionID) -> str:
         """

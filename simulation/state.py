@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -262,6 +263,24 @@ class Socket:
         return any(at >= change.began and error in name for at, name in told)
 
 
+@dataclass
+class Repeated:
+    """
+    What is known of handlers that may run again.
+
+    @ivar sockets: Those with such handlers.
+
+    @ivar finds: What counts they had found, by session, for each count of theirs that
+        was answered.
+
+    @ivar taken: By session, which message took what out of a list.
+    """
+
+    sockets: dict[str, None] = field(default_factory=dict)
+    finds: dict[str, dict[int, set[int]]] = field(default_factory=dict)
+    taken: dict[str, dict[int, int]] = field(default_factory=dict)
+
+
 class State:
     """
     All that is known.
@@ -379,6 +398,13 @@ class State:
         self.toEnd: set[str] = set()
         self.cached: dict[str, tuple[int, str]] = {}
         self.rows: dict[str, tuple[str | None, str]] = {}
+
+    @cached_property
+    def repeated(self) -> Repeated:
+        """
+        What is known of handlers that may run again.
+        """
+        return Repeated()
 
     def take(self, each: Happening) -> None:
         """
@@ -590,6 +616,15 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.before, socket.busy = socket.busy, token
         socket.sees[token] = each.more["sees"]
+
+    def _runs(self, each: Happening) -> None:
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.handled = max(socket.handled, socket.sent[token] + 1)
+        self.repeated.sockets[each.who] = None
+        self.lastDone = each.at
+
+    def _runs_again(self, each: Happening) -> None:
+        self.lastDone = each.at
 
     def _saves(self, each: Happening) -> None:
         token = each.more["token"]

@@ -697,6 +697,26 @@ class OutageTests(RepeatableCase):
         self.assertEqual(self.events("smessage"), ["a"])
         self.assertNothingLeft()
 
+    def test_tooLate(self) -> None:
+        """
+        One whose client was told so does not run again, and others do not wait for it
+        any more.
+        """
+        browser = self.browse()
+        self.do["smessage"] = lambda client, message, session: client.send(1)
+        self.store.hold("fence", "load")
+        self.say(browser, "a")
+        self.put(n=7)
+        self.wait(2.25)
+        self.assertClosed(browser, 1013, "store failed")
+        browser.cut()
+        # The store answers at last, before it is given up.
+        self.store.heal()
+        self.run_(10)
+        self.assertEqual((self.events("smessage"), browser.got), (["a"], []))
+        self.assertEqual(self.events("disconnect"), [1013])
+        self.assertNothingLeft()
+
     def test_unknown(self) -> None:
         """
         Without stamps nobody can tell whether a write was done that was not answered:

@@ -160,7 +160,8 @@ class RepeatingConversation(Conversation):
         for run in runs:
             # It may be stored, but does not run again.
             run.isOver = True
-        self._endTurn()
+        # Not at once: whoever drops it has something to tell first.
+        self._slices.later(self._keeper, self._endTurn)
 
     def hasUnsaved(self, stored: int, failure: Failure) -> bool:
         isWaiting = self._ended is not None and failure.check(StoreFailure) is not None

@@ -204,6 +204,7 @@ class Repeats:
             session.exchange(copy)
         if self._line:
             self._begin()
+        self._wake()
         return draft.data, outcomes
 
     def _new(self) -> Iterator[Run]:
@@ -313,6 +314,12 @@ class Repeats:
         # lack those that came since.
         gone = set(map(id, runs))
         self._ran = [run for run in self._ran if id(run) not in gone]
+        self._wake()
+
+    def _wake(self) -> None:
+        """
+        If there is no draft, have others go on.
+        """
         if not self._ran:
             waiting, self._waiting = self._waiting, []
             for undrafted in waiting:
