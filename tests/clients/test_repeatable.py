@@ -325,10 +325,28 @@ class AgainTests(RepeatableCase):
         of the first time is dropped.
         """
         browser = self.browse()
-        self.meddle(2, self.countElsewhere)
+        self.meddle(1, self.countElsewhere)
         self.say(browser, "a", "b")
-        self.assertEqual(self.events("smessage"), ["a", "b"] * 3)
-        self.assertEqual((browser.got, self.stored()), ([3, 4], {"n": 4}))
+        self.assertEqual(self.events("smessage"), ["a", "b"] * 2)
+        self.assertEqual((browser.got, self.stored()), ([2, 3], {"n": 3}))
+        self.assertEqual(self.calls("replace"), 2)
+
+    def test_conflicts(self) -> None:
+        """
+        After each further one, half as many share a write, so that they have their
+        turn; the others run after them.
+        """
+        browser = self.browse()
+        self.meddle(3, self.countElsewhere)
+        self.say(browser, *range(8))
+        self.run_(1)
+        self.wait()
+        ran = self.events("smessage")
+        self.assertEqual(ran[:22], [*range(8), *range(8), *range(4), *range(2)])
+        self.assertEqual(ran[22:], [*range(2, 8)])
+        self.assertEqual(browser.got, [*range(4, 12)])
+        self.assertEqual(self.calls("replace"), 5)
+        self.assertNothingLeft()
 
     def test_message(self) -> None:
         """

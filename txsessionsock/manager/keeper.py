@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
+from txsessionsock._deferreds import Timer, backOff
 from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Document,
@@ -39,6 +39,12 @@ from .storage import Storage
 __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
+
+_BUSY: Final = 5
+"""
+For how many times as long as a write takes somebody else's write shows that others are
+at it.
+"""
 
 
 class Owner(Protocol):
@@ -139,6 +145,7 @@ class SessionKeeper:
             idle=weakly(self.dropIfIdle, None),
         )
         self._guardTimer = Timer(storage.reactor)
+        self._letOthers = Timer(storage.reactor)
 
     # What is known of the session.
 
@@ -276,6 +283,7 @@ class SessionKeeper:
 
     def closed(self) -> None:
         self._guardTimer.stop()
+        self._letOthers.stop()
         self.reading.stop()
         self.expiry.stop()
         self.saving.stop()
@@ -357,8 +365,17 @@ class SessionKeeper:
             self.saving.repeats.leave(runner)
 
     def _repeatLater(self) -> None:
-        # Messages that come in this turn of the reactor share one write.
-        self._slices.later(self, self._repeat)
+        """
+        Have handlers run that may run again, together with those that come in this
+        turn of the reactor.  Who has just written lets others do so, too, if they do
+        all the time: these would find something new again and again.
+        """
+        took, now = self.saving.took, self._storage.now()
+        later = partial(self._slices.later, self, self._repeat)
+        if now - self.reading.toldAt < _BUSY * took:
+            self._letOthers.start(backOff(2 * took, 2 * took, 0, 1.0), later)
+        else:
+            later()
 
     def _repeat(self) -> None:
         repeats = self.saving.repeats

@@ -46,6 +46,8 @@ class Reading:
     The reading side of a live session.
 
     @ivar sight: What is known of how fresh the session is.
+
+    @ivar toldAt: When somebody else last wrote it, as far as the store told.
     """
 
     _log = Logger()
@@ -61,6 +63,7 @@ class Reading:
         self.sight = Sight(
             isWatchable=self._storage.isWatchable, isTracked=live.policy.isTracked
         )
+        self.toldAt = 0.0
         self._isRechecking = False
         self._toldUndecodable = False
         self._failures = 0
@@ -206,6 +209,7 @@ class Reading:
         Trust what is known of the session no more, and look again.
         """
         self.sight.reported()
+        self.toldAt = self._storage.now()
         # All sessions may be suspect together, when a store was away.
         self._storage.pace.do(self._recheck)
 

@@ -136,8 +136,12 @@ class Repeats:
         self._begin = begin
         # Those with messages that did not run yet.
         self._line: deque[Runner] = deque()
-        # Those that ran on the draft, and wait for the write.
+        # Those that ran on the draft, and wait for the write; and those that were in an
+        # earlier one, and wait for the next.
         self._ran: list[Run] = []
+        self._left: list[Run] = []
+        # How often somebody was first since a draft was stored.
+        self._conflicts = 0
         self._waiting: list[Deferred[None]] = []
 
     # Who runs.
@@ -162,7 +166,7 @@ class Repeats:
         """
         Whether somebody waits to run.
         """
-        return bool(self._line)
+        return bool(self._left or self._line)
 
     @property
     def isDrafting(self) -> bool:
@@ -183,29 +187,40 @@ class Repeats:
 
     @property
     def isPending(self) -> bool:
-        return bool(self._ran or self._line)
+        return bool(self._ran or self._left or self._line)
 
     def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
         draft = Draft(before)
         until = self._seconds() + _STRETCH
-        self._ran = again = [run for run in self._ran if not run.isOver]
+        again = self._again()
         session = self._live.session
         keeper = session.keeper
         copy, isHandling = session.exchange(draft), keeper.isHandling
         keeper.isHandling = True
         try:
             outcomes = [self._outcome(run, session, draft, check) for run in again]
-            for run in self._new():
+            for run in () if self._left else self._new():
                 outcomes.append(self._outcome(run, session, draft, check))
                 if self._seconds() > until:
                     break
         finally:
             keeper.isHandling = isHandling
             session.exchange(copy)
-        if self._line:
+        if self.isWaiting:
             self._begin()
         self._wake()
         return draft.data, outcomes
+
+    def _again(self) -> Sequence[Run]:
+        """
+        @return: Those that run again.  After the first conflict it is half as many each
+            time, since a short draft is the sooner one: two nodes with much to do would
+            be in each other's way for long.
+        """
+        again = [run for run in (*self._ran, *self._left) if not run.isOver]
+        most = max(1, len(again) >> max(0, self._conflicts - 1))
+        self._ran, self._left = again[:most], again[most:]
+        return tuple(self._ran)
 
     def _new(self) -> Iterator[Run]:
         """
@@ -266,6 +281,7 @@ class Repeats:
             yield run.author, changed
 
     def succeed(self, outcomes: list[_Outcome]) -> None:
+        self._conflicts = 0
         self._forget([each.run for each in outcomes])
         for run, frames, failure, _ in outcomes:
             if not run.isOver:
@@ -275,15 +291,18 @@ class Repeats:
         failure = error if isinstance(error, Failure) else Failure(error)
         if outcomes is not None:
             self._failed([each.run for each in outcomes], failure)
-        elif self._ran:
-            self._failed(self._ran, failure)
         else:
-            self._clear(failure)
+            self._failed([*self._ran, *self._left], failure)
+            line, self._line = self._line, deque()
+            for runner in line:
+                runner.given(failure)
 
-    def refused(self, error: Exception) -> None:
-        for run in self._ran:
+    def refused(self, error: Exception, outcomes: list[_Outcome]) -> None:
+        self._conflicts += 1
+        for run, *_ in outcomes:
             run.conflicts += 1
-        tired = [run for run in self._ran if run.conflicts >= MOST_CONFLICTS]
+        runs = [each.run for each in outcomes]
+        tired = [run for run in runs if run.conflicts >= MOST_CONFLICTS]
         if tired:
             self._failed(tired, Failure(error))
 
@@ -291,20 +310,13 @@ class Repeats:
         """
         The session ended.
         """
-        failure = Failure(NoSuchSession())
-        self._failed(self._ran, failure)
-        self._clear(failure)
+        self.fail(NoSuchSession())
 
     def _failed(self, runs: list[Run], failure: Failure) -> None:
         self._forget(runs)
         for run in runs:
             if not run.isOver:
                 run.failed(failure)
-
-    def _clear(self, failure: Failure) -> None:
-        line, self._line = self._line, deque()
-        for runner in line:
-            runner.given(failure)
 
     def _forget(self, runs: list[Run]) -> None:
         """
@@ -314,6 +326,7 @@ class Repeats:
         # lack those that came since.
         gone = set(map(id, runs))
         self._ran = [run for run in self._ran if id(run) not in gone]
+        self._left = [run for run in self._left if id(run) not in gone]
         self._wake()
 
     def _wake(self) -> None:

@@ -94,6 +94,8 @@ class Saving:
     The writing side of a live session.
 
     @ivar repeats: Its handlers that may run again; L{None} if there were none yet.
+
+    @ivar took: How many seconds the last write took.
     """
 
     _log = Logger()
@@ -120,6 +122,7 @@ class Saving:
         self._reading = reading
         self._expiry = expiry
         self.repeats: Repeats | None = None
+        self.took = 0.0
         self._slice = slice
         self._firstStored = firstStored
         self._idle = idle
@@ -366,7 +369,6 @@ class Saving:
                 raise
             self._changes[:0] = attempt.pending
             tries += 1
-            await self._timeToRun()
             live.collect()
 
     async def _timeToRun(self) -> None:
@@ -400,7 +402,7 @@ class Saving:
         @return: Whether that settled it; otherwise it is to be tried again.
         """
         live, sight = self._live, self._reading.sight
-        reports = sight.reports
+        reports, asked = sight.reports, self._storage.now()
         try:
             stored = await self._send(attempt)
         except SessionConflict as conflict:
@@ -434,6 +436,7 @@ class Saving:
             raise
         # All that was reported before it was asked is in what was replaced.
         sight.heeded(reports)
+        self.took = self._storage.now() - asked
         self._succeed(attempt, stored)
         return True
 

@@ -91,7 +91,7 @@ class Change(Protocol):
         It is not, and is given up.
         """
 
-    def refused(self, error: Exception) -> None:
+    def refused(self, error: Exception, result: Any) -> None:
         """
         Somebody else was first.
         """
@@ -141,7 +141,7 @@ class Update:
     def fail(self, error: Problem, result: Any = None) -> None:
         self.done.errback(error)
 
-    def refused(self, error: Exception) -> None:
+    def refused(self, error: Exception, result: Any) -> None:
         """
         It is made again, until it is stored.
         """
@@ -223,8 +223,9 @@ class WriteAttempt:
         """
         Somebody else was first.
         """
-        for change in self.pending:
-            change.refused(error)
+        for change, result in self.results:
+            if change.isPending:
+                change.refused(error, result)
 
     def succeed(self) -> None:
         """
