@@ -523,7 +523,7 @@ class State:
 
         @return: What handlers at a node had changed then and is not stored.
             Increments of which nobody knows do not count once their client heard of
-            it, nor what C{update} is at work on.
+            it, nor what C{update} is at work on, nor what is in a draft.
         """
         if self.mayGiveUp(node):
             return []
@@ -534,7 +534,7 @@ class State:
             if self.isStored(change) or not self.lives.belongs(change, session):
                 pending.remove(change)
             elif change.do != "update" and not self._isGivenUp(change):
-                found.append(change)
+                found += [change] * (change.by not in self.repeated.sockets)
         return found
 
     def isDisturbed(self, key: str) -> bool:
