@@ -473,13 +473,18 @@ class Conversation:
             f" {shortHash(self.session.id)}"
         )
 
-    def hasUnsaved(self, stored: int, failure: Failure) -> bool:
+    @property
+    def isWaiting(self) -> bool:
+        """
+        Whether messages wait for a write to begin, or to end.
+        """
+        return False
+
+    def hasUnsaved(self, stored: int) -> bool:
         """
         Whether this client's handlers changed something that is not stored.
 
         @param stored: The number of the last change that is.
-
-        @param failure: Why the rest is not.
         """
         return self._ownChange > stored
 

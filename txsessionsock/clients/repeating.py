@@ -15,7 +15,6 @@ from twisted.python.failure import Failure
 
 from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock._waiting import refuseToWait
-from txsessionsock.interfaces import StoreFailure
 from txsessionsock.messages import Event
 from txsessionsock.session import Holder, Session
 
@@ -163,9 +162,9 @@ class RepeatingConversation(Conversation):
         # Not at once: whoever drops it has something to tell first.
         self._slices.later(self._keeper, self._endTurn)
 
-    def hasUnsaved(self, stored: int, failure: Failure) -> bool:
-        isWaiting = self._ended is not None and failure.check(StoreFailure) is not None
-        return isWaiting or super().hasUnsaved(stored, failure)
+    @property
+    def isWaiting(self) -> bool:
+        return self._ended is not None
 
     def end(self) -> None:
         super().end()

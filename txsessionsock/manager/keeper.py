@@ -40,10 +40,14 @@ __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
 
-_BUSY: Final = 5
+_ACTIVE: Final = 100
 """
-For how many times as long as a write takes somebody else's write shows that others are
-at it.
+For how many times as long as a write takes a report shows that others write, too.
+"""
+
+_PATIENCE: Final = 0.02
+"""
+For how many seconds to let them go first at most.
 """
 
 
@@ -146,6 +150,9 @@ class SessionKeeper:
         )
         self._guardTimer = Timer(storage.reactor)
         self._letOthers = Timer(storage.reactor)
+        # How often handlers ran since others were last known to have written, and how
+        # many reports of that there were.
+        self._inARow = self._reports = 0
 
     # What is known of the session.
 
@@ -367,15 +374,21 @@ class SessionKeeper:
     def _repeatLater(self) -> None:
         """
         Have handlers run that may run again, together with those that come in this
-        turn of the reactor.  Who has just written lets others do so, too, if they do
-        all the time: these would find something new again and again.
+        turn of the reactor.
+
+        Where others write the session, too, who has stored something lets them go
+        first: the longer, the more often it did so and nobody else.  These are about to
+        store something on what was there before, fail, and try again; they would not
+        have their turn if this went on at once each time.
         """
-        took, now = self.saving.took, self._storage.now()
         later = partial(self._slices.later, self, self._repeat)
-        if now - self.reading.toldAt < _BUSY * took:
-            self._letOthers.start(backOff(2 * took, 2 * took, 0, 1.0), later)
-        else:
+        took, reports = self.saving.took, self.reading.sight.reports
+        if self._storage.now() - self.reading.toldAt > _ACTIVE * took:
             later()
+            return
+        self._inARow = self._inARow + 1 if reports == self._reports else 0
+        self._reports = reports
+        self._letOthers.start(backOff(took, _PATIENCE, self._inARow, 1.0), later)
 
     def _repeat(self) -> None:
         repeats = self.saving.repeats
@@ -421,10 +434,12 @@ class SessionKeeper:
             self._promised[holder] = copy.number + 1
             return copy.number + 1
         live.collect()
-        if not live.record.unsaved:
-            return None
-        self.saving.atEndOfTurn()
-        return copy.number
+        if live.record.unsaved:
+            self.saving.atEndOfTurn()
+            return copy.number
+        # Something was given up, and all are about to be told.  What whoever made
+        # that change sends now is not to go out.
+        return None if live.record.problem is None else copy.number
 
     def _keepPromises(self) -> None:
         """
@@ -441,6 +456,9 @@ class SessionKeeper:
             record.skip()
         if record.unsaved:
             self.saving.atEndOfTurn()
+            return
+        if record.problem is not None:
+            # All are about to be told; see unsaved().
             return
         for holder in promised:
             holder.stored(record.number)

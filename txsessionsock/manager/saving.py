@@ -61,6 +61,11 @@ TRIES_WITHOUT_WAITING: Final = 3
 How often to try again without waiting, on what was found instead.
 """
 
+_TRIES_UNTOLD: Final = 1
+"""
+After how many tries other nodes are told, who let this one go first then.
+"""
+
 _UNANSWERED: Final = 2
 """
 How often to try again at once what the store did not do nor answer.
@@ -410,6 +415,8 @@ class Saving:
             await live.absorb(conflict.current)
             sight.heeded(reports)
             attempt.refused(conflict)
+            if tries >= _TRIES_UNTOLD and self.repeats is not None:
+                self._expiry.announce()
             if tries >= TRIES_WITHOUT_WAITING:
                 # After sleeping, load again.  Otherwise what we know is stale, and
                 # a busy writer makes every retry fail.
