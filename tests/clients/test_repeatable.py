@@ -381,6 +381,48 @@ class AgainTests(RepeatableCase):
         self.assertEqual(self.stored(), {"n": 15})
         self.assertEqual(sorted([*one.got, *two.got]), [*range(1, 16)])
 
+    def test_letsOthers(self) -> None:
+        """
+        Who has just written lets others go first, where these write, too: the longer,
+        the more often it did so and nobody else.
+        """
+        browser = self.browse()
+        self.store.hold("replace")
+        self.say(browser, "a")
+        self.clock.advance(0.01)
+        self.store.release()
+        self.wait()
+        self.countElsewhere()
+        self.wait()
+        keeper: Any = browser.server.session.keeper
+        longest = 0.0
+        for number in range(20):
+            before = self.clock.seconds()
+            browser.send(number)
+            while len(self.events("smessage")) < number + 2:
+                self.clock.advance(0.001)
+            browser.flush()
+            longest = max(longest, self.clock.seconds() - before)
+            # So long did the write take.
+            keeper.saving.took = 0.01
+        self.assertTrue(0.02 < longest <= 0.26, longest)
+        self.wait(2)
+        self.say(browser, "at once")
+        self.assertEqual(self.events("smessage")[-1], "at once")
+
+    def test_announced(self) -> None:
+        """
+        Who fails twice tells others that somebody is there, by a touch.
+        """
+        browser = self.browse()
+        self.meddle(1, self.countElsewhere)
+        self.say(browser, "a")
+        self.assertEqual(self.calls("touch"), 0)
+        self.meddle(2, self.countElsewhere)
+        self.say(browser, "b")
+        self.run_(1)
+        self.assertEqual((self.calls("touch"), self.stored()), (1, {"n": 5}))
+
     def test_lists(self) -> None:
         """
         So are lists and deletions.

@@ -45,7 +45,7 @@ _ACTIVE: Final = 100
 For how many times as long as a write takes a report shows that others write, too.
 """
 
-_PATIENCE: Final = 0.02
+_PATIENCE: Final = 0.25
 """
 For how many seconds to let them go first at most.
 """
@@ -150,9 +150,6 @@ class SessionKeeper:
         )
         self._guardTimer = Timer(storage.reactor)
         self._letOthers = Timer(storage.reactor)
-        # How often handlers ran since others were last known to have written, and how
-        # many reports of that there were.
-        self._inARow = self._reports = 0
 
     # What is known of the session.
 
@@ -382,13 +379,12 @@ class SessionKeeper:
         have their turn if this went on at once each time.
         """
         later = partial(self._slices.later, self, self._repeat)
-        took, reports = self.saving.took, self.reading.sight.reports
+        took = self.saving.took
         if self._storage.now() - self.reading.toldAt > _ACTIVE * took:
             later()
-            return
-        self._inARow = self._inARow + 1 if reports == self._reports else 0
-        self._reports = reports
-        self._letOthers.start(backOff(took, _PATIENCE, self._inARow, 1.0), later)
+        else:
+            wait = backOff(took, _PATIENCE, self.saving.inARow, 1.0)
+            self._letOthers.start(wait, later)
 
     def _repeat(self) -> None:
         repeats = self.saving.repeats

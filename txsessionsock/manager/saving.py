@@ -100,7 +100,8 @@ class Saving:
 
     @ivar repeats: Its handlers that may run again; L{None} if there were none yet.
 
-    @ivar took: How many seconds the last write took.
+    @ivar took: How many seconds the last write took, and C{inARow}, how many there were
+        since others wrote.
     """
 
     _log = Logger()
@@ -128,6 +129,8 @@ class Saving:
         self._expiry = expiry
         self.repeats: Repeats | None = None
         self.took = 0.0
+        self._inARow = 0
+        self._last = b""
         self._slice = slice
         self._firstStored = firstStored
         self._idle = idle
@@ -147,6 +150,12 @@ class Saving:
         """
         record = self._live.record
         return record.unsaved or record.isInDoubt or bool(self._changes)
+
+    @property
+    def inARow(self) -> int:
+        stored = self._live.record.stored
+        isOurs = stored is not None and stored.raw == self._last
+        return self._inARow if isOurs else 0
 
     @property
     def isFailing(self) -> bool:
@@ -444,6 +453,8 @@ class Saving:
         # All that was reported before it was asked is in what was replaced.
         sight.heeded(reports)
         self.took = self._storage.now() - asked
+        self._inARow = self.inARow + 1
+        self._last = attempt.new
         self._succeed(attempt, stored)
         return True
 
