@@ -454,8 +454,8 @@ class Client:
     def failed(self, failure: Failure) -> None:
         conversation = self._conversation
         isWaiting = conversation is not None and conversation.isWaiting
-        isMine = isWaiting and failure.check(StoreFailure) is not None
-        self._notStored(failure, isMine=isMine)
+        isOutage = failure.check(StoreFailure) is not None
+        self._notStored(failure, isMine=isWaiting and isOutage)
 
     def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
         # Also in an outage that was told already.
