@@ -168,6 +168,11 @@ class Served(Line, Notes):
         It did not ask.
         """
 
+    def missed(self, frame: str) -> None:
+        """
+        Nobody comes back for it.
+        """
+
     def awaitCredential(self) -> None:
         """
         It may send from the beginning.

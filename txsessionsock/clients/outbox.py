@@ -117,8 +117,8 @@ class Outbox:
         """
         for frame in frames:
             if not self._life.isOpen:
-                break
-            if self._held:
+                self._carrier.missed(frame)
+            elif self._held:
                 self._hold(0, frame)
             else:
                 self._write(frame)
