@@ -9,7 +9,9 @@ from typing import Any
 from tests.support.recovering import RecoveryCase
 from tests.support.socketio import SocketIOCase
 from txsessionsock.interfaces import SessionError
+from txsessionsock.limits import Limits
 from txsessionsock.socketio import SocketIO, SocketIOSocket, enable
+from txsessionsock.socketio.packets import Kind, Packet
 
 
 class Again(SocketIOSocket):
@@ -193,3 +195,52 @@ class SetUpTests(SocketIOCase):
         enable(io, self.manager)
         with self.assertRaisesRegex(ValueError, "perMessage=True"):
             io.of("/other", Again)
+
+
+class Ordinary(SocketIOSocket):
+    """
+    Another namespace's.
+    """
+
+    def on_see(self) -> object:
+        return dict(self.session)
+
+
+class NamespacesTests(SocketIOCase):
+    """
+    A namespace whose handlers may run again, and another one on the same connection.
+    """
+
+    perMessage = True
+
+    def test_resumed(self) -> None:
+        """
+        When the first takes a message, and by that has the connection receive again,
+        what comes for the other one does not see the draft.
+        """
+        self.put(n=0)
+        self.freeStore()
+        self.manager = self.newManager(self.store, freshness="tracked")
+        self.serve(Again, limits=Limits(waitingMessages=1))
+        self.io.of("/other", Ordinary)
+        page = self.browse()
+        page.connect("/other")
+        engine: Any = page.engine
+        late = Packet(Kind.EVENT, "/other", ["see"], 9)
+
+        def resume() -> None:
+            del engine.resume
+            engine.resume()
+            for payload, isBinary in page.parser.encode(late):
+                page.connection.received(payload[1:], isBinary)
+
+        self.store.hold("replace")
+        page.emit("count", 1, id=0)
+        self.assertTrue(engine.isPaused)
+        engine.resume = resume
+        self.wait()
+        self.assertEqual((page.of(Kind.ACK, "/other"), page.acks), ([], []))
+        self.store.release()
+        self.wait()
+        self.assertEqual(page.acks, [(0, [1])])
+        self.assertEqual(page.of(Kind.ACK, "/other"), [(9, [{"n": 1}])])

@@ -117,7 +117,8 @@ class Outbox:
         """
         for frame in frames:
             if not self._life.isOpen:
-                self._carrier.missed(frame)
+                if self._carrier is not None:
+                    self._carrier.missed(frame)
             elif self._held:
                 self._hold(0, frame)
             else:

@@ -83,7 +83,7 @@ class RepeatingConversation(Conversation):
             self._isInLine = False
             if not self._runs:
                 # Not at once: the draft is not to be seen by those who go on then.
-                self._slices.later(self._keeper, self._endTurn)
+                self._endTurnLater()
             return None
         self._isPaid = False
         call = self._handlers.caller("smessage")
@@ -146,6 +146,15 @@ class RepeatingConversation(Conversation):
         if ended is not None:
             ended.callback(None)
 
+    def _endTurnLater(self) -> None:
+        ended = self._ended
+
+        def end() -> None:
+            if self._ended is ended:
+                self._endTurn()
+
+        self._slices.later(self._keeper, end)
+
     # What ends it before.
 
     def drop(self) -> None:
@@ -160,7 +169,7 @@ class RepeatingConversation(Conversation):
             # It may be stored, but does not run again.
             run.isOver = True
         # Not at once: whoever drops it has something to tell first.
-        self._slices.later(self._keeper, self._endTurn)
+        self._endTurnLater()
 
     @property
     def isWaiting(self) -> bool:

@@ -12,7 +12,7 @@ and the frames are thrown away, and they run again, in order, on what is there i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -142,6 +142,9 @@ class Repeats:
         self._left: list[Run] = []
         # How often somebody was first since a draft was stored.
         self._conflicts = 0
+        # Whether handlers run now.  To take a message may have others come at once,
+        # also of another client: that does not run meanwhile.
+        self._isMaking = False
         self._waiting: list[Deferred[None]] = []
 
     # Who runs.
@@ -173,7 +176,7 @@ class Repeats:
         """
         Whether there is a draft that is not stored yet.
         """
-        return bool(self._ran)
+        return self._isMaking or bool(self._ran)
 
     def undrafted(self) -> Deferred[None]:
         """
@@ -191,25 +194,44 @@ class Repeats:
 
     def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
         draft = Draft(before)
-        until = self._seconds() + _STRETCH
-        again = self._again()
-        session = self._live.session
-        keeper = session.keeper
-        copy, isHandling = session.exchange(draft), keeper.isHandling
-        keeper.isHandling = True
-        try:
-            outcomes = [self._outcome(run, session, draft, check) for run in again]
-            for run in () if self._left else self._new():
-                outcomes.append(self._outcome(run, session, draft, check))
-                if self._seconds() > until:
-                    break
-        finally:
-            keeper.isHandling = isHandling
-            session.exchange(copy)
+        outcomes = self._results(self._all(), draft, check)
         if self.isWaiting:
             self._begin()
         self._wake()
         return draft.data, outcomes
+
+    def _results(
+        self, runs: Iterable[Run], draft: Draft, check: Check
+    ) -> list[_Outcome]:
+        """
+        Have handlers run, in whose place the session has the draft.
+        """
+        session = self._live.session
+        keeper = session.keeper
+        copy, isHandling = session.exchange(draft), keeper.isHandling
+        self._isMaking = keeper.isHandling = True
+        try:
+            return [self._outcome(run, session, draft, check) for run in runs]
+        finally:
+            self._isMaking, keeper.isHandling = False, isHandling
+            session.exchange(copy)
+
+    def _all(self) -> Iterator[Run]:
+        """
+        Yield those that run again, and then, as long as there is time, new ones.
+        """
+        until = self._seconds() + _STRETCH
+        yield from self._again()
+        line = self._line
+        while line and not self._left:
+            run = line[0].next()
+            if run is None:
+                line.popleft()
+                continue
+            self._ran.append(run)
+            yield run
+            if self._seconds() > until:
+                return
 
     def _again(self) -> Sequence[Run]:
         """
@@ -221,19 +243,6 @@ class Repeats:
         most = max(1, len(again) >> max(0, self._conflicts - 1))
         self._ran, self._left = again[:most], again[most:]
         return tuple(self._ran)
-
-    def _new(self) -> Iterator[Run]:
-        """
-        Take messages: all of one client, then those of the next.
-        """
-        line = self._line
-        while line:
-            run = line[0].next()
-            if run is None:
-                line.popleft()
-            else:
-                self._ran.append(run)
-                yield run
 
     def _outcome(
         self, run: Run, session: Session, draft: Draft, check: Check
@@ -256,21 +265,13 @@ class Repeats:
         Have handlers change other data, and send nothing.
         """
         draft = Draft(data)
-        session = self._live.session
-        copy = session.exchange(draft)
-        isHandling, session.keeper.isHandling = session.keeper.isHandling, True
-        try:
-            for run in runs:
-                failure = self._outcome(run, session, draft, _unchecked).failure
-                if failure is not None:
-                    line = (
-                        "a web application overwrote what a handler did, and the"
-                        " handler fails now that it runs again"
-                    )
-                    self._live.storage.failed(self._log, line, failure)
-        finally:
-            session.keeper.isHandling = isHandling
-            session.exchange(copy)
+        for each in self._results(runs, draft, _unchecked):
+            if each.failure is not None:
+                line = (
+                    "a web application overwrote what a handler did, and the handler"
+                    " fails now that it runs again"
+                )
+                self._live.storage.failed(self._log, line, each.failure)
         data.clear()
         data.update(draft.data)
 
@@ -289,6 +290,7 @@ class Repeats:
 
     def fail(self, error: Problem, outcomes: list[_Outcome] | None = None) -> None:
         failure = error if isinstance(error, Failure) else Failure(error)
+        self._conflicts = 0
         if outcomes is not None:
             self._failed([each.run for each in outcomes], failure)
         else:
