@@ -508,7 +508,7 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         done += len(tabs) + 3
 
 
-_ROUNDS = 0.06
+_ROUNDS = 0.07
 """
 In how many histories one thing happens again and again.
 """

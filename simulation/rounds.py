@@ -14,6 +14,7 @@ __all__ = [
     "ASKS",
     "COPIES",
     "EMPTIES",
+    "EMPTIES_TWICE",
     "LEAVES",
     "LOGINS",
     "OF_SOCKETS",
@@ -32,6 +33,10 @@ done, who does it, how many seconds later the next comes, and what else is to be
 """
 
 _AT_ONCE = (0.0, 0.0, 0.01, 0.05)
+_SESSIONS: Final = 4
+"""
+Of how many sessions some rounds are: each comes about in some that nobody has changed.
+"""
 
 
 def _send(random: Random, do: str, key: str, pause: float) -> _Step:
@@ -99,6 +104,21 @@ def _empties(random: Random) -> Iterator[_Step]:
     yield _set(random, random.choice((0.3, 1.0)))
 
 
+def _emptiesTwice(random: Random) -> Iterator[_Step]:
+    """
+    A web application empties a session, and once more from a copy of then.  A node saw
+    the first time, and not what another one wrote before the second.
+    """
+    who = random.randrange(_SESSIONS)
+    empties = "rewrite", who, 0.3
+    yield *empties, ("ours", 0.0, "empties")
+    yield "send", who + _SESSIONS, random.choice((0.3, 0.4)), ("read", "a", -1, False)
+    yield *empties, ("ours", random.choice((0.6, 0.8, 1.0)), "empties")
+    yield "send", who, random.choice((0.2, 0.4)), ("set", "a", -1, False)
+    yield "send", who + _SESSIONS, random.choice((0.3, 0.6)), ("set", "b", -1, False)
+    yield "send", who, random.choice((0.3, 1.0)), ("set", "b", -1, False)
+
+
 def _replaces(random: Random) -> Iterator[_Step]:
     """
     Somebody else logs in, while sockets that are open change the session.
@@ -116,9 +136,20 @@ COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
 ROLLS: Final = {"kind": "watched", "latency": 0.2, "hub": True}, _rolls
 LOGINS: Final[Round] = {}, _logins
 EMPTIES: Final = {"repair": True}, _empties
+EMPTIES_TWICE: Final = (
+    {"repair": True, "kind": "polled", "sessions": _SESSIONS, "tabs": 2 * _SESSIONS},
+    _emptiesTwice,
+)
 REPLACES: Final[Round] = {}, _replaces
 
-ROUNDS: Final[tuple[Round, ...]] = (COPIES, ROLLS, ROLLS, LOGINS, EMPTIES, REPLACES)
+ROUNDS: Final[tuple[Round, ...]] = (
+    COPIES,
+    *[ROLLS] * 2,
+    LOGINS,
+    EMPTIES,
+    *[EMPTIES_TWICE] * 2,
+    REPLACES,
+)
 
 
 def _asks(random: Random) -> Iterator[_Step]:

@@ -16,6 +16,7 @@ from simulation.rounds import (
     ASKS,
     COPIES,
     EMPTIES,
+    EMPTIES_TWICE,
     LEAVES,
     LOGINS,
     REPLACES,
@@ -121,6 +122,28 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(EMPTIES, find)
+
+    def test_emptiesTwice(self) -> None:
+        """
+        A node changes a session that a web application has read empty, and then
+        another node does when that was written.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            stored: dict[str, tuple[str, int]] = {}
+            emptied: dict[str, str] = {}
+            for each in history:
+                if each.what == "rewrites":
+                    who, at = stored.get(each.more["session"], ("", 0))
+                    if at > each.more["read"]:
+                        emptied[each.more["session"]] = who
+                elif each.what == "stored" and each.who.startswith("node"):
+                    key = each.more["key"]
+                    stored[key] = each.who, each.at
+                    if emptied.get(key, each.who) != each.who:
+                        yield each
+
+        self.assertComesAbout(EMPTIES_TWICE, find)
 
     def test_replaces(self) -> None:
         """
