@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -169,6 +169,11 @@ class Served(Line, Notes):
         It did not ask.
         """
 
+    def missed(self, frame: str) -> None:
+        """
+        Nobody comes back for it.
+        """
+
     def awaitCredential(self) -> None:
         """
         It may send from the beginning.
@@ -243,8 +248,13 @@ class Node:
         freshness: Freshness,
         repair: bool,
         limits: Limits,
+        serve: Callable[[Node, Wire], Served] | None = None,
     ) -> None:
+        """
+        @param serve: Makes a client.
+        """
         self.name = name
+        self._serve = Served if serve is None else serve
         self.history = history
         self.clock = clock
         self.link = link
@@ -268,7 +278,7 @@ class Node:
         A browser connects.
         """
         self.wires[wire] = None
-        Served(self, wire).begin(self.cookie(sessionID))
+        self._serve(self, wire).begin(self.cookie(sessionID))
 
     def cookie(self, sessionID: SessionID) -> str:
         """

@@ -13,6 +13,7 @@ from . import (
     clients,
     ending,
     groups,
+    repeats,
     sessions,
     sockets,
     stored,
@@ -34,6 +35,7 @@ MISTAKES: Final = (
     *groups.MISTAKES,
     *told.MISTAKES,
     *applications.MISTAKES,
+    *repeats.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",

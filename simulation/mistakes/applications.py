@@ -128,11 +128,10 @@ MISTAKES: Final = (
     ),
     Mistake(
         "what a function did before it failed is kept",
-        "session/record.py",
-        "            before = self.copy.collected if made.data is None else made.data\n"
-        "            trial: dict[str, Any] = detached(before)\n",
-        "            before = self.copy.collected if made.data is None else made.data\n"
-        "            trial: dict[str, Any] = before\n",
+        "session/attempt.py",
+        "        trial: dict[str, Any] = detached(before)\n"
+        "        result = self.f(trial)\n",
+        "        trial: dict[str, Any] = before\n        result = self.f(trial)\n",
         ("nothingComesOfNothing", "noUpdateIsLost"),
     ),
     Mistake(

@@ -116,11 +116,10 @@ MISTAKES: Final = (
     ),
     Mistake(
         "update() changes what was collected, and no copy",
-        "session/record.py",
-        "            trial: dict[str, Any] = detached(before)\n"
-        "            try:\n"
-        "                result",
-        "            trial = before\n            try:\n                result",
+        "session/attempt.py",
+        "        trial: dict[str, Any] = detached(before)\n"
+        "        result = self.f(trial)\n",
+        "        trial = before\n        result = self.f(trial)\n",
         (
             "incrementsCountOnce",
             "noUpdateIsLost",

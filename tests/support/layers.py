@@ -19,8 +19,8 @@ PACKAGE = "txsessionsock"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
-            *("_arguments", "_collector", "_foreign", "_seldom", "_waiting", "_weak"),
-            "interfaces",
+            *("_arguments", "_collector", "_foreign", "_repeatable", "_seldom"),
+            *("_waiting", "_weak", "interfaces"),
         }
     ),
     frozenset(
@@ -66,7 +66,8 @@ their C{__init__} what others need of them.
 """
 
 PURE = (
-    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
+    *("_arguments", "_foreign", "_json", "_kinds", "_repeatable", "_seldom"),
+    *("_waiting", "_weak"),
     *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
     *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )

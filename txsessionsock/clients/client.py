@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
@@ -25,6 +26,7 @@ from txsessionsock.interfaces import (
     InvalidReason,
     NoSuchSession,
     SecondSession,
+    SessionConflict,
     SessionError,
     SessionID,
     SessionReplaced,
@@ -42,6 +44,7 @@ from .inbox import Inbox, Waiting
 from .life import Life, Phase
 from .listeners import Application, Handlers
 from .outbox import Outbox
+from .repeating import RepeatingConversation
 from .shared import Shared
 
 
@@ -262,12 +265,26 @@ class Client:
         lifetime = manager.cookieLifetime(session) if self._hasCookie else None
         if lifetime is not None:
             self._cookieEnds = manager.reactor.seconds() + lifetime
-        self._conversation = Conversation(
+        self._conversation = self._converse(session)
+        limits = self._shared.limits
+        if limits.sessionRate is not None or limits.userRate is not None:
+            self._conversation.ration(manager.rations, limits)
+        self._registry.opened(self)
+        self._tellWhose()
+        self._conversation.begin()
+
+    def _converse(self, session: Session) -> Conversation:
+        make: Callable[..., Conversation] = Conversation
+        if self.handlers.mayRepeat:
+            make = partial(
+                RepeatingConversation, outbox=self._outbox, told=self._tellWhose
+            )
+        return make(
             session,
             self,
             self._inbox,
             self.handlers,
-            slices=manager.slices,
+            slices=self._shared.manager.slices,
             isPerMessage=self._shared.perMessage,
             isFull=self._outbox.isFull,
             raised=self._raised,
@@ -275,12 +292,6 @@ class Client:
             broken=self._broken,
             unexpected=self._unexpected,
         )
-        limits = self._shared.limits
-        if limits.sessionRate is not None or limits.userRate is not None:
-            self._conversation.ration(manager.rations, limits)
-        self._registry.opened(self)
-        self._tellWhose()
-        self._conversation.begin()
 
     def _notOpened(self, failure: Failure) -> None:
         if failure.check(CancelledError) and self.life.phase is not Phase.OPENING:
@@ -348,6 +359,7 @@ class Client:
         @return: A L{Deferred} that fires with the message.  It fails with
             L{ClientGone} or L{NoSuchSession} if none will come.
         """
+        refuseRepeatable("receive()")
         if self._conversation is None or not self.life.isOpen:
             return fail(ClientGone("the client is gone"))
         return self._conversation.receive()
@@ -440,7 +452,10 @@ class Client:
             self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
-        self._notStored(failure)
+        conversation = self._conversation
+        isWaiting = conversation is not None and conversation.isWaiting
+        isOutage = failure.check(StoreFailure) is not None
+        self._notStored(failure, isMine=isWaiting and isOutage)
 
     def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
         # Also in an outage that was told already.
@@ -505,7 +520,7 @@ class Client:
         self._forget()
         if not self.life.wasClosed:
             self._report(failure)
-        if failure.check(StoreFailure):
+        if failure.check(StoreFailure, SessionConflict):
             self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
         else:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
@@ -565,6 +580,7 @@ class Client:
         Disconnect, when what was sent before has gone out.  The first code
         wins.
         """
+        refuseRepeatable("close()")
         self._outbox.close(code, reason)
 
     def goAway(self) -> None:

@@ -410,6 +410,9 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
+        undrafted = self._keeper.undrafted()
+        if undrafted is not None:
+            return undrafted.addCallback(self._handleAfter, event, args)
         self._keeper.handlerBegins(self._holder)
         try:
             running = self._handlers.call(event, *args)
@@ -423,6 +426,23 @@ class Conversation:
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
+
+    def _handleAfter(
+        self, _: None, event: str, args: tuple[Any, ...]
+    ) -> Deferred[None]:
+        """
+        Handle an event for which the session was not there: a handler that may run
+        again had it.
+        """
+        turn: Deferred[None] = Deferred()
+        self._slices.later(self._keeper, partial(turn.callback, None))
+
+        def handle(_: None) -> Deferred[None] | None:
+            if self._isOver and event != "disconnect":
+                return None
+            return self._handle(event, *args)
+
+        return turn.addCallback(handle)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
         self._turnTo(_COLLECTING)
@@ -452,6 +472,13 @@ class Conversation:
             f" {self._slices.seconds() - began:.1f} s, with the session"
             f" {shortHash(self.session.id)}"
         )
+
+    @property
+    def isWaiting(self) -> bool:
+        """
+        Whether messages wait for a write to begin, or to end.
+        """
+        return False
 
     def hasUnsaved(self, stored: int) -> bool:
         """

@@ -246,6 +246,26 @@ class Handlers:
         """
         return bool(self._shared.of(event) or self.listeners.of(event))
 
+    @property
+    def mayRepeat(self) -> bool:
+        """
+        Whether the handlers of messages may run again.
+        """
+        return getattr(self.face, "repeatable", False) is True
+
+    def caller(self, event: str) -> Callable[..., object]:
+        """
+        @return: What L{call}s them as they are now, also when this has ended.  They
+            are not to be waited for.
+        """
+        method = self._method(event)
+        if not self.hear(event):
+            return method
+        shared, own = self._shared.of(event), self.listeners.of(event)
+        return partial(
+            _callAll, (*(partial(f, self.face) for f in shared), *own, method)
+        )
+
     def call(self, event: str, *args: Any) -> Deferred[None] | None:
         """
         Call them one after the other.
@@ -313,3 +333,7 @@ class Handlers:
         Call nothing any more.
         """
         self._application = self.face = None
+
+
+def _callAll(handlers: Iterable[Callable[..., object]], *args: Any) -> object:
+    return inOrder(partial(handler, *args) for handler in handlers)

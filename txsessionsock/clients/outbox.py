@@ -6,10 +6,11 @@ The frames that go out to a client.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from txsessionsock._deferreds import nothing
+from txsessionsock._repeatable import NOW
 from txsessionsock.closecodes import Code
 from txsessionsock.limits import Limits
 
@@ -53,9 +54,22 @@ class Outbox:
         self._closes = closes
         # Each with the number of the change that has to be stored, and its size.
         self._held: deque[tuple[int, Any, int]] = deque()
-        self._size = 0
+        self._heldSize = 0
         # The close code and the reason, once there are any.
         self._why = (0, "")
+
+    @property
+    def most(self) -> int:
+        """
+        How many bytes may wait until the client is not to cause any more.
+        """
+        return self._most
+
+    def size(self, frame: Any) -> int:
+        """
+        How many bytes a frame takes.
+        """
+        return 0 if self._carrier is None else self._carrier.size(frame)
 
     def __len__(self) -> int:
         """
@@ -74,7 +88,7 @@ class Outbox:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        unsent: int = self._size + self._carrier.unsent
+        unsent: int = self._heldSize + self._carrier.unsent
         return unsent > self._most
 
     def connected(self) -> None:
@@ -92,8 +106,23 @@ class Outbox:
         """
         Send a frame behind all others, if the connection is still open.
         """
-        if self._life.isOpen:
+        if NOW.run is not None:
+            NOW.run.hold(self, frame)
+        elif self._life.isOpen:
             self._put(frame)
+
+    def release(self, frames: Iterable[Any]) -> None:
+        """
+        Send frames of a handler that may run again, when what it changed is stored.
+        """
+        for frame in frames:
+            if not self._life.isOpen:
+                if self._carrier is not None:
+                    self._carrier.missed(frame)
+            elif self._held:
+                self._hold(0, frame)
+            else:
+                self._write(frame)
 
     def decide(self, code: int, reason: str) -> None:
         """
@@ -126,7 +155,7 @@ class Outbox:
         """
         while self._held and self._held[0][0] <= number:
             _, frame, size = self._held.popleft()
-            self._size -= size
+            self._heldSize -= size
             self._write(frame)
 
     def clear(self) -> None:
@@ -134,7 +163,7 @@ class Outbox:
         Drop what is held back.
         """
         self._held.clear()
-        self._size = 0
+        self._heldSize = 0
 
     def end(self) -> None:
         """
@@ -156,11 +185,11 @@ class Outbox:
     def _hold(self, number: int, frame: Any) -> None:
         carrier = self._carrier
         size = 0 if frame is _END else carrier.size(frame)
-        if self._size + size + carrier.unsent > carrier.mostUnsent:
+        if self._heldSize + size + carrier.unsent > carrier.mostUnsent:
             self._cut()
             return
         self._held.append((number, frame, size))
-        self._size += size
+        self._heldSize += size
 
     def _cut(self) -> None:
         """

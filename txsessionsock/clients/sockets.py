@@ -159,6 +159,32 @@ class SessionSockets:
         """
         self.shared.listeners.off(event, listener)
 
+    def refuseRepeatable(self, protocol: object) -> None:
+        """
+        @param protocol: Makes the clients.
+
+        @raise ValueError: Its handlers may run again, and here they cannot.
+
+        @raise TypeError: It does not say whether they may.
+        """
+        repeatable = getattr(protocol, "repeatable", False)
+        if repeatable is False:
+            return
+        if repeatable is not True:
+            raise TypeError(f"repeatable is True or False, not {repeatable!r}")
+        if self.framework.readOnly:
+            raise ValueError(
+                "handlers run again when somebody else has stored the session first;"
+                " one that lives in the browser is stored nowhere: right is"
+                " repeatable = False"
+            )
+        if not self.perMessage:
+            raise ValueError(
+                "handlers run again when somebody else has stored the session first,"
+                " which per connection nobody asks before they have answered: right is"
+                " perMessage=True, or repeatable = False"
+            )
+
     def client(
         self, carrier: Carrier, application: Application, face: object
     ) -> Client:

@@ -204,6 +204,17 @@ class Expiry:
         """
         return Deferred.fromCoroutine(self._touchNow())
 
+    def announce(self) -> None:
+        """
+        Let other nodes know that there is somebody who would store something: a touch
+        is reported to them, and may be done at any time.
+        """
+        framework, now = self._storage.framework, self._storage.now()
+        ttl = framework.touchLifetime(self._live.record.document, now)
+        if ttl is not KEEP and not self._live.isNew:
+            touched = Deferred.fromCoroutine(self._touch(ttl))
+            touched.addErrback(lambda failure: failure.trap(SessionError))
+
     async def _touch(self, ttl: TTL) -> None:
         live = self._live
         try:

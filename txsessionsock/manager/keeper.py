@@ -6,13 +6,14 @@ Keeping one session: opening it, handlers that work on it, and letting go of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
+from txsessionsock._deferreds import Timer, backOff
 from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Document,
@@ -22,13 +23,15 @@ from txsessionsock.interfaces import (
     SessionReadOnly,
     StoreTimeout,
 )
-from txsessionsock.session import Change, Holder, Session, shortHash
+from txsessionsock.session import Holder, Session, Update, shortHash
 
 from .expiry import Expiry
 from .live import Live
 from .policy import Policy
 from .reading import Reading
+from .repeats import Repeats, Runner
 from .saving import Saving
+from .slices import Slices
 from .statistics import Counts
 from .storage import Storage
 
@@ -36,6 +39,16 @@ from .storage import Storage
 __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
+
+_ACTIVE: Final = 100
+"""
+For how many times as long as a write takes a report shows that others write, too.
+"""
+
+_PATIENCE: Final = 0.25
+"""
+For how many seconds to let them go first at most.
+"""
 
 
 class Owner(Protocol):
@@ -106,8 +119,14 @@ class SessionKeeper:
         counts: Counts,
         owner: Owner,
         id: SessionID,
+        *,
+        slices: Slices,
     ) -> None:
+        """
+        @param slices: When handlers run that may run again.
+        """
         self._storage = storage
+        self._slices = slices
         self._owner = owner
         self.opening = 0
         # Whose frames wait for which change, if there will be one.
@@ -125,10 +144,12 @@ class SessionKeeper:
             self.live,
             self.reading,
             self.expiry,
+            slice=weakly(self._slice, None),
             firstStored=weakly(self._firstStored, None),
             idle=weakly(self.dropIfIdle, None),
         )
         self._guardTimer = Timer(storage.reactor)
+        self._letOthers = Timer(storage.reactor)
 
     # What is known of the session.
 
@@ -266,6 +287,7 @@ class SessionKeeper:
 
     def closed(self) -> None:
         self._guardTimer.stop()
+        self._letOthers.stop()
         self.reading.stop()
         self.expiry.stop()
         self.saving.stop()
@@ -332,6 +354,72 @@ class SessionKeeper:
                 self.saving.soon()
         return number
 
+    # Handlers that may run again.
+
+    def enter(self, runner: Runner) -> None:
+        repeats = self.saving.repeats
+        if repeats is None:
+            begin = weakly(self._repeatLater, None)
+            repeats = Repeats(self.live, self._slices.seconds, begin)
+            self.saving.repeats = repeats
+        repeats.enter(runner)
+
+    def leave(self, runner: Runner) -> None:
+        if self.saving.repeats is not None:
+            self.saving.repeats.leave(runner)
+
+    def _repeatLater(self) -> None:
+        """
+        Have handlers run that may run again, together with those that come in this
+        turn of the reactor.
+
+        Where others write the session, too, who has stored something lets them go
+        first: the longer, the more often it did so and nobody else.  These are about to
+        store something on what was there before, fail, and try again; they would not
+        have their turn if this went on at once each time.
+        """
+        later = partial(self._slices.later, self, self._repeat)
+        took = self.saving.took
+        if self._storage.now() - self.reading.toldAt > _ACTIVE * took:
+            later()
+        else:
+            wait = backOff(took, _PATIENCE, self.saving.inARow, 1.0)
+            self._letOthers.start(wait, later)
+
+    def _repeat(self) -> None:
+        repeats = self.saving.repeats
+        if repeats is not None and repeats.isWaiting:
+            self._inSlice(repeats, partial(self.saving.add, repeats))
+
+    def _slice(self) -> Deferred[None] | None:
+        """
+        Wait for the time that this session's handlers have.
+
+        @return: L{None} if it is now.
+        """
+        repeats = self.saving.repeats
+        if repeats is None or repeats.isInSlice:
+            return None
+        slice: Deferred[None] = Deferred()
+        begin = partial(slice.callback, None)
+        self._slices.later(self, partial(self._inSlice, repeats, begin))
+        return slice
+
+    def _inSlice(self, repeats: Repeats, call: Callable[[], object]) -> None:
+        repeats.isInSlice = True
+        try:
+            call()
+        finally:
+            repeats.isInSlice = False
+
+    def undrafted(self) -> Deferred[None] | None:
+        repeats = self.saving.repeats
+        if repeats is None or not repeats.isDrafting:
+            return None
+        return repeats.undrafted()
+
+    # What goes out.
+
     def unsaved(self, holder: Holder | None = None) -> int | None:
         live, copy = self.live, self.live.record.copy
         if live.reason is not None:
@@ -380,7 +468,7 @@ class SessionKeeper:
         if self._storage.framework.readOnly:
             return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
-        self.saving.add(Change(f, done, self.live.holders.author()))
+        self.saving.add(Update(f, done, self.live.holders.author()))
         return self.live.asking.inTime(done)
 
     def reload(self) -> Deferred[None]:

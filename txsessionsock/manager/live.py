@@ -427,4 +427,7 @@ class Live:
     def _close(self) -> None:
         self.isClosed = True
         self.counts.unsaved.discard(self)
+        if self.isLoaded:
+            # What it would do again leads to those who did it, and back here.
+            self.record.journal.end()
         self._upkeep.closed()

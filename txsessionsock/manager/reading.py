@@ -46,6 +46,8 @@ class Reading:
     The reading side of a live session.
 
     @ivar sight: What is known of how fresh the session is.
+
+    @ivar toldAt: When somebody else last wrote it, as far as the store told.
     """
 
     _log = Logger()
@@ -61,6 +63,7 @@ class Reading:
         self.sight = Sight(
             isWatchable=self._storage.isWatchable, isTracked=live.policy.isTracked
         )
+        self.toldAt = 0.0
         self._isRechecking = False
         self._toldUndecodable = False
         self._failures = 0
@@ -120,7 +123,10 @@ class Reading:
                 return None
         return Deferred.fromCoroutine(self._readBehind(fence))
 
-    async def _readBehind(self, fence: Deferred[None]) -> None:
+    async def _pass(self, fence: Deferred[None]) -> None:
+        """
+        Wait for a fence, and note whether the store sees what others do.
+        """
         try:
             await fence
         except StoreFailure:
@@ -128,6 +134,9 @@ class Reading:
         else:
             self.sight.fenced()
             self._live.asking.isAnswered()
+
+    async def _readBehind(self, fence: Deferred[None]) -> None:
+        await self._pass(fence)
         await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
@@ -157,6 +166,16 @@ class Reading:
             # The store reported a change while it answered, perhaps about what
             # it had when it was asked.
             self._recheck()
+
+    async def isUnchanged(self) -> bool:
+        """
+        Ask whether the store has reported all that others did, and it is nothing.  To
+        be called in the session's turn.
+        """
+        if self.sight.isStale or not self.sight.isSeeing:
+            return False
+        await self._pass(self._askFence())
+        return self.sight.isSeeing and not self.sight.isStale
 
     # What the store reports.
 
@@ -190,6 +209,7 @@ class Reading:
         Trust what is known of the session no more, and look again.
         """
         self.sight.reported()
+        self.toldAt = self._storage.now()
         # All sessions may be suspect together, when a store was away.
         self._storage.pace.do(self._recheck)
 

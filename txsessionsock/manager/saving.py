@@ -33,7 +33,9 @@ from txsessionsock.session import Change, WriteAttempt
 from .expiry import Expiry
 from .live import Live
 from .reading import Reading
+from .repeats import Repeats
 from .rounds import Rounds
+from .sight import Step
 
 
 __all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict", "whileStopping"]
@@ -57,6 +59,11 @@ The same after a conflict.
 TRIES_WITHOUT_WAITING: Final = 3
 """
 How often to try again without waiting, on what was found instead.
+"""
+
+_TRIES_UNTOLD: Final = 1
+"""
+After how many tries other nodes are told, who let this one go first then.
 """
 
 _UNANSWERED: Final = 2
@@ -90,6 +97,11 @@ def whileStopping(tries: int) -> float:
 class Saving:
     """
     The writing side of a live session.
+
+    @ivar repeats: Its handlers that may run again; L{None} if there were none yet.
+
+    @ivar took: How many seconds the last write took, and C{inARow}, how many there were
+        since others wrote.
     """
 
     _log = Logger()
@@ -100,10 +112,14 @@ class Saving:
         reading: Reading,
         expiry: Expiry,
         *,
+        slice: Callable[[], Deferred[None] | None],
         firstStored: Callable[[], None],
         idle: Callable[[], None],
     ) -> None:
         """
+        @param slice: Waits for the time that handlers of this session have; L{None}
+            if it is now.
+
         @param firstStored: Called when a session was stored that began here.
 
         @param idle: Called when all is stored, or failed.
@@ -111,6 +127,11 @@ class Saving:
         self._live = live
         self._reading = reading
         self._expiry = expiry
+        self.repeats: Repeats | None = None
+        self.took = 0.0
+        self._inARow = 0
+        self._last = b""
+        self._slice = slice
         self._firstStored = firstStored
         self._idle = idle
         self._storage = live.storage
@@ -131,6 +152,12 @@ class Saving:
         return record.unsaved or record.isInDoubt or bool(self._changes)
 
     @property
+    def inARow(self) -> int:
+        stored = self._live.record.stored
+        isOurs = stored is not None and stored.raw == self._last
+        return self._inARow if isOurs else 0
+
+    @property
     def isFailing(self) -> bool:
         """
         Whether the last write failed.
@@ -144,9 +171,10 @@ class Saving:
         try:
             self._live.checkAlive()
         except SessionError:
-            change.done.errback()
+            change.fail(None)
             return
-        self._changes.append(change)
+        if change not in self._changes:
+            self._changes.append(change)
         self.inBackground()
 
     def save(self) -> Deferred[None]:
@@ -280,8 +308,10 @@ class Saving:
         """
         changes, self._changes = self._changes, []
         for change in changes:
-            if change.isPending:
-                change.done.errback(NoSuchSession())
+            if change.isPending and change is not self.repeats:
+                change.fail(NoSuchSession())
+        if self.repeats is not None:
+            self.repeats.abandon()
 
     def _write(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._whenItsTurn())
@@ -339,6 +369,7 @@ class Saving:
         live.checkAlive()
         if live.record.isInDoubt:
             await self._learn(await self._load())
+        await self._timeToRun()
         live.collect()
         live.takeOver()
         self._listen()
@@ -354,15 +385,28 @@ class Saving:
             tries += 1
             live.collect()
 
+    async def _timeToRun(self) -> None:
+        """
+        Handlers that may run again run when their session has time for handlers: not
+        all in the turn of the reactor in which a store answers hundreds of sessions.
+        """
+        if self.repeats is not None and self.repeats in self._changes:
+            slice = self._slice()
+            if slice is not None:
+                await slice
+                self._live.checkAlive()
+
     def _prepare(self) -> WriteAttempt | None:
         live = self._live
-        changes = [change for change in self._changes if change.isPending]
+        # Those who run again may wait for their first time, too.
+        unique = dict.fromkeys(self._changes)
+        changes = [change for change in unique if change.isPending]
         self._changes = []
         try:
             return live.record.prepare(changes, self._storage.now())
         except Exception as error:
             for change in changes:
-                change.done.errback(error)
+                change.fail(error)
             raise
 
     async def _isStored(self, attempt: WriteAttempt, tries: int) -> bool:
@@ -371,12 +415,17 @@ class Saving:
 
         @return: Whether that settled it; otherwise it is to be tried again.
         """
-        live = self._live
+        live, sight = self._live, self._reading.sight
+        reports, asked = sight.reports, self._storage.now()
         try:
             stored = await self._send(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
+            sight.heeded(reports)
+            attempt.refused(conflict)
+            if tries >= _TRIES_UNTOLD and self.repeats is not None:
+                self._expiry.announce()
             if tries >= TRIES_WITHOUT_WAITING:
                 # After sleeping, load again.  Otherwise what we know is stale, and
                 # a busy writer makes every retry fail.
@@ -401,6 +450,11 @@ class Saving:
         except (StoreFailure, UndecodableSession):
             live.record.refused(attempt)
             raise
+        # All that was reported before it was asked is in what was replaced.
+        sight.heeded(reports)
+        self.took = self._storage.now() - asked
+        self._inARow = self.inARow + 1
+        self._last = attempt.new
         self._succeed(attempt, stored)
         return True
 
@@ -415,6 +469,8 @@ class Saving:
                 return await live.asking.asked(
                     self._storage.replace(live.key, attempt.old, attempt.new, ttl)
                 )
+            if await self._isUnchanged(attempt):
+                return Stored(attempt.old, live.expires)
             current = await self._load()
         finally:
             live.counts.writes -= 1
@@ -423,6 +479,16 @@ class Saving:
         if current.raw != attempt.old:
             raise SessionConflict(current)
         return current
+
+    async def _isUnchanged(self, attempt: WriteAttempt) -> bool:
+        """
+        Whether the store tells what others do, and told nothing, when changes were
+        made that changed nothing.
+        """
+        isSure = any(change.isSure for change, _ in attempt.results)
+        if not isSure and self._reading.sight.forMessage() is Step.NOTHING:
+            return True
+        return await self._reading.isUnchanged()
 
     def _load(self) -> Deferred[Stored | None]:
         live = self._live
@@ -464,8 +530,8 @@ class Saving:
         if attempt.adds:
             live.collect()
         changed = live.record.landed(attempt, stored)
-        authors = {change.author for change, _ in attempt.results}
-        live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)
+        for author, keys in attempt.authored(changed):
+            live.holders.changed(keys, author)
         live.expiresAt(stored.expires)
         self._reading.expectNothing()
         attempt.succeed()

@@ -114,6 +114,11 @@ class SocketCarrier(Line):
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
 
+    def missed(self, frame: Any) -> None:
+        """
+        Nobody comes back for it.
+        """
+
     def awaitCredential(self) -> None:
         """
         A client of a WebSocket may send messages from the beginning.

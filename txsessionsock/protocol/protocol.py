@@ -184,7 +184,8 @@ def enable(
     @return: What to listen to: C{sockets.on("smessage", f)}.
 
     @raise ValueError: The factory is enabled already, or has connections, or
-        one of C{origins} is no origin.
+        one of C{origins} is no origin, or handlers of its C{protocol} may run again,
+        and cannot: see C{repeatable}.
 
     @raise TypeError: It is no such factory, or its C{protocol} cannot have a
         session.

@@ -305,6 +305,12 @@ class Journal:
         self._isStamped = bool(stamps)
         self._stamps = stamps
 
+    def end(self) -> None:
+        """
+        Do nothing again.
+        """
+        self._writes.clear()
+
     def _accept(
         self, version: Version, now: float, before: dict[str, Any] | None = None
     ) -> None:

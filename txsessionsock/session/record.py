@@ -440,10 +440,10 @@ class Record:
             attempt = self._attempt(made, now)
         # Last: a function that is told may change the session at once.
         for change, failure in made.failed:
-            change.done.errback(failure)
+            change.fail(failure)
         if attempt is None:
             for change, result in made.results:
-                change.done.callback(result)
+                change.succeed(result)
         return attempt
 
     def _make(self, changes: list[Change], now: float | None = None) -> _Made:
@@ -451,22 +451,18 @@ class Record:
         @param now: Given to see after each change whether it can be stored.
         """
         made = _Made()
+        check = _unchecked if now is None else partial(self._dumps, now=now)
         for change in changes:
             before = self.copy.collected if made.data is None else made.data
-            trial: dict[str, Any] = detached(before)
             try:
-                result = change.f(trial)
-                refuseToWait(result, "update()")
-                data = shared(detached(trial), before, same)
-                if now is not None:
-                    self._dumps(data, now)
+                data, result = change.made(before, check)
             except Exception:
                 made.failed.append((change, Failure()))
             else:
                 made.data = data
                 made.results.append((change, result))
                 if not _isIdentical(data, before):
-                    made.functions.append(change.f)
+                    made.functions.append(change.again(result))
         return made
 
     def _run(self, f: Function, data: dict[str, Any], now: float) -> dict[str, Any]:
@@ -666,6 +662,12 @@ def _refused(
     return UnencodableSession(
         f"the store refuses {'; '.join(places)}: {error}", tuple(keys)
     )
+
+
+def _unchecked(data: dict[str, Any]) -> None:
+    """
+    All of it is looked at in the end.
+    """
 
 
 def _isIdentical(one: dict[str, Any], other: dict[str, Any]) -> bool:

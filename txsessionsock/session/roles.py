@@ -140,6 +140,25 @@ class Keeper(Protocol):
             not.
         """
 
+    def enter(self, runner: Any) -> None:
+        """
+        A client has messages whose handlers may run again.  They are asked for in the
+        session's turn to write; see C{Repeats} of the manager.
+        """
+
+    def leave(self, runner: Any) -> None:
+        """
+        It has none any more.
+        """
+
+    def undrafted(self) -> Deferred[None] | None:
+        """
+        What other handlers have to wait for.
+
+        @return: L{None} for nothing.  Otherwise a L{Deferred} that fires when what
+            handlers did that may run again is stored, or thrown away.
+        """
+
     def unsaved(self, holder: Holder | None = None) -> int | None:
         """
         What a frame that is sent now has to wait for, so that its receiver

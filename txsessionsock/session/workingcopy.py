@@ -31,7 +31,7 @@ from .merge import (
 )
 
 
-__all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
+__all__ = ["Flight", "FrozenCopy", "WorkingCopy", "uncopyable"]
 
 _NOTHING: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
 
@@ -182,7 +182,7 @@ class WorkingCopy:
                 else:
                     self._marks[key] = mark
             except Exception:
-                uncopied[key] = _uncopied(key, value)
+                uncopied[key] = uncopyable(key, value)
                 self._put(key, before)
         self._assigned.clear()
         self._counted.clear()
@@ -408,7 +408,7 @@ def _isCopied(value: object) -> Foreign | None:
 _COPIED = Notation({}, plain=(bytes, float, int, str), other=_isCopied)
 
 
-def _uncopied(key: str, value: object) -> Foreign:
+def uncopyable(key: str, value: object) -> Foreign:
     try:
         found = _COPIED.find(value)
     except RecursionError:
