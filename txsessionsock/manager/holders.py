@@ -34,6 +34,8 @@ class _RunningHandler:
 class Holders:
     """
     The holders of one live session.
+
+    @ivar inside: The handlers that have begun and not ended.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Holders:
         self._noticed = noticed
         self._holders: dict[Holder, None] = {}
         self._seatless: set[Holder] = set()
-        self._inside: list[_RunningHandler] = []
+        self.inside: list[_RunningHandler] = []
         self._isTelling = False
         self._untold: list[tuple[Sequence[str], object]] = []
 
@@ -93,7 +95,7 @@ class Holders:
         """
         A handler begins.
         """
-        self._inside.append(_RunningHandler(holder))
+        self.inside.append(_RunningHandler(holder))
 
     def did(self, author: Holder | None, number: int) -> None:
         """
@@ -101,7 +103,7 @@ class Holders:
 
         @param author: By whom, if that is certain.
         """
-        for handler in self._inside:
+        for handler in self.inside:
             if author is None or handler.holder is author:
                 handler.number = number
 
@@ -111,7 +113,7 @@ class Holders:
 
         @return: The number of its last change, 0 if it certainly made none.
         """
-        inside = self._inside
+        inside = self.inside
         # Mostly the one that began last.
         at = len(inside) - 1
         while inside[at].holder is not holder:
@@ -123,13 +125,13 @@ class Holders:
         """
         Whether a handler is running.
         """
-        return bool(self._inside)
+        return bool(self.inside)
 
     def author(self) -> Holder | None:
         """
         Whose handler is running; L{None} if it is none's, or several's.
         """
-        inside = {handler.holder for handler in self._inside}
+        inside = {handler.holder for handler in self.inside}
         return inside.pop() if len(inside) == 1 else None
 
     def _each(self) -> Iterator[Holder]:
@@ -153,6 +155,10 @@ class Holders:
             if not self._untold:
                 self._later(0, self._tellRest)
             self._untold.append((keys, author))
+            return
+        holders = self._holders
+        if len(holders) == 1 and author in holders:
+            # Most sessions have one socket, which changes them.
             return
         self._isTelling = True
         try:

@@ -291,13 +291,14 @@ class SessionKeeper:
 
     def handlerBegins(self, holder: Holder) -> None:
         live = self.live
+        holders = live.holders
         # What was changed until now is not this handler's doing.  To change
         # something, one asks the session for it first (isTouched), with one
         # exception: a handler that waited may go on with a list that it got
         # before.  Nobody else may: outside of handlers one calls save() then.
-        if live.record.copy.isTouched or live.holders.isInside:
+        if live.record.copy.isTouched or holders.inside:
             live.collect()
-        live.holders.handlerBegins(holder)
+        holders.handlerBegins(holder)
         self.isHandling = True
 
     def handlerWaits(self, *, looks: bool) -> None:
@@ -323,7 +324,8 @@ class SessionKeeper:
         self.isHandling = False
         live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
-        self._keepPromises()
+        if self._promised:
+            self._keepPromises()
         if live.reason is None and live.record.unsaved:
             if saveNow:
                 # Handlers of the same turn share one write.

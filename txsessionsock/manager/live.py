@@ -245,7 +245,8 @@ class Live:
 
         @param author: Who made them, if that is certain.
         """
-        copy, isChanged = self.record.copy, True
+        copy = self.record.copy
+        isChanged = copy.mayDiffer
         while isChanged:
             before, changed = copy.number, self.record.collect()
             isChanged = copy.number > before

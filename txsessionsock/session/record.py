@@ -165,7 +165,8 @@ class Record:
         """
         Whether something was collected that is not stored.
         """
-        return self.copy.number > self.number or self._isMissing
+        # In one, for this is asked at each message.
+        return self.copy.number > self.number or (self.isWanted and self.stored is None)
 
     @property
     def _isMissing(self) -> bool:

@@ -18,12 +18,12 @@ from txsessionsock._foreign import Foreign, Notation, ofType
 from txsessionsock.interfaces import IncrementError, SessionReadOnly
 
 from .merge import (
+    ATOMS,
     MISSING,
     Same,
     adapted,
     detached,
     fingerprint,
-    isAtom,
     isNumber,
     merge,
     renewed,
@@ -104,7 +104,7 @@ class WorkingCopy:
         Read one key, and remember it if its value can be changed in place.
         """
         value = self.data[key]
-        if not isAtom(value):
+        if type(value) not in ATOMS:
             self._suspects[key] = None
             self.isTouched = True
         return value
@@ -114,7 +114,12 @@ class WorkingCopy:
         Set one key.
         """
         self.data[key] = value
-        self._wasAssigned(key)
+        # As _wasAssigned does it: for one call less, each time that a key is set.
+        self.isTouched = True
+        self._suspects[key] = None
+        self._assigned.add(key)
+        if self._counted:
+            self._counted.pop(key, None)
 
     def delete(self, key: str) -> None:
         """
@@ -167,8 +172,14 @@ class WorkingCopy:
         for key in list(self._suspects):
             value = self.data.get(key, MISSING)
             before = self._seen.get(key, MISSING)
-            if isAtom(value):
+            if type(value) in ATOMS:
+                # What most keys have: nothing in it can change, and nothing is copied.
                 del self._suspects[key]
+                self._marks.pop(key, None)
+                if not same(value, before):
+                    self._note(key, value)
+                    changed.append(key)
+                continue
             mark = fingerprint(value)
             if mark is not None and mark == self._marks.get(key):
                 continue
@@ -177,10 +188,7 @@ class WorkingCopy:
                 if copy is not before:
                     self._note(key, copy)
                     changed.append(key)
-                if value is MISSING:
-                    self._marks.pop(key, None)
-                else:
-                    self._marks[key] = mark
+                self._marks[key] = mark
             except Exception:
                 uncopied[key] = _uncopied(key, value)
                 self._put(key, before)
