@@ -55,6 +55,9 @@ class Change:
     @ivar stored: When it was stored, or something in its place.
 
     @ivar values: The changes of its key, if it assigned that.
+
+    @ivar overtaken: How often others stored something else before it was stored, if
+        it was made outside of a handler.
     """
 
     token: int
@@ -69,6 +72,7 @@ class Change:
     number: int = 0
     stored: float = inf
     values: Values | None = None
+    overtaken: int = 0
 
 
 class Values:
@@ -117,6 +121,17 @@ class Values:
         if found is None:
             return last
         return last if last.began > found.heard else None
+
+    def after(self, change: Change) -> list[Change]:
+        """
+        @return: What was stored in place of one.
+        """
+        first, _ = self.versions.get(change.token, (inf, inf))
+        return [
+            self.byToken[token]
+            for token, (since, _) in self.versions.items()
+            if since > first
+        ]
 
     def isBack(self, value: object, told: object) -> bool:
         """
@@ -528,8 +543,13 @@ class State:
         """
         Whether a web application overwrote an assignment with a copy from before
         its node first had the session, or of the same moment: that cannot know what
-        was there before.
+        was there before.  Or that took the place of this assignment.
         """
+        values = change.values
+        later = () if values is None else values.after(change)
+        return any(map(self._isNew, (change, *later)))
+
+    def _isNew(self, change: Change) -> bool:
         first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
         return isAssigned and any(

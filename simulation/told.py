@@ -21,6 +21,10 @@ __all__: list[str] = []
 _TRY_AGAIN: Final = 1013
 _GOING_AWAY: Final = 1001
 _DRAIN: Final = 10 * SECOND
+_LEAVE: Final = 7 * SECOND
+"""
+How long a node that ends waits for handlers, of the time that it has.
+"""
 _SAVE_INTERVAL: Final = SECOND
 _RETRIES: Final = 12 * SECOND
 """
@@ -138,7 +142,8 @@ _OF_A_SOCKET: Final = (
 @reads(*_OF_A_SOCKET, "end", first=True)
 def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Of each socket that had its session, C{disconnect} is called once, and last.
+    Of each socket that had its session, C{disconnect} is called once, and last; not
+    of one whose handler was at work when the time was up that its node had to end.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -147,11 +152,19 @@ def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "end":
         for socket in state.sockets.values():
             isDue = socket.isConnected and socket.node not in state.killed
-            if isDue:
+            if isDue and _isNotWaitedFor(state, socket):
+                case.excepted("a handler was at work when the time of its node was up")
+            elif isDue:
                 isTold = socket.isDisconnected
                 yield None if isTold else f"{socket.name} never had its disconnect"
     elif state.sockets[each.who].isDisconnected:
         yield f"{each.what} after its disconnect"
+
+
+def _isNotWaitedFor(state: State, socket: Socket) -> bool:
+    told, ended = state.endings.get(socket.node, (0, 0))
+    isAtWork = socket.busy is not None and not socket.isDisconnected
+    return isAtWork and ended - told >= _LEAVE
 
 
 @reads("disconnect")

@@ -13,7 +13,7 @@ from pathlib import Path
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from simulation.plan import Step, drawn
+from simulation.plan import LONG, Step, drawn
 from simulation.queue import SECOND
 from simulation.rules import judged
 from simulation.world import World, happened
@@ -89,6 +89,19 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual(len(handled), 80)
         self.assertGreater(max(handled), at["all is well"] + 25 * SECOND)
         self.assertLess(max(handled), at["quiet"])
+
+    def test_mendedLate(self) -> None:
+        """
+        All is quiet when nodes have tried again to store what they could not while a
+        session could not be read.
+        """
+        steps = (Step("spoil", 0, 0.0, ("bytes", 20.0)),)
+        plan = replace(drawn(1), hub=False, offsets=(0.0,), steps=steps, ttl=LONG)
+        all = happened(plan).history.all
+        (spoiled,) = [n for n, each in enumerate(all) if each.what == "spoiled"]
+        mended = next(each.at for each in all[spoiled:] if each.what == "stored")
+        (quiet,) = [each.at for each in all if each.what == "quiet"]
+        self.assertGreater(quiet, mended + 10 * SECOND)
 
     def test_endless(self) -> None:
         """

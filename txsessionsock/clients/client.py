@@ -440,17 +440,26 @@ class Client:
             self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
+        self._notStored(failure)
+
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        # Also in an outage that was told already.
+        self._isInOutage = False
+        self._notStored(failure, isMine=isMine)
+
+    def _notStored(self, failure: Failure, *, isMine: bool = False) -> None:
         conversation = self._conversation
         if conversation is not None and not conversation.postpones(
             failure, self._stored
         ):
-            self._failed(failure, conversation.hasUnsaved(self._stored))
+            self._failed(failure, isMine or conversation.hasUnsaved(self._stored))
 
     def _failed(self, failure: Failure, isMine: bool) -> None:
         if failure.check(StoreFailure) and not self._shared.perMessage:
             if not self._isInOutage:
-                self._isInOutage = True
-                self._report(failure)
+                # Those who were told what was given up may hear of it once more, from
+                # who waited for that: then it is no outage.
+                self._isInOutage = self._report(failure)
         elif isMine or self._outbox or failure.check(UndecodableSession):
             self._broken(failure)
 
@@ -501,15 +510,20 @@ class Client:
         else:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
-    def _report(self, failure: Failure) -> None:
+    def _report(self, failure: Failure) -> bool:
+        """
+        @return: Whether this error was not told yet.
+        """
         # Several handlers of a client may fail with one error: each that waited
         # for a write fails with the error of that write.  The error itself keeps
         # which clients were told.  If the clients kept the errors, these would
         # live as long: with their tracebacks, and all that is in those frames.
         told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
-        if self not in told:
+        isNew = self not in told
+        if isNew:
             told.add(self)
             self._notify("serror", failure)
+        return isNew
 
     def _notify(self, event: str, *args: Any) -> Deferred[None]:
         """

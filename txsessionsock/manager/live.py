@@ -278,7 +278,7 @@ class Live:
         self.holders.changed(reverted, None)
         if problem is not None:
             self.givenUp += isinstance(problem, StoreTimeout)
-            self.holders.failed(Failure(problem))
+            self.holders.gaveUp(Failure(problem), number)
         if problem is not None or number < self.record.number:
             self.holders.stored(self.record.number)
 
