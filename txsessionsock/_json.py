@@ -10,6 +10,7 @@ import json
 import re
 from array import array
 from itertools import accumulate
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ __all__ = [
     "STRICT",
     "dumps",
     "hasMoreValues",
+    "isFlat",
     "loads",
     "sizeOf",
 ]
@@ -58,6 +60,9 @@ PYTHON: Final = Notation({int: isShort}, plain={float, int, str})
 """
 What Python's C{json} reads and writes: C{NaN}, C{Infinity} and C{-Infinity}, too.
 """
+
+_TEXTS: Final = frozenset({str})
+_FLAT: Final = frozenset({bool, int, str, NoneType})
 
 MESSAGES: Final = Notation(CHECKS, plain={int, str}, isExact=False)
 """
@@ -112,6 +117,17 @@ def _isDeep(raw: bytes) -> bool:
     return max(accumulate(steps), default=0) > DEPTH - _SHALLOW
 
 
+def isFlat(value: object) -> bool:
+    """
+    Whether a value is a text, a whole number or the like, or a dictionary of these:
+    then there is certainly nothing in it that L{MESSAGES} has not.
+    """
+    if type(value) is dict:
+        kinds = map(type, value.values())
+        return _TEXTS.issuperset(map(type, value)) and _FLAT.issuperset(kinds)
+    return type(value) in _FLAT
+
+
 def loads(raw: bytes, notation: Notation = STRICT) -> Any:
     """
     Decode UTF-8 and JSON.
@@ -122,6 +138,8 @@ def loads(raw: bytes, notation: Notation = STRICT) -> Any:
         on to shows any of C{raw}.
     """
     try:
+        if len(raw) <= DEPTH:
+            return _decode(raw)
         openings = _openings(raw)
         if openings > DEPTH and _isDeep(raw):
             raise RecursionError

@@ -75,7 +75,9 @@ class JSON:
 
     def encode(self, value: Any) -> tuple[bytes, bool]:
         try:
-            found = _json.MESSAGES.find(value)
+            # Most messages are seen to be plain at a glance.
+            isFlat = _json.isFlat(value)
+            found = None if isFlat else _json.MESSAGES.find(value)
             if found is None:
                 return _json.dumps(value), False
         except RecursionError:

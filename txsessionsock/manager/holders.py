@@ -197,7 +197,7 @@ class Holders:
         for holder in self._each():
             isMine = any(
                 handler.holder is holder and handler.number > number
-                for handler in self._inside
+                for handler in self.inside
             )
             holder.gaveUp(failure, isMine=isMine)
 
