@@ -108,7 +108,11 @@ class Client:
         self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
         self._outbox = Outbox(
-            carrier, shared.limits, self.life, self._unsaved, self._closes
+            carrier,
+            shared.limits,
+            self.life,
+            self._unsaved if shared.perMessage else None,
+            self._closes,
         )
         self._identification = Identification(
             shared,
@@ -119,7 +123,7 @@ class Client:
             invalid=self._invalid,
             second=self._second,
             broken=self._broken,
-            again=self.received,
+            again=self._received,
         )
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
@@ -266,10 +270,11 @@ class Client:
             session,
             self,
             self._inbox,
+            self._outbox,
             self.handlers,
             slices=manager.slices,
             isPerMessage=self._shared.perMessage,
-            isFull=self._outbox.isFull,
+            isShort=self._shared.mayBeShort,
             raised=self._raised,
             failed=self._failed,
             broken=self._broken,
@@ -312,10 +317,23 @@ class Client:
 
     # In both directions.
 
-    def received(self, waiting: Waiting) -> None:
+    def received(self, message: Any, size: int, source: Any = None) -> None:
         """
         The client sent a message.
+
+        @param size: How many bytes it takes.
+
+        @param source: See L{Waiting}.
         """
+        conversation = self._conversation
+        if not (
+            self.life.listens
+            and conversation is not None
+            and conversation.takes(message, source, self._cookieEnds)
+        ):
+            self._received(Waiting(message, size, source))
+
+    def _received(self, waiting: Waiting) -> None:
         if not self.life.listens:
             return
         if self._identification.takes(waiting):
@@ -330,6 +348,8 @@ class Client:
 
     def _outlivesCookie(self) -> None:
         session, manager = self.session, self._shared.manager
+        # It is said once for all clients.
+        self._cookieEnds = inf
         if session is not None and not self._isOver and manager.isNews("outlived"):
             self._log.warn(
                 "session {session} lives, and the browser of its socket was to keep"
@@ -367,9 +387,14 @@ class Client:
 
         @raise ValueError: The value is no message.
         """
-        if self.isOpen:
-            frame = self._carrier.encode(value)
-            self._carrier.check(frame)
+        conversation = self._conversation
+        # As isOpen: in one, for this is called for each answer.
+        if self.life.isOpen and (
+            conversation is None or conversation.session.keeper.reason is None
+        ):
+            carrier = self._carrier
+            frame = carrier.encode(value)
+            carrier.check(frame)
             self._outbox.send(frame)
 
     def sendOneOfMany(self, message: Broadcast) -> None:
@@ -395,7 +420,7 @@ class Client:
         return session is not None and session.keeper.reason is not None
 
     def _unsaved(self) -> int | None:
-        if self._conversation is None or not self._shared.perMessage:
+        if self._conversation is None:
             return None
         return self._conversation.session.keeper.unsaved(self)
 

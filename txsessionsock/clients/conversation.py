@@ -6,7 +6,7 @@ The handlers of a client that has a session, called one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum, IntEnum
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -26,45 +26,21 @@ from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
 from .listeners import Handlers
+from .outbox import Outbox
+from .short import COLLECTING, HANDLED, HANDLER, NOBODY, OVER, ShortWay, Turn
 from .toll import Toll
 
 
 __all__ = ["Conversation"]
 
 
-class _Turn(IntEnum):
-    """
-    Whose turn it is.
-    """
-
-    NOBODY = 0
-    """No handler is at work."""
-
-    HANDLER = 1
-    """A handler is at work, or the session is being loaded for it."""
-
-    COLLECTING = 2
-    """The handler is done, and what it changed is being collected.  If a write
-    fails now, it is not yet known whether it was of this client."""
-
-    HANDLED = 3
-    """That is done.  The turn ends when this is told to all who want to know."""
-
-    OVER = 4
-    """The last handler is done, and the session was given back."""
-
-
-# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
-# are asked for at each message.
-_NOBODY, _HANDLER, _COLLECTING, _HANDLED, _OVER = _Turn
-
-_NEXT: dict[_Turn, tuple[_Turn, ...]] = {
-    _NOBODY: (_HANDLER,),
+_NEXT: dict[Turn, tuple[Turn, ...]] = {
+    NOBODY: (HANDLER,),
     # Without a handler, if the session ended while it was loaded.
-    _HANDLER: (_COLLECTING, _NOBODY),
-    _COLLECTING: (_HANDLED,),
-    _HANDLED: (_NOBODY, _OVER),
-    _OVER: (),
+    HANDLER: (COLLECTING, NOBODY),
+    COLLECTING: (HANDLED,),
+    HANDLED: (NOBODY, OVER),
+    OVER: (),
 }
 
 
@@ -87,9 +63,10 @@ class _Receiving(Enum):
 _NOT_RECEIVING, _WAITING, _FEEDING = _Receiving
 
 
-class Conversation:
+class Conversation(ShortWay):
     """
-    Calls the handlers of a client, each when the one before is done.
+    Calls the handlers of a client, each when the one before is done.  What need not
+    wait takes the L{ShortWay}.
 
     @ivar session: The client's session.
 
@@ -103,11 +80,12 @@ class Conversation:
         session: Session,
         holder: Holder,
         inbox: Inbox,
+        outbox: Outbox,
         handlers: Handlers,
         *,
         slices: Slices,
         isPerMessage: bool,
-        isFull: Callable[[], bool],
+        isShort: bool,
         raised: Callable[[Failure], None],
         failed: Callable[[Failure, bool], None],
         broken: Callable[[Failure], None],
@@ -118,8 +96,10 @@ class Conversation:
 
         @param slices: When handlers are called.
 
-        @param isFull: Whether so much waits for the client that nothing more is
-            handled until L{relieved} is called.
+        @param outbox: While so much waits there for the client that it is full,
+            nothing more is handled until L{relieved} is called.
+
+        @param isShort: Whether messages may take the short way.
 
         @param raised: Called with the failure of a handler.
 
@@ -134,6 +114,7 @@ class Conversation:
         self._keeper = session.keeper
         self._holder: Any = holder
         self._inbox = inbox
+        self._outbox = outbox
         self._handlers = handlers
         self._slices = slices
         self._toll: Toll | None = None
@@ -141,13 +122,16 @@ class Conversation:
         self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
-        self._isFull = isFull
+        self._isShort = isShort
+        # Whether nobody waits for the turn: set where nothing was found to do, and
+        # taken back wherever something comes.
+        self._isQuiet = False
         self._isStopped = False
         self._raised = raised
         self._failed = failed
         self._broken = broken
         self._unexpected = unexpected
-        self._turn = _NOBODY
+        self._turn = NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
         self._last: Callable[[], Deferred[None]] | None = None
@@ -195,10 +179,7 @@ class Conversation:
         """
         waiting.arrival = self._keeper.arrival()
         if self._isFree():
-            # Most find nobody before them.
             self._step(partial(self._handleMessage, waiting))
-            if not (self._inbox or self._changedKeys or self._last):
-                return
         else:
             self._inbox.append(waiting)
         self._goOn()
@@ -209,7 +190,7 @@ class Conversation:
         """
         slices = self._slices
         return not (
-            self._turn is not _NOBODY
+            self._turn is not NOBODY
             or self._inbox
             or self._changedKeys
             or self._isQueued
@@ -266,6 +247,7 @@ class Conversation:
             self._queue()
 
     def _queue(self) -> None:
+        self._isQuiet = False
         if not self._isQueued:
             self._isQueued = True
             self._slices.later(self._keeper, self._goOnLater)
@@ -275,16 +257,17 @@ class Conversation:
         Whether the client has to read first, or the store to store.  That is noted
         for L{relieved}.
         """
-        self._isStopped = self._isFull()
+        self._isStopped = self._outbox.isFull()
         return self._isStopped
 
     def _goOn(self) -> None:
+        self._isQuiet = False
         if self._isQueued:
             return
         if self._receiving is _WAITING and self._inbox and self._mayTake():
             self._feed()
         slices = self._slices
-        while self._turn is _NOBODY:
+        while self._turn is NOBODY:
             if self._isOver:
                 self.drop()
             # As short as that, for this is asked at each message.
@@ -302,8 +285,9 @@ class Conversation:
                 self._step(self._handleNext)
             elif self._last is not None:
                 last, self._last = self._last, None
-                self._step(last, _OVER)
+                self._step(last, OVER)
             else:
+                self._isQuiet = self._receiving is _NOT_RECEIVING and self._toll is None
                 return
 
     def _hasTime(self) -> bool:
@@ -337,28 +321,39 @@ class Conversation:
         except Exception:
             self._broken(Failure())
 
-    def _turnTo(self, turn: _Turn) -> None:
+    def _turnTo(self, turn: Turn) -> None:
         if turn not in _NEXT[self._turn]:
             raise RuntimeError(f"after {self._turn.name} comes no {turn.name}")
         self._turn = turn
 
     def _step(
-        self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
+        self, step: Callable[[], Deferred[None] | None], then: Turn = NOBODY
     ) -> None:
-        self._turnTo(_HANDLER)
+        self._turnTo(HANDLER)
         # The last step ends this object.
         unexpected = self._unexpected
         running = self._slices.spend(step)
-        if running is not None:
-            running.addErrback(unexpected)
-            if not isFired(running):
-                running.addCallback(self._stepped, then)
-                return
         # Here, not in a callback: a thousand messages that fail at once would nest
         # a thousand frames.
-        self._turnTo(then)
+        if running is None or self._isDone(running, then, unexpected):
+            self._turnTo(then)
 
-    def _stepped(self, _: object, then: _Turn) -> None:
+    def _isDone(
+        self,
+        running: Deferred[None],
+        then: Turn,
+        unexpected: Callable[[Failure], None],
+    ) -> bool:
+        """
+        @return: Whether a step is done; otherwise the turn is passed on when it is.
+        """
+        running.addErrback(unexpected)
+        isDone = isFired(running)
+        if not isDone:
+            running.addCallback(self._stepped, then)
+        return isDone
+
+    def _stepped(self, _: object, then: Turn) -> None:
         self._turnTo(then)
         self._goOn()
 
@@ -419,26 +414,39 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
+        return self._awaits(event, running)
+
+    def _awaits(self, event: str, running: Deferred[Any]) -> Deferred[None]:
+        """
+        The handlers of an event wait for something.
+        """
         self._awaited = event, self._slices.seconds()
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
-        self._turnTo(_COLLECTING)
+        self._turnTo(COLLECTING)
         try:
             number = self._keeper.handlerEnds(
                 self._holder, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
-            self._turnTo(_HANDLED)
+            self._turnTo(HANDLED)
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
+        if self._postponed:
+            self._tellPostponed(number)
+        if failure is not None:
+            self._raised(failure)
+
+    def _tellPostponed(self, number: int) -> None:
+        """
+        @param number: The number of the last change of the handler that is done.
+        """
         postponed, self._postponed = self._postponed, []
         for problem, stored in postponed:
             self._failed(problem, number > stored)
-        if failure is not None:
-            self._raised(failure)
 
     def awaited(self) -> str | None:
         """
@@ -468,7 +476,7 @@ class Conversation:
         @return: Whether to ask again later, when it is known whether it was
             this client's.
         """
-        isCollecting = self._turn is _COLLECTING
+        isCollecting = self._turn is COLLECTING
         if isCollecting:
             self._postponed.append((failure, stored))
         return isCollecting
@@ -495,6 +503,7 @@ class Conversation:
             return fail(SessionError("somebody waits for the next message already"))
         if self._isOver:
             return fail(NoSuchSession())
+        self._isQuiet = False
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
@@ -595,6 +604,6 @@ class Conversation:
         if self._toll is not None:
             self._toll.stop()
             self._toll = None
-        self._isFull = self._raised = self._failed = nothing
+        self._raised = self._failed = nothing
         self._broken = self._unexpected = nothing
         self._holder = None

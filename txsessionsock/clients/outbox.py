@@ -37,12 +37,13 @@ class Outbox:
         carrier: Carrier,
         limits: Limits,
         life: Life,
-        unsaved: Callable[[], int | None],
+        unsaved: Callable[[], int | None] | None,
         closes: Callable[[], None],
     ) -> None:
         """
         @param unsaved: Says what a frame that is sent now has to wait for;
-            see L{txsessionsock.session.roles.Keeper.unsaved}.
+            see L{txsessionsock.session.roles.Keeper.unsaved}.  L{None} if no
+            frame waits for anything.
 
         @param closes: Called before the connection is closed.
         """
@@ -74,8 +75,8 @@ class Outbox:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        unsent: int = self._size + self._carrier.unsent
-        return unsent > self._most
+        carrier = self._carrier
+        return carrier is not None and self._size + carrier.unsent > self._most
 
     def connected(self) -> None:
         """
@@ -92,7 +93,11 @@ class Outbox:
         """
         Send a frame behind all others, if the connection is still open.
         """
-        if self._life.isOpen:
+        if not self._life.isOpen:
+            return
+        if self._unsaved is None:
+            self._carrier.write(frame)
+        else:
             self._put(frame)
 
     def decide(self, code: int, reason: str) -> None:
@@ -141,11 +146,12 @@ class Outbox:
         The connection is gone, and the client over.
         """
         self.clear()
-        self._unsaved = self._closes = nothing
+        self._closes = nothing
+        self._unsaved = None
         self._carrier = None
 
     def _put(self, frame: Any) -> None:
-        number = self._unsaved()
+        number = None if self._unsaved is None else self._unsaved()
         if number is not None:
             self._hold(number, frame)
         elif self._held:

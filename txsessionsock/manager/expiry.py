@@ -148,15 +148,19 @@ class Expiry:
         @param isFresh: Whether what is known of the session is not older than
             what the client did; otherwise that is asked first.
         """
-        if not self._isTouching and self._isDue():
+        if not self._isTouching and self.isDue(self._storage.now()):
             self._isTouching = True
             touched = Deferred.fromCoroutine(self._touchIfDue(isFresh))
             touched.addBoth(self._touched).addErrback(lambda f: f.trap(SessionError))
 
-    def _isDue(self) -> bool:
-        if self._due is None:
-            self._due = self._whenDue()
-        return self._due <= self._storage.now()
+    def isDue(self, now: float) -> bool:
+        """
+        Whether L{clientActed} does more than look.
+        """
+        due = self._due
+        if due is None:
+            due = self._due = self._whenDue()
+        return due <= now
 
     def _whenDue(self) -> float:
         live = self._live
@@ -177,7 +181,7 @@ class Expiry:
         live = self._live
         if not isFresh:
             await self._learn()
-            if not self._isDue():
+            if not self.isDue(self._storage.now()):
                 return
         framework, now = self._storage.framework, self._storage.now()
         await self._touch(framework.touchLifetime(live.record.document, now))

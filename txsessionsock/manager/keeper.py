@@ -285,6 +285,15 @@ class SessionKeeper:
     def fresh(self, arrival: int) -> Deferred[None] | None:
         return self.reading.fresh(arrival)
 
+    def isAtHand(self, now: float, *, isFresh: bool) -> bool:
+        live = self.live
+        return (
+            live.reason is None
+            and live.record.stored is not None
+            and (not isFresh or self.reading.sight.isFresh)
+            and not self.expiry.isDue(now)
+        )
+
     def clientActed(self, *, isFresh: bool) -> None:
         if self.live.reason is None and not self.live.isNew:
             self.expiry.clientActed(isFresh=isFresh)

@@ -18,7 +18,6 @@ from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
     METHODS,
     Listener,
-    Waiting,
     listen,
     refuseUnknown,
     without,
@@ -183,16 +182,15 @@ class Sessioned(Hardened):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
+        carrier = self._sessionsock
         # As _guard does it, at each message.
         try:
-            self._received(payload, isBinary)
+            if carrier.aside is None or not carrier.isAside(payload, isBinary):
+                self._received(carrier, payload, isBinary)
         except Exception:
-            _failed(self._sessionsock)
+            _failed(carrier)
 
-    def _received(self, payload: bytes, isBinary: bool) -> None:
-        carrier = self._sessionsock
-        if carrier.isAside(payload, isBinary):
-            return
+    def _received(self, carrier: SocketCarrier, payload: bytes, isBinary: bool) -> None:
         # The cost of some messages is not in their size: 350,000 empty lists fit into
         # 1 MiB, and would hold up everybody for half a second.
         most = carrier.mostValues
@@ -209,8 +207,7 @@ class Sessioned(Hardened):
             size = len(payload)
             if size > _LARGE and most < inf:
                 size = JSON.sizeOf(payload)
-            waiting = Waiting(message, size, (payload, isBinary))
-            carrier.client.received(waiting)
+            carrier.client.received(message, size, (payload, isBinary))
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         carrier = self._sessionsock

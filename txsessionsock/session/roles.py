@@ -101,6 +101,14 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
+    def isAtHand(self, now: float, *, isFresh: bool) -> bool:
+        """
+        Whether a message can be handled at once that comes now: then there is
+        nothing to L{arrival}, L{fresh} and L{clientActed}.
+
+        @param isFresh: Whether the session has to be L{fresh} for it.
+        """
+
     def clientActed(self, *, isFresh: bool) -> None:
         """
         The client did something: put the session's end off.
