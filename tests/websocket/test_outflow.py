@@ -142,7 +142,7 @@ class OutflowTests(SynchronousTestCase):
         outflow = self.outflow(room=0, unsent=100_000, most=100_000)
         for _ in range(50_001):
             outflow.write(b"ab")
-        self.assertLess(outflow._waiting.__sizeof__(), 120_000)
+        self.assertLess(outflow.waiting.__sizeof__(), 120_000)
         self.assertEqual(self.dropped, [])
 
     def test_full(self) -> None:

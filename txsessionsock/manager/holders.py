@@ -47,7 +47,8 @@ class Holders:
         """
         @param later: Calls something after some seconds.
 
-        @param noticed: Called first at each change, whoever did it.
+        @param noticed: Called first at each change, whoever did it, where anybody
+            watches changes.
 
         @param counts: Where holders are counted.
         """
@@ -115,10 +116,14 @@ class Holders:
         """
         inside = self.inside
         # Mostly the one that began last.
-        at = len(inside) - 1
-        while inside[at].holder is not holder:
-            at -= 1
-        return inside.pop(at).number
+        last = inside.pop()
+        if last.holder is not holder:
+            inside.append(last)
+            at = len(inside) - 2
+            while inside[at].holder is not holder:
+                at -= 1
+            last = inside.pop(at)
+        return last.number
 
     @property
     def isInside(self) -> bool:
@@ -150,7 +155,8 @@ class Holders:
         """
         if not keys:
             return
-        self._noticed()
+        if self._counts.isWatched:
+            self._noticed()
         if self._isTelling:
             if not self._untold:
                 self._later(0, self._tellRest)

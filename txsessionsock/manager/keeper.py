@@ -330,12 +330,14 @@ class SessionKeeper:
 
     def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         live = self.live
+        record = live.record
         self.isHandling = False
-        live.collect(holder if wasSync else None)
+        if record.copy.suspects:
+            live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
         if self._promised:
             self._keepPromises()
-        if live.reason is None and live.record.unsaved:
+        if record.unsaved and live.reason is None:
             if saveNow:
                 # Handlers of the same turn share one write.
                 self.saving.atEndOfTurn()
@@ -347,12 +349,13 @@ class SessionKeeper:
         live, copy = self.live, self.live.record.copy
         if live.reason is not None:
             return None
-        if self.isHandling and holder is not None and copy.mayDiffer:
+        if self.isHandling and holder is not None and copy.suspects:
             # Whether the handler changes something is looked for when it ends or
             # waits, and not for each frame that it sends.
             self._promised[holder] = copy.number + 1
             return copy.number + 1
-        live.collect()
+        if copy.suspects:
+            live.collect()
         if live.record.unsaved:
             self.saving.atEndOfTurn()
             return copy.number

@@ -246,7 +246,7 @@ class Live:
         @param author: Who made them, if that is certain.
         """
         copy = self.record.copy
-        isChanged = copy.mayDiffer
+        isChanged = bool(copy.suspects)
         while isChanged:
             before, changed = copy.number, self.record.collect()
             isChanged = copy.number > before

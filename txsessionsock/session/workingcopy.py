@@ -73,6 +73,10 @@ class WorkingCopy:
 
     @ivar isTouched: Whether somebody has set or deleted a key, or has got a
         value that can be changed in place, since the last L{collect}.
+
+    @ivar suspects: The keys with whose values L{collect} may find something, in
+        the order in which they were set, so that new ones are stored in that order.
+        Somebody who once got a value that can be changed in place may have it still.
     """
 
     def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
@@ -88,8 +92,7 @@ class WorkingCopy:
         self.isTouched = False
         self._stored = stored
         self._seen = dict(stored)
-        # Ordered, so that new keys are stored in the order they were set.
-        self._suspects: dict[str, None] = {}
+        self.suspects: dict[str, None] = {}
         # The fingerprints of values in _seen, of keys that were compared before.
         self._marks: dict[str, bytes | None] = {}
         # Keys that were assigned or counted since the last L{collect}, which
@@ -105,7 +108,7 @@ class WorkingCopy:
         """
         value = self.data[key]
         if type(value) not in ATOMS:
-            self._suspects[key] = None
+            self.suspects[key] = None
             self.isTouched = True
         return value
 
@@ -116,7 +119,7 @@ class WorkingCopy:
         self.data[key] = value
         # As _wasAssigned does it: for one call less, each time that a key is set.
         self.isTouched = True
-        self._suspects[key] = None
+        self.suspects[key] = None
         self._assigned.add(key)
         if self._counted:
             self._counted.pop(key, None)
@@ -130,7 +133,7 @@ class WorkingCopy:
 
     def _wasAssigned(self, key: str) -> None:
         self.isTouched = True
-        self._suspects[key] = None
+        self.suspects[key] = None
         self._assigned.add(key)
         self._counted.pop(key, None)
 
@@ -143,18 +146,10 @@ class WorkingCopy:
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
         self.isTouched = True
-        self._suspects[key] = None
+        self.suspects[key] = None
         if key not in self._assigned:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
-
-    @property
-    def mayDiffer(self) -> bool:
-        """
-        Whether L{collect} may find something: somebody who once got a value that
-        can be changed in place may have it still.
-        """
-        return bool(self._suspects)
 
     def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
         """
@@ -165,16 +160,16 @@ class WorkingCopy:
             itself or something that is equal to nothing else, with what it is;
             these have the values they had then.
         """
-        if not self._suspects:
+        if not self.suspects:
             return _NOTHING
         self.isTouched = False
         changed, uncopied = [], {}
-        for key in list(self._suspects):
+        for key in list(self.suspects):
             value = self.data.get(key, MISSING)
             before = self._seen.get(key, MISSING)
             if type(value) in ATOMS:
                 # What most keys have: nothing in it can change, and nothing is copied.
-                del self._suspects[key]
+                del self.suspects[key]
                 self._marks.pop(key, None)
                 if not same(value, before):
                     self._note(key, value)

@@ -206,9 +206,10 @@ class Line:
         """
         The handshake is done.
         """
-        self.answers.opened()
         protocol, limits = self._protocol, self.rules.limits
-        transport, isShort = protocol.transport, self.answers.isShort
+        transport = protocol.transport
+        # Autobahn's way writes down what goes out.
+        isShort = self.answers.isShort and not protocol.logOctets
         largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
         self.mostUnsent = limits.unsentBytes + largest + self.mostFrames * _FRAME_HEAD
         self._outflow = Outflow(
@@ -220,6 +221,7 @@ class Line:
             drop=self.cut,
             turned=self._turned,
         )
+        self.answers.opened(self._outflow)
 
     # Its end.
 
@@ -245,6 +247,7 @@ class Line:
         """
         self.answers.flush()
         outflow, self._outflow = self._outflow, None
+        self.answers.outflow = None
         if outflow is not None:
             outflow.end(isAborted=isAborted)
             self._behind, self._behindSize = [], 0
@@ -279,7 +282,7 @@ class Line:
         How many bytes wait because the client does not read.
         """
         outflow = self._outflow
-        return self._behindSize + (0 if outflow is None else len(outflow))
+        return self._behindSize + (0 if outflow is None else len(outflow.waiting))
 
     @property
     def isFilled(self) -> bool:
@@ -327,9 +330,7 @@ class Line:
         """
         Send bytes, behind all that was sent before.
         """
-        # To a client that does not read, nothing is held back: it counts at once.
-        outflow = self._outflow
-        self.answers.put(data, outflow is None or not outflow.isHeld)
+        self.answers.put(data)
 
     def _out(self, data: bytes) -> None:
         if self._outflow is None:
@@ -355,10 +356,13 @@ class Line:
         """
         protocol = self._protocol
         limit = 0 if protocol is None else protocol.maxMessagePayloadSize
+        if limit <= 0 or (type(frame) is tuple and len(frame[0]) <= limit):
+            # Most are.
+            return
         size = self.size(frame)
         if isinstance(frame, PreparedMessage):
             size -= _FRAME_HEAD
-        if 0 < limit < size:
+        if limit < size:
             raise ValueError(
                 f"a message of {size} bytes; no more than {limit} can be sent"
                 " (Limits.messageSize)"

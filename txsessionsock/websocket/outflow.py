@@ -38,6 +38,8 @@ class Outflow:
     two slices at most, and what its layers keep of them.
 
     @ivar isHeld: Whether the transport has said that it is full.
+
+    @ivar waiting: What waits.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Outflow:
         self._drop = drop
         self._turned = turned
         self.isHeld = False
-        self._waiting = bytearray()
+        self.waiting = bytearray()
         self._timeout = Timer(reactor)
         self._push: IPushProducer | None = None
         self._pull = _Pull(reactor)
@@ -89,9 +91,9 @@ class Outflow:
                 producer.stopProducing()
             except Exception:
                 _log.failure("a producer failed when it was stopped")
-        if self._waiting and not isAborted:
-            self._write(bytes(self._waiting))
-        self._waiting.clear()
+        if self.waiting and not isAborted:
+            self._write(bytes(self.waiting))
+        self.waiting.clear()
         self._transport.unregisterProducer()
 
     @property
@@ -99,13 +101,13 @@ class Outflow:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        return len(self._waiting) > self._limits.unsentBytes
+        return len(self.waiting) > self._limits.unsentBytes
 
     def __len__(self) -> int:
         """
         How many bytes wait.
         """
-        return len(self._waiting)
+        return len(self.waiting)
 
     # Another producer.
 
@@ -143,18 +145,18 @@ class Outflow:
         if not self.isHeld and len(data) <= _SLICE:
             self._write(data)
             return
-        if len(self._waiting) + len(data) > self._most:
+        if len(self.waiting) + len(data) > self._most:
             self._drop("it was sent more than may wait for a client that does not read")
             return
         wasFull = self.isFull
-        self._waiting += data
+        self.waiting += data
         self._flush(wasFull)
 
     def _flush(self, wasFull: bool) -> None:
         """
         Give the transport what it has room for.
         """
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting and not self.isHeld:
             piece = bytes(waiting[:_SLICE])
             del waiting[:_SLICE]
@@ -185,7 +187,7 @@ class Outflow:
 
     def stopProducing(self) -> None:
         self._timeout.stop()
-        self._waiting.clear()
+        self.waiting.clear()
         producer, self._push = self._push, None
         if producer is not None:
             producer.stopProducing()
