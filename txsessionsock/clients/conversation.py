@@ -280,15 +280,24 @@ class Conversation(ShortWay):
             elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
-                if self._toll is not None and not self._toll.pays():
+                if not self._handlesNext():
                     return
-                self._step(self._handleNext)
             elif self._last is not None:
                 last, self._last = self._last, None
                 self._step(last, OVER)
             else:
                 self._isQuiet = self._receiving is _NOT_RECEIVING and self._toll is None
                 return
+
+    def _handlesNext(self) -> bool:
+        """
+        @return: Whether the next message could be paid for.
+        """
+        if self._toll is not None and not self._toll.pays():
+            return False
+        if not (self._slices.isWorking and self._takesNext()):
+            self._step(self._handleNext)
+        return True
 
     def _hasTime(self) -> bool:
         """

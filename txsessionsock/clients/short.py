@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from txsessionsock.manager import Slices
 from txsessionsock.session import Session
 
+from .inbox import Inbox
 from .listeners import Handlers
 from .outbox import Outbox
 
@@ -70,6 +71,7 @@ class ShortWay:
         _keeper: Any
         _holder: Any
         _handlers: Handlers
+        _inbox: Inbox
         _outbox: Outbox
         _slices: Slices
         _ownChange: int
@@ -116,21 +118,10 @@ class ShortWay:
         if now > until or not keeper.isAtHand(now, isFresh=self._isPerMessage):
             return False
         # From here on, as Conversation._step and Slices.spend do it.
-        running = None
         self._turn = HANDLER
         slices.isWorking, slices.began = True, now
         try:
-            self.source = source
-            keeper.handlerBegins(self._holder)
-            try:
-                running = self._handlers.message(message, self.session)
-            except BaseException:  # Also sys.exit(), as on the long way.
-                self._handled(True, Failure())
-            else:
-                if running is None:
-                    self._ended()
-                else:
-                    running = self._awaits("smessage", running)
+            running = self._call(message, source)
         finally:
             slices.isWorking = False
             slices.worked(slices.seconds() - now)
@@ -140,14 +131,46 @@ class ShortWay:
                 self._goOn()
         return True
 
-    def _ended(self) -> None:
+    def _takesNext(self) -> bool:
         """
-        The handler is done: find out what it changed.  As L{Conversation._handled}.
+        The same for a message that waited in the inbox, within a slice: where there is
+        much to do, most have to wait for one.
         """
+        slices = self._slices
+        isAtHand = self._isShort and self._keeper.isAtHand(
+            slices.seconds(), isFresh=self._isPerMessage
+        )
+        if isAtHand:
+            # Before next(), which may have the carrier receive again.
+            self._turn = HANDLER
+            waiting = self._inbox.next()
+            running = self._call(waiting.message, waiting.source)
+            if running is None or self._isDone(running, NOBODY, self._unexpected):
+                self._turn = NOBODY
+        return isAtHand
+
+    def _call(self, message: Any, source: Any) -> Deferred[None] | None:
+        """
+        Call the handlers of a message, and find out what they changed.  The turn is
+        theirs already, and the session at hand.
+
+        @return: What is still to be waited for.
+        """
+        keeper, holder = self._keeper, self._holder
+        self.source = source
+        keeper.handlerBegins(holder)
+        try:
+            running = self._handlers.message(message, self.session)
+        except BaseException:  # Also sys.exit(), as on the long way.
+            self._handled(True, Failure())
+            return None
+        if running is not None:
+            return self._awaits("smessage", running)
+        # As Conversation._handled does it.
         self._turn = COLLECTING
         try:
-            number = self._keeper.handlerEnds(
-                self._holder, wasSync=True, saveNow=self._isPerMessage
+            number = keeper.handlerEnds(
+                holder, wasSync=True, saveNow=self._isPerMessage
             )
         finally:
             self._turn = HANDLED
@@ -155,3 +178,4 @@ class ShortWay:
         self._ownChange = max(self._ownChange, number)
         if self._postponed:
             self._tellPostponed(number)
+        return None
