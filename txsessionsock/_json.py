@@ -117,15 +117,19 @@ def _isDeep(raw: bytes) -> bool:
     return max(accumulate(steps), default=0) > DEPTH - _SHALLOW
 
 
-def isFlat(value: object) -> bool:
+def isFlat(value: Any) -> bool:
     """
     Whether a value is a text, a whole number or the like, or a dictionary of these:
     then there is certainly nothing in it that L{MESSAGES} has not.
     """
-    if type(value) is dict:
-        kinds = map(type, value.values())
-        return _TEXTS.issuperset(map(type, value)) and _FLAT.issuperset(kinds)
-    return type(value) in _FLAT
+    kind = type(value)
+    if kind in _FLAT:
+        return True
+    return (
+        kind is dict
+        and _TEXTS.issuperset(map(type, value))
+        and _FLAT.issuperset(map(type, value.values()))
+    )
 
 
 def loads(raw: bytes, notation: Notation = STRICT) -> Any:

@@ -76,9 +76,7 @@ class JSON:
     def encode(self, value: Any) -> tuple[bytes, bool]:
         try:
             # Most messages are seen to be plain at a glance.
-            isFlat = _json.isFlat(value)
-            found = None if isFlat else _json.MESSAGES.find(value)
-            if found is None:
+            if _json.isFlat(value) or (found := _json.MESSAGES.find(value)) is None:
                 return _json.dumps(value), False
         except RecursionError:
             found = Foreign("nested too deeply, or contains itself")

@@ -175,7 +175,9 @@ class ShortWay:
         finally:
             self._turn = HANDLED
             self.source = None
-        self._ownChange = max(self._ownChange, number)
+        if number:
+            # The last is the highest.
+            self._ownChange = number
         if self._postponed:
             self._tellPostponed(number)
         return None
