@@ -167,11 +167,14 @@ class WorkingCopy:
         for key in list(self.suspects):
             value = self.data.get(key, MISSING)
             before = self._seen.get(key, MISSING)
-            if type(value) in ATOMS:
+            kind = type(value)
+            if kind in ATOMS:
                 # What most keys have: nothing in it can change, and nothing is copied.
                 del self.suspects[key]
-                self._marks.pop(key, None)
-                if not same(value, before):
+                if self._marks:
+                    self._marks.pop(key, None)
+                isOther = kind is not type(before)
+                if isOther or (value != before and not same(value, before)):
                     self._note(key, value)
                     changed.append(key)
                 continue
