@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from twisted.internet.task import deferLater
 
 from txsessionsock.interfaces import SessionError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .node import Served
 
 
-__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "digits", "seen"]
+__all__ = ["BASE", "HANDLERS", "MOST_INCREMENTS", "Message", "asJSON", "digits", "seen"]
 
 BASE: Final = 3
 MOST_INCREMENTS: Final = 30
@@ -44,6 +45,13 @@ def digits(number: int) -> tuple[int, ...]:
         number, digit = divmod(number, BASE)
         found.append(digit)
     return tuple(found)
+
+
+def asJSON(value: object) -> bytes:
+    """
+    As C{json.dumps} has it, which takes several times as long.
+    """
+    return msgspec.json.format(msgspec.json.encode(value), indent=0)
 
 
 def seen(session: Session) -> dict[str, Any]:
@@ -144,6 +152,27 @@ def _twice(served: Served, message: Message, session: Session) -> None:
     session.increment("n", 2 * BASE**message.digit)
     session.increment("n", -(BASE**message.digit))
     served.changed(message, do="increment")
+
+
+async def _countAndWait(
+    served: Served, message: Message, session: Session, seconds: float = 2.5
+) -> None:
+    """
+    Count, and wait, for longer than for a store: another handler's write takes that
+    along.
+    """
+    session.increment("n", BASE**message.digit)
+    served.changed(message, do="increment")
+    await deferLater(served.clock, seconds)
+
+
+async def _countAndUpdate(served: Served, message: Message, session: Session) -> None:
+    """
+    The same for a shorter time, and wait for a write then, for nothing of one's own:
+    what became of that other write is found out only now.
+    """
+    await _countAndWait(served, message, session, 0.4)
+    await session.update(lambda data: None)
 
 
 def _read(served: Served, message: Message, session: Session) -> None:
@@ -269,6 +298,8 @@ HANDLERS: dict[str, Callable[[Any, Message, Session], Any]] = {
     "clear": _clear,
     "increment": _increment,
     "twice": _twice,
+    "count and wait": _countAndWait,
+    "count and update": _countAndUpdate,
     "update": _update,
     "update fails": _updateFails,
     "read": _read,

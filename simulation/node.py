@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+from msgspec.json import decode
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -26,7 +27,7 @@ from txsessionsock.session import Session
 from .bus import Ether, SimulatedBus
 from .groups import GROUP_HANDLERS, Groups
 from .history import History
-from .messages import BASE, HANDLERS, Message, seen
+from .messages import BASE, HANDLERS, Message, asJSON, seen
 from .pages import Pages
 from .queue import NodeClock
 from .store import Link
@@ -144,7 +145,7 @@ class Served(Line, Notes):
     # The carrier.
 
     def encode(self, value: Any, messageID: str = "") -> str:
-        return json.dumps(value)
+        return asJSON(value).decode()
 
     def check(self, frame: str) -> None:
         """
@@ -155,7 +156,7 @@ class Served(Line, Notes):
         return len(frame)
 
     def write(self, frame: str) -> None:
-        said = json.loads(frame)
+        said = decode(frame)
         asks = said.pop("asks", False)
         other = "passes on" if "told" in said else "carries"
         what = "asks" if asks else "answers" if "token" in said else other
@@ -219,6 +220,11 @@ class Served(Line, Notes):
         self.client.send({"token": message.token})
 
 
+@lru_cache(64)
+def _cookie(framework: IFramework, sessionID: SessionID) -> str:
+    return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+
+
 class Node:
     """
     One process.
@@ -268,8 +274,7 @@ class Node:
         """
         What a browser sends along with such a session.
         """
-        framework = self._framework
-        return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+        return _cookie(self._framework, sessionID)
 
     def meet(self) -> None:
         """
@@ -329,7 +334,7 @@ class Node:
             self.history.note("stopped", self.name)
             if self.bus is not None:
                 self.bus.killed()
-            self.clock.stop()
+            self.end()
             self._cut()
 
         self.isAlive = False
@@ -344,8 +349,18 @@ class Node:
         self.history.note("killed", self.name)
         if self.bus is not None:
             self.bus.killed()
-        self.clock.stop()
+        self.end()
         self._cut()
+
+    def end(self) -> None:
+        """
+        Do nothing any more, also when what waits here is collected as garbage.  That
+        comes in any order: who has a session's turn would hand it on to somebody who
+        was collected before, and the log would say so in the middle of something else.
+        """
+        self.clock.stop()
+        for keeper in self.manager._registry.live.values():
+            keeper.live.turn.waiting.clear()
 
     def _cut(self) -> None:
         for wire in self.wires:

@@ -6,18 +6,19 @@ What is to happen in a world: drawn from one number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .rounds import OF_SOCKETS, ROUNDS, Round
 from .store import BY_NODES
 from .wire import Cut
 
 
-__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn"]
+__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn", "inRounds"]
 
 LONG: Final = 86400.0
 SHORT: Final = 6.0
@@ -132,10 +133,54 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     Draw a plan.
     """
+    plan = _drawn(seed, steps)
+    # Last, and from a source of its own: all other plans stay what they are.
+    random = Random(f"slow {seed}")
+    isDoubtful = not plan.repair and plan.tabs == 4
+    if random.random() < (_SLOW_IN_DOUBT if isDoubtful else _SLOW):
+        return replace(
+            plan,
+            # Per connection, answers do not wait for what is in doubt.
+            perMessage=plan.perMessage or (isDoubtful and random.random() < 0.7),
+            steps=tuple(_slowed(random, each) for each in plan.steps),
+        )
+    return plan
+
+
+_SLOW = 0.05
+_SLOW_IN_DOUBT = 0.5
+"""
+In how many histories handlers wait after they have counted; also of those in which
+answers to increments get lost.
+"""
+
+
+def _slowed(random: Random, step: Step) -> Step:
+    """
+    Have who counts wait then, or not, and the store not answer for a while instead of
+    being cut off, or not.
+    """
+    if step.what == "cutStore" and random.random() < 0.7:
+        return replace(step, what="trouble", more=("mute", random.choice((0.1, 1.0))))
+    if step.more[:1] != ("increment",):
+        return step
+    do = random.choice(("increment", "count and wait", *("count and update",) * 2))
+    if step.what != "send" or do == "increment":
+        return replace(step, more=(do, *step.more[1:]))
+    # Who saves hears of it by that.
+    return replace(step, more=(do, *step.more[1:3], False))
+
+
+def _drawn(seed: int, steps: int) -> Plan:
     if Random(f"ends {seed}").random() < _ENDS:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:
         return _working(Random(f"working {seed}"), seed, steps)
+    share = Random(f"rounds {seed}").random()
+    if share < _ROUNDS + _OF_SOCKETS:
+        random = Random(f"in rounds {seed}")
+        some = random.choice(ROUNDS if share < _ROUNDS else OF_SOCKETS)
+        return inRounds(random, seed, steps, some)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -381,6 +426,40 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         yield Step("logOut", 0, random.choice((0.0, 0.05, 0.3)))
         yield Step("logIn", 0, random.choice((0.3, 1.0)))
         done += len(tabs) + 3
+
+
+_ROUNDS = 0.06
+"""
+In how many histories one thing happens again and again.
+"""
+_OF_SOCKETS = 0.04
+"""
+In how many more it is about sockets.
+"""
+
+
+def inRounds(random: Random, seed: int, steps: int, some: Round) -> Plan:
+    """
+    A plan in which something comes about again and again that is rare else.
+    """
+    world, happen = some
+    taken: list[Step] = []
+    plan = Plan(
+        seed,
+        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        perMessage=True,
+        freshness="strict",
+        repair=random.random() < 0.5,
+        offsets=tuple(_offsets(random, random.choice((2, 2, 3)), "", isShort=False)),
+        latency=random.choice((0.02, 0.2, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=(),
+    )
+    while len(taken) < steps:
+        taken += (Step(*each) for each in happen(random))
+    return replace(plan, steps=tuple(taken), **world)
 
 
 def _ends(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -94,7 +94,8 @@ class Queue:
         """
         Have something happen at a time, and not when it was to happen before.
         """
-        time = max(time, self.now)
+        if time < self.now:  # noqa: PLR1730  A thousand times in each history.
+            time = self.now
         self._number = event.number = number = self._number + 1
         heappush(self._events, (time, time, number, event))
 
@@ -156,51 +157,53 @@ class _Call(_Due):
     What a node does later, by its own clock.
     """
 
-    __slots__ = ("_clock", "args", "due", "func", "kw", "state")
+    __slots__ = ("args", "due", "func", "isCancelled", "kw")
+
+    where: NodeClock
 
     def __init__(
         self, clock: NodeClock, due: int, func: Any, args: Any, kw: Any
     ) -> None:
-        self._clock = self.where = clock
+        self.where = clock
         self.due = due
-        self.func, self.args, self.kw = func, args, kw
-        self.state = "waits"
-        self.isOver = False
+        self.func = func
+        self.args = args
+        self.kw = kw
+        self.isOver = self.isCancelled = False
 
     def __repr__(self) -> str:
         return f"<{self.func!r} later>"
 
     def call(self) -> object:
-        self._clock.forget(self)
-        self.state = "called"
+        self.where.forget(self)
         return self.func(*self.args, **self.kw)
 
     def getTime(self) -> float:
         return self.due / SECOND
 
     def active(self) -> bool:
-        return self.state == "waits"
+        return not self.isOver
 
     def cancel(self) -> None:
-        self._refuse()
-        self.state = "cancelled"
-        self._clock.forget(self)
+        if self.isOver:
+            self._refuse()
+        self.isCancelled = True
+        self.where.forget(self)
 
     def delay(self, seconds: float) -> None:
-        self._refuse()
+        if self.isOver:
+            self._refuse()
         self.due += _ticks(seconds)
-        self._clock.schedule(self)
+        self.where.schedule(self)
 
     def reset(self, seconds: float) -> None:
-        self._refuse()
-        self.due = self._clock.ticks + _ticks(seconds)
-        self._clock.schedule(self)
+        if self.isOver:
+            self._refuse()
+        self.due = self.where.ticks + _ticks(seconds)
+        self.where.schedule(self)
 
-    def _refuse(self) -> None:
-        if self.state == "called":
-            raise AlreadyCalled
-        if self.state == "cancelled":
-            raise AlreadyCancelled
+    def _refuse(self) -> NoReturn:
+        raise AlreadyCancelled if self.isCancelled else AlreadyCalled
 
 
 def _ticks(seconds: float) -> int:

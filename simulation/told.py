@@ -21,10 +21,6 @@ __all__: list[str] = []
 _TRY_AGAIN: Final = 1013
 _GOING_AWAY: Final = 1001
 _DRAIN: Final = 10 * SECOND
-_LEAVE: Final = 7 * SECOND
-"""
-How long a node that ends waits for handlers, of the time that it has.
-"""
 _SAVE_INTERVAL: Final = SECOND
 _RETRIES: Final = 12 * SECOND
 """
@@ -142,8 +138,7 @@ _OF_A_SOCKET: Final = (
 @reads(*_OF_A_SOCKET, "end", first=True)
 def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    Of each socket that had its session, C{disconnect} is called once, and last; not
-    of one whose handler was at work when the time was up that its node had to end.
+    Of each socket that had its session, C{disconnect} is called once, and last.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -152,19 +147,11 @@ def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
     if each.what == "end":
         for socket in state.sockets.values():
             isDue = socket.isConnected and socket.node not in state.killed
-            if isDue and _isNotWaitedFor(state, socket):
-                case.excepted("a handler was at work when the time of its node was up")
-            elif isDue:
+            if isDue:
                 isTold = socket.isDisconnected
                 yield None if isTold else f"{socket.name} never had its disconnect"
     elif state.sockets[each.who].isDisconnected:
         yield f"{each.what} after its disconnect"
-
-
-def _isNotWaitedFor(state: State, socket: Socket) -> bool:
-    told, ended = state.endings.get(socket.node, (0, 0))
-    isAtWork = socket.busy is not None and not socket.isDisconnected
-    return isAtWork and ended - told >= _LEAVE
 
 
 @reads("disconnect")
@@ -195,8 +182,9 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
 def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When C{save()} or C{update()} fires, what it was asked for is stored, unless
-    whoever changed it was told that it was given up.  A list to which a node appended
-    twice, because a web application took out the stamp, may have more items than that.
+    whoever changed it was told that it was given up; whoever asks for it, before that.
+    A list to which a node appended twice, because a web application took out the
+    stamp, may have more items than that.
 
     @unlisted: Rows speak of answers, and these go out then.
     """
@@ -207,6 +195,9 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
         isStored = state.isStored(change) or not _belongs(state, change)
         if change.do == "list" and change.session in state.doubled:
             case.excepted("what was appended twice to a list")
+        if not isStored and token in socket.knowing:
+            case.excepted("an increment that was given up before it was to be saved")
+            return
         yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])

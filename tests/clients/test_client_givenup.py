@@ -33,11 +33,11 @@ class GivenUpTests(SocketCase):
         self.serve()
         self.gate: Deferred[None] = Deferred()
         self.change = lambda session: session.increment("n")
-        self.do["smessage"] = self.handle
+        self.do["smessage"] = self.counts
         self.browser = self.browse()
         self.other = self.browse()
 
-    async def handle(self, client: Recording, message: Any, session: Session) -> None:
+    async def counts(self, client: Recording, message: Any, session: Session) -> None:
         """
         Change something, wait, and answer.
         """

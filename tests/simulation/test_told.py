@@ -138,26 +138,6 @@ class ToldTests(HistoryTestCase):
         self.note("schanged", "tab.1", keys=["a"])
         self.assertBroken("disconnectIsLast")
 
-    def test_disconnectOfABusyHandler(self) -> None:
-        """
-        That is told of a socket whose handler was at work, unless the time of its node
-        was up.
-        """
-        for seconds, isKept in ((7, True), (6, False)):
-            self.again()
-            self.sends(100)
-            self.handles(100)
-            self.note("stops", "node1")
-            self.note("closes", "tab.1", code=1001)
-            self.now += seconds * SECOND
-            self.note("stopped", "node1")
-            self.note("end", "world")
-            if isKept:
-                why = "a handler was at work when the time of its node was up"
-                self.assertKept([f"excepted: {why}"])
-            else:
-                self.assertBroken("disconnectIsLast")
-
     def test_handledBefore(self) -> None:
         """
         What came before the client left is not handled.

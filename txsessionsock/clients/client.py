@@ -581,10 +581,7 @@ class Client:
         Drop what waits, in both directions.
         """
         self._outbox.clear()
-        if self._conversation is None:
-            self._inbox.clear()
-        else:
-            self._conversation.drop()
+        self.hurry()
 
     # How it ends.
 
@@ -603,6 +600,15 @@ class Client:
         if self._conversation is not None:
             self._conversation.waive()
         self.close(Code.GOING_AWAY, "server going away")
+
+    def hurry(self) -> None:
+        """
+        Begin no handler of what was received.
+        """
+        if self._conversation is None:
+            self._inbox.clear()
+        else:
+            self._conversation.drop()
 
     def closeNow(self, code: int, reason: str) -> None:
         """

@@ -46,6 +46,8 @@ _GUARDING = 0.95
 For which share of that sessions are guarded that are stored.
 """
 
+_LEAVE = "waiting for clients to leave"
+
 _NAMED = 10
 """
 How many handlers that do not end are named.
@@ -74,6 +76,12 @@ class Guest(Protocol):
         Have them leave, and those who still come.
 
         @return: A L{Deferred} that fires when all are gone.
+        """
+
+    def hurry(self) -> None:
+        """
+        The time to leave is up: begin nothing more of what waits.  What it changes
+        might come too late to be stored.
         """
 
     def awaited(self) -> Iterable[str]:
@@ -191,10 +199,16 @@ class Ending:
         # Tell all at once.  From now on, new connections are refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
-        if not await until(_LEAVING, leaving, "waiting for clients to leave"):
+        hasLeft = await until(_LEAVING, leaving, _LEAVE)
+        if not hasLeft:
             self._tellAwaited()
+            for guest in list(self._guests):
+                guest.hurry()
         storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORING))
-        await until(_STORING, storing, "storing sessions")
+        isStored = await until(_STORING, storing, "storing sessions")
+        if isStored and not hasLeft:
+            # What a handler changes that ends by then is stored, too.
+            await until(_STORING, leaving, _LEAVE)
         closing = [maybeDeferred(close) for close in self._closes]
         await until(1.0, _all([*ports, *closing]), "closing the store")
 

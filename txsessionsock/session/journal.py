@@ -161,6 +161,8 @@ class Journal:
         self._lastEmpty = 0
         # Whether nodes wrote nothing since somebody else emptied it.
         self._isEmptied = False
+        # Whether it was empty when it was loaded, and is still that.
+        self._isFoundEmpty = False
         self._isStamped = False
         self._versions: deque[Version] = deque()
         self._latest = Version({}, {})
@@ -205,7 +207,8 @@ class Journal:
         own = self._writes.last if isRepair else number
         isBare = self._isStamped and not (self._branches or [self._latest])[-1].stamps
         bare = number if isBare else self._lastBare
-        empty = number if self._isEmptied else self._lastEmpty
+        isEmpty = self._isEmptied or self._isFoundEmpty
+        empty = number if isEmpty else self._lastEmpty
         return {**stamps, self._node: Stamp(number, int(now), own, bare, empty)}
 
     def wrote(self, write: Write, now: float) -> None:
@@ -286,7 +289,8 @@ class Journal:
         was: it belongs to somebody else, or was reset on purpose.
         """
         self._memory.note(stamps, now)
-        self._lastEmpty, self._isEmptied = 0, False
+        # What another node wrote of it may have been emptied before this one came.
+        self._lastEmpty, self._isEmptied, self._isFoundEmpty = 0, False, not data
         for version in self._versions:
             self._memory.forget(version)
         self._versions.clear()
@@ -341,6 +345,7 @@ class Journal:
         @return: Where it differs, and what was and is there.
         """
         self._isStamped = self._isStamped or bool(version.stamps)
+        self._isFoundEmpty = False
         self._attribute(version)
         differing = version.places
         if before is None or replaced.data is not before:
