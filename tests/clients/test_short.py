@@ -5,6 +5,7 @@ way come to the same as on the long one, in the same order.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from random import Random
@@ -18,6 +19,7 @@ from tests.support.frames import factor
 from tests.support.managing import KEY, timers
 from tests.support.wires import Recording, SocketCase
 from txsessionsock import _deferreds
+from txsessionsock._collector import COLLECTIONS
 from txsessionsock.clients.short import ShortWay
 from txsessionsock.interfaces import StoreError
 from txsessionsock.limits import Limits, Rate
@@ -237,8 +239,12 @@ class BothWaysTests(ShortCase):
     """
 
     def setUp(self) -> None:
-        # Nothing is left to chance but what the plan says.
+        # Nothing is left to chance but what the plan says: neither how long to wait
+        # before something is tried again, nor when the garbage collector comes, whose
+        # time is on nobody's account.
         self.patch(_deferreds, "_uniform", lambda least, most: most)
+        gc.callbacks.remove(COLLECTIONS)
+        self.addCleanup(gc.callbacks.append, COLLECTIONS)
         self.ways = {True: 0, False: 0}
         takes = ShortWay.takes
 
@@ -422,7 +428,7 @@ class BothWaysTests(ShortCase):
         """
         for seed in self.seeds():
             self.compare(seed)
-        self.assertGreater(self.ways[True], 1000)
+        self.assertGreater(self.ways[True], 500)
 
     @pytest.mark.fuzz
     def test_perMessage(self) -> None:

@@ -295,7 +295,7 @@ class Conversation(ShortWay):
         """
         if self._toll is not None and not self._toll.pays():
             return False
-        if not (self._slices.isWorking and self._takesNext()):
+        if not self._takesNext():
             self._step(self._handleNext)
         return True
 

@@ -64,6 +64,13 @@ class Inbox:
         if not self._carrier.isPaused and self._isFull(1):
             self._carrier.pause()
 
+    @property
+    def first(self) -> Waiting:
+        """
+        The first, which stays.
+        """
+        return self._waiting[0]
+
     def next(self) -> Waiting:
         """
         Take the first out.

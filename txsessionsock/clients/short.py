@@ -12,7 +12,8 @@ the long way, which does the same and can wait}: in C{conversation.py}.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -53,6 +54,11 @@ class Turn(IntEnum):
 # Names of their own: Python 3.11 is slow to find the members of an Enum, and these
 # are asked for at each message.
 NOBODY, HANDLER, COLLECTING, HANDLED, OVER = Turn
+
+_THIS_MOMENT: Final = inf
+"""
+When a message arrived for which the store was not asked yet.
+"""
 
 
 class ShortWay:
@@ -104,7 +110,7 @@ class ShortWay:
         @return: Whether it was handled, or its handler has begun and waits for
             something; otherwise nothing was done with it.
         """
-        slices, keeper = self._slices, self._keeper
+        slices = self._slices
         if (
             self._turn is not NOBODY
             or not self._isQuiet
@@ -115,39 +121,54 @@ class ShortWay:
         ):
             return False
         now = slices.seconds()
-        if now > until or not keeper.isAtHand(now, isFresh=self._isPerMessage):
+        since = _THIS_MOMENT if self._isPerMessage else None
+        if now > until or not self._keeper.isAtHand(now, since):
             return False
-        # From here on, as Conversation._step and Slices.spend do it.
         self._turn = HANDLER
+        self._spend(message, source, now)
+        if self._turn is NOBODY and not self._isQuiet:
+            self._goOn()
+        return True
+
+    def _takesNext(self) -> bool:
+        """
+        The same for the first that waits in the inbox, when it is its turn: where
+        there is much to do, most have to wait for a slice, and where the store is asked
+        for each message, for one answer to all.
+        """
+        slices = self._slices
+        now = slices.seconds()
+        since = self._inbox.first.arrival if self._isPerMessage else None
+        if not (self._isShort and self._keeper.isAtHand(now, since)):
+            return False
+        # Before next(), which may have the carrier receive again.
+        self._turn = HANDLER
+        waiting = self._inbox.next()
+        if slices.isWorking:
+            self._passOn(self._call(waiting.message, waiting.source))
+        else:
+            self._spend(waiting.message, waiting.source, now)
+        return True
+
+    def _spend(self, message: Any, source: Any, now: float) -> None:
+        """
+        Handle a message, and count the time that it takes, as Slices.spend does it.
+        """
+        slices = self._slices
         slices.isWorking, slices.began = True, now
         try:
             running = self._call(message, source)
         finally:
             slices.isWorking = False
             slices.worked(slices.seconds() - now)
+        self._passOn(running)
+
+    def _passOn(self, running: Deferred[None] | None) -> None:
+        """
+        End the turn, if the handler is done.
+        """
         if running is None or self._isDone(running, NOBODY, self._unexpected):
             self._turn = NOBODY
-            if not self._isQuiet:
-                self._goOn()
-        return True
-
-    def _takesNext(self) -> bool:
-        """
-        The same for a message that waited in the inbox, within a slice: where there is
-        much to do, most have to wait for one.
-        """
-        slices = self._slices
-        isAtHand = self._isShort and self._keeper.isAtHand(
-            slices.seconds(), isFresh=self._isPerMessage
-        )
-        if isAtHand:
-            # Before next(), which may have the carrier receive again.
-            self._turn = HANDLER
-            waiting = self._inbox.next()
-            running = self._call(waiting.message, waiting.source)
-            if running is None or self._isDone(running, NOBODY, self._unexpected):
-                self._turn = NOBODY
-        return isAtHand
 
     def _call(self, message: Any, source: Any) -> Deferred[None] | None:
         """

@@ -285,12 +285,12 @@ class SessionKeeper:
     def fresh(self, arrival: int) -> Deferred[None] | None:
         return self.reading.fresh(arrival)
 
-    def isAtHand(self, now: float, *, isFresh: bool) -> bool:
+    def isAtHand(self, now: float, since: float | None) -> bool:
         live = self.live
         return (
             live.reason is None
             and live.record.stored is not None
-            and (not isFresh or self.reading.sight.isFresh)
+            and (since is None or self.reading.isFresh(since))
             and not self.expiry.isDue(now)
         )
 

@@ -89,6 +89,12 @@ class Reading:
         """
         return self._rounds.begun
 
+    def isFresh(self, arrival: float) -> bool:
+        """
+        Whether the session is as fresh as a message needs it.
+        """
+        return self.sight.isFresh or self._rounds.succeeded > arrival
+
     def fresh(self, arrival: int) -> Deferred[None] | None:
         """
         Make the session as fresh as a message needs it.

@@ -21,6 +21,8 @@ class Rounds:
     message and may not see the change that it needs.
 
     @ivar begun: How many rounds were begun.
+
+    @ivar succeeded: The number of the last that succeeded.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Rounds:
         self._takesTime = False
         self._isDue = False
         self.begun = 0
-        self._succeeded = 0
+        self.succeeded = 0
         self._isRunning = False
         self._current: list[Deferred[None]] = []
         self._next: list[Deferred[None]] = []
@@ -55,13 +57,13 @@ class Rounds:
             L{Deferred} that fails as the round does; cancelling it does not
             disturb the others.
         """
-        if self._succeeded > arrival:
+        if self.succeeded > arrival:
             return None
         waiter: Deferred[None] = Deferred()
         if not self._isRunning:
             self._next.append(waiter)
             self._start()
-            if self._succeeded > arrival:
+            if self.succeeded > arrival:
                 return None
         elif self.begun > arrival:
             self._current.append(waiter)
@@ -104,7 +106,7 @@ class Rounds:
         number, waiters, self._current = self.begun, self._current, []
         self._isRunning = False
         if not isinstance(result, Failure):
-            self._succeeded = number
+            self.succeeded = number
         for waiter in waiters:
             waiter.callback(result)
         if self._next and not self._isRunning:
