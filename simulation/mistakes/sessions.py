@@ -54,8 +54,8 @@ MISTAKES: Final = (
     Mistake(
         "save() joins the write that is under way",
         "manager/saving.py",
-        "        saved = self._rounds.fromNow()\n",
-        "        saved = self._rounds.after(self._rounds.begun - 1) or succeed(None)\n",
+        "        saved = self.fromNow()\n",
+        "        saved = self.after(self.begun - 1) or succeed(None)\n",
         ("answersAreHeld",),
     ),
     Mistake(

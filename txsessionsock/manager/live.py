@@ -13,7 +13,7 @@ from weakref import ref
 from twisted.internet.defer import DeferredLock
 from twisted.python.failure import Failure
 
-from txsessionsock._weak import weakly
+from txsessionsock._alarms import Timers
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -51,6 +51,34 @@ class Upkeep(Keeper, Protocol):
     def keysChanged(self) -> None:
         """
         Keys of the session have other values.
+        """
+
+    def guardedFor(self) -> float:
+        """
+        For how many seconds a write is to be repaired if somebody overwrites it.
+        """
+
+    def firstStored(self) -> None:
+        """
+        A session was stored that began here.
+        """
+
+    def dropIfIdle(self) -> None:
+        """
+        All is stored, or failed: let go of the session, if nobody holds it.
+        """
+
+    def dropOverdue(self) -> bool:
+        """
+        Let go of the session if nobody holds it, because its time is up and the
+        store does not answer.
+
+        @return: Whether that was done.
+        """
+
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether a warning was not given yet.
         """
 
     def deadlineMoved(self, deadline: float | None) -> None:
@@ -95,6 +123,21 @@ class _Nobody:
     def keysChanged(self) -> None:
         pass
 
+    def guardedFor(self) -> float:
+        return 0.0
+
+    def firstStored(self) -> None:
+        pass
+
+    def dropIfIdle(self) -> None:
+        pass
+
+    def dropOverdue(self) -> bool:
+        return True
+
+    def isNews(self, warning: str) -> bool:
+        return False
+
     def deadlineMoved(self, deadline: float | None) -> None:
         pass
 
@@ -121,6 +164,8 @@ class Live:
     The session is read and written by one at a time, in C{turn}.
 
     @ivar key: Where the store has the session.
+
+    @ivar timers: Those of all who read it, store it and let go of it.
 
     @ivar record: What is stored, and what was changed since; once the session
         is loaded.
@@ -160,17 +205,22 @@ class Live:
         self.id = id
         self.key = storage.framework.key(id)
         self.turn = DeferredLock()
-        self.holders = Holders(storage.later, weakly(upkeep.keysChanged, None), counts)
         self.asking = Asking(storage)
+        self.timers = Timers(storage.reactor)
         # The session has its keeper, which has this.  Were there a way back, a
         # session would not be freed when it is closed.  Whoever calls meanwhile
-        # keeps one of them, and so does the registry.
+        # keeps one of them, and so does the registry.  All who need the keeper
+        # go this one way: there are many sessions.
         self._findUpkeep = ref(upkeep)
+        self.holders = Holders(storage.later, self._findUpkeep, counts)
         self._findSession: Callable[[], Session | None] = _none
         self._toldNumber = 0
 
     @property
-    def _upkeep(self) -> Upkeep | _Nobody:
+    def upkeep(self) -> Upkeep | _Nobody:
+        """
+        Who reads it, stores it and lets go of it.
+        """
         return self._findUpkeep() or _NOBODY
 
     @property
@@ -329,12 +379,12 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            if not self._upkeep.isTold and not self.record.isStored(current):
+            if not self.upkeep.isTold and not self.record.isStored(current):
                 self.record.journal.missed(now)
             changed = self.record.absorb(current, now)
             self._count()
             self.holders.changed(changed, None)
-            self._upkeep.repairWanted()
+            self.upkeep.repairWanted()
         else:
             self._load(self.storage.framework.loads(current.raw, now))
             self.record.stored = current
@@ -354,7 +404,7 @@ class Live:
         Note when the session ends.
         """
         self.expires = deadline
-        self._upkeep.deadlineMoved(deadline)
+        self.upkeep.deadlineMoved(deadline)
 
     # How it ends.
 
@@ -384,7 +434,7 @@ class Live:
         tell()
         # Last: a handler that waits for a change goes on at once, and is to find
         # that its client was told.
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def retire(self, reason: EndReason) -> Callable[[], None]:
         """
@@ -393,11 +443,11 @@ class Live:
         @return: What tells everybody who holds it.
         """
         tell = self._end(reason)
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
         return tell
 
     def _end(self, reason: EndReason) -> Callable[[], None]:
-        self._upkeep.ending()
+        self.upkeep.ending()
         tell = self.holders.dismiss(reason)
         if self.reason is None:
             self.reason = reason
@@ -410,9 +460,9 @@ class Live:
         Be live no more, though the session goes on.
         """
         self._close()
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def _close(self) -> None:
         self.isClosed = True
         self.counts.unsaved.discard(self)
-        self._upkeep.closed()
+        self.upkeep.closed()
