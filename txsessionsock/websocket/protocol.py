@@ -17,9 +17,8 @@ from twisted.python.failure import Failure
 
 from txsessionsock.handshake import Handshake, handshakeOf
 
-from .compression import bounded
 from .letgo import forgetErrors, letGo
-from .line import Autobahns, Line
+from .line import Line
 from .opening import accept, proceed, refuse
 from .options import takeOptions
 from .quiet import ProtocolLog, consumed
@@ -47,7 +46,6 @@ class Hardened(WebSocketServerProtocol):
     transport: Any
     maxConnections: int
     autoPingTimeout: float
-    perMessageCompressionAccept: Any
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -65,18 +63,12 @@ class Hardened(WebSocketServerProtocol):
     # The handshake.
 
     def connectionMade(self) -> None:
-        autobahns = Autobahns(
-            Hardened, super().sendMessage, super().sendData, super().unregisterProducer
-        )
-        self._sessionsock = self._sessionsockLine(self, autobahns)
+        self._sessionsock = self._sessionsockLine(self, Hardened)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
         takeOptions(self)
         forgetErrors(self.transport)
         super().connectionMade()
-        self.perMessageCompressionAccept = bounded(
-            self.perMessageCompressionAccept, self._sessionsock.rules.limits
-        )
         tooMany = self._sessionsock.arrive()
         if tooMany is not None:
             now = self.factory.reactor.seconds()
