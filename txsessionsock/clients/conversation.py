@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum
 from functools import partial
-from typing import Any
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -26,6 +26,7 @@ from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
 from .listeners import Handlers
+from .outbox import Outbox
 from .toll import Toll
 
 
@@ -87,6 +88,49 @@ class _Receiving(Enum):
 _NOT_RECEIVING, _WAITING, _FEEDING = _Receiving
 
 
+class _Client(Holder, Protocol):
+    """
+    Whose handlers are called.
+    """
+
+    def raised(self, failure: Failure) -> None:
+        """
+        A handler failed.
+        """
+
+    def storingFailed(self, failure: Failure, isMine: bool) -> None:
+        """
+        A write failed that was L{postponed<Conversation.postpones>}.
+
+        @param isMine: Whether it was to store a change of this client.
+        """
+
+    def broken(self, failure: Failure) -> None:
+        """
+        The session cannot be had for a message.
+        """
+
+    def unexpected(self, failure: Failure) -> None:
+        """
+        This should not have failed.
+        """
+
+
+class _Gone:
+    """
+    Takes the place of a client that is over, and of what it is sent.
+    """
+
+    changed = stored = failed = ended = staticmethod(nothing)
+    raised = storingFailed = broken = unexpected = staticmethod(nothing)
+
+    def isFull(self) -> bool:
+        return False
+
+
+_GONE: Final = _Gone()
+
+
 class Conversation:
     """
     Calls the handlers of a client, each when the one before is done.
@@ -101,39 +145,27 @@ class Conversation:
     def __init__(
         self,
         session: Session,
-        holder: Holder,
+        client: _Client,
         inbox: Inbox,
+        outbox: Outbox,
         handlers: Handlers,
         *,
         slices: Slices,
         isPerMessage: bool,
-        isFull: Callable[[], bool],
-        raised: Callable[[Failure], None],
-        failed: Callable[[Failure, bool], None],
-        broken: Callable[[Failure], None],
-        unexpected: Callable[[Failure], None],
     ) -> None:
         """
-        @param holder: The client, as the one in whose name the session is changed.
+        @param client: In whose name the session is changed.
 
-        @param slices: When handlers are called.
-
-        @param isFull: Whether so much waits for the client that nothing more is
+        @param outbox: Where so much may wait for the client that nothing more is
             handled until L{relieved} is called.
 
-        @param raised: Called with the failure of a handler.
-
-        @param failed: Called with the failure of a write that was L{postponed
-            <postpones>}, and whether it was to store a change of this client.
-
-        @param broken: Called when the session cannot be had for a message.
-
-        @param unexpected: Called with what should not have failed.
+        @param slices: When handlers are called.
         """
         self.session = session
         self._keeper = session.keeper
-        self._holder: Any = holder
+        self._client: _Client = client
         self._inbox = inbox
+        self._outbox: Outbox | _Gone = outbox
         self._handlers = handlers
         self._slices = slices
         self._toll: Toll | None = None
@@ -141,12 +173,7 @@ class Conversation:
         self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
-        self._isFull = isFull
         self._isStopped = False
-        self._raised = raised
-        self._failed = failed
-        self._broken = broken
-        self._unexpected = unexpected
         self._turn = _NOBODY
         self._changedKeys: dict[str, None] = {}
         # What is done when the client is gone and all it sent was handled.
@@ -154,7 +181,7 @@ class Conversation:
         self._receiving = _NOT_RECEIVING
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
-        self._postponed: list[tuple[Failure, int]] = []
+        self._postponed: list[tuple[Failure, int]] | None = None
 
     def ration(self, rations: Rations, limits: Limits) -> None:
         """
@@ -275,7 +302,7 @@ class Conversation:
         Whether the client has to read first, or the store to store.  That is noted
         for L{relieved}.
         """
-        self._isStopped = self._isFull()
+        self._isStopped = self._outbox.isFull()
         return self._isStopped
 
     def _goOn(self) -> None:
@@ -335,7 +362,7 @@ class Conversation:
         try:
             self._goOn()
         except Exception:
-            self._broken(Failure())
+            self._client.broken(Failure())
 
     def _turnTo(self, turn: _Turn) -> None:
         if turn not in _NEXT[self._turn]:
@@ -347,10 +374,10 @@ class Conversation:
     ) -> None:
         self._turnTo(_HANDLER)
         # The last step ends this object.
-        unexpected = self._unexpected
+        client = self._client
         running = self._slices.spend(step)
         if running is not None:
-            running.addErrback(unexpected)
+            running.addErrback(client.unexpected)
             if not isFired(running):
                 running.addCallback(self._stepped, then)
                 return
@@ -410,7 +437,7 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
-        self._keeper.handlerBegins(self._holder)
+        self._keeper.handlerBegins(self._client)
         try:
             running = self._handlers.call(event, *args)
         except BaseException:  # Also sys.exit(): those of Deferreds are caught, too.
@@ -428,17 +455,17 @@ class Conversation:
         self._turnTo(_COLLECTING)
         try:
             number = self._keeper.handlerEnds(
-                self._holder, wasSync=wasSync, saveNow=self._isPerMessage
+                self._client, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
             self._turnTo(_HANDLED)
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
-        postponed, self._postponed = self._postponed, []
-        for problem, stored in postponed:
-            self._failed(problem, number > stored)
+        postponed, self._postponed = self._postponed, None
+        for problem, stored in postponed or ():
+            self._client.storingFailed(problem, number > stored)
         if failure is not None:
-            self._raised(failure)
+            self._client.raised(failure)
 
     def awaited(self) -> str | None:
         """
@@ -470,6 +497,7 @@ class Conversation:
         """
         isCollecting = self._turn is _COLLECTING
         if isCollecting:
+            self._postponed = self._postponed or []
             self._postponed.append((failure, stored))
         return isCollecting
 
@@ -480,7 +508,7 @@ class Conversation:
 
     def _notFresh(self, failure: Failure) -> None:
         if not failure.check(NoSuchSession, SessionReplaced):
-            self._broken(failure)
+            self._client.broken(failure)
 
     # A handler that asks its client something.
 
@@ -545,7 +573,7 @@ class Conversation:
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, broken).addErrback(self._unexpected)
+            fresh.addCallbacks(give, broken).addErrback(self._client.unexpected)
 
     def _give(self, waiting: Waiting) -> None:
         self._keeper.clientActed(isFresh=self._isPerMessage)
@@ -581,7 +609,7 @@ class Conversation:
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, self._notFresh).addErrback(self._unexpected)
+            fresh.addCallbacks(give, self._notFresh).addErrback(self._client.unexpected)
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()
@@ -595,6 +623,4 @@ class Conversation:
         if self._toll is not None:
             self._toll.stop()
             self._toll = None
-        self._isFull = self._raised = self._failed = nothing
-        self._broken = self._unexpected = nothing
-        self._holder = None
+        self._client = self._outbox = _GONE

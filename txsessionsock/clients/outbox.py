@@ -6,10 +6,8 @@ The frames that go out to a client.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from txsessionsock._deferreds import nothing
 from txsessionsock.closecodes import Code
 from txsessionsock.limits import Limits
 
@@ -25,6 +23,44 @@ Stands among held frames for the end of the connection.
 """
 
 
+_NONE: Final[deque[tuple[int, Any, int]]] = deque(maxlen=0)
+"""
+The frames of a client of which none is held back; see L{txsessionsock.clients.inbox}.
+"""
+
+
+class _Client(Protocol):
+    """
+    Whose frames these are.
+    """
+
+    def unsaved(self) -> int | None:
+        """
+        What a frame that is sent now has to wait for; see
+        L{txsessionsock.session.roles.Keeper.unsaved}.
+        """
+
+    def closes(self) -> None:
+        """
+        The connection is about to be closed.
+        """
+
+
+class _Nobody:
+    """
+    Takes the place of a client that is over.
+    """
+
+    def unsaved(self) -> int | None:
+        return None
+
+    def closes(self) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Outbox:
     """
     Frames in the order in which they were sent, and at last the end of the
@@ -32,27 +68,17 @@ class Outbox:
     is stored.  There is a bound on what waits, here and in the carrier.
     """
 
-    def __init__(
-        self,
-        carrier: Carrier,
-        limits: Limits,
-        life: Life,
-        unsaved: Callable[[], int | None],
-        closes: Callable[[], None],
-    ) -> None:
-        """
-        @param unsaved: Says what a frame that is sent now has to wait for;
-            see L{txsessionsock.session.roles.Keeper.unsaved}.
+    __slots__ = ("_carrier", "_client", "_held", "_life", "_most", "_size", "_why")
 
-        @param closes: Called before the connection is closed.
-        """
+    def __init__(
+        self, client: _Client, carrier: Carrier, limits: Limits, life: Life
+    ) -> None:
+        self._client: _Client = client
         self._carrier: Any = carrier
         self._most = limits.unsentBytes
         self._life = life
-        self._unsaved = unsaved
-        self._closes = closes
         # Each with the number of the change that has to be stored, and its size.
-        self._held: deque[tuple[int, Any, int]] = deque()
+        self._held = _NONE
         self._size = 0
         # The close code and the reason, once there are any.
         self._why = (0, "")
@@ -126,6 +152,8 @@ class Outbox:
         """
         while self._held and self._held[0][0] <= number:
             _, frame, size = self._held.popleft()
+            if not self._held:
+                self._held = _NONE
             self._size -= size
             self._write(frame)
 
@@ -133,7 +161,7 @@ class Outbox:
         """
         Drop what is held back.
         """
-        self._held.clear()
+        self._held = _NONE
         self._size = 0
 
     def end(self) -> None:
@@ -141,11 +169,10 @@ class Outbox:
         The connection is gone, and the client over.
         """
         self.clear()
-        self._unsaved = self._closes = nothing
-        self._carrier = None
+        self._client, self._carrier = _NOBODY, None
 
     def _put(self, frame: Any) -> None:
-        number = self._unsaved()
+        number = self._client.unsaved()
         if number is not None:
             self._hold(number, frame)
         elif self._held:
@@ -159,6 +186,8 @@ class Outbox:
         if self._size + size + carrier.unsent > carrier.mostUnsent:
             self._cut()
             return
+        if self._held is _NONE:
+            self._held = deque()
         self._held.append((number, frame, size))
         self._size += size
 
@@ -169,7 +198,7 @@ class Outbox:
         self.decide(Code.TRY_AGAIN_LATER, "")
         self._life.goOn(Phase.CLOSED)
         self.clear()
-        self._closes()
+        self._client.closes()
         self._carrier.cut("it was sent more than may wait until it is stored")
 
     def _write(self, frame: Any) -> None:
@@ -177,5 +206,5 @@ class Outbox:
             self._carrier.write(frame)
         elif self._life.phase is Phase.CLOSING:
             self._life.goOn(Phase.CLOSED)
-            self._closes()
+            self._client.closes()
             self._carrier.close(*self._why)
