@@ -157,6 +157,22 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+class _Turn(DeferredLock):
+    """
+    The turn to read or to write a session: there is one while somebody has it.
+    """
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self._live = live
+
+    def release(self) -> None:
+        super().release()
+        if not self.locked:
+            # Who had it next may have released it by now, and somebody has another.
+            self._live.turnEnded(self)
+
+
 class Live:
     """
     The state of a session that somebody in this process holds or is about to.
@@ -204,7 +220,7 @@ class Live:
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
-        self.turn = DeferredLock()
+        self._turn: _Turn | None = None
         self.asking = Asking(storage)
         self.timers = Timers(storage.reactor)
         # The session has its keeper, which has this.  Were there a way back, a
@@ -215,6 +231,29 @@ class Live:
         self.holders = Holders(storage.later, self._findUpkeep, counts)
         self._findSession: Callable[[], Session | None] = _none
         self._toldNumber = 0
+
+    @property
+    def turn(self) -> DeferredLock:
+        """
+        Who has it may read the session, or write it.
+        """
+        if self._turn is None:
+            self._turn = _Turn(self)
+        return self._turn
+
+    @property
+    def isTurnTaken(self) -> bool:
+        """
+        Whether somebody has its L{turn}.
+        """
+        return self._turn is not None and bool(self._turn.locked)
+
+    def turnEnded(self, turn: DeferredLock) -> None:
+        """
+        Nobody has this L{turn}, nor waits for it.
+        """
+        if self._turn is turn:
+            self._turn = None
 
     @property
     def upkeep(self) -> Upkeep | _Nobody:
@@ -321,7 +360,7 @@ class Live:
         Tell those who hold the session what became of its changes.
         """
         self._count()
-        reverted, self.record.reverted = self.record.reverted, []
+        reverted, self.record.reverted = self.record.reverted, ()
         problem, self.record.problem = self.record.problem, None
         number, self._toldNumber = self._toldNumber, self.record.number
         self.holders.changed(reverted, None)

@@ -180,7 +180,7 @@ class Saving(Rounds):
         # The write waits for the store first: for the answer to another write, or
         # to find out what became of it.  In an outage, the other holders would
         # hear of a change only when that is over.
-        waits = live.turn.locked or live.record.isInDoubt
+        waits = live.isTurnTaken or live.record.isInDoubt
         return waits and (live.record.copy.isTouched or live.holders.isInside)
 
     def inBackground(self) -> None:

@@ -120,7 +120,7 @@ class Record:
         # may have read them before that, and write them again.
         self._past: dict[int, WriteAttempt] = {}
         self._open: WriteAttempt | None = None
-        self.reverted: list[str] = []
+        self.reverted: Sequence[str] = ()
         # What the framework had no objection to when it was last asked.
         self._written: dict[str, Any] = {}
         # Whose session which stored data is: it takes time to find out, and most
@@ -536,7 +536,7 @@ class Record:
                 self._dumps(data, now)
             except UnencodableSession as error:
                 keys = list(data) if everything else error.keys
-                self.reverted += self.copy.revert(keys)
+                self.reverted = [*self.reverted, *self.copy.revert(keys)]
                 self.problem = self.problem or error
 
     def landed(self, attempt: WriteAttempt, stored: Stored) -> list[str]:
@@ -631,7 +631,7 @@ class Record:
         attempt.fail(problem)
         reverted = self.copy.revert(keys)
         if reverted:
-            self.reverted += reverted
+            self.reverted = [*self.reverted, *reverted]
             self.problem = self.problem or problem
 
     def timedOut(self, attempt: WriteAttempt, error: StoreTimeout) -> None:

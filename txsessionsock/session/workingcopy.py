@@ -59,7 +59,7 @@ class Flight:
     data: dict[str, Any] = field(repr=False)
     number: int
     increments: dict[str, int | float] = field(repr=False)
-    plain: set[str] = field(repr=False)
+    plain: dict[str, None] = field(repr=False)
 
 
 class WorkingCopy:
@@ -93,11 +93,12 @@ class WorkingCopy:
         # The fingerprints of values in _seen, of keys that were compared before.
         self._marks: dict[str, bytes | None] = {}
         # Keys that were assigned or counted since the last L{collect}, which
-        # finds out whether they have other values because of it.
-        self._assigned: set[str] = set()
+        # finds out whether they have other values because of it.  No sets: these
+        # take 216 bytes when they are empty, and there are many sessions.
+        self._assigned: dict[str, None] = {}
         self._counted: dict[str, int | float] = {}
         self._increments: dict[str, int | float] = {}
-        self._plain: set[str] = set()
+        self._plain: dict[str, None] = {}
 
     def get(self, key: str) -> Any:
         """
@@ -126,7 +127,7 @@ class WorkingCopy:
     def _wasAssigned(self, key: str) -> None:
         self.isTouched = True
         self._suspects[key] = None
-        self._assigned.add(key)
+        self._assigned[key] = None
         self._counted.pop(key, None)
 
     def increment(self, key: str, by: int | float) -> int | float:
@@ -196,7 +197,7 @@ class WorkingCopy:
         else:
             self._seen[key] = value
         if key in self._assigned:
-            self._plain.add(key)
+            self._plain[key] = None
             self._increments.pop(key, None)
         elif key in self._counted and key not in self._plain:
             by = self._increments.get(key, 0) + self._counted[key]
@@ -259,7 +260,7 @@ class WorkingCopy:
             self._increments,
             self._plain,
         )
-        self._increments, self._plain = {}, set()
+        self._increments, self._plain = {}, {}
         return flight
 
     def landed(self, flight: Flight) -> list[str]:
@@ -324,7 +325,7 @@ class WorkingCopy:
         changed = []
         for key in keys:
             self._increments.pop(key, None)
-            self._plain.discard(key)
+            self._plain.pop(key, None)
             stored = self._stored.get(key, MISSING)
             if not same(self._seen.get(key, MISSING), stored):
                 changed.append(key)
@@ -370,7 +371,7 @@ class WorkingCopy:
         if changed:
             self._untangle()
         self._plain = {
-            key
+            key: None
             for key in self._plain
             if not same(self._seen.get(key, MISSING), theirs.get(key, MISSING))
         }
