@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -20,7 +20,7 @@ from txsessionsock.handshake import Handshake, handshakeOf
 from .letgo import forgetErrors, letGo
 from .line import Line
 from .opening import accept, proceed, refuse
-from .options import takeOptions
+from .options import LEFT, takeOptions
 from .quiet import ProtocolLog, consumed
 from .reading import Refused
 
@@ -59,6 +59,20 @@ class Hardened(WebSocketServerProtocol):
         super().__init_subclass__(**more)
         # The application may have a logger of that name.
         cls.log = ProtocolLog(cls)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            # This is called for what a protocol has not got, nor its class.
+            if name in LEFT:
+                return getattr(self.factory, name)
+            theirs = getattr(super(), "__getattr__", None)
+            if theirs is None:
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"{kind!r} object has no attribute {name!r}", name=name, obj=self
+                )
+            return theirs(name)
 
     # The handshake.
 
