@@ -19,6 +19,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import FOREVER, SessionID
@@ -42,6 +43,9 @@ class _Holder:
         pass
 
     stored = failed = ended = changed
+
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        pass
 
 
 def _assign(session: Session, number: int) -> None:

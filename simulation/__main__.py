@@ -15,6 +15,7 @@ from time import monotonic, process_time
 
 from twisted.logger import globalLogBeginner
 
+from .history import History
 from .mended import HERE, Mended, kept, replayed, written
 from .plan import Plan, drawn
 from .rules import Breach, judged
@@ -33,7 +34,7 @@ _MANY = 10**6
 """
 More than there is time for.
 """
-_TIMED = 10
+_TIMED = 20
 """
 Of how many histories the rules are timed in one.
 """
@@ -175,18 +176,19 @@ def _chunk(work: _Work) -> _Found:
     tally = Tally()
     digests: list[str] = []
     began = process_time()
-    # Otherwise it would come between histories.
+    # It comes behind each history here.
     wasEnabled = gc.isenabled()
     gc.disable()
     for seed in range(first, first + number):
-        plan = drawn(seed, steps)
-        history = happened(plan).history
-        verdict = judged(plan, history, isTimed=not seed % _TIMED)
-        tally.add(plan, history, verdict)
+        history, why = _counted(seed, steps, tally)
         if isDigested:
             digests.append(f"{seed} {history.digest()}")
-        if verdict.breaches:
-            failed.append((seed, str(verdict.breaches[0])))
+        # Else its world would be there still.
+        del history
+        # What is young is all that this history leaves.
+        gc.collect(1)
+        if why is not None:
+            failed.append((seed, why))
             if isUntilBroken:
                 break
     gc.collect()
@@ -194,6 +196,19 @@ def _chunk(work: _Work) -> _Found:
         gc.enable()
     tally.seconds = process_time() - began
     return failed, tally, digests
+
+
+def _counted(seed: int, steps: int, tally: Tally) -> tuple[History, str | None]:
+    """
+    Have a history happen, and count what came up.
+
+    @return: The history, and which rule it breaks first.
+    """
+    plan = drawn(seed, steps)
+    history = happened(plan).history
+    verdict = judged(plan, history, isTimed=not seed % _TIMED)
+    tally.add(plan, history, verdict)
+    return history, next(map(str, verdict.breaches), None)
 
 
 def _hush() -> None:

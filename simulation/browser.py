@@ -82,9 +82,9 @@ class Tab:
         """
         Open a socket, unless there is one.
         """
-        nodes = self._nodes()
         if self._wire is not None or self._isLeaving:
             return
+        nodes = self._nodes()
         if not nodes:
             self._queue.after(0.5, self.connect)
             return

@@ -313,8 +313,10 @@ class _Line:
     def _arrived(
         self, stream: _Stream, arguments: tuple[bytes, ...], answer: Deferred[Any]
     ) -> None:
-        reply: Any = Failure(StoreUnavailable("BUSY"))
-        if self.trouble != "busy":
+        reply: Any
+        if self.trouble == "busy":
+            reply = Failure(StoreUnavailable("BUSY"))
+        else:
             reply = self._ether.do(stream, *arguments)
 
         def answered() -> None:

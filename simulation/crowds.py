@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, Final
 
 from .groups import NOBODY
-from .history import Happening
+from .history import Happening, reads
 from .queue import BEGIN, SECOND
 from .state import Socket, State
 
@@ -120,9 +120,9 @@ class Crowds:
         """
         Something happened.
         """
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        take = reads(Crowds, each.what)
         if take is not None:
-            take(each)
+            take(self, each)
 
     # Rooms.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
 from .queue import BEGIN, SECOND
 
 
-__all__ = ["Happening", "History"]
+__all__ = ["Happening", "History", "reads"]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +47,14 @@ class Happening:
         """
         more = ", ".join(f"{name} {_shown(v)}" for name, v in self.more.items())
         return f"{self.what}{f': {more}' * bool(more)}"
+
+
+@cache
+def reads(kind: type, what: str) -> Callable[[Any, Happening], None] | None:
+    """
+    @return: The method of a class that takes the events with a word.
+    """
+    return getattr(kind, f"_{what.replace(' ', '_')}", None)
 
 
 def _shown(value: Any) -> str:

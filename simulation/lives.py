@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .history import Happening
+from .history import Happening, reads
 from .messages import digits
 from .queue import SECOND
 
@@ -191,9 +191,9 @@ class Lives:
         """
         Something happened, which the state knows already.
         """
-        take = getattr(self, f"_{each.what.replace(' ', '_')}", None)
+        take = reads(Lives, each.what)
         if take is not None:
-            take(each)
+            take(self, each)
 
     # What is stored.
 

@@ -32,6 +32,10 @@ _WORK: Final = 0.015
 """
 How many seconds a handler takes that has much to do.
 """
+_COUNTED: Final = 2.5
+"""
+For how many seconds one waits that has counted: longer than for a store.
+"""
 
 
 @lru_cache(1024)
@@ -144,6 +148,23 @@ def _twice(served: Served, message: Message, session: Session) -> None:
     session.increment("n", 2 * BASE**message.digit)
     session.increment("n", -(BASE**message.digit))
     served.changed(message, do="increment")
+
+
+async def _countAndWait(served: Served, message: Message, session: Session) -> None:
+    """
+    Count, and wait: another handler's write takes that along.
+    """
+    session.increment("n", BASE**message.digit)
+    served.changed(message, do="increment")
+    await deferLater(served.clock, _COUNTED)
+
+
+async def _countAndUpdate(served: Served, message: Message, session: Session) -> None:
+    """
+    The same, and wait for a write as well, for nothing of one's own.
+    """
+    await _countAndWait(served, message, session)
+    await session.update(lambda data: None)
 
 
 def _read(served: Served, message: Message, session: Session) -> None:
@@ -269,6 +290,8 @@ HANDLERS: dict[str, Callable[[Any, Message, Session], Any]] = {
     "clear": _clear,
     "increment": _increment,
     "twice": _twice,
+    "count and wait": _countAndWait,
+    "count and update": _countAndUpdate,
     "update": _update,
     "update fails": _updateFails,
     "read": _read,

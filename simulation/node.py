@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -219,6 +219,11 @@ class Served(Line, Notes):
         self.client.send({"token": message.token})
 
 
+@lru_cache(64)
+def _cookie(framework: IFramework, sessionID: SessionID) -> str:
+    return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+
+
 class Node:
     """
     One process.
@@ -268,8 +273,7 @@ class Node:
         """
         What a browser sends along with such a session.
         """
-        framework = self._framework
-        return f"{framework.cookieName}={framework.cookieValue(sessionID)}"
+        return _cookie(self._framework, sessionID)
 
     def meet(self) -> None:
         """
@@ -329,7 +333,7 @@ class Node:
             self.history.note("stopped", self.name)
             if self.bus is not None:
                 self.bus.killed()
-            self.clock.stop()
+            self.end()
             self._cut()
 
         self.isAlive = False
@@ -344,8 +348,18 @@ class Node:
         self.history.note("killed", self.name)
         if self.bus is not None:
             self.bus.killed()
-        self.clock.stop()
+        self.end()
         self._cut()
+
+    def end(self) -> None:
+        """
+        Do nothing any more, also when what waits here is collected as garbage.  That
+        comes in any order: who has a session's turn would hand it on to somebody who
+        was collected before, and the log would say so in the middle of something else.
+        """
+        self.clock.stop()
+        for keeper in self.manager._registry.live.values():
+            keeper.live.turn.waiting.clear()
 
     def _cut(self) -> None:
         for wire in self.wires:

@@ -165,8 +165,7 @@ class Visit:
         self._lastDown = 0
         path = f"/{name}".encode()
         node.pages.visits[path] = self
-        framework = node.manager.framework
-        cookie = f"{framework.cookieName}={framework.cookieValue(sessionID)}".encode()
+        cookie = node.cookie(sessionID).encode()
         self._bytes = b"POST %b HTTP/1.1\r\nHost: localhost\r\nCookie: %b\r\n" % (
             path,
             cookie,

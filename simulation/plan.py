@@ -6,18 +6,19 @@ What is to happen in a world: drawn from one number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
+from .rounds import ROUNDS, Round
 from .store import BY_NODES
 from .wire import Cut
 
 
-__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn"]
+__all__ = ["LONG", "PLAIN", "SHORT", "Plan", "Step", "drawn", "inRounds"]
 
 LONG: Final = 86400.0
 SHORT: Final = 6.0
@@ -132,10 +133,41 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     """
     Draw a plan.
     """
+    plan = _drawn(seed, steps)
+    # Last, and from a source of its own: all other plans stay what they are.
+    random = Random(f"slow {seed}")
+    isDoubtful = not plan.repair and plan.tabs == 4
+    if random.random() < (_SLOW_IN_DOUBT if isDoubtful else _SLOW):
+        return replace(plan, steps=tuple(_slowed(random, s) for s in plan.steps))
+    return plan
+
+
+_SLOW = 0.05
+_SLOW_IN_DOUBT = 0.3
+"""
+In how many histories handlers wait after they have counted; also of those in which
+answers to increments get lost.
+"""
+
+
+def _slowed(random: Random, step: Step) -> Step:
+    """
+    Have who counts wait then, or not.
+    """
+    if step.more[:1] != ("increment",):
+        return step
+    do = random.choice(("increment", "count and wait", "count and update"))
+    return replace(step, more=(do, *step.more[1:]))
+
+
+def _drawn(seed: int, steps: int) -> Plan:
     if Random(f"ends {seed}").random() < _ENDS:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:
         return _working(Random(f"working {seed}"), seed, steps)
+    if Random(f"rounds {seed}").random() < _ROUNDS:
+        random = Random(f"in rounds {seed}")
+        return inRounds(random, seed, steps, random.choice(ROUNDS))
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -381,6 +413,36 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         yield Step("logOut", 0, random.choice((0.0, 0.05, 0.3)))
         yield Step("logIn", 0, random.choice((0.3, 1.0)))
         done += len(tabs) + 3
+
+
+_ROUNDS = 0.05
+"""
+In how many histories one thing happens again and again.
+"""
+
+
+def inRounds(random: Random, seed: int, steps: int, some: Round) -> Plan:
+    """
+    A plan in which something comes about again and again that is rare else.
+    """
+    world, happen = some
+    taken: list[Step] = []
+    plan = Plan(
+        seed,
+        kind=random.choice(("watched", "watched", "apart", "polled", "silent")),
+        perMessage=True,
+        freshness="strict",
+        repair=random.random() < 0.5,
+        offsets=tuple(_offsets(random, random.choice((2, 2, 3)), "", isShort=False)),
+        latency=random.choice((0.02, 0.2, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=(),
+    )
+    while len(taken) < steps:
+        taken += (Step(*each) for each in happen(random))
+    return replace(plan, steps=tuple(taken), **world)
 
 
 def _ends(

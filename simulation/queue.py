@@ -94,7 +94,8 @@ class Queue:
         """
         Have something happen at a time, and not when it was to happen before.
         """
-        time = max(time, self.now)
+        if time < self.now:  # noqa: PLR1730  A thousand times in each history.
+            time = self.now
         self._number = event.number = number = self._number + 1
         heappush(self._events, (time, time, number, event))
 
@@ -156,12 +157,14 @@ class _Call(_Due):
     What a node does later, by its own clock.
     """
 
-    __slots__ = ("_clock", "args", "due", "func", "kw", "state")
+    __slots__ = ("args", "due", "func", "kw", "state")
+
+    where: NodeClock
 
     def __init__(
         self, clock: NodeClock, due: int, func: Any, args: Any, kw: Any
     ) -> None:
-        self._clock = self.where = clock
+        self.where = clock
         self.due = due
         self.func, self.args, self.kw = func, args, kw
         self.state = "waits"
@@ -171,7 +174,7 @@ class _Call(_Due):
         return f"<{self.func!r} later>"
 
     def call(self) -> object:
-        self._clock.forget(self)
+        self.where.forget(self)
         self.state = "called"
         return self.func(*self.args, **self.kw)
 
@@ -184,17 +187,17 @@ class _Call(_Due):
     def cancel(self) -> None:
         self._refuse()
         self.state = "cancelled"
-        self._clock.forget(self)
+        self.where.forget(self)
 
     def delay(self, seconds: float) -> None:
         self._refuse()
         self.due += _ticks(seconds)
-        self._clock.schedule(self)
+        self.where.schedule(self)
 
     def reset(self, seconds: float) -> None:
         self._refuse()
-        self.due = self._clock.ticks + _ticks(seconds)
-        self._clock.schedule(self)
+        self.due = self.where.ticks + _ticks(seconds)
+        self.where.schedule(self)
 
     def _refuse(self) -> None:
         if self.state == "called":

@@ -45,6 +45,12 @@ _TOUCH = 1.0
 """
 How many seconds a touch takes at most.
 """
+_TRIES = 6
+_PAUSE = 0.1
+"""
+How often something goes to the store or back until then: what is refused, read, and
+stored; and for how many seconds the node waits before that.
+"""
 _AFTERWARDS = 13 * SECOND
 """
 When at the latest a write has been tried again that failed in an outage.
@@ -124,8 +130,9 @@ def noOldCopyUndoes(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What somebody was told is done, and a web application's old copy dropped, is
     there in the end, but for what a node assigned that had not got the session yet
-    when that copy was taken, and what a copy dropped that was taken while the only
-    node ended, and written when it had, or too late for it to put that back.
+    when that copy was taken, or what that took the place of; and what a copy dropped
+    that was taken while the only node ended, and written when its time was up, or too
+    late for it to put that back.
 
     @promise: A web application that writes a whole session from an old copy does
         not undo what sockets stored.
@@ -702,8 +709,9 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A change outside of a handler is stored within a second, without save(); after
     an outage within eleven.  For a node that lasts two seconds longer, if what it
-    asked meanwhile was lost: until then it waits for the answer.  What was emptied
-    since, or is somebody else's now, need not be stored.
+    asked meanwhile was lost: until then it waits for the answer.  What others store
+    meanwhile may each time cost a node the next try.  What was emptied since, or is
+    somebody else's now, need not be stored.
 
     @promise: A change outside of a handler is stored within a second, without
         `save()`, unless it was made inside of a nested value.
@@ -719,7 +727,9 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
             lasts = _lasts(state, change) and not isInDoubt
             if isThere and lasts and _belongs(state, change):
                 yield f"{_said([change])} is not stored"
-        elif each.more["key"] == change.session and state.isStored(change):
+        elif each.more["key"] == change.session and not state.isStored(change):
+            change.overtaken += each.who != change.node
+        elif each.more["key"] == change.session:
             del outside[token]
             if not _belongs(state, change):
                 continue
@@ -727,8 +737,17 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
             since = max(change.began, well, state.mended.get(change.session, 0))
             # After an outage it is tried again within ten seconds.
             isAfter = since > change.began or change.began <= well + _UNANSWERED
-            late = each.at - since - (SECOND + _SOON + 10 * SECOND * isAfter)
-            yield f"{_said([change])} is stored late" if late > 0 else None
+            most = SECOND + _SOON + 10 * SECOND * isAfter
+            most += change.overtaken * _again(case.plan)
+            isLate = each.at - since > most
+            yield f"{_said([change])} is stored late" if isLate else None
+
+
+def _again(plan: Plan) -> int:
+    """
+    How long it takes at most until a write was tried again that found another version.
+    """
+    return round((_TRIES * plan.latency + _PAUSE) * SECOND)
 
 
 @_reads("page reads")

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from .history import Happening
+from .history import Happening, reads
 from .lives import Lives
 from .messages import digits
 from .queue import SECOND
@@ -30,6 +29,11 @@ _ITS_TIME = 6 * SECOND
 """
 How long a store has to be there again, so that a node that ends has stored everything;
 after how long it ends at the soonest if it has not.
+"""
+
+_DRAINED = round(8.5 * SECOND)
+"""
+For how long a node that is told to stop guards at most what it has to put back.
 """
 
 _WAYS = 5
@@ -55,6 +59,9 @@ class Change:
     @ivar stored: When it was stored, or something in its place.
 
     @ivar values: The changes of its key, if it assigned that.
+
+    @ivar overtaken: How often others stored something else before it was stored, if
+        it was made outside of a handler.
     """
 
     token: int
@@ -69,6 +76,7 @@ class Change:
     number: int = 0
     stored: float = inf
     values: Values | None = None
+    overtaken: int = 0
 
 
 class Values:
@@ -117,6 +125,17 @@ class Values:
         if found is None:
             return last
         return last if last.began > found.heard else None
+
+    def after(self, change: Change) -> list[Change]:
+        """
+        @return: What was stored in place of one.
+        """
+        first, _ = self.versions.get(change.token, (inf, inf))
+        return [
+            self.byToken[token]
+            for token, (since, _) in self.versions.items()
+            if since > first
+        ]
 
     def isBack(self, value: object, told: object) -> bool:
         """
@@ -196,6 +215,9 @@ class Socket:
     @ivar saves: How many changes there were when handlers asked that these are
         stored, and when that was, by token; C{done}: when they were done.
 
+    @ivar knowing: The tokens of those who had heard before that their increment is
+        given up.
+
     @ivar errors: What it was told of errors: when, and of which type.
 
     @ivar failed: The same of its handlers.
@@ -240,6 +262,7 @@ class Socket:
     before: int | None = None
     saves: dict[int, tuple[int, int]] = field(default_factory=dict)
     done: dict[int, int] = field(default_factory=dict)
+    knowing: list[int] = field(default_factory=list)
     errors: list[tuple[int, str]] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
     sees: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -328,7 +351,6 @@ class State:
         @param isShort: Whether sessions live for seconds.
         """
         self._isShort = isShort
-        self._byWord: dict[str, Callable[[Happening], None] | None] = {}
         self.now = 0
         self.data: dict[str, dict[str, Any] | None] = {}
         self.gone: dict[str, int] = {}
@@ -385,12 +407,9 @@ class State:
         Something happened.
         """
         self.now = each.at
-        what = each.what
-        if what not in self._byWord:
-            self._byWord[what] = getattr(self, f"_{what.replace(' ', '_')}", None)
-        take = self._byWord[what]
+        take = reads(State, each.what)
         if take is not None:
-            take(each)
+            take(self, each)
         self.lives.take(each)
 
     # What is stored.
@@ -528,8 +547,13 @@ class State:
         """
         Whether a web application overwrote an assignment with a copy from before
         its node first had the session, or of the same moment: that cannot know what
-        was there before.
+        was there before.  Or that took the place of this assignment.
         """
+        values = change.values
+        later = () if values is None else values.after(change)
+        return any(map(self._isNew, (change, *later)))
+
+    def _isNew(self, change: Change) -> bool:
         first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
         return isAssigned and any(
@@ -541,8 +565,7 @@ class State:
         """
         Whether a web application read a session while the node of a change ended,
         and wrote it after that, or too late for that node to put back what is
-        missing: a node that ends guards what it wrote for some seconds, also if it
-        has to put that back meanwhile.
+        missing: a node that ends guards what it has to put back until its time is up.
 
         @param latency: How many seconds it takes at most until somebody hears of the
             store, or the store of somebody.
@@ -550,6 +573,8 @@ class State:
         if change.node not in self.endings:
             return False
         told, ended = self.endings[change.node]
+        if ended - told < _DRAINED:
+            return False
         late = ended - round(_WAYS * latency * SECOND)
         copies = self.copies.get(change.session, ())
         return any(told <= read and at >= late for read, at in copies)
@@ -592,8 +617,11 @@ class State:
         socket.sees[token] = each.more["sees"]
 
     def _saves(self, each: Happening) -> None:
-        token = each.more["token"]
-        self.sockets[each.who].saves[token] = len(self.changes), each.at
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.saves[token] = len(self.changes), each.at
+        change = self.changes.get(token)
+        if change is not None and self._isGivenUp(change):
+            socket.knowing.append(token)
 
     def _done(self, each: Happening) -> None:
         socket = self.sockets[each.who]
@@ -662,6 +690,9 @@ class State:
                 self.told[socket.tab, socket.key] = sees
         change = self.changes.get(each.more.get("token", -1))
         if change is None or change.heard < inf:
+            return
+        if socket is not None and change.token in socket.knowing:
+            # It had heard that this is given up before it was to be saved.
             return
         change.heard = each.at
         if change.values is not None:
@@ -805,16 +836,14 @@ def flat(data: dict[str, Any], *, isDoubled: bool = False) -> list[tuple[str, An
 
     @param isDoubled: See L{tokenIn}.
     """
-    nested = data.get("nest", {})
-    deep = nested.get("deep", {})
-    return [
-        *data.items(),
-        *(
-            (f"nest.{name}", tokenIn(nested[name], isDoubled=isDoubled))
-            for name in nested
-        ),
-        *((f"nest.deep.{name}", deep[name]) for name in deep),
-    ]
+    found = list(data.items())
+    nested = data.get("nest")
+    if nested:
+        for name, value in nested.items():
+            found.append((f"nest.{name}", tokenIn(value, isDoubled=isDoubled)))
+        for name, value in nested.get("deep", {}).items():
+            found.append((f"nest.deep.{name}", value))
+    return found
 
 
 def tokenIn(value: Any, *, isDoubled: bool = False) -> Any:

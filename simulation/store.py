@@ -639,8 +639,7 @@ class PolledLink(WatchedLink):
         self._polling: IDelayedCall | None = None
 
     def watch(self, key: str, changed: _Changed) -> Callable[[], None]:
-        if self._polling is None:
-            self._polling = self._clock.callLater(_POLLING, self._poll)
+        self._pollLater()
         return super().watch(key, changed)
 
     def _poll(self) -> None:
@@ -648,15 +647,15 @@ class PolledLink(WatchedLink):
         if not self._watchers:
             return
 
-        def again(_: object) -> None:
-            if self._polling is None:
-                self._polling = self._clock.callLater(_POLLING, self._poll)
-
         if self._place.changes == self._seen and self._isConnected and not self.trouble:
             # Most polls find nothing: then it takes no time to be answered.
-            again(None)
+            self._pollLater()
         else:
-            self.fence("").addBoth(again)
+            self.fence("").addBoth(self._pollLater)
+
+    def _pollLater(self, _: object = None) -> None:
+        if self._polling is None:
+            self._polling = self._clock.callLater(_POLLING, self._poll)
 
     def _key(self, key: str, do: Callable[..., _T], *args: Any) -> Deferred[_T]:
         return self._ask(partial(do, key, *args))

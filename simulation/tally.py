@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from itertools import product
 
 from .case import KINDS, RULES, Kind, Rule
 from .history import History
@@ -55,8 +57,8 @@ class Tally:
         Count a history.
         """
         names = [kind.name for kind in _kindsOf(plan)]
-        self.histories.update((one, other) for one in names for other in names)
-        self.applied.update((rule, name) for rule in verdict.applied for name in names)
+        self.histories.update(product(names, names))
+        self.applied.update(product(verdict.applied, names))
         self.times.update(verdict.applied)
         self.took.update(verdict.took)
         self.timed += bool(verdict.took)
@@ -139,6 +141,10 @@ class Tally:
 
 
 def _kindsOf(plan: Plan) -> list[Kind]:
+    return [kind for kind in _kinds() if kind.has(plan)]
+
+
+@cache
+def _kinds() -> list[Kind]:
     kinds = {kind.name: kind for kind in KINDS}
-    kinds |= {rule.of.name: rule.of for rule in RULES.values()}
-    return [kind for kind in kinds.values() if kind.has(plan)]
+    return list((kinds | {rule.of.name: rule.of for rule in RULES.values()}).values())

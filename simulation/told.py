@@ -182,8 +182,9 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
 def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
     """
     When C{save()} or C{update()} fires, what it was asked for is stored, unless
-    whoever changed it was told that it was given up.  A list to which a node appended
-    twice, because a web application took out the stamp, may have more items than that.
+    whoever changed it was told that it was given up; whoever asks for it, before that.
+    A list to which a node appended twice, because a web application took out the
+    stamp, may have more items than that.
 
     @unlisted: Rows speak of answers, and these go out then.
     """
@@ -194,6 +195,9 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
         isStored = state.isStored(change) or not _belongs(state, change)
         if change.do == "list" and change.session in state.doubled:
             case.excepted("what was appended twice to a list")
+        if not isStored and token in socket.knowing:
+            case.excepted("an increment that was given up before it was to be saved")
+            return
         yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
 
+from twisted.internet.interfaces import IDelayedCall
+
 from txsessionsock.limits import Limits
 
 from .history import History
@@ -226,8 +228,7 @@ class Line:
         self._isPumping = False
         self.isOpen = True
         self.isLost = False
-        self._late = clock.callLater(0, bool)
-        self._late.cancel()
+        self._late: IDelayedCall | None = None
         wire.line = self
 
     # What goes out.
@@ -291,7 +292,7 @@ class Line:
             self.relieved()
 
     def _stopTimer(self) -> None:
-        if self._late.active():
+        if self._late is not None and self._late.active():
             self._late.cancel()
 
     def relieved(self) -> None:

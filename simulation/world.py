@@ -50,6 +50,10 @@ _DONE = 5 * SECOND
 """
 After how long without a handler it is taken that they are done.
 """
+_TRIED_AGAIN = 12 * SECOND
+"""
+After how long whoever could not store a session has tried it again.
+"""
 _MOST_SECONDS: Final = 10.0
 """
 How many seconds of the processor a history may take: hundreds of times what it does.
@@ -98,6 +102,8 @@ class World:
         for sessionID in self._sessions:
             self.webApps[0].logIn(sessionID)
         self._started = 0
+        # When a session could be read again that somebody had spoiled.
+        self._mended = -_TRIED_AGAIN
         self._ether = (
             Ether(self.queue, plan.latency) if plan.hub or plan.hasSocketIO else None
         )
@@ -236,8 +242,12 @@ class World:
         how = "bytes" if self.plan.kind == "polled" else how
         raw = self.place.spoil(key, "web1", how)
         if raw is not None:
-            mend = partial(self.place.mend, key, raw, self.plan.ttl, "web1")
-            self.queue.after(seconds, mend)
+            self.queue.after(seconds, partial(self._mend, key, raw))
+
+    def _mend(self, key: str, raw: bytes) -> None:
+        if self.place.isSpoiled(key):
+            self._mended = self.queue.now
+        self.place.mend(key, raw, self.plan.ttl, "web1")
 
     def _view(self, step: Step) -> None:
         """
@@ -539,7 +549,8 @@ class World:
     def _calmsDown(self) -> bool:
         """
         Let time pass until handlers are done: on a slow store, those of many messages
-        take longer.
+        take longer.  So does it until is stored what could not be while a session could
+        not be read.
 
         @return: Whether it came to an end.
         """
@@ -549,6 +560,8 @@ class World:
         return isOver
 
     def _isAtWork(self) -> bool:
+        if self.queue.now - self._mended < _TRIED_AGAIN:
+            return True
         since = self.queue.now - _DONE
         late = takewhile(lambda each: each.at > since, reversed(self.history.all))
         return any(each.what in ("handles", "done") for each in late)
@@ -658,7 +671,7 @@ def happened(plan: Plan, most: float = _MOST_SECONDS) -> World:
         if brokenOff or not isOver:
             world.history.note("endless", "world")
         for node in world.nodes:
-            node.clock.stop()
+            node.end()
         # The library keeps some things of a manager for as long as there is one, and
         # its reactor among them: that is not to lead back to this world.
         world.queue.clear()

@@ -66,6 +66,13 @@ MISTAKES: Final = (
         ),
     ),
     Mistake(
+        "handlers begin when it is too late to store what they change",
+        "manager/shutdown.py",
+        "                guest.hurry()\n",
+        "                pass\n",
+        ("stopsWell", "disconnectIsLast"),
+    ),
+    Mistake(
         "sessions are not waited for at the end",
         "manager/shutdown.py",
         '        await until(_STORING, storing, "storing sessions")\n',

@@ -16,8 +16,8 @@ MISTAKES: Final = (
     Mistake(
         "an update that met a conflict is forgotten",
         "manager/saving.py",
-        "            self._changes[:0] = attempt.pending\n",
-        "",
+        "            if attempt.pending:\n",
+        "            if not attempt:\n",
         (
             "nothingIsLeft",
             "changesAreStored",
@@ -61,8 +61,8 @@ MISTAKES: Final = (
     Mistake(
         "a session is not let go of when its last write is done",
         "manager/saving.py",
-        "            self._soon.stop()\n        self._idle()\n",
-        "            self._soon.stop()\n",
+        "            self._timers.stop(_SOON)\n        live.upkeep.dropIfIdle()\n",
+        "            self._timers.stop(_SOON)\n",
         ("nothingIsLeft",),
     ),
     Mistake(

@@ -30,6 +30,27 @@ MISTAKES: Final = (
         ("savesAreTrue",),
     ),
     Mistake(
+        "a client is not told what is given up while its handler waits",
+        "clients/client.py",
+        "        self._notStored(failure, isMine=isMine)\n",
+        "        self._notStored(failure)\n",
+        ("answersAreHeld", "doubtsAreTold"),
+    ),
+    Mistake(
+        "a frame does not wait until all are told what is given up",
+        "manager/keeper.py",
+        "        return None if live.record.problem is None else copy.number\n",
+        "        return None\n",
+        ("answersAreHeld",),
+    ),
+    Mistake(
+        "what is given up is not told in an outage that was told",
+        "clients/client.py",
+        "        self._isInOutage = False\n        self._notStored(",
+        "        self._notStored(",
+        ("doubtsAreTold",),
+    ),
+    Mistake(
         "who has a session is not told that it ended",
         "clients/client.py",
         '            self._notify("sdestroyed", conversation.session, reason)\n',

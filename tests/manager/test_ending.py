@@ -96,6 +96,9 @@ class _Guest:
         self._left.append(self)
         return succeed(None)
 
+    def hurry(self) -> None:
+        pass
+
     def awaited(self) -> list[str]:
         return []
 

@@ -1,5 +1,6 @@
 """
-Tests for what is said of handlers and pages that do not end when a server does.
+Tests for what becomes of handlers and pages that do not end when a server does, and
+what is said of them.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.support.managing import SID
 from tests.support.pages import WebTestCase, waiting
-from tests.support.wires import SocketCase
+from tests.support.wires import Recording, SocketCase
 from txsessionsock.protocol import SessionSocketProtocol
-from txsessionsock.session import shortHash
+from txsessionsock.session import Session, shortHash
 
 
 HERE = __name__
@@ -187,6 +189,35 @@ class SocketTests(SocketCase):
             self.browse().send("a")
         said = self.said()
         self.assertEqual(said, [self.line("Stuck")] * 10 + ["… and 2 more"])
+
+
+class HurryTests(SocketCase):
+    """
+    Messages that wait when the time is up in which clients have to leave.
+    """
+
+    def test_storedInTime(self) -> None:
+        """
+        They are not handled: what their handlers changed last would come too late to
+        be stored.  C{disconnect} is called, and everything that was changed is stored.
+        """
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            await deferLater(self.clock, 2.0)
+            session["last"] = message
+
+        self.put()
+        self.do["smessage"] = handler
+        self.serve()
+        self.browse().send(*range(8))
+        ended = self.manager.end(drain=10.0)
+        self.wait(10)
+        self.successResultOf(ended)
+        self.assertEqual(self.events("smessage"), [0, 1, 2, 3])
+        self.assertEqual(self.events("disconnect"), [1001])
+        self.assertEqual(self.stored(), {"last": 3})
+        self.wait(10)
+        self.assertEqual(self.events("smessage"), [0, 1, 2, 3])
 
 
 class PageTests(WebTestCase):

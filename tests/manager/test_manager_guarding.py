@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from tests.manager.test_manager_repair import RepairCase
 from tests.support.managing import KEY, SID, Recorder
 from txsessionsock.interfaces import StoreUnavailable
@@ -104,6 +106,52 @@ class GuardingTests(RepairCase):
         self.successResultOf(stopped)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
 
+    def stopOverwritten(self, drain: float) -> tuple[Deferred[None], dict[str, Any]]:
+        """
+        Have a process stop, and the session overwritten meanwhile.
+
+        @return: The copy of a request that began before it was put back.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        stopped = self.manager.stop(drain)
+        self.clock.pump([0.5] * 8)
+        self.putRaw(json.dumps(copy).encode())
+        copy = self.request()
+        self.clock.pump([0, 0])
+        self.assertNotIn("mine", copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        return stopped, copy
+
+    def test_stopOverwritten(self) -> None:
+        """
+        What it puts back meanwhile it guards as long, if there is time: also who
+        read the session before that may write it.
+        """
+        stopped, copy = self.stopOverwritten(20)
+        self.clock.pump([0.5] * 9)
+        self.assertNoResult(stopped)
+        self.ends(copy)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.clock.pump([0.5] * 9)
+        self.assertNoResult(stopped)
+        self.clock.advance(0.5)
+        self.successResultOf(stopped)
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        self.assertQuiet()
+
+    def test_stopInItsTime(self) -> None:
+        """
+        But not for longer than it has time.
+        """
+        stopped, _ = self.stopOverwritten(6)
+        self.clock.pump([0.25] * 7)
+        self.assertNoResult(stopped)
+        self.clock.advance(0.25)
+        self.successResultOf(stopped)
+        self.assertQuiet()
+
     def test_stopInAnOutage(self) -> None:
         """
         Also if the store is away then, for a while.
@@ -111,7 +159,7 @@ class GuardingTests(RepairCase):
         copy = self.request()
         self.session["mine"] = 1
         self.settled(self.manager.release(self.session, self.holder), 0)
-        stopped = self.manager.stop(9)
+        stopped = self.manager.stop(6)
         self.clock.advance(4.9)
         self.store.fail(StoreUnavailable(), "replace")
         self.ends(copy)
@@ -124,7 +172,8 @@ class GuardingTests(RepairCase):
 
     def test_stopUntold(self) -> None:
         """
-        Where the store tells nothing, it looks a last time.
+        Where the store tells nothing, it looks a last time, and for longer if
+        something was overwritten.
         """
         self.settled(self.manager.release(self.session, self.holder), 0)
         self.successResultOf(self.manager.stop(0))
@@ -133,11 +182,16 @@ class GuardingTests(RepairCase):
         session = self.open(manager=self.manager)
         session["mine"] = 1
         self.settled(session.save())
-        stopped = self.manager.stop(9)
+        stopped = self.manager.stop(8)
         self.clock.pump([0.1] * 20)
         self.ends(copy)
         self.clock.pump([0.1] * 30)
         self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.assertNoResult(stopped)
+        self.ends(copy)
+        self.clock.pump([0.1] * 2)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.clock.pump([0.1] * 27)
         self.assertNoResult(stopped)
         self.ends(copy)
         self.clock.pump([0.1] * 2)

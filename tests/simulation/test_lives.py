@@ -300,6 +300,23 @@ class LifeTests(HistoryTestCase):
         self.put("stored", "node1", out=100)
         self.assertEqual(self.broken(), ["outsideIsStored"])
 
+    def test_outsideAndOvertaken(self) -> None:
+        """
+        One is stored later if others stored something meanwhile.
+        """
+        more = {"do": "set", "key": "out", "token": 100, "digit": -1}
+        for by in "node1", "node2":
+            self.setUp()
+            self.plan = replace(PLAN, latency=0.2)
+            self.note("changes", "node1", session=KEY, isOutside=True, **more)
+            for _ in range(2):
+                self.now += 2 * SECOND
+                self.put("stored", by)
+            self.now += SECOND
+            self.put("stored", "node1", out=100)
+            expected = ["outsideIsStored"] * (by == "node1")
+            self.assertEqual(self.broken(), expected)
+
     def test_outsideAndEmptied(self) -> None:
         """
         One of a session that is emptied since need not be stored.

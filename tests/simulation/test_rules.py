@@ -312,6 +312,33 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_inPlaceOfWhatIsNew(self) -> None:
+        """
+        So is what that took the place of, also if nobody was told of that.
+        """
+        for isLater in True, False:
+            self.setUp()
+            self.sends(100)
+            self.handles(100)
+            read = self.now
+            self.changes(100)
+            self.opens("tab.2", "node2")
+            self.changes(101, who="tab.2", node="node2")
+            stored = (100, 101) if isLater else (101, 100)
+            for node, token in zip(("node1", "node2"), stored, strict=True):
+                self.put("stored", node, a=token)
+            self.answers(100)
+            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=102, **more)
+            self.put("stored", "web1")
+            self.note("quiet", "world")
+            if isLater:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_writtenAsItEnds(self) -> None:
         """
         What a node stored that ended is not put back: of a copy that was taken before

@@ -4,16 +4,19 @@ Tests for the world: what happens in it comes from one number.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from inspect import iscoroutine
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from simulation.plan import Step, drawn
+from simulation.plan import LONG, Step, drawn
 from simulation.queue import SECOND
 from simulation.rules import judged
 from simulation.world import World, happened
@@ -32,10 +35,39 @@ print(sum(isinstance(each, World) for each in gc.get_objects()))
 """
 
 
+def _waiting() -> list[Any]:
+    """
+    @return: What the library's managers wait for, in the order in which they began.
+    """
+    return [
+        each
+        for each in gc.get_objects()
+        if iscoroutine(each) and "manager" in each.cr_code.co_filename
+    ]
+
+
 class WorldTests(SynchronousTestCase):
     """
     Tests for L{happened}.
     """
+
+    def test_collected(self) -> None:
+        """
+        What waits in a node that was killed may be collected in any order, and
+        nothing of that is logged.
+        """
+        before = {id(each) for each in _waiting()}
+        worlds = []
+        for seed, number in ((100, 15), (152, 5), (155, 15)):
+            plan = drawn(seed)
+            steps = (*plan.steps[:number], Step("kill", 0, 0.0))
+            worlds.append(happened(replace(plan, steps=steps)))
+        waiting = [each for each in _waiting() if id(each) not in before]
+        self.assertGreater(len(waiting), 5)
+        # The last that began to wait first: it has not got its turn yet.
+        for each in reversed(waiting):
+            each.close()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_same(self) -> None:
         """
@@ -89,6 +121,19 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual(len(handled), 80)
         self.assertGreater(max(handled), at["all is well"] + 25 * SECOND)
         self.assertLess(max(handled), at["quiet"])
+
+    def test_mendedLate(self) -> None:
+        """
+        All is quiet when nodes have tried again to store what they could not while a
+        session could not be read.
+        """
+        steps = (Step("spoil", 0, 0.0, ("bytes", 20.0)),)
+        plan = replace(drawn(1), hub=False, offsets=(0.0,), steps=steps, ttl=LONG)
+        all = happened(plan).history.all
+        (spoiled,) = [n for n, each in enumerate(all) if each.what == "spoiled"]
+        mended = next(each.at for each in all[spoiled:] if each.what == "stored")
+        (quiet,) = [each.at for each in all if each.what == "quiet"]
+        self.assertGreater(quiet, mended + 10 * SECOND)
 
     def test_endless(self) -> None:
         """

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.support.socketio import Page, SocketIOCase
-from txsessionsock.interfaces import ClientGone, SessionError
+from txsessionsock.interfaces import ClientGone, SessionError, StoreTimeout
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.socketio import SocketIO, SocketIOSocket, enable
@@ -318,6 +318,31 @@ class HeldTests(SocketIOCase):
         self.assertEqual(page.acks, [])
         self.assertEqual(page.engine.closed, (1013, "store failed"))
         self.store.release()
+
+    def test_givenUp(self) -> None:
+        """
+        Nor is what was given up while its handler was at work.
+        """
+        gate: Deferred[None] = Deferred()
+
+        async def count(socket: Basket) -> int:
+            socket.session.increment("n")
+            await gate
+            return 1
+
+        self.io.on("count", count)
+        page, other = self.browse(), self.browse()
+        page.emit("count", id=3)
+        self.store.fail(StoreTimeout(), "replace")
+        other.emit("add", "fig", 1, id=4)
+        self.clock.advance(0)
+        self.store.heal()
+        self.wait(12)
+        gate.callback(None)
+        self.wait()
+        self.assertEqual(self.stored(), {"fig": 1})
+        self.assertEqual(page.acks, [])
+        self.assertEqual(page.engine.closed, (1013, "store failed"))
 
 
 class AskingTests(SocketIOCase):

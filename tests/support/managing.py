@@ -85,6 +85,9 @@ class Recorder:
     def failed(self, failure: Failure) -> None:
         self.failures.append(failure.value)
 
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        self.failures.append(failure.value)
+
     def ended(self, reason: EndReason) -> None:
         self.reasons.append(reason)
         self.whenEnded()

@@ -198,6 +198,9 @@ class Socket:
     def failed(self, failure: Failure) -> None:
         self.seen.append(failure.type)
 
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        self.seen.append(failure.type)
+
     def ended(self, reason: EndReason) -> None:
         self.seen.append(reason)
 

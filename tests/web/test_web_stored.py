@@ -18,11 +18,13 @@ from tests.support.pages import (
     World,
     put,
     read,
+    waiting,
 )
 from txsessionsock.interfaces import (
     FOREVER,
     SessionError,
     SessionID,
+    StoreTimeout,
     StoreUnavailable,
     UnencodableSession,
 )
@@ -280,6 +282,28 @@ class OutageTests(WebTestCase):
         browser.send()
         self.assertIn(b"503 Service", browser.wire.value())
         self.assertNotIn(b"Connection:", browser.wire.value())
+
+    def test_givenUp(self) -> None:
+        """
+        Nor is one of which a change was given up while it was at work, in a write of
+        somebody else.
+        """
+        cookie, sessionID = self.login()
+        requests: list[Request] = []
+        browser = self.serve(waiting(requests))
+        session, socket = self.hold(sessionID)
+        browser.send(cookie=cookie)
+        sessionOf(requests[0]).increment("n")
+        self.world.store.fail(StoreTimeout(), "replace")
+        saved = session.save()
+        self.world.store.heal()
+        self.world.clock.advance(1)
+        self.failureResultOf(saved, StoreTimeout)
+        requests[0].write(b"n is 2")
+        requests[0].finish()
+        self.assertEqual(browser.answers()[0].code, 503)
+        self.assertEqual(self.stored(sessionID), {"n": 1})
+        self.successResultOf(self.world.manager.release(session, socket))
 
     def test_saveSlowly(self) -> None:
         """

@@ -449,11 +449,20 @@ class Client:
             self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
+        self._notStored(failure)
+
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        # Also in an outage that was told already.
+        self._isInOutage = False
+        self._notStored(failure, isMine=isMine)
+
+    def _notStored(self, failure: Failure, *, isMine: bool = False) -> None:
         conversation = self._conversation
         if conversation is not None and not conversation.postpones(
             failure, self._stored
         ):
-            self.storingFailed(failure, conversation.hasUnsaved(self._stored))
+            isMine = isMine or conversation.hasUnsaved(self._stored)
+            self.storingFailed(failure, isMine)
 
     def storingFailed(self, failure: Failure, isMine: bool) -> None:
         """
@@ -463,8 +472,9 @@ class Client:
         """
         if failure.check(StoreFailure) and not self._shared.perMessage:
             if not self._isInOutage:
-                self._isInOutage = True
-                self._report(failure)
+                # Those who were told what was given up may hear of it once more, from
+                # who waited for that: then it is no outage.
+                self._isInOutage = self._report(failure)
         elif isMine or self._outbox or failure.check(UndecodableSession):
             self.broken(failure)
 
@@ -515,15 +525,20 @@ class Client:
         else:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
 
-    def _report(self, failure: Failure) -> None:
+    def _report(self, failure: Failure) -> bool:
+        """
+        @return: Whether this error was not told yet.
+        """
         # Several handlers of a client may fail with one error: each that waited
         # for a write fails with the error of that write.  The error itself keeps
         # which clients were told.  If the clients kept the errors, these would
         # live as long: with their tracebacks, and all that is in those frames.
         told = vars(failure.value).setdefault("_toldBySessionsock", WeakSet())
-        if self not in told:
+        isNew = self not in told
+        if isNew:
             told.add(self)
             self._notify("serror", failure)
+        return isNew
 
     def _notify(self, event: str, *args: Any) -> Deferred[None]:
         """
@@ -559,10 +574,7 @@ class Client:
         Drop what waits, in both directions.
         """
         self._outbox.clear()
-        if self._conversation is None:
-            self._inbox.clear()
-        else:
-            self._conversation.drop()
+        self.hurry()
 
     # How it ends.
 
@@ -581,6 +593,15 @@ class Client:
         if self._conversation is not None:
             self._conversation.waive()
         self.close(Code.GOING_AWAY, "server going away")
+
+    def hurry(self) -> None:
+        """
+        Begin no handler of what was received.
+        """
+        if self._conversation is None:
+            self._inbox.clear()
+        else:
+            self._conversation.drop()
 
     def closeNow(self, code: int, reason: str) -> None:
         """

@@ -121,7 +121,7 @@ class _Gone:
     Takes the place of a client that is over, and of what it is sent.
     """
 
-    changed = stored = failed = ended = staticmethod(nothing)
+    changed = stored = failed = gaveUp = ended = staticmethod(nothing)
     raised = storingFailed = broken = unexpected = staticmethod(nothing)
 
     def isFull(self) -> bool:

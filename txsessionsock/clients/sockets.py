@@ -227,6 +227,13 @@ class SessionSockets:
         self._allGone.append(gone)
         return gone
 
+    def hurry(self) -> None:
+        """
+        Have no client begin a handler of what was received.
+        """
+        for client in list(self._clients):
+            client.hurry()
+
     def awaited(self) -> Iterator[str]:
         """
         Which handlers have begun and not ended.

@@ -208,6 +208,20 @@ class Holders:
         for holder in self._each():
             holder.failed(failure)
 
+    def gaveUp(self, failure: Failure, number: int) -> None:
+        """
+        Tell everybody that changes were given up, and those whose handlers are at
+        work, whether they may have made them.
+
+        @param number: The number of the last change before these.
+        """
+        for holder in self._each():
+            isMine = any(
+                handler.holder is holder and handler.number > number
+                for handler in self._inside or ()
+            )
+            holder.gaveUp(failure, isMine=isMine)
+
     def dismiss(self, reason: EndReason) -> Callable[[], None]:
         """
         The session is over: remove all holders.

@@ -333,10 +333,12 @@ class SessionKeeper:
             self._promised[holder] = copy.number + 1
             return copy.number + 1
         live.collect()
-        if not live.record.unsaved:
-            return None
-        self.saving.atEndOfTurn()
-        return copy.number
+        if live.record.unsaved:
+            self.saving.atEndOfTurn()
+            return copy.number
+        # Something was given up, and all are about to be told.  What whoever made
+        # that change sends now is not to go out.
+        return None if live.record.problem is None else copy.number
 
     def _keepPromises(self) -> None:
         """
@@ -353,6 +355,9 @@ class SessionKeeper:
             record.skip()
         if record.unsaved:
             self.saving.atEndOfTurn()
+            return
+        if record.problem is not None:
+            # All are about to be told; see unsaved().
             return
         for holder in promised:
             holder.stored(record.number)

@@ -195,6 +195,10 @@ class Live:
 
     @ivar isClosed: Whether it is live no more: it ended, or nobody holds it.
 
+    @ivar overwrittenUntil: Until when what somebody overwrote may be overwritten
+        once more, by who read the session before it was put back; in seconds since
+        the epoch.
+
     @ivar givenUp: How often changes were given up because nobody knows whether
         they are stored.
     """
@@ -205,6 +209,7 @@ class Live:
     reason: EndReason | None = None
     isLoaded = False
     isClosed = False
+    overwrittenUntil = 0.0
     givenUp = 0
 
     def __init__(
@@ -366,7 +371,7 @@ class Live:
         self.holders.changed(reverted, None)
         if problem is not None:
             self.givenUp += isinstance(problem, StoreTimeout)
-            self.holders.failed(Failure(problem))
+            self.holders.gaveUp(Failure(problem), number)
         if problem is not None or number < self.record.number:
             self.holders.stored(self.record.number)
 
@@ -421,6 +426,7 @@ class Live:
             if not self.upkeep.isTold and not self.record.isStored(current):
                 self.record.journal.missed(now)
             changed = self.record.absorb(current, now)
+            self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)
             self.upkeep.repairWanted()
@@ -433,10 +439,16 @@ class Live:
         See to what nodes wrote that are dead.  To be called in the session's
         turn, when changes were collected.
         """
-        changed = self.record.takeOver(self.storage.now())
+        now = self.storage.now()
+        changed = self.record.takeOver(now)
         if self.record.isRepairing:
+            self._noteRepair(now)
             self._count()
         self.holders.changed(changed, None)
+
+    def _noteRepair(self, now: float) -> None:
+        if self.record.isRepairing:
+            self.overwrittenUntil = now + self.policy.repairWindow
 
     def expiresAt(self, deadline: float | None) -> None:
         """

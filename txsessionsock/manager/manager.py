@@ -419,7 +419,7 @@ class SessionManager:
     def stop(self, drain: float = inf) -> Deferred[None]:
         """
         Store everything, before the process ends, and guard it until
-        C{repairWindow} is over.
+        C{repairWindow} is over, since it was last put back if there is a limit.
 
         @param drain: For how many seconds at most, in all, to try again what the
             store fails at, and to guard what it has.  Without a limit, nothing is
@@ -435,17 +435,30 @@ class SessionManager:
         registry, now = self._registry, self._storage.now
         loaded = [keeper for keeper in registry.live.values() if keeper.live.isLoaded]
         await self._each([*registry.new, *loaded], _store, end)
-        last = min(end, now() + self._policy.repairWindow)
+        until = min(end, now() + self._policy.repairWindow)
+        last = 0.0
+        while until > last:
+            last = until
+            await self._guard(last, end)
+            # Without a limit, who overwrites something all the time would keep it
+            # from ending.
+            until = min(end, self._overwrittenUntil()) if end < inf else last
+        registry.isOver = True
+        for keeper in list(registry.live.values()):
+            keeper.dropIfIdle()
+        self._storage.rest()
+
+    async def _guard(self, last: float, end: float) -> None:
+        """
+        Put back what is overwritten until C{last}, if that is guarded for so long.
+        """
+        now = self._storage.now
         # What is seen only at the end may look as if it was meant.
         for moment in last - _BEFORE, last:
             while (until := min(moment, self._guardedUntil())) > now():
                 await self._storage.sleep(until - now())
             # What was overwritten just now may not be put back yet, or not be seen.
             await self._each(self._guarded(), _putBack, end)
-        registry.isOver = True
-        for keeper in list(registry.live.values()):
-            keeper.dropIfIdle()
-        self._storage.rest()
 
     async def _each(
         self, keepers: Iterable[SessionKeeper], store: _Storing, end: float
@@ -489,6 +502,10 @@ class SessionManager:
         keepers = self._registry.live.values()
         longest = max((keeper.guardedFor() for keeper in keepers), default=0.0)
         return self._storage.now() + longest
+
+    def _overwrittenUntil(self) -> float:
+        keepers = self._registry.live.values()
+        return max((keeper.live.overwrittenUntil for keeper in keepers), default=0.0)
 
     def _notSaved(self, why: Exception, keeper: SessionKeeper) -> None:
         self._log.error(

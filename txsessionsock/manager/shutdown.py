@@ -76,6 +76,12 @@ class Guest(Protocol):
         @return: A L{Deferred} that fires when all are gone.
         """
 
+    def hurry(self) -> None:
+        """
+        The time to leave is up: begin nothing more of what waits.  What it changes
+        might come too late to be stored.
+        """
+
     def awaited(self) -> Iterable[str]:
         """
         What of the application they wait for.
@@ -193,6 +199,8 @@ class Ending:
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
         if not await until(_LEAVING, leaving, "waiting for clients to leave"):
             self._tellAwaited()
+            for guest in list(self._guests):
+                guest.hurry()
         storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORING))
         await until(_STORING, storing, "storing sessions")
         closing = [maybeDeferred(close) for close in self._closes]

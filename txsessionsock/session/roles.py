@@ -175,6 +175,14 @@ class Holder(Protocol):
         Changes could not be stored.
         """
 
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        """
+        Changes could not be stored, and will not be.
+
+        @param isMine: Whether a handler of this holder may have made one that is
+            still at work.
+        """
+
     def ended(self, reason: EndReason) -> None:
         """
         The session is over.  Called once; nothing else is called after it.

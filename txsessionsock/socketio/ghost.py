@@ -235,6 +235,9 @@ class Ghost:
         if self._held:
             self._place.drop(self)
 
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        self.failed(failure)
+
     def ended(self, reason: EndReason) -> None:
         self._place.drop(self)
 

@@ -382,6 +382,9 @@ class _Connections:
         gone = [connection.goAway() for connection in list(self._connections)]
         return DeferredList(gone).addCallback(lambda _: None)
 
+    def hurry(self) -> None:
+        pass
+
     def awaited(self) -> Iterable[str]:
         return ()
 

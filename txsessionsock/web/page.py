@@ -91,6 +91,11 @@ class PageHolder:
         if isinstance(failure.value, UnencodableSession | IncrementError):
             self.problem = failure.value
 
+    def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
+        self.failed(failure)
+        if isMine and isinstance(failure.value, SessionError):
+            self.problem = failure.value
+
     def ended(self, reason: EndReason) -> None:
         self.isOver = True
 

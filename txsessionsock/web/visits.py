@@ -136,6 +136,11 @@ class VisitedSite(BoundedSite):
         looking.clock = self._clock
         return looking.start(_CONNECTIONS_INTERVAL).addCallback(lambda _: None)
 
+    def hurry(self) -> None:
+        """
+        Do nothing: no page waits here.
+        """
+
     def awaited(self) -> Iterable[str]:
         """
         Nothing: L{UnderWay} names the pages.
@@ -252,6 +257,11 @@ class UnderWay:
         looking = LoopingCall(look)
         looking.clock = self._clock
         return looking.start(_PAGES_INTERVAL).addCallback(lambda _: None)
+
+    def hurry(self) -> None:
+        """
+        Do nothing: all of these have begun.
+        """
 
     def awaited(self) -> Iterator[str]:
         """
