@@ -42,6 +42,11 @@ transport.  Whoever adds one for each connection finds it here.  Before it does 
 ask whether the factory could have it, or whether it can be made when it is needed.
 """
 
+_STORED = 44
+"""
+The same for a session that was changed and stored, when it is too late to repair it.
+"""
+
 _ONE = b"\x81\x81\0\0\0\x001"
 """
 The number as a message.
@@ -83,7 +88,8 @@ class IdleTests(SynchronousTestCase):
         """
         Make a server.
         """
-        manager = SessionManager(self.store, self.framework, self.clock)
+        # As beside a web application: the manager remembers what was stored.
+        manager = SessionManager(self.store, self.framework, self.clock, repair=True)
         factory = SessionSocketFactory(manager, perMessage=perMessage)
         factory.protocol = Counting
         return factory
@@ -167,10 +173,10 @@ class IdleTests(SynchronousTestCase):
         """
         One that said something, by which its session was changed and stored.
         """
-        self.assertTakes(_IDLE, self.sessioned(perMessage=False), _ONE)
+        self.assertTakes(_STORED, self.sessioned(perMessage=False), _ONE)
 
     def test_afterEachMessage(self) -> None:
         """
         The same where the session is stored after each message.
         """
-        self.assertTakes(_IDLE, self.sessioned(perMessage=True), _ONE)
+        self.assertTakes(_STORED, self.sessioned(perMessage=True), _ONE)

@@ -175,7 +175,7 @@ class Conversation:
         self._isPerMessage = isPerMessage
         self._isStopped = False
         self._turn = _NOBODY
-        self._changedKeys: dict[str, None] = {}
+        self._changedKeys: tuple[str, ...] = ()
         # What is done when the client is gone and all it sent was handled.
         self._last: Callable[[], Deferred[None]] | None = None
         self._receiving = _NOT_RECEIVING
@@ -253,7 +253,7 @@ class Conversation:
         """
         Somebody else changed these keys.
         """
-        self._changedKeys.update(dict.fromkeys(keys))
+        self._changedKeys = tuple(dict.fromkeys((*self._changedKeys, *keys)))
         self._goOn()
 
     def drop(self) -> None:
@@ -261,7 +261,7 @@ class Conversation:
         Handle nothing of what waits.
         """
         self._inbox.clear()
-        self._changedKeys.clear()
+        self._changedKeys = ()
         if self._toll is not None:
             self._toll.stop()
 
@@ -279,7 +279,7 @@ class Conversation:
         @param release: Called when all handlers are done.
         """
         self._last = partial(self._handleDisconnect, code, release)
-        self._changedKeys.clear()
+        self._changedKeys = ()
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
@@ -420,8 +420,8 @@ class Conversation:
         return self._handle("smessage", waiting.message, self.session)
 
     def _handleChanged(self) -> Deferred[None] | None:
-        keys, self._changedKeys = self._changedKeys, {}
-        return self._handle("schanged", self.session, tuple(keys))
+        keys, self._changedKeys = self._changedKeys, ()
+        return self._handle("schanged", self.session, keys)
 
     def _handleDisconnect(
         self, code: int, release: Callable[[], Deferred[None]]

@@ -111,7 +111,7 @@ class SessionKeeper:
         self._storage = storage
         self._owner = owner
         # Whose frames wait for which change, if there will be one.
-        self._promised: dict[Holder, int] = {}
+        self._promised: dict[Holder, int] | None = None
         self.live = Live(storage, policy, counts, id, self)
         # None of these keeps its keeper; see Live.
         self.reading = Reading(self.live)
@@ -330,6 +330,8 @@ class SessionKeeper:
         if self.isHandling and holder is not None and copy.mayDiffer:
             # Whether the handler changes something is looked for when it ends or
             # waits, and not for each frame that it sends.
+            if self._promised is None:
+                self._promised = {}
             self._promised[holder] = copy.number + 1
             return copy.number + 1
         live.collect()
@@ -349,7 +351,7 @@ class SessionKeeper:
         # then the end of its handler has kept them already.
         if not self._promised:
             return
-        promised, self._promised = self._promised, {}
+        promised, self._promised = self._promised, None
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()

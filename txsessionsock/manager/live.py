@@ -295,6 +295,13 @@ class Live:
         return self.isLoaded and self.record.isRepairing
 
     @property
+    def isRemembering(self) -> bool:
+        """
+        Whether something is remembered of how the session was, for repairs.
+        """
+        return self.isLoaded and self.record.journal.isRemembering
+
+    @property
     def repairUntil(self) -> float:
         """
         Until when an overwritten write of this node would be repaired, in

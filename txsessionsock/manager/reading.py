@@ -58,6 +58,8 @@ class Reading(Rounds):
     _failures = 0
     _fence: Deferred[None] | None = None
     _stopWatching: Callable[[], None] | None = None
+    # The alarm that is to come; 0 if none is.
+    _forgetting = 0
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -262,6 +264,7 @@ class Reading(Rounds):
         often while something is guarded, first of all soon after it was
         stored, and last just before it is guarded no more.
         """
+        self._forgetLater()
         if self.sight.isToldInTime:
             return
         interval = self._live.policy.recheckInterval
@@ -272,6 +275,24 @@ class Reading(Rounds):
             interval = min(interval or soon, soon)
         if self._live.timers.due(_RECHECK) > self._storage.now() + interval:
             self._recheckAfter(interval)
+
+    def _forgetLater(self) -> None:
+        """
+        Forget what was stored, when it would be too late to repair it.  Otherwise
+        that would be kept until the next change, by all sessions that had one.
+        """
+        live = self._live
+        if not self._forgetting and not live.isClosed and live.isRemembering:
+            at = self._storage.now() + live.policy.repairWindow + _GUARDED
+            self._forgetting = self._storage.alarms.start(at, self)
+
+    def wake(self) -> None:
+        """
+        It is time to forget something.
+        """
+        self._forgetting = 0
+        self._live.record.journal.forgetOld(self._storage.now())
+        self._forgetLater()
 
     def _recheckAfter(self, delay: float) -> None:
         if self._live.isClosed or delay <= 0:
@@ -286,3 +307,4 @@ class Reading(Rounds):
         self._unwatch()
         self.sight.unwatched()
         self._live.timers.stop(_RECHECK)
+        self._storage.alarms.stop(self._forgetting)

@@ -304,7 +304,7 @@ class Journal:
         self._branches = ()
         self._changed.clear()
         self._silence = None
-        self._latest = Version(stamps, dict(data))
+        self._latest = Version(stamps, data)
         self._known = stamps
         self._unheard = {*stamps} - {self._name} or ()
         self._isHeard = not self._unheard
@@ -418,6 +418,21 @@ class Journal:
             self._memory.forget(versions.popleft())
         if not versions:
             self._versions = _NONE
+
+    @property
+    def isRemembering(self) -> bool:
+        """
+        Whether there is something to forget after a while.
+        """
+        return bool(self._versions) or len(self._writes) > 0
+
+    def forgetOld(self, now: float) -> None:
+        """
+        Nothing may happen to the session for hours: forget now what would be
+        forgotten at its next change.
+        """
+        if not self._branches and self._silence is None:
+            self._trim(now)
 
     def repaired(
         self,

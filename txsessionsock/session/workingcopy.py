@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from txsessionsock._foreign import Foreign, Notation, ofType
 from txsessionsock.interfaces import IncrementError, SessionReadOnly
@@ -33,7 +33,7 @@ from .merge import (
 
 __all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
 
-_NOTHING: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
+_NO_CHANGES: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
 
 
 @dataclass
@@ -62,6 +62,18 @@ class Flight:
     plain: dict[str, None] = field(repr=False)
 
 
+class _Nothing(dict[str, Any]):
+    """
+    A dictionary for all who have nothing in theirs.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise TypeError("this is shared by all sessions")
+
+
+_NOTHING: Final = _Nothing()
+
+
 class WorkingCopy:
     """
     The data of one live session, and how it came to differ from what is
@@ -87,18 +99,29 @@ class WorkingCopy:
         self.number = 0
         self.isTouched = False
         self._stored = stored
-        self._seen = dict(stored)
-        # Ordered, so that new keys are stored in the order they were set.
-        self._suspects: dict[str, None] = {}
+        # As it is stored, until there is another value in it.
+        self._seen = stored
+        self._ownsSeen = False
+        # Most sessions are not touched most of the time: see _begin().  Ordered, so
+        # that new keys are stored in the order they were set.
+        self._suspects: dict[str, None] = _NOTHING
         # The fingerprints of values in _seen, of keys that were compared before.
-        self._marks: dict[str, bytes | None] = {}
+        self._marks: dict[str, bytes | None] = _NOTHING
         # Keys that were assigned or counted since the last L{collect}, which
         # finds out whether they have other values because of it.  No sets: these
-        # take 216 bytes when they are empty, and there are many sessions.
-        self._assigned: dict[str, None] = {}
-        self._counted: dict[str, int | float] = {}
-        self._increments: dict[str, int | float] = {}
-        self._plain: dict[str, None] = {}
+        # take 216 bytes when they are empty, and dictionaries 64.
+        self._assigned: dict[str, None] = _NOTHING
+        self._counted: dict[str, int | float] = _NOTHING
+        self._increments: dict[str, int | float] = _NOTHING
+        self._plain: dict[str, None] = _NOTHING
+
+    def _begin(self) -> None:
+        """
+        Something is touched for the first time.
+        """
+        if self._suspects is _NOTHING:
+            self._suspects, self._marks, self._assigned = {}, {}, {}
+            self._counted, self._increments, self._plain = {}, {}, {}
 
     def get(self, key: str) -> Any:
         """
@@ -106,6 +129,7 @@ class WorkingCopy:
         """
         value = self.data[key]
         if not isAtom(value):
+            self._begin()
             self._suspects[key] = None
             self.isTouched = True
         return value
@@ -125,6 +149,7 @@ class WorkingCopy:
         self._wasAssigned(key)
 
     def _wasAssigned(self, key: str) -> None:
+        self._begin()
         self.isTouched = True
         self._suspects[key] = None
         self._assigned[key] = None
@@ -138,6 +163,7 @@ class WorkingCopy:
         if not (isNumber(value) and isNumber(by)):
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
+        self._begin()
         self.isTouched = True
         self._suspects[key] = None
         if key not in self._assigned:
@@ -162,7 +188,7 @@ class WorkingCopy:
             these have the values they had then.
         """
         if not self._suspects:
-            return _NOTHING
+            return _NO_CHANGES
         self.isTouched = False
         changed, uncopied = [], {}
         for key in list(self._suspects):
@@ -192,16 +218,21 @@ class WorkingCopy:
         return changed, uncopied
 
     def _note(self, key: str, value: Any) -> None:
-        if value is MISSING:
-            del self._seen[key]
-        else:
-            self._seen[key] = value
+        self._see(key, value)
         if key in self._assigned:
             self._plain[key] = None
             self._increments.pop(key, None)
         elif key in self._counted and key not in self._plain:
             by = self._increments.get(key, 0) + self._counted[key]
             self._increments[key] = by
+
+    def _see(self, key: str, value: Any) -> None:
+        if not self._ownsSeen:
+            self._seen, self._ownsSeen = dict(self._seen), True
+        if value is MISSING:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = value
 
     def _put(self, key: str, value: Any) -> None:
         if value is MISSING:
@@ -279,6 +310,7 @@ class WorkingCopy:
         """
         An attempt stored nothing: its changes are still to be stored.
         """
+        self._begin()
         self._plain |= flight.plain
         for key, by in flight.increments.items():
             self._increments[key] = self._increments.get(key, 0) + by
@@ -382,11 +414,10 @@ class WorkingCopy:
         Set a key without this being a change of ours.
         """
         self._marks.pop(key, None)
+        self._see(key, value)
         if value is MISSING:
-            self._seen.pop(key, None)
             self.data.pop(key, None)
         else:
-            self._seen[key] = value
             self.data[key] = adapted(self.data.get(key, MISSING), value)
 
     def _untangle(self) -> None:
