@@ -19,8 +19,9 @@ version that was accepted here:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -123,6 +124,8 @@ bytes, and there are many sessions, so all have this one, into which nothing can
 put.
 """
 
+_NOWHERE: Final[Mapping[Path, tuple[Any, Any]]] = MappingProxyType({})
+
 
 class Journal:
     """
@@ -176,7 +179,7 @@ class Journal:
         self._known: Stamps = {}
         # What was stored and not accepted, until what is missing is stored.
         self._branches: tuple[Version, ...] = ()
-        self._changed: dict[Path, tuple[Any, Any]] = {}
+        self._changed: Mapping[Path, tuple[Any, Any]] = _NOWHERE
         self._branchedAt = 0.0
         self._stamps: Stamps = {}
         # L{None} as long as nothing of other nodes is missing.
@@ -302,7 +305,7 @@ class Journal:
         self._versions = _NONE
         self._writes.clear()
         self._branches = ()
-        self._changed.clear()
+        self._changed = _NOWHERE
         self._silence = None
         self._latest = Version(stamps, data)
         self._known = stamps
@@ -331,8 +334,8 @@ class Journal:
             self._memory.keep(replaced)
             self._take(each.stamps, now)
         self._branches = ()
-        self._writes.supersede(version.data, self._changed | changed)
-        self._changed.clear()
+        self._writes.supersede(version.data, {**self._changed, **changed})
+        self._changed = _NOWHERE
         while len(self._versions) > MOST:
             self._memory.forget(self._versions.popleft())
         self._wasStored(version.stamps, now)
@@ -488,7 +491,8 @@ class Journal:
                 if not self._branches:
                     self._branchedAt = now
                 last = (self._latest, *self._branches)[-1]
-                self._changed |= self._relate(version, last)
+                changed = self._relate(version, last)
+                self._changed = {**self._changed, **changed}
                 self._branches = (*self._branches, version)
                 self._take(joined, now)
                 return dict(repaired)

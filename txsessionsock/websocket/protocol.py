@@ -20,7 +20,7 @@ from txsessionsock.handshake import Handshake, handshakeOf
 from .letgo import forgetErrors, letGo
 from .line import Line
 from .opening import accept, proceed, refuse
-from .options import LEFT, takeOptions
+from .options import LEFT, NO_QUEUE, takeOptions
 from .quiet import ProtocolLog, consumed
 from .reading import Refused
 
@@ -83,6 +83,7 @@ class Hardened(WebSocketServerProtocol):
         takeOptions(self)
         forgetErrors(self.transport)
         super().connectionMade()
+        self.send_queue = NO_QUEUE
         tooMany = self._sessionsock.arrive()
         if tooMany is not None:
             now = self.factory.reactor.seconds()
