@@ -122,6 +122,8 @@ class Lives:
 
     @ivar nameless: Sessions that a node began, whose id nobody has yet.
 
+    @ivar lost: Sessions that the store lost when nobody had their ids yet.
+
     @ivar last: What each session was when it was there last.
 
     @ivar strangers: Sockets whose session became somebody else's, and when.
@@ -145,6 +147,9 @@ class Lives:
         self.emptied: dict[str, dict[int, Removal]] = {}
         self.void: set[int] = set()
         self.nameless: set[str] = set()
+        self.lost: set[str] = set()
+        # Those whose id somebody has, or had.
+        self._named: set[str] = set()
         self.last: dict[str, dict[str, Any]] = {}
         self.strangers: dict[str, int] = {}
         # By socket, whose session it was before it became somebody else's: one of
@@ -224,9 +229,14 @@ class Lives:
                 isOut = not everything(data).intersection(taking.marks)
                 taking.stored = min(taking.stored, each.at if isOut else inf)
         if each.who.startswith("web"):
+            self._named.add(key)
             self._written(key, data)
 
     _stored = _created
+
+    def _deleted(self, each: Happening) -> None:
+        if each.who == "store" and each.more["key"] not in self._named:
+            self.lost.add(each.more["key"])
 
     def _isStrange(self, mark: int, key: str, data: dict[str, Any]) -> bool:
         """
@@ -360,6 +370,7 @@ class Lives:
     def _moves(self, each: Happening) -> None:
         old, new = each.more["old"], each.more["new"]
         self.nameless.discard(new)
+        self._named.add(new)
         self._state.move(old, new)
         for where in (self.out, self.emptied):
             where[new] = where.setdefault(old, {})
@@ -445,6 +456,9 @@ class Lives:
 
     def _logs_out(self, each: Happening) -> None:
         self.pages[each.who].isLogout = True
+
+    def _cookie(self, each: Happening) -> None:
+        self._named.add(each.more["session"])
 
     def _page_comes(self, each: Happening) -> None:
         if each.more["code"] == _OK:

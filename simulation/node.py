@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from msgspec.json import decode
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -26,7 +27,7 @@ from txsessionsock.session import Session
 from .bus import Ether, SimulatedBus
 from .groups import GROUP_HANDLERS, Groups
 from .history import History
-from .messages import BASE, HANDLERS, Message, seen
+from .messages import BASE, HANDLERS, Message, asJSON, seen
 from .pages import Pages
 from .queue import NodeClock
 from .store import Link
@@ -144,7 +145,7 @@ class Served(Line, Notes):
     # The carrier.
 
     def encode(self, value: Any, messageID: str = "") -> str:
-        return json.dumps(value)
+        return asJSON(value).decode()
 
     def check(self, frame: str) -> None:
         """
@@ -155,7 +156,7 @@ class Served(Line, Notes):
         return len(frame)
 
     def write(self, frame: str) -> None:
-        said = json.loads(frame)
+        said = decode(frame)
         asks = said.pop("asks", False)
         other = "passes on" if "told" in said else "carries"
         what = "asks" if asks else "answers" if "token" in said else other

@@ -13,7 +13,7 @@ from typing import Any, Final
 from txsessionsock.manager import Freshness
 
 from .messages import MOST_INCREMENTS
-from .rounds import ROUNDS, Round
+from .rounds import OF_SOCKETS, ROUNDS, Round
 from .store import BY_NODES
 from .wire import Cut
 
@@ -138,12 +138,17 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     random = Random(f"slow {seed}")
     isDoubtful = not plan.repair and plan.tabs == 4
     if random.random() < (_SLOW_IN_DOUBT if isDoubtful else _SLOW):
-        return replace(plan, steps=tuple(_slowed(random, s) for s in plan.steps))
+        return replace(
+            plan,
+            # Per connection, answers do not wait for what is in doubt.
+            perMessage=plan.perMessage or (isDoubtful and random.random() < 0.7),
+            steps=tuple(_slowed(random, each) for each in plan.steps),
+        )
     return plan
 
 
 _SLOW = 0.05
-_SLOW_IN_DOUBT = 0.3
+_SLOW_IN_DOUBT = 0.5
 """
 In how many histories handlers wait after they have counted; also of those in which
 answers to increments get lost.
@@ -152,12 +157,18 @@ answers to increments get lost.
 
 def _slowed(random: Random, step: Step) -> Step:
     """
-    Have who counts wait then, or not.
+    Have who counts wait then, or not, and the store not answer for a while instead of
+    being cut off, or not.
     """
+    if step.what == "cutStore" and random.random() < 0.7:
+        return replace(step, what="trouble", more=("mute", random.choice((0.1, 1.0))))
     if step.more[:1] != ("increment",):
         return step
-    do = random.choice(("increment", "count and wait", "count and update"))
-    return replace(step, more=(do, *step.more[1:]))
+    do = random.choice(("increment", "count and wait", *("count and update",) * 2))
+    if step.what != "send" or do == "increment":
+        return replace(step, more=(do, *step.more[1:]))
+    # Who saves hears of it by that.
+    return replace(step, more=(do, *step.more[1:3], False))
 
 
 def _drawn(seed: int, steps: int) -> Plan:
@@ -165,9 +176,11 @@ def _drawn(seed: int, steps: int) -> Plan:
         return _ending(Random(f"ending {seed}"), seed, steps)
     if Random(f"works {seed}").random() < _WORKS:
         return _working(Random(f"working {seed}"), seed, steps)
-    if Random(f"rounds {seed}").random() < _ROUNDS:
+    share = Random(f"rounds {seed}").random()
+    if share < _ROUNDS + _OF_SOCKETS:
         random = Random(f"in rounds {seed}")
-        return inRounds(random, seed, steps, random.choice(ROUNDS))
+        some = random.choice(ROUNDS if share < _ROUNDS else OF_SOCKETS)
+        return inRounds(random, seed, steps, some)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -415,9 +428,13 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         done += len(tabs) + 3
 
 
-_ROUNDS = 0.05
+_ROUNDS = 0.06
 """
 In how many histories one thing happens again and again.
+"""
+_OF_SOCKETS = 0.04
+"""
+In how many more it is about sockets.
 """
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -157,7 +157,7 @@ class _Call(_Due):
     What a node does later, by its own clock.
     """
 
-    __slots__ = ("args", "due", "func", "kw", "state")
+    __slots__ = ("args", "due", "func", "isCancelled", "kw")
 
     where: NodeClock
 
@@ -166,44 +166,44 @@ class _Call(_Due):
     ) -> None:
         self.where = clock
         self.due = due
-        self.func, self.args, self.kw = func, args, kw
-        self.state = "waits"
-        self.isOver = False
+        self.func = func
+        self.args = args
+        self.kw = kw
+        self.isOver = self.isCancelled = False
 
     def __repr__(self) -> str:
         return f"<{self.func!r} later>"
 
     def call(self) -> object:
         self.where.forget(self)
-        self.state = "called"
         return self.func(*self.args, **self.kw)
 
     def getTime(self) -> float:
         return self.due / SECOND
 
     def active(self) -> bool:
-        return self.state == "waits"
+        return not self.isOver
 
     def cancel(self) -> None:
-        self._refuse()
-        self.state = "cancelled"
+        if self.isOver:
+            self._refuse()
+        self.isCancelled = True
         self.where.forget(self)
 
     def delay(self, seconds: float) -> None:
-        self._refuse()
+        if self.isOver:
+            self._refuse()
         self.due += _ticks(seconds)
         self.where.schedule(self)
 
     def reset(self, seconds: float) -> None:
-        self._refuse()
+        if self.isOver:
+            self._refuse()
         self.due = self.where.ticks + _ticks(seconds)
         self.where.schedule(self)
 
-    def _refuse(self) -> None:
-        if self.state == "called":
-            raise AlreadyCalled
-        if self.state == "cancelled":
-            raise AlreadyCancelled
+    def _refuse(self) -> NoReturn:
+        raise AlreadyCancelled if self.isCancelled else AlreadyCalled
 
 
 def _ticks(seconds: float) -> int:

@@ -10,7 +10,19 @@ from random import Random
 from typing import Any, Final
 
 
-__all__ = ["COPIES", "EMPTIES", "LOGINS", "ROLLS", "ROUNDS", "Round"]
+__all__ = [
+    "ASKS",
+    "COPIES",
+    "EMPTIES",
+    "LEAVES",
+    "LOGINS",
+    "OF_SOCKETS",
+    "REPLACES",
+    "RETURNS",
+    "ROLLS",
+    "ROUNDS",
+    "Round",
+]
 
 _Step = tuple[str, int, float, tuple[Any, ...]]
 Round = tuple[dict[str, Any], Callable[[Random], Iterator[_Step]]]
@@ -54,7 +66,8 @@ def _rolls(random: Random) -> Iterator[_Step]:
     for _ in range(2):
         more = "send", random.choice(("session", "session", "all"))
         yield "tell", random.randrange(60), random.choice(_AT_ONCE), more
-    yield "roll", random.randrange(60), random.choice((1.0, 3.0, 4.0)), ()
+    yield "roll", random.randrange(60), random.choice((0.0, 0.3, 1.0)), ()
+    yield "roll", random.randrange(60), random.choice((3.0, 4.0)), ()
     for node in range(3):
         yield "tell", node, random.choice((0.0, 0.3)), ("count", "all")
 
@@ -86,9 +99,93 @@ def _empties(random: Random) -> Iterator[_Step]:
     yield _set(random, random.choice((0.3, 1.0)))
 
 
+def _replaces(random: Random) -> Iterator[_Step]:
+    """
+    Somebody else logs in, while sockets that are open change the session.
+    """
+    for _ in range(random.randint(1, 4)):
+        yield _set(random, random.choice((*_AT_ONCE, 0.3)))
+    seconds = random.choice((0.0, 0.05, 0.5))
+    yield "rewrite", 0, random.choice(_AT_ONCE), ("ours", seconds, "replaces")
+    for _ in range(random.randint(1, 4)):
+        yield _set(random, random.choice((*_AT_ONCE, 0.3)))
+    yield "connect", random.randrange(60), random.choice((0.3, 2.0)), ()
+
+
 COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
-ROLLS: Final = {"kind": "watched", "hub": True}, _rolls
+ROLLS: Final = {"kind": "watched", "latency": 0.2, "hub": True}, _rolls
 LOGINS: Final[Round] = {}, _logins
 EMPTIES: Final = {"repair": True}, _empties
+REPLACES: Final[Round] = {}, _replaces
 
-ROUNDS: Final[tuple[Round, ...]] = (COPIES, ROLLS, ROLLS, LOGINS, EMPTIES)
+ROUNDS: Final[tuple[Round, ...]] = (COPIES, ROLLS, ROLLS, LOGINS, EMPTIES, REPLACES)
+
+
+def _asks(random: Random) -> Iterator[_Step]:
+    """
+    Handlers ask their clients, who have sent more by then; and the store is lost while
+    the first of that is to be the answer.
+    """
+    for tab in range(2):
+        do, key = random.choice(("ask", "ask", "ask twice")), random.choice("ab")
+        # What comes later than the question to the store needs another one.
+        yield "send", tab, random.choice((0.1, 0.2, 0.3)), (do, key, -1, False)
+        for _ in range(random.randint(2, 3)):
+            do = random.choice(("set", "read", "read"))
+            yield "send", tab, 0.0, (do, random.choice("ab"), -1, False)
+    if random.random() < 0.3:
+        yield "trouble", 0, 3.0, ("late", 3.0)
+    else:
+        yield "connect", 0, random.uniform(0.1, 0.6), ()
+        yield "cutStore", 0, random.choice((1.0, 2.0)), ()
+    for tab in range(2):
+        yield "connect", tab, 0.4, ()
+
+
+def _returns(random: Random) -> Iterator[_Step]:
+    """
+    A client of Socket.IO loses its connection, and may come back to another node, while
+    others of its session change that, and a little is sent to many.
+    """
+    yield "cut", 0, 0.2, ("told", 0.0)
+    for _ in range(22):
+        tab, pause = random.choice((1, 2)), random.uniform(0.0, 0.2)
+        if random.random() < 0.65:
+            yield "send", tab, pause, ("set", random.choice("ab"), -1, False)
+        else:
+            yield "shout", random.randrange(60), pause, (1, random.random() < 0.3)
+    yield "connect", 0, random.choice((2.0, 4.0)), ()
+
+
+def _leaves(random: Random) -> Iterator[_Step]:
+    """
+    A client of Socket.IO leaves a namespace and comes again, sometimes with another
+    session, while a handler of its other one fails.
+    """
+    tab = random.randrange(4)
+    who, pause = random.randrange(tab, 60, 4), random.uniform(0.0, 0.2)
+    yield "leaveNamespace", who, pause, ()
+    for _ in range(3):
+        # What is for a namespace where it is not has it go there.
+        do, key = random.choice(("raise", "raise", "set")), random.choice("ab")
+        yield "send", tab, random.uniform(0.0, 0.1), (do, key, -1, False)
+    yield "connect", tab, random.choice((0.0, 0.3, 1.0)), ()
+
+
+ASKS: Final = {"offsets": (0.0,), "latency": 0.2, "tabs": 2}, _asks
+RETURNS: Final = (
+    {
+        "offsets": (0.0, 0.0),
+        "latency": 0.2,
+        "tabs": 3,
+        "sockets": ("text", "plain", "plain"),
+        "recovery": 10.0,
+    },
+    _returns,
+)
+LEAVES: Final = (
+    {"sessions": 2, "sockets": ("msgpack", "text"), "hasSecond": True},
+    _leaves,
+)
+
+OF_SOCKETS: Final[tuple[Round, ...]] = (ASKS, *[RETURNS] * 4, LEAVES)

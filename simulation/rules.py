@@ -381,7 +381,8 @@ def toldOnce(case: Case, each: Happening) -> Iterator[str | None]:
 @_reads("created", "stored")
 def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    No save of ours re-creates a session that is gone.
+    No save of ours re-creates a session that is gone; unless a node began it, and
+    nobody had its id yet, when the store lost all that it had: then nobody ended it.
 
     @promise: No save re-creates a session that is gone.
 
@@ -391,6 +392,9 @@ def neverBack(case: Case, each: Happening) -> Iterator[str | None]:
     """
     if each.who.startswith("node"):
         isNew = each.what == "created" and each.more["key"] in case.state.gone
+        if isNew and each.more["key"] in case.state.lives.lost:
+            case.excepted("a session that was lost before anybody had its id")
+            return
         yield "a session came back from the dead" if isNew else None
 
 
@@ -731,7 +735,7 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
             change.overtaken += each.who != change.node
         elif each.more["key"] == change.session:
             del outside[token]
-            if not _belongs(state, change):
+            if not (_lasts(state, change) and _belongs(state, change)):
                 continue
             well = state.well.get(change.node, -inf)
             since = max(change.began, well, state.mended.get(change.session, 0))

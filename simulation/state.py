@@ -5,12 +5,13 @@ What is known at each moment of a history that is read once, from first to last.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
+
+from msgspec.json import decode
 
 from .history import Happening, reads
 from .lives import Lives
@@ -416,7 +417,7 @@ class State:
 
     def _created(self, each: Happening) -> None:
         key = each.more["key"]
-        data: dict[str, Any] = json.loads(each.more["data"])
+        data: dict[str, Any] = decode(each.more["data"])
         before = self.data.get(key)
         self.data[key] = data
         wasSpoiled = self.spoiled.pop(key, None) is not None

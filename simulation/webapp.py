@@ -6,13 +6,15 @@ writes it whole.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any, Final
+
+from msgspec.json import decode
 
 from txsessionsock.interfaces import NoSuchSession, SessionID
 
 from .history import History
+from .messages import asJSON
 from .queue import SECOND, Queue
 from .store import Place
 
@@ -66,7 +68,7 @@ class WebApp:
         """
         Begin a session.
         """
-        raw = json.dumps(self._new).encode()
+        raw = asJSON(self._new)
         self._place.create(_key(sessionID), raw, self._ttl, self.name, None)
 
     def logOut(self, sessionID: SessionID) -> None:
@@ -100,7 +102,7 @@ class WebApp:
         new = _key(newID)
         self._history.note("renews", self.name, old=_key(sessionID), new=new, how=how)
         if how == "first created":
-            raw = json.dumps({"cookie": NEW["cookie"]}).encode()
+            raw = asJSON({"cookie": NEW["cookie"]})
             self._place.create(new, raw, self._ttl, self.name, None)
         self._place.destroy(_key(sessionID), None, self.name, None)
 
@@ -137,11 +139,11 @@ class WebApp:
         if stored is None:
             self._history.note("found nothing", self.name)
             return
-        data: dict[str, Any] = json.loads(stored.raw)
+        data: dict[str, Any] = decode(stored.raw)
         copy = self._queue.now, data
         before, self._old[key] = self._old.get(key, copy), copy
         read, data = before if stamp == "old" else copy
-        data = json.loads(json.dumps(data))
+        data = decode(asJSON(data))
         isStripped = stamp == "none" and data.pop(_STAMP, None) is not None
         self._history.note("reads", self.name, key=key, stamp=stamp)
         isOld = read < self._queue.now - (_LONGEST - seconds) * SECOND
@@ -180,7 +182,7 @@ class WebApp:
             data["user"] = f"user{token}"
         elif does.startswith("deletes"):
             data.pop(does.removeprefix("deletes "), None)
-        raw = json.dumps(data).encode()
+        raw = asJSON(data)
         if isGone:
             self._place.create(key, raw, self._ttl, self.name, None)
         else:

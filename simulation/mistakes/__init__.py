@@ -200,7 +200,7 @@ MISTAKES: Final = (
         "session/record.py",
         "            if attempt.number == last:\n",
         "            if attempt.number == last + 1:\n",
-        ("incrementsCountOnce",),
+        ("incrementsCountOnce", "changesAreStored", "noUpdateIsLost"),
     ),
     Mistake(
         "a session that was found to be stored is not let go of",

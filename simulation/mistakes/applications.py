@@ -142,4 +142,11 @@ MISTAKES: Final = (
         "        if not theirs or isBare:\n",
         ("emptiedStaysEmpty",),
     ),
+    Mistake(
+        "a node that finds a session empty does not say so when it fills it",
+        "session/journal.py",
+        "        isEmpty = self._isEmptied or self._isFoundEmpty\n",
+        "        isEmpty = self._isEmptied\n",
+        ("emptiedStaysEmpty",),
+    ),
 )

@@ -14,6 +14,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES: Final = (
     Mistake(
+        "a node that ends does not guard once more what it had to put back",
+        "manager/manager.py",
+        "            until = min(end, self._overwrittenUntil()) if end < inf else last\n",
+        "            until = last\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
         "a node that ends while its store is away does not try again",
         "manager/manager.py",
         "            if not isAgain:\n                break\n",
@@ -73,10 +80,17 @@ MISTAKES: Final = (
         ("stopsWell", "disconnectIsLast"),
     ),
     Mistake(
+        "the end does not wait for handlers that are still at work",
+        "manager/shutdown.py",
+        "        if isStored and not hasLeft:\n",
+        "        if not hasLeft and not isStored:\n",
+        ("disconnectIsLast", "stopsWell"),
+    ),
+    Mistake(
         "sessions are not waited for at the end",
         "manager/shutdown.py",
-        '        await until(_STORING, storing, "storing sessions")\n',
-        "        storing.addErrback(lambda failure: None)\n",
+        '        isStored = await until(_STORING, storing, "storing sessions")\n',
+        "        isStored = False\n        storing.addErrback(lambda failure: None)\n",
         (
             "changesAreStored",
             "stopsWell",

@@ -44,13 +44,6 @@ MISTAKES: Final = (
         ("answersAreHeld",),
     ),
     Mistake(
-        "what is given up is not told in an outage that was told",
-        "clients/client.py",
-        "        self._isInOutage = False\n        self._notStored(",
-        "        self._notStored(",
-        ("doubtsAreTold",),
-    ),
-    Mistake(
         "who has a session is not told that it ended",
         "clients/client.py",
         '            self._notify("sdestroyed", conversation.session, reason)\n',

@@ -219,6 +219,30 @@ class HurryTests(SocketCase):
         self.wait(10)
         self.assertEqual(self.events("smessage"), [0, 1, 2, 3])
 
+    def test_storedLate(self) -> None:
+        """
+        The end waits for the handlers that are at work then, as long as there is time
+        to store what they change.
+        """
+        done: Deferred[None] = Deferred()
+
+        async def handler(client: Recording, message: Any, session: Session) -> None:
+            await done
+            session["last"] = message
+
+        self.put()
+        self.do["smessage"] = handler
+        self.serve()
+        self.browse().send("a")
+        ended = self.manager.end(drain=10.0)
+        self.wait(8)
+        self.assertNoResult(ended)
+        done.callback(None)
+        self.wait()
+        self.successResultOf(ended)
+        self.assertEqual(self.events("disconnect"), [1001])
+        self.assertEqual(self.stored(), {"last": "a"})
+
 
 class PageTests(WebTestCase):
     """

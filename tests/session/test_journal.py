@@ -361,6 +361,18 @@ class JournalTests(SynchronousTestCase):
             self.assertFalse(self.node.repair())
             self.assertEqual(self.place.data, expected)
 
+    def test_foundEmpty(self) -> None:
+        """
+        Nor where that other node found the session empty when it came.
+        """
+        self.node.write(mine=1)
+        self.place.stored = {}
+        other = Node("two", self.place)
+        # It has nothing to look at: that is what it loaded.
+        other._put({}, {"flash": 1}, {"flash": 1}, {}, ())
+        self.assertFalse(self.node.repair())
+        self.assertEqual(self.place.data, {"flash": 1})
+
     def test_writtenAfterEmptied(self) -> None:
         """
         What is written into it after that is put back as ever.

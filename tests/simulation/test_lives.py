@@ -317,6 +317,22 @@ class LifeTests(HistoryTestCase):
             expected = ["outsideIsStored"] * (by == "node1")
             self.assertEqual(self.broken(), expected)
 
+    def test_outsideAndKilled(self) -> None:
+        """
+        One of a node that was killed is none any more when another takes its place.
+        """
+        more = {"do": "set", "key": "out", "digit": -1, "session": KEY}
+        for what in "killed", "heals":
+            self.setUp()
+            self.opens("tab.2", "node2")
+            self.note("changes", "node1", isOutside=True, token=100, **more)
+            self.note(what, "node1")
+            self.now += 16 * SECOND
+            self.note("changes", "node2", isOutside=True, token=101, **more)
+            self.put("stored", "node2", out=101)
+            expected = ["outsideIsStored"] * (what == "heals")
+            self.assertEqual(self.broken(), expected)
+
     def test_outsideAndEmptied(self) -> None:
         """
         One of a session that is emptied since need not be stored.

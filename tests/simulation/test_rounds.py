@@ -12,7 +12,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from simulation.history import Happening
 from simulation.plan import inRounds
 from simulation.queue import SECOND
-from simulation.rounds import COPIES, EMPTIES, LOGINS, ROLLS, Round
+from simulation.rounds import (
+    ASKS,
+    COPIES,
+    EMPTIES,
+    LEAVES,
+    LOGINS,
+    REPLACES,
+    RETURNS,
+    ROLLS,
+    Round,
+)
 from simulation.world import happened
 
 
@@ -111,3 +121,74 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(EMPTIES, find)
+
+    def test_replaces(self) -> None:
+        """
+        A socket that is open changes a session that somebody else logs in with then,
+        and hears that it is replaced.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            changed: set[str] = set()
+            for each in history:
+                if each.what == "changes":
+                    changed.add(each.who)
+                elif each.more.get("reason") == "replaced" and each.who in changed:
+                    yield each
+
+        self.assertComesAbout(REPLACES, find)
+
+    def test_asks(self) -> None:
+        """
+        A handler that has asked its client fails because the store does.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            asking = {
+                each.more["token"]
+                for each in history
+                if each.what == "sends" and each.more["do"].startswith("ask")
+            }
+            for each in history:
+                isLost = each.what == "fails" and each.more["error"].startswith("Store")
+                if isLost and each.more["token"] in asking:
+                    yield each
+
+        self.assertComesAbout(ASKS, find)
+
+    def test_returns(self) -> None:
+        """
+        A client of Socket.IO goes on at another node, where the session was changed
+        shortly before.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            nodes: dict[str, str] = {}
+            changed: dict[str, int] = {}
+            for each in history:
+                if each.what == "changes":
+                    changed[each.more["node"]] = each.at
+                elif each.what == "connected" and "sid" in each.more:
+                    sid, node = each.more["sid"], each.more["node"]
+                    isElsewhere = nodes.get(sid, node) != node
+                    if isElsewhere and each.at - changed.get(node, 0) < 2 * SECOND:
+                        yield each
+                    nodes[sid] = node
+
+        self.assertComesAbout(RETURNS, find)
+
+    def test_leaves(self) -> None:
+        """
+        A client of Socket.IO that has named a second session is closed.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            named: dict[str, set[str]] = {}
+            for each in history:
+                wire, isMore, _ = each.who.partition("/")
+                if each.what == "connects" and isMore:
+                    named.setdefault(wire, set()).add(each.more["session"])
+                elif each.what == "closes" and len(named.get(wire, ())) > 1:
+                    yield each
+
+        self.assertComesAbout(LEAVES, find)

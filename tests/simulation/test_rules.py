@@ -196,6 +196,25 @@ class RuleTests(HistoryTestCase):
         self.put("created", "node1")
         self.assertEqual(self.broken(), ["neverBack"])
 
+    def test_backWhenNobodyHadIt(self) -> None:
+        """
+        One that it began, and the store lost before anybody had its id, is none.
+        """
+        for by, isKnown in ("store", False), ("store", True), ("web1", False):
+            self.setUp()
+            new = {"key": "sess:new", "data": "{}"}
+            self.note("created", "node1", **new)
+            if isKnown:
+                self.note("asks for page", "page", node="node1", session=KEY, do="set")
+                self.note("cookie", "page", session="sess:new", code=200)
+            self.note("deleted", by, **new | {"data": None})
+            self.note("created", "node1", **new)
+            if by == "store" and not isKnown:
+                why = "a session that was lost before anybody had its id"
+                self.assertKept([f"excepted: {why}"])
+            else:
+                self.assertBroken("neverBack")
+
     def test_open(self) -> None:
         """
         A socket of a session that ended stays open, or is closed late.
@@ -342,13 +361,15 @@ class RuleTests(HistoryTestCase):
     def test_writtenAsItEnds(self) -> None:
         """
         What a node stored that ended is not put back: of a copy that was taken before
-        it was told to stop, or written so early that it had time for that.
+        it was told to stop, or written so early that it had time for that, or could
+        have guarded that for longer.
         """
-        for reads, early, isKept in (
-            (1, 0, True),
-            (1, SECOND // 10, True),
-            (1, 2 * SECOND, False),
-            (-0.001, SECOND // 10, False),
+        for took, reads, early, isKept in (
+            (9, 5, 0, True),
+            (9, 5, SECOND // 10, True),
+            (9, 5, 2 * SECOND, False),
+            (9, -0.001, SECOND // 10, False),
+            (5, 1, 0, False),
         ):
             self.setUp()
             self.plan = replace(PLAN, latency=0.2)
@@ -358,7 +379,7 @@ class RuleTests(HistoryTestCase):
             self.note("closes", "tab.1", code=1001, reason="server going away")
             self.note("lost", "tab.1", code=1001)
             more = {"do": "write", "key": "of web1", "session": KEY}
-            self.now += 5 * SECOND
+            self.now += took * SECOND
             read = told + round(reads * SECOND)
             self.note("changes", "web1", token=101, read=read, **more)
             self.put("stored", "web1", **{"of web1": 101})

@@ -232,6 +232,40 @@ class ReturnTests(RecoveryCase):
             self.assertFalse(last.isConnected)
         self.assertNothingLeft()
 
+    def test_disconnectedEverywhere(self) -> None:
+        """
+        Also in its other namespaces, if it is disconnected from all.
+        """
+        gates = self.working(work=lambda socket: socket.disconnect(close=True))
+        self.io.of("a", self.recording())
+        for isBack in False, True:
+            page = self.come()
+            page.connect("/a")
+            self.wait()
+            (old,) = page.of(Kind.CONNECT, "/a")
+            self.io.of("a").emit("e")
+            self.wait()
+            offset = page.of(Kind.EVENT, "/a")[0][-1]
+            page.emit("work", "work")
+            self.lose(page)
+            self.assertEqual(len(self.io.ghosts), 2)
+            again = self.browse(connects=False)
+            hers = {"pid": old["pid"], "offset": offset}
+            if isBack:
+                again.connect("/a", hers)
+                self.wait()
+            gates.pop().callback(None)
+            self.wait()
+            self.assertEqual(len(self.io.ghosts), 0)
+            if isBack:
+                self.assertEqual(len(again.of(Kind.DISCONNECT, "/a")), 1)
+            else:
+                again.connect("/a", hers)
+                self.wait()
+                (new,) = again.of(Kind.CONNECT, "/a")
+                self.assertNotEqual(new["sid"], old["sid"])
+        self.assertNothingLeft()
+
     def test_reasons(self) -> None:
         """
         It is waited for after each loss of the connection, and only then: not when it

@@ -46,6 +46,8 @@ _GUARDING = 0.95
 For which share of that sessions are guarded that are stored.
 """
 
+_LEAVE = "waiting for clients to leave"
+
 _NAMED = 10
 """
 How many handlers that do not end are named.
@@ -197,12 +199,16 @@ class Ending:
         # Tell all at once.  From now on, new connections are refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
-        if not await until(_LEAVING, leaving, "waiting for clients to leave"):
+        hasLeft = await until(_LEAVING, leaving, _LEAVE)
+        if not hasLeft:
             self._tellAwaited()
             for guest in list(self._guests):
                 guest.hurry()
         storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORING))
-        await until(_STORING, storing, "storing sessions")
+        isStored = await until(_STORING, storing, "storing sessions")
+        if isStored and not hasLeft:
+            # What a handler changes that ends by then is stored, too.
+            await until(_STORING, leaving, _LEAVE)
         closing = [maybeDeferred(close) for close in self._closes]
         await until(1.0, _all([*ports, *closing]), "closing the store")
 

@@ -172,6 +172,8 @@ class Journal:
         self._lastEmpty = 0
         # Whether nodes wrote nothing since somebody else emptied it.
         self._isEmptied = False
+        # Whether it was empty when it was loaded, and is still that.
+        self._isFoundEmpty = False
         self._isStamped = False
         self._versions = _NONE
         self._latest = Version({}, {})
@@ -217,7 +219,8 @@ class Journal:
         own = self._writes.last if isRepair else number
         isBare = self._isStamped and not (self._latest, *self._branches)[-1].stamps
         bare = number if isBare else self._lastBare
-        empty = number if self._isEmptied else self._lastEmpty
+        isEmpty = self._isEmptied or self._isFoundEmpty
+        empty = number if isEmpty else self._lastEmpty
         return {**stamps, self._node: Stamp(number, int(now), own, bare, empty)}
 
     def wrote(self, write: Write, now: float) -> None:
@@ -299,7 +302,8 @@ class Journal:
         was: it belongs to somebody else, or was reset on purpose.
         """
         self._memory.note(stamps, now)
-        self._lastEmpty, self._isEmptied = 0, False
+        # What another node wrote of it may have been emptied before this one came.
+        self._lastEmpty, self._isEmptied, self._isFoundEmpty = 0, False, not data
         for version in self._versions:
             self._memory.forget(version)
         self._versions = _NONE
@@ -363,6 +367,7 @@ class Journal:
         @return: Where it differs, and what was and is there.
         """
         self._isStamped = self._isStamped or bool(version.stamps)
+        self._isFoundEmpty = False
         self._attribute(version)
         differing = version.places
         if before is None or replaced.data is not before:

@@ -420,9 +420,11 @@ class NamespaceCarrier:
         """
         self._connection.disconnectAll()
 
-    def lost(self, code: int, reason: str) -> None:
+    def lost(self, code: int, reason: str) -> Ghost | None:
         """
         The client is disconnected.
+
+        @return: What stands in for it, if it may come back.
         """
         self.reason = reason
         if self.place.ghosts is not None:
@@ -432,6 +434,7 @@ class NamespaceCarrier:
         while self._calls:
             asked = self._calls.pop(next(iter(self._calls)))
             asked.errback(ClientGone("the client is gone"))
+        return self._ghost
 
 
 def _ask(gate: Listener, face: Any, session: Session) -> object:

@@ -22,6 +22,7 @@ from txsessionsock.interfaces import SessionID
 
 from .carrier import NamespaceCarrier
 from .engineconnection import EngineConnection
+from .ghost import Ghost
 from .lobby import sizeOf
 from .packets import BadPacket, Decoder, Kind, Message, Packet, Parser, parserFor
 from .places import Places
@@ -79,6 +80,8 @@ class Connection:
         self._decoder: Decoder | None = None
         self.peer = engine.request.client or "somebody"
         self._carriers: dict[str, NamespaceCarrier] = {}
+        # What stands in for those of its clients that were lost and may come back.
+        self._ghosts: list[Ghost] = []
         # Which namespaces we have disconnected: what the client sent to them before
         # it knew is no fault of its.
         self._left: set[str] = set()
@@ -373,11 +376,13 @@ class Connection:
     def disconnectAll(self) -> None:
         """
         Have the client leave all namespaces, when what was sent before has gone
-        out, and close the connection.
+        out, and close the connection; if it was lost before, wherever it is since.
         """
         self._closesWhenEmpty = True
         for carrier in list(self._carriers.values()):
             carrier.client.close(Code.NORMAL, "")
+        for ghost in self._ghosts:
+            ghost.current.close(Code.NORMAL, "")
 
     def goAway(self) -> Deferred[None]:
         """
@@ -445,7 +450,9 @@ class Connection:
         self._haveLeft()
         carriers, self._carriers = self._carriers, {}
         for carrier in carriers.values():
-            carrier.lost(code, reason)
+            ghost = carrier.lost(code, reason)
+            if ghost is not None:
+                self._ghosts.append(ghost)
         self._pausing.clear()
         gone, self._gone = self._gone, []
         for deferred in gone:
