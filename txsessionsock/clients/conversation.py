@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -63,6 +63,49 @@ class _Receiving(Enum):
 _NOT_RECEIVING, _WAITING, _FEEDING = _Receiving
 
 
+class _Client(Holder, Protocol):
+    """
+    Whose handlers are called.
+    """
+
+    def raised(self, failure: Failure) -> None:
+        """
+        A handler failed.
+        """
+
+    def storingFailed(self, failure: Failure, isMine: bool) -> None:
+        """
+        A write failed that was L{postponed<Conversation.postpones>}.
+
+        @param isMine: Whether it was to store a change of this client.
+        """
+
+    def broken(self, failure: Failure) -> None:
+        """
+        The session cannot be had for a message.
+        """
+
+    def unexpected(self, failure: Failure) -> None:
+        """
+        This should not have failed.
+        """
+
+
+class _Gone:
+    """
+    Takes the place of a client that is over, and of what it is sent.
+    """
+
+    changed = stored = failed = gaveUp = ended = staticmethod(nothing)
+    raised = storingFailed = broken = unexpected = staticmethod(nothing)
+
+    def isFull(self) -> bool:
+        return False
+
+
+_GONE: Final = _Gone()
+
+
 class Conversation(ShortWay):
     """
     Calls the handlers of a client, each when the one before is done.  What need not
@@ -78,7 +121,7 @@ class Conversation(ShortWay):
     def __init__(
         self,
         session: Session,
-        holder: Holder,
+        client: _Client,
         inbox: Inbox,
         outbox: Outbox,
         handlers: Handlers,
@@ -86,35 +129,22 @@ class Conversation(ShortWay):
         slices: Slices,
         isPerMessage: bool,
         isShort: bool,
-        raised: Callable[[Failure], None],
-        failed: Callable[[Failure, bool], None],
-        broken: Callable[[Failure], None],
-        unexpected: Callable[[Failure], None],
     ) -> None:
         """
-        @param holder: The client, as the one in whose name the session is changed.
+        @param client: In whose name the session is changed.
 
-        @param slices: When handlers are called.
-
-        @param outbox: While so much waits there for the client that it is full,
-            nothing more is handled until L{relieved} is called.
+        @param outbox: Where so much may wait for the client that nothing more is
+            handled until L{relieved} is called.
 
         @param isShort: Whether messages may take the short way.
 
-        @param raised: Called with the failure of a handler.
-
-        @param failed: Called with the failure of a write that was L{postponed
-            <postpones>}, and whether it was to store a change of this client.
-
-        @param broken: Called when the session cannot be had for a message.
-
-        @param unexpected: Called with what should not have failed.
+        @param slices: When handlers are called.
         """
         self.session = session
         self._keeper = session.keeper
-        self._holder: Any = holder
+        self._client: _Client = client
         self._inbox = inbox
-        self._outbox = outbox
+        self._outbox: Outbox | _Gone = outbox
         self._handlers = handlers
         self._slices = slices
         self._toll: Toll | None = None
@@ -127,18 +157,14 @@ class Conversation(ShortWay):
         # taken back wherever something comes.
         self._isQuiet = False
         self._isStopped = False
-        self._raised = raised
-        self._failed = failed
-        self._broken = broken
-        self._unexpected = unexpected
         self._turn = NOBODY
-        self._changedKeys: dict[str, None] = {}
+        self._changedKeys: tuple[str, ...] = ()
         # What is done when the client is gone and all it sent was handled.
         self._last: Callable[[], Deferred[None]] | None = None
         self._receiving = _NOT_RECEIVING
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
-        self._postponed: list[tuple[Failure, int]] = []
+        self._postponed: list[tuple[Failure, int]] | None = None
 
     def ration(self, rations: Rations, limits: Limits) -> None:
         """
@@ -207,7 +233,7 @@ class Conversation(ShortWay):
         """
         Somebody else changed these keys.
         """
-        self._changedKeys.update(dict.fromkeys(keys))
+        self._changedKeys = tuple(dict.fromkeys((*self._changedKeys, *keys)))
         self._goOn()
 
     def drop(self) -> None:
@@ -215,7 +241,7 @@ class Conversation(ShortWay):
         Handle nothing of what waits.
         """
         self._inbox.clear()
-        self._changedKeys.clear()
+        self._changedKeys = ()
         if self._toll is not None:
             self._toll.stop()
 
@@ -233,7 +259,7 @@ class Conversation(ShortWay):
         @param release: Called when all handlers are done.
         """
         self._last = partial(self._handleDisconnect, code, release)
-        self._changedKeys.clear()
+        self._changedKeys = ()
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
@@ -328,7 +354,7 @@ class Conversation(ShortWay):
         try:
             self._goOn()
         except Exception:
-            self._broken(Failure())
+            self._client.broken(Failure())
 
     def _turnTo(self, turn: Turn) -> None:
         if turn not in _NEXT[self._turn]:
@@ -340,23 +366,23 @@ class Conversation(ShortWay):
     ) -> None:
         self._turnTo(HANDLER)
         # The last step ends this object.
-        unexpected = self._unexpected
+        client = self._client
         running = self._slices.spend(step)
         # Here, not in a callback: a thousand messages that fail at once would nest
         # a thousand frames.
-        if running is None or self._isDone(running, then, unexpected):
+        if running is None or self._isDone(running, then, client):
             self._turnTo(then)
 
     def _isDone(
         self,
         running: Deferred[None],
         then: Turn,
-        unexpected: Callable[[Failure], None],
+        client: _Client,
     ) -> bool:
         """
         @return: Whether a step is done; otherwise the turn is passed on when it is.
         """
-        running.addErrback(unexpected)
+        running.addErrback(client.unexpected)
         isDone = isFired(running)
         if not isDone:
             running.addCallback(self._stepped, then)
@@ -397,8 +423,8 @@ class Conversation(ShortWay):
         return self._handle("smessage", waiting.message, self.session)
 
     def _handleChanged(self) -> Deferred[None] | None:
-        keys, self._changedKeys = self._changedKeys, {}
-        return self._handle("schanged", self.session, tuple(keys))
+        keys, self._changedKeys = self._changedKeys, ()
+        return self._handle("schanged", self.session, keys)
 
     def _handleDisconnect(
         self, code: int, release: Callable[[], Deferred[None]]
@@ -414,7 +440,7 @@ class Conversation(ShortWay):
 
         @return: L{None} if they are done.
         """
-        self._keeper.handlerBegins(self._holder)
+        self._keeper.handlerBegins(self._client)
         try:
             running = self._handlers.call(event, *args)
         except BaseException:  # Also sys.exit(): those of Deferreds are caught, too.
@@ -438,7 +464,7 @@ class Conversation(ShortWay):
         self._turnTo(COLLECTING)
         try:
             number = self._keeper.handlerEnds(
-                self._holder, wasSync=wasSync, saveNow=self._isPerMessage
+                self._client, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
             self._turnTo(HANDLED)
@@ -447,15 +473,15 @@ class Conversation(ShortWay):
         if self._postponed:
             self._tellPostponed(number)
         if failure is not None:
-            self._raised(failure)
+            self._client.raised(failure)
 
     def _tellPostponed(self, number: int) -> None:
         """
         @param number: The number of the last change of the handler that is done.
         """
-        postponed, self._postponed = self._postponed, []
-        for problem, stored in postponed:
-            self._failed(problem, number > stored)
+        postponed, self._postponed = self._postponed, None
+        for problem, stored in postponed or ():
+            self._client.storingFailed(problem, number > stored)
 
     def awaited(self) -> str | None:
         """
@@ -487,6 +513,7 @@ class Conversation(ShortWay):
         """
         isCollecting = self._turn is COLLECTING
         if isCollecting:
+            self._postponed = self._postponed or []
             self._postponed.append((failure, stored))
         return isCollecting
 
@@ -497,7 +524,7 @@ class Conversation(ShortWay):
 
     def _notFresh(self, failure: Failure) -> None:
         if not failure.check(NoSuchSession, SessionReplaced):
-            self._broken(failure)
+            self._client.broken(failure)
 
     # A handler that asks its client something.
 
@@ -563,7 +590,7 @@ class Conversation(ShortWay):
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, broken).addErrback(self._unexpected)
+            fresh.addCallbacks(give, broken).addErrback(self._client.unexpected)
 
     def _give(self, waiting: Waiting) -> None:
         self._keeper.clientActed(isFresh=self._isPerMessage)
@@ -599,7 +626,7 @@ class Conversation(ShortWay):
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, self._notFresh).addErrback(self._unexpected)
+            fresh.addCallbacks(give, self._notFresh).addErrback(self._client.unexpected)
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()
@@ -613,6 +640,4 @@ class Conversation(ShortWay):
         if self._toll is not None:
             self._toll.stop()
             self._toll = None
-        self._raised = self._failed = nothing
-        self._broken = self._unexpected = nothing
-        self._holder = None
+        self._client = self._outbox = _GONE

@@ -232,6 +232,8 @@ class Handlers:
     @ivar face: The object that the listeners of all clients get as the client.
     """
 
+    __slots__ = ("_application", "_current", "_own", "_shared", "face")
+
     def __init__(
         self, shared: Listeners, application: Application, face: object
     ) -> None:
@@ -242,17 +244,29 @@ class Handlers:
 
         @param face: See above.
         """
-        self.listeners = Listeners()
+        self._own: Listeners | None = None
         self._shared = shared
         self._application: Any = application
-        self.face = face
+        self.face: object = face
         self._current: object = None
+
+    @property
+    def listeners(self) -> Listeners:
+        """
+        Those of this client; most clients have none.
+        """
+        if self._own is None:
+            self._own = Listeners()
+        return self._own
+
+    def _ofThis(self, event: str) -> tuple[Listener, ...]:
+        return () if self._own is None else self._own.of(event)
 
     def hear(self, event: str) -> bool:
         """
         Whether somebody listens to an event.
         """
-        return bool(self._shared.of(event) or self.listeners.of(event))
+        return bool(self._shared.of(event) or self._ofThis(event))
 
     def call(self, event: str, *args: Any) -> Deferred[None] | None:
         """
@@ -299,7 +313,7 @@ class Handlers:
     def _calls(
         self, event: str, args: tuple[Any, ...]
     ) -> list[tuple[object, Callable[[], Any]]]:
-        shared, own = self._shared.of(event), self.listeners.of(event)
+        shared, own = self._shared.of(event), self._ofThis(event)
         return [
             *((f, partial(f, self.face, *args)) for f in shared),
             *((f, partial(f, *args)) for f in own),

@@ -23,7 +23,6 @@ from txsessionsock.session import Session
 
 from .inbox import Inbox
 from .listeners import Handlers
-from .outbox import Outbox
 
 
 __all__ = ["COLLECTING", "HANDLED", "HANDLER", "NOBODY", "OVER", "ShortWay", "Turn"]
@@ -75,19 +74,18 @@ class ShortWay:
         _isPerMessage: bool
         _turn: Turn
         _keeper: Any
-        _holder: Any
+        _client: Any
         _handlers: Handlers
         _inbox: Inbox
-        _outbox: Outbox
+        _outbox: Any
         _slices: Slices
         _ownChange: int
-        _postponed: list[Any]
-        _unexpected: Any
+        _postponed: list[Any] | None
 
         def _goOn(self) -> None: ...
         def _handled(self, wasSync: bool, failure: Failure | None = None) -> None: ...
         def _awaits(self, event: str, running: Any) -> Deferred[None]: ...
-        def _isDone(self, running: Any, then: Turn, unexpected: Any) -> bool: ...
+        def _isDone(self, running: Any, then: Turn, client: Any) -> bool: ...
         def _tellPostponed(self, number: int) -> None: ...
 
     def takes(self, message: Any, source: Any, until: float) -> bool:
@@ -167,7 +165,7 @@ class ShortWay:
         """
         End the turn, if the handler is done.
         """
-        if running is None or self._isDone(running, NOBODY, self._unexpected):
+        if running is None or self._isDone(running, NOBODY, self._client):
             self._turn = NOBODY
 
     def _call(self, message: Any, source: Any) -> Deferred[None] | None:
@@ -177,9 +175,9 @@ class ShortWay:
 
         @return: What is still to be waited for.
         """
-        keeper, holder = self._keeper, self._holder
+        keeper, client = self._keeper, self._client
         self.source = source
-        keeper.handlerBegins(holder)
+        keeper.handlerBegins(client)
         try:
             running = self._handlers.message(message, self.session)
         except BaseException:  # Also sys.exit(), as on the long way.
@@ -191,7 +189,7 @@ class ShortWay:
         self._turn = COLLECTING
         try:
             number = keeper.handlerEnds(
-                holder, wasSync=True, saveNow=self._isPerMessage
+                client, wasSync=True, saveNow=self._isPerMessage
             )
         finally:
             self._turn = HANDLED

@@ -6,14 +6,12 @@ Keeping one session: opening it, handlers that work on it, and letting go of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
-from txsessionsock._weak import weakly
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -36,6 +34,8 @@ from .storage import Storage
 __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
+
+_GUARD: Final = "guard"
 
 
 class Owner(Protocol):
@@ -98,6 +98,7 @@ class SessionKeeper:
     _log = Logger()
 
     isHandling = False
+    opening = 0
 
     def __init__(
         self,
@@ -109,26 +110,13 @@ class SessionKeeper:
     ) -> None:
         self._storage = storage
         self._owner = owner
-        self.opening = 0
         # Whose frames wait for which change, if there will be one.
-        self._promised: dict[Holder, int] = {}
+        self._promised: dict[Holder, int] | None = None
         self.live = Live(storage, policy, counts, id, self)
         # None of these keeps its keeper; see Live.
-        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0))
-        self.expiry = Expiry(
-            self.live,
-            self.reading,
-            weakly(self._dropOverdue, otherwise=True),
-            self._owner.isNews,
-        )
-        self.saving = Saving(
-            self.live,
-            self.reading,
-            self.expiry,
-            firstStored=weakly(self._firstStored, None),
-            idle=weakly(self.dropIfIdle, None),
-        )
-        self._guardTimer = Timer(storage.reactor)
+        self.reading = Reading(self.live)
+        self.expiry = Expiry(self.live, self.reading)
+        self.saving = Saving(self.live, self.reading, self.expiry)
 
     # What is known of the session.
 
@@ -228,12 +216,12 @@ class SessionKeeper:
             self._owner.stored(self)
         guarded = self.guardedFor()
         if guarded > 0:
-            if not self._guardTimer.isRunning:
-                self._guardTimer.start(guarded, self.dropIfIdle)
+            if not live.timers.isRunning(_GUARD):
+                live.timers.start(_GUARD, guarded, self.dropIfIdle)
         elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 
-    def _dropOverdue(self) -> bool:
+    def dropOverdue(self) -> bool:
         """
         Be live no more, if nobody holds the session.
         """
@@ -265,7 +253,7 @@ class SessionKeeper:
             self._keepPromises()
 
     def closed(self) -> None:
-        self._guardTimer.stop()
+        self.live.timers.stop(_GUARD)
         self.reading.stop()
         self.expiry.stop()
         self.saving.stop()
@@ -274,8 +262,11 @@ class SessionKeeper:
     def giveUpChanges(self) -> None:
         self.saving.abandon()
 
-    def _firstStored(self) -> None:
+    def firstStored(self) -> None:
         self._owner.firstStored(self)
+
+    def isNews(self, warning: str) -> bool:
+        return self._owner.isNews(warning)
 
     # Handlers.
 
@@ -352,6 +343,8 @@ class SessionKeeper:
         if self.isHandling and holder is not None and copy.suspects:
             # Whether the handler changes something is looked for when it ends or
             # waits, and not for each frame that it sends.
+            if self._promised is None:
+                self._promised = {}
             self._promised[holder] = copy.number + 1
             return copy.number + 1
         if copy.suspects:
@@ -372,7 +365,7 @@ class SessionKeeper:
         # then the end of its handler has kept them already.
         if not self._promised:
             return
-        promised, self._promised = self._promised, {}
+        promised, self._promised = self._promised, None
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()

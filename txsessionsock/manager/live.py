@@ -13,7 +13,7 @@ from weakref import ref
 from twisted.internet.defer import DeferredLock
 from twisted.python.failure import Failure
 
-from txsessionsock._weak import weakly
+from txsessionsock._alarms import Timers
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -51,6 +51,34 @@ class Upkeep(Keeper, Protocol):
     def keysChanged(self) -> None:
         """
         Keys of the session have other values.
+        """
+
+    def guardedFor(self) -> float:
+        """
+        For how many seconds a write is to be repaired if somebody overwrites it.
+        """
+
+    def firstStored(self) -> None:
+        """
+        A session was stored that began here.
+        """
+
+    def dropIfIdle(self) -> None:
+        """
+        All is stored, or failed: let go of the session, if nobody holds it.
+        """
+
+    def dropOverdue(self) -> bool:
+        """
+        Let go of the session if nobody holds it, because its time is up and the
+        store does not answer.
+
+        @return: Whether that was done.
+        """
+
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether a warning was not given yet.
         """
 
     def deadlineMoved(self, deadline: float | None) -> None:
@@ -95,6 +123,21 @@ class _Nobody:
     def keysChanged(self) -> None:
         pass
 
+    def guardedFor(self) -> float:
+        return 0.0
+
+    def firstStored(self) -> None:
+        pass
+
+    def dropIfIdle(self) -> None:
+        pass
+
+    def dropOverdue(self) -> bool:
+        return True
+
+    def isNews(self, warning: str) -> bool:
+        return False
+
     def deadlineMoved(self, deadline: float | None) -> None:
         pass
 
@@ -114,6 +157,22 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+class _Turn(DeferredLock):
+    """
+    The turn to read or to write a session: there is one while somebody has it.
+    """
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self._live = live
+
+    def release(self) -> None:
+        super().release()
+        if not self.locked:
+            # Who had it next may have released it by now, and somebody has another.
+            self._live.turnEnded(self)
+
+
 class Live:
     """
     The state of a session that somebody in this process holds or is about to.
@@ -121,6 +180,8 @@ class Live:
     The session is read and written by one at a time, in C{turn}.
 
     @ivar key: Where the store has the session.
+
+    @ivar timers: Those of all who read it, store it and let go of it.
 
     @ivar record: What is stored, and what was changed since; once the session
         is loaded.
@@ -164,18 +225,46 @@ class Live:
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
-        self.turn = DeferredLock()
-        self.holders = Holders(storage.later, weakly(upkeep.keysChanged, None), counts)
+        self._turn: _Turn | None = None
         self.asking = Asking(storage)
+        self.timers = Timers(storage.reactor)
         # The session has its keeper, which has this.  Were there a way back, a
         # session would not be freed when it is closed.  Whoever calls meanwhile
-        # keeps one of them, and so does the registry.
+        # keeps one of them, and so does the registry.  All who need the keeper
+        # go this one way: there are many sessions.
         self._findUpkeep = ref(upkeep)
+        self.holders = Holders(storage.later, self._findUpkeep, counts)
         self._findSession: Callable[[], Session | None] = _none
         self._toldNumber = 0
 
     @property
-    def _upkeep(self) -> Upkeep | _Nobody:
+    def turn(self) -> DeferredLock:
+        """
+        Who has it may read the session, or write it.
+        """
+        if self._turn is None:
+            self._turn = _Turn(self)
+        return self._turn
+
+    @property
+    def isTurnTaken(self) -> bool:
+        """
+        Whether somebody has its L{turn}.
+        """
+        return self._turn is not None and bool(self._turn.locked)
+
+    def turnEnded(self, turn: DeferredLock) -> None:
+        """
+        Nobody has this L{turn}, nor waits for it.
+        """
+        if self._turn is turn:
+            self._turn = None
+
+    @property
+    def upkeep(self) -> Upkeep | _Nobody:
+        """
+        Who reads it, stores it and lets go of it.
+        """
         return self._findUpkeep() or _NOBODY
 
     @property
@@ -204,6 +293,13 @@ class Live:
         Whether something is to be stored that somebody overwrote.
         """
         return self.isLoaded and self.record.isRepairing
+
+    @property
+    def isRemembering(self) -> bool:
+        """
+        Whether something is remembered of how the session was, for repairs.
+        """
+        return self.isLoaded and self.record.journal.isRemembering
 
     @property
     def repairUntil(self) -> float:
@@ -277,7 +373,7 @@ class Live:
         Tell those who hold the session what became of its changes.
         """
         self._count()
-        reverted, self.record.reverted = self.record.reverted, []
+        reverted, self.record.reverted = self.record.reverted, ()
         problem, self.record.problem = self.record.problem, None
         number, self._toldNumber = self._toldNumber, self.record.number
         self.holders.changed(reverted, None)
@@ -335,13 +431,13 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            if not self._upkeep.isTold and not self.record.isStored(current):
+            if not self.upkeep.isTold and not self.record.isStored(current):
                 self.record.journal.missed(now)
             changed = self.record.absorb(current, now)
             self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)
-            self._upkeep.repairWanted()
+            self.upkeep.repairWanted()
         else:
             self._load(self.storage.framework.loads(current.raw, now))
             self.record.stored = current
@@ -367,7 +463,7 @@ class Live:
         Note when the session ends.
         """
         self.expires = deadline
-        self._upkeep.deadlineMoved(deadline)
+        self.upkeep.deadlineMoved(deadline)
 
     # How it ends.
 
@@ -397,7 +493,7 @@ class Live:
         tell()
         # Last: a handler that waits for a change goes on at once, and is to find
         # that its client was told.
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def retire(self, reason: EndReason) -> Callable[[], None]:
         """
@@ -406,11 +502,11 @@ class Live:
         @return: What tells everybody who holds it.
         """
         tell = self._end(reason)
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
         return tell
 
     def _end(self, reason: EndReason) -> Callable[[], None]:
-        self._upkeep.ending()
+        self.upkeep.ending()
         tell = self.holders.dismiss(reason)
         if self.reason is None:
             self.reason = reason
@@ -423,9 +519,9 @@ class Live:
         Be live no more, though the session goes on.
         """
         self._close()
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def _close(self) -> None:
         self.isClosed = True
         self.counts.unsaved.discard(self)
-        self._upkeep.closed()
+        self.upkeep.closed()

@@ -58,6 +58,8 @@ class Sight:
         the session stays stale until a later answer.
     """
 
+    __slots__ = ("_heeded", "_isTracked", "_isWatchable", "_state", "reports")
+
     def __init__(self, *, isWatchable: bool, isTracked: bool) -> None:
         """
         @param isWatchable: Whether the store can report changes.

@@ -6,13 +6,10 @@ write what answers one read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
-
-from txsessionsock._deferreds import nothing
 
 from .outflow import Outflow
 
@@ -58,6 +55,25 @@ def _isShort(kind: Any, ours: Any) -> tuple[bool, bool]:
     return isShort, isShort and kind.sendData is ours.sendData
 
 
+class _Line(Protocol):
+    def out(self, data: bytes) -> None:
+        """
+        Send bytes.
+        """
+
+
+class _Nowhere:
+    """
+    Takes the place of the line of a connection that is gone.
+    """
+
+    def out(self, data: bytes) -> None:
+        pass
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 class Answers:
     """
     The frames that are sent to one client.
@@ -71,26 +87,22 @@ class Answers:
     __slots__ = (
         "_isDirect",
         "_joined",
+        "_line",
         "_mayJoin",
         "_protocol",
-        "_send",
         "_size",
         "isShort",
         "outflow",
     )
 
-    def __init__(
-        self, protocol: Any, ours: Any, isShort: bool, send: Callable[[bytes], object]
-    ) -> None:
+    def __init__(self, line: _Line, protocol: Any, ours: Any, isShort: bool) -> None:
         """
         @param ours: The class of the methods that call this.
 
         @param isShort: Whether that is wanted.
-
-        @param send: Sends bytes.
         """
         self._protocol = protocol
-        self._send = send
+        self._line = line
         self._joined: list[bytes] | None = None
         self._size = 0
         kind: Any = type(protocol)
@@ -136,14 +148,14 @@ class Answers:
         joined = self._joined
         if joined:
             self._joined, self._size = [], 0
-            self._send(b"".join(joined))
+            self._line.out(b"".join(joined))
 
     def end(self) -> None:
         """
         The connection is gone.
         """
         self._joined = self._protocol = self.outflow = None
-        self._send, self.isShort, self._mayJoin = nothing, False, False
+        self._line, self.isShort, self._mayJoin = _NOWHERE, False, False
 
     # Frames.
 
@@ -217,4 +229,4 @@ class Answers:
                 self._joined.append(data)
                 self._size += size
                 return
-        self._send(data)
+        self._line.out(data)
