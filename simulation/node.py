@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, SessionSockets, Waiting
+from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.limits import Limits
@@ -133,7 +133,7 @@ class Served(Line, Notes):
         The browser sent a message.
         """
         self._history.note("arrives", self._name, token=message.token)
-        self.client.received(Waiting(message, size, None))
+        self.client.received(message, size)
 
     def relieved(self) -> None:
         self.client.relieved()

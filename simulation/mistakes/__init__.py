@@ -76,7 +76,7 @@ MISTAKES: Final = (
     Mistake(
         "an answer is not held",
         "clients/outbox.py",
-        "        number = self._unsaved()\n",
+        "        number = self._client.unsaved()\n",
         "        number = None\n",
         ("answersAreHeld", "noUpdateIsLost"),
     ),
@@ -108,10 +108,10 @@ MISTAKES: Final = (
         "an outage is told as a session that is missing",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         "        if failure.check(NoSuchSession, SessionReplaced, StoreFailure):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         ("anOutageIsNoLogout",),
     ),
@@ -186,7 +186,7 @@ MISTAKES: Final = (
     Mistake(
         "a write that failed is not tried again",
         "manager/saving.py",
-        "        if not self._live.isClosed and not self._retry.isRunning:\n",
+        "        if not self._live.isClosed and not self._timers.isRunning(_RETRY_WRITE):\n",
         "        if self._live is None:\n",
         ("changesAreStored", "nothingIsLeft"),
     ),

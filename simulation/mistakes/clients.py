@@ -33,9 +33,9 @@ MISTAKES: Final = (
     Mistake(
         "a handler that asked who is gone waits for ever",
         "clients/conversation.py",
-        "        self._changedKeys.clear()\n"
+        "        self._changedKeys = ()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',
-        "        self._changedKeys.clear()\n",
+        "        self._changedKeys = ()\n",
         ("nothingIsLeft",),
     ),
     Mistake(

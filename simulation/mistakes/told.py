@@ -54,7 +54,7 @@ MISTAKES: Final = (
         "what came before the client left is dropped",
         "clients/conversation.py",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
-        "        self._changedKeys.clear()\n",
+        "        self._changedKeys = ()\n",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
         "        self.drop()\n",
         ("handledBeforeDisconnect",),

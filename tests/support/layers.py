@@ -20,11 +20,12 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             *("_arguments", "_collector", "_foreign", "_repeatable", "_seldom"),
-            *("_waiting", "_weak", "interfaces"),
+            *("_waiting", "interfaces"),
         }
     ),
     frozenset(
         {
+            "_alarms",
             "_deferreds",
             "_json",
             "_kinds",
@@ -67,7 +68,7 @@ their C{__init__} what others need of them.
 
 PURE = (
     *("_arguments", "_foreign", "_json", "_kinds", "_repeatable", "_seldom"),
-    *("_waiting", "_weak"),
+    "_waiting",
     *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
     *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )

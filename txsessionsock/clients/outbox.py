@@ -6,10 +6,9 @@ The frames that go out to a client.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
-from txsessionsock._deferreds import nothing
 from txsessionsock._repeatable import NOW
 from txsessionsock.closecodes import Code
 from txsessionsock.limits import Limits
@@ -26,6 +25,44 @@ Stands among held frames for the end of the connection.
 """
 
 
+_NONE: Final[deque[tuple[int, Any, int]]] = deque(maxlen=0)
+"""
+The frames of a client of which none is held back; see L{txsessionsock.clients.inbox}.
+"""
+
+
+class _Client(Protocol):
+    """
+    Whose frames these are.
+    """
+
+    def unsaved(self) -> int | None:
+        """
+        What a frame that is sent now has to wait for; see
+        L{txsessionsock.session.roles.Keeper.unsaved}.
+        """
+
+    def closes(self) -> None:
+        """
+        The connection is about to be closed.
+        """
+
+
+class _Nobody:
+    """
+    Takes the place of a client that is over.
+    """
+
+    def unsaved(self) -> int | None:
+        return None
+
+    def closes(self) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Outbox:
     """
     Frames in the order in which they were sent, and at last the end of the
@@ -33,27 +70,36 @@ class Outbox:
     is stored.  There is a bound on what waits, here and in the carrier.
     """
 
+    __slots__ = (
+        "_carrier",
+        "_client",
+        "_held",
+        "_heldSize",
+        "_holds",
+        "_life",
+        "_most",
+        "_why",
+    )
+
     def __init__(
         self,
+        client: _Client,
         carrier: Carrier,
         limits: Limits,
         life: Life,
-        unsaved: Callable[[], int | None],
-        closes: Callable[[], None],
+        *,
+        holds: bool,
     ) -> None:
         """
-        @param unsaved: Says what a frame that is sent now has to wait for;
-            see L{txsessionsock.session.roles.Keeper.unsaved}.
-
-        @param closes: Called before the connection is closed.
+        @param holds: Whether frames may have to wait for what is to be stored.
         """
+        self._client: _Client = client
         self._carrier: Any = carrier
         self._most = limits.unsentBytes
         self._life = life
-        self._unsaved = unsaved
-        self._closes = closes
+        self._holds = holds
         # Each with the number of the change that has to be stored, and its size.
-        self._held: deque[tuple[int, Any, int]] = deque()
+        self._held = _NONE
         self._heldSize = 0
         # The close code and the reason, once there are any.
         self._why = (0, "")
@@ -88,8 +134,8 @@ class Outbox:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        unsent: int = self._heldSize + self._carrier.unsent
-        return unsent > self._most
+        carrier = self._carrier
+        return carrier is not None and self._heldSize + carrier.unsent > self._most
 
     def connected(self) -> None:
         """
@@ -108,8 +154,12 @@ class Outbox:
         """
         if NOW.run is not None:
             NOW.run.hold(self, frame)
-        elif self._life.isOpen:
+        elif not self._life.isOpen:
+            pass
+        elif self._holds:
             self._put(frame)
+        else:
+            self._carrier.write(frame)
 
     def release(self, frames: Iterable[Any]) -> None:
         """
@@ -155,6 +205,8 @@ class Outbox:
         """
         while self._held and self._held[0][0] <= number:
             _, frame, size = self._held.popleft()
+            if not self._held:
+                self._held = _NONE
             self._heldSize -= size
             self._write(frame)
 
@@ -162,7 +214,7 @@ class Outbox:
         """
         Drop what is held back.
         """
-        self._held.clear()
+        self._held = _NONE
         self._heldSize = 0
 
     def end(self) -> None:
@@ -170,11 +222,10 @@ class Outbox:
         The connection is gone, and the client over.
         """
         self.clear()
-        self._unsaved = self._closes = nothing
-        self._carrier = None
+        self._client, self._carrier, self._holds = _NOBODY, None, False
 
     def _put(self, frame: Any) -> None:
-        number = self._unsaved()
+        number = self._client.unsaved() if self._holds else None
         if number is not None:
             self._hold(number, frame)
         elif self._held:
@@ -188,6 +239,8 @@ class Outbox:
         if self._heldSize + size + carrier.unsent > carrier.mostUnsent:
             self._cut()
             return
+        if self._held is _NONE:
+            self._held = deque()
         self._held.append((number, frame, size))
         self._heldSize += size
 
@@ -198,7 +251,7 @@ class Outbox:
         self.decide(Code.TRY_AGAIN_LATER, "")
         self._life.goOn(Phase.CLOSED)
         self.clear()
-        self._closes()
+        self._client.closes()
         self._carrier.cut("it was sent more than may wait until it is stored")
 
     def _write(self, frame: Any) -> None:
@@ -206,5 +259,5 @@ class Outbox:
             self._carrier.write(frame)
         elif self._life.phase is Phase.CLOSING:
             self._life.goOn(Phase.CLOSED)
-            self._closes()
+            self._client.closes()
             self._carrier.close(*self._why)

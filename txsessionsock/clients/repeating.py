@@ -34,25 +34,14 @@ class RepeatingConversation(Conversation):
     all that ran then is stored.  Many messages may run in it.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        holder: Holder,
-        *args: Any,
-        outbox: Outbox,
-        told: Callable[[], None],
-        **more: Any,
-    ) -> None:
-        """
-        @param told: Called when something is stored and the client was sent what the
-            handlers had to say.
+    _outbox: Outbox
 
-        The others are those of a L{Conversation}.
+    def __init__(self, *args: Any, **more: Any) -> None:
         """
-        super().__init__(session, holder, *args, **more)
-        self._outbox = outbox
-        self._most = outbox.most
-        self._told = told
+        The arguments are those of a L{Conversation}.
+        """
+        super().__init__(*args, **more)
+        self._most = self._outbox.most
         # Fires when the turn ends; L{None} if it has not begun.
         self._ended: Deferred[None] | None = None
         self._runs: list[_Run] = []
@@ -87,7 +76,7 @@ class RepeatingConversation(Conversation):
             return None
         self._isPaid = False
         call = self._handlers.caller("smessage")
-        run = _Run(self, self._holder, self._outbox, call, self._inbox.next())
+        run = _Run(self, self._client, self._outbox, call, self._inbox.next())
         self._runs.append(run)
         return run
 
@@ -107,11 +96,11 @@ class RepeatingConversation(Conversation):
         try:
             self._outbox.release(frames)
             if failure is not None:
-                self._raised(failure)
+                self._client.raised(failure)
             self._over(run, isStored=True)
         except Exception:
             # Others are told after this client, and have to be told even if it fails.
-            self._broken(Failure())
+            self._client.broken(Failure())
 
     def broke(self, run: _Run, failure: Failure) -> None:
         """
@@ -137,7 +126,7 @@ class RepeatingConversation(Conversation):
         self.size = 0
         if isStored:
             self._keeper.clientActed(isFresh=True)
-            self._told()
+            self._client.tellWhose()
         if not self._isInLine:
             self._endTurn()
 
@@ -177,7 +166,7 @@ class RepeatingConversation(Conversation):
 
     def end(self) -> None:
         super().end()
-        self._outbox = self._told = self._ended = None  # type: ignore[assignment]
+        self._ended = None
 
 
 class _Run:

@@ -63,17 +63,22 @@ class SessionSockets:
         perMessage: bool = False,
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
+        shortMessages: bool = True,
     ) -> None:
         """
         @param credentials: Only L{Cookie}, unless given.
 
         @param limits: L{Limits} as they are, unless given.
+
+        @param shortMessages: Handle messages that need not wait in fewer steps,
+            which is faster and makes no other difference.
         """
         self.shared = Shared(
             manager,
             perMessage,
             (Cookie(),) if credentials is None else tuple(credentials),
             Limits() if limits is None else limits,
+            shortMessages=shortMessages,
         )
         self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}

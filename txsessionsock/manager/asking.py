@@ -30,6 +30,8 @@ class Asking:
     others: it fails when the store has answered nothing for C{timeout} seconds.
     """
 
+    __slots__ = ("_answeredAt", "_storage")
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._answeredAt = 0.0

@@ -13,8 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, backOff
-from txsessionsock._weak import weakly
+from txsessionsock._deferreds import backOff
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -39,6 +38,9 @@ from .storage import Storage
 __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
+
+_GUARD: Final = "guard"
+_LET_OTHERS: Final = "let others"
 
 _ACTIVE: Final = 100
 """
@@ -111,6 +113,7 @@ class SessionKeeper:
     _log = Logger()
 
     isHandling = False
+    opening = 0
 
     def __init__(
         self,
@@ -128,28 +131,13 @@ class SessionKeeper:
         self._storage = storage
         self._slices = slices
         self._owner = owner
-        self.opening = 0
         # Whose frames wait for which change, if there will be one.
-        self._promised: dict[Holder, int] = {}
+        self._promised: dict[Holder, int] | None = None
         self.live = Live(storage, policy, counts, id, self)
         # None of these keeps its keeper; see Live.
-        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0))
-        self.expiry = Expiry(
-            self.live,
-            self.reading,
-            weakly(self._dropOverdue, otherwise=True),
-            self._owner.isNews,
-        )
-        self.saving = Saving(
-            self.live,
-            self.reading,
-            self.expiry,
-            slice=weakly(self._slice, None),
-            firstStored=weakly(self._firstStored, None),
-            idle=weakly(self.dropIfIdle, None),
-        )
-        self._guardTimer = Timer(storage.reactor)
-        self._letOthers = Timer(storage.reactor)
+        self.reading = Reading(self.live)
+        self.expiry = Expiry(self.live, self.reading)
+        self.saving = Saving(self.live, self.reading, self.expiry)
 
     # What is known of the session.
 
@@ -249,12 +237,12 @@ class SessionKeeper:
             self._owner.stored(self)
         guarded = self.guardedFor()
         if guarded > 0:
-            if not self._guardTimer.isRunning:
-                self._guardTimer.start(guarded, self.dropIfIdle)
+            if not live.timers.isRunning(_GUARD):
+                live.timers.start(_GUARD, guarded, self.dropIfIdle)
         elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 
-    def _dropOverdue(self) -> bool:
+    def dropOverdue(self) -> bool:
         """
         Be live no more, if nobody holds the session.
         """
@@ -286,8 +274,7 @@ class SessionKeeper:
             self._keepPromises()
 
     def closed(self) -> None:
-        self._guardTimer.stop()
-        self._letOthers.stop()
+        self.live.timers.stop(_GUARD, _LET_OTHERS)
         self.reading.stop()
         self.expiry.stop()
         self.saving.stop()
@@ -296,8 +283,11 @@ class SessionKeeper:
     def giveUpChanges(self) -> None:
         self.saving.abandon()
 
-    def _firstStored(self) -> None:
+    def firstStored(self) -> None:
         self._owner.firstStored(self)
+
+    def isNews(self, warning: str) -> bool:
+        return self._owner.isNews(warning)
 
     # Handlers.
 
@@ -307,19 +297,30 @@ class SessionKeeper:
     def fresh(self, arrival: int) -> Deferred[None] | None:
         return self.reading.fresh(arrival)
 
+    def isAtHand(self, now: float, since: float | None) -> bool:
+        live, repeats = self.live, self.saving.repeats
+        return (
+            live.reason is None
+            and (repeats is None or not repeats.isDrafting)
+            and live.record.stored is not None
+            and (since is None or self.reading.isFresh(since))
+            and not self.expiry.isDue(now)
+        )
+
     def clientActed(self, *, isFresh: bool) -> None:
         if self.live.reason is None and not self.live.isNew:
             self.expiry.clientActed(isFresh=isFresh)
 
     def handlerBegins(self, holder: Holder) -> None:
         live = self.live
+        holders = live.holders
         # What was changed until now is not this handler's doing.  To change
         # something, one asks the session for it first (isTouched), with one
         # exception: a handler that waited may go on with a list that it got
         # before.  Nobody else may: outside of handlers one calls save() then.
-        if live.record.copy.isTouched or live.holders.isInside:
+        if live.record.copy.isTouched or holders.inside:
             live.collect()
-        live.holders.handlerBegins(holder)
+        holders.handlerBegins(holder)
         self.isHandling = True
 
     def handlerWaits(self, *, looks: bool) -> None:
@@ -342,11 +343,14 @@ class SessionKeeper:
 
     def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         live = self.live
+        record = live.record
         self.isHandling = False
-        live.collect(holder if wasSync else None)
+        if record.copy.suspects:
+            live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
-        self._keepPromises()
-        if live.reason is None and live.record.unsaved:
+        if self._promised:
+            self._keepPromises()
+        if record.unsaved and live.reason is None:
             if saveNow:
                 # Handlers of the same turn share one write.
                 self.saving.atEndOfTurn()
@@ -359,8 +363,7 @@ class SessionKeeper:
     def enter(self, runner: Runner) -> None:
         repeats = self.saving.repeats
         if repeats is None:
-            begin = weakly(self._repeatLater, None)
-            repeats = Repeats(self.live, self._slices.seconds, begin)
+            repeats = Repeats(self.live, self._slices.seconds)
             self.saving.repeats = repeats
         repeats.enter(runner)
 
@@ -368,7 +371,7 @@ class SessionKeeper:
         if self.saving.repeats is not None:
             self.saving.repeats.leave(runner)
 
-    def _repeatLater(self) -> None:
+    def repeatLater(self) -> None:
         """
         Have handlers run that may run again, together with those that come in this
         turn of the reactor.
@@ -384,14 +387,14 @@ class SessionKeeper:
             later()
         else:
             wait = backOff(took, _PATIENCE, self.saving.inARow, 1.0)
-            self._letOthers.start(wait, later)
+            self.live.timers.start(_LET_OTHERS, wait, later)
 
     def _repeat(self) -> None:
         repeats = self.saving.repeats
         if repeats is not None and repeats.isWaiting:
             self._inSlice(repeats, partial(self.saving.add, repeats))
 
-    def _slice(self) -> Deferred[None] | None:
+    def slice(self) -> Deferred[None] | None:
         """
         Wait for the time that this session's handlers have.
 
@@ -424,12 +427,15 @@ class SessionKeeper:
         live, copy = self.live, self.live.record.copy
         if live.reason is not None:
             return None
-        if self.isHandling and holder is not None and copy.mayDiffer:
+        if self.isHandling and holder is not None and copy.suspects:
             # Whether the handler changes something is looked for when it ends or
             # waits, and not for each frame that it sends.
+            if self._promised is None:
+                self._promised = {}
             self._promised[holder] = copy.number + 1
             return copy.number + 1
-        live.collect()
+        if copy.suspects:
+            live.collect()
         if live.record.unsaved:
             self.saving.atEndOfTurn()
             return copy.number
@@ -446,7 +452,7 @@ class SessionKeeper:
         # then the end of its handler has kept them already.
         if not self._promised:
             return
-        promised, self._promised = self._promised, {}
+        promised, self._promised = self._promised, None
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()

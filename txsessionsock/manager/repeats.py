@@ -123,17 +123,12 @@ class Repeats:
     isSure = False
     isInSlice = False
 
-    def __init__(
-        self, live: Live, seconds: Callable[[], float], begin: Callable[[], object]
-    ) -> None:
+    def __init__(self, live: Live, seconds: Callable[[], float]) -> None:
         """
         @param seconds: Says what time it is.
-
-        @param begin: Has this be made when the session has time for handlers.
         """
         self._live = live
         self._seconds = seconds
-        self._begin = begin
         # Those with messages that did not run yet.
         self._line: deque[Runner] = deque()
         # Those that ran on the draft, and wait for the write; and those that were in an
@@ -155,7 +150,7 @@ class Repeats:
         """
         self._line.append(runner)
         if len(self._line) == 1:
-            self._begin()
+            self._live.upkeep.repeatLater()
 
     def leave(self, runner: Runner) -> None:
         """
@@ -196,7 +191,7 @@ class Repeats:
         draft = Draft(before)
         outcomes = self._results(self._all(), draft, check)
         if self.isWaiting:
-            self._begin()
+            self._live.upkeep.repeatLater()
         self._wake()
         return draft.data, outcomes
 

@@ -6,7 +6,6 @@ that was changed until it begins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -14,8 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, backOff
-from txsessionsock._weak import weakly
+from txsessionsock._deferreds import backOff
 from txsessionsock.interfaces import (
     Lifetime,
     NoSuchSession,
@@ -94,9 +92,16 @@ def whileStopping(tries: int) -> float:
     return backOff(first, most, tries, jitter)
 
 
-class Saving:
+# The names of timers.
+_SOON: Final = "soon"
+_TURN_END: Final = "end of turn"
+_RETRY_WRITE: Final = "retry"
+_SILENCE: Final = "silence"
+
+
+class Saving(Rounds):
     """
-    The writing side of a live session.
+    The writing side of a live session.  Each round is a write.
 
     @ivar repeats: Its handlers that may run again; L{None} if there were none yet.
 
@@ -105,43 +110,20 @@ class Saving:
     """
 
     _log = Logger()
+    _failures = 0
+    # Those that wait for a write; L{None} if none does.
+    _changes: list[Change] | None = None
+    repeats: Repeats | None = None
+    took = 0.0
+    _inARow = 0
+    _last = b""
 
-    def __init__(
-        self,
-        live: Live,
-        reading: Reading,
-        expiry: Expiry,
-        *,
-        slice: Callable[[], Deferred[None] | None],
-        firstStored: Callable[[], None],
-        idle: Callable[[], None],
-    ) -> None:
-        """
-        @param slice: Waits for the time that handlers of this session have; L{None}
-            if it is now.
-
-        @param firstStored: Called when a session was stored that began here.
-
-        @param idle: Called when all is stored, or failed.
-        """
+    def __init__(self, live: Live, reading: Reading, expiry: Expiry) -> None:
         self._live = live
+        self._timers = live.timers
         self._reading = reading
         self._expiry = expiry
-        self.repeats: Repeats | None = None
-        self.took = 0.0
-        self._inARow = 0
-        self._last = b""
-        self._slice = slice
-        self._firstStored = firstStored
-        self._idle = idle
         self._storage = live.storage
-        self._rounds = Rounds(weakly(self._write, None))
-        self._changes: list[Change] = []
-        self._soon = Timer(live.storage.reactor)
-        self._turnEnd = Timer(live.storage.reactor)
-        self._retry = Timer(live.storage.reactor)
-        self._silence = Timer(live.storage.reactor)
-        self._failures = 0
 
     @property
     def isBusy(self) -> bool:
@@ -162,7 +144,7 @@ class Saving:
         """
         Whether the last write failed.
         """
-        return self._retry.isRunning
+        return self._timers.isRunning(_RETRY_WRITE)
 
     def add(self, change: Change) -> None:
         """
@@ -173,6 +155,8 @@ class Saving:
         except SessionError:
             change.fail(None)
             return
+        if self._changes is None:
+            self._changes = []
         if change not in self._changes:
             self._changes.append(change)
         self.inBackground()
@@ -191,7 +175,7 @@ class Saving:
             # increment was given up.
             problem = self._live.record.problem
             return fail(problem) if isinstance(problem, StoreTimeout) else succeed(None)
-        saved = self._rounds.fromNow()
+        saved = self.fromNow()
         return saved.addCallback(self._checkKnown, self._live.givenUp)
 
     def _checkKnown(self, _: None, givenUp: int) -> None:
@@ -206,7 +190,7 @@ class Saving:
         Store what was changed until now.  If there is something to store, the
         write looks for the rest.
         """
-        return self.save() if self._mustLook else self._rounds.fromNow()
+        return self.save() if self._mustLook else self.fromNow()
 
     @property
     def _mustLook(self) -> bool:
@@ -219,7 +203,7 @@ class Saving:
         # The write waits for the store first: for the answer to another write, or
         # to find out what became of it.  In an outage, the other holders would
         # hear of a change only when that is over.
-        waits = live.turn.locked or live.record.isInDoubt
+        waits = live.isTurnTaken or live.record.isInDoubt
         return waits and (live.record.copy.isTouched or live.holders.isInside)
 
     def inBackground(self) -> None:
@@ -227,9 +211,9 @@ class Saving:
         Store what was changed until now.  Those who hold the session are told
         what becomes of it.
         """
-        wasSoon = self._soon.isRunning
+        wasSoon = self._timers.isRunning(_SOON)
         self._stopTimers()
-        self._await(self._rounds.fromNow())
+        self._await(self.fromNow())
         if wasSoon:
             self._lookAgain()
 
@@ -247,15 +231,16 @@ class Saving:
         """
         Store what was changed until now, at the latest after a while.
         """
-        if not self._soon.isRunning:
-            self._soon.start(self._live.policy.saveInterval, self._timeToSave)
+        if not self._timers.isRunning(_SOON):
+            interval = self._live.policy.saveInterval
+            self._timers.start(_SOON, interval, self._timeToSave)
 
     def atEndOfTurn(self) -> None:
         """
         Store what was changed, when the reactor is done with what it does.
         """
-        if not self._turnEnd.isRunning:
-            self._turnEnd.start(0, self._timeToSave)
+        if not self._timers.isRunning(_TURN_END):
+            self._timers.start(_TURN_END, 0, self._timeToSave)
 
     def _timeToSave(self) -> None:
         self._stopTimers()
@@ -264,7 +249,7 @@ class Saving:
         if not self.isBusy:
             # What a write left in doubt may have been found stored by a read, and
             # nobody may hold the session since.
-            self._idle()
+            self._live.upkeep.dropIfIdle()
 
     def _lookAgain(self) -> None:
         """
@@ -274,8 +259,7 @@ class Saving:
             self.soon()
 
     def _stopTimers(self) -> None:
-        for timer in (self._soon, self._turnEnd, self._retry):
-            timer.stop()
+        self._timers.stop(_SOON, _TURN_END, _RETRY_WRITE)
 
     def repair(self) -> None:
         """
@@ -291,29 +275,29 @@ class Saving:
         If somebody overwrote what other nodes wrote, see whether they see to it.
         """
         due = self._live.record.journal.silent()
-        if due is not None and not self._silence.isRunning:
+        if due is not None and not self._timers.isRunning(_SILENCE):
             delay = max(_SOONEST, due - self._storage.now())
-            self._silence.start(delay, self.inBackground)
+            self._timers.start(_SILENCE, delay, self.inBackground)
 
     def stop(self) -> None:
         """
         Store nothing more.
         """
         self._stopTimers()
-        self._silence.stop()
+        self._timers.stop(_SILENCE)
 
     def abandon(self) -> None:
         """
         The session ended: fail all changes that wait to be stored.
         """
-        changes, self._changes = self._changes, []
-        for change in changes:
+        changes, self._changes = self._changes, None
+        for change in changes or ():
             if change.isPending and change is not self.repeats:
                 change.fail(NoSuchSession())
         if self.repeats is not None:
             self.repeats.abandon()
 
-    def _write(self) -> Deferred[None]:
+    def round(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._whenItsTurn())
 
     async def _whenItsTurn(self) -> None:
@@ -340,12 +324,12 @@ class Saving:
             live.holders.failed(Failure())
             # A holder may have released the session during the write: it was not
             # let go of then.
-            self._idle()
+            live.upkeep.dropIfIdle()
             raise
         self._failures = 0
-        self._retry.stop()
+        self._timers.stop(_RETRY_WRITE)
         if live.created is not None and not live.isNew:
-            self._firstStored()
+            live.upkeep.firstStored()
         problem = live.record.problem
         live.tellStored()
         if live.record.copy.isTouched:
@@ -354,8 +338,8 @@ class Saving:
             # session let go of.
             live.collect()
         if not self.isBusy and not live.holders.isInside:
-            self._soon.stop()
-        self._idle()
+            self._timers.stop(_SOON)
+        live.upkeep.dropIfIdle()
         if problem is not None:
             raise problem
 
@@ -381,7 +365,8 @@ class Saving:
             except Exception as error:
                 attempt.fail(error)
                 raise
-            self._changes[:0] = attempt.pending
+            if attempt.pending:
+                self._changes = [*attempt.pending, *(self._changes or ())]
             tries += 1
             live.collect()
 
@@ -390,8 +375,8 @@ class Saving:
         Handlers that may run again run when their session has time for handlers: not
         all in the turn of the reactor in which a store answers hundreds of sessions.
         """
-        if self.repeats is not None and self.repeats in self._changes:
-            slice = self._slice()
+        if self.repeats is not None and self.repeats in (self._changes or ()):
+            slice = self._live.upkeep.slice()
             if slice is not None:
                 await slice
                 self._live.checkAlive()
@@ -399,9 +384,9 @@ class Saving:
     def _prepare(self) -> WriteAttempt | None:
         live = self._live
         # Those who run again may wait for their first time, too.
-        unique = dict.fromkeys(self._changes)
+        unique = dict.fromkeys(self._changes or ())
         changes = [change for change in unique if change.isPending]
-        self._changes = []
+        self._changes = None
         try:
             return live.record.prepare(changes, self._storage.now())
         except Exception as error:
@@ -537,8 +522,8 @@ class Saving:
         attempt.succeed()
 
     def _retryLater(self) -> None:
-        if not self._live.isClosed and not self._retry.isRunning:
+        if not self._live.isClosed and not self._timers.isRunning(_RETRY_WRITE):
             first, most, jitter = _RETRY
             delay = backOff(first, most, self._failures, jitter)
             self._failures += 1
-            self._retry.start(delay, self._timeToSave)
+            self._timers.start(_RETRY_WRITE, delay, self._timeToSave)

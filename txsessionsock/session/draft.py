@@ -10,7 +10,7 @@ from typing import Any
 from txsessionsock.interfaces import IncrementError, UnencodableSession
 
 from .attempt import Check
-from .merge import MISSING, detached, isAtom, isNumber, renewed
+from .merge import ATOMS, MISSING, detached, isNumber, renewed
 from .workingcopy import uncopyable
 
 
@@ -44,7 +44,7 @@ class Draft:
         Read one key.
         """
         value = self.data[key]
-        if isAtom(value) or key in self._before:
+        if type(value) in ATOMS or key in self._before:
             return value
         self._before[key] = value
         copy = self.data[key] = detached(value)

@@ -101,6 +101,17 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
+    def isAtHand(self, now: float, since: float | None) -> bool:
+        """
+        Whether a message can be handled at once: then there is nothing to do for
+        L{fresh} and L{clientActed}.
+
+        @param now: In seconds since the epoch.
+
+        @param since: The L{arrival} of the message; C{inf}, which is later than any,
+            if it comes now; L{None} if the session need not be fresh for it.
+        """
+
     def clientActed(self, *, isFresh: bool) -> None:
         """
         The client did something: put the session's end off.

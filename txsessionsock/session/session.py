@@ -24,6 +24,7 @@ from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock.interfaces import SessionError, SessionID
 
 from .draft import Draft
+from .merge import ATOMS
 from .roles import Keeper
 from .workingcopy import WorkingCopy
 
@@ -83,10 +84,14 @@ class Session(MutableMapping[str, Any]):
         return before
 
     def __getitem__(self, key: str) -> Any:
-        return self._copy.get(key)
+        # Here rather than in the copy: this is what most handlers do most.
+        copy = self._copy
+        value = copy.data[key]
+        return value if type(value) in ATOMS else copy.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._checkKey(key)
+        if type(key) is not str:
+            self._checkKey(key)
         self._copy.assign(key, value)
         if not self.keeper.isHandling:
             self.keeper.changing()

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from txsessionsock._deferreds import inOrder
 from txsessionsock._repeatable import NOW, refuseRepeatable
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, Listener, Phase, Waiting
+from txsessionsock.clients import Client, Listener, Phase
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label, Member
@@ -225,8 +225,7 @@ class NamespaceCarrier:
         The client sent an event.
         """
         name, *args = packet.data
-        waiting = Waiting(Event(name, tuple(args)), size, _Asked(packet.id))
-        self.client.received(waiting)
+        self.client.received(Event(name, tuple(args)), size, _Asked(packet.id))
 
     def pause(self) -> None:
         if self._calls and self._mayTakeMore():
