@@ -614,7 +614,8 @@ class Journal:
         @return: What should be stored; L{None} if that is that.
         """
         if self._branches or self._silence is None:
-            # What is stored is not known until it is repaired.
+            # What is stored is not known until it is repaired; or nothing of others
+            # is missing.
             return None
         versions = [*self._versions, self._latest]
         found = self._silence.takenOver(versions, now, self._writes.isCounted)
