@@ -76,7 +76,7 @@ MISTAKES: Final = (
     Mistake(
         "an answer is not held",
         "clients/outbox.py",
-        "        number = self._client.unsaved()\n",
+        "        number = self._client.unsaved() if self._holds else None\n",
         "        number = None\n",
         ("answersAreHeld", "noUpdateIsLost"),
     ),
@@ -175,10 +175,10 @@ MISTAKES: Final = (
     Mistake(
         "a message is served by a fence that was answered before it came",
         "manager/rounds.py",
-        "        if self._succeeded > arrival:\n"
+        "        if self.succeeded > arrival:\n"
         "            return None\n"
         "        waiter: Deferred[None] = Deferred()\n",
-        "        if self._succeeded >= arrival > 0:\n"
+        "        if self.succeeded >= arrival > 0:\n"
         "            return None\n"
         "        waiter: Deferred[None] = Deferred()\n",
         ("fresh", "answersAreHeld"),

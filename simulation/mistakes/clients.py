@@ -66,8 +66,8 @@ MISTAKES: Final = (
     Mistake(
         "the next message is begun before a handler has been waited for",
         "clients/conversation.py",
-        "            if not isFired(running):\n",
-        "            if not isFired(running) and not self._isPerMessage:\n",
+        "        isDone = isFired(running)\n",
+        "        isDone = isFired(running) or self._isPerMessage\n",
         (
             "inOrder",
             "nothingUnexpected",

@@ -67,8 +67,8 @@ MISTAKES: Final = (
     Mistake(
         "a session is touched when its touch is not due",
         "manager/expiry.py",
-        "        return self._due <= self._storage.now()\n",
-        "        return self._due > self._storage.now()\n",
+        "        return due <= now\n",
+        "        return due > now\n",
         ("anOutageIsNoLogout",),
     ),
     Mistake(
