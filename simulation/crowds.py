@@ -113,6 +113,8 @@ class Crowds:
         self.cutOff: dict[str, int] = {}
         self.finalSince: float = inf
         self._seats: dict[str, tuple[Any, int]] = {}
+        # When sessions got their ids from others.
+        self._renamed: dict[str, int] = {}
         self._taken: dict[int, None] = {}
         self._isSteady = True
 
@@ -171,7 +173,9 @@ class Crowds:
             # What a handler did is true on its own node as soon as it is done.
             mine = next(reversed(byToken.values()))
             isHere = all(each.node == socket.node for each in byToken.values())
-            if isHere and mine.token in self._taken:
+            # What its handler did under the id before may not have come along.
+            isLater = mine.began > self._renamed.get(key, -1)
+            if isHere and isLater and mine.token in self._taken:
                 return mine.token == value, mine.token == value
         return False, isOfIt
 
@@ -256,6 +260,7 @@ class Crowds:
 
     def _moves(self, each: Happening) -> None:
         # Their session is over on that node; they hear it when the page is answered.
+        self._renamed[each.more["new"]] = each.at
         node = self._state.lives.moved[each.more["old"]]
         for socket in self._state.sockets.values():
             if (socket.key, socket.node) == (each.more["old"], node):

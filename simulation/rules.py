@@ -877,14 +877,16 @@ A node whose clock is behind by more than a session lives touches none in time.
 def messagesPutOffTheEnd(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A session does not expire while its sockets send messages: each begins its life
-    anew, but for a tenth of it, unless it came in the last second.
+    anew, but for a tenth of it, unless it came in the last second, or when the session
+    could not be read.
 
     @unlisted: A row says that nothing of ours shortens it; docs/cookies.md this.
     """
     state = case.state
     if each.what == "handles":
         socket = state.sockets[each.who]
-        state.acted[socket.key] = each.at
+        if socket.key not in state.spoiled:
+            state.acted[socket.key] = each.at
         return
     acted = state.acted.get(each.more["key"])
     wasWell = not (state.well or state.killed or state.stopped)

@@ -56,6 +56,10 @@ _TRIED_AGAIN = 12 * SECOND
 """
 After how long whoever could not store a session has tried it again.
 """
+_COLLECTED = 10.0
+"""
+After how many seconds whoever looks now and then has seen what the collector freed.
+"""
 _MOST_SECONDS: Final = 10.0
 """
 How many seconds of the processor a history may take: hundreds of times what it does.
@@ -546,6 +550,11 @@ class World:
         for tab in self.tabs:
             tab.leave(forGood=True)
         isOver = isOver and self.queue.run(25.0, _MOST_EVENTS)
+        if any(node.rest() for node in self._living()):
+            # A page whose client left goes on while anything has its session; an error
+            # with its frames may, until the collector comes.
+            gc.collect()
+            isOver = isOver and self.queue.run(_COLLECTED, _MOST_EVENTS)
         for node in self._living():
             for left in node.rest():
                 self.history.note("left", node.name, text=left)
