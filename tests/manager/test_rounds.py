@@ -22,6 +22,7 @@ class _Rounds(Rounds):
         run: Callable[[], Deferred[None] | None],
         afterTurn: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
+        super().__init__()
         self._run = run
         self._afterTurn = afterTurn
 

@@ -88,16 +88,6 @@ class Client:
 
     _log = Logger()
 
-    _opening: Deferred[Session] | None = None
-    _conversation: Conversation | None = None
-    _stored = 0
-    # Whether the session is there, and the carrier has something to do first.
-    _isPreparing = False
-    _isInOutage = False
-    _hasCookie = False
-    # When the browser drops the cookie, unless a page has renewed it.
-    _cookieEnds = inf
-
     def __init__(
         self,
         shared: Shared,
@@ -126,6 +116,13 @@ class Client:
         # L{None}, when the client can name no session any more.
         self._identification: Identification | None
         self._identification = Identification(self, shared, self.life, self._inbox)
+        self._opening: Deferred[Session] | None = None
+        self._conversation: Conversation | None = None
+        self._stored = 0
+        # Whether the session is there, and the carrier has something to do first.
+        self._isPreparing = self._isInOutage = self._hasCookie = False
+        # When the browser drops the cookie, unless a page has renewed it.
+        self._cookieEnds = inf
 
     @property
     def session(self) -> Session | None:

@@ -55,6 +55,7 @@ class Reading(Rounds):
     """
 
     _log = Logger()
+
     _isRechecking = False
     _toldUndecodable = False
     _failures = 0
@@ -65,6 +66,7 @@ class Reading(Rounds):
     _forgetting = 0
 
     def __init__(self, live: Live) -> None:
+        super().__init__()
         self._live = live
         self._storage = live.storage
         self.sight = Sight(

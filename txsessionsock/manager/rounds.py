@@ -28,14 +28,14 @@ class Rounds:
     @ivar succeeded: The number of the last that succeeded.
     """
 
-    begun = 0
-    _takesTime = False
-    _isDue = False
-    succeeded = 0
-    _isRunning = False
-    # Those who wait; L{None} if nobody does.
-    _current: list[Deferred[None]] | None = None
-    _next: list[Deferred[None]] | None = None
+    def __init__(self) -> None:
+        # No attribute of the class stands for one that comes later: an object that
+        # gets one late has a dictionary of its own for all that it has.
+        self.begun = self.succeeded = 0
+        self._takesTime = self._isDue = self._isRunning = False
+        # Those who wait; L{None} if nobody does.
+        self._current: list[Deferred[None]] | None = None
+        self._next: list[Deferred[None]] | None = None
 
     def round(self) -> Deferred[None] | None:
         """

@@ -110,15 +110,16 @@ class Saving(Rounds):
     """
 
     _log = Logger()
-    _failures = 0
-    # Those that wait for a write; L{None} if none does.
-    _changes: list[Change] | None = None
-    repeats: Repeats | None = None
-    took = 0.0
-    _inARow = 0
-    _last = b""
 
     def __init__(self, live: Live, reading: Reading, expiry: Expiry) -> None:
+        super().__init__()
+        self._failures = 0
+        # Those that wait for a write; L{None} if none does.
+        self._changes: list[Change] | None = None
+        self.repeats: Repeats | None = None
+        self.took = 0.0
+        self._inARow = 0
+        self._last = b""
         self._live = live
         self._timers = live.timers
         self._reading = reading

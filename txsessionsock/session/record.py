@@ -86,13 +86,6 @@ class Record:
         changed: somebody overwrote something, or its envelope is another one.
     """
 
-    stored: Stored | None = None
-    number = 0
-    problem: SessionError | None = None
-    refusal: StoreRefusal | None = None
-    size = 0
-    isWanted = False
-
     def __init__(
         self,
         framework: IFramework,
@@ -109,6 +102,11 @@ class Record:
         """
         self._framework = framework
         self._same = framework.same
+        self.stored: Stored | None = None
+        self.number = self.size = 0
+        self.problem: SessionError | None = None
+        self.refusal: StoreRefusal | None = None
+        self.isWanted = False
         data = document.data
         isStamped = STAMP in data
         stamps = stampsIn(data)
