@@ -39,7 +39,7 @@ MISTAKES: Final = (
     Mistake(
         "a frame does not wait until all are told what is given up",
         "manager/keeper.py",
-        "        return None if live.record.problem is None else copy.number\n",
+        "        return None if record.problem is None else record.copy.number\n",
         "        return None\n",
         ("answersAreHeld",),
     ),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 
 from tests.support.managing import KEY, Recorder
 from tests.support.wires import Browser, Recording, SocketCase, count
@@ -206,6 +207,48 @@ class RunTests(RepeatableCase):
         self.wait()
         self.assertEqual(self.events("smessage"), ["a", "b", "c"])
         self.assertEqual(self.stored(), {"n": 3})
+
+    def test_othersAtHand(self) -> None:
+        """
+        They wait, too, where they would be handled at once otherwise: for the session
+        is as fresh as they need it.
+        """
+        self.manager = self.newManager(self.store, freshness="tracked")
+        ordinary, repeatable = self.serve(), self.serve(Repeatable)
+        browser, other = self.browse(repeatable), self.browse(ordinary)
+        other.send("at once")
+        self.assertEqual(self.events("smessage"), ["at once"])
+        self.wait()
+        self.store.hold("replace")
+        self.say(browser, "a")
+        self.say(other, "b")
+        self.assertEqual(self.events("smessage"), ["at once", "a"])
+        self.store.release()
+        self.wait()
+        self.assertEqual((browser.got, other.got), ([2], [1, 3]))
+        self.assertEqual(self.stored(), {"n": 3})
+        self.assertNothingLeft(ordinary)
+
+    def test_whileItRuns(self) -> None:
+        """
+        Nor does one see the draft that comes while it is being made.
+        """
+        self.manager = self.newManager(self.store, freshness="tracked")
+        ordinary, repeatable = self.serve(), self.serve(Repeatable)
+        browser, other = self.browse(repeatable), self.browse(ordinary)
+        happened: list[Any] = []
+
+        def handler(client: Recording, message: Any, session: Session) -> None:
+            happened.append((message, session["n"]))
+            count(client, message, session)
+            if message == "a":
+                other.send("b")
+                happened.append("done")
+
+        self.do["smessage"] = handler
+        self.say(browser, "a")
+        self.assertEqual(happened, [("a", 0), "done", ("b", 1)])
+        self.assertEqual((browser.got, other.got), ([1], [2]))
 
     def test_author(self) -> None:
         """
@@ -888,6 +931,121 @@ class StampedTests(RepeatableCase):
         self.assertEqual(self.events("smessage"), [*"abc", *"bc", *"bc"])
         self.run_(10)
         self.assertNothingLeft()
+
+
+class GivenUpTests(RepeatableCase):
+    """
+    What an ordinary handler of the client changed before is given up by the write that
+    stores what runs again.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ordinary = self.serve()
+        self.factory = self.serve(Repeatable)
+        self.do["sconnection"] = lambda client, session: session.increment("m")
+
+    def doubt(self, browser: Browser) -> None:
+        """
+        Have nobody know whether a change was stored, and a message come before that is
+        told.
+        """
+        self.store.fail(StoreTimeout(), "replace")
+        self.clock.advance(0)
+        self.store.heal()
+        browser.send("a")
+
+    def test_mine(self) -> None:
+        """
+        Its client is told, and closed, and is not answered before.
+        """
+        browser = self.browse()
+        self.doubt(browser)
+        self.wait(12)
+        self.assertIsInstance(self.events("serror")[0], StoreTimeout)
+        self.assertClosed(browser, 1013, "store failed")
+        self.assertEqual((browser.got, self.stored()), ([], {"n": 1}))
+        self.assertNothingLeft()
+
+    def test_others(self) -> None:
+        """
+        Others are answered.
+        """
+        del self.do["sconnection"]
+        browser, other = self.browse(), self.browse(self.ordinary)
+        self.do["smessage"] = lambda client, message, session: (
+            session.increment("m")
+            if message == "b"
+            else count(client, message, session)
+        )
+        other.send("b")
+        self.doubt(browser)
+        self.wait(12)
+        self.assertClosed(other, 1013, "store failed")
+        self.assertEqual((browser.got, self.stored()), ([1], {"n": 1}))
+        self.assertNothingLeft(self.ordinary)
+
+
+class EndingTests(RepeatableCase):
+    """
+    The server ends.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+
+        async def connected(client: Recording, session: Session) -> None:
+            await deferLater(self.clock, 6.5)
+
+        self.do["sconnection"] = connected
+
+    def end(self, *messages: Any) -> None:
+        """
+        End it, with messages that come to run shortly before no handler begins any
+        more, and are stored only after that.
+        """
+        browser = self.browse()
+        browser.send(*messages)
+        ended = self.manager.end(drain=10.0)
+        self.clock.advance(6.4)
+        self.store.hold("replace")
+        self.wait(1.1)
+        self.store.release()
+        self.wait(2)
+        self.successResultOf(ended)
+        self.assertEqual(self.events("disconnect"), [1001])
+
+    def test_stored(self) -> None:
+        """
+        What ran before no handler begins any more is stored.
+        """
+        self.end("a", "b")
+        self.assertEqual(
+            (self.events("smessage"), self.stored()), (["a", "b"], {"n": 2})
+        )
+
+    def test_again(self) -> None:
+        """
+        Also if it has to run again after that: it had begun.
+        """
+        self.meddle(1, self.countElsewhere)
+        self.end("a")
+        self.assertEqual(
+            (self.events("smessage"), self.stored()), (["a", "a"], {"n": 2})
+        )
+
+    def test_notBegun(self) -> None:
+        """
+        What did not run before that does not run.
+        """
+
+        def slow(client: Recording, message: Any, session: Session) -> None:
+            count(client, message, session)
+            self.clock.rightNow += 0.0015
+
+        self.do["smessage"] = slow
+        self.end(*range(5))
+        self.assertEqual((self.events("smessage"), self.stored()), ([0, 1], {"n": 2}))
 
 
 class LimitTests(RepeatableCase):

@@ -439,6 +439,16 @@ class Client:
             return None
         return self._conversation.session.keeper.unsaved(self)
 
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored: until this client was
+        told, if something of its own was given up.
+        """
+        conversation = self._conversation
+        if conversation is None or not conversation.hasUnsaved(self._stored):
+            return None
+        return conversation.session.keeper.givenUp()
+
     # What the session tells.
 
     def changed(self, keys: Sequence[str]) -> None:
@@ -608,7 +618,10 @@ class Client:
         Drop what waits, in both directions.
         """
         self._outbox.clear()
-        self.hurry()
+        if self._conversation is None:
+            self._inbox.clear()
+        else:
+            self._conversation.drop()
 
     # How it ends.
 
@@ -636,7 +649,7 @@ class Client:
         if self._conversation is None:
             self._inbox.clear()
         else:
-            self._conversation.drop()
+            self._conversation.hurry()
 
     def closeNow(self, code: int, reason: str) -> None:
         """

@@ -244,7 +244,13 @@ class Conversation(ShortWay):
 
     def drop(self) -> None:
         """
-        Handle nothing of what waits.
+        Handle nothing of what waits, and answer nothing.
+        """
+        self.hurry()
+
+    def hurry(self) -> None:
+        """
+        Begin no handler of what waits.
         """
         self._inbox.clear()
         self._changedKeys = ()

@@ -42,6 +42,12 @@ class _Client(Protocol):
         L{txsessionsock.session.roles.Keeper.unsaved}.
         """
 
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored; see
+        L{txsessionsock.session.roles.Keeper.givenUp}.
+        """
+
     def closes(self) -> None:
         """
         The connection is about to be closed.
@@ -54,6 +60,9 @@ class _Nobody:
     """
 
     def unsaved(self) -> int | None:
+        return None
+
+    def givenUp(self) -> int | None:
         return None
 
     def closes(self) -> None:
@@ -165,12 +174,13 @@ class Outbox:
         """
         Send frames of a handler that may run again, when what it changed is stored.
         """
+        number = self._client.givenUp()
         for frame in frames:
             if not self._life.isOpen:
                 if self._carrier is not None:
                     self._carrier.missed(frame)
-            elif self._held:
-                self._hold(0, frame)
+            elif number is not None or self._held:
+                self._hold(number or 0, frame)
             else:
                 self._write(frame)
 

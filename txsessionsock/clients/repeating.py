@@ -142,17 +142,22 @@ class RepeatingConversation(Conversation):
             if self._ended is ended:
                 self._endTurn()
 
-        self._slices.later(self._keeper, end)
+        if ended is not None:
+            self._slices.later(self._keeper, end)
 
     # What ends it before.
 
-    def drop(self) -> None:
-        super().drop()
-        if self._ended is None:
-            return
+    def hurry(self) -> None:
+        super().hurry()
         if self._isInLine:
             self._isInLine = False
             self._keeper.leave(self)
+        # Those that ran have begun: they may run again, until they are stored.
+        if not self._runs:
+            self._endTurnLater()
+
+    def drop(self) -> None:
+        super().drop()
         runs, self._runs = self._runs, []
         for run in runs:
             # It may be stored, but does not run again.

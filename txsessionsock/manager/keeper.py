@@ -439,9 +439,13 @@ class SessionKeeper:
         if live.record.unsaved:
             self.saving.atEndOfTurn()
             return copy.number
+        return self.givenUp()
+
+    def givenUp(self) -> int | None:
         # Something was given up, and all are about to be told.  What whoever made
         # that change sends now is not to go out.
-        return None if live.record.problem is None else copy.number
+        record = self.live.record
+        return None if record.problem is None else record.copy.number
 
     def _keepPromises(self) -> None:
         """

@@ -184,6 +184,14 @@ class Keeper(Protocol):
             everything is stored.
         """
 
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored: until all were told that
+        something was given up, for then it may not go out.
+
+        @return: See L{unsaved}; L{None} if nothing was, or all were told.
+        """
+
 
 class Holder(Protocol):
     """
