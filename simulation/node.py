@@ -245,6 +245,7 @@ class Node:
         *,
         ether: Ether | None,
         perMessage: bool,
+        shortMessages: bool,
         freshness: Freshness,
         repair: bool,
         limits: Limits,
@@ -263,7 +264,10 @@ class Node:
             link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(
-            self.manager, perMessage=perMessage, limits=limits
+            self.manager,
+            perMessage=perMessage,
+            limits=limits,
+            shortMessages=shortMessages,
         )
         self.bus = None if ether is None else SimulatedBus(name, ether, clock)
         self.groups: Groups | None = None

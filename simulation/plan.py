@@ -103,6 +103,8 @@ class Plan:
     @ivar hasSecond: Whether some name another session in a second namespace.
 
     @ivar repeating: Of how many tabs the handlers may run again: the first ones.
+
+    @ivar shortMessages: Whether messages that need not wait take the short way.
     """
 
     seed: int
@@ -123,6 +125,7 @@ class Plan:
     recovery: float = 0.0
     hasSecond: bool = False
     repeating: int = 0
+    shortMessages: bool = True
 
     @property
     def hasSocketIO(self) -> bool:

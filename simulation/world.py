@@ -131,6 +131,7 @@ class World:
             self._framework,
             ether=self._ether,
             perMessage=plan.perMessage,
+            shortMessages=plan.shortMessages,
             freshness=plan.freshness,
             repair=plan.repair,
             limits=_NARROW if plan.isNarrow else _WIDE,

@@ -403,6 +403,7 @@ def enable(
     trustProxy: bool | Proxies = False,
     credentials: Sequence[Credential] | None = None,
     limits: Limits | None = None,
+    shortMessages: bool = True,
 ) -> SessionSockets:
     """
     Give the clients of a server the sessions of their browsers.
@@ -420,7 +421,11 @@ def enable(
         cannot: see C{repeatable}.
     """
     sockets = SessionSockets(
-        manager, perMessage=perMessage, credentials=credentials, limits=limits
+        manager,
+        perMessage=perMessage,
+        credentials=credentials,
+        limits=limits,
+        shortMessages=shortMessages,
     )
     server.equip(Equipment(sockets, Origins(origins), trustProxy))
     return sockets
