@@ -14,6 +14,7 @@ from time import thread_time_ns
 from typing import Any
 
 from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import serialrules as _serialrules  # noqa: F401  So does it.
 from . import stored as _stored  # noqa: F401  So does it.
 from . import told as _told  # noqa: F401  So does it.
 from . import wired as _wired  # noqa: F401  And so does this.

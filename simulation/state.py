@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -290,6 +291,24 @@ class Socket:
         return any(at >= change.began and error in name for at, name in told)
 
 
+@dataclass
+class Repeated:
+    """
+    What is known of handlers that may run again.
+
+    @ivar sockets: Those with such handlers.
+
+    @ivar finds: What counts they had found, by session, for each count of theirs that
+        was answered.
+
+    @ivar taken: By session, which message took what out of a list.
+    """
+
+    sockets: dict[str, None] = field(default_factory=dict)
+    finds: dict[str, dict[int, set[int]]] = field(default_factory=dict)
+    taken: dict[str, dict[int, int]] = field(default_factory=dict)
+
+
 class State:
     """
     All that is known.
@@ -406,6 +425,13 @@ class State:
         self.toEnd: set[str] = set()
         self.cached: dict[str, tuple[int, str]] = {}
         self.rows: dict[str, tuple[str | None, str]] = {}
+
+    @cached_property
+    def repeated(self) -> Repeated:
+        """
+        What is known of handlers that may run again.
+        """
+        return Repeated()
 
     def take(self, each: Happening) -> None:
         """
@@ -525,7 +551,7 @@ class State:
 
         @return: What handlers at a node had changed then and is not stored.
             Increments of which nobody knows do not count once their client heard of
-            it, nor what C{update} is at work on.
+            it, nor what C{update} is at work on, nor what is in a draft.
         """
         if self.mayGiveUp(node):
             return []
@@ -536,7 +562,7 @@ class State:
             if self.isStored(change) or not self.lives.belongs(change, session):
                 pending.remove(change)
             elif change.do != "update" and not self._isGivenUp(change):
-                found.append(change)
+                found += [change] * (change.by not in self.repeated.sockets)
         return found
 
     def isDisturbed(self, key: str) -> bool:
@@ -631,6 +657,15 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.before, socket.busy = socket.busy, token
         socket.sees[token] = each.more["sees"]
+
+    def _runs(self, each: Happening) -> None:
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.handled = max(socket.handled, socket.sent[token] + 1)
+        self.repeated.sockets[each.who] = None
+        self.lastDone = each.at
+
+    def _runs_again(self, each: Happening) -> None:
+        self.lastDone = each.at
 
     def _saves(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]

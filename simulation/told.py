@@ -236,6 +236,9 @@ def doubtsAreTold(case: Case, each: Happening) -> Iterator[str | None]:
             else:
                 socket = state.sockets[change.by]
                 error = "Store" if socket.isOver else "StoreTimeout"
+                if change.by in state.repeated.sockets:
+                    # Others may have been first too often.
+                    error = ""
                 isTold = socket.hasHeardOf(change, error)
                 said = f"{_said([change])} is not stored, and nobody was told"
                 yield None if isTold else said

@@ -48,7 +48,7 @@ MISTAKES: Final = (
     Mistake(
         "what came before the disconnect is dropped",
         "clients/conversation.py",
-        "        self._changedKeys.clear()\n"
+        "        self._changedKeys = ()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',
         "        self._inbox.clear()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',

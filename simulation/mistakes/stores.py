@@ -67,8 +67,8 @@ MISTAKES: Final = (
     Mistake(
         "a session is touched when its touch is not due",
         "manager/expiry.py",
-        "        return self._due <= self._storage.now()\n",
-        "        return self._due > self._storage.now()\n",
+        "        return due <= now\n",
+        "        return due > now\n",
         ("anOutageIsNoLogout",),
     ),
     Mistake(
@@ -95,8 +95,8 @@ MISTAKES: Final = (
     Mistake(
         "a guarded session is let go of while its store is asked",
         "manager/keeper.py",
-        "        elif self.reading.isBusy and not self._owner.isOver:\n",
-        "        elif False and self.reading.isBusy:\n",
+        "        elif self.reading.isRechecking and not self._owner.isOver:\n",
+        "        elif False and self.reading.isRechecking:\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(

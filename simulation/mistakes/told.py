@@ -39,7 +39,7 @@ MISTAKES: Final = (
     Mistake(
         "a frame does not wait until all are told what is given up",
         "manager/keeper.py",
-        "        return None if live.record.problem is None else copy.number\n",
+        "        return None if record.problem is None else record.copy.number\n",
         "        return None\n",
         ("answersAreHeld",),
     ),
@@ -54,7 +54,7 @@ MISTAKES: Final = (
         "what came before the client left is dropped",
         "clients/conversation.py",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
-        "        self._changedKeys.clear()\n",
+        "        self._changedKeys = ()\n",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
         "        self.drop()\n",
         ("handledBeforeDisconnect",),

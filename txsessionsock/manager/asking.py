@@ -32,6 +32,8 @@ class Asking:
     @ivar since: When it was asked the last one.
     """
 
+    __slots__ = ("_answeredAt", "_storage", "since")
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._answeredAt = self.since = 0.0

@@ -135,6 +135,12 @@ def run(f: Function, data: dict[str, Any]) -> dict[str, Any]:
     return trial
 
 
+_NONE: Final[deque[_Entry]] = deque(maxlen=0)
+"""
+None, of many sessions: see L{txsessionsock.session.journal}.
+"""
+
+
 class Writes:
     """
     The writes of one node to one session.
@@ -153,7 +159,7 @@ class Writes:
         self._same = same
         self.last = 0
         self._lastAt = 0.0
-        self._entries: deque[_Entry] = deque()
+        self._entries = _NONE
         # Which of them was the last to assign something to a place, and to make
         # what is no number.
         self._assigners: dict[Path, _Entry] = {}
@@ -175,7 +181,7 @@ class Writes:
         """
         Remember none.
         """
-        self._entries.clear()
+        self._entries = _NONE
         self._assigners.clear()
         self._makers.clear()
 
@@ -229,6 +235,8 @@ class Writes:
                 self._makers[path] = entry
         self._lastAt = now
         self.last = max(self.last, write.number)
+        if self._entries is _NONE:
+            self._entries = deque()
         self._entries.append(entry)
         if len(self._entries) > MOST:
             self._dropEntry()
@@ -249,6 +257,8 @@ class Writes:
         for path in entry.made:
             if self._makers.get(path) is entry:
                 del self._makers[path]
+        if not self._entries:
+            self._entries = _NONE
 
     def trim(self, now: float) -> None:
         """
