@@ -7,6 +7,7 @@
 # make conformance  the cases of the Autobahn test suite, against our sockets
 # make simulate  histories that come by chance: HISTORIES= or SECONDS=, JOBS=, SEED=
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
+#                with LONG=1, both without the short way of messages
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 # make clean   remove what these made
 #
@@ -55,10 +56,11 @@ HISTORIES ?= 1000
 JOBS ?= 2
 simulate: $(VENV)/.has-test
 	$(BIN)/python -m simulation --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(SECONDS),--seconds $(SECONDS),--histories $(HISTORIES))
+	  $(if $(LONG),--long) $(if $(SECONDS),--seconds $(SECONDS),--histories $(HISTORIES))
 
 mistakes: $(VENV)/.has-test
-	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)"
+	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)" \
+	  $(if $(LONG),--long)
 
 # The others have their packages to themselves.
 PEERS := build/peers

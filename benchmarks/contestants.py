@@ -108,6 +108,12 @@ CONTESTANTS = (
         way=", `increment`",
         inner=_INNER,
     ),
+    Contestant(
+        *("this library", (*_OURS, "ours.py"), _EXPRESS),
+        {"message": "repeatable", "processes": "repeatable"},
+        way=", `repeatable`",
+        inner=_INNER,
+    ),
     Contestant("bare Autobahn", (*_OURS, "bareautobahn.py"), None, _ONE),
     Contestant("Autobahn, by hand", (*_OURS, "byhand.py"), _ByHand(), _ALL),
     Contestant("aiohttp", (*_PYTHON, "onaiohttp.py"), Aiohttp(), _ALL),

@@ -9,6 +9,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing import Pool
 from random import SystemRandom
 from time import monotonic, process_time
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if _replay() else 1
     isOne = options.histories is None and options.seconds is None
     if options.seed is not None and isOne:
-        plan, breaches = _one(options.seed, options.steps, isWhole=options.whole)
+        plan, breaches = _one(options.seed, options)
         if options.keep and breaches:
             _keep(options.keep, options.mended, plan, breaches[0].rule)
         return 1 if breaches else 0
@@ -71,6 +72,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--until-broken", action="store_true", help="stop when a rule was broken"
     )
     parser.add_argument("--steps", type=int, default=_STEPS, help="of each history")
+    parser.add_argument(
+        "--long", action="store_true", help="no message takes the short way"
+    )
     parser.add_argument(
         "--whole", action="store_true", help="print the history as it is, not shrunk"
     )
@@ -113,14 +117,19 @@ def _keep(name: str, sentence: str, plan: Plan, rule: str) -> None:
     print(f"kept in simulation/mended/{path.name}")
 
 
-def _one(seed: int, steps: int, *, isWhole: bool) -> tuple[Plan, list[Breach]]:
+def _plan(seed: int, steps: int, *, isLong: bool) -> Plan:
+    plan = drawn(seed, steps)
+    return replace(plan, shortMessages=False) if isLong else plan
+
+
+def _one(seed: int, options: argparse.Namespace) -> tuple[Plan, list[Breach]]:
     """
     Have one history happen, and tell it; one that breaks a rule is shrunk first.
     """
     _hush()
-    plan = drawn(seed, steps)
+    plan = _plan(seed, options.steps, isLong=options.long)
     breaches = _breaches(plan)
-    if isWhole or not breaches:
+    if options.whole or not breaches:
         _tell(f"seed {seed}", plan)
         return plan, breaches
     rule = breaches[0].rule
@@ -166,11 +175,11 @@ def _tell(name: str, plan: Plan, rule: str | None = None) -> None:
 
 
 _Found = tuple[list[tuple[int, str]], Tally, list[str]]
-_Work = tuple[int, int, int, bool, bool]
+_Work = tuple[int, int, int, bool, bool, bool]
 
 
 def _chunk(work: _Work) -> _Found:
-    first, number, steps, isDigested, isUntilBroken = work
+    first, number, steps, isLong, isDigested, isUntilBroken = work
     _hush()
     failed: list[tuple[int, str]] = []
     tally = Tally()
@@ -180,7 +189,7 @@ def _chunk(work: _Work) -> _Found:
     wasEnabled = gc.isenabled()
     gc.disable()
     for seed in range(first, first + number):
-        history, why = _counted(seed, steps, tally)
+        history, why = _counted(_plan(seed, steps, isLong=isLong), tally)
         if isDigested:
             digests.append(f"{seed} {history.digest()}")
         # Else its world would be there still.
@@ -198,15 +207,14 @@ def _chunk(work: _Work) -> _Found:
     return failed, tally, digests
 
 
-def _counted(seed: int, steps: int, tally: Tally) -> tuple[History, str | None]:
+def _counted(plan: Plan, tally: Tally) -> tuple[History, str | None]:
     """
     Have a history happen, and count what came up.
 
     @return: The history, and which rule it breaks first.
     """
-    plan = drawn(seed, steps)
     history = happened(plan).history
-    verdict = judged(plan, history, isTimed=not seed % _TIMED)
+    verdict = judged(plan, history, isTimed=not plan.seed % _TIMED)
     tally.add(plan, history, verdict)
     return history, next(map(str, verdict.breaches), None)
 
@@ -231,7 +239,8 @@ _isQuiet: list[bool] = []
 def _chunks(first: int, number: int, options: argparse.Namespace) -> Iterator[_Work]:
     for start in range(0, number, _CHUNK):
         size = min(_CHUNK, number - start)
-        more = options.steps, options.digests, options.until_broken
+        isLong, isDigested = options.long, options.digests
+        more = options.steps, isLong, isDigested, options.until_broken
         yield first + start, size, *more
 
 
@@ -260,11 +269,14 @@ def _many(first: int, options: argparse.Namespace) -> int:
             print(f"{done} histories, {rate:.0f} a second", flush=True)
         if isOver:
             break
-    return _report(tally, failed, digests, options.steps)
+    return _report(tally, failed, digests, options)
 
 
 def _report(
-    tally: Tally, failed: list[tuple[int, str]], digests: list[str], steps: int
+    tally: Tally,
+    failed: list[tuple[int, str]],
+    digests: list[str],
+    options: argparse.Namespace,
 ) -> int:
     """
     Tell what came up, and the first history that failed.
@@ -275,8 +287,9 @@ def _report(
     for name in blind:
         print(f"{name} applied in less than 1 % of its histories")
     for seed, _ in failed[:1]:
-        _one(seed, steps, isWhole=False)
-        more = "" if steps == _STEPS else f" --steps {steps}"
+        _one(seed, options)
+        more = "" if options.steps == _STEPS else f" --steps {options.steps}"
+        more += " --long" * options.long
         print(f"python -m simulation --seed {seed}{more}")
     return 1 if failed or blind else 0
 

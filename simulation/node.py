@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, SessionSockets, Waiting
+from txsessionsock.clients import Client, SessionSockets
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import EndReason, IFramework, InvalidReason, SessionID
 from txsessionsock.limits import Limits
@@ -133,7 +133,7 @@ class Served(Line, Notes):
         The browser sent a message.
         """
         self._history.note("arrives", self._name, token=message.token)
-        self.client.received(Waiting(message, size, None))
+        self.client.received(message, size)
 
     def relieved(self) -> None:
         self.client.relieved()
@@ -167,6 +167,11 @@ class Served(Line, Notes):
     def whose(self, session: Session) -> None:
         """
         It did not ask.
+        """
+
+    def missed(self, frame: str) -> None:
+        """
+        Nobody comes back for it.
         """
 
     def awaitCredential(self) -> None:
@@ -240,11 +245,17 @@ class Node:
         *,
         ether: Ether | None,
         perMessage: bool,
+        shortMessages: bool,
         freshness: Freshness,
         repair: bool,
         limits: Limits,
+        serve: Callable[[Node, Wire], Served] | None = None,
     ) -> None:
+        """
+        @param serve: Makes a client.
+        """
         self.name = name
+        self._serve = Served if serve is None else serve
         self.history = history
         self.clock = clock
         self.link = link
@@ -253,7 +264,10 @@ class Node:
             link.store, framework, clock, freshness=freshness, repair=repair
         )
         self.sockets = SessionSockets(
-            self.manager, perMessage=perMessage, limits=limits
+            self.manager,
+            perMessage=perMessage,
+            limits=limits,
+            shortMessages=shortMessages,
         )
         self.bus = None if ether is None else SimulatedBus(name, ether, clock)
         self.groups: Groups | None = None
@@ -268,7 +282,7 @@ class Node:
         A browser connects.
         """
         self.wires[wire] = None
-        Served(self, wire).begin(self.cookie(sessionID))
+        self._serve(self, wire).begin(self.cookie(sessionID))
 
     def cookie(self, sessionID: SessionID) -> str:
         """

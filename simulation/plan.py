@@ -101,6 +101,10 @@ class Plan:
         they come as new ones.
 
     @ivar hasSecond: Whether some name another session in a second namespace.
+
+    @ivar repeating: Of how many tabs the handlers may run again: the first ones.
+
+    @ivar shortMessages: Whether messages that need not wait take the short way.
     """
 
     seed: int
@@ -120,6 +124,8 @@ class Plan:
     sockets: tuple[str, ...] = (PLAIN,)
     recovery: float = 0.0
     hasSecond: bool = False
+    repeating: int = 0
+    shortMessages: bool = True
 
     @property
     def hasSocketIO(self) -> bool:
@@ -137,6 +143,8 @@ def drawn(seed: int, steps: int = 50) -> Plan:
     # Last, and from a source of its own: all other plans stay what they are.
     random = Random(f"slow {seed}")
     isDoubtful = not plan.repair and plan.tabs == 4
+    if plan.repeating:
+        return plan
     if random.random() < (_SLOW_IN_DOUBT if isDoubtful else _SLOW):
         return replace(
             plan,
@@ -181,6 +189,8 @@ def _drawn(seed: int, steps: int) -> Plan:
         random = Random(f"in rounds {seed}")
         some = random.choice(ROUNDS if share < _ROUNDS else OF_SOCKETS)
         return inRounds(random, seed, steps, some)
+    if Random(f"repeats {seed}").random() < _REPEATS:
+        return _repeating(Random(f"repeating {seed}"), seed, steps)
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _doubtful(random, seed, steps)
@@ -412,6 +422,79 @@ def _working(random: Random, seed: int, steps: int) -> Plan:
         sessions=1,
         steps=tuple(_works(random, steps)),
     )
+
+
+_REPEATS = 0.06
+"""
+In how many histories handlers may run again.
+"""
+
+
+def _repeating(random: Random, seed: int, steps: int) -> Plan:
+    """
+    A plan in which handlers of some tabs may run again, and those of others, and pages,
+    write the same sessions.
+    """
+    kinds = ("watched", "watched", "apart", "polled", "silent")
+    repeating, writes = random.choice((2, 3, 3, 4)), random.random() < 0.25
+    return Plan(
+        seed,
+        kind=random.choice(kinds),
+        perMessage=True,
+        freshness="strict" if random.random() < 0.8 else "tracked",
+        repair=writes or random.random() < 0.5,
+        offsets=tuple(random.uniform(-60, 60) for _ in range(random.choice((1, 2, 3)))),
+        latency=random.choice((0.0, 0.002, 0.02, 0.02, 0.2)),
+        ttl=LONG,
+        tabs=4,
+        sessions=1,
+        steps=tuple(_repeats(random, steps, repeating, writes=writes)),
+        isNarrow=random.random() < 0.2,
+        repeating=repeating,
+    )
+
+
+_AGAIN = (
+    *("plus",) * 5,
+    *("append",) * 3,
+    *("push",) * 3,
+    *("pop",) * 2,
+    *("read", "read", "increment", "forbidden"),
+)
+_BESIDE = ("set", "nested", "read", "increment", "update", "wait")
+
+
+def _repeats(
+    random: Random, number: int, repeating: int, *, writes: bool
+) -> Iterator[Step]:
+    kinds = ["send"] * 30 + ["connect"] * 2 + ["write"] * 4 * writes
+    kinds += ["logOut", "logIn", "logIn"] * (random.random() < 0.2)
+    kinds += ["trouble", "heal", "cutStore"] * (random.random() < 0.5)
+    kinds += ["kill", "stop", "start", "start"] * (random.random() < 0.15)
+    kinds += ["pause", "slow"] * (random.random() < 0.2)
+    kinds += ["cut", "leave"] * (random.random() < 0.4) + ["visit"] * 2
+    again = _AGAIN + ("raise",) * (random.random() < 0.3)
+    digits = 0
+    for _ in range(number):
+        what, who = random.choice(kinds), random.randrange(60)
+        more: tuple[Any, ...] = ()
+        if what == "send":
+            do = random.choice(again if who % 4 < repeating else _BESIDE)
+            isCount = do in ("plus", "increment")
+            if isCount and digits >= MOST_INCREMENTS:
+                do, isCount = "read", False
+            digits += isCount
+            key = _KEYS.get(do, "{}").format(random.choice(("a", "b")))
+            more = do, key, digits - 1, False
+        elif what == "write":
+            more = "ours", random.choice((0.0, 0.05, 0.5, 2.0))
+        elif what == "visit":
+            more = random.choice(("read", "set")), "a", -1, 0.0
+        elif what == "trouble":
+            more = random.choice(_TROUBLES), random.choice((0.1, 1.0, 3.0, 6.0))
+        else:
+            more = _moreOf(random, what)
+        yield Step(what, who, random.choice((0.0, 0.0, *_PAUSES)), more)
 
 
 def _works(random: Random, number: int) -> Iterator[Step]:

@@ -14,6 +14,7 @@ from time import thread_time_ns
 from typing import Any
 
 from . import grouprules as _grouprules  # noqa: F401  It adds its rules.
+from . import serialrules as _serialrules  # noqa: F401  So does it.
 from . import stored as _stored  # noqa: F401  So does it.
 from . import told as _told  # noqa: F401  So does it.
 from . import wired as _wired  # noqa: F401  And so does this.
@@ -500,7 +501,8 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A login that gives the session a new id takes along what others store meanwhile:
     what somebody was told is stored under the old id is stored under the new one, and
-    the old one is gone.
+    the old one is gone.  Not so if somebody else deleted that just then, and the node
+    was not well, so that it may have had no answer and takes it for its own deed.
 
     @promise: A login that gives the session a new id takes along what others
         store meanwhile.
@@ -517,6 +519,11 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     if missing and was:
         # What a web application overwrote was not back when the id changed.
         case.excepted("what an old copy dropped before a new id")
+        state.beyond.add(new)
+        return
+    node = state.lives.pages[each.who].node
+    if missing and state.rows[old][1] != node and node in state.unwell:
+        case.excepted("what somebody else deleted just before a new id")
         state.beyond.add(new)
         return
     yield f"{_said(missing)} is missing under the new id" if missing else None

@@ -303,6 +303,7 @@ class Server:
             self.io,
             node.manager,
             perMessage=node.sockets.perMessage,
+            shortMessages=node.sockets.shared.shortMessages,
             credentials=[Auth(), Cookie()],
             limits=limits,
         )

@@ -8,11 +8,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from typing import Any
 
 from msgspec.json import decode
 
+from .copies import Copies
 from .history import Happening, reads
 from .lives import Lives
 from .messages import digits
@@ -57,6 +59,8 @@ class Change:
 
     @ivar number: How many changes there were before it.
 
+    @ivar had: Since when its node had the session without a break.
+
     @ivar stored: When it was stored, or something in its place.
 
     @ivar values: The changes of its key, if it assigned that.
@@ -75,6 +79,7 @@ class Change:
     heard: float = inf
     by: str = ""
     number: int = 0
+    had: int = 0
     stored: float = inf
     values: Values | None = None
     overtaken: int = 0
@@ -193,7 +198,8 @@ class Socket:
 
     @ivar isLeft: Whether its browser has no more of it.
 
-    @ivar closedAt: When we closed it; C{isLost}, whether it is gone.
+    @ivar closedAt: When we closed it; C{isLost}, whether it is gone; C{isCut}, whether
+        we cut it off.
 
     @ivar asked: The messages that ask for an acknowledgement, by its number.
 
@@ -256,6 +262,7 @@ class Socket:
     heirOf: Socket | None = None
     missed: list[int] = field(default_factory=list)
     isDestroyed: bool = False
+    isCut: bool = False
     isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
     connected: float = inf
@@ -284,6 +291,24 @@ class Socket:
             return True
         told = (*self.errors, *self.failed)
         return any(at >= change.began and error in name for at, name in told)
+
+
+@dataclass
+class Repeated:
+    """
+    What is known of handlers that may run again.
+
+    @ivar sockets: Those with such handlers.
+
+    @ivar finds: What counts they had found, by session, for each count of theirs that
+        was answered.
+
+    @ivar taken: By session, which message took what out of a list.
+    """
+
+    sockets: dict[str, None] = field(default_factory=dict)
+    finds: dict[str, dict[int, set[int]]] = field(default_factory=dict)
+    taken: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 class State:
@@ -347,9 +372,6 @@ class State:
     @ivar rows: What is stored of each session, and who wrote it last.
     """
 
-    # Which session a web application is about to write, and when it read that.
-    _writing: tuple[str, int] | None = None
-
     def __init__(self, *, isShort: bool = False) -> None:
         """
         @param isShort: Whether sessions live for seconds.
@@ -370,6 +392,7 @@ class State:
         self.gaveUp: set[str] = set()
         self.endings: dict[str, tuple[int, int]] = {}
         self.well: dict[str, float] = {}
+        self._stillUntil: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
         self.lastDone = 0
@@ -394,10 +417,7 @@ class State:
         self.versions: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
-        self.firsts: dict[tuple[str, str], int] = {}
-        self.copies: dict[str, list[tuple[int, int, float]]] = {}
-        # Since when a version was there, and of when the copy was that it came from.
-        self._origins: dict[str, list[tuple[int, float]]] = {}
+        self._copies = Copies()
         self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
@@ -407,6 +427,13 @@ class State:
         self.toEnd: set[str] = set()
         self.cached: dict[str, tuple[int, str]] = {}
         self.rows: dict[str, tuple[str | None, str]] = {}
+
+    @cached_property
+    def repeated(self) -> Repeated:
+        """
+        What is known of handlers that may run again.
+        """
+        return Repeated()
 
     def take(self, each: Happening) -> None:
         """
@@ -433,10 +460,9 @@ class State:
         self.versions[key] = self.versions.get(key, 0) + 1
         self._note(key, data)
         if each.who.startswith("node"):
-            self._origins.setdefault(key, []).append((each.at, inf))
+            self._copies.stored(key, each.who, each.at)
         if each.who.startswith("web"):
-            if self._writing is not None and self._writing[0] == key:
-                self._writesCopy(*self._writing, each.at)
+            self._copies.written(key, each.at)
             if before is not None:
                 self._written(key, before, data)
 
@@ -527,7 +553,7 @@ class State:
 
         @return: What handlers at a node had changed then and is not stored.
             Increments of which nobody knows do not count once their client heard of
-            it, nor what C{update} is at work on.
+            it, nor what C{update} is at work on, nor what is in a draft.
         """
         if self.mayGiveUp(node):
             return []
@@ -538,7 +564,7 @@ class State:
             if self.isStored(change) or not self.lives.belongs(change, session):
                 pending.remove(change)
             elif change.do != "update" and not self._isGivenUp(change):
-                found.append(change)
+                found += [change] * (change.by not in self.repeated.sockets)
         return found
 
     def isDisturbed(self, key: str) -> bool:
@@ -566,11 +592,9 @@ class State:
         return any(map(self._isNew, (change, *later)))
 
     def _isNew(self, change: Change) -> bool:
-        first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
-        return isAssigned and any(
-            origin <= first and change.began <= at
-            for _, at, origin in self.copies.get(change.session, ())
+        return isAssigned and self._copies.isOlder(
+            change.session, change.had, change.began
         )
 
     def isUndoneAgain(self, change: Change, latency: float) -> bool:
@@ -588,8 +612,7 @@ class State:
         if ended - told < _DRAINED:
             return False
         late = ended - round(_WAYS * latency * SECOND)
-        copies = self.copies.get(change.session, ())
-        return any(told <= read and at >= late for read, at, _ in copies)
+        return self._copies.isWrittenLate(change.session, told, late)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
@@ -607,7 +630,16 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
-        self.firsts.setdefault((socket.key, socket.node), each.at)
+        others = self.sockets.values()
+        if not any(self._isHeldBy(other, socket) for other in others):
+            self._copies.begins(socket.key, socket.node, each.at)
+
+    def _isHeldBy(self, other: Socket, new: Socket) -> bool:
+        """
+        Whether another socket of its node has the session of a new one.
+        """
+        isThere = other.isConnected and not other.isLost and other is not new
+        return isThere and (other.key, other.node) == (new.key, new.node)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -627,6 +659,15 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.before, socket.busy = socket.busy, token
         socket.sees[token] = each.more["sees"]
+
+    def _runs(self, each: Happening) -> None:
+        socket, token = self.sockets[each.who], each.more["token"]
+        socket.handled = max(socket.handled, socket.sent[token] + 1)
+        self.repeated.sockets[each.who] = None
+        self.lastDone = each.at
+
+    def _runs_again(self, each: Happening) -> None:
+        self.lastDone = each.at
 
     def _saves(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -664,6 +705,7 @@ class State:
             more.get("node", each.who),
             each.at,
             number=len(self.changes),
+            had=self._copies.had(session, more.get("node", each.who)),
         )
         if socket is not None:
             change.by = each.who
@@ -674,7 +716,7 @@ class State:
             self.beyond.add(session)
         if each.who.startswith("web"):
             # The oldest copy that may be repaired.
-            self._writing = session, more.get("read", each.at - 4 * SECOND)
+            self._copies.writes(session, more.get("read", each.at - 4 * SECOND))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -689,18 +731,8 @@ class State:
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
-    def _writesCopy(self, session: str, read: int, at: int) -> None:
-        """
-        A web application writes a copy.
-        """
-        origins = self._origins.setdefault(session, [])
-        written = (origin for since, origin in reversed(origins) if since <= read)
-        origin = min(read, next(written, inf))
-        origins.append((at, origin))
-        self.copies.setdefault(session, []).append((read, at, origin))
-
     def _rewrites(self, each: Happening) -> None:
-        self._writing = each.more["session"], each.more["read"]
+        self._copies.writes(each.more["session"], each.more["read"])
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
@@ -719,8 +751,7 @@ class State:
             change.values.heard(change, each.at)
 
     def _wrote(self, each: Happening) -> None:
-        # It may have found no row any more: then nothing was stored.
-        self._writing = None
+        self._copies.wrote()
         self._hears(each)
 
     def hears(self, each: Happening) -> None:
@@ -766,6 +797,11 @@ class State:
         socket.closed = socket.closed or each.more["code"]
         socket.closedAt = each.at if socket.closedAt is None else socket.closedAt
         self._over(socket, each.at)
+
+    def _cuts(self, each: Happening) -> None:
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            socket.isCut = True
 
     def _over(self, socket: Socket, at: int) -> None:
         socket.isOver = True
@@ -832,7 +868,8 @@ class State:
         self.unwell.add(each.who)
 
     def _heals(self, each: Happening) -> None:
-        self.well[each.who] = each.at
+        # Its store may be well again while it stands still.
+        self.well[each.who] = max(each.at, self._stillUntil.get(each.who, 0))
 
     def _cut_off(self, each: Happening) -> None:
         self.unwell.add(each.who)
@@ -843,6 +880,7 @@ class State:
         self.wasUnwell = True
         self.unwell.add(each.who)
         until = each.at + each.more["how"] * SECOND
+        self._stillUntil[each.who] = until
         self.well[each.who] = max(self.well.get(each.who, 0), until)
 
     _slow = _pauses

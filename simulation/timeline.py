@@ -50,6 +50,8 @@ _WORDS: Final = {
     "sends": "sends message {token}: {do}",
     "handles": "message {token} is handled; its handler finds {sees}",
     "takes": "message {token} is taken by the handler that asked",
+    "runs": "the handler of {token} runs, and finds {finds}",
+    "runs again": "the handler of {token} runs again, and finds {finds}",
     "done": "the handler of {token} is done",
     "answers": "{node} sends the answer to {token}",
     "asks": "{node} sends a question, for {token}",
@@ -145,6 +147,7 @@ class _Teller:
         self._raw: dict[str, Callable[[Any], str]] = {
             "data": self._stored,
             "sees": self._data,
+            "finds": self._data,
             "stamp": lambda stamp: _STAMPS.get(stamp, stamp),
             "keys": " and ".join,
         }

@@ -32,14 +32,16 @@ from .cached import LINKS, placeFor
 from .groups import NOBODY
 from .history import History
 from .messages import Message
-from .node import Node
+from .node import Node, Served
 from .page import Page
 from .pages import Visit
 from .plan import LONG, PLAIN, SHORT, Plan, Step
 from .queue import SECOND, NodeClock, Queue, chanceFrom
+from .repeats import RepeatedServed
 from .socketio import NAMESPACES, Server
 from .store import Link
 from .webapp import WebApp
+from .wire import Wire
 
 
 __all__ = ["World", "happened"]
@@ -70,6 +72,7 @@ _NARROW = replace(
     messageSize=400,
     unsentTimeout=3.0,
 )
+_AT_WORK = ("handles", "done", "runs", "runs again")
 _SECOND = 0.2
 _RECOVERED = 2_000
 """
@@ -128,15 +131,22 @@ class World:
             self._framework,
             ether=self._ether,
             perMessage=plan.perMessage,
+            shortMessages=plan.shortMessages,
             freshness=plan.freshness,
             repair=plan.repair,
             limits=_NARROW if plan.isNarrow else _WIDE,
+            serve=self._serve,
         )
         if plan.hub:
             node.meet()
         if plan.hasSocketIO:
             self._serveMore(node)
         return node
+
+    def _serve(self, node: Node, wire: Wire) -> Served:
+        tab = wire.name.partition(".")[0]
+        repeats = tab in [f"tab{number}" for number in range(self.plan.repeating)]
+        return (RepeatedServed if repeats else Served)(node, wire)
 
     def _cookie(self, number: int) -> SessionID:
         return self._sessions[number % len(self._sessions)]
@@ -573,7 +583,7 @@ class World:
             return True
         since = self.queue.now - _DONE
         late = takewhile(lambda each: each.at > since, reversed(self.history.all))
-        return any(each.what in ("handles", "done") for each in late)
+        return any(each.what in _AT_WORK for each in late)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import json
 import re
 from array import array
 from itertools import accumulate
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ __all__ = [
     "STRICT",
     "dumps",
     "hasMoreValues",
+    "isFlat",
     "loads",
     "sizeOf",
 ]
@@ -58,6 +60,9 @@ PYTHON: Final = Notation({int: isShort}, plain={float, int, str})
 """
 What Python's C{json} reads and writes: C{NaN}, C{Infinity} and C{-Infinity}, too.
 """
+
+_TEXTS: Final = frozenset({str})
+_FLAT: Final = frozenset({bool, int, str, NoneType})
 
 MESSAGES: Final = Notation(CHECKS, plain={int, str}, isExact=False)
 """
@@ -112,6 +117,21 @@ def _isDeep(raw: bytes) -> bool:
     return max(accumulate(steps), default=0) > DEPTH - _SHALLOW
 
 
+def isFlat(value: Any) -> bool:
+    """
+    Whether a value is a text, a whole number or the like, or a dictionary of these:
+    then there is certainly nothing in it that L{MESSAGES} has not.
+    """
+    kind = type(value)
+    if kind in _FLAT:
+        return True
+    return (
+        kind is dict
+        and _TEXTS.issuperset(map(type, value))
+        and _FLAT.issuperset(map(type, value.values()))
+    )
+
+
 def loads(raw: bytes, notation: Notation = STRICT) -> Any:
     """
     Decode UTF-8 and JSON.
@@ -122,6 +142,8 @@ def loads(raw: bytes, notation: Notation = STRICT) -> Any:
         on to shows any of C{raw}.
     """
     try:
+        if len(raw) <= DEPTH:
+            return _decode(raw)
         openings = _openings(raw)
         if openings > DEPTH and _isDeep(raw):
             raise RecursionError

@@ -13,6 +13,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from ._repeatable import NOW
+
 
 __all__ = ["refuseAsync", "refuseNoFunction", "refuseToWait", "waitable"]
 
@@ -37,7 +39,11 @@ def waitable(result: object) -> object:
 
     @raise TypeError: It would have to be waited for, and Twisted cannot.
     """
-    if type(result) in _PLAIN or isinstance(result, Deferred):
+    if type(result) in _PLAIN:
+        return result
+    if NOW.run is not None:
+        refuseToWait(result, "repeatable")
+    if isinstance(result, Deferred):
         return result
     if isinstance(result, (Coroutine, Generator)):
         return Deferred.fromCoroutine(_checked(result))

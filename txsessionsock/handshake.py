@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from .forwarded import UNIX, Proxies, Told, peerOf, trusted
 
@@ -36,6 +36,25 @@ _BLANKS = " \t"
 _FIELD = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)",
 )
+_ALIKE = frozenset(
+    (
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "host",
+        "origin",
+        "pragma",
+        "sec-websocket-extensions",
+        "sec-websocket-version",
+        "upgrade",
+        "user-agent",
+    )
+)
+"""
+The headers of which many clients send the same.  None of them is a secret.
+"""
+_SHORT = 256
 _PORT = re.compile(r":\d*\Z")
 _SECURE = frozenset({"https", "wss"})
 
@@ -162,12 +181,28 @@ def handshakeOf(
     @param peer: Where the connection comes from, as its transport says.
     """
     headers: dict[str, list[str]] = {}
-    for name, value in fields:
-        values = headers.setdefault(name.decode("iso-8859-1").lower(), [])
-        values.append(value.decode("iso-8859-1").strip(_BLANKS))
+    for raw, value in fields:
+        name = _nameOf(raw) if len(raw) <= _SHORT else _text(raw).lower()
+        isAlike = name in _ALIKE and len(value) <= _SHORT
+        text = _shared(value) if isAlike else _text(value)
+        headers.setdefault(name, []).append(text)
     proxies, address = trusted(trustProxy), peerOf(peer)
     isTrusted = proxies is not None and proxies.trusts(address)
     return Handshake(headers, isTLS, isTrusted, proxies, address)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("iso-8859-1").strip(_BLANKS)
+
+
+# What thousands of requests have in common is kept once.  Not by sys.intern(): in
+# Python 3.12 it keeps for ever what clients make up.
+_shared = lru_cache(512)(_text)
+
+
+@lru_cache(512)
+def _nameOf(raw: bytes) -> str:
+    return raw.decode("iso-8859-1").lower()
 
 
 def fieldsIn(lines: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -75,8 +75,8 @@ class JSON:
 
     def encode(self, value: Any) -> tuple[bytes, bool]:
         try:
-            found = _json.MESSAGES.find(value)
-            if found is None:
+            # Most messages are seen to be plain at a glance.
+            if _json.isFlat(value) or (found := _json.MESSAGES.find(value)) is None:
                 return _json.dumps(value), False
         except RecursionError:
             found = Foreign("nested too deeply, or contains itself")

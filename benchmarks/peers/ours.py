@@ -1,10 +1,11 @@
 """
 This library, as docs/program.md has it, without a site: a counter in the session.
 
-    python ours.py connection URL-OF-REDIS     # or "message", or "increment"
+    python ours.py connection URL-OF-REDIS     # "message", "increment", "repeatable"
 
-C{increment} is per message, too, and counts by C{session.increment}, which loses
-nothing beside other processes either.
+The latter two are per message, too, and lose nothing beside other processes either:
+C{increment} counts by C{session.increment}, and handlers of C{repeatable} may run
+again.
 """
 
 import sys
@@ -33,10 +34,16 @@ class Increment(SessionSocketProtocol):
         self.send(message)
 
 
+class Repeatable(Counter):
+    repeatable = True
+
+
+PROTOCOLS = {"increment": Increment, "repeatable": Repeatable}
+
 mode, redis = sys.argv[1:]
 manager = SessionManager(RedisStore(redis), Express(secrets=["a secret"]))
 sockets = SessionSocketFactory(manager, perMessage=mode != "connection")
-sockets.protocol = Increment if mode == "increment" else Counter
+sockets.protocol = PROTOCOLS.get(mode, Counter)
 
 endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=1024")
 

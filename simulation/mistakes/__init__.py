@@ -13,6 +13,7 @@ from . import (
     clients,
     ending,
     groups,
+    repeats,
     sessions,
     sockets,
     stored,
@@ -34,6 +35,7 @@ MISTAKES: Final = (
     *groups.MISTAKES,
     *told.MISTAKES,
     *applications.MISTAKES,
+    *repeats.MISTAKES,
     Mistake(
         "a fence not waited for",
         "manager/storage.py",
@@ -74,7 +76,7 @@ MISTAKES: Final = (
     Mistake(
         "an answer is not held",
         "clients/outbox.py",
-        "        number = self._unsaved()\n",
+        "        number = self._client.unsaved() if self._holds else None\n",
         "        number = None\n",
         ("answersAreHeld", "noUpdateIsLost"),
     ),
@@ -106,10 +108,10 @@ MISTAKES: Final = (
         "an outage is told as a session that is missing",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         "        if failure.check(NoSuchSession, SessionReplaced, StoreFailure):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         ("anOutageIsNoLogout",),
     ),
@@ -173,10 +175,10 @@ MISTAKES: Final = (
     Mistake(
         "a message is served by a fence that was answered before it came",
         "manager/rounds.py",
-        "        if self._succeeded > arrival:\n"
+        "        if self.succeeded > arrival:\n"
         "            return None\n"
         "        waiter: Deferred[None] = Deferred()\n",
-        "        if self._succeeded >= arrival > 0:\n"
+        "        if self.succeeded >= arrival > 0:\n"
         "            return None\n"
         "        waiter: Deferred[None] = Deferred()\n",
         ("fresh", "answersAreHeld"),
@@ -184,7 +186,7 @@ MISTAKES: Final = (
     Mistake(
         "a write that failed is not tried again",
         "manager/saving.py",
-        "        if not self._live.isClosed and not self._retry.isRunning:\n",
+        "        if not self._live.isClosed and not self._timers.isRunning(_RETRY_WRITE):\n",
         "        if self._live is None:\n",
         ("changesAreStored", "nothingIsLeft"),
     ),
@@ -204,9 +206,9 @@ MISTAKES: Final = (
     ),
     Mistake(
         "a session that was found to be stored is not let go of",
-        "manager/saving.py",
-        "        if not self.isBusy:\n            # What a write left",
-        "        if False:\n            # What a write left",
+        "manager/reading.py",
+        "        self._live.upkeep.dropIfIdle()\n",
+        "",
         ("nothingIsLeft",),
     ),
     Mistake(

@@ -52,12 +52,16 @@ def _run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _search(copy: Path, histories: int, first: int) -> tuple[int, str] | None:
+def _search(
+    copy: Path, histories: int, first: int, *more: str
+) -> tuple[int, str] | None:
     """
+    @param more: Other arguments of the simulation.
+
     @return: The seed by which it is found, and the rule.
     """
     numbers = "--seed", str(first), "--histories", str(histories)
-    run = _run(copy, "--unreplayed", "--until-broken", *numbers)
+    run = _run(copy, "--unreplayed", "--until-broken", *numbers, *more)
     found = _FOUND.search(run.stdout)
     if found is not None:
         return int(found[1]), found[2]
@@ -67,17 +71,21 @@ def _search(copy: Path, histories: int, first: int) -> tuple[int, str] | None:
     return None
 
 
-def _isWell(seed: int) -> bool:
+def _isWell(seed: int, *more: str) -> bool:
     """
     Whether a history breaks no rule when nothing is planted.
     """
     numbers = "--seed", str(seed), "--histories", "1"
-    return _run(ROOT, "--unreplayed", *numbers).returncode == 0
+    return _run(ROOT, "--unreplayed", *numbers, *more).returncode == 0
 
 
-def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | None:
+def found(
+    mistake: Mistake, histories: int, first: int, *more: str
+) -> tuple[int, str] | None:
     """
     @param first: The first seed.
+
+    @param more: Other arguments of the simulation.
 
     @return: After how many histories it is found, and by which rule; L{None} if it
         is not.
@@ -85,11 +93,11 @@ def found(mistake: Mistake, histories: int, first: int) -> tuple[int, str] | Non
     begin, end = first, first + histories
     with _planted(mistake) as copy:
         while begin < end:
-            result = _search(copy, end - begin, begin)
+            result = _search(copy, end - begin, begin, *more)
             if result is None:
                 break
             seed, rule = result
-            if rule in mistake.rules or _isWell(seed):
+            if rule in mistake.rules or _isWell(seed, *more):
                 return seed - first + 1, rule
             begin = seed + 1
     return None
@@ -161,6 +169,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="so many at once")
     parser.add_argument("--only", default="", help="a part of its name")
     parser.add_argument(
+        "--long", action="store_true", help="no message takes the short way"
+    )
+    parser.add_argument(
         "--keep", metavar="NAME", help="keep the plan that shows --only as mended"
     )
     parser.add_argument(
@@ -195,7 +206,8 @@ def _many(some: list[Mistake], options: argparse.Namespace) -> int:
     began = monotonic()
 
     def find(mistake: Mistake) -> tuple[str, bool]:
-        result = found(mistake, options.histories, options.seed)
+        more = ("--long",) * options.long
+        result = found(mistake, options.histories, options.seed, *more)
         return how(mistake, result)
 
     missed = 0

@@ -17,8 +17,8 @@ MISTAKES: Final = (
     Mistake(
         "a new id is given without looking what became of the old session",
         "manager/moving.py",
-        "await live.storage.destroy(live.key, copied.raw)",
-        "await live.storage.destroy(live.key)",
+        "live.storage.destroy(live.key, copied.raw)",
+        "live.storage.destroy(live.key)",
         ("newIdTakesAlong",),
     ),
     Mistake(
@@ -83,11 +83,11 @@ MISTAKES: Final = (
     Mistake(
         "a page shows the session as a socket had it",
         "manager/reading.py",
-        "        return self._live.asking.inTime(self._rounds.fromNow())\n",
+        "        return self._live.asking.inTime(self.fromNow())\n",
         "        if self._live.isLoaded and self._live.reason is None:\n"
         "            from twisted.internet.defer import succeed\n\n"
         "            return succeed(None)\n"
-        "        return self._live.asking.inTime(self._rounds.fromNow())\n",
+        "        return self._live.asking.inTime(self.fromNow())\n",
         ("pagesAreFresh", "onlyWithASession", "fresh"),
     ),
     Mistake(
@@ -120,19 +120,11 @@ MISTAKES: Final = (
         ("emptiedStaysEmpty",),
     ),
     Mistake(
-        "what is stored already is put back",
-        "session/writes.py",
-        "            if entry.number > last and now - entry.at <= self._window\n",
-        "            if entry.number >= last and now - entry.at <= self._window\n",
-        ("deletedStaysDeleted", "incrementsCountOnce"),
-    ),
-    Mistake(
         "what a function did before it failed is kept",
-        "session/record.py",
-        "            before = self.copy.collected if made.data is None else made.data\n"
-        "            trial: dict[str, Any] = detached(before)\n",
-        "            before = self.copy.collected if made.data is None else made.data\n"
-        "            trial: dict[str, Any] = before\n",
+        "session/attempt.py",
+        "        trial: dict[str, Any] = detached(before)\n"
+        "        result = self.f(trial)\n",
+        "        trial: dict[str, Any] = before\n        result = self.f(trial)\n",
         ("nothingComesOfNothing", "noUpdateIsLost"),
     ),
     Mistake(

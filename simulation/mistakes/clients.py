@@ -33,9 +33,9 @@ MISTAKES: Final = (
     Mistake(
         "a handler that asked who is gone waits for ever",
         "clients/conversation.py",
-        "        self._changedKeys.clear()\n"
+        "        self._changedKeys = ()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',
-        "        self._changedKeys.clear()\n",
+        "        self._changedKeys = ()\n",
         ("nothingIsLeft",),
     ),
     Mistake(
@@ -66,8 +66,8 @@ MISTAKES: Final = (
     Mistake(
         "the next message is begun before a handler has been waited for",
         "clients/conversation.py",
-        "            if not isFired(running):\n",
-        "            if not isFired(running) and not self._isPerMessage:\n",
+        "        isDone = isFired(running)\n",
+        "        isDone = isFired(running) or self._isPerMessage\n",
         (
             "inOrder",
             "nothingUnexpected",

@@ -16,8 +16,8 @@ MISTAKES: Final = (
     Mistake(
         "an update that met a conflict is forgotten",
         "manager/saving.py",
-        "            self._changes[:0] = attempt.pending\n",
-        "",
+        "            if attempt.pending:\n",
+        "            if not attempt:\n",
         (
             "nothingIsLeft",
             "changesAreStored",
@@ -54,15 +54,15 @@ MISTAKES: Final = (
     Mistake(
         "save() joins the write that is under way",
         "manager/saving.py",
-        "        saved = self._rounds.fromNow()\n",
-        "        saved = self._rounds.after(self._rounds.begun - 1) or succeed(None)\n",
+        "        saved = self.fromNow()\n",
+        "        saved = self.after(self.begun - 1) or succeed(None)\n",
         ("answersAreHeld",),
     ),
     Mistake(
         "a session is not let go of when its last write is done",
         "manager/saving.py",
-        "            self._soon.stop()\n        self._idle()\n",
-        "            self._soon.stop()\n",
+        "            self._timers.stop(_SOON)\n        live.upkeep.dropIfIdle()\n",
+        "            self._timers.stop(_SOON)\n",
         ("nothingIsLeft",),
     ),
     Mistake(
@@ -116,11 +116,10 @@ MISTAKES: Final = (
     ),
     Mistake(
         "update() changes what was collected, and no copy",
-        "session/record.py",
-        "            trial: dict[str, Any] = detached(before)\n"
-        "            try:\n"
-        "                result",
-        "            trial = before\n            try:\n                result",
+        "session/attempt.py",
+        "        trial: dict[str, Any] = detached(before)\n"
+        "        result = self.f(trial)\n",
+        "        trial = before\n        result = self.f(trial)\n",
         (
             "incrementsCountOnce",
             "noUpdateIsLost",
@@ -179,14 +178,14 @@ MISTAKES: Final = (
     Mistake(
         "the last write that is there is repaired, too",
         "session/writes.py",
-        "            if entry.number > last and now - entry.at <= self._window\n",
-        "            if entry.number >= last and now - entry.at <= self._window\n",
-        ("incrementsCountOnce",),
+        "            if entry.number > last and asked - entry.at <= self._window\n",
+        "            if entry.number >= last and asked - entry.at <= self._window\n",
+        ("deletedStaysDeleted", "incrementsCountOnce"),
     ),
     Mistake(
         "a first copy without stamps is taken for a reset",
         "session/journal.py",
-        "        isBare = not stamps and now - self._bareUntil > self._window\n",
+        "        isBare = not stamps and asked - self._bareUntil > self._window\n",
         "        isBare = not stamps\n",
         ("noUpdateIsLost",),
     ),

@@ -48,7 +48,7 @@ MISTAKES: Final = (
     Mistake(
         "what came before the disconnect is dropped",
         "clients/conversation.py",
-        "        self._changedKeys.clear()\n"
+        "        self._changedKeys = ()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',
         "        self._inbox.clear()\n"
         '        self._failReceiver(ClientGone("the client is gone"))\n',
@@ -114,12 +114,5 @@ MISTAKES: Final = (
         "        self.trail.restart(offset)\n        self._letGo()\n",
         "        self.trail.restart(offset)\n",
         ("recoveredOnce",),
-    ),
-    Mistake(
-        "what many are sent is not held until stored",
-        "clients/client.py",
-        "            self._outbox.send(message.frameFor(self._carrier))\n",
-        "            self._carrier.write(message.frameFor(self._carrier))\n",
-        ("newsIsHeld",),
     ),
 )

@@ -44,10 +44,10 @@ MISTAKES: Final = (
         "a client whose session cannot be read is told that it has none",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         "        if failure.check(NoSuchSession, SessionReplaced, UndecodableSession):\n"
-        '            self._invalid("unknown")\n'
+        '            self.invalid("unknown")\n'
         "        elif failure.check(SecondSession):\n",
         ("anOutageIsNoLogout",),
     ),

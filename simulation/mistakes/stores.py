@@ -67,8 +67,8 @@ MISTAKES: Final = (
     Mistake(
         "a session is touched when its touch is not due",
         "manager/expiry.py",
-        "        return self._due <= self._storage.now()\n",
-        "        return self._due > self._storage.now()\n",
+        "        return due <= now\n",
+        "        return due > now\n",
         ("anOutageIsNoLogout",),
     ),
     Mistake(
@@ -91,6 +91,20 @@ MISTAKES: Final = (
         "        if guarded > 0:\n",
         "        if guarded > 0 and isBusy:\n",
         ("noUpdateIsLost",),
+    ),
+    Mistake(
+        "a guarded session is let go of while its store is asked",
+        "manager/keeper.py",
+        "        elif self.reading.isRechecking and not self._owner.isOver:\n",
+        "        elif False and self.reading.isRechecking:\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "what is overwritten is forgotten while the store answers that",
+        "manager/live.py",
+        "            asked = self.asking.since\n",
+        "            asked = now\n",
+        ("noOldCopyUndoes",),
     ),
     Mistake(
         "what could not be stored is given up with its last holder",

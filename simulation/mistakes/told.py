@@ -39,7 +39,7 @@ MISTAKES: Final = (
     Mistake(
         "a frame does not wait until all are told what is given up",
         "manager/keeper.py",
-        "        return None if live.record.problem is None else copy.number\n",
+        "        return None if record.problem is None else record.copy.number\n",
         "        return None\n",
         ("answersAreHeld",),
     ),
@@ -54,7 +54,7 @@ MISTAKES: Final = (
         "what came before the client left is dropped",
         "clients/conversation.py",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
-        "        self._changedKeys.clear()\n",
+        "        self._changedKeys = ()\n",
         "        self._last = partial(self._handleDisconnect, code, release)\n"
         "        self.drop()\n",
         ("handledBeforeDisconnect",),
@@ -66,13 +66,6 @@ MISTAKES: Final = (
         "        self._stopLooking()\n"
         "        if self._conversation is None or self._isOver:\n",
         ("disconnectIsLast", "nothingIsLeft"),
-    ),
-    Mistake(
-        "a node that stops closes its sockets as if each had asked for it",
-        "clients/client.py",
-        '        self.close(Code.GOING_AWAY, "server going away")\n',
-        '        self.close(Code.NORMAL, "server going away")\n',
-        ("stopsWell",),
     ),
     Mistake(
         "a session that is held is read a second time for who comes",

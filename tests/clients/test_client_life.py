@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.wires import Recording, SocketCase
-from txsessionsock.clients.conversation import _Turn
 from txsessionsock.clients.life import Life, Phase
+from txsessionsock.clients.short import Turn
 from txsessionsock.limits import Limits
 
 
@@ -158,15 +158,15 @@ class PhaseTests(SocketCase):
         conversation = browser.server._sessionsock.client._conversation
         for turn in "COLLECTING", "HANDLED", "OVER", "NOBODY":
             with self.assertRaisesRegex(RuntimeError, f"after NOBODY comes no {turn}"):
-                conversation._turnTo(_Turn[turn])
+                conversation._turnTo(Turn[turn])
         browser.send("x")
         for turn in "HANDLED", "OVER", "HANDLER":
             with self.assertRaisesRegex(RuntimeError, f"after HANDLER comes no {turn}"):
-                conversation._turnTo(_Turn[turn])
+                conversation._turnTo(Turn[turn])
         browser.cut()
         gate.callback(None)
         self.wait()
-        self.assertIs(conversation._turn, _Turn.OVER)
-        for each in _Turn:
+        self.assertIs(conversation._turn, Turn.OVER)
+        for each in Turn:
             self.assertRaises(RuntimeError, conversation._turnTo, each)
         self.assertNothingLeft()

@@ -325,6 +325,15 @@ class OpenTests(ManagerCase):
         self.assertQuiet()
 
 
+class _Live:
+    """
+    Nothing but what is told that a turn ended.
+    """
+
+    def turnEnded(self, turn: object) -> None:
+        pass
+
+
 class TurnTests(SynchronousTestCase):
     """
     The turn of a session, where it is collected as garbage.
@@ -335,7 +344,7 @@ class TurnTests(SynchronousTestCase):
         Who has it hands it on to nobody, who may be gone already, and nothing is
         logged.
         """
-        turn, never = Turn(), Deferred[None]()
+        turn, never = Turn(_Live()), Deferred[None]()
 
         async def wait() -> None:
             async with turn:
@@ -355,7 +364,7 @@ class TurnTests(SynchronousTestCase):
         """
         Who has it and fails hands it on.
         """
-        turn, first = Turn(), Deferred[None]()
+        turn, first = Turn(_Live()), Deferred[None]()
         done: list[int] = []
 
         async def wait(number: int) -> None:

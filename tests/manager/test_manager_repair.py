@@ -124,6 +124,25 @@ class RepairTests(RepairCase):
         self.ends(copy, seen=1)
         self.assertEqual((self.stored() or {})["n"], 2)
 
+    def test_forgotten(self) -> None:
+        """
+        What is remembered for repairs is forgotten when it is too late for them,
+        also if nobody changes the session again.
+        """
+        keeper: Any = self.session.keeper
+        memory = self.manager._policy.memory
+        copy = self.request()
+        self.save(mine=1)
+        self.run_(4)
+        self.ends(copy, seen=1)
+        self.assertEqual((self.stored() or {})["mine"], 1)
+        self.assertTrue(keeper.live.isRemembering)
+        self.run_(11)
+        self.assertFalse(keeper.live.isRemembering)
+        self.assertEqual((memory.used, len(memory._replaced)), (0, 0))
+        self.save(mine=2)
+        self.assertTrue(keeper.live.isRemembering)
+
     def test_repairIsTold(self) -> None:
         """
         A repair says in its stamp that it is none of this node's own changes.

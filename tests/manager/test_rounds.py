@@ -12,6 +12,30 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsessionsock.manager.rounds import Rounds
 
 
+class _Rounds(Rounds):
+    """
+    Rounds that a function runs, and that may begin only later.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[], Deferred[None] | None],
+        afterTurn: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._afterTurn = afterTurn
+
+    def round(self) -> Deferred[None] | None:
+        return self._run()
+
+    def startLater(self, start: Callable[[], None]) -> bool:
+        if self._afterTurn is None:
+            return super().startLater(start)
+        self._afterTurn(start)
+        return True
+
+
 class RoundsTests(SynchronousTestCase):
     """
     L{Rounds}.
@@ -19,7 +43,7 @@ class RoundsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.running: list[Deferred[None]] = []
-        self.rounds = Rounds(self.run_)
+        self.rounds = _Rounds(self.run_)
 
     def run_(self) -> Deferred[None]:
         self.running.append(Deferred())
@@ -72,7 +96,7 @@ class RoundsTests(SynchronousTestCase):
         waits for the turn to end.
         """
         turn: list[Callable[[], None]] = []
-        self.rounds = Rounds(self.run_, turn.append)
+        self.rounds = _Rounds(self.run_, turn.append)
         self.successful(self.rounds.fromNow())
         waiting = [self.rounds.fromNow() for _ in range(3)]
         self.assertEqual((len(self.running), len(turn)), (1, 1))
@@ -102,7 +126,7 @@ class RoundsTests(SynchronousTestCase):
         Rounds that begin to be done at once are begun at once again.
         """
         turn: list[Callable[[], None]] = []
-        self.rounds = Rounds(self.run_, turn.append)
+        self.rounds = _Rounds(self.run_, turn.append)
         self.successful(self.rounds.fromNow())
         self.rounds._run = lambda: None
         waiting = self.rounds.fromNow()
@@ -151,7 +175,7 @@ class RoundsTests(SynchronousTestCase):
         """
         A round that is over at once lets nobody wait.
         """
-        rounds = Rounds(lambda: None)
+        rounds = _Rounds(lambda: None)
         self.assertIsNone(rounds.after(0))
         self.assertEqual(rounds.begun, 1)
         self.successResultOf(rounds.fromNow())
@@ -164,7 +188,7 @@ class RoundsTests(SynchronousTestCase):
         def bad() -> None:
             raise ValueError
 
-        rounds = Rounds(bad)
+        rounds = _Rounds(bad)
         for _ in range(2):
             self.failureResultOf(rounds.fromNow(), ValueError)
 

@@ -16,6 +16,7 @@ from twisted.web.server import Request
 from tests.support.pages import Connection, WebTestCase, World, put
 from tests.support.wires import Recording, SocketCase, shake
 from txsessionsock import handshake
+from txsessionsock.credentials import Cookie
 from txsessionsock.demo import demo
 from txsessionsock.handshake import Handshake, fieldsIn, handshakeOf
 from txsessionsock.protocol import SessionSocketFactory
@@ -184,12 +185,19 @@ class SocketTests(SocketCase):
         that is the one that its credentials see.
         """
         self.put()
-        self.serve()
+        seen: list[Handshake] = []
+
+        class Seeing(Cookie):
+            def inHandshake(self, handshake: Handshake, *args: Any) -> Any:
+                seen.append(handshake)
+                return super().inHandshake(handshake, *args)
+
+        self.serve(credentials=[Seeing()])
         made = self.counted()
         browser = self.browse()
         self.wait()
         self.assertEqual(len(made), 1)
-        self.assertIs(browser.server._sessionsock.request, made[0])
+        self.assertIs(seen[0], made[0])
         other = self.factory.buildProtocol(ADDRESS)
         other.makeConnection(MemoryWire(other, isServer=True, peerAddress=ADDRESS))
         for byte in browser.server.http_request_data:

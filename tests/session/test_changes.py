@@ -237,7 +237,7 @@ class CollectTests(SynchronousTestCase):
             changed(copy)
             copy.delete(f"key{number}")
             changed(copy)
-        self.assertEqual((copy._marks, copy._suspects), ({}, {}))
+        self.assertEqual((copy._marks, copy.suspects), ({}, {}))
 
 
 class IncrementTests(SynchronousTestCase):

@@ -22,7 +22,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
     UnencodableSession,
 )
-from txsessionsock.session import Change, Journal, Record, WriteAttempt
+from txsessionsock.session import Change, Journal, Record, Update, WriteAttempt
 from txsessionsock.session.journal import STAMP
 
 
@@ -54,8 +54,8 @@ class RecordCase(SynchronousTestCase):
         assert attempt is not None
         return attempt
 
-    def change(self, f: Callable[[dict[str, Any]], Any]) -> Change:
-        return Change(f, Deferred())
+    def change(self, f: Callable[[dict[str, Any]], Any]) -> Update:
+        return Update(f, Deferred())
 
     def writes(self, attempt: WriteAttempt) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(attempt.new)
@@ -306,7 +306,7 @@ class DoubtCase(RecordCase):
         self.assertTrue(self.record.isInDoubt)
         return attempt
 
-    def addOne(self) -> Change:
+    def addOne(self) -> Update:
         return self.change(lambda data: data.update(u=data.get("u", 0) + 1))
 
 

@@ -319,6 +319,27 @@ class GroupRuleTests(SynchronousTestCase):
             isLost = hasChanged and not isStored
             self.assertBroken(*["hubReachesMembers"] * (not isLost))
 
+    def test_heldWhileItStandsStill(self) -> None:
+        """
+        What waits for a change may be dropped when a node goes on that stood still,
+        also if its store had been well again long before that.
+        """
+        for isStill in True, False:
+            self.setUp()
+            self.changes(100)
+            self.note("trouble", "node1", how="mute", seconds=1.0)
+            if isStill:
+                self.note("pauses", "node1", how=20.0)
+            self.note("heals", "node1")
+            self.now += 20 * SECOND
+            self.tells()
+            self.gets("node1", 1)
+            self.tells(2, do="close")
+            self.gets("node1", 1, 2)
+            reason = "hub node1 2"
+            self.note("closes", "tab.1", node="node1", code=1012, reason=reason)
+            self.assertBroken(*["hubReachesMembers"] * (not isStill))
+
     def test_answers(self) -> None:
         """
         A node is missing in an answer, while nothing is wrong; or one's own.

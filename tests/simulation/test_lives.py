@@ -18,14 +18,16 @@ class LifeTests(HistoryTestCase):
     Tests for L{judged<simulation.rules.judged>}.
     """
 
-    def move(self, **taken: Any) -> None:
+    def move(self, deletes: str = "node1", **taken: Any) -> None:
         """
         Have a page give the session a new id.
+
+        @param deletes: Who deletes the old one.
         """
         self.page("page1", "log in", 150, a=100)
         more = {"key": "sess:t", "data": json.dumps({"nest": {}, "log": []} | taken)}
         self.note("created", "node1", **more)
-        self.note("deleted", "node1", key=KEY, data=None)
+        self.note("deleted", deletes, key=KEY, data=None)
         self.note("moves", "page1", old=KEY, new="sess:t")
 
     def page(self, name: str, do: str, token: int, **sees: Any) -> None:
@@ -58,6 +60,24 @@ class LifeTests(HistoryTestCase):
         self.note("sdestroyed", "tab.1", reason="moved")
         self.note("closes", "tab.1", code=4307)
         self.assertKept(["newIdTakesAlong", "movedIsTold"])
+
+    def test_deletedByAnother(self) -> None:
+        """
+        But not if somebody else deleted the old one, while the node of the new one may
+        not have heard of its store.
+        """
+        for isWell, who in (False, "web1"), (True, "web1"), (False, "node1"):
+            self.setUp()
+            self.does(100)
+            if not isWell:
+                self.note("trouble", "node1", how="mute", seconds=1.0)
+                self.note("heals", "node1")
+            self.move(deletes=who)
+            if who == "web1" and not isWell:
+                name = "excepted: what somebody else deleted just before a new id"
+                self.assertKept([name])
+            else:
+                self.assertEqual(self.broken(), ["newIdTakesAlong"])
 
     def test_lostUnderTheNewID(self) -> None:
         """

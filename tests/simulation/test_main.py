@@ -15,6 +15,7 @@ from simulation.history import History
 from simulation.plan import drawn
 from simulation.rules import RULES, Verdict
 from simulation.tally import Tally
+from txsessionsock.clients.short import ShortWay
 
 
 class MainTests(SynchronousTestCase):
@@ -38,6 +39,25 @@ class MainTests(SynchronousTestCase):
         self.assertEqual(code, 0)
         self.assertIn("world    all is well", text)
         self.assertEqual(self.said("--seed", "3", "--steps", "10"), (code, text))
+
+    def test_long(self) -> None:
+        """
+        Messages take the short way, or none does.
+        """
+        ways: list[bool] = []
+        takes = ShortWay.takes
+
+        def noted(way: ShortWay, message: object, source: object, until: float) -> bool:
+            ways.append(takes(way, message, source, until))
+            return ways[-1]
+
+        self.patch(ShortWay, "takes", noted)
+        run = "--seed", "5", "--histories", "5", "--unreplayed"
+        self.assertEqual(self.said(*run)[0], 0)
+        self.assertEqual({*ways}, {False, True})
+        ways.clear()
+        self.assertEqual(self.said(*run, "--long")[0], 0)
+        self.assertEqual({*ways}, {False})
 
     def test_many(self) -> None:
         """

@@ -332,6 +332,36 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_newAgain(self) -> None:
+        """
+        A node whose sockets of a session had left is new to it again, unless it
+        guards what it stored.
+        """
+        for elapsed, isNew in (None, True), (4, False), (6, True):
+            self.setUp()
+            before = {} if elapsed is None else {"a": 99}
+            if before:
+                self.does(99)
+            self.note("lost", "tab.1", code=1006)
+            read = self.now
+            self.now += (elapsed or 0) * SECOND
+            self.opens("tab.2")
+            self.sends(100, who="tab.2")
+            self.handles(100, who="tab.2", **before)
+            self.changes(100, who="tab.2")
+            self.put("stored", "node1", a=100)
+            self.answers(100, who="tab.2")
+            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=101, **more)
+            self.put("stored", "web1", **before)
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_copyThatIsNotWritten(self) -> None:
         """
         But not if that old copy was not written, because its row was gone, nor if it
@@ -377,7 +407,7 @@ class RuleTests(HistoryTestCase):
             self.put("stored", "web1")
             left = self.now
             self.put("stored", "node1", a=100)
-            read = self.now if isPutBack else left
+            read = self.now + 1 if isPutBack else left
             self.does(102)
             self.note("rewrites", "web1", token=103, read=read, **more)
             self.put("stored", "web1")
@@ -388,6 +418,26 @@ class RuleTests(HistoryTestCase):
                 self.assertKept(
                     ["excepted: what a node assigned that was new to a session"]
                 )
+
+    def test_sameMoment(self) -> None:
+        """
+        Who reads a session in the moment in which two write it may have what either
+        left.
+        """
+        more = {"session": KEY, "copy": "young", "does": "reads"}
+        older = self.now - SECOND
+        self.does(100)
+        young, read = self.now, self.now + SECOND
+        for token, web, taken in (101, "web1", older), (102, "web2", young):
+            self.note("rewrites", web, token=token, read=taken, **more)
+            self.now = read - SECOND // 1000
+            self.put("stored", web)
+            self.note("wrote", web, token=token)
+        self.does(103)
+        self.note("rewrites", "web1", token=104, read=read, **more)
+        self.put("stored", "web1")
+        self.note("quiet", "world")
+        self.assertKept(["excepted: what a node assigned that was new to a session"])
 
     def test_ofSomebodyBefore(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any
 from zlib import Z_SYNC_FLUSH, compressobj
@@ -23,7 +24,14 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.limits import Limits
 from txsessionsock.origins import Origins
 from txsessionsock.testing import HOST
-from txsessionsock.websocket import Admission, AutobahnTimer, Hardened, Turns, setLimits
+from txsessionsock.websocket import (
+    Admission,
+    AutobahnTimer,
+    Hardened,
+    Quiet,
+    Turns,
+    setLimits,
+)
 
 
 __all__ = [
@@ -152,6 +160,11 @@ class Rules:
     turns: Turns = field(default_factory=Turns)
     handshakes: Turns = field(default_factory=Turns)
     admission: Admission = field(default_factory=lambda: Admission(Limits()))
+    clock: Clock = field(default_factory=Clock)
+
+    @cached_property
+    def quiet(self) -> Quiet:
+        return Quiet(self.refusals, self.clock)
 
 
 class Wire:
@@ -247,7 +260,9 @@ class Server:
         # Autobahn's answer to the handshake is as long as ours without its banner.
         self.factory.server = ""
         self.factory._batched_timer = AutobahnTimer(self.clock)
-        self.factory._sessionsock = Rules(limits=limits, shortFrames=shortFrames)
+        self.factory._sessionsock = Rules(
+            limits=limits, shortFrames=shortFrames, clock=self.clock
+        )
         self.seen: list[Any] = []
         self.factory.seen = self.seen
         self.factory.do = do or _echo

@@ -19,12 +19,13 @@ PACKAGE = "txsessionsock"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
-            *("_arguments", "_collector", "_foreign", "_seldom", "_waiting", "_weak"),
-            "interfaces",
+            *("_arguments", "_collector", "_foreign", "_repeatable", "_seldom"),
+            *("_waiting", "interfaces"),
         }
     ),
     frozenset(
         {
+            "_alarms",
             "_deferreds",
             "_json",
             "_kinds",
@@ -66,7 +67,8 @@ their C{__init__} what others need of them.
 """
 
 PURE = (
-    *("_arguments", "_foreign", "_json", "_kinds", "_seldom", "_waiting", "_weak"),
+    *("_arguments", "_foreign", "_json", "_kinds", "_repeatable", "_seldom"),
+    "_waiting",
     *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
     *("interfaces", "limits", "messages", "origins", "session", "websocket"),
 )

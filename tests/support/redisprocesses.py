@@ -31,18 +31,17 @@ _ENVIRONMENT = {
 
 
 @asynccontextmanager
-async def nodes(count: int, store: str, *options: str) -> AsyncIterator[list[Twistd]]:
+async def nodes(
+    count: int,
+    store: str,
+    *options: str,
+    protocol: str = "e2e.moreverbs.MoreVerbs",
+) -> AsyncIterator[list[Twistd]]:
     """
     Run servers in processes of their own, one session for each message, until
     the end of the block.
     """
-    arguments = [
-        "--protocol",
-        "e2e.moreverbs.MoreVerbs",
-        "--per-message",
-        "--store",
-        store,
-    ]
+    arguments = ["--protocol", protocol, "--per-message", "--store", store]
     async with AsyncExitStack() as stack:
         servers = [
             twistd(*arguments, *options, environment=_ENVIRONMENT) for _ in range(count)

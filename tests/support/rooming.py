@@ -85,6 +85,8 @@ class Guest:
     def write(self, frame: Any) -> None:
         self.got.append(frame)
 
+    def missed(self, frame: Any) -> None: ...
+
     def whose(self, session: Session) -> None: ...
 
     def close(self, code: int, reason: str) -> None:

@@ -40,6 +40,9 @@ class Plain(SessionSocketProtocol):
 class Other(SessionSocketProtocol):
     indexes = {"user": lambda session: "somebody"}
 
+class Again(SessionSocketProtocol):
+    repeatable = True
+
 thing = object()
 """
 
@@ -165,6 +168,7 @@ class RefusedTests(SocketIOCase):
             ((*EVENTS, "--socket-path", "socket.io/ws"), "right is another"),
             ((*EVENTS, "--socketio-client", "none"), "--socketio-client: there is no "),
             ((*EVENTS, "--origin", "nonsense"), "--origin"),
+            (("--protocol", "verbs.Again"), "Again is repeatable; right is --per-"),
             ((*PLAIN, "--recovery", "60"), "--recovery is for --socketio"),
             ((*PLAIN, "--socketio-client", "a"), "--socketio-client is for --socketio"),
             ((*EVENTS, "--recovery", "soon"), "--recovery is a number of seconds"),

@@ -4,7 +4,6 @@ Tests for L{txsessionsock.websocket.admission}: how many connections there may b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -225,15 +224,6 @@ class AdmissionTests(SynchronousTestCase):
 SOMEWHERE = IPv4Address("TCP", "192.0.2.1", 9)
 
 
-@dataclass(frozen=True)
-class Limited(Rules):
-    """
-    Rules with a clock for the log.
-    """
-
-    clock: Clock = field(default_factory=Clock)
-
-
 class HardenedTests(SynchronousTestCase):
     """
     Connections that are too many.
@@ -252,11 +242,12 @@ class HardenedTests(SynchronousTestCase):
         factory: Any = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = protocol
         factory._batched_timer = AutobahnTimer(self.clock)
-        factory._sessionsock = Limited(
+        factory._sessionsock = Rules(
             limits=given,
             trustProxy=trustProxy,
             refusals=Seldom(self.clock),
             admission=Admission(given),
+            clock=self.clock,
         )
         factory.seen = []
         setLimits(factory, given)
@@ -398,7 +389,7 @@ class HardenedTests(SynchronousTestCase):
             wire.protocol.dataReceived(lines)
             answer = bytes(wire.getOutBuffer())
             self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer)
-            self.assertEqual(inner._sessionsock.request.client, f"192.0.2.{last}")
+            self.assertIn(f":192.0.2.{last}:", inner.peer)
 
     def test_notUnderstood(self) -> None:
         """

@@ -133,7 +133,7 @@ class TurnTests(SynchronousTestCase):
         factory: Any = WebSocketServerFactory(reactor=self.clock)
         factory.protocol = Ours
         factory._batched_timer = AutobahnTimer(self.clock)
-        factory._sessionsock = rules = Rules(origins=Anywhere())
+        factory._sessionsock = rules = Rules(origins=Anywhere(), clock=self.clock)
         setLimits(factory, Limits())
         self.protocol = factory.buildProtocol(ADDRESS)
         self.protocol.seen = Seen(protocol=self.protocol)
@@ -191,7 +191,7 @@ class OpeningCase(SynchronousTestCase):
         )
         factory.protocol = kind
         factory._batched_timer = AutobahnTimer(self.clock)
-        factory._sessionsock = Rules(origins=self.origins)
+        factory._sessionsock = Rules(origins=self.origins, clock=self.clock)
         factory.server = ""
         setLimits(factory, Limits())
         if options:

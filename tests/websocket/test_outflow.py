@@ -82,21 +82,32 @@ class OutflowTests(SynchronousTestCase):
         self.dropped: list[str] = []
         self.turns: list[bool] = []
 
+    def sendAsAutobahn(self, data: bytes) -> None:
+        """
+        Nothing goes that way.
+        """
+        raise NotImplementedError
+
+    def cut(self, why: str) -> None:
+        """
+        Too much waits.
+        """
+        self.dropped.append(why)
+
+    def turned(self) -> None:
+        """
+        The client is to cause no more, or may again.
+        """
+        self.turns.append(self.made.isFull)
+
     def outflow(self, room: int, unsent: int = 1000, most: int = 3000) -> Outflow:
         """
         Make one whose transport has so much room.
         """
         self.transport = Transport(room)
-        outflow = Outflow(
-            self.transport,
-            self.transport.write,
-            self.clock,
-            Limits(unsentBytes=unsent, unsentTimeout=10.0),
-            most,
-            drop=self.dropped.append,
-            turned=lambda: self.turns.append(outflow.isFull),
-        )
-        return outflow
+        limits = Limits(unsentBytes=unsent, unsentTimeout=10.0)
+        self.made = Outflow(self.transport, self, self.clock, limits, most)
+        return self.made
 
     def test_room(self) -> None:
         """
@@ -142,7 +153,7 @@ class OutflowTests(SynchronousTestCase):
         outflow = self.outflow(room=0, unsent=100_000, most=100_000)
         for _ in range(50_001):
             outflow.write(b"ab")
-        self.assertLess(outflow._waiting.__sizeof__(), 120_000)
+        self.assertLess(outflow.waiting.__sizeof__(), 120_000)
         self.assertEqual(self.dropped, [])
 
     def test_full(self) -> None:

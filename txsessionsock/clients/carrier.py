@@ -83,6 +83,12 @@ class Carrier(Protocol):
         Send what was encoded.
         """
 
+    def missed(self, frame: Any) -> None:
+        """
+        What was encoded is to be sent now that something is stored, and the connection
+        was lost or closed before.
+        """
+
     def whose(self, session: Session) -> Any:
         """
         @return: A frame that tells the client whose session it has; L{None} if

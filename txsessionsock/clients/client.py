@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
@@ -25,6 +26,7 @@ from txsessionsock.interfaces import (
     InvalidReason,
     NoSuchSession,
     SecondSession,
+    SessionConflict,
     SessionError,
     SessionID,
     SessionReplaced,
@@ -42,6 +44,7 @@ from .inbox import Inbox, Waiting
 from .life import Life, Phase
 from .listeners import Application, Handlers
 from .outbox import Outbox
+from .repeating import RepeatingConversation
 from .shared import Shared
 
 
@@ -108,26 +111,16 @@ class Client:
         self.life = Life()
         self._inbox = Inbox(carrier, shared.limits)
         self._outbox = Outbox(
-            carrier, shared.limits, self.life, self._unsaved, self._closes
+            self, carrier, shared.limits, self.life, holds=shared.perMessage
         )
-        self._identification = Identification(
-            shared,
-            self.life,
-            self._inbox,
-            found=self._open,
-            awaits=carrier.awaitCredential,
-            invalid=self._invalid,
-            second=self._second,
-            broken=self._broken,
-            again=self.received,
-        )
+        # L{None}, when the client can name no session any more.
+        self._identification: Identification | None
+        self._identification = Identification(self, shared, self.life, self._inbox)
         self._opening: Deferred[Session] | None = None
         self._conversation: Conversation | None = None
         self._stored = 0
         # Whether the session is there, and the carrier has something to do first.
-        self._isPreparing = False
-        self._isInOutage = False
-        self._hasCookie = False
+        self._isPreparing = self._isInOutage = self._hasCookie = False
         # When the browser drops the cookie, unless a page has renewed it.
         self._cookieEnds = inf
 
@@ -208,17 +201,26 @@ class Client:
         self._hasCookie = "cookie" in handshake.headers
         self._outbox.connected()
         self._registry.connected(self)
-        if self.life.isOpen:
+        if self.life.isOpen and self._identification is not None:
             self._identification.begin(handshake, elapsed, known)
 
-    def _open(self, sessionID: SessionID) -> None:
+    def awaits(self) -> None:
+        """
+        The client is to name its session in a message.
+        """
+        self._carrier.awaitCredential()
+
+    def found(self, sessionID: SessionID) -> None:
+        """
+        The client has named its session: open that.
+        """
         self.life.goOn(Phase.OPENING)
         shared = self._shared
         opening = shared.manager.open(sessionID, self, shared.limits.socketsPerSession)
         self._opening = opening
         opening.addCallback(self._prepare)
         opening.addCallbacks(self._opened, self._notOpened)
-        opening.addErrback(self._unexpected)
+        opening.addErrback(self.unexpected)
 
     def _prepare(self, session: Session) -> Session | Deferred[Session]:
         """
@@ -239,7 +241,7 @@ class Client:
             # what it likes, or not at all.
             self._letGo(session)
             if failure is not None and not failure.check(CancelledError, SessionError):
-                self._unexpected(failure)
+                self.unexpected(failure)
             raise CancelledError
         if failure is not None:
             self._letGo(session)
@@ -257,48 +259,55 @@ class Client:
 
     def _opened(self, session: Session) -> None:
         self.life.goOn(Phase.OPEN)
+        self._opening = None
+        if not self._shared.awaitsMessage:
+            self._identification = None
         manager = self._shared.manager
         manager.doubts.found()
         lifetime = manager.cookieLifetime(session) if self._hasCookie else None
         if lifetime is not None:
             self._cookieEnds = manager.reactor.seconds() + lifetime
-        self._conversation = Conversation(
-            session,
-            self,
-            self._inbox,
-            self.handlers,
-            slices=manager.slices,
-            isPerMessage=self._shared.perMessage,
-            isFull=self._outbox.isFull,
-            raised=self._raised,
-            failed=self._failed,
-            broken=self._broken,
-            unexpected=self._unexpected,
-        )
+        self._conversation = self._converse(session)
         limits = self._shared.limits
         if limits.sessionRate is not None or limits.userRate is not None:
             self._conversation.ration(manager.rations, limits)
         self._registry.opened(self)
-        self._tellWhose()
+        self.tellWhose()
         self._conversation.begin()
+
+    def _converse(self, session: Session) -> Conversation:
+        repeats = self.handlers.mayRepeat
+        return (RepeatingConversation if repeats else Conversation)(
+            session,
+            self,
+            self._inbox,
+            self._outbox,
+            self.handlers,
+            slices=self._shared.manager.slices,
+            isPerMessage=self._shared.perMessage,
+            isShort=self._shared.mayBeShort and not repeats,
+        )
 
     def _notOpened(self, failure: Failure) -> None:
         if failure.check(CancelledError) and self.life.phase is not Phase.OPENING:
             return
         if failure.check(NoSuchSession, SessionReplaced):
-            self._invalid("unknown")
+            self.invalid("unknown")
         elif failure.check(SecondSession):
-            self._second()
+            self.second()
         elif isinstance(failure.value, ConnectRefused):
             self.closeNow(Code.NORMAL, failure.value.message)
         elif failure.check(TooManySockets):
             self.closeNow(Code.TOO_MANY_SOCKETS, "session-limit")
         else:
-            self._broken(failure)
+            self.broken(failure)
 
-    def _invalid(self, reason: InvalidReason) -> None:
+    def invalid(self, reason: InvalidReason) -> None:
+        """
+        There is no session for this client: say so, and disconnect.
+        """
         self.life.goOn(Phase.REFUSED)
-        self._identification.stop()
+        self._stopIdentification()
         self._shared.manager.doubts.refused(reason)
         self._forget()
         late = reason == "timeout"
@@ -307,18 +316,38 @@ class Client:
             lambda _: self.closeNow(code, f"session-{reason}")
         )
 
-    def _second(self) -> None:
+    def second(self) -> None:
+        """
+        The client named its session again.
+        """
         self.closeNow(Code.SECOND_CREDENTIAL, "session-second")
 
     # In both directions.
 
-    def received(self, waiting: Waiting) -> None:
+    def received(self, message: Any, size: int, source: Any = None) -> None:
         """
         The client sent a message.
+
+        @param size: How many bytes it takes.
+
+        @param source: See L{Waiting}.
+        """
+        conversation = self._conversation
+        if not (
+            self.life.listens
+            and conversation is not None
+            and conversation.takes(message, source, self._cookieEnds)
+        ):
+            self.again(Waiting(message, size, source))
+
+    def again(self, waiting: Waiting) -> None:
+        """
+        The same for a message that waited until it was known which session is named.
         """
         if not self.life.listens:
             return
-        if self._identification.takes(waiting):
+        identification = self._identification
+        if identification is not None and identification.takes(waiting):
             return
         if self._conversation is None:
             self._inbox.append(waiting)
@@ -330,6 +359,8 @@ class Client:
 
     def _outlivesCookie(self) -> None:
         session, manager = self.session, self._shared.manager
+        # It is said once for all clients.
+        self._cookieEnds = inf
         if session is not None and not self._isOver and manager.isNews("outlived"):
             self._log.warn(
                 "session {session} lives, and the browser of its socket was to keep"
@@ -348,6 +379,7 @@ class Client:
         @return: A L{Deferred} that fires with the message.  It fails with
             L{ClientGone} or L{NoSuchSession} if none will come.
         """
+        refuseRepeatable("receive()")
         if self._conversation is None or not self.life.isOpen:
             return fail(ClientGone("the client is gone"))
         return self._conversation.receive()
@@ -367,9 +399,14 @@ class Client:
 
         @raise ValueError: The value is no message.
         """
-        if self.isOpen:
-            frame = self._carrier.encode(value)
-            self._carrier.check(frame)
+        conversation = self._conversation
+        # As isOpen: in one, for this is called for each answer.
+        if self.life.isOpen and (
+            conversation is None or conversation.session.keeper.reason is None
+        ):
+            carrier = self._carrier
+            frame = carrier.encode(value)
+            carrier.check(frame)
             self._outbox.send(frame)
 
     def sendOneOfMany(self, message: Broadcast) -> None:
@@ -394,19 +431,32 @@ class Client:
         session = self.session
         return session is not None and session.keeper.reason is not None
 
-    def _unsaved(self) -> int | None:
-        if self._conversation is None or not self._shared.perMessage:
+    def unsaved(self) -> int | None:
+        """
+        What a frame that is sent now has to wait for.
+        """
+        if self._conversation is None:
             return None
         return self._conversation.session.keeper.unsaved(self)
+
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored: until this client was
+        told, if something of its own was given up.
+        """
+        conversation = self._conversation
+        if conversation is None or not conversation.hasUnsaved(self._stored):
+            return None
+        return conversation.session.keeper.givenUp()
 
     # What the session tells.
 
     def changed(self, keys: Sequence[str]) -> None:
         if self._conversation is not None and self.life.isOpen:
-            self._tellWhose()
+            self.tellWhose()
             self._conversation.changed(keys)
 
-    def _tellWhose(self) -> None:
+    def tellWhose(self) -> None:
         """
         Tell the client whose session it is, before it sees anything of it.
         """
@@ -418,19 +468,19 @@ class Client:
             if frame is not None:
                 self._outbox.send(frame)
         except Exception:
-            self._broken(Failure())
+            self.broken(Failure())
 
     def stored(self, number: int) -> None:
         self._stored = number
         self._isInOutage = False
         try:
             self._outbox.stored(number)
-            self._tellWhose()
+            self.tellWhose()
             self.relieved()
         except Exception:
             # The other holders of the session are told after this one, and have
             # to be told even if this client fails.
-            self._broken(Failure())
+            self.broken(Failure())
 
     def relieved(self) -> None:
         """
@@ -440,7 +490,10 @@ class Client:
             self._conversation.relieved()
 
     def failed(self, failure: Failure) -> None:
-        self._notStored(failure)
+        conversation = self._conversation
+        isWaiting = conversation is not None and conversation.isWaiting
+        isOutage = failure.check(StoreFailure) is not None
+        self._notStored(failure, isMine=isWaiting and isOutage)
 
     def gaveUp(self, failure: Failure, *, isMine: bool) -> None:
         # Also in an outage that was told already.
@@ -452,16 +505,22 @@ class Client:
         if conversation is not None and not conversation.postpones(
             failure, self._stored
         ):
-            self._failed(failure, isMine or conversation.hasUnsaved(self._stored))
+            isMine = isMine or conversation.hasUnsaved(self._stored)
+            self.storingFailed(failure, isMine)
 
-    def _failed(self, failure: Failure, isMine: bool) -> None:
+    def storingFailed(self, failure: Failure, isMine: bool) -> None:
+        """
+        A write failed.
+
+        @param isMine: Whether it was to store a change of this client.
+        """
         if failure.check(StoreFailure) and not self._shared.perMessage:
             if not self._isInOutage:
                 # Those who were told what was given up may hear of it once more, from
                 # who waited for that: then it is no outage.
                 self._isInOutage = self._report(failure)
         elif isMine or self._outbox or failure.check(UndecodableSession):
-            self._broken(failure)
+            self.broken(failure)
 
     def ended(self, reason: EndReason) -> None:
         conversation = self._conversation
@@ -470,7 +529,7 @@ class Client:
             if reason == "moved":
                 self.closeNow(Code.SESSION_MOVED, "session-moved")
             else:
-                self._invalid("unknown")
+                self.invalid("unknown")
         if conversation is None or life.phase is Phase.OVER:
             return
         if life.isConnected:
@@ -486,7 +545,7 @@ class Client:
 
     # What goes wrong.
 
-    def _raised(self, failure: Failure) -> None:
+    def raised(self, failure: Failure) -> None:
         """
         A handler failed.
         """
@@ -498,14 +557,14 @@ class Client:
         else:
             self.close(Code.INTERNAL_ERROR, "handler failed")
 
-    def _broken(self, failure: Failure) -> None:
+    def broken(self, failure: Failure) -> None:
         """
         The store failed, or something cannot be read or stored.
         """
         self._forget()
         if not self.life.wasClosed:
             self._report(failure)
-        if failure.check(StoreFailure):
+        if failure.check(StoreFailure, SessionConflict):
             self.closeNow(Code.TRY_AGAIN_LATER, "store failed")
         else:
             self.closeNow(Code.INTERNAL_ERROR, "session failed")
@@ -534,7 +593,7 @@ class Client:
 
         def failed(failure: Failure) -> None:
             if not self._isExpected(failure):
-                self._unexpected(failure)
+                self.unexpected(failure)
 
         return self.handlers.notify(event, *args).addErrback(failed)
 
@@ -547,7 +606,10 @@ class Client:
             failure.check(NoSuchSession, ClientGone, SessionReplaced)
         )
 
-    def _unexpected(self, failure: Failure) -> None:
+    def unexpected(self, failure: Failure) -> None:
+        """
+        Log what should not have failed.
+        """
         manager = self._shared.manager
         manager.failed(self._log, "a session socket failed", failure)
 
@@ -556,7 +618,10 @@ class Client:
         Drop what waits, in both directions.
         """
         self._outbox.clear()
-        self.hurry()
+        if self._conversation is None:
+            self._inbox.clear()
+        else:
+            self._conversation.drop()
 
     # How it ends.
 
@@ -565,6 +630,7 @@ class Client:
         Disconnect, when what was sent before has gone out.  The first code
         wins.
         """
+        refuseRepeatable("close()")
         self._outbox.close(code, reason)
 
     def goAway(self) -> None:
@@ -583,7 +649,7 @@ class Client:
         if self._conversation is None:
             self._inbox.clear()
         else:
-            self._conversation.drop()
+            self._conversation.hurry()
 
     def closeNow(self, code: int, reason: str) -> None:
         """
@@ -591,7 +657,10 @@ class Client:
         """
         self._outbox.closeNow(code, reason)
 
-    def _closes(self) -> None:
+    def closes(self) -> None:
+        """
+        The connection is about to be closed.
+        """
         self._stopLooking()
         # A paused client would never be read, nor its answer to our close frame.
         self._inbox.resume()
@@ -618,10 +687,14 @@ class Client:
         """
         Neither look for the session any more, nor open it.
         """
-        self._identification.stop()
+        self._stopIdentification()
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.cancel()
+
+    def _stopIdentification(self) -> None:
+        if self._identification is not None:
+            self._identification.stop()
 
     def _release(self) -> Deferred[None]:
         assert self.session is not None
@@ -647,7 +720,8 @@ class Client:
         made of does not lead back to it, nor to its connection: it is to be freed
         when its last owner lets go of it, not when the garbage collector comes.
         """
-        self._identification.end()
+        if self._identification is not None:
+            self._identification.end()
         self._inbox.end()
         self._outbox.end()
         self._carrier = None

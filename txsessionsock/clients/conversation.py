@@ -6,9 +6,9 @@ The handlers of a client that has a session, called one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum, IntEnum
+from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -26,45 +26,21 @@ from txsessionsock.session import Holder, Session, shortHash
 
 from .inbox import Inbox, Waiting
 from .listeners import Handlers
+from .outbox import Outbox
+from .short import COLLECTING, HANDLED, HANDLER, NOBODY, OVER, ShortWay, Turn
 from .toll import Toll
 
 
 __all__ = ["Conversation"]
 
 
-class _Turn(IntEnum):
-    """
-    Whose turn it is.
-    """
-
-    NOBODY = 0
-    """No handler is at work."""
-
-    HANDLER = 1
-    """A handler is at work, or the session is being loaded for it."""
-
-    COLLECTING = 2
-    """The handler is done, and what it changed is being collected.  If a write
-    fails now, it is not yet known whether it was of this client."""
-
-    HANDLED = 3
-    """That is done.  The turn ends when this is told to all who want to know."""
-
-    OVER = 4
-    """The last handler is done, and the session was given back."""
-
-
-# Names of their own: Python 3.11 is slow to find the members of an Enum, and these
-# are asked for at each message.
-_NOBODY, _HANDLER, _COLLECTING, _HANDLED, _OVER = _Turn
-
-_NEXT: dict[_Turn, tuple[_Turn, ...]] = {
-    _NOBODY: (_HANDLER,),
+_NEXT: dict[Turn, tuple[Turn, ...]] = {
+    NOBODY: (HANDLER,),
     # Without a handler, if the session ended while it was loaded.
-    _HANDLER: (_COLLECTING, _NOBODY),
-    _COLLECTING: (_HANDLED,),
-    _HANDLED: (_NOBODY, _OVER),
-    _OVER: (),
+    HANDLER: (COLLECTING, NOBODY),
+    COLLECTING: (HANDLED,),
+    HANDLED: (NOBODY, OVER),
+    OVER: (),
 }
 
 
@@ -87,9 +63,59 @@ class _Receiving(Enum):
 _NOT_RECEIVING, _WAITING, _FEEDING = _Receiving
 
 
-class Conversation:
+class _Client(Holder, Protocol):
     """
-    Calls the handlers of a client, each when the one before is done.
+    Whose handlers are called.
+    """
+
+    def raised(self, failure: Failure) -> None:
+        """
+        A handler failed.
+        """
+
+    def storingFailed(self, failure: Failure, isMine: bool) -> None:
+        """
+        A write failed that was L{postponed<Conversation.postpones>}.
+
+        @param isMine: Whether it was to store a change of this client.
+        """
+
+    def broken(self, failure: Failure) -> None:
+        """
+        The session cannot be had for a message.
+        """
+
+    def unexpected(self, failure: Failure) -> None:
+        """
+        This should not have failed.
+        """
+
+    def tellWhose(self) -> None:
+        """
+        Something is stored, and the client was sent what the handlers had to say.
+        """
+
+
+class _Gone:
+    """
+    Takes the place of a client that is over, and of what it is sent.
+    """
+
+    changed = stored = failed = gaveUp = ended = staticmethod(nothing)
+    raised = storingFailed = broken = unexpected = staticmethod(nothing)
+    tellWhose = release = staticmethod(nothing)
+
+    def isFull(self) -> bool:
+        return False
+
+
+_GONE: Final = _Gone()
+
+
+class Conversation(ShortWay):
+    """
+    Calls the handlers of a client, each when the one before is done.  What need not
+    wait takes the L{ShortWay}.
 
     @ivar session: The client's session.
 
@@ -101,39 +127,30 @@ class Conversation:
     def __init__(
         self,
         session: Session,
-        holder: Holder,
+        client: _Client,
         inbox: Inbox,
+        outbox: Outbox,
         handlers: Handlers,
         *,
         slices: Slices,
         isPerMessage: bool,
-        isFull: Callable[[], bool],
-        raised: Callable[[Failure], None],
-        failed: Callable[[Failure, bool], None],
-        broken: Callable[[Failure], None],
-        unexpected: Callable[[Failure], None],
+        isShort: bool,
     ) -> None:
         """
-        @param holder: The client, as the one in whose name the session is changed.
+        @param client: In whose name the session is changed.
 
-        @param slices: When handlers are called.
-
-        @param isFull: Whether so much waits for the client that nothing more is
+        @param outbox: Where so much may wait for the client that nothing more is
             handled until L{relieved} is called.
 
-        @param raised: Called with the failure of a handler.
+        @param isShort: Whether messages may take the short way.
 
-        @param failed: Called with the failure of a write that was L{postponed
-            <postpones>}, and whether it was to store a change of this client.
-
-        @param broken: Called when the session cannot be had for a message.
-
-        @param unexpected: Called with what should not have failed.
+        @param slices: When handlers are called.
         """
         self.session = session
         self._keeper = session.keeper
-        self._holder: Any = holder
+        self._client: _Client = client
         self._inbox = inbox
+        self._outbox: Outbox | _Gone = outbox
         self._handlers = handlers
         self._slices = slices
         self._toll: Toll | None = None
@@ -141,20 +158,19 @@ class Conversation:
         self._isQueued = False
         self._awaited: tuple[str, float] | None = None
         self._isPerMessage = isPerMessage
-        self._isFull = isFull
+        self._isShort = isShort
+        # Whether nobody waits for the turn: set where nothing was found to do, and
+        # taken back wherever something comes.
+        self._isQuiet = False
         self._isStopped = False
-        self._raised = raised
-        self._failed = failed
-        self._broken = broken
-        self._unexpected = unexpected
-        self._turn = _NOBODY
-        self._changedKeys: dict[str, None] = {}
+        self._turn = NOBODY
+        self._changedKeys: tuple[str, ...] = ()
         # What is done when the client is gone and all it sent was handled.
         self._last: Callable[[], Deferred[None]] | None = None
         self._receiving = _NOT_RECEIVING
         self._receiver: Deferred[Any] | None = None
         self._ownChange = 0
-        self._postponed: list[tuple[Failure, int]] = []
+        self._postponed: list[tuple[Failure, int]] | None = None
 
     def ration(self, rations: Rations, limits: Limits) -> None:
         """
@@ -195,10 +211,7 @@ class Conversation:
         """
         waiting.arrival = self._keeper.arrival()
         if self._isFree():
-            # Most find nobody before them.
             self._step(partial(self._handleMessage, waiting))
-            if not (self._inbox or self._changedKeys or self._last):
-                return
         else:
             self._inbox.append(waiting)
         self._goOn()
@@ -209,7 +222,7 @@ class Conversation:
         """
         slices = self._slices
         return not (
-            self._turn is not _NOBODY
+            self._turn is not NOBODY
             or self._inbox
             or self._changedKeys
             or self._isQueued
@@ -226,15 +239,21 @@ class Conversation:
         """
         Somebody else changed these keys.
         """
-        self._changedKeys.update(dict.fromkeys(keys))
+        self._changedKeys = tuple(dict.fromkeys((*self._changedKeys, *keys)))
         self._goOn()
 
     def drop(self) -> None:
         """
-        Handle nothing of what waits.
+        Handle nothing of what waits, and answer nothing.
+        """
+        self.hurry()
+
+    def hurry(self) -> None:
+        """
+        Begin no handler of what waits.
         """
         self._inbox.clear()
-        self._changedKeys.clear()
+        self._changedKeys = ()
         if self._toll is not None:
             self._toll.stop()
 
@@ -252,7 +271,7 @@ class Conversation:
         @param release: Called when all handlers are done.
         """
         self._last = partial(self._handleDisconnect, code, release)
-        self._changedKeys.clear()
+        self._changedKeys = ()
         self._failReceiver(ClientGone("the client is gone"))
         self._goOn()
 
@@ -266,6 +285,7 @@ class Conversation:
             self._queue()
 
     def _queue(self) -> None:
+        self._isQuiet = False
         if not self._isQueued:
             self._isQueued = True
             self._slices.later(self._keeper, self._goOnLater)
@@ -275,16 +295,17 @@ class Conversation:
         Whether the client has to read first, or the store to store.  That is noted
         for L{relieved}.
         """
-        self._isStopped = self._isFull()
+        self._isStopped = self._outbox.isFull()
         return self._isStopped
 
     def _goOn(self) -> None:
+        self._isQuiet = False
         if self._isQueued:
             return
         if self._receiving is _WAITING and self._inbox and self._mayTake():
             self._feed()
         slices = self._slices
-        while self._turn is _NOBODY:
+        while self._turn is NOBODY:
             if self._isOver:
                 self.drop()
             # As short as that, for this is asked at each message.
@@ -297,14 +318,24 @@ class Conversation:
             elif self._receiving is _FEEDING:
                 return  # All others in the inbox came after the one that is fed.
             elif self._inbox:
-                if self._toll is not None and not self._toll.pays():
+                if not self._handlesNext():
                     return
-                self._step(self._handleNext)
             elif self._last is not None:
                 last, self._last = self._last, None
-                self._step(last, _OVER)
+                self._step(last, OVER)
             else:
+                self._isQuiet = self._receiving is _NOT_RECEIVING and self._toll is None
                 return
+
+    def _handlesNext(self) -> bool:
+        """
+        @return: Whether the next message could be paid for.
+        """
+        if self._toll is not None and not self._toll.pays():
+            return False
+        if not self._takesNext():
+            self._step(self._handleNext)
+        return True
 
     def _hasTime(self) -> bool:
         """
@@ -335,30 +366,41 @@ class Conversation:
         try:
             self._goOn()
         except Exception:
-            self._broken(Failure())
+            self._client.broken(Failure())
 
-    def _turnTo(self, turn: _Turn) -> None:
+    def _turnTo(self, turn: Turn) -> None:
         if turn not in _NEXT[self._turn]:
             raise RuntimeError(f"after {self._turn.name} comes no {turn.name}")
         self._turn = turn
 
     def _step(
-        self, step: Callable[[], Deferred[None] | None], then: _Turn = _NOBODY
+        self, step: Callable[[], Deferred[None] | None], then: Turn = NOBODY
     ) -> None:
-        self._turnTo(_HANDLER)
+        self._turnTo(HANDLER)
         # The last step ends this object.
-        unexpected = self._unexpected
+        client = self._client
         running = self._slices.spend(step)
-        if running is not None:
-            running.addErrback(unexpected)
-            if not isFired(running):
-                running.addCallback(self._stepped, then)
-                return
         # Here, not in a callback: a thousand messages that fail at once would nest
         # a thousand frames.
-        self._turnTo(then)
+        if running is None or self._isDone(running, then, client):
+            self._turnTo(then)
 
-    def _stepped(self, _: object, then: _Turn) -> None:
+    def _isDone(
+        self,
+        running: Deferred[None],
+        then: Turn,
+        client: _Client,
+    ) -> bool:
+        """
+        @return: Whether a step is done; otherwise the turn is passed on when it is.
+        """
+        running.addErrback(client.unexpected)
+        isDone = isFired(running)
+        if not isDone:
+            running.addCallback(self._stepped, then)
+        return isDone
+
+    def _stepped(self, _: object, then: Turn) -> None:
         self._turnTo(then)
         self._goOn()
 
@@ -393,8 +435,8 @@ class Conversation:
         return self._handle("smessage", waiting.message, self.session)
 
     def _handleChanged(self) -> Deferred[None] | None:
-        keys, self._changedKeys = self._changedKeys, {}
-        return self._handle("schanged", self.session, tuple(keys))
+        keys, self._changedKeys = self._changedKeys, ()
+        return self._handle("schanged", self.session, keys)
 
     def _handleDisconnect(
         self, code: int, release: Callable[[], Deferred[None]]
@@ -410,7 +452,10 @@ class Conversation:
 
         @return: L{None} if they are done.
         """
-        self._keeper.handlerBegins(self._holder)
+        undrafted: Deferred[None] | None = self._keeper.undrafted()
+        if undrafted is not None:
+            return undrafted.addCallback(self._handleAfter, event, args)
+        self._keeper.handlerBegins(self._client)
         try:
             running = self._handlers.call(event, *args)
         except BaseException:  # Also sys.exit(): those of Deferreds are caught, too.
@@ -419,26 +464,56 @@ class Conversation:
         if running is None:
             self._handled(True)
             return None
+        return self._awaits(event, running)
+
+    def _awaits(self, event: str, running: Deferred[Any]) -> Deferred[None]:
+        """
+        The handlers of an event wait for something.
+        """
         self._awaited = event, self._slices.seconds()
         self._keeper.handlerWaits(looks=not self._isPerMessage)
         handled = partial(self._handled, False)
         return running.addCallbacks(handled, handled)
 
+    def _handleAfter(
+        self, _: None, event: str, args: tuple[Any, ...]
+    ) -> Deferred[None]:
+        """
+        Handle an event for which the session was not there: a handler that may run
+        again had it.
+        """
+        turn: Deferred[None] = Deferred()
+        self._slices.later(self._keeper, partial(turn.callback, None))
+
+        def handle(_: None) -> Deferred[None] | None:
+            if self._isOver and event != "disconnect":
+                return None
+            return self._handle(event, *args)
+
+        return turn.addCallback(handle)
+
     def _handled(self, wasSync: bool, failure: Failure | None = None) -> None:
-        self._turnTo(_COLLECTING)
+        self._turnTo(COLLECTING)
         try:
             number = self._keeper.handlerEnds(
-                self._holder, wasSync=wasSync, saveNow=self._isPerMessage
+                self._client, wasSync=wasSync, saveNow=self._isPerMessage
             )
         finally:
-            self._turnTo(_HANDLED)
+            self._turnTo(HANDLED)
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
-        postponed, self._postponed = self._postponed, []
-        for problem, stored in postponed:
-            self._failed(problem, number > stored)
+        if self._postponed:
+            self._tellPostponed(number)
         if failure is not None:
-            self._raised(failure)
+            self._client.raised(failure)
+
+    def _tellPostponed(self, number: int) -> None:
+        """
+        @param number: The number of the last change of the handler that is done.
+        """
+        postponed, self._postponed = self._postponed, None
+        for problem, stored in postponed or ():
+            self._client.storingFailed(problem, number > stored)
 
     def awaited(self) -> str | None:
         """
@@ -452,6 +527,13 @@ class Conversation:
             f" {self._slices.seconds() - began:.1f} s, with the session"
             f" {shortHash(self.session.id)}"
         )
+
+    @property
+    def isWaiting(self) -> bool:
+        """
+        Whether messages wait for a write to begin, or to end.
+        """
+        return False
 
     def hasUnsaved(self, stored: int) -> bool:
         """
@@ -468,8 +550,9 @@ class Conversation:
         @return: Whether to ask again later, when it is known whether it was
             this client's.
         """
-        isCollecting = self._turn is _COLLECTING
+        isCollecting = self._turn is COLLECTING
         if isCollecting:
+            self._postponed = self._postponed or []
             self._postponed.append((failure, stored))
         return isCollecting
 
@@ -480,7 +563,7 @@ class Conversation:
 
     def _notFresh(self, failure: Failure) -> None:
         if not failure.check(NoSuchSession, SessionReplaced):
-            self._broken(failure)
+            self._client.broken(failure)
 
     # A handler that asks its client something.
 
@@ -495,6 +578,7 @@ class Conversation:
             return fail(SessionError("somebody waits for the next message already"))
         if self._isOver:
             return fail(NoSuchSession())
+        self._isQuiet = False
         receiver = self._receiver = Deferred(self._stopReceiving)
         if self._receiving is _NOT_RECEIVING:
             self._receiving = _WAITING
@@ -545,7 +629,7 @@ class Conversation:
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, broken).addErrback(self._unexpected)
+            fresh.addCallbacks(give, broken).addErrback(self._client.unexpected)
 
     def _give(self, waiting: Waiting) -> None:
         self._keeper.clientActed(isFresh=self._isPerMessage)
@@ -581,7 +665,7 @@ class Conversation:
         if fresh is None:
             give(None)
         else:
-            fresh.addCallbacks(give, self._notFresh).addErrback(self._unexpected)
+            fresh.addCallbacks(give, self._notFresh).addErrback(self._client.unexpected)
 
     def _failReceiver(self, error: Failure | SessionError) -> None:
         receiver = self._takeReceiver()
@@ -595,6 +679,4 @@ class Conversation:
         if self._toll is not None:
             self._toll.stop()
             self._toll = None
-        self._isFull = self._raised = self._failed = nothing
-        self._broken = self._unexpected = nothing
-        self._holder = None
+        self._client = self._outbox = _GONE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -44,6 +44,53 @@ Stands for a session that a client cannot have.
 """
 
 
+class _Client(Protocol):
+    """
+    Whose session is looked for.
+    """
+
+    def found(self, sessionID: SessionID) -> None:
+        """
+        The client named a session.
+        """
+
+    def awaits(self) -> None:
+        """
+        It is to name one in a message.
+        """
+
+    def invalid(self, reason: InvalidReason) -> None:
+        """
+        It will not.
+        """
+
+    def second(self) -> None:
+        """
+        It names one again.
+        """
+
+    def broken(self, failure: Failure) -> None:
+        """
+        Nobody can say which session it named.
+        """
+
+    def again(self, waiting: Waiting) -> None:
+        """
+        It sent this while a credential was asked.
+        """
+
+
+class _Nobody:
+    """
+    Takes the place of a client that is over.
+    """
+
+    found = awaits = invalid = second = broken = again = staticmethod(nothing)
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Identification:
     """
     Looks for the one credential of a client: in its handshake, and where that
@@ -55,41 +102,12 @@ class Identification:
     _log = Logger()
 
     def __init__(
-        self,
-        shared: Shared,
-        life: Life,
-        inbox: Inbox,
-        *,
-        found: Callable[[SessionID], None],
-        awaits: Callable[[], None],
-        invalid: Callable[[InvalidReason], None],
-        second: Callable[[], None],
-        broken: Callable[[Failure], None],
-        again: Callable[[Waiting], None],
+        self, client: _Client, shared: Shared, life: Life, inbox: Inbox
     ) -> None:
-        """
-        @param found: Called when the client named a session.
-
-        @param awaits: Called when it is to name one in a message.
-
-        @param invalid: Called when it will not.
-
-        @param second: Called when it names one again.
-
-        @param broken: Called when nobody can say which session it named.
-
-        @param again: Called with each message that came while a credential was
-            asked.
-        """
+        self._client: _Client = client
         self._shared = shared
         self._life = life
         self._inbox = inbox
-        self._found = found
-        self._awaits = awaits
-        self._invalid = invalid
-        self._second = second
-        self._broken = broken
-        self._again = again
         self._timer = Timer(shared.manager.reactor)
         self._asked: Deferred[None] | None = None
         # The session that it has without having named it: it may still do so once.
@@ -114,13 +132,13 @@ class Identification:
     def _notInHandshake(self, remaining: float, known: SessionID | None) -> None:
         if known is not None:
             self._known = known
-            self._found(known)
+            self._client.found(known)
         elif self._shared.awaitsMessage:
             self._life.goOn(Phase.WAITING)
-            self._timer.start(remaining, self._invalid, "timeout")
-            self._awaits()
+            self._timer.start(remaining, self._client.invalid, "timeout")
+            self._client.awaits()
         else:
-            self._invalid("missing")
+            self._client.invalid("missing")
 
     def takes(self, waiting: Waiting) -> bool:
         """
@@ -139,14 +157,14 @@ class Identification:
             return each.inMessage(waiting.message, *now)
 
         if phase is Phase.WAITING:
-            self._look(ask, partial(self._invalid, "missing"))
+            self._look(ask, partial(self._client.invalid, "missing"))
             return True
         named = self._named(ask)
         if named is None:
             return False
         known, self._known = self._known, None
         if named != known:
-            self._second()
+            self._client.second()
         return True
 
     def _named(self, ask: _Ask) -> object:
@@ -223,9 +241,9 @@ class Identification:
         if found is None:
             missing()
         else:
-            self._found(found)
+            self._client.found(found)
         for waiting in came:
-            self._again(waiting)
+            self._client.again(waiting)
         self._inbox.lookedThrough()
 
     def _failed(self, failure: Failure) -> None:
@@ -235,13 +253,13 @@ class Identification:
                 manager = self._shared.manager
                 manager.failed(self._log, "a credential failed", failure)
         elif isinstance(failure.value, InvalidCredential):
-            self._invalid(failure.value.reason)
+            self._client.invalid(failure.value.reason)
         else:
-            self._broken(failure)
+            self._client.broken(failure)
 
     def _late(self) -> None:
         # The client has done its part; it may come again.
-        self._broken(Failure(StoreTimeout("a credential took too long")))
+        self._client.broken(Failure(StoreTimeout("a credential took too long")))
 
     def stop(self) -> None:
         """
@@ -264,6 +282,4 @@ class Identification:
         Call nothing any more.
         """
         self.stop()
-        self._found = self._invalid = self._broken = self._again = nothing
-        self._awaits = nothing
-        self._second = nothing
+        self._client = _NOBODY

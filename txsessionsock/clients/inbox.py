@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from txsessionsock.limits import Limits
 
@@ -35,6 +35,13 @@ class Waiting:
     arrival: int = 0
 
 
+_NONE: Final[deque[Waiting]] = deque(maxlen=0)
+"""
+Those of a client of whom none waits.  An empty deque takes 760 bytes, and there are
+many clients, so all have this one, into which nothing can be put.
+"""
+
+
 class Inbox:
     """
     Messages in the order in which they came.  While there are too many,
@@ -43,12 +50,13 @@ class Inbox:
     @ivar size: How many bytes they take.
     """
 
-    size = 0
+    __slots__ = ("_carrier", "_limits", "_takers", "_waiting", "size")
 
     def __init__(self, carrier: Carrier, limits: Limits) -> None:
         self._carrier: Any = carrier
         self._limits = limits
-        self._waiting: deque[Waiting] = deque()
+        self.size = 0
+        self._waiting = _NONE
         # How many are looking through what they took out.
         self._takers = 0
 
@@ -59,16 +67,27 @@ class Inbox:
         """
         A message came.
         """
+        if self._waiting is _NONE:
+            self._waiting = deque()
         self._waiting.append(waiting)
         self.size += waiting.size
         if not self._carrier.isPaused and self._isFull(1):
             self._carrier.pause()
+
+    @property
+    def first(self) -> Waiting:
+        """
+        The first, which stays.
+        """
+        return self._waiting[0]
 
     def next(self) -> Waiting:
         """
         Take the first out.
         """
         waiting = self._waiting.popleft()
+        if not self._waiting:
+            self._waiting = _NONE
         self.size -= waiting.size
         if self._carrier.isPaused:
             self._relax()
@@ -99,6 +118,8 @@ class Inbox:
         """
         Put the one that L{next} returned back at the front.
         """
+        if self._waiting is _NONE:
+            self._waiting = deque()
         self._waiting.appendleft(waiting)
         self.size += waiting.size
 
@@ -113,7 +134,7 @@ class Inbox:
         """
         Drop all.
         """
-        self._waiting.clear()
+        self._waiting = _NONE
         self.size = 0
 
     def end(self) -> None:

@@ -161,9 +161,13 @@ def without(listeners: Iterable[Listener], listener: Listener | None) -> list[Li
 class Listeners:
     """
     Functions by event.
+
+    @ivar hearMessages: Whether there are any for C{smessage}: that is asked at each
+        message.
     """
 
     def __init__(self) -> None:
+        self.hearMessages = False
         self._listeners: dict[str, tuple[Listener, ...]] = {}
 
     @overload
@@ -205,10 +209,14 @@ class Listeners:
         @raise ValueError: There is no such event.
         """
         refuseUnknown(event)
-        self._listeners[event] = tuple(without(self.of(event), listener))
+        self._set(event, without(self.of(event), listener))
 
     def _add(self, event: str, listener: Listener) -> None:
-        self._listeners[event] = (*self.of(event), listener)
+        self._set(event, [*self.of(event), listener])
+
+    def _set(self, event: str, listeners: list[Listener]) -> None:
+        self._listeners[event] = tuple(listeners)
+        self.hearMessages = bool(self._listeners.get("smessage"))
 
     def of(self, event: str) -> tuple[Listener, ...]:
         """
@@ -224,6 +232,8 @@ class Handlers:
     @ivar face: The object that the listeners of all clients get as the client.
     """
 
+    __slots__ = ("_application", "_current", "_own", "_shared", "face")
+
     def __init__(
         self, shared: Listeners, application: Application, face: object
     ) -> None:
@@ -234,17 +244,49 @@ class Handlers:
 
         @param face: See above.
         """
-        self.listeners = Listeners()
+        self._own: Listeners | None = None
         self._shared = shared
         self._application: Any = application
-        self.face = face
+        self.face: object = face
         self._current: object = None
+
+    @property
+    def listeners(self) -> Listeners:
+        """
+        Those of this client; most clients have none.
+        """
+        if self._own is None:
+            self._own = Listeners()
+        return self._own
+
+    def _ofThis(self, event: str) -> tuple[Listener, ...]:
+        return () if self._own is None else self._own.of(event)
 
     def hear(self, event: str) -> bool:
         """
         Whether somebody listens to an event.
         """
-        return bool(self._shared.of(event) or self.listeners.of(event))
+        return bool(self._shared.of(event) or self._ofThis(event))
+
+    @property
+    def mayRepeat(self) -> bool:
+        """
+        Whether the handlers of messages may run again.
+        """
+        return getattr(self.face, "repeatable", False) is True
+
+    def caller(self, event: str) -> Callable[..., object]:
+        """
+        @return: What L{call}s them as they are now, also when this has ended.  They
+            are not to be waited for.
+        """
+        method = self._method(event)
+        if not self.hear(event):
+            return method
+        shared, own = self._shared.of(event), self._ofThis(event)
+        return partial(
+            _callAll, (*(partial(f, self.face) for f in shared), *own, method)
+        )
 
     def call(self, event: str, *args: Any) -> Deferred[None] | None:
         """
@@ -256,11 +298,30 @@ class Handlers:
         @raise Exception: What the first of them raises, if it is at once.
         """
         if not self.hear(event):
-            self._current = type(self.face)
             # Most have only the method: nothing is made to call that.
-            running = unfinished(self._method(event)(*args))
-            return None if running is None else running.addCallback(lambda _: None)
+            return self._left(self._method(event)(*args))
         return inOrder(self._noted(event, args))
+
+    def message(self, message: Any, session: Session) -> Deferred[None] | None:
+        """
+        Call them for a message.  The same as L{call}, in fewer steps where only the
+        method is to be called, and does not wait.
+        """
+        own = self._own
+        if self._shared.hearMessages or (own is not None and own.hearMessages):
+            return self.call("smessage", message, session)
+        result = self._application.sessionMessageReceived(message, session)
+        return None if result is None else self._left(result)
+
+    def _left(self, result: object) -> Deferred[None] | None:
+        """
+        @param result: What the method returned.
+
+        @return: What is left to be done of it.
+        """
+        self._current = type(self.face)
+        running = unfinished(result)
+        return None if running is None else running.addCallback(lambda _: None)
 
     def _noted(self, event: str, args: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
         """
@@ -273,7 +334,7 @@ class Handlers:
     def _calls(
         self, event: str, args: tuple[Any, ...]
     ) -> list[tuple[object, Callable[[], Any]]]:
-        shared, own = self._shared.of(event), self.listeners.of(event)
+        shared, own = self._shared.of(event), self._ofThis(event)
         return [
             *((f, partial(f, self.face, *args)) for f in shared),
             *((f, partial(f, *args)) for f in own),
@@ -313,3 +374,7 @@ class Handlers:
         Call nothing any more.
         """
         self._application = self.face = None
+
+
+def _callAll(handlers: Iterable[Callable[..., object]], *args: Any) -> object:
+    return inOrder(partial(handler, *args) for handler in handlers)

@@ -6,10 +6,10 @@ The frames that go out to a client.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
 
-from txsessionsock._deferreds import nothing
+from txsessionsock._repeatable import NOW
 from txsessionsock.closecodes import Code
 from txsessionsock.limits import Limits
 
@@ -25,6 +25,53 @@ Stands among held frames for the end of the connection.
 """
 
 
+_NONE: Final[deque[tuple[int, Any, int]]] = deque(maxlen=0)
+"""
+The frames of a client of which none is held back; see L{txsessionsock.clients.inbox}.
+"""
+
+
+class _Client(Protocol):
+    """
+    Whose frames these are.
+    """
+
+    def unsaved(self) -> int | None:
+        """
+        What a frame that is sent now has to wait for; see
+        L{txsessionsock.session.roles.Keeper.unsaved}.
+        """
+
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored; see
+        L{txsessionsock.session.roles.Keeper.givenUp}.
+        """
+
+    def closes(self) -> None:
+        """
+        The connection is about to be closed.
+        """
+
+
+class _Nobody:
+    """
+    Takes the place of a client that is over.
+    """
+
+    def unsaved(self) -> int | None:
+        return None
+
+    def givenUp(self) -> int | None:
+        return None
+
+    def closes(self) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Outbox:
     """
     Frames in the order in which they were sent, and at last the end of the
@@ -32,30 +79,52 @@ class Outbox:
     is stored.  There is a bound on what waits, here and in the carrier.
     """
 
+    __slots__ = (
+        "_carrier",
+        "_client",
+        "_held",
+        "_heldSize",
+        "_holds",
+        "_life",
+        "_most",
+        "_why",
+    )
+
     def __init__(
         self,
+        client: _Client,
         carrier: Carrier,
         limits: Limits,
         life: Life,
-        unsaved: Callable[[], int | None],
-        closes: Callable[[], None],
+        *,
+        holds: bool,
     ) -> None:
         """
-        @param unsaved: Says what a frame that is sent now has to wait for;
-            see L{txsessionsock.session.roles.Keeper.unsaved}.
-
-        @param closes: Called before the connection is closed.
+        @param holds: Whether frames may have to wait for what is to be stored.
         """
+        self._client: _Client = client
         self._carrier: Any = carrier
         self._most = limits.unsentBytes
         self._life = life
-        self._unsaved = unsaved
-        self._closes = closes
+        self._holds = holds
         # Each with the number of the change that has to be stored, and its size.
-        self._held: deque[tuple[int, Any, int]] = deque()
-        self._size = 0
+        self._held = _NONE
+        self._heldSize = 0
         # The close code and the reason, once there are any.
         self._why = (0, "")
+
+    @property
+    def most(self) -> int:
+        """
+        How many bytes may wait until the client is not to cause any more.
+        """
+        return self._most
+
+    def size(self, frame: Any) -> int:
+        """
+        How many bytes a frame takes.
+        """
+        return 0 if self._carrier is None else self._carrier.size(frame)
 
     def __len__(self) -> int:
         """
@@ -74,8 +143,8 @@ class Outbox:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        unsent: int = self._size + self._carrier.unsent
-        return unsent > self._most
+        carrier = self._carrier
+        return carrier is not None and self._heldSize + carrier.unsent > self._most
 
     def connected(self) -> None:
         """
@@ -92,8 +161,28 @@ class Outbox:
         """
         Send a frame behind all others, if the connection is still open.
         """
-        if self._life.isOpen:
+        if NOW.run is not None:
+            NOW.run.hold(self, frame)
+        elif not self._life.isOpen:
+            pass
+        elif self._holds:
             self._put(frame)
+        else:
+            self._carrier.write(frame)
+
+    def release(self, frames: Iterable[Any]) -> None:
+        """
+        Send frames of a handler that may run again, when what it changed is stored.
+        """
+        number = self._client.givenUp()
+        for frame in frames:
+            if not self._life.isOpen:
+                if self._carrier is not None:
+                    self._carrier.missed(frame)
+            elif number is not None or self._held:
+                self._hold(number or 0, frame)
+            else:
+                self._write(frame)
 
     def decide(self, code: int, reason: str) -> None:
         """
@@ -126,26 +215,27 @@ class Outbox:
         """
         while self._held and self._held[0][0] <= number:
             _, frame, size = self._held.popleft()
-            self._size -= size
+            if not self._held:
+                self._held = _NONE
+            self._heldSize -= size
             self._write(frame)
 
     def clear(self) -> None:
         """
         Drop what is held back.
         """
-        self._held.clear()
-        self._size = 0
+        self._held = _NONE
+        self._heldSize = 0
 
     def end(self) -> None:
         """
         The connection is gone, and the client over.
         """
         self.clear()
-        self._unsaved = self._closes = nothing
-        self._carrier = None
+        self._client, self._carrier, self._holds = _NOBODY, None, False
 
     def _put(self, frame: Any) -> None:
-        number = self._unsaved()
+        number = self._client.unsaved() if self._holds else None
         if number is not None:
             self._hold(number, frame)
         elif self._held:
@@ -156,11 +246,13 @@ class Outbox:
     def _hold(self, number: int, frame: Any) -> None:
         carrier = self._carrier
         size = 0 if frame is _END else carrier.size(frame)
-        if self._size + size + carrier.unsent > carrier.mostUnsent:
+        if self._heldSize + size + carrier.unsent > carrier.mostUnsent:
             self._cut()
             return
+        if self._held is _NONE:
+            self._held = deque()
         self._held.append((number, frame, size))
-        self._size += size
+        self._heldSize += size
 
     def _cut(self) -> None:
         """
@@ -169,7 +261,7 @@ class Outbox:
         self.decide(Code.TRY_AGAIN_LATER, "")
         self._life.goOn(Phase.CLOSED)
         self.clear()
-        self._closes()
+        self._client.closes()
         self._carrier.cut("it was sent more than may wait until it is stored")
 
     def _write(self, frame: Any) -> None:
@@ -177,5 +269,5 @@ class Outbox:
             self._carrier.write(frame)
         elif self._life.phase is Phase.CLOSING:
             self._life.goOn(Phase.CLOSED)
-            self._closes()
+            self._client.closes()
             self._carrier.close(*self._why)

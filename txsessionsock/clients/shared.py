@@ -34,6 +34,8 @@ class Shared:
     @ivar limits: What one client may take.
 
     @ivar listeners: The functions that are called for every client.
+
+    @ivar shortMessages: Whether messages that need not wait take a short way.
     """
 
     manager: SessionManager
@@ -41,6 +43,7 @@ class Shared:
     credentials: tuple[Credential, ...]
     limits: Limits
     listeners: Listeners = field(default_factory=Listeners)
+    shortMessages: bool = True
 
     @cached_property
     def awaitsMessage(self) -> bool:
@@ -48,6 +51,13 @@ class Shared:
         Whether a client may name its session in a message.
         """
         return any(each.awaitsMessage for each in self.credentials)
+
+    @cached_property
+    def mayBeShort(self) -> bool:
+        """
+        Whether messages may take the short way: each may be a credential otherwise.
+        """
+        return self.shortMessages and not self.awaitsMessage
 
     @property
     def framework(self) -> IFramework:

@@ -63,17 +63,22 @@ class SessionSockets:
         perMessage: bool = False,
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
+        shortMessages: bool = True,
     ) -> None:
         """
         @param credentials: Only L{Cookie}, unless given.
 
         @param limits: L{Limits} as they are, unless given.
+
+        @param shortMessages: Handle messages that need not wait in fewer steps,
+            which is faster and makes no other difference.
         """
         self.shared = Shared(
             manager,
             perMessage,
             (Cookie(),) if credentials is None else tuple(credentials),
             Limits() if limits is None else limits,
+            shortMessages=shortMessages,
         )
         self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}
@@ -158,6 +163,32 @@ class SessionSockets:
         @raise ValueError: There is no such event.
         """
         self.shared.listeners.off(event, listener)
+
+    def refuseRepeatable(self, protocol: object) -> None:
+        """
+        @param protocol: Makes the clients.
+
+        @raise ValueError: Its handlers may run again, and here they cannot.
+
+        @raise TypeError: It does not say whether they may.
+        """
+        repeatable = getattr(protocol, "repeatable", False)
+        if repeatable is False:
+            return
+        if repeatable is not True:
+            raise TypeError(f"repeatable is True or False, not {repeatable!r}")
+        if self.framework.readOnly:
+            raise ValueError(
+                "handlers run again when somebody else has stored the session first;"
+                " one that lives in the browser is stored nowhere: right is"
+                " repeatable = False"
+            )
+        if not self.perMessage:
+            raise ValueError(
+                "handlers run again when somebody else has stored the session first,"
+                " which per connection nobody asks before they have answered: right is"
+                " perMessage=True, or repeatable = False"
+            )
 
     def client(
         self, carrier: Carrier, application: Application, face: object

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock._arguments import checked
 from txsessionsock._kinds import Bus
+from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock._waiting import refuseAsync, refuseToWait
 from txsessionsock.bus import LocalBus
 from txsessionsock.clients import Client, SessionSockets
@@ -171,6 +172,7 @@ class Hub:
         """
         See L{Room.add}.
         """
+        refuseRepeatable("a room")
         client = self._byFace.get(id(face))
         if client is None or not client.isOpen:
             return False
@@ -181,6 +183,7 @@ class Hub:
         """
         See L{Room.remove}.
         """
+        refuseRepeatable("a room")
         member: Member | None = self._byFace.get(id(face))
         if member is None:
             # It may come back, with its rooms.
@@ -316,6 +319,7 @@ class Hub:
         """
         Have all nodes do something.
         """
+        refuseRepeatable("a message to others")
         asking = self._bus.request(encode(command))
         return asking.addCallback(
             lambda answers: {node: number(raw) for node, raw in answers.items()}

@@ -9,14 +9,13 @@ sooner than the store says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, backOff
+from txsessionsock._deferreds import backOff
 from txsessionsock.interfaces import (
     FOREVER,
     KEEP,
@@ -55,31 +54,20 @@ class Expiry:
 
     _log = Logger()
 
-    def __init__(
-        self,
-        live: Live,
-        reading: Reading,
-        dropOverdue: Callable[[], bool],
-        isNews: Callable[[str], bool],
-    ) -> None:
-        """
-        @param dropOverdue: Lets go of the session if nobody holds it, because
-            its time is up and the store does not answer; whether it did.
+    # When a message puts the deadline off, as far as is known.
+    _due: float | None = None
+    _isTouching = False
+    _notBefore = 0.0
+    _askAt: float | None = None
+    _failures = 0
+    # The alarm that is to come, and when.
+    _alarm = 0
+    _alarmAt = inf
 
-        @param isNews: Whether a warning was not given yet.
-        """
+    def __init__(self, live: Live, reading: Reading) -> None:
         self._live = live
         self._storage = live.storage
         self._reading = reading
-        self._dropOverdue = dropOverdue
-        self._isNews = isNews
-        # When a message puts the deadline off, as far as is known.
-        self._due: float | None = None
-        self._isTouching = False
-        self._notBefore = 0.0
-        self._askAt: float | None = None
-        self._failures = 0
-        self._timer = Timer(self._storage.reactor)
 
     def moved(self, deadline: float | None) -> None:
         """
@@ -95,7 +83,8 @@ class Expiry:
         """
         The session is live no more.
         """
-        self._timer.stop()
+        self._storage.alarms.stop(self._alarm)
+        self._alarmAt = inf
 
     # When the deadline comes.
 
@@ -105,23 +94,29 @@ class Expiry:
         """
         self._askAt = at
         if at is None or self._live.isClosed:
-            self._timer.stop()
+            self.stop()
             return
         now = self._storage.now()
         at = max(at, now + _SOONEST)
         # Each write puts the deadline off, and most sessions end before it.  So
-        # a timer that is too soon stays, and waits for the rest when it fires.
-        if self._timer.due > at:
-            self._timer.start(at - now, self._onDeadline)
+        # an alarm that is too soon stays, and waits for the rest when it comes.
+        if self._alarmAt > at:
+            self.stop()
+            self._alarm = self._storage.alarms.start(at, self)
+            self._alarmAt = at
 
-    def _onDeadline(self) -> None:
+    def wake(self) -> None:
+        """
+        The deadline may be there.
+        """
+        self._alarmAt = inf
         if self._askAt is not None and self._askAt > self._storage.now():
             self._ask(self._askAt)
             return
 
         def failed(failure: Failure) -> None:
             failure.trap(SessionError)
-            if failure.check(StoreFailure) and not self._dropOverdue():
+            if failure.check(StoreFailure) and not self._live.upkeep.dropOverdue():
                 first, most, jitter = ASK_AGAIN
                 patience = backOff(first, most, self._failures, jitter)
                 self._failures += 1
@@ -148,15 +143,19 @@ class Expiry:
         @param isFresh: Whether what is known of the session is not older than
             what the client did; otherwise that is asked first.
         """
-        if not self._isTouching and self._isDue():
+        if not self._isTouching and self.isDue(self._storage.now()):
             self._isTouching = True
             touched = Deferred.fromCoroutine(self._touchIfDue(isFresh))
             touched.addBoth(self._touched).addErrback(lambda f: f.trap(SessionError))
 
-    def _isDue(self) -> bool:
-        if self._due is None:
-            self._due = self._whenDue()
-        return self._due <= self._storage.now()
+    def isDue(self, now: float) -> bool:
+        """
+        Whether L{clientActed} does more than look.
+        """
+        due = self._due
+        if due is None:
+            due = self._due = self._whenDue()
+        return due <= now
 
     def _whenDue(self) -> float:
         live = self._live
@@ -177,7 +176,7 @@ class Expiry:
         live = self._live
         if not isFresh:
             await self._learn()
-            if not self._isDue():
+            if not self.isDue(self._storage.now()):
                 return
         framework, now = self._storage.framework, self._storage.now()
         await self._touch(framework.touchLifetime(live.record.document, now))
@@ -203,6 +202,17 @@ class Expiry:
         Touch the session now.
         """
         return Deferred.fromCoroutine(self._touchNow())
+
+    def announce(self) -> None:
+        """
+        Let other nodes know that there is somebody who would store something: a touch
+        is reported to them, and may be done at any time.
+        """
+        framework, now = self._storage.framework, self._storage.now()
+        ttl = framework.touchLifetime(self._live.record.document, now)
+        if ttl is not KEEP and not self._live.isNew:
+            touched = Deferred.fromCoroutine(self._touch(ttl))
+            touched.addErrback(lambda failure: failure.trap(SessionError))
 
     async def _touch(self, ttl: TTL) -> None:
         live = self._live
@@ -250,7 +260,7 @@ class Expiry:
         """
         live = self._live
         remaining = inf if live.expires is None else live.expires - self._storage.now()
-        if remaining > ttl * 1.1 + _AT_MOST and self._isNews("lifetime"):
+        if remaining > ttl * 1.1 + _AT_MOST and live.upkeep.isNews("lifetime"):
             self._log.warn(
                 "session {session} lives for {left} s more, where its framework"
                 " has {ttl:g} s. It is not cut short; but give the framework the"

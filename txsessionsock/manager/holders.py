@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from twisted.python.failure import Failure
 
@@ -31,32 +32,51 @@ class _RunningHandler:
     number: int = 0
 
 
+class _Upkeep(Protocol):
+    def keysChanged(self) -> None: ...
+
+
 class Holders:
     """
     The holders of one live session.
+
+    @ivar inside: The handlers that have begun and not ended; L{None} if
+        there are none.
     """
+
+    __slots__ = (
+        "_counts",
+        "_findUpkeep",
+        "_holders",
+        "_isTelling",
+        "_later",
+        "_seatless",
+        "_untold",
+        "inside",
+    )
 
     def __init__(
         self,
         later: Callable[[float, Callable[[], object]], object],
-        noticed: Callable[[], object] = lambda: None,
+        findUpkeep: Callable[[], _Upkeep | None] = lambda: None,
         counts: Counts | None = None,
     ) -> None:
         """
         @param later: Calls something after some seconds.
 
-        @param noticed: Called first at each change, whoever did it.
+        @param findUpkeep: Finds who is told first at each change, whoever did it, where
+            anybody watches changes.
 
         @param counts: Where holders are counted.
         """
         self._counts = Counts() if counts is None else counts
         self._later = later
-        self._noticed = noticed
+        self._findUpkeep = findUpkeep
         self._holders: dict[Holder, None] = {}
-        self._seatless: set[Holder] = set()
-        self._inside: list[_RunningHandler] = []
+        self._seatless: set[Holder] | None = None
+        self.inside: list[_RunningHandler] | None = None
         self._isTelling = False
-        self._untold: list[tuple[Sequence[str], object]] = []
+        self._untold: list[tuple[Sequence[str], object]] | None = None
 
     def __len__(self) -> int:
         return len(self._holders)
@@ -66,7 +86,7 @@ class Holders:
         """
         How many of them count where there is a limit.
         """
-        return len(self._holders) - len(self._seatless)
+        return len(self._holders) - len(self._seatless or ())
 
     def add(self, holder: Holder, *, takesSeat: bool = True) -> None:
         """
@@ -78,6 +98,7 @@ class Holders:
             self._holders[holder] = None
             self._counts.holders += 1
             if not takesSeat:
+                self._seatless = self._seatless or set()
                 self._seatless.add(holder)
 
     def remove(self, holder: Holder) -> None:
@@ -86,14 +107,17 @@ class Holders:
         """
         if holder in self._holders:
             del self._holders[holder]
-            self._seatless.discard(holder)
+            if self._seatless is not None:
+                self._seatless.discard(holder)
             self._counts.holders -= 1
 
     def handlerBegins(self, holder: Holder) -> None:
         """
         A handler begins.
         """
-        self._inside.append(_RunningHandler(holder))
+        if self.inside is None:
+            self.inside = []
+        self.inside.append(_RunningHandler(holder))
 
     def did(self, author: Holder | None, number: int) -> None:
         """
@@ -101,7 +125,7 @@ class Holders:
 
         @param author: By whom, if that is certain.
         """
-        for handler in self._inside:
+        for handler in self.inside or ():
             if author is None or handler.holder is author:
                 handler.number = number
 
@@ -111,25 +135,32 @@ class Holders:
 
         @return: The number of its last change, 0 if it certainly made none.
         """
-        inside = self._inside
+        inside = self.inside
+        assert inside is not None
         # Mostly the one that began last.
-        at = len(inside) - 1
-        while inside[at].holder is not holder:
-            at -= 1
-        return inside.pop(at).number
+        last = inside.pop()
+        if last.holder is not holder:
+            inside.append(last)
+            at = len(inside) - 2
+            while inside[at].holder is not holder:
+                at -= 1
+            last = inside.pop(at)
+        elif not inside:
+            self.inside = None
+        return last.number
 
     @property
     def isInside(self) -> bool:
         """
         Whether a handler is running.
         """
-        return bool(self._inside)
+        return bool(self.inside)
 
     def author(self) -> Holder | None:
         """
         Whose handler is running; L{None} if it is none's, or several's.
         """
-        inside = {handler.holder for handler in self._inside}
+        inside = {handler.holder for handler in self.inside or ()}
         return inside.pop() if len(inside) == 1 else None
 
     def _each(self) -> Iterator[Holder]:
@@ -148,11 +179,18 @@ class Holders:
         """
         if not keys:
             return
-        self._noticed()
+        upkeep = self._findUpkeep() if self._counts.isWatched else None
+        if upkeep is not None:
+            upkeep.keysChanged()
         if self._isTelling:
-            if not self._untold:
+            if self._untold is None:
+                self._untold = []
                 self._later(0, self._tellRest)
             self._untold.append((keys, author))
+            return
+        holders = self._holders
+        if len(holders) == 1 and author in holders:
+            # Most sessions have one socket, which changes them.
             return
         self._isTelling = True
         try:
@@ -163,8 +201,8 @@ class Holders:
             self._isTelling = False
 
     def _tellRest(self) -> None:
-        untold, self._untold = self._untold, []
-        for keys, author in untold:
+        untold, self._untold = self._untold, None
+        for keys, author in untold or ():
             self.changed(keys, author)
 
     def stored(self, number: int) -> None:
@@ -191,7 +229,7 @@ class Holders:
         for holder in self._each():
             isMine = any(
                 handler.holder is holder and handler.number > number
-                for handler in self._inside
+                for handler in self.inside or ()
             )
             holder.gaveUp(failure, isMine=isMine)
 
@@ -202,7 +240,7 @@ class Holders:
         @return: What tells them so.
         """
         holders, self._holders = self._holders, {}
-        self._seatless.clear()
+        self._seatless = None
         self._counts.holders -= len(holders)
 
         def tell() -> None:

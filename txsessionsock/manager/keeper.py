@@ -6,14 +6,14 @@ Keeping one session: opening it, handlers that work on it, and letting go of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer
-from txsessionsock._weak import weakly
+from txsessionsock._deferreds import backOff
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -22,13 +22,15 @@ from txsessionsock.interfaces import (
     SessionReadOnly,
     StoreTimeout,
 )
-from txsessionsock.session import Change, Holder, Session, shortHash
+from txsessionsock.session import Holder, Session, Update, shortHash
 
 from .expiry import Expiry
 from .live import Live
 from .policy import Policy
 from .reading import Reading
+from .repeats import Repeats, Runner
 from .saving import Saving
+from .slices import Slices
 from .statistics import Counts
 from .storage import Storage
 
@@ -36,6 +38,19 @@ from .storage import Storage
 __all__ = ["Owner", "SessionKeeper"]
 
 _T = TypeVar("_T")
+
+_GUARD: Final = "guard"
+_LET_OTHERS: Final = "let others"
+
+_ACTIVE: Final = 100
+"""
+For how many times as long as a write takes a report shows that others write, too.
+"""
+
+_PATIENCE: Final = 0.25
+"""
+For how many seconds to let them go first at most.
+"""
 
 
 class Owner(Protocol):
@@ -98,6 +113,7 @@ class SessionKeeper:
     _log = Logger()
 
     isHandling = False
+    opening = 0
 
     def __init__(
         self,
@@ -106,29 +122,22 @@ class SessionKeeper:
         counts: Counts,
         owner: Owner,
         id: SessionID,
+        *,
+        slices: Slices,
     ) -> None:
+        """
+        @param slices: When handlers run that may run again.
+        """
         self._storage = storage
+        self._slices = slices
         self._owner = owner
-        self.opening = 0
         # Whose frames wait for which change, if there will be one.
-        self._promised: dict[Holder, int] = {}
+        self._promised: dict[Holder, int] | None = None
         self.live = Live(storage, policy, counts, id, self)
         # None of these keeps its keeper; see Live.
-        self.reading = Reading(self.live, weakly(self.guardedFor, 0.0))
-        self.expiry = Expiry(
-            self.live,
-            self.reading,
-            weakly(self._dropOverdue, otherwise=True),
-            self._owner.isNews,
-        )
-        self.saving = Saving(
-            self.live,
-            self.reading,
-            self.expiry,
-            firstStored=weakly(self._firstStored, None),
-            idle=weakly(self.dropIfIdle, None),
-        )
-        self._guardTimer = Timer(storage.reactor)
+        self.reading = Reading(self.live)
+        self.expiry = Expiry(self.live, self.reading)
+        self.saving = Saving(self.live, self.reading, self.expiry)
 
     # What is known of the session.
 
@@ -228,12 +237,15 @@ class SessionKeeper:
             self._owner.stored(self)
         guarded = self.guardedFor()
         if guarded > 0:
-            if not self._guardTimer.isRunning:
-                self._guardTimer.start(guarded, self.dropIfIdle)
+            if not live.timers.isRunning(_GUARD):
+                live.timers.start(_GUARD, guarded, self.dropIfIdle)
+        elif self.reading.isRechecking and not self._owner.isOver:
+            # The answer may show that something was overwritten.
+            return
         elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 
-    def _dropOverdue(self) -> bool:
+    def dropOverdue(self) -> bool:
         """
         Be live no more, if nobody holds the session.
         """
@@ -265,7 +277,7 @@ class SessionKeeper:
             self._keepPromises()
 
     def closed(self) -> None:
-        self._guardTimer.stop()
+        self.live.timers.stop(_GUARD, _LET_OTHERS)
         self.reading.stop()
         self.expiry.stop()
         self.saving.stop()
@@ -274,8 +286,11 @@ class SessionKeeper:
     def giveUpChanges(self) -> None:
         self.saving.abandon()
 
-    def _firstStored(self) -> None:
+    def firstStored(self) -> None:
         self._owner.firstStored(self)
+
+    def isNews(self, warning: str) -> bool:
+        return self._owner.isNews(warning)
 
     # Handlers.
 
@@ -285,19 +300,30 @@ class SessionKeeper:
     def fresh(self, arrival: int) -> Deferred[None] | None:
         return self.reading.fresh(arrival)
 
+    def isAtHand(self, now: float, since: float | None) -> bool:
+        live, repeats = self.live, self.saving.repeats
+        return (
+            live.reason is None
+            and (repeats is None or not repeats.isDrafting)
+            and live.record.stored is not None
+            and (since is None or self.reading.isFresh(since))
+            and not self.expiry.isDue(now)
+        )
+
     def clientActed(self, *, isFresh: bool) -> None:
         if self.live.reason is None and not self.live.isNew:
             self.expiry.clientActed(isFresh=isFresh)
 
     def handlerBegins(self, holder: Holder) -> None:
         live = self.live
+        holders = live.holders
         # What was changed until now is not this handler's doing.  To change
         # something, one asks the session for it first (isTouched), with one
         # exception: a handler that waited may go on with a list that it got
         # before.  Nobody else may: outside of handlers one calls save() then.
-        if live.record.copy.isTouched or live.holders.isInside:
+        if live.record.copy.isTouched or holders.inside:
             live.collect()
-        live.holders.handlerBegins(holder)
+        holders.handlerBegins(holder)
         self.isHandling = True
 
     def handlerWaits(self, *, looks: bool) -> None:
@@ -320,11 +346,14 @@ class SessionKeeper:
 
     def handlerEnds(self, holder: Holder, *, wasSync: bool, saveNow: bool) -> int:
         live = self.live
+        record = live.record
         self.isHandling = False
-        live.collect(holder if wasSync else None)
+        if record.copy.suspects:
+            live.collect(holder if wasSync else None)
         number = live.holders.handlerEnds(holder)
-        self._keepPromises()
-        if live.reason is None and live.record.unsaved:
+        if self._promised:
+            self._keepPromises()
+        if record.unsaved and live.reason is None:
             if saveNow:
                 # Handlers of the same turn share one write.
                 self.saving.atEndOfTurn()
@@ -332,22 +361,94 @@ class SessionKeeper:
                 self.saving.soon()
         return number
 
+    # Handlers that may run again.
+
+    def enter(self, runner: Runner) -> None:
+        repeats = self.saving.repeats
+        if repeats is None:
+            repeats = Repeats(self.live, self._slices.seconds)
+            self.saving.repeats = repeats
+        repeats.enter(runner)
+
+    def leave(self, runner: Runner) -> None:
+        if self.saving.repeats is not None:
+            self.saving.repeats.leave(runner)
+
+    def repeatLater(self) -> None:
+        """
+        Have handlers run that may run again, together with those that come in this
+        turn of the reactor.
+
+        Where others write the session, too, who has stored something lets them go
+        first: the longer, the more often it did so and nobody else.  These are about to
+        store something on what was there before, fail, and try again; they would not
+        have their turn if this went on at once each time.
+        """
+        later = partial(self._slices.later, self, self._repeat)
+        took = self.saving.took
+        if self._storage.now() - self.reading.toldAt > _ACTIVE * took:
+            later()
+        else:
+            wait = backOff(took, _PATIENCE, self.saving.inARow, 1.0)
+            self.live.timers.start(_LET_OTHERS, wait, later)
+
+    def _repeat(self) -> None:
+        repeats = self.saving.repeats
+        if repeats is not None and repeats.isWaiting:
+            self._inSlice(repeats, partial(self.saving.add, repeats))
+
+    def slice(self) -> Deferred[None] | None:
+        """
+        Wait for the time that this session's handlers have.
+
+        @return: L{None} if it is now.
+        """
+        repeats = self.saving.repeats
+        if repeats is None or repeats.isInSlice:
+            return None
+        slice: Deferred[None] = Deferred()
+        begin = partial(slice.callback, None)
+        self._slices.later(self, partial(self._inSlice, repeats, begin))
+        return slice
+
+    def _inSlice(self, repeats: Repeats, call: Callable[[], object]) -> None:
+        repeats.isInSlice = True
+        try:
+            call()
+        finally:
+            repeats.isInSlice = False
+
+    def undrafted(self) -> Deferred[None] | None:
+        repeats = self.saving.repeats
+        if repeats is None or not repeats.isDrafting:
+            return None
+        return repeats.undrafted()
+
+    # What goes out.
+
     def unsaved(self, holder: Holder | None = None) -> int | None:
         live, copy = self.live, self.live.record.copy
         if live.reason is not None:
             return None
-        if self.isHandling and holder is not None and copy.mayDiffer:
+        if self.isHandling and holder is not None and copy.suspects:
             # Whether the handler changes something is looked for when it ends or
             # waits, and not for each frame that it sends.
+            if self._promised is None:
+                self._promised = {}
             self._promised[holder] = copy.number + 1
             return copy.number + 1
-        live.collect()
+        if copy.suspects:
+            live.collect()
         if live.record.unsaved:
             self.saving.atEndOfTurn()
             return copy.number
+        return self.givenUp()
+
+    def givenUp(self) -> int | None:
         # Something was given up, and all are about to be told.  What whoever made
         # that change sends now is not to go out.
-        return None if live.record.problem is None else copy.number
+        record = self.live.record
+        return None if record.problem is None else record.copy.number
 
     def _keepPromises(self) -> None:
         """
@@ -358,7 +459,7 @@ class SessionKeeper:
         # then the end of its handler has kept them already.
         if not self._promised:
             return
-        promised, self._promised = self._promised, {}
+        promised, self._promised = self._promised, None
         record = self.live.record
         if record.copy.number < max(promised.values()):
             record.skip()
@@ -380,7 +481,7 @@ class SessionKeeper:
         if self._storage.framework.readOnly:
             return fail(SessionReadOnly())
         done: Deferred[_T] = Deferred()
-        self.saving.add(Change(f, done, self.live.holders.author()))
+        self.saving.add(Update(f, done, self.live.holders.author()))
         return self.live.asking.inTime(done)
 
     def reload(self) -> Deferred[None]:

@@ -14,7 +14,7 @@ from weakref import ref
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
-from txsessionsock._weak import weakly
+from txsessionsock._alarms import Timers
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -54,6 +54,34 @@ class Upkeep(Keeper, Protocol):
         Keys of the session have other values.
         """
 
+    def guardedFor(self) -> float:
+        """
+        For how many seconds a write is to be repaired if somebody overwrites it.
+        """
+
+    def firstStored(self) -> None:
+        """
+        A session was stored that began here.
+        """
+
+    def dropIfIdle(self) -> None:
+        """
+        All is stored, or failed: let go of the session, if nobody holds it.
+        """
+
+    def dropOverdue(self) -> bool:
+        """
+        Let go of the session if nobody holds it, because its time is up and the
+        store does not answer.
+
+        @return: Whether that was done.
+        """
+
+    def isNews(self, warning: str) -> bool:
+        """
+        Whether a warning was not given yet.
+        """
+
     def deadlineMoved(self, deadline: float | None) -> None:
         """
         The session ends at another time, as far as is known.
@@ -80,6 +108,18 @@ class Upkeep(Keeper, Protocol):
         Fail the changes that still wait for a write.  There will be none.
         """
 
+    def repeatLater(self) -> None:
+        """
+        Have handlers run that may run again, when the session has time for handlers.
+        """
+
+    def slice(self) -> Deferred[None] | None:
+        """
+        Wait for the time that handlers of this session have.
+
+        @return: L{None} if it is now.
+        """
+
 
 def _none() -> None:
     return None
@@ -96,6 +136,21 @@ class _Nobody:
     def keysChanged(self) -> None:
         pass
 
+    def guardedFor(self) -> float:
+        return 0.0
+
+    def firstStored(self) -> None:
+        pass
+
+    def dropIfIdle(self) -> None:
+        pass
+
+    def dropOverdue(self) -> bool:
+        return True
+
+    def isNews(self, warning: str) -> bool:
+        return False
+
     def deadlineMoved(self, deadline: float | None) -> None:
         pass
 
@@ -111,17 +166,31 @@ class _Nobody:
     def giveUpChanges(self) -> None:
         pass
 
+    def repeatLater(self) -> None:
+        pass
+
+    def slice(self) -> None:
+        return None
+
 
 _NOBODY = _Nobody()
 
 
+class _Live(Protocol):
+    def turnEnded(self, turn: DeferredLock) -> None: ...
+
+
 class Turn(DeferredLock):
     """
-    Who may read or write a session.
+    The turn to read or to write a session: there is one while somebody has it.
 
     When the garbage collector takes a manager that waits for its store, it ends those
     who wait here in any order: then nobody is to be next, who may have ended before.
     """
+
+    def __init__(self, live: _Live) -> None:
+        super().__init__()
+        self._live = live
 
     def __aexit__(
         self,
@@ -133,6 +202,12 @@ class Turn(DeferredLock):
             self.waiting.clear()
         return super().__aexit__(kind, error, traceback)
 
+    def release(self) -> None:
+        super().release()
+        if not self.locked:
+            # Who had it next may have released it by now, and somebody has another.
+            self._live.turnEnded(self)
+
 
 class Live:
     """
@@ -141,6 +216,8 @@ class Live:
     The session is read and written by one at a time, in C{turn}.
 
     @ivar key: Where the store has the session.
+
+    @ivar timers: Those of all who read it, store it and let go of it.
 
     @ivar record: What is stored, and what was changed since; once the session
         is loaded.
@@ -184,18 +261,46 @@ class Live:
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
-        self.turn = Turn()
-        self.holders = Holders(storage.later, weakly(upkeep.keysChanged, None), counts)
+        self._turn: Turn | None = None
         self.asking = Asking(storage)
+        self.timers = Timers(storage.reactor)
         # The session has its keeper, which has this.  Were there a way back, a
         # session would not be freed when it is closed.  Whoever calls meanwhile
-        # keeps one of them, and so does the registry.
+        # keeps one of them, and so does the registry.  All who need the keeper
+        # go this one way: there are many sessions.
         self._findUpkeep = ref(upkeep)
+        self.holders = Holders(storage.later, self._findUpkeep, counts)
         self._findSession: Callable[[], Session | None] = _none
         self._toldNumber = 0
 
     @property
-    def _upkeep(self) -> Upkeep | _Nobody:
+    def turn(self) -> DeferredLock:
+        """
+        Who has it may read the session, or write it.
+        """
+        if self._turn is None:
+            self._turn = Turn(self)
+        return self._turn
+
+    @property
+    def isTurnTaken(self) -> bool:
+        """
+        Whether somebody has its L{turn}.
+        """
+        return self._turn is not None and bool(self._turn.locked)
+
+    def turnEnded(self, turn: DeferredLock) -> None:
+        """
+        Nobody has this L{turn}, nor waits for it.
+        """
+        if self._turn is turn:
+            self._turn = None
+
+    @property
+    def upkeep(self) -> Upkeep | _Nobody:
+        """
+        Who reads it, stores it and lets go of it.
+        """
         return self._findUpkeep() or _NOBODY
 
     @property
@@ -224,6 +329,13 @@ class Live:
         Whether something is to be stored that somebody overwrote.
         """
         return self.isLoaded and self.record.isRepairing
+
+    @property
+    def isRemembering(self) -> bool:
+        """
+        Whether something is remembered of how the session was, for repairs.
+        """
+        return self.isLoaded and self.record.journal.isRemembering
 
     @property
     def repairUntil(self) -> float:
@@ -270,7 +382,8 @@ class Live:
 
         @param author: Who made them, if that is certain.
         """
-        copy, isChanged = self.record.copy, True
+        copy = self.record.copy
+        isChanged = bool(copy.suspects)
         while isChanged:
             before, changed = copy.number, self.record.collect()
             isChanged = copy.number > before
@@ -296,7 +409,7 @@ class Live:
         Tell those who hold the session what became of its changes.
         """
         self._count()
-        reverted, self.record.reverted = self.record.reverted, []
+        reverted, self.record.reverted = self.record.reverted, ()
         problem, self.record.problem = self.record.problem, None
         number, self._toldNumber = self._toldNumber, self.record.number
         self.holders.changed(reverted, None)
@@ -354,13 +467,14 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            if not self._upkeep.isTold and not self.record.isStored(current):
-                self.record.journal.missed(now)
-            changed = self.record.absorb(current, now)
+            asked = self.asking.since
+            if not self.upkeep.isTold and not self.record.isStored(current):
+                self.record.journal.missed(now, asked)
+            changed = self.record.absorb(current, now, asked)
             self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)
-            self._upkeep.repairWanted()
+            self.upkeep.repairWanted()
         else:
             self._load(self.storage.framework.loads(current.raw, now))
             self.record.stored = current
@@ -386,7 +500,7 @@ class Live:
         Note when the session ends.
         """
         self.expires = deadline
-        self._upkeep.deadlineMoved(deadline)
+        self.upkeep.deadlineMoved(deadline)
 
     # How it ends.
 
@@ -416,7 +530,7 @@ class Live:
         tell()
         # Last: a handler that waits for a change goes on at once, and is to find
         # that its client was told.
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def retire(self, reason: EndReason) -> Callable[[], None]:
         """
@@ -425,11 +539,11 @@ class Live:
         @return: What tells everybody who holds it.
         """
         tell = self._end(reason)
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
         return tell
 
     def _end(self, reason: EndReason) -> Callable[[], None]:
-        self._upkeep.ending()
+        self.upkeep.ending()
         tell = self.holders.dismiss(reason)
         if self.reason is None:
             self.reason = reason
@@ -442,9 +556,12 @@ class Live:
         Be live no more, though the session goes on.
         """
         self._close()
-        self._upkeep.giveUpChanges()
+        self.upkeep.giveUpChanges()
 
     def _close(self) -> None:
         self.isClosed = True
         self.counts.unsaved.discard(self)
-        self._upkeep.closed()
+        if self.isLoaded:
+            # What it would do again leads to those who did it, and back here.
+            self.record.journal.end()
+        self.upkeep.closed()

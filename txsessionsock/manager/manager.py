@@ -227,7 +227,12 @@ class SessionManager:
     def _keeper(self, sessionID: SessionID) -> SessionKeeper:
         registry = self._registry
         return SessionKeeper(
-            self._storage, self._policy, registry.counts, registry, sessionID
+            self._storage,
+            self._policy,
+            registry.counts,
+            registry,
+            sessionID,
+            slices=self.slices,
         )
 
     def create(self, holder: Holder, like: Session | None = None) -> Session:

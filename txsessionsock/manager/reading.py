@@ -6,15 +6,13 @@ Keeping one live session fresh: reading it, and listening to its store.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, backOff, isFired
-from txsessionsock._weak import weakly
+from txsessionsock._deferreds import backOff, isFired
 from txsessionsock.interfaces import (
     NoSuchSession,
     SessionError,
@@ -41,35 +39,40 @@ After how many seconds at the soonest to see whether something was overwritten.
 """
 
 
-class Reading:
+_RECHECK: Final = "recheck"
+
+_T = TypeVar("_T")
+
+
+class Reading(Rounds):
     """
-    The reading side of a live session.
+    The reading side of a live session.  Each round makes the session fresh for all
+    who came before it began.
 
     @ivar sight: What is known of how fresh the session is.
+
+    @ivar isRechecking: Whether the store is asked now, and not for a message.
+
+    @ivar toldAt: When somebody else last wrote it, as far as the store told.
     """
 
     _log = Logger()
 
-    def __init__(self, live: Live, guarded: Callable[[], float]) -> None:
-        """
-        @param guarded: For how many seconds a write is to be repaired if somebody
-            overwrites it.
-        """
+    isRechecking = False
+    _toldUndecodable = False
+    _failures = 0
+    toldAt = 0.0
+    _fence: Deferred[None] | None = None
+    _stopWatching: Callable[[], None] | None = None
+    # The alarm that is to come; 0 if none is.
+    _forgetting = 0
+
+    def __init__(self, live: Live) -> None:
+        super().__init__()
         self._live = live
         self._storage = live.storage
-        self._guarded = guarded
         self.sight = Sight(
             isWatchable=self._storage.isWatchable, isTracked=live.policy.isTracked
-        )
-        self._isRechecking = False
-        self._toldUndecodable = False
-        self._failures = 0
-        self._fence: Deferred[None] | None = None
-        self._stopWatching: Callable[[], None] | None = None
-        self._recheckTimer = Timer(self._storage.reactor)
-        # Each round serves all who came before it began.
-        self._rounds = Rounds(
-            weakly(self._freshen, None), partial(self._storage.later, 0)
         )
 
     @property
@@ -87,7 +90,13 @@ class Reading:
 
         @return: What L{fresh} wants to know about it.
         """
-        return self._rounds.begun
+        return self.begun
+
+    def isFresh(self, arrival: float) -> bool:
+        """
+        Whether the session is as fresh as a message needs it.
+        """
+        return self.sight.isFresh or self.succeeded > arrival
 
     def fresh(self, arrival: int) -> Deferred[None] | None:
         """
@@ -99,16 +108,20 @@ class Reading:
             return fail(NoSuchSession())
         if self._live.isNew or self.sight.forMessage() is Step.NOTHING:
             return None
-        fresh = self._rounds.after(arrival)
+        fresh = self.after(arrival)
         return None if fresh is None else self._live.asking.inTime(fresh)
 
     def opened(self) -> Deferred[None]:
         """
         Load the session, or make it fresh, for somebody who opens it.
         """
-        return self._live.asking.inTime(self._rounds.fromNow())
+        return self._live.asking.inTime(self.fromNow())
 
-    def _freshen(self) -> Deferred[None] | None:
+    def startLater(self, start: Callable[[], None]) -> bool:
+        self._storage.later(0, start)
+        return True
+
+    def round(self) -> Deferred[None] | None:
         self._live.checkAlive()
         if not self._storage.isWatchable:
             return Deferred.fromCoroutine(self.read(always=True))
@@ -120,14 +133,20 @@ class Reading:
                 return None
         return Deferred.fromCoroutine(self._readBehind(fence))
 
-    async def _readBehind(self, fence: Deferred[None]) -> None:
+    async def _pass(self, fence: Deferred[None]) -> None:
+        """
+        Wait for a fence, and note whether the store sees what others do.
+        """
         try:
-            await fence
+            await self._answerOf(fence)
         except StoreFailure:
             self.sight.lost()
         else:
             self.sight.fenced()
             self._live.asking.isAnswered()
+
+    async def _readBehind(self, fence: Deferred[None]) -> None:
+        await self._pass(fence)
         await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
@@ -157,6 +176,16 @@ class Reading:
             # The store reported a change while it answered, perhaps about what
             # it had when it was asked.
             self._recheck()
+
+    async def isUnchanged(self) -> bool:
+        """
+        Ask whether the store has reported all that others did, and it is nothing.  To
+        be called in the session's turn.
+        """
+        if self.sight.isStale or not self.sight.isSeeing:
+            return False
+        await self._pass(self._askFence())
+        return self.sight.isSeeing and not self.sight.isStale
 
     # What the store reports.
 
@@ -190,13 +219,14 @@ class Reading:
         Trust what is known of the session no more, and look again.
         """
         self.sight.reported()
+        self.toldAt = self._storage.now()
         # All sessions may be suspect together, when a store was away.
         self._storage.pace.do(self._recheck)
 
     def _recheck(self) -> None:
-        if self._isRechecking or not self._live.isLoaded or self._live.isClosed:
+        if self.isRechecking or not self._live.isLoaded or self._live.isClosed:
             return
-        self._isRechecking = True
+        self.isRechecking = True
         step = self.sight.forReport()
         if step is Step.FENCE:
             reading = self._readBehind(self._askFence())
@@ -207,7 +237,7 @@ class Reading:
         Deferred.fromCoroutine(reading).addBoth(self._rechecked)
 
     def _rechecked(self, result: object) -> None:
-        self._isRechecking = False
+        self.isRechecking = False
         if not isinstance(result, Failure):
             if self.sight.isStale:
                 self._recheck()
@@ -221,6 +251,9 @@ class Reading:
             self.expectNothing()
         elif not result.check(SessionError):
             self._storage.failed(self._log, "a session could not be read", result)
+        # What a write left in doubt may be found stored, and nobody may hold the
+        # session since.
+        self._live.upkeep.dropIfIdle()
 
     def _look(self) -> None:
         """
@@ -235,12 +268,26 @@ class Reading:
                 self.sight.fenced()
             self.expectNothing()
 
-        if self._fence is None or isFired(self._fence):
-            self._askFence().addBoth(looked)
+        if self._fence is None:
+            self._answerOf(self._askFence()).addBoth(looked)
 
     def _askFence(self) -> Deferred[None]:
-        self._fence = self._storage.fence(self._live.key)
-        return self._fence
+        return self._storage.fence(self._live.key)
+
+    def _answerOf(self, fence: Deferred[None]) -> Deferred[None]:
+        """
+        Keep a fence for as long as it is not answered.
+        """
+
+        def answered(result: _T) -> _T:
+            if self._fence is fence:
+                self._fence = None
+            return result
+
+        if not isFired(fence):
+            self._fence = fence
+            fence.addBoth(answered)
+        return fence
 
     # What the store does not report.
 
@@ -250,22 +297,43 @@ class Reading:
         often while something is guarded, first of all soon after it was
         stored, and last just before it is guarded no more.
         """
+        self._forgetLater()
         if self.sight.isToldInTime:
             return
         interval = self._live.policy.recheckInterval
-        remaining = self._guarded()
+        remaining = self._live.upkeep.guardedFor()
         if remaining > _GUARDED:
             elapsed = self._live.policy.repairWindow - remaining
             soon = min(max(elapsed, _GUARDED), remaining - _GUARDED / 2)
             interval = min(interval or soon, soon)
-        if self._recheckTimer.due > self._storage.now() + interval:
+        if self._live.timers.due(_RECHECK) > self._storage.now() + interval:
             self._recheckAfter(interval)
+
+    def _forgetLater(self) -> None:
+        """
+        Forget what was stored, when it would be too late to repair it.  Otherwise
+        that would be kept until the next change, by all sessions that had one.
+        """
+        live = self._live
+        if not self._forgetting and not live.isClosed and live.isRemembering:
+            at = self._storage.now() + live.policy.repairWindow + _GUARDED
+            self._forgetting = self._storage.alarms.start(at, self)
+
+    def wake(self) -> None:
+        """
+        It is time to forget something.
+        """
+        self._forgetting = 0
+        if not self._live.isTurnTaken:
+            # What the store is asked now may show that it was overwritten.
+            self._live.record.journal.forgetOld(self._storage.now())
+        self._forgetLater()
 
     def _recheckAfter(self, delay: float) -> None:
         if self._live.isClosed or delay <= 0:
-            self._recheckTimer.stop()
+            self._live.timers.stop(_RECHECK)
         else:
-            self._recheckTimer.start(delay, self._recheck)
+            self._live.timers.start(_RECHECK, delay, self._recheck)
 
     def stop(self) -> None:
         """
@@ -273,4 +341,5 @@ class Reading:
         """
         self._unwatch()
         self.sight.unwatched()
-        self._recheckTimer.stop()
+        self._live.timers.stop(_RECHECK)
+        self._storage.alarms.stop(self._forgetting)

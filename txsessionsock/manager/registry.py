@@ -55,6 +55,7 @@ class Registry:
         Have a function called with each session that changes.
         """
         self._watchers.append(changed)
+        self.counts.isWatched = True
 
     def reopened(self, keeper: SessionKeeper) -> None:
         """

@@ -20,30 +20,39 @@ class Rounds:
     arrives during a round waits for the next: the running one began before its
     message and may not see the change that it needs.
 
+    This is a base class rather than an object with a function to run: each live
+    session has two of these, and the function would lead back to whoever has it.
+
     @ivar begun: How many rounds were begun.
+
+    @ivar succeeded: The number of the last that succeeded.
     """
 
-    def __init__(
-        self,
-        run: Callable[[], Deferred[None] | None],
-        afterTurn: Callable[[Callable[[], None]], object] | None = None,
-    ) -> None:
-        """
-        @param run: Begins one round; L{None} if that was all.
+    def __init__(self) -> None:
+        # No attribute of the class stands for one that comes later: an object that
+        # gets one late has a dictionary of its own for all that it has.
+        self.begun = self.succeeded = 0
+        self._takesTime = self._isDue = self._isRunning = False
+        # Those who wait; L{None} if nobody does.
+        self._current: list[Deferred[None]] | None = None
+        self._next: list[Deferred[None]] | None = None
 
-        @param afterTurn: Calls something when the reactor is done with what it
-            does.  If given, rounds that take time begin only then, so that
-            all callers of one turn share one.
+    def round(self) -> Deferred[None] | None:
         """
-        self._run = run
-        self._afterTurn = afterTurn
-        self._takesTime = False
-        self._isDue = False
-        self.begun = 0
-        self._succeeded = 0
-        self._isRunning = False
-        self._current: list[Deferred[None]] = []
-        self._next: list[Deferred[None]] = []
+        Begin one round.
+
+        @return: L{None} if that was all.
+        """
+        raise NotImplementedError
+
+    def startLater(self, start: Callable[[], None]) -> bool:
+        """
+        A round is to start that takes time.  Call C{start} when the reactor is done
+        with what it does, so that all callers of one turn share one round.
+
+        @return: Whether it will be called; otherwise the round starts at once.
+        """
+        return False
 
     def after(self, arrival: int) -> Deferred[None] | None:
         """
@@ -55,19 +64,26 @@ class Rounds:
             L{Deferred} that fails as the round does; cancelling it does not
             disturb the others.
         """
-        if self._succeeded > arrival:
+        if self.succeeded > arrival:
             return None
         waiter: Deferred[None] = Deferred()
         if not self._isRunning:
-            self._next.append(waiter)
+            self._waitForNext(waiter)
             self._start()
-            if self._succeeded > arrival:
+            if self.succeeded > arrival:
                 return None
         elif self.begun > arrival:
+            if self._current is None:
+                self._current = []
             self._current.append(waiter)
         else:
-            self._next.append(waiter)
+            self._waitForNext(waiter)
         return waiter
+
+    def _waitForNext(self, waiter: Deferred[None]) -> None:
+        if self._next is None:
+            self._next = []
+        self._next.append(waiter)
 
     def fromNow(self) -> Deferred[None]:
         """
@@ -78,19 +94,19 @@ class Rounds:
     def _start(self) -> None:
         if self._isDue:
             return
-        if self._afterTurn is None or not self._takesTime:
-            self._begin()
-            return
-        self._isDue = True
-        self._afterTurn(self._begin)
+        if self._takesTime:
+            self._isDue = True
+            if self.startLater(self._begin):
+                return
+        self._begin()
 
     def _begin(self) -> None:
         self._isDue = False
         self._isRunning = True
         self.begun += 1
-        self._current, self._next = self._next, []
+        self._current, self._next = self._next, None
         try:
-            running = self._run()
+            running = self.round()
         except Exception:
             self._end(Failure())
             return
@@ -101,11 +117,11 @@ class Rounds:
             running.addBoth(self._end)
 
     def _end(self, result: Failure | None) -> None:
-        number, waiters, self._current = self.begun, self._current, []
+        number, waiters, self._current = self.begun, self._current, None
         self._isRunning = False
         if not isinstance(result, Failure):
-            self._succeeded = number
-        for waiter in waiters:
+            self.succeeded = number
+        for waiter in waiters or ():
             waiter.callback(result)
         if self._next and not self._isRunning:
             self._start()

@@ -6,7 +6,6 @@ that was changed until it begins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -14,8 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txsessionsock._deferreds import Timer, backOff
-from txsessionsock._weak import weakly
+from txsessionsock._deferreds import backOff
 from txsessionsock.interfaces import (
     Lifetime,
     NoSuchSession,
@@ -33,7 +31,9 @@ from txsessionsock.session import Change, WriteAttempt
 from .expiry import Expiry
 from .live import Live
 from .reading import Reading
+from .repeats import Repeats
 from .rounds import Rounds
+from .sight import Step
 
 
 __all__ = ["TRIES_WITHOUT_WAITING", "Saving", "afterConflict", "whileStopping"]
@@ -57,6 +57,11 @@ The same after a conflict.
 TRIES_WITHOUT_WAITING: Final = 3
 """
 How often to try again without waiting, on what was found instead.
+"""
+
+_TRIES_UNTOLD: Final = 1
+"""
+After how many tries other nodes are told, who let this one go first then.
 """
 
 _UNANSWERED: Final = 2
@@ -87,40 +92,39 @@ def whileStopping(tries: int) -> float:
     return backOff(first, most, tries, jitter)
 
 
-class Saving:
+# The names of timers.
+_SOON: Final = "soon"
+_TURN_END: Final = "end of turn"
+_RETRY_WRITE: Final = "retry"
+_SILENCE: Final = "silence"
+
+
+class Saving(Rounds):
     """
-    The writing side of a live session.
+    The writing side of a live session.  Each round is a write.
+
+    @ivar repeats: Its handlers that may run again; L{None} if there were none yet.
+
+    @ivar took: How many seconds the last write took, and C{inARow}, how many there were
+        since others wrote.
     """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        live: Live,
-        reading: Reading,
-        expiry: Expiry,
-        *,
-        firstStored: Callable[[], None],
-        idle: Callable[[], None],
-    ) -> None:
-        """
-        @param firstStored: Called when a session was stored that began here.
-
-        @param idle: Called when all is stored, or failed.
-        """
+    def __init__(self, live: Live, reading: Reading, expiry: Expiry) -> None:
+        super().__init__()
+        self._failures = 0
+        # Those that wait for a write; L{None} if none does.
+        self._changes: list[Change] | None = None
+        self.repeats: Repeats | None = None
+        self.took = 0.0
+        self._inARow = 0
+        self._last = b""
         self._live = live
+        self._timers = live.timers
         self._reading = reading
         self._expiry = expiry
-        self._firstStored = firstStored
-        self._idle = idle
         self._storage = live.storage
-        self._rounds = Rounds(weakly(self._write, None))
-        self._changes: list[Change] = []
-        self._soon = Timer(live.storage.reactor)
-        self._turnEnd = Timer(live.storage.reactor)
-        self._retry = Timer(live.storage.reactor)
-        self._silence = Timer(live.storage.reactor)
-        self._failures = 0
 
     @property
     def isBusy(self) -> bool:
@@ -131,11 +135,17 @@ class Saving:
         return record.unsaved or record.isInDoubt or bool(self._changes)
 
     @property
+    def inARow(self) -> int:
+        stored = self._live.record.stored
+        isOurs = stored is not None and stored.raw == self._last
+        return self._inARow if isOurs else 0
+
+    @property
     def isFailing(self) -> bool:
         """
         Whether the last write failed.
         """
-        return self._retry.isRunning
+        return self._timers.isRunning(_RETRY_WRITE)
 
     def add(self, change: Change) -> None:
         """
@@ -144,9 +154,12 @@ class Saving:
         try:
             self._live.checkAlive()
         except SessionError:
-            change.done.errback()
+            change.fail(None)
             return
-        self._changes.append(change)
+        if self._changes is None:
+            self._changes = []
+        if change not in self._changes:
+            self._changes.append(change)
         self.inBackground()
 
     def save(self) -> Deferred[None]:
@@ -163,7 +176,7 @@ class Saving:
             # increment was given up.
             problem = self._live.record.problem
             return fail(problem) if isinstance(problem, StoreTimeout) else succeed(None)
-        saved = self._rounds.fromNow()
+        saved = self.fromNow()
         return saved.addCallback(self._checkKnown, self._live.givenUp)
 
     def _checkKnown(self, _: None, givenUp: int) -> None:
@@ -178,7 +191,7 @@ class Saving:
         Store what was changed until now.  If there is something to store, the
         write looks for the rest.
         """
-        return self.save() if self._mustLook else self._rounds.fromNow()
+        return self.save() if self._mustLook else self.fromNow()
 
     @property
     def _mustLook(self) -> bool:
@@ -191,7 +204,7 @@ class Saving:
         # The write waits for the store first: for the answer to another write, or
         # to find out what became of it.  In an outage, the other holders would
         # hear of a change only when that is over.
-        waits = live.turn.locked or live.record.isInDoubt
+        waits = live.isTurnTaken or live.record.isInDoubt
         return waits and (live.record.copy.isTouched or live.holders.isInside)
 
     def inBackground(self) -> None:
@@ -199,9 +212,9 @@ class Saving:
         Store what was changed until now.  Those who hold the session are told
         what becomes of it.
         """
-        wasSoon = self._soon.isRunning
+        wasSoon = self._timers.isRunning(_SOON)
         self._stopTimers()
-        self._await(self._rounds.fromNow())
+        self._await(self.fromNow())
         if wasSoon:
             self._lookAgain()
 
@@ -219,24 +232,21 @@ class Saving:
         """
         Store what was changed until now, at the latest after a while.
         """
-        if not self._soon.isRunning:
-            self._soon.start(self._live.policy.saveInterval, self._timeToSave)
+        if not self._timers.isRunning(_SOON):
+            interval = self._live.policy.saveInterval
+            self._timers.start(_SOON, interval, self._timeToSave)
 
     def atEndOfTurn(self) -> None:
         """
         Store what was changed, when the reactor is done with what it does.
         """
-        if not self._turnEnd.isRunning:
-            self._turnEnd.start(0, self._timeToSave)
+        if not self._timers.isRunning(_TURN_END):
+            self._timers.start(_TURN_END, 0, self._timeToSave)
 
     def _timeToSave(self) -> None:
         self._stopTimers()
         self._await(self._saveKnown())
         self._lookAgain()
-        if not self.isBusy:
-            # What a write left in doubt may have been found stored by a read, and
-            # nobody may hold the session since.
-            self._idle()
 
     def _lookAgain(self) -> None:
         """
@@ -246,8 +256,7 @@ class Saving:
             self.soon()
 
     def _stopTimers(self) -> None:
-        for timer in (self._soon, self._turnEnd, self._retry):
-            timer.stop()
+        self._timers.stop(_SOON, _TURN_END, _RETRY_WRITE)
 
     def repair(self) -> None:
         """
@@ -263,27 +272,29 @@ class Saving:
         If somebody overwrote what other nodes wrote, see whether they see to it.
         """
         due = self._live.record.journal.silent()
-        if due is not None and not self._silence.isRunning:
+        if due is not None and not self._timers.isRunning(_SILENCE):
             delay = max(_SOONEST, due - self._storage.now())
-            self._silence.start(delay, self.inBackground)
+            self._timers.start(_SILENCE, delay, self.inBackground)
 
     def stop(self) -> None:
         """
         Store nothing more.
         """
         self._stopTimers()
-        self._silence.stop()
+        self._timers.stop(_SILENCE)
 
     def abandon(self) -> None:
         """
         The session ended: fail all changes that wait to be stored.
         """
-        changes, self._changes = self._changes, []
-        for change in changes:
-            if change.isPending:
-                change.done.errback(NoSuchSession())
+        changes, self._changes = self._changes, None
+        for change in changes or ():
+            if change.isPending and change is not self.repeats:
+                change.fail(NoSuchSession())
+        if self.repeats is not None:
+            self.repeats.abandon()
 
-    def _write(self) -> Deferred[None]:
+    def round(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._whenItsTurn())
 
     async def _whenItsTurn(self) -> None:
@@ -310,12 +321,12 @@ class Saving:
             live.holders.failed(Failure())
             # A holder may have released the session during the write: it was not
             # let go of then.
-            self._idle()
+            live.upkeep.dropIfIdle()
             raise
         self._failures = 0
-        self._retry.stop()
+        self._timers.stop(_RETRY_WRITE)
         if live.created is not None and not live.isNew:
-            self._firstStored()
+            live.upkeep.firstStored()
         problem = live.record.problem
         live.tellStored()
         if live.record.copy.isTouched:
@@ -324,8 +335,8 @@ class Saving:
             # session let go of.
             live.collect()
         if not self.isBusy and not live.holders.isInside:
-            self._soon.stop()
-        self._idle()
+            self._timers.stop(_SOON)
+        live.upkeep.dropIfIdle()
         if problem is not None:
             raise problem
 
@@ -339,6 +350,7 @@ class Saving:
         live.checkAlive()
         if live.record.isInDoubt:
             await self._learn(await self._load())
+        await self._timeToRun()
         live.collect()
         live.takeOver()
         self._listen()
@@ -350,19 +362,33 @@ class Saving:
             except Exception as error:
                 attempt.fail(error)
                 raise
-            self._changes[:0] = attempt.pending
+            if attempt.pending:
+                self._changes = [*attempt.pending, *(self._changes or ())]
             tries += 1
             live.collect()
 
+    async def _timeToRun(self) -> None:
+        """
+        Handlers that may run again run when their session has time for handlers: not
+        all in the turn of the reactor in which a store answers hundreds of sessions.
+        """
+        if self.repeats is not None and self.repeats in (self._changes or ()):
+            slice = self._live.upkeep.slice()
+            if slice is not None:
+                await slice
+                self._live.checkAlive()
+
     def _prepare(self) -> WriteAttempt | None:
         live = self._live
-        changes = [change for change in self._changes if change.isPending]
-        self._changes = []
+        # Those who run again may wait for their first time, too.
+        unique = dict.fromkeys(self._changes or ())
+        changes = [change for change in unique if change.isPending]
+        self._changes = None
         try:
             return live.record.prepare(changes, self._storage.now())
         except Exception as error:
             for change in changes:
-                change.done.errback(error)
+                change.fail(error)
             raise
 
     async def _isStored(self, attempt: WriteAttempt, tries: int) -> bool:
@@ -371,12 +397,17 @@ class Saving:
 
         @return: Whether that settled it; otherwise it is to be tried again.
         """
-        live = self._live
+        live, sight = self._live, self._reading.sight
+        reports, asked = sight.reports, self._storage.now()
         try:
             stored = await self._send(attempt)
         except SessionConflict as conflict:
             live.record.refused(attempt)
             await live.absorb(conflict.current)
+            sight.heeded(reports)
+            attempt.refused(conflict)
+            if tries >= _TRIES_UNTOLD and self.repeats is not None:
+                self._expiry.announce()
             if tries >= TRIES_WITHOUT_WAITING:
                 # After sleeping, load again.  Otherwise what we know is stale, and
                 # a busy writer makes every retry fail.
@@ -401,6 +432,11 @@ class Saving:
         except (StoreFailure, UndecodableSession):
             live.record.refused(attempt)
             raise
+        # All that was reported before it was asked is in what was replaced.
+        sight.heeded(reports)
+        self.took = self._storage.now() - asked
+        self._inARow = self.inARow + 1
+        self._last = attempt.new
         self._succeed(attempt, stored)
         return True
 
@@ -415,6 +451,8 @@ class Saving:
                 return await live.asking.asked(
                     self._storage.replace(live.key, attempt.old, attempt.new, ttl)
                 )
+            if await self._isUnchanged(attempt):
+                return Stored(attempt.old, live.expires)
             current = await self._load()
         finally:
             live.counts.writes -= 1
@@ -423,6 +461,16 @@ class Saving:
         if current.raw != attempt.old:
             raise SessionConflict(current)
         return current
+
+    async def _isUnchanged(self, attempt: WriteAttempt) -> bool:
+        """
+        Whether the store tells what others do, and told nothing, when changes were
+        made that changed nothing.
+        """
+        isSure = any(change.isSure for change, _ in attempt.results)
+        if not isSure and self._reading.sight.forMessage() is Step.NOTHING:
+            return True
+        return await self._reading.isUnchanged()
 
     def _load(self) -> Deferred[Stored | None]:
         live = self._live
@@ -464,15 +512,15 @@ class Saving:
         if attempt.adds:
             live.collect()
         changed = live.record.landed(attempt, stored)
-        authors = {change.author for change, _ in attempt.results}
-        live.holders.changed(changed, authors.pop() if len(authors) == 1 else None)
+        for author, keys in attempt.authored(changed):
+            live.holders.changed(keys, author)
         live.expiresAt(stored.expires)
         self._reading.expectNothing()
         attempt.succeed()
 
     def _retryLater(self) -> None:
-        if not self._live.isClosed and not self._retry.isRunning:
+        if not self._live.isClosed and not self._timers.isRunning(_RETRY_WRITE):
             first, most, jitter = _RETRY
             delay = backOff(first, most, self._failures, jitter)
             self._failures += 1
-            self._retry.start(delay, self._timeToSave)
+            self._timers.start(_RETRY_WRITE, delay, self._timeToSave)

@@ -45,6 +45,10 @@ class _Watching(Enum):
     BLIND = "blind"
 
 
+# A name of its own: Python 3.11 is slow to find the members of an Enum.
+_SEEING = _Watching.SEEING
+
+
 class Sight:
     """
     What is known of how fresh one session is.
@@ -53,6 +57,8 @@ class Sight:
         report that comes while the store answers is not about the answer, so
         the session stays stale until a later answer.
     """
+
+    __slots__ = ("_heeded", "_isTracked", "_isWatchable", "_state", "reports")
 
     def __init__(self, *, isWatchable: bool, isTracked: bool) -> None:
         """
@@ -133,6 +139,18 @@ class Sight:
         """
         return self._isWatchable and self._state is not _Watching.BLIND
 
+    @property
+    def isFresh(self) -> bool:
+        """
+        Whether nothing is to be asked for a message.
+        """
+        return (
+            self._isTracked
+            and self._isWatchable
+            and self._state is _SEEING
+            and self._heeded >= self.reports
+        )
+
     # What to do.
 
     def forMessage(self) -> Step:
@@ -141,9 +159,7 @@ class Sight:
         """
         if not self._isWatchable:
             return Step.LOAD
-        if self._isTracked and self.isSeeing and not self.isStale:
-            return Step.NOTHING
-        return Step.FENCE
+        return Step.NOTHING if self.isFresh else Step.FENCE
 
     def afterFence(self, *, isLoaded: bool) -> Step:
         """

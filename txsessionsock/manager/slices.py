@@ -51,6 +51,8 @@ class Slices:
     @ivar isWorking: Whether time is being spent: then C{isOver} may be about to
         change, and L{hasTime} says.
 
+    @ivar began: When the work began that is counted now.
+
     @ivar reactor: Which calls what is done later, and C{seconds}, its time.
     """
 
@@ -62,8 +64,7 @@ class Slices:
         self.seconds = reactor.seconds
         self._spent = 0.0
         self._most = SLICE
-        # When the work began that is counted now.
-        self._began = 0.0
+        self.began = 0.0
         self._isServing = self._isCalled = False
         self._servedNow: object = None
         # What waits, by session.
@@ -83,21 +84,27 @@ class Slices:
         if self.isWorking:
             return work()  # This is counted already.
         self.isWorking = True
-        self._began = began = self.seconds()
+        self.began = began = self.seconds()
         try:
             return work()
         finally:
             self.isWorking = False
-            self._spent += self.seconds() - began
-            if self._spent >= self._most:
-                self._end()
+            self.worked(self.seconds() - began)
+
+    def worked(self, seconds: float) -> None:
+        """
+        Count the time that something took.
+        """
+        self._spent += seconds
+        if self._spent >= self._most:
+            self._end()
 
     def hasTime(self) -> bool:
         """
         Whether another handler may be called now.
         """
         if self.isWorking and not self.isOver:
-            elapsed = self.seconds() - self._began
+            elapsed = self.seconds() - self.began
             if self._spent + elapsed >= self._most:
                 self._end()
         return not self.isOver

@@ -58,8 +58,11 @@ class Counts:
     go through all of them.
 
     @ivar unsaved: The sessions with changes that are not stored.
+
+    @ivar isWatched: Whether anybody is told of each change.
     """
 
+    isWatched: bool = False
     holders: int = 0
     watchedKeys: int = 0
     writes: int = 0

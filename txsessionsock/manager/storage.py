@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from txsessionsock._alarms import Alarms
 from txsessionsock._deferreds import Timer, isFired
 from txsessionsock._seldom import Seldom
 from txsessionsock._storecheck import checkStore
@@ -68,6 +69,10 @@ class Storage:
 
     @ivar unanswered: How many questions the store has not answered yet.
 
+    @ivar alarms: Wake those of whom there is one for each session.
+
+    @ivar later: Calls something after some seconds.
+
     @ivar pace: Does what may be to be done for very many sessions together.
     """
 
@@ -101,6 +106,10 @@ class Storage:
         self._watchdogs: dict[float, Timer] = {}
         self._isLate = False
         self.unanswered = 0
+        self.alarms = Alarms(reactor)
+        # Here, since a method would be an object of its own for whoever keeps it.
+        self.later: Callable[[float, Callable[[], object]], IDelayedCall]
+        self.later = reactor.callLater
         self.pace = Pace(lambda call: reactor.callLater(0, call))
 
     def noAnswer(self) -> StoreTimeout:
@@ -120,12 +129,6 @@ class Storage:
         Log what was not to be expected, and may come with each message.
         """
         self.failures.failure(log, line, failure, self.now())
-
-    def later(self, delay: float, call: Callable[[], object]) -> IDelayedCall:
-        """
-        Call something after some seconds.
-        """
-        return self.reactor.callLater(delay, call)
 
     def sleep(self, delay: float) -> Deferred[None]:
         """

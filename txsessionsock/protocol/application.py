@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, overload
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.defer import Deferred
@@ -66,10 +66,15 @@ class ApplicationMethods:
 
     @cvar messages: What messages are: L{JSON}, or L{Raw}.
 
+    @cvar repeatable: Whether the handlers of messages may run again.  They are ordinary
+        functions then, and do nothing but read and change the session and send to
+        their own client.
+
     @ivar session: The client's session, once it is there.
     """
 
     messages: Messages = JSON()
+    repeatable: ClassVar[bool] = False
     if TYPE_CHECKING:
 
         @property

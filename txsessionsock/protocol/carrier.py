@@ -14,7 +14,7 @@ from txsessionsock._deferreds import Timer
 from txsessionsock.clients import Client
 from txsessionsock.messages import JSON, Messages, Raw
 from txsessionsock.session import Session
-from txsessionsock.websocket import KNOCKED, Autobahns, Line, isKnock
+from txsessionsock.websocket import KNOCKED, Line, isKnock
 
 from .application import _applicationOf
 from .aside import BUSY_INTERVAL, Aside
@@ -45,9 +45,11 @@ class SocketCarrier(Line):
     groups: tuple[Any, ...] = ()
     aside: Aside | None = None
     closed: tuple[bool, int | None, str | None] = (False, None, None)
+    _busy: Timer | None = None
+    _pong: tuple[bytes, bool] | None = None
 
-    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
-        super().__init__(protocol, autobahns)
+    def __init__(self, protocol: Any, ours: type) -> None:
+        super().__init__(protocol, ours)
         equipment: Equipment = protocol.factory._sessionsock
         self.equipment = equipment
         self.sockets = equipment.sockets
@@ -57,8 +59,6 @@ class SocketCarrier(Line):
         # Those that are no JSON have none.
         isJSON = isinstance(self.messages, JSON)
         self.mostValues = self.rules.limits.messageValues if isJSON else inf
-        self._busy = Timer(self._reactor)
-        self._pong: tuple[bytes, bool] | None = None
         self.client: Client = self.sockets.client(
             self, _applicationOf(protocol, self), protocol
         )
@@ -78,7 +78,7 @@ class SocketCarrier(Line):
         self.client.start(self.request, self._reactor.seconds() - self.connectedAt)
 
     def drop(self, *, isAborted: bool = True) -> None:
-        self._busy.stop()
+        self._stopBusy()
         super().drop(isAborted=isAborted)
 
     def relieved(self) -> None:
@@ -114,6 +114,11 @@ class SocketCarrier(Line):
         said = self.aside.whose(sessionID, session.keeper.identity())
         return None if said is None else (said, False)
 
+    def missed(self, frame: Any) -> None:
+        """
+        Nobody comes back for it.
+        """
+
     def awaitCredential(self) -> None:
         """
         A client of a WebSocket may send messages from the beginning.
@@ -132,10 +137,17 @@ class SocketCarrier(Line):
         # A ping may wait in the socket that we do not read.
         if self.aside is not None:
             self.write((self.aside.busy(), False))
+            if self._busy is None:
+                self._busy = Timer(self._reactor)
             self._busy.start(BUSY_INTERVAL, self._sayBusy)
 
+    def _stopBusy(self) -> None:
+        busy, self._busy = self._busy, None
+        if busy is not None:
+            busy.stop()
+
     def resume(self) -> None:
-        self._busy.stop()
+        self._stopBusy()
         super().resume()
 
     # Messages.

@@ -13,7 +13,7 @@ from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
 from txsessionsock.origins import Origins
-from txsessionsock.websocket import Admission, Turns
+from txsessionsock.websocket import Admission, Quiet, Turns
 
 
 __all__ = ["Equipment"]
@@ -73,6 +73,13 @@ class Equipment:
         The lines of the log about clients that do what they should not.
         """
         return self._seldom()
+
+    @cached_property
+    def quiet(self) -> Quiet:
+        """
+        What Autobahn's own methods log to.
+        """
+        return Quiet(self.refusals, self.sockets.manager.reactor)
 
     @cached_property
     def troubles(self) -> Seldom:

@@ -42,7 +42,7 @@ class SessionedFactory(WebSocketServerFactory):
 
     @protocol.setter
     def protocol(self, protocol: Any) -> None:
-        _refuse(protocol)
+        _refuse(protocol, self._sessionsock)
         vars(self)["protocol"] = protocol
 
     @property
@@ -60,13 +60,15 @@ class SessionedFactory(WebSocketServerFactory):
         kind: Any = type(protocol)
         try:
             if not issubclass(kind, Sessioned):
-                _refuse(kind)
+                _refuse(kind, self._sessionsock)
                 protocol.__class__ = _sessioned(kind)
                 isRaw = overrides(protocol, "onMessage")
                 protocol._sessionsockMessages = Raw() if isRaw else JSON()
             # Where that is no factory with sessions, it raises.
             protocol.factory = protocol.factory or self
-        except (SessionError, TypeError):
+            # What a function makes was not looked at before.
+            self._sessionsock.sockets.refuseRepeatable(protocol)
+        except (SessionError, TypeError, ValueError):
             _log.failure("a connection is refused, since it would have no session")
             return None
         return protocol
@@ -90,7 +92,7 @@ def equip(factory: Any, equipment: Equipment) -> None:
 
     @raise TypeError: Its C{protocol} cannot have a session.
     """
-    _refuse(factory.protocol)
+    _refuse(factory.protocol, equipment)
     if factory.countConnections:
         raise ValueError(
             f"{factory!r} has connections without sessions: enable it before it serves"
@@ -101,9 +103,11 @@ def equip(factory: Any, equipment: Equipment) -> None:
     setLimits(factory, equipment.limits)
 
 
-def _refuse(protocol: Any) -> None:
+def _refuse(protocol: Any, equipment: Equipment) -> None:
     """
     @raise TypeError: What this is, or makes, cannot have a session.
+
+    @raise ValueError: Its handlers may run again, and with such sessions cannot.
     """
     if isinstance(protocol, type):
         # The protocol that Autobahn's factories have from the start is a base of
@@ -118,6 +122,7 @@ def _refuse(protocol: Any) -> None:
             "a factory's protocol is a subclass of SessionSocketProtocol, or of"
             f" autobahn.twisted's WebSocketServerProtocol, not {protocol!r}"
         )
+    equipment.sockets.refuseRepeatable(protocol)
 
 
 def _before(first: type, theirs: type, *more: type) -> Any:

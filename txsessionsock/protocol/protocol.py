@@ -82,6 +82,7 @@ class SessionSocketFactory(WebSocketServerFactory):
         credentials: Sequence[Credential] | None = None,
         limits: Limits | None = None,
         shortFrames: bool = True,
+        shortMessages: bool = True,
         url: str | None = None,
         reactor: Clock | None = None,
     ) -> None:
@@ -105,6 +106,9 @@ class SessionSocketFactory(WebSocketServerFactory):
         @param shortFrames: Read ordinary frames without Autobahn, which is
             faster and makes no other difference.
 
+        @param shortMessages: Handle messages that need not wait in fewer steps,
+            which is faster and makes no other difference.
+
         @param url: The public address of this server, if it is known.
 
         @param reactor: The clock; the manager's unless given.
@@ -113,7 +117,11 @@ class SessionSocketFactory(WebSocketServerFactory):
         """
         super().__init__(url, reactor=reactor or manager.reactor)
         self.sockets = SessionSockets(
-            manager, perMessage=perMessage, credentials=credentials, limits=limits
+            manager,
+            perMessage=perMessage,
+            credentials=credentials,
+            limits=limits,
+            shortMessages=shortMessages,
         )
         equip(
             self,
@@ -165,6 +173,7 @@ def enable(
     limits: Limits | None = None,
     messages: Messages | None = None,
     shortFrames: bool = True,
+    shortMessages: bool = True,
 ) -> SessionSockets:
     """
     Give the clients of an Autobahn factory the sessions of their browsers.
@@ -184,7 +193,8 @@ def enable(
     @return: What to listen to: C{sockets.on("smessage", f)}.
 
     @raise ValueError: The factory is enabled already, or has connections, or
-        one of C{origins} is no origin.
+        one of C{origins} is no origin, or handlers of its C{protocol} may run again,
+        and cannot: see C{repeatable}.
 
     @raise TypeError: It is no such factory, or its C{protocol} cannot have a
         session.
@@ -192,7 +202,11 @@ def enable(
     if isinstance(factory, SessionedFactory):
         raise ValueError(f"{factory!r} has sessions already")
     sockets = SessionSockets(
-        manager, perMessage=perMessage, credentials=credentials, limits=limits
+        manager,
+        perMessage=perMessage,
+        credentials=credentials,
+        limits=limits,
+        shortMessages=shortMessages,
     )
     equip(
         factory,

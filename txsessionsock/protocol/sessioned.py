@@ -18,7 +18,6 @@ from txsessionsock._waiting import refuseToWait
 from txsessionsock.clients import (
     METHODS,
     Listener,
-    Waiting,
     listen,
     refuseUnknown,
     without,
@@ -183,34 +182,29 @@ class Sessioned(Hardened):
     # While it is open, and its end.
 
     def _onMessage(self, payload: bytes, isBinary: bool) -> None:
-        # As _guard does it, at each message.
-        try:
-            self._received(payload, isBinary)
-        except Exception:
-            _failed(self._sessionsock)
-
-    def _received(self, payload: bytes, isBinary: bool) -> None:
         carrier = self._sessionsock
-        if carrier.isAside(payload, isBinary):
-            return
-        # The cost of some messages is not in their size: 350,000 empty lists fit into
-        # 1 MiB, and would hold up everybody for half a second.
-        most = carrier.mostValues
-        if len(payload) > most and JSON.hasMoreValues(payload, int(most)):
-            carrier.client.closeNow(Code.TOO_BIG, "too many values")
-            return
+        # As _guard does it, and in one: this is called for each message.
         try:
-            message = carrier.messages.decode(payload, isBinary)
-            if type(message) not in _VALUES:
-                refuseToWait(message, "decode()")
-        except ValueError:
-            carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
-        else:
-            size = len(payload)
+            if carrier.aside is not None and carrier.isAside(payload, isBinary):
+                return
+            size, most = len(payload), carrier.mostValues
+            # The cost of some messages is not in their size: 350,000 empty lists fit
+            # into 1 MiB, and would hold up everybody for half a second.
+            if size > most and JSON.hasMoreValues(payload, int(most)):
+                carrier.client.closeNow(Code.TOO_BIG, "too many values")
+                return
+            try:
+                message = carrier.messages.decode(payload, isBinary)
+                if type(message) not in _VALUES:
+                    refuseToWait(message, "decode()")
+            except ValueError:
+                carrier.client.closeNow(Code.BAD_PAYLOAD, "bad message")
+                return
             if size > _LARGE and most < inf:
                 size = JSON.sizeOf(payload)
-            waiting = Waiting(message, size, (payload, isBinary))
-            carrier.client.received(waiting)
+            carrier.client.received(message, size, (payload, isBinary))
+        except Exception:
+            _failed(carrier)
 
     def _onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         carrier = self._sessionsock

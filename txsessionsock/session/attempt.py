@@ -5,23 +5,100 @@ One write of a session, and the changes that wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from txsessionsock._waiting import refuseToWait
 from txsessionsock.interfaces import TTL, StoreTimeout
 
 from .branches import Stamps
+from .merge import detached, same
+from .versions import shared
 from .workingcopy import Flight
 
 
-__all__ = ["Change", "WriteAttempt"]
+__all__ = ["Change", "Check", "Problem", "Update", "WriteAttempt"]
+
+Check = Callable[[dict[str, Any]], object]
+"""
+Raises L{UnencodableSession<txsessionsock.interfaces.UnencodableSession>} for data that
+cannot be stored.
+"""
+
+
+Problem = Failure | BaseException | None
+"""
+What something failed with; L{None} for the exception that is being handled.
+"""
+
+
+class Change(Protocol):
+    """
+    What is done to a session in its turn to write, and done again on what somebody
+    else stored.
+
+    @ivar isPending: Whether somebody waits for it.
+
+    @ivar isSure: Whether it needs the store to say that what it saw is stored, if it
+        changes nothing and the store has reported nothing.
+    """
+
+    @property
+    def isPending(self) -> bool: ...
+
+    @property
+    def isSure(self) -> bool: ...
+
+    def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
+        """
+        Do it.
+
+        @param before: The data, not to be changed.
+
+        @param check: Is to be called with what is made of it, unless that fails.
+
+        @return: What was made of the data, which shares with it what is the same;
+            and what L{succeed}, L{fail}, L{again} and L{authors} are given then.
+
+        @raise Exception: It cannot be done.
+        """
+
+    def again(self, result: Any) -> Callable[[dict[str, Any]], object]:
+        """
+        @return: What does it once more to data that a web application stored, after
+            it was stored.
+        """
+
+    def authors(self, result: Any, keys: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+        """
+        @param keys: Those that have another value.
+
+        @return: Whose handler changed which of them: the author, L{None} if that is
+            not certain, and the keys.
+        """
+
+    def succeed(self, result: Any) -> None:
+        """
+        It is stored.
+        """
+
+    def fail(self, error: Problem, result: Any = None) -> None:
+        """
+        It is not, and is given up.
+        """
+
+    def refused(self, error: Exception, result: Any) -> None:
+        """
+        Somebody else was first.
+        """
 
 
 @dataclass(eq=False)
-class Change:
+class Update:
     """
     A read-modify-write that waits for its turn.
 
@@ -35,6 +112,7 @@ class Change:
     f: Callable[[dict[str, Any]], Any]
     done: Deferred[Any]
     author: object = None
+    isSure = True
 
     @property
     def isPending(self) -> bool:
@@ -42,6 +120,31 @@ class Change:
         Whether C{done} has not fired, and was not cancelled.
         """
         return not self.done.called
+
+    def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
+        trial: dict[str, Any] = detached(before)
+        result = self.f(trial)
+        refuseToWait(result, "update()")
+        data = shared(detached(trial), before, same)
+        check(data)
+        return data, result
+
+    def again(self, result: Any) -> Callable[[dict[str, Any]], object]:
+        return self.f
+
+    def authors(self, result: Any, keys: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+        yield self.author, keys
+
+    def succeed(self, result: Any) -> None:
+        self.done.callback(result)
+
+    def fail(self, error: Problem, result: Any = None) -> None:
+        self.done.errback(error)
+
+    def refused(self, error: Exception, result: Any) -> None:
+        """
+        It is made again, until it is stored.
+        """
 
 
 @dataclass(eq=False)
@@ -101,17 +204,41 @@ class WriteAttempt:
         """
         return [change for change, _ in self.results if change.isPending]
 
+    def authored(self, keys: Sequence[str]) -> Iterator[tuple[Any, Sequence[str]]]:
+        """
+        @return: Who made which of the changes in it; see L{Change.authors}.
+        """
+        authors: dict[str, Any] = {}
+        for change, result in self.results:
+            for author, some in change.authors(result, keys):
+                for key in some:
+                    isOne = authors.get(key, author) is author
+                    authors[key] = author if isOne else None
+        found: dict[Any, list[str]] = {}
+        for key in keys:
+            found.setdefault(authors.get(key), []).append(key)
+        yield from found.items()
+
+    def refused(self, error: Exception) -> None:
+        """
+        Somebody else was first.
+        """
+        for change, result in self.results:
+            if change.isPending:
+                change.refused(error, result)
+
     def succeed(self) -> None:
         """
         Tell the callers of the changes in it that these are stored.
         """
         for change, result in self.results:
             if change.isPending:
-                change.done.callback(result)
+                change.succeed(result)
 
     def fail(self, error: Exception) -> None:
         """
         Tell them that they are not.
         """
-        for change in self.pending:
-            change.done.errback(error)
+        for change, result in self.results:
+            if change.isPending:
+                change.fail(error, result)

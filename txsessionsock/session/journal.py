@@ -19,8 +19,9 @@ version that was accepted here:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -116,6 +117,16 @@ def _listOf(stamp: Stamp) -> list[int | float]:
     return list(stamp[:2] if stamp.own == stamp.number else stamp[:3])
 
 
+_NONE: Final[deque[Version]] = deque(maxlen=0)
+"""
+The versions of a session that was not changed for a while.  An empty deque takes 760
+bytes, and there are many sessions, so all have this one, into which nothing can be
+put.
+"""
+
+_NOWHERE: Final[Mapping[Path, tuple[Any, Any]]] = MappingProxyType({})
+
+
 class Journal:
     """
     The versions of one session that this node has seen, and what it wrote.
@@ -164,21 +175,22 @@ class Journal:
         # Whether it was empty when it was loaded, and is still that.
         self._isFoundEmpty = False
         self._isStamped = False
-        self._versions: deque[Version] = deque()
+        self._versions = _NONE
         self._latest = Version({}, {})
         # The highest stamps of all that was seen.
         self._known: Stamps = {}
         # What was stored and not accepted, until what is missing is stored.
-        self._branches: list[Version] = []
-        self._changed: dict[Path, tuple[Any, Any]] = {}
+        self._branches: tuple[Version, ...] = ()
+        self._changed: Mapping[Path, tuple[Any, Any]] = _NOWHERE
         self._branchedAt = 0.0
         self._stamps: Stamps = {}
-        self._silence = Silence(self._name, same, window)
+        # L{None} as long as nothing of other nodes is missing.
+        self._silence: Silence | None = None
         # Until then, copies were taken that have no stamps, as far as we know.
         self._bareUntil = now
         # Which other nodes have not written since a web application did, and
         # whether any has.
-        self._unheard: set[str] = set()
+        self._unheard: Collection[str] = ()
         self._isHeard = True
 
     def begin(self) -> int:
@@ -205,7 +217,7 @@ class Journal:
             del stamps[min(stamps, key=lambda node: stamps[node].at)]
         # A whole number, since PHP writes others its own way, also who only reads.
         own = self._writes.last if isRepair else number
-        isBare = self._isStamped and not (self._branches or [self._latest])[-1].stamps
+        isBare = self._isStamped and not (self._latest, *self._branches)[-1].stamps
         bare = number if isBare else self._lastBare
         isEmpty = self._isEmptied or self._isFoundEmpty
         empty = number if isEmpty else self._lastEmpty
@@ -221,7 +233,8 @@ class Journal:
         before, data, same = write.before, write.after, self._same
         changed = differences(before, data, same)
         for path in self._writes.add(write, changed, now):
-            self._silence.superseded(path)
+            if self._silence is not None:
+                self._silence.superseded(path)
         _, _, _, self._lastBare, self._lastEmpty = write.stamps[self._node]
         self._isEmptied = False
         version = Version(write.stamps, data, weigh(data, self._latest.data or {}))
@@ -238,11 +251,14 @@ class Journal:
             changed = differences(write.before, write.after, self._same)
             self._writes.add(write, changed, now)
 
-    def missed(self, now: float) -> None:
+    def missed(self, now: float, asked: float) -> None:
         """
         The session was changed, and versions may have come and gone of which
         nobody told.  Who took a copy of these may drop any write.
+
+        @param asked: See L{repaired}.
         """
+        self._writes.trim(asked)
         self._writes.prolong(now)
 
     def isHeard(self, *, isLate: bool) -> bool:
@@ -293,17 +309,23 @@ class Journal:
         self._lastEmpty, self._isEmptied, self._isFoundEmpty = 0, False, not data
         for version in self._versions:
             self._memory.forget(version)
-        self._versions.clear()
+        self._versions = _NONE
         self._writes.clear()
-        self._branches.clear()
-        self._changed.clear()
-        self._silence = Silence(self._name, self._same, self._window)
-        self._latest = Version(stamps, dict(data))
+        self._branches = ()
+        self._changed = _NOWHERE
+        self._silence = None
+        self._latest = Version(stamps, data)
         self._known = stamps
-        self._unheard = {*stamps} - {self._name}
+        self._unheard = {*stamps} - {self._name} or ()
         self._isHeard = not self._unheard
         self._isStamped = bool(stamps)
         self._stamps = stamps
+
+    def end(self) -> None:
+        """
+        Do nothing again.
+        """
+        self._writes.clear()
 
     def _accept(
         self, version: Version, now: float, before: dict[str, Any] | None = None
@@ -313,21 +335,30 @@ class Journal:
 
         @param before: From what its places are known to differ.
         """
-        last = (self._branches or [self._latest])[-1]
+        last = (self._latest, *self._branches)[-1]
         changed = self._relate(version, last, before)
         # Requests may have begun with branches, too.
         for each in (*self._branches, version):
             replaced, self._latest = self._latest, each
             replaced.replaced = now
+            if self._versions is _NONE:
+                self._versions = deque()
             self._versions.append(replaced)
             self._memory.keep(replaced)
             self._take(each.stamps, now)
-        self._branches.clear()
-        self._writes.supersede(version.data, self._changed | changed)
-        self._changed.clear()
+        self._branches = ()
+        self._writes.supersede(version.data, {**self._changed, **changed})
+        self._changed = _NOWHERE
         while len(self._versions) > MOST:
             self._memory.forget(self._versions.popleft())
-        self._silence.stored(version.stamps, now)
+        self._wasStored(version.stamps, now)
+
+    def _wasStored(self, stamps: Stamps, now: float) -> None:
+        silence = self._silence
+        if silence is not None:
+            silence.stored(stamps, now)
+            if silence.due() is None:
+                self._silence = None
 
     def _relate(
         self,
@@ -383,7 +414,7 @@ class Journal:
         self._known = {**self._known, **newer}
         if version.writers - {self._name}:
             self._isEmptied = False
-            self._unheard -= version.writers
+            self._unheard = {*self._unheard} - version.writers or ()
             self._isHeard = True
 
     def _take(self, stamps: Stamps, now: float) -> None:
@@ -397,10 +428,28 @@ class Journal:
             now = min(now, self._branchedAt)
         self._writes.trim(now)
         # And until it is clear what of a silent node's has to be put back.
-        now = min(now, self._silence.began)
+        if self._silence is not None:
+            now = min(now, self._silence.began)
         versions = self._versions
         while versions and now - versions[0].replaced > self._window:
             self._memory.forget(versions.popleft())
+        if not versions:
+            self._versions = _NONE
+
+    @property
+    def isRemembering(self) -> bool:
+        """
+        Whether there is something to forget after a while.
+        """
+        return bool(self._versions) or len(self._writes) > 0
+
+    def forgetOld(self, now: float) -> None:
+        """
+        Nothing may happen to the session for hours: forget now what would be
+        forgotten at its next change.
+        """
+        if not self._branches and self._silence is None:
+            self._trim(now)
 
     def repaired(
         self,
@@ -408,6 +457,7 @@ class Journal:
         stamps: Stamps,
         now: float,
         run: Run = run,
+        asked: float | None = None,
     ) -> dict[str, Any]:
         """
         Somebody else wrote the session: see what nodes wrote and is not in it.
@@ -417,20 +467,24 @@ class Journal:
 
         @param run: See L{run}.  What it raises is logged.
 
+        @param asked: When the store was asked for this, if that took time.  What was
+            remembered then counts: this may show that it was overwritten.
+
         @return: What should be stored: C{theirs} itself, if that is that.
         """
+        asked = now if asked is None else asked
         self._memory.note(stamps, now)
         if self._node is None:
             self._latest = Version(stamps, theirs)
             self._stamps = stamps
             return theirs
-        self._trim(now)
+        self._trim(asked)
         if any(
             stamp.bare > numberOf(self._latest.stamps, n) for n, stamp in stamps.items()
         ):
             # Another node saw a version without stamps.
             self._bareUntil = now
-        isBare = not stamps and now - self._bareUntil > self._window
+        isBare = not stamps and asked - self._bareUntil > self._window
         # Another node saw an empty version, and wrote before this one saw it.
         wasEmpty = any(s.empty > numberOf(self._known, n) for n, s in stamps.items())
         if not theirs or isBare or wasEmpty:
@@ -446,17 +500,19 @@ class Journal:
             self._bareUntil = now
         version = Version(stamps, theirs, weigh(theirs, self._latest.data or {}))
         if not self.isNews(stamps):
-            self._unheard = ({*stamps} | {*self._latest.stamps}) - {self._name}
+            nodes = {*stamps} | {*self._latest.stamps}
+            self._unheard = nodes - {self._name} or ()
             self._isHeard = not self._unheard
         if not covers(stamps, self._latest.stamps):
-            repaired, joined, isAll = self._mended(version, now, run)
+            repaired, joined, isAll = self._mended(version, now, run, asked)
             self._listen(version, joined, now)
             if not (isAll and self._same(repaired, theirs)):
                 if not self._branches:
                     self._branchedAt = now
-                last = (self._branches or [self._latest])[-1]
-                self._changed |= self._relate(version, last)
-                self._branches.append(version)
+                last = (self._latest, *self._branches)[-1]
+                changed = self._relate(version, last)
+                self._changed = {**self._changed, **changed}
+                self._branches = (*self._branches, version)
                 self._take(joined, now)
                 return dict(repaired)
         self._accept(version, now)
@@ -467,6 +523,7 @@ class Journal:
         branch: Version,
         now: float,
         run: Run,
+        asked: float,
     ) -> tuple[dict[str, Any], Stamps, bool]:
         """
         @return: What should be stored, the stamps that it has, and whether no
@@ -476,7 +533,7 @@ class Journal:
         """
         data, stamps, latest = branch.data or {}, branch.stamps, self._latest
         last, isStamped = numberOf(stamps, self._name), bool(stamps)
-        missing = self._writes.missing(last, now, isStamped=isStamped)
+        missing = self._writes.missing(last, now, asked, isStamped=isStamped)
         if covers(latest.stamps, stamps) and (isStamped or missing):
             twins, later = self._descent(stamps)
             try:
@@ -535,6 +592,9 @@ class Journal:
         twins, later = self._descent(branch.stamps)
         every = [*self._versions, self._latest]
         silence = self._silence
+        if silence is None:
+            silence = Silence(self._name, self._same, self._window)
+            self._silence = silence
         silence.find(
             branch,
             # What nodes wrote on another branch may be missing in this one.
@@ -547,14 +607,14 @@ class Journal:
         for path, value in self._writes.assigned():
             if self._same(valueAt(self._latest.data, path), value):
                 silence.superseded(path)
-        silence.stored(joined, now)
+        self._wasStored(joined, now)
 
     def silent(self) -> float | None:
         """
         @return: When a node will have been silent for too long, in seconds since
             the epoch; L{None} if none is.
         """
-        return self._silence.due()
+        return None if self._silence is None else self._silence.due()
 
     def takenOver(self, now: float) -> dict[str, Any] | None:
         """
@@ -562,8 +622,9 @@ class Journal:
 
         @return: What should be stored; L{None} if that is that.
         """
-        if self._branches:
-            # What is stored is not known until it is repaired.
+        if self._branches or self._silence is None:
+            # What is stored is not known until it is repaired; or nothing of others
+            # is missing.
             return None
         versions = [*self._versions, self._latest]
         found = self._silence.takenOver(versions, now, self._writes.isCounted)

@@ -33,7 +33,11 @@ The value of a key that is not there.
 """
 
 _TEXTS: Final = frozenset({str})
-_ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None), _Missing})
+ATOMS: Final = frozenset({bool, bytes, float, int, str, type(None), _Missing})
+"""
+The kinds of values in which nothing can be changed.
+"""
+
 _PLAIN: Final = frozenset({bool, bytes, int, str})
 
 _LEVELS: Final = 4
@@ -116,7 +120,7 @@ def detached(value: Any) -> Any:
     A copy that shares nothing changeable with the original.
     """
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return value
     if kind is dict:
         return {key: detached(item) for key, item in value.items()}
@@ -160,7 +164,7 @@ def renewed(value: Any, before: Any, levels: int = _LEVELS) -> Any:
     elif same(value, before):
         return before
     else:
-        return value if kind in _ATOMS else _copied(value)
+        return value if kind in ATOMS else _copied(value)
     # What did not change in it is identical now: that is compared at once.
     return before if same(copy, before) else copy
 
@@ -168,14 +172,14 @@ def renewed(value: Any, before: Any, levels: int = _LEVELS) -> Any:
 def _renewedDict(value: dict[Any, Any], was: dict[Any, Any], levels: int) -> Any:
     return {
         key: item
-        if type(item) in _ATOMS
+        if type(item) in ATOMS
         else _renewedPart(item, was.get(key, MISSING), levels)
         for key, item in value.items()
     }
 
 
 def _renewedList(value: list[Any], was: list[Any], levels: int) -> Any:
-    if _ATOMS.issuperset(map(type, value)):
+    if ATOMS.issuperset(map(type, value)):
         return value[:]
     copy: list[Any] = []
     changes = 0
@@ -186,7 +190,7 @@ def _renewedList(value: list[Any], was: list[Any], levels: int) -> Any:
             continue
         for item, old in zip(items, chain(olds, repeat(MISSING)), strict=False):
             part = item
-            if type(item) not in _ATOMS:
+            if type(item) not in ATOMS:
                 part = _renewedPart(item, old, levels)
                 changes += part is not old
             copy.append(part)
@@ -221,13 +225,6 @@ def _copied(value: Any) -> Any:
     if not same(value, copy):
         raise TypeError("no copy of it is the same")
     return copy
-
-
-def isAtom(value: object) -> bool:
-    """
-    Whether a value is of a kind that nothing can be changed in.
-    """
-    return type(value) in _ATOMS
 
 
 def isNumber(value: object) -> TypeGuard[int | float]:

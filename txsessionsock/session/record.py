@@ -8,10 +8,11 @@ or waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from twisted.python.failure import Failure
 
@@ -40,6 +41,12 @@ from .writes import Function, Write
 
 
 __all__ = ["Emptied", "Record"]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+# What most sessions have most of the time: dictionaries would take 64 bytes each.
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 _UNKNOWN = "whether a change was stored is unknown"
 
@@ -79,13 +86,6 @@ class Record:
         changed: somebody overwrote something, or its envelope is another one.
     """
 
-    stored: Stored | None = None
-    number = 0
-    problem: SessionError | None = None
-    refusal: StoreRefusal | None = None
-    size = 0
-    isWanted = False
-
     def __init__(
         self,
         framework: IFramework,
@@ -102,6 +102,11 @@ class Record:
         """
         self._framework = framework
         self._same = framework.same
+        self.stored: Stored | None = None
+        self.number = self.size = 0
+        self.problem: SessionError | None = None
+        self.refusal: StoreRefusal | None = None
+        self.isWanted = False
         data = document.data
         isStamped = STAMP in data
         stamps = stampsIn(data)
@@ -115,14 +120,14 @@ class Record:
         self.copy: WorkingCopy = kind(data, framework.same)
         # Keyed by the bytes they tried to store.  A write that timed out may
         # still be done later.
-        self._timedOut: dict[bytes, WriteAttempt] = {}
+        self._timedOut: Mapping[bytes, WriteAttempt] = _NONE
         # Keyed by number: attempts that were not stored when we looked.  Somebody
         # may have read them before that, and write them again.
-        self._past: dict[int, WriteAttempt] = {}
+        self._past: Mapping[int, WriteAttempt] = _NONE
         self._open: WriteAttempt | None = None
-        self.reverted: list[str] = []
+        self.reverted: Sequence[str] = ()
         # What the framework had no objection to when it was last asked.
-        self._written: dict[str, Any] = {}
+        self._written: Mapping[str, Any] = _NONE
         # Whose session which stored data is: it takes time to find out, and most
         # changes are somebody else's and leave the login as it is.
         self._owned: tuple[dict[str, Any], object] | None = None
@@ -165,7 +170,8 @@ class Record:
         """
         Whether something was collected that is not stored.
         """
-        return self.copy.number > self.number or self._isMissing
+        # In one, for this is asked at each message.
+        return self.copy.number > self.number or (self.isWanted and self.stored is None)
 
     @property
     def _isMissing(self) -> bool:
@@ -202,9 +208,13 @@ class Record:
 
     # What is stored.
 
-    def absorb(self, current: Stored, now: float) -> list[str]:
+    def absorb(
+        self, current: Stored, now: float, asked: float | None = None
+    ) -> list[str]:
         """
         Take notice of what is stored now.  Changes are to be collected before.
+
+        @param asked: When the store was asked for it, if that took time.
 
         @return: The keys that have another value because of it.
 
@@ -215,10 +225,10 @@ class Record:
         @raise Emptied: There is nothing in it any more.
         """
         known = self._settle()
-        changed = self._absorb(current, now)
+        changed = self._absorb(current, now, asked)
         return [*known, *(key for key in changed if key not in known)]
 
-    def _absorb(self, current: Stored, now: float) -> list[str]:
+    def _absorb(self, current: Stored, now: float, asked: float | None) -> list[str]:
         attempt = self._timedOut.get(current.raw)
         if attempt is not None and self._isProof(attempt):
             return self._landedLate(attempt, current)
@@ -235,12 +245,14 @@ class Record:
         # Values that did not change stay the same objects: comparing them again
         # takes no time.
         theirData = shared(theirs.data, self.copy.stored, self._same)
-        data = self._repaired(theirData, they, stamps, now)
+        data = self._repaired(theirData, they, stamps, now, asked)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
-        self._past |= {other.number: other for other in self._timedOut.values()}
-        self._timedOut.clear()
+        if self._timedOut:
+            past = {other.number: other for other in self._timedOut.values()}
+            self._past = {**self._past, **past}
+            self._timedOut = _NONE
         merged = self._rebase(data, deletionsWin=isBack)
         self._envelope = theirs.envelope
         self.stored = current
@@ -267,7 +279,7 @@ class Record:
             if attempt.isDone:
                 return self._landedLate(attempt, Stored(attempt.new, None))
             if attempt.isDone is False:
-                del self._timedOut[attempt.new]
+                self._timedOut = _without(self._timedOut, attempt.new)
                 if attempt is self._open:
                     self._giveBack()
         return []
@@ -293,7 +305,7 @@ class Record:
             return []
         self._giveUpIncrements()
         self._giveBack()
-        self._timedOut.clear()
+        self._timedOut = _NONE
         doubtful.fail(StoreTimeout(_UNKNOWN))
         return []
 
@@ -326,7 +338,12 @@ class Record:
         return self._framework.identity(merged) is not None
 
     def _repaired(
-        self, theirs: dict[str, Any], they: object, stamps: Stamps, now: float
+        self,
+        theirs: dict[str, Any],
+        they: object,
+        stamps: Stamps,
+        now: float,
+        asked: float | None,
     ) -> dict[str, Any]:
         """
         What should be stored, with what somebody overwrote of ours.
@@ -338,7 +355,7 @@ class Record:
             self.isRepairing = False
             return theirs
         run = partial(self._run, now=now)
-        repaired = self.journal.repaired(theirs, stamps, now, run)
+        repaired = self.journal.repaired(theirs, stamps, now, run, asked)
         self.isRepairing = repaired is not theirs
         if self.isRepairing:
             # A frame that is sent now waits for the repair, as for a change.
@@ -376,7 +393,8 @@ class Record:
         # still to be stored.
         self._giveBack()
         if last in self._past:
-            attempt = self._past.pop(last)
+            attempt = self._past[last]
+            self._past = _without(self._past, last)
             self.copy.found(attempt.flight)
             self.journal.found(self._writeOf(attempt), now)
             attempt.succeed()
@@ -440,10 +458,10 @@ class Record:
             attempt = self._attempt(made, now)
         # Last: a function that is told may change the session at once.
         for change, failure in made.failed:
-            change.done.errback(failure)
+            change.fail(failure)
         if attempt is None:
             for change, result in made.results:
-                change.done.callback(result)
+                change.succeed(result)
         return attempt
 
     def _make(self, changes: list[Change], now: float | None = None) -> _Made:
@@ -451,22 +469,18 @@ class Record:
         @param now: Given to see after each change whether it can be stored.
         """
         made = _Made()
+        check = _unchecked if now is None else partial(self._dumps, now=now)
         for change in changes:
             before = self.copy.collected if made.data is None else made.data
-            trial: dict[str, Any] = detached(before)
             try:
-                result = change.f(trial)
-                refuseToWait(result, "update()")
-                data = shared(detached(trial), before, same)
-                if now is not None:
-                    self._dumps(data, now)
+                data, result = change.made(before, check)
             except Exception:
                 made.failed.append((change, Failure()))
             else:
                 made.data = data
                 made.results.append((change, result))
                 if not _isIdentical(data, before):
-                    made.functions.append(change.f)
+                    made.functions.append(change.again(result))
         return made
 
     def _run(self, f: Function, data: dict[str, Any], now: float) -> dict[str, Any]:
@@ -536,7 +550,7 @@ class Record:
                 self._dumps(data, now)
             except UnencodableSession as error:
                 keys = list(data) if everything else error.keys
-                self.reverted += self.copy.revert(keys)
+                self.reverted = [*self.reverted, *self.copy.revert(keys)]
                 self.problem = self.problem or error
 
     def landed(self, attempt: WriteAttempt, stored: Stored) -> list[str]:
@@ -575,8 +589,7 @@ class Record:
         )
 
     def _landed(self, attempt: WriteAttempt, stored: Stored) -> None:
-        self._timedOut.clear()
-        self._past.clear()
+        self._timedOut = self._past = _NONE
         self._open = None
         self.isRepairing = False
         self.stored = stored
@@ -631,7 +644,7 @@ class Record:
         attempt.fail(problem)
         reverted = self.copy.revert(keys)
         if reverted:
-            self.reverted += reverted
+            self.reverted = [*self.reverted, *reverted]
             self.problem = self.problem or problem
 
     def timedOut(self, attempt: WriteAttempt, error: StoreTimeout) -> None:
@@ -640,7 +653,7 @@ class Record:
         will tell.  Until then no other attempt may be made.
         """
         attempt.error = error
-        self._timedOut[attempt.new] = attempt
+        self._timedOut = {**self._timedOut, attempt.new: attempt}
         self._open = attempt
 
 
@@ -666,6 +679,16 @@ def _refused(
     return UnencodableSession(
         f"the store refuses {'; '.join(places)}: {error}", tuple(keys)
     )
+
+
+def _unchecked(data: dict[str, Any]) -> None:
+    """
+    All of it is looked at in the end.
+    """
+
+
+def _without(mapping: Mapping[_K, _V], key: _K) -> Mapping[_K, _V]:
+    return {k: v for k, v in mapping.items() if k != key} or _NONE
 
 
 def _isIdentical(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -101,6 +101,17 @@ class Keeper(Protocol):
             L{UndecodableSession} or L{StoreFailure}.
         """
 
+    def isAtHand(self, now: float, since: float | None) -> bool:
+        """
+        Whether a message can be handled at once: then there is nothing to do for
+        L{fresh} and L{clientActed}.
+
+        @param now: In seconds since the epoch.
+
+        @param since: The L{arrival} of the message; C{inf}, which is later than any,
+            if it comes now; L{None} if the session need not be fresh for it.
+        """
+
     def clientActed(self, *, isFresh: bool) -> None:
         """
         The client did something: put the session's end off.
@@ -140,6 +151,25 @@ class Keeper(Protocol):
             not.
         """
 
+    def enter(self, runner: Any) -> None:
+        """
+        A client has messages whose handlers may run again.  They are asked for in the
+        session's turn to write; see C{Repeats} of the manager.
+        """
+
+    def leave(self, runner: Any) -> None:
+        """
+        It has none any more.
+        """
+
+    def undrafted(self) -> Deferred[None] | None:
+        """
+        What other handlers have to wait for.
+
+        @return: L{None} for nothing.  Otherwise a L{Deferred} that fires when what
+            handlers did that may run again is stored, or thrown away.
+        """
+
     def unsaved(self, holder: Holder | None = None) -> int | None:
         """
         What a frame that is sent now has to wait for, so that its receiver
@@ -152,6 +182,14 @@ class Keeper(Protocol):
 
         @return: The number that L{Holder.stored} will reach, L{None} if
             everything is stored.
+        """
+
+    def givenUp(self) -> int | None:
+        """
+        What a frame has to wait for whose changes are stored: until all were told that
+        something was given up, for then it may not go out.
+
+        @return: See L{unsaved}; L{None} if nothing was, or all were told.
         """
 
 

@@ -20,8 +20,11 @@ from typing import Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred, fail
 
+from txsessionsock._repeatable import refuseRepeatable
 from txsessionsock.interfaces import SessionError, SessionID
 
+from .draft import Draft
+from .merge import ATOMS
 from .roles import Keeper
 from .workingcopy import WorkingCopy
 
@@ -61,7 +64,9 @@ class Session(MutableMapping[str, Any]):
     @ivar id: The session's id, which is a secret.
     """
 
-    def __init__(self, id: SessionID, copy: WorkingCopy, keeper: Keeper) -> None:
+    def __init__(
+        self, id: SessionID, copy: WorkingCopy | Draft, keeper: Keeper
+    ) -> None:
         self.id = id
         self._copy = copy
         self.keeper = keeper
@@ -69,11 +74,24 @@ class Session(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"<Session {shortHash(self.id)}>"
 
+    def exchange(self, copy: WorkingCopy | Draft) -> WorkingCopy | Draft:
+        """
+        Have other data, while a handler runs that may run again.
+
+        @return: What it had.
+        """
+        before, self._copy = self._copy, copy
+        return before
+
     def __getitem__(self, key: str) -> Any:
-        return self._copy.get(key)
+        # Here rather than in the copy: this is what most handlers do most.
+        copy = self._copy
+        value = copy.data[key]
+        return value if type(value) in ATOMS else copy.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._checkKey(key)
+        if type(key) is not str:
+            self._checkKey(key)
         self._copy.assign(key, value)
         if not self.keeper.isHandling:
             self.keeper.changing()
@@ -152,6 +170,7 @@ class Session(MutableMapping[str, Any]):
             could not be asked; then the changes stay and are tried again,
             except for increments whose outcome is unknown (L{StoreTimeout}).
         """
+        refuseRepeatable("save()")
         return self.keeper.save()
 
     @overload  # type: ignore[override]  # A function makes it wait for the store.
@@ -187,6 +206,7 @@ class Session(MutableMapping[str, Any]):
         return None
 
     def _change(self, f: Callable[[dict[str, Any]], _T]) -> Deferred[_T]:
+        refuseRepeatable("update()")
         return self.keeper.change(f)
 
     def reload(self) -> Deferred[None]:
@@ -196,6 +216,7 @@ class Session(MutableMapping[str, Any]):
         @return: A L{Deferred} that fails with L{NoSuchSession},
             L{SessionReplaced}, L{UndecodableSession} or L{StoreFailure}.
         """
+        refuseRepeatable("reload()")
         return self.keeper.reload()
 
     def touch(self) -> Deferred[None]:
@@ -206,6 +227,7 @@ class Session(MutableMapping[str, Any]):
         @return: A L{Deferred} that fails with L{NoSuchSession},
             L{SessionReplaced}, L{UndecodableSession} or L{StoreFailure}.
         """
+        refuseRepeatable("touch()")
         return self.keeper.touch()
 
     def destroy(self) -> Deferred[None]:
@@ -216,6 +238,7 @@ class Session(MutableMapping[str, Any]):
             before.  It fails with L{StoreFailure}; then the session may still
             be there.
         """
+        refuseRepeatable("destroy()")
         return self.keeper.destroy()
 
     def regenerate(self) -> Deferred[Session]:
@@ -228,6 +251,7 @@ class Session(MutableMapping[str, Any]):
             same data.  It fails like that of L{save}, and with
             L{SessionError} where no cookie can be set.
         """
+        refuseRepeatable("regenerate()")
         return fail(SessionError("a session gets a new id only where a cookie is set"))
 
 

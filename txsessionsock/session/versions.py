@@ -107,8 +107,6 @@ class Memory:
         """
         A version was replaced: remember it as long as there is room.
         """
-        while self._replaced and self._replaced[0].data is None:
-            self._replaced.popleft()
         self._replaced.append(version)
         self.used += version.weight
         while self.used > self._limit:
@@ -130,6 +128,8 @@ class Memory:
         if version.data is not None:
             version.data = None
             self.used -= version.weight
+            while self._replaced and self._replaced[0].data is None:
+                self._replaced.popleft()
 
     def note(self, stamps: Stamps, now: float) -> None:
         """

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from txsessionsock._foreign import Foreign, Notation, ofType
 from txsessionsock.interfaces import IncrementError, SessionReadOnly
 
 from .merge import (
+    ATOMS,
     MISSING,
     Same,
     adapted,
     detached,
     fingerprint,
-    isAtom,
     isNumber,
     merge,
     renewed,
@@ -31,9 +31,9 @@ from .merge import (
 )
 
 
-__all__ = ["Flight", "FrozenCopy", "WorkingCopy"]
+__all__ = ["Flight", "FrozenCopy", "WorkingCopy", "uncopyable"]
 
-_NOTHING: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
+_NO_CHANGES: tuple[Sequence[str], Mapping[str, Foreign]] = ((), {})
 
 
 @dataclass
@@ -59,7 +59,19 @@ class Flight:
     data: dict[str, Any] = field(repr=False)
     number: int
     increments: dict[str, int | float] = field(repr=False)
-    plain: set[str] = field(repr=False)
+    plain: dict[str, None] = field(repr=False)
+
+
+class _Nothing(dict[str, Any]):
+    """
+    A dictionary for all who have nothing in theirs.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise TypeError("this is shared by all sessions")
+
+
+_NOTHING: Final = _Nothing()
 
 
 class WorkingCopy:
@@ -73,6 +85,10 @@ class WorkingCopy:
 
     @ivar isTouched: Whether somebody has set or deleted a key, or has got a
         value that can be changed in place, since the last L{collect}.
+
+    @ivar suspects: The keys with whose values L{collect} may find something, in
+        the order in which they were set, so that new ones are stored in that order.
+        Somebody who once got a value that can be changed in place may have it still.
     """
 
     def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
@@ -87,25 +103,37 @@ class WorkingCopy:
         self.number = 0
         self.isTouched = False
         self._stored = stored
-        self._seen = dict(stored)
-        # Ordered, so that new keys are stored in the order they were set.
-        self._suspects: dict[str, None] = {}
+        # As it is stored, until there is another value in it.
+        self._seen = stored
+        self._ownsSeen = False
+        # Most sessions are not touched most of the time: see _begin().
+        self.suspects: dict[str, None] = _NOTHING
         # The fingerprints of values in _seen, of keys that were compared before.
-        self._marks: dict[str, bytes | None] = {}
+        self._marks: dict[str, bytes | None] = _NOTHING
         # Keys that were assigned or counted since the last L{collect}, which
-        # finds out whether they have other values because of it.
-        self._assigned: set[str] = set()
-        self._counted: dict[str, int | float] = {}
-        self._increments: dict[str, int | float] = {}
-        self._plain: set[str] = set()
+        # finds out whether they have other values because of it.  No sets: these
+        # take 216 bytes when they are empty, and dictionaries 64.
+        self._assigned: dict[str, None] = _NOTHING
+        self._counted: dict[str, int | float] = _NOTHING
+        self._increments: dict[str, int | float] = _NOTHING
+        self._plain: dict[str, None] = _NOTHING
+
+    def _begin(self) -> None:
+        """
+        Something is touched for the first time.
+        """
+        if self.suspects is _NOTHING:
+            self.suspects, self._marks, self._assigned = {}, {}, {}
+            self._counted, self._increments, self._plain = {}, {}, {}
 
     def get(self, key: str) -> Any:
         """
         Read one key, and remember it if its value can be changed in place.
         """
         value = self.data[key]
-        if not isAtom(value):
-            self._suspects[key] = None
+        if type(value) not in ATOMS:
+            self._begin()
+            self.suspects[key] = None
             self.isTouched = True
         return value
 
@@ -114,7 +142,14 @@ class WorkingCopy:
         Set one key.
         """
         self.data[key] = value
-        self._wasAssigned(key)
+        # As _wasAssigned does it: for one call less, each time that a key is set.
+        if self.suspects is _NOTHING:
+            self._begin()
+        self.isTouched = True
+        self.suspects[key] = None
+        self._assigned[key] = None
+        if self._counted:
+            self._counted.pop(key, None)
 
     def delete(self, key: str) -> None:
         """
@@ -124,9 +159,10 @@ class WorkingCopy:
         self._wasAssigned(key)
 
     def _wasAssigned(self, key: str) -> None:
+        self._begin()
         self.isTouched = True
-        self._suspects[key] = None
-        self._assigned.add(key)
+        self.suspects[key] = None
+        self._assigned[key] = None
         self._counted.pop(key, None)
 
     def increment(self, key: str, by: int | float) -> int | float:
@@ -137,19 +173,12 @@ class WorkingCopy:
         if not (isNumber(value) and isNumber(by)):
             raise IncrementError(f"cannot increment {key!r}: it holds no number")
         self.data[key] = value + by
+        self._begin()
         self.isTouched = True
-        self._suspects[key] = None
+        self.suspects[key] = None
         if key not in self._assigned:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
-
-    @property
-    def mayDiffer(self) -> bool:
-        """
-        Whether L{collect} may find something: somebody who once got a value that
-        can be changed in place may have it still.
-        """
-        return bool(self._suspects)
 
     def collect(self) -> tuple[Sequence[str], Mapping[str, Foreign]]:
         """
@@ -160,15 +189,24 @@ class WorkingCopy:
             itself or something that is equal to nothing else, with what it is;
             these have the values they had then.
         """
-        if not self._suspects:
-            return _NOTHING
+        if not self.suspects:
+            return _NO_CHANGES
         self.isTouched = False
         changed, uncopied = [], {}
-        for key in list(self._suspects):
+        for key in list(self.suspects):
             value = self.data.get(key, MISSING)
             before = self._seen.get(key, MISSING)
-            if isAtom(value):
-                del self._suspects[key]
+            kind = type(value)
+            if kind in ATOMS:
+                # What most keys have: nothing in it can change, and nothing is copied.
+                del self.suspects[key]
+                if self._marks:
+                    self._marks.pop(key, None)
+                isOther = kind is not type(before)
+                if isOther or (value != before and not same(value, before)):
+                    self._note(key, value)
+                    changed.append(key)
+                continue
             mark = fingerprint(value)
             if mark is not None and mark == self._marks.get(key):
                 continue
@@ -177,12 +215,9 @@ class WorkingCopy:
                 if copy is not before:
                     self._note(key, copy)
                     changed.append(key)
-                if value is MISSING:
-                    self._marks.pop(key, None)
-                else:
-                    self._marks[key] = mark
+                self._marks[key] = mark
             except Exception:
-                uncopied[key] = _uncopied(key, value)
+                uncopied[key] = uncopyable(key, value)
                 self._put(key, before)
         self._assigned.clear()
         self._counted.clear()
@@ -191,16 +226,21 @@ class WorkingCopy:
         return changed, uncopied
 
     def _note(self, key: str, value: Any) -> None:
-        if value is MISSING:
-            del self._seen[key]
-        else:
-            self._seen[key] = value
+        self._see(key, value)
         if key in self._assigned:
-            self._plain.add(key)
+            self._plain[key] = None
             self._increments.pop(key, None)
         elif key in self._counted and key not in self._plain:
             by = self._increments.get(key, 0) + self._counted[key]
             self._increments[key] = by
+
+    def _see(self, key: str, value: Any) -> None:
+        if not self._ownsSeen:
+            self._seen, self._ownsSeen = dict(self._seen), True
+        if value is MISSING:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = value
 
     def _put(self, key: str, value: Any) -> None:
         if value is MISSING:
@@ -259,7 +299,7 @@ class WorkingCopy:
             self._increments,
             self._plain,
         )
-        self._increments, self._plain = {}, set()
+        self._increments, self._plain = {}, {}
         return flight
 
     def landed(self, flight: Flight) -> list[str]:
@@ -278,6 +318,7 @@ class WorkingCopy:
         """
         An attempt stored nothing: its changes are still to be stored.
         """
+        self._begin()
         self._plain |= flight.plain
         for key, by in flight.increments.items():
             self._increments[key] = self._increments.get(key, 0) + by
@@ -324,7 +365,7 @@ class WorkingCopy:
         changed = []
         for key in keys:
             self._increments.pop(key, None)
-            self._plain.discard(key)
+            self._plain.pop(key, None)
             stored = self._stored.get(key, MISSING)
             if not same(self._seen.get(key, MISSING), stored):
                 changed.append(key)
@@ -370,7 +411,7 @@ class WorkingCopy:
         if changed:
             self._untangle()
         self._plain = {
-            key
+            key: None
             for key in self._plain
             if not same(self._seen.get(key, MISSING), theirs.get(key, MISSING))
         }
@@ -381,11 +422,10 @@ class WorkingCopy:
         Set a key without this being a change of ours.
         """
         self._marks.pop(key, None)
+        self._see(key, value)
         if value is MISSING:
-            self._seen.pop(key, None)
             self.data.pop(key, None)
         else:
-            self._seen[key] = value
             self.data[key] = adapted(self.data.get(key, MISSING), value)
 
     def _untangle(self) -> None:
@@ -408,7 +448,7 @@ def _isCopied(value: object) -> Foreign | None:
 _COPIED = Notation({}, plain=(bytes, float, int, str), other=_isCopied)
 
 
-def _uncopied(key: str, value: object) -> Foreign:
+def uncopyable(key: str, value: object) -> Foreign:
     try:
         found = _COPIED.find(value)
     except RecursionError:

@@ -135,6 +135,12 @@ def run(f: Function, data: dict[str, Any]) -> dict[str, Any]:
     return trial
 
 
+_NONE: Final[deque[_Entry]] = deque(maxlen=0)
+"""
+None, of many sessions: see L{txsessionsock.session.journal}.
+"""
+
+
 class Writes:
     """
     The writes of one node to one session.
@@ -153,7 +159,7 @@ class Writes:
         self._same = same
         self.last = 0
         self._lastAt = 0.0
-        self._entries: deque[_Entry] = deque()
+        self._entries = _NONE
         # Which of them was the last to assign something to a place, and to make
         # what is no number.
         self._assigners: dict[Path, _Entry] = {}
@@ -175,7 +181,7 @@ class Writes:
         """
         Remember none.
         """
-        self._entries.clear()
+        self._entries = _NONE
         self._assigners.clear()
         self._makers.clear()
 
@@ -229,6 +235,8 @@ class Writes:
                 self._makers[path] = entry
         self._lastAt = now
         self.last = max(self.last, write.number)
+        if self._entries is _NONE:
+            self._entries = deque()
         self._entries.append(entry)
         if len(self._entries) > MOST:
             self._dropEntry()
@@ -238,7 +246,6 @@ class Writes:
         """
         Remember all for as long as if they had just been made.
         """
-        self.trim(now)
         for entry in self._entries:
             if now - entry.since < _PERSISTENCE:
                 entry.at = self._lastAt = now
@@ -250,6 +257,8 @@ class Writes:
         for path in entry.made:
             if self._makers.get(path) is entry:
                 del self._makers[path]
+        if not self._entries:
+            self._entries = _NONE
 
     def trim(self, now: float) -> None:
         """
@@ -291,19 +300,23 @@ class Writes:
             if not self._stands(value, valueAt(data, path)):
                 del assigners[path].assigned[path], assigners[path]
 
-    def missing(self, last: int, now: float, *, isStamped: bool) -> list[_Entry]:
+    def missing(
+        self, last: int, now: float, asked: float, *, isStamped: bool
+    ) -> list[_Entry]:
         """
         Find those that are not in what is stored.  Whoever takes a copy of that
         will drop them again, so they are remembered for longer.
 
         @param last: The number of the last one that is in it.
 
+        @param asked: When the store was asked for that.
+
         @param isStamped: Whether it has any stamps.
         """
         missing = [
             entry
             for entry in self._entries
-            if entry.number > last and now - entry.at <= self._window
+            if entry.number > last and asked - entry.at <= self._window
         ]
         for entry in missing:
             # But somebody who drops all stamps each time is to have it in the end.

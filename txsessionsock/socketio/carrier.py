@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import inOrder
+from txsessionsock._repeatable import NOW, refuseRepeatable
 from txsessionsock._waiting import waitable
-from txsessionsock.clients import Client, Listener, Phase, Waiting
+from txsessionsock.clients import Client, Listener, Phase
 from txsessionsock.closecodes import Code
 from txsessionsock.handshake import Handshake
 from txsessionsock.hub import Label, Member
@@ -224,8 +225,7 @@ class NamespaceCarrier:
         The client sent an event.
         """
         name, *args = packet.data
-        waiting = Waiting(Event(name, tuple(args)), size, _Asked(packet.id))
-        self.client.received(waiting)
+        self.client.received(Event(name, tuple(args)), size, _Asked(packet.id))
 
     def pause(self) -> None:
         if self._calls and self._mayTakeMore():
@@ -321,8 +321,24 @@ class NamespaceCarrier:
         self.refuseEarly()
         if self._ghost is None:
             self.client.send(event)
-        else:
+        elif NOW.run is None:
             self._ghost.emit(event)
+        else:
+            # It is missed when what the handler changed is stored.
+            frame = self.encode(event)
+            self.check(frame)
+            self.client.sendFrame(frame)
+
+    def missed(self, frame: Frame) -> None:
+        ghost = self._ghost
+        # Answers are of no use to a client that does not know its question.
+        if ghost is None or not isinstance(frame, Numbered):
+            return
+        heir = ghost.heir
+        if heir is None:
+            ghost.keep(frame)
+        elif heir.encoding is self.encoding:
+            heir.client.sendFrame(frame)
 
     @property
     def standIn(self) -> Member | None:
@@ -360,6 +376,7 @@ class NamespaceCarrier:
 
         @raise SessionError: See L{refuseEarly}.
         """
+        refuseRepeatable("call()")
         self.refuseEarly()
         if not self.client.isOpen:
             return fail(ClientGone("the client is gone"))
@@ -418,6 +435,7 @@ class NamespaceCarrier:
         """
         Disconnect the client from all namespaces.
         """
+        refuseRepeatable("disconnect()")
         self._connection.disconnectAll()
 
     def lost(self, code: int, reason: str) -> Ghost | None:

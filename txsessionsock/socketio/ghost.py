@@ -58,11 +58,16 @@ class Heir(Protocol):
     """
     A client that came back.
 
+    @ivar encoding: How its events are encoded.
+
     @ivar standIn: Who is where it was, if it was lost again.
     """
 
     @property
-    def client(self) -> Member: ...
+    def client(self) -> Any: ...
+
+    @property
+    def encoding(self) -> Codec: ...
 
     @property
     def standIn(self) -> Member | None: ...

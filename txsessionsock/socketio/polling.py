@@ -433,7 +433,7 @@ class Polling:
             owner.broken("parse error")
         elif not self.isHeld and self._turns.hasTime:
             began, collected = self._reactor.seconds(), COLLECTIONS.seconds
-            self._go(post, _FEW if self._turns.areWanted else _MANY)
+            self._go(post, _FEW if self._turns.queue else _MANY)
             elapsed = self._reactor.seconds() - began - COLLECTIONS.seconds + collected
             self._turns.spent(post, max(0.0, elapsed), self._reactor)
         else:

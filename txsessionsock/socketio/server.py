@@ -119,6 +119,8 @@ class Namespace:
                 f" {protocol!r}"
             )
         refuseUncalled(protocol)
+        if self._io._equipment is not None:
+            self._io.sockets.refuseRepeatable(protocol)
         self._protocol = protocol
 
     @overload
@@ -338,6 +340,8 @@ class SocketIO(Namespace):
         """
         if self._equipment is not None:
             raise ValueError(f"{self!r} has sessions already")
+        for each in self._namespaces.values():
+            equipment.sockets.refuseRepeatable(each.protocol)
         manager = equipment.sockets.manager
         if self._recovery is not None:
             self._ghosts = Ghosts(self._recovery, equipment.sockets)
@@ -404,6 +408,7 @@ def enable(
     trustProxy: bool | Proxies = False,
     credentials: Sequence[Credential] | None = None,
     limits: Limits | None = None,
+    shortMessages: bool = True,
 ) -> SessionSockets:
     """
     Give the clients of a server the sessions of their browsers.
@@ -417,10 +422,15 @@ def enable(
         C{sockets.on("sconnection", f)}.
 
     @raise ValueError: The server has sessions already, one of C{origins} is no
-        origin, or C{limits} have no pings.
+        origin, C{limits} have no pings, or handlers of a namespace may run again, and
+        cannot: see C{repeatable}.
     """
     sockets = SessionSockets(
-        manager, perMessage=perMessage, credentials=credentials, limits=limits
+        manager,
+        perMessage=perMessage,
+        credentials=credentials,
+        limits=limits,
+        shortMessages=shortMessages,
     )
     server.equip(Equipment(sockets, Origins(origins), trustProxy))
     return sockets

@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from txsessionsock.closecodes import Code
 from txsessionsock.protocol import Equipment
 from txsessionsock.websocket import (
-    Autobahns,
     AutobahnTimer,
     Hardened,
     Line,
@@ -89,8 +88,8 @@ class Wire(Line):
 
     connection: _Connection | None = None
 
-    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
-        super().__init__(protocol, autobahns)
+    def __init__(self, protocol: Any, ours: type) -> None:
+        super().__init__(protocol, ours)
         known: _Connection | None = protocol.known
         self._isNew = known is None
         if known is not None and known.isProbedBy(self):

@@ -36,7 +36,7 @@ class Tracked:
         self.owed = self.paid = self.foreign = 0
 
 
-class Tracking:
+class Tracking(Watchers):
     """
     All keys that are watched over one connection.
 
@@ -47,7 +47,7 @@ class Tracking:
     """
 
     def __init__(self) -> None:
-        self._watchers = Watchers()
+        super().__init__()
         self._tracked: dict[str, Tracked] = {}
         self._owing: dict[Tracked, None] = {}
 
@@ -66,16 +66,15 @@ class Tracking:
         """
         See L{Watchers.add}.
         """
+        if key not in self._tracked:
+            self._tracked[key] = Tracked()
+        return self.add(key, changed, ended)
 
-        def forget(key: str) -> None:
-            tracked = self._tracked.pop(key)
-            # The report of what is under way would come to nobody.
-            tracked.foreign += 1
-            self._owing.pop(tracked, None)
-            ended(key)
-
-        self._tracked.setdefault(key, Tracked())
-        return self._watchers.add(key, changed, forget)
+    def _unwatched(self, key: str) -> None:
+        tracked = self._tracked.pop(key)
+        # The report of what is under way would come to nobody.
+        tracked.foreign += 1
+        self._owing.pop(tracked, None)
 
     def reported(self, key: str) -> None:
         """
@@ -99,7 +98,7 @@ class Tracking:
         tracked = self._tracked.get(key)
         if tracked is not None:
             tracked.foreign += 1
-            self._watchers.report((key,))
+            self.report((key,))
 
     def tellAll(self) -> None:
         """

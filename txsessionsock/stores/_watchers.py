@@ -45,6 +45,34 @@ def newDeadline(ttl: TTL, now: float) -> float | None:
     return deadline(ttl, now)
 
 
+class _Watch:
+    """
+    One function.  To call this stops the watching.
+
+    No closure, whose parts would be ten objects: there is one for each session.
+    """
+
+    __slots__ = ("changed", "ended", "key", "watchers")
+
+    def __init__(
+        self,
+        watchers: Watchers,
+        key: str,
+        changed: Changed,
+        ended: Callable[[str], None],
+    ) -> None:
+        self.watchers: Watchers | None = watchers
+        self.key = key
+        self.changed: Changed | None = changed
+        self.ended: Callable[[str], None] | None = ended
+
+    def __call__(self) -> None:
+        watchers, ended = self.watchers, self.ended
+        self.watchers = self.changed = self.ended = None
+        if watchers is not None and ended is not None and watchers._remove(self):
+            ended(self.key)
+
+
 class Watchers:
     """
     The functions to call when a session changes, by its key.
@@ -53,7 +81,8 @@ class Watchers:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._byKey: dict[str, dict[object, Changed]] = {}
+        # Most keys have one, which is there itself.
+        self._byKey: dict[str, _Watch | tuple[_Watch, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._byKey)
@@ -74,26 +103,42 @@ class Watchers:
 
         @return: A function that stops the watching.
         """
-        token = object()
-        self._byKey.setdefault(key, {})[token] = changed
+        watch = _Watch(self, key, changed, ended)
+        others = self._of(key)
+        self._byKey[key] = (*others, watch) if others else watch
+        return watch
 
-        def stop() -> None:
-            watchers = self._byKey.get(key, {})
-            if watchers.pop(token, None) is not None and not watchers:
-                del self._byKey[key]
-                ended(key)
+    def _of(self, key: str) -> tuple[_Watch, ...]:
+        found = self._byKey.get(key, ())
+        return (found,) if isinstance(found, _Watch) else found
 
-        return stop
+    def _remove(self, watch: _Watch) -> bool:
+        """
+        @return: Whether nobody watches the key any more.
+        """
+        key = watch.key
+        others = tuple(other for other in self._of(key) if other is not watch)
+        if others:
+            self._byKey[key] = others if len(others) > 1 else others[0]
+            return False
+        del self._byKey[key]
+        self._unwatched(key)
+        return True
+
+    def _unwatched(self, key: str) -> None:
+        """
+        Nobody watches a key any more.
+        """
 
     def report(self, keys: Iterable[str]) -> None:
         """
         Call the functions of these keys.
         """
         for key in keys:
-            for token, changed in list(self._byKey.get(key, {}).items()):
+            for watch in self._of(key):
                 # One of those called before may have stopped this one.
-                if token in self._byKey.get(key, {}):
+                if watch.changed is not None:
                     try:
-                        changed(key)
+                        watch.changed(key)
                     except Exception:
                         self._log.failure("the watcher of a session failed")

@@ -161,6 +161,8 @@ class RedisStore:
         )
         self._tracking = Tracking()
         self._deadlines = Deadlines(self._reactor, self._tracking.tell)
+        # Once, and not for each key that is watched.
+        self._forget = self._deadlines.forget
         self._checks: list[Deferred[None]] = []
         self._isDistrusted = False
         self._isTold = False
@@ -189,7 +191,7 @@ class RedisStore:
         return self._believed(self._ask(_Destroy, _DESTROY, key, *arguments))
 
     def watch(self, key: str, changed: Changed) -> Callable[[], None]:
-        return self._tracking.watch(key, changed, self._deadlines.forget)
+        return self._tracking.watch(key, changed, self._forget)
 
     def fence(self, key: str) -> Deferred[None]:
         if not self._isSeeing:

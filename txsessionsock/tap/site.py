@@ -91,7 +91,7 @@ def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
     resource = None
     if plain is not None:
         factory = attempt("origin", SessionSocketFactory, manager, **_settings(options))
-        factory.protocol = plain
+        attempt("protocol", setattr, factory, "protocol", plain)
         sockets.append(factory.sockets)
         resource = SessionSocketResource(factory)
     root = _Root(_pages(options, manager, reactor), path, resource)
@@ -138,6 +138,8 @@ def _protocols(options: Options) -> tuple[type | None, type | None]:
             refuse(f"--protocol {name}: there is a class of a {one}; right is one")
         if isEvents and not options["socketio"]:
             refuse(f"--protocol {name} is a SocketIOSocket; right is --socketio, too")
+        if getattr(kind, "repeatable", False) and not options["per-message"]:
+            refuse(f"--protocol {name} is repeatable; right is --per-message, too")
         found[isEvents] = kind
     if options["socketio"] and True not in found:
         refuse(f"--socketio {NEEDS_CLASS}")

@@ -5,7 +5,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 from .admission import Admission, Overfull, Place
 from .knocks import KNOCKED, isKnock
 from .letgo import forgetErrors
-from .line import Autobahns, Line
+from .line import Line
 from .options import AutobahnTimer, setLimits
 from .outflow import Outflow
 from .protocol import Hardened
@@ -17,7 +17,6 @@ __all__ = [
     "KNOCKED",
     "Admission",
     "AutobahnTimer",
-    "Autobahns",
     "Hardened",
     "Line",
     "Outflow",

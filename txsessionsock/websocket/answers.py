@@ -6,13 +6,12 @@ write what answers one read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 
-from txsessionsock._deferreds import nothing
+from .outflow import Outflow
 
 
 __all__ = ["Answers"]
@@ -41,17 +40,38 @@ _OPEN: Final = WebSocketServerProtocol.STATE_OPEN
 
 
 @lru_cache
-def _isShort(kind: Any, ours: Any) -> bool:
+def _isShort(kind: Any, ours: Any) -> tuple[bool, bool]:
     """
-    Whether nobody but Autobahn has the methods of which this takes the place.
+    @return: Whether nobody but Autobahn has the methods of which this takes the
+        place; and whether nobody but us sees the bytes that go out.
     """
     behind: Any = super(ours, kind)
     theirs: Any = WebSocketServerProtocol
-    return (
+    isShort = (
         behind.sendMessage is theirs.sendMessage
         and behind.sendData is theirs.sendData
         and kind.sendFrame is theirs.sendFrame
     )
+    return isShort, isShort and kind.sendData is ours.sendData
+
+
+class _Line(Protocol):
+    def out(self, data: bytes) -> None:
+        """
+        Send bytes.
+        """
+
+
+class _Nowhere:
+    """
+    Takes the place of the line of a connection that is gone.
+    """
+
+    def out(self, data: bytes) -> None:
+        pass
+
+
+_NOWHERE: Final = _Nowhere()
 
 
 class Answers:
@@ -59,33 +79,48 @@ class Answers:
     The frames that are sent to one client.
 
     @ivar isShort: Whether any of them may go by the short way.
+
+    @ivar outflow: While it is held, nothing is held back here: what is sent to a
+        client that does not read counts at once.
     """
 
-    __slots__ = ("_joined", "_protocol", "_send", "_size", "isShort")
+    __slots__ = (
+        "_isDirect",
+        "_joined",
+        "_line",
+        "_mayJoin",
+        "_protocol",
+        "_size",
+        "isShort",
+        "outflow",
+    )
 
-    def __init__(
-        self, protocol: Any, ours: Any, isShort: bool, send: Callable[[bytes], object]
-    ) -> None:
+    def __init__(self, line: _Line, protocol: Any, ours: Any, isShort: bool) -> None:
         """
         @param ours: The class of the methods that call this.
 
         @param isShort: Whether that is wanted.
-
-        @param send: Sends bytes.
         """
         self._protocol = protocol
-        self._send = send
+        self._line = line
         self._joined: list[bytes] | None = None
         self._size = 0
         kind: Any = type(protocol)
-        self.isShort = isShort and _isShort(kind, ours)
+        mayBeShort, isDirect = _isShort(kind, ours)
+        self.isShort = isShort and mayBeShort
+        # Whether messages need not go through sendData(), and whether that is so
+        # while something that was read is handled.
+        self._isDirect = isShort and isDirect
+        self._mayJoin = False
+        self.outflow: Outflow | None = None
 
-    def opened(self) -> None:
+    def opened(self, outflow: Outflow) -> None:
         """
         The handshake is done.
         """
+        self.outflow = outflow
         if self._protocol.logOctets:
-            self.isShort = False
+            self.isShort = self._isDirect = False
 
     # While something that was read is handled.
 
@@ -94,13 +129,16 @@ class Answers:
         What is sent from now on is held back, up to a size.
         """
         self._joined = []
+        self._mayJoin = self._isDirect and "sendData" not in vars(self._protocol)
 
     def release(self) -> None:
         """
         No longer.
         """
-        self.flush()
+        if self._joined:
+            self.flush()
         self._joined = None
+        self._mayJoin = False
 
     def flush(self) -> None:
         """
@@ -110,14 +148,14 @@ class Answers:
         joined = self._joined
         if joined:
             self._joined, self._size = [], 0
-            self._send(b"".join(joined))
+            self._line.out(b"".join(joined))
 
     def end(self) -> None:
         """
         The connection is gone.
         """
-        self._joined = self._protocol = None
-        self._send, self.isShort = nothing, False
+        self._joined = self._protocol = self.outflow = None
+        self._line, self.isShort, self._mayJoin = _NOWHERE, False, False
 
     # Frames.
 
@@ -161,7 +199,10 @@ class Answers:
         stats.outgoingWebSocketFrames += 1
         stats.outgoingOctetsAppLevel += size
         stats.outgoingOctetsWebSocketLevel += size
-        protocol.sendData(frame)
+        if self._mayJoin:
+            self.put(frame)
+        else:
+            protocol.sendData(frame)
         return True
 
     def pong(self, payload: bytes) -> None:
@@ -170,18 +211,17 @@ class Answers:
         """
         self._protocol.sendData(_HEADS[_PONG][len(payload)] + payload)
 
-    def put(self, data: bytes, mayWait: bool) -> None:
+    def put(self, data: bytes) -> None:
         """
-        Send bytes, or hold them back.
-
-        @param mayWait: Whether they may be held back.
+        Send bytes, behind all that was sent before, or hold them back.
         """
         protocol, size = self._protocol, len(data)
         if not self.isShort or protocol.state != _OPEN:
             self.flush()
         else:
             protocol.trafficStats.outgoingOctetsWireLevel += size
-            if self._joined is None or not mayWait:
+            outflow = self.outflow
+            if self._joined is None or (outflow is not None and outflow.isHeld):
                 self.flush()
             else:
                 if self._size + size > _JOINED:
@@ -189,4 +229,4 @@ class Answers:
                 self._joined.append(data)
                 self._size += size
                 return
-        self._send(data)
+        self._line.out(data)

@@ -75,6 +75,15 @@ _PING: Final = 0x89
 _PONG: Final = 0x8A
 _KINDS: Final = frozenset((_TEXT, _BINARY, _PING, _PONG))
 
+_WORDS: Final = _SMALL // 4 + 1
+_FEW_WORDS: Final = _LENGTH // 4 + 2
+_MOST_ONES: Final = int.from_bytes(b"\0\0\0\1" * _WORDS, "big")
+_ONES: Final = [int.from_bytes(b"\0\0\0\1" * n, "big") for n in range(_FEW_WORDS)]
+"""
+Times these, a mask stands there over and over: in so many words of four bytes, its own
+and those of a payload.
+"""
+
 _CONTROL: Final = 8
 """
 The opcode from which on frames are no part of a message.
@@ -175,12 +184,15 @@ class Frames:
         "_isHeld",
         "_isShort",
         "_isWorking",
+        "_lastName",
         "_line",
         "_lost",
         "_most",
+        "_names",
         "_pings",
         "_pongs",
         "_protocol",
+        "_reactor",
         "_reads",
         "_seconds",
         "_turns",
@@ -197,7 +209,8 @@ class Frames:
         self._line = line
         self._protocol = protocol
         self._answers = answers
-        self._seconds = protocol.factory.reactor.seconds
+        self._reactor = protocol.factory.reactor
+        self._seconds = self._reactor.seconds
         self._turns: Turns = line.rules.turns
         self.used = 0.0
         self._most: int = line.rules.limits.fragments
@@ -206,6 +219,8 @@ class Frames:
         self._fragments = 0
         self._isHeld = self._isWorking = False
         self._lost: Callable[[], object] | None = None
+        # How many attributes the protocol itself had, and which came last.
+        self._names, self._lastName = 0, ""
         kind: Any = type(protocol)
         reads, isShort, pings, pongs = _takes(kind, ours)
         isShort = isShort and line.rules.shortFrames
@@ -266,14 +281,13 @@ class Frames:
         turns = self._turns
         if not self._line.isHeld and turns.hasTime:
             most = _MANY
-            if turns.areWanted:
+            if turns.queue:
                 # Of hundreds who send much at once, each has one.
                 most = _FEW if len(data) <= _LITTLE else 1
-            reactor, collected = self._protocol.factory.reactor, COLLECTIONS.seconds
-            began = self._seconds()
-            self._work(most)
+            collected, began = COLLECTIONS.seconds, self._seconds()
+            self._work(most, began)
             elapsed = self._seconds() - began - COLLECTIONS.seconds + collected
-            turns.spent(self, max(0.0, elapsed), reactor)
+            turns.spent(self, elapsed if elapsed > 0.0 else 0.0, self._reactor)
         self._settle()
 
     def goOn(self) -> None:
@@ -283,7 +297,7 @@ class Frames:
         if self._isWorking or self._protocol is None:
             return
         try:
-            self._work(_MANY)
+            self._work(_MANY, self._seconds())
         except Exception:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
@@ -298,7 +312,7 @@ class Frames:
         """
         if self._isHeld or self._lost is not None:
             # Not here: who resumes is in the midst of something else.
-            self._turns.add(self, self._protocol.factory.reactor)
+            self._turns.add(self, self._reactor)
         else:
             self._protocol.transport.resumeProducing()
 
@@ -319,7 +333,7 @@ class Frames:
         # that goes on.  A line that the inbox has paused waits until there is room.
         self._line.drop()
         if not self._line.isHeld:
-            self._turns.add(self, self._protocol.factory.reactor)
+            self._turns.add(self, self._reactor)
         return True
 
     def end(self) -> None:
@@ -333,34 +347,34 @@ class Frames:
         """
         Have the transport read no more while something waits here.
         """
-        if self._protocol is None:
+        protocol = self._protocol
+        if protocol is None:
             # The connection was lost meanwhile.
             return
-        transport = self._protocol.transport
         if self._data:
             if not self._isHeld and self._lost is None:
                 self._isHeld = True
-                transport.pauseProducing()
+                protocol.transport.pauseProducing()
             if not self._line.isHeld:
-                self._turns.add(self, self._protocol.factory.reactor)
+                self._turns.add(self, self._reactor)
         elif self._lost is not None:
             then, self._lost = self._lost, None
             then()
         elif self._isHeld:
             self._isHeld = False
             if not self._line.isHeld:
-                transport.resumeProducing()
+                protocol.transport.resumeProducing()
 
     # One slice of it.
 
-    def _work(self, most: int) -> None:
+    def _work(self, most: int, now: float) -> None:
         """
         Handle some frames.
         """
         self._isWorking = True
         self._answers.hold()
         try:
-            self._slice(most, self._seconds() + _SLICE)
+            self._slice(most, now + _SLICE)
         except BaseException:
             self._data, self._at = b"", 0
             raise
@@ -370,9 +384,11 @@ class Frames:
 
     def _slice(self, most: int, until: float) -> None:
         protocol, line = self._protocol, self._line
-        if self._isShort and not vars(protocol).keys().isdisjoint(_SEEN):
-            # The application has given this one protocol methods of its own.
-            self._isShort = self._pings = self._pongs = False
+        own = vars(protocol)
+        # A name that is new comes last: to look through all takes longer than to
+        # read a frame.
+        if len(own) != self._names or next(reversed(own)) != self._lastName:
+            self._look(own)
         if protocol.data:
             # What Autobahn has looked at, and was to look at again: the beginning of
             # a frame, as a rule.
@@ -393,6 +409,14 @@ class Frames:
             self._autobahnsWay()
             most = most - 1 if self._seconds() < until else 0
         self._data, self._at = b"", 0
+
+    def _look(self, own: dict[str, Any]) -> None:
+        """
+        See whether the application has given this one protocol methods of its own.
+        """
+        self._names, self._lastName = len(own), next(reversed(own))
+        if not own.keys().isdisjoint(_SEEN):
+            self._isShort = self._pings = self._pongs = False
 
     def _isOrdinary(self) -> bool:
         """
@@ -417,9 +441,10 @@ class Frames:
         """
         protocol, line, seconds = self._protocol, self._line, self._seconds
         largest = _SMALL
-        for limit in protocol.maxMessagePayloadSize, protocol.maxFramePayloadSize:
-            if 0 < limit < largest:
-                largest = limit
+        if 0 < protocol.maxMessagePayloadSize < largest:
+            largest = protocol.maxMessagePayloadSize
+        if 0 < protocol.maxFramePayloadSize < largest:
+            largest = protocol.maxFramePayloadSize
         while most > 0 and not line.isHeld:
             found = _ordinary(self._data, self._at, largest)
             if found is None:
@@ -431,6 +456,8 @@ class Frames:
                 if protocol.state != _OPEN or protocol._listeners is not None:
                     break
             elif not self._control(kind, payload, end):
+                break
+            if self._at >= len(self._data):
                 break
             most = most - 1 if seconds() < until else 0
         return most
@@ -534,7 +561,7 @@ def _ordinary(data: bytes, at: int, largest: int) -> tuple[int, bytes, int] | No
     kind, length = data[at], data[at + 1]
     if kind not in _KINDS or length < _MASKED:
         return None
-    length &= _LENGTH
+    length -= _MASKED
     if length >= _TWO_BYTES:
         # A control frame of this size, and a length in more bytes than it needs,
         # are errors.
@@ -547,13 +574,14 @@ def _ordinary(data: bytes, at: int, largest: int) -> tuple[int, bytes, int] | No
     end = body + length
     if end > whole or length > largest:
         return None
-    payload = data[body:end]
-    if length:
-        mask = (data[body - 4 : body] * (length + 3 >> 2))[:length]
-        payload = (
-            int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-        ).to_bytes(length, "big")
-    return kind, payload, end
+    # The mask and the payload behind it as one number.  Its exclusive or with the mask
+    # over and over has no mask before it: the payload is what is left.
+    masked = int.from_bytes(data[body - 4 : end], "big")
+    mask = masked >> 8 * length
+    words = length + 7 >> 2
+    ones = _ONES[words] if words < _FEW_WORDS else _MOST_ONES >> 32 * (_WORDS - words)
+    repeated = mask * ones >> 8 * (4 * words - 4 - length)
+    return kind, (masked ^ repeated).to_bytes(length, "big"), end
 
 
 def _endOf(data: bytes, at: int) -> int:

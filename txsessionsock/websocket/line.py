@@ -6,15 +6,13 @@ to go out, and how it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from autobahn.util import encode_truncate
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.logger import Logger
 
-from txsessionsock._deferreds import Timer, nothing
+from txsessionsock._deferreds import Timer
 from txsessionsock._seldom import Seldom
 from txsessionsock.forwarded import Proxies, trusted
 from txsessionsock.handshake import Handshake
@@ -31,7 +29,7 @@ from .quiet import Quiet
 from .turns import Turns
 
 
-__all__ = ["Autobahns", "Line", "Rules"]
+__all__ = ["Line", "Rules"]
 
 _log = Logger()
 
@@ -59,6 +57,8 @@ class Rules(Protocol):
     @ivar refusals: The lines of the log about clients that do what they should
         not.
 
+    @ivar quiet: What Autobahn's own methods log to.
+
     @ivar admission: How many connections there are.
 
     @ivar shortFrames: Whether ordinary frames go past Autobahn.
@@ -81,6 +81,9 @@ class Rules(Protocol):
     def refusals(self) -> Seldom: ...
 
     @property
+    def quiet(self) -> Quiet: ...
+
+    @property
     def admission(self) -> Admission: ...
 
     @property
@@ -91,23 +94,6 @@ class Rules(Protocol):
 
     @property
     def handshakes(self) -> Turns: ...
-
-
-class Autobahns(NamedTuple):
-    """
-    Methods of Autobahn's protocol, which are ours by name: they do at once what
-    ours may do later.
-
-    @ivar ours: The class that has ours.
-    """
-
-    ours: type
-    sendMessage: Callable[..., None]
-    sendData: Callable[[bytes], None]
-    unregisterProducer: Callable[[], None]
-
-
-_NONE = Autobahns(object, nothing, nothing, nothing)
 
 
 class Line:
@@ -147,29 +133,32 @@ class Line:
     isHeld = False
     mostUnsent = 0
     mostFrames = 1
+    used = 0.0
+    _outflow: Outflow | None = None
+    _linger: Timer | None = None
+    # These wait for the end of a message that is sent in several frames.
+    _behind: list[tuple[Any, ...] | PreparedMessage] | None = None
+    _behindSize = 0
 
-    def __init__(self, protocol: Any, autobahns: Autobahns) -> None:
+    def __init__(self, protocol: Any, ours: type) -> None:
+        """
+        @param ours: The class whose methods take the place of Autobahn's.
+        """
         self._protocol = protocol
-        self._autobahns = autobahns
+        self._ours = ours
         self.rules: Rules = protocol.factory._sessionsock
         self._reactor = protocol.factory.reactor
         self.connectedAt = self._reactor.seconds()
-        ours = autobahns.ours
-        self._outflow: Outflow | None = None
-        self._linger = Timer(self._reactor)
-        self.answers = Answers(protocol, ours, self.rules.shortFrames, self._out)
+        self.answers = Answers(self, protocol, ours, self.rules.shortFrames)
         self.frames = Frames(self, protocol, ours, self.answers)
-        self.used = 0.0
-        # These wait for the end of a message that is sent in several frames.
-        self._behind: list[tuple[Any, ...] | PreparedMessage] = []
-        self._behindSize = 0
 
-    @cached_property
-    def quiet(self) -> Quiet:
+    @property
+    def _autobahns(self) -> Any:
         """
-        What Autobahn's own methods log to.
+        Autobahn's own methods, which are ours by name: they do at once what ours
+        may do later.  Not kept, as each would be an object for each connection.
         """
-        return Quiet(self.rules.refusals, self._reactor)
+        return super(self._ours, self._protocol)
 
     def arrive(self) -> Overfull | None:
         """
@@ -206,20 +195,16 @@ class Line:
         """
         The handshake is done.
         """
-        self.answers.opened()
         protocol, limits = self._protocol, self.rules.limits
-        transport, isShort = protocol.transport, self.answers.isShort
+        transport = protocol.transport
+        # Autobahn's way writes down what goes out.
+        isShort = self.answers.isShort and not protocol.logOctets
         largest = max(limits.messageSize, protocol.maxMessagePayloadSize)
         self.mostUnsent = limits.unsentBytes + largest + self.mostFrames * _FRAME_HEAD
         self._outflow = Outflow(
-            transport,
-            transport.write if isShort else self._autobahns.sendData,
-            self._reactor,
-            limits,
-            self.mostUnsent,
-            drop=self.cut,
-            turned=self._turned,
+            transport, self, self._reactor, limits, self.mostUnsent, isShort=isShort
         )
+        self.answers.opened(self._outflow)
 
     # Its end.
 
@@ -245,14 +230,17 @@ class Line:
         """
         self.answers.flush()
         outflow, self._outflow = self._outflow, None
+        self.answers.outflow = None
         if outflow is not None:
             outflow.end(isAborted=isAborted)
-            self._behind, self._behindSize = [], 0
+            self._behind, self._behindSize = None, 0
             if self.isHeld:
-                self._turned()
+                self.turned()
         if not isAborted:
             # The client may read nothing any more, or not answer as TLS has it.
             # Then the transport would wait for ever.
+            if self._linger is None:
+                self._linger = Timer(self._reactor)
             self._linger.start(
                 self.rules.limits.closeTimeout, self._protocol._closeConnection, True
             )
@@ -264,12 +252,12 @@ class Line:
         when the garbage collector comes.
         """
         self.drop()
-        self._linger.stop()
-        self._behind, self._behindSize = [], 0
+        if self._linger is not None:
+            self._linger.stop()
+        self._behind, self._behindSize = None, 0
         self.frames.end()
         self.answers.end()
         self._protocol = None
-        self._autobahns = _NONE
 
     # What goes out.
 
@@ -279,7 +267,10 @@ class Line:
         How many bytes wait because the client does not read.
         """
         outflow = self._outflow
-        return self._behindSize + (0 if outflow is None else len(outflow))
+        # Mostly nothing: this is asked at each message.
+        if outflow is None or outflow.waiting is None:
+            return self._behindSize
+        return self._behindSize + len(outflow.waiting)
 
     @property
     def isFilled(self) -> bool:
@@ -288,7 +279,10 @@ class Line:
         """
         return self._outflow is not None and self._outflow.isHeld
 
-    def _turned(self) -> None:
+    def turned(self) -> None:
+        """
+        So much waits that the client is not to cause any more, or no longer.
+        """
         self._hold()
         if not self._isFull:
             self.relieved()
@@ -318,24 +312,32 @@ class Line:
         """
         Let it produce no more.
         """
-        if self._outflow is None:
-            self._autobahns.unregisterProducer()
-        else:
+        if self._outflow is not None:
             self._outflow.unregister()
+        elif self._protocol is not None:
+            self._autobahns.unregisterProducer()
 
     def put(self, data: bytes) -> None:
         """
         Send bytes, behind all that was sent before.
         """
-        # To a client that does not read, nothing is held back: it counts at once.
-        outflow = self._outflow
-        self.answers.put(data, outflow is None or not outflow.isHeld)
+        self.answers.put(data)
 
-    def _out(self, data: bytes) -> None:
+    def out(self, data: bytes) -> None:
+        """
+        Send bytes, now.
+        """
         if self._outflow is None:
-            self._autobahns.sendData(data)
+            self.sendAsAutobahn(data)
         else:
             self._outflow.write(data)
+
+    def sendAsAutobahn(self, data: bytes) -> None:
+        """
+        Send bytes, whatever waits.
+        """
+        if self._protocol is not None:
+            self._autobahns.sendData(data)
 
     def size(self, frame: tuple[Any, ...] | PreparedMessage) -> int:
         """
@@ -355,10 +357,13 @@ class Line:
         """
         protocol = self._protocol
         limit = 0 if protocol is None else protocol.maxMessagePayloadSize
+        if limit <= 0 or (type(frame) is tuple and len(frame[0]) <= limit):
+            # Most are.
+            return
         size = self.size(frame)
         if isinstance(frame, PreparedMessage):
             size -= _FRAME_HEAD
-        if 0 < limit < size:
+        if limit < size:
             raise ValueError(
                 f"a message of {size} bytes; no more than {limit} can be sent"
                 " (Limits.messageSize)"
@@ -403,8 +408,8 @@ class Line:
         """
         The application has sent the last frame of a message.
         """
-        behind, self._behind, self._behindSize = self._behind, [], 0
-        for frame in behind:
+        behind, self._behind, self._behindSize = self._behind, None, 0
+        for frame in behind or ():
             self.write(frame)
         if behind:
             self.relieved()
@@ -414,6 +419,8 @@ class Line:
         if self.unsent + size > self.mostUnsent:
             self.cut("it was sent more than may wait for the end of a message")
             return
+        if self._behind is None:
+            self._behind = []
         self._behind.append(frame)
         self._behindSize += size
 

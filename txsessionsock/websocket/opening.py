@@ -30,6 +30,7 @@ from txsessionsock._waiting import waitable
 from txsessionsock.handshake import fieldsIn
 
 from .admission import Overfull, overfull
+from .compression import bounded
 from .reading import HEAD_END, Refused, read
 
 
@@ -185,7 +186,7 @@ def refuse(protocol: Any, refused: Refused) -> None:
     protocol.data = b""
     protocol.sendData(_head(f"{int(refused.status)} {reason}", headers))
     # Autobahn would say why, once more, and also of those of whom we say nothing.
-    with protocol._sessionsock.quiet.silent():
+    with protocol._sessionsock.rules.quiet.silent():
         protocol.dropConnection(abort=False)
 
 
@@ -284,7 +285,10 @@ def _compression(protocol: Any) -> str | None:
                 offers.append(known[extension]["Offer"].parse(params))
             except Exception:  # Autobahn raises nothing narrower.
                 raise Refused("Sec-WebSocket-Extensions is malformed") from None
-    accepted = protocol.perMessageCompressionAccept(offers) if offers else None
+    if not offers:
+        return None
+    limits = protocol._sessionsock.rules.limits
+    accepted = bounded(protocol.perMessageCompressionAccept, limits)(offers)
     if accepted is None:
         return None
     kind = known[accepted.EXTENSION_NAME]["PMCE"]
@@ -314,6 +318,8 @@ def _open(protocol: Any) -> None:
         # Autobahn's would be in a Deferred that nobody looks at.
         _logFailure(protocol, "onOpen failed", Failure())
         protocol._sessionsock.close(1011, "")
+    # All that is to be known of it is known.
+    protocol._sessionsock.request = None
     protocol.is_open.callback(None)
     if protocol.data:
         # Frames that came with the handshake, or while onConnect waited.

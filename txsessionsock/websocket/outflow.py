@@ -5,8 +5,7 @@ A bound on what waits for a client that does not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.logger import Logger
@@ -27,6 +26,27 @@ it says that it is full.
 """
 
 
+class _Line(Protocol):
+    """
+    The connection.
+    """
+
+    def sendAsAutobahn(self, data: bytes) -> None:
+        """
+        Give something to the transport, as Autobahn does.
+        """
+
+    def cut(self, why: str) -> object:
+        """
+        Too much waits.
+        """
+
+    def turned(self) -> object:
+        """
+        L{Outflow.isFull} has become something else.
+        """
+
+
 @implementer(IPushProducer)
 class Outflow:
     """
@@ -38,40 +58,56 @@ class Outflow:
     two slices at most, and what its layers keep of them.
 
     @ivar isHeld: Whether the transport has said that it is full.
+
+    @ivar waiting: What waits.
     """
+
+    # Whoever has a thousand clients has a thousand of these, and most of them never
+    # hold anything.
+    __slots__ = (
+        "_isShort",
+        "_limits",
+        "_line",
+        "_most",
+        "_pull",
+        "_push",
+        "_reactor",
+        "_timeout",
+        "_transport",
+        "isHeld",
+        "waiting",
+    )
 
     def __init__(
         self,
         transport: Any,
-        write: Callable[[bytes], object],
+        line: _Line,
         reactor: IReactorTime,
         limits: Limits,
         most: int,
         *,
-        drop: Callable[[str], object],
-        turned: Callable[[], object],
+        isShort: bool = True,
     ) -> None:
         """
-        @param write: Gives something to the transport.
+        @param line: Lets go of this before it is itself let go of.
 
         @param most: How many bytes may wait; when there would be more, the
             client is cut off.
 
-        @param drop: Called with the reason when too much waits.
-
-        @param turned: Called when L{isFull} has become something else.
+        @param isShort: Whether the transport is given what goes out by us, and not
+            by Autobahn.
         """
         self._transport = transport
-        self._write = write
+        self._isShort = isShort
+        self._line = line
+        self._reactor = reactor
         self._limits = limits
         self._most = most
-        self._drop = drop
-        self._turned = turned
         self.isHeld = False
-        self._waiting = bytearray()
-        self._timeout = Timer(reactor)
+        self.waiting: bytearray | None = None
+        self._timeout: Timer | None = None
         self._push: IPushProducer | None = None
-        self._pull = _Pull(reactor)
+        self._pull: _Pull | None = None
         transport.registerProducer(self, True)
 
     def end(self, *, isAborted: bool) -> None:
@@ -80,7 +116,7 @@ class Outflow:
 
         @param isAborted: Whether the client is not to have what waits.
         """
-        self._timeout.stop()
+        self._stopTimeout()
         producer = self._push
         self.unregister()
         if producer is not None:
@@ -89,23 +125,35 @@ class Outflow:
                 producer.stopProducing()
             except Exception:
                 _log.failure("a producer failed when it was stopped")
-        if self._waiting and not isAborted:
-            self._write(bytes(self._waiting))
-        self._waiting.clear()
+        if self.waiting and not isAborted:
+            self._write(bytes(self.waiting))
+        self._drop()
         self._transport.unregisterProducer()
+
+    def _drop(self) -> None:
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            # It may be being written.
+            waiting.clear()
+
+    def _stopTimeout(self) -> None:
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None:
+            timeout.stop()
 
     @property
     def isFull(self) -> bool:
         """
         Whether so much waits that the client is not to cause any more.
         """
-        return len(self._waiting) > self._limits.unsentBytes
+        waiting = self.waiting
+        return waiting is not None and len(waiting) > self._limits.unsentBytes
 
     def __len__(self) -> int:
         """
         How many bytes wait.
         """
-        return len(self._waiting)
+        return 0 if self.waiting is None else len(self.waiting)
 
     # Another producer.
 
@@ -122,7 +170,7 @@ class Outflow:
             if self.isHeld:
                 producer.pauseProducing()
         else:
-            self._push = self._pull
+            self._push = self._pull = _Pull(self._reactor)
             self._pull.begin(producer, isPaused=self.isHeld)
 
     def unregister(self) -> None:
@@ -130,7 +178,9 @@ class Outflow:
         Let nothing else produce.
         """
         self._push = None
-        self._pull.end()
+        pull, self._pull = self._pull, None
+        if pull is not None:
+            pull.end()
 
     # What is sent.
 
@@ -138,39 +188,48 @@ class Outflow:
         """
         Send something, behind all that waits.
         """
-        if self._push is self._pull:
+        if self._pull is not None:
             self._pull.produced()
         if not self.isHeld and len(data) <= _SLICE:
             self._write(data)
             return
-        if len(self._waiting) + len(data) > self._most:
-            self._drop("it was sent more than may wait for a client that does not read")
+        if len(self) + len(data) > self._most:
+            why = "it was sent more than may wait for a client that does not read"
+            self._line.cut(why)
             return
         wasFull = self.isFull
-        self._waiting += data
+        if self.waiting is None:
+            self.waiting = bytearray()
+        self.waiting += data
         self._flush(wasFull)
+
+    def _write(self, data: bytes) -> None:
+        if self._isShort:
+            self._transport.write(data)
+        else:
+            self._line.sendAsAutobahn(data)
 
     def _flush(self, wasFull: bool) -> None:
         """
         Give the transport what it has room for.
         """
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting and not self.isHeld:
             piece = bytes(waiting[:_SLICE])
             del waiting[:_SLICE]
             # It may say that it is full, and something may be sent meanwhile.
             self._write(piece)
+        if not waiting and self.waiting is waiting:
+            self.waiting = None
         if self.isFull == wasFull:
             return
         if wasFull:
-            self._timeout.stop()
+            self._stopTimeout()
         else:
-            self._timeout.start(
-                self._limits.unsentTimeout,
-                self._drop,
-                "it has not read for too long what it was sent",
-            )
-        self._turned()
+            self._timeout = Timer(self._reactor)
+            why = "it has not read for too long what it was sent"
+            self._timeout.start(self._limits.unsentTimeout, self._line.cut, why)
+        self._line.turned()
 
     def pauseProducing(self) -> None:
         self.isHeld = True
@@ -184,9 +243,9 @@ class Outflow:
             self._push.resumeProducing()
 
     def stopProducing(self) -> None:
-        self._timeout.stop()
-        self._waiting.clear()
-        producer, self._push = self._push, None
+        self._stopTimeout()
+        self._drop()
+        producer, self._push, self._pull = self._push, None, None
         if producer is not None:
             producer.stopProducing()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -17,11 +17,10 @@ from twisted.python.failure import Failure
 
 from txsessionsock.handshake import Handshake, handshakeOf
 
-from .compression import bounded
 from .letgo import forgetErrors, letGo
-from .line import Autobahns, Line
+from .line import Line
 from .opening import accept, proceed, refuse
-from .options import takeOptions
+from .options import LEFT, NO_QUEUE, takeOptions
 from .quiet import ProtocolLog, consumed
 from .reading import Refused
 
@@ -47,7 +46,6 @@ class Hardened(WebSocketServerProtocol):
     transport: Any
     maxConnections: int
     autoPingTimeout: float
-    perMessageCompressionAccept: Any
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -62,21 +60,30 @@ class Hardened(WebSocketServerProtocol):
         # The application may have a logger of that name.
         cls.log = ProtocolLog(cls)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            # This is called for what a protocol has not got, nor its class.
+            if name in LEFT:
+                return getattr(self.factory, name)
+            theirs = getattr(super(), "__getattr__", None)
+            if theirs is None:
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"{kind!r} object has no attribute {name!r}", name=name, obj=self
+                )
+            return theirs(name)
+
     # The handshake.
 
     def connectionMade(self) -> None:
-        autobahns = Autobahns(
-            Hardened, super().sendMessage, super().sendData, super().unregisterProducer
-        )
-        self._sessionsock = self._sessionsockLine(self, autobahns)
+        self._sessionsock = self._sessionsockLine(self, Hardened)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
         takeOptions(self)
         forgetErrors(self.transport)
         super().connectionMade()
-        self.perMessageCompressionAccept = bounded(
-            self.perMessageCompressionAccept, self._sessionsock.rules.limits
-        )
+        self.send_queue = NO_QUEUE
         tooMany = self._sessionsock.arrive()
         if tooMany is not None:
             now = self.factory.reactor.seconds()

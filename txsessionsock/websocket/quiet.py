@@ -143,7 +143,7 @@ class ProtocolLog:
         # Autobahn asks several times for each message: as little as possible is done.
         caller = sys._getframe(1).f_globals.get("__name__", "")
         if caller.startswith("autobahn.") and "_sessionsock" in own:
-            return own["_sessionsock"].quiet
+            return own["_sessionsock"].rules.quiet
         if "log" in own:
             return own["log"]
         theirs = WebSocketServerProtocol.log if self._theirs is None else self._theirs

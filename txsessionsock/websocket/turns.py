@@ -52,10 +52,12 @@ class Turns:
     Shares time out among the connections of a server.  Of those who wait, the one
     that has had the least goes on first (start-time fair queueing): one that sends
     little does not wait for hundreds that send without end.
+
+    @ivar queue: Those who wait.
     """
 
     def __init__(self) -> None:
-        self._queue: list[tuple[float, int, _Waiting]] = []
+        self.queue: list[tuple[float, int, _Waiting]] = []
         self._numbers = count()
         self._listed: set[_Waiting] = set()
         self._isCalled = False
@@ -63,13 +65,6 @@ class Turns:
         self._spent = 0.0
         self._current: _Waiting | None = None
         self._isAgain = False
-
-    @property
-    def areWanted(self) -> bool:
-        """
-        Whether somebody waits.
-        """
-        return bool(self._queue)
 
     @property
     def hasTime(self) -> bool:
@@ -84,7 +79,8 @@ class Turns:
 
         @param seconds: How long it took.
         """
-        waiting.used = max(self._now - _AHEAD, waiting.used) + seconds
+        least = self._now - _AHEAD
+        waiting.used = (waiting.used if waiting.used > least else least) + seconds
         # It is reset only in a turn of ours, so it may add up over several of the
         # reactor; then one connection waits once although there is time.
         self._spent += seconds
@@ -107,7 +103,7 @@ class Turns:
         # Of those who come for the first time, there may be hundreds at once.
         isNew = not waiting.used
         start = self._now if isNew else max(self._now - _AHEAD, waiting.used)
-        heappush(self._queue, (start, next(self._numbers), waiting))
+        heappush(self.queue, (start, next(self._numbers), waiting))
 
     def _call(self, reactor: IReactorTime) -> None:
         if not self._isCalled:
@@ -119,8 +115,8 @@ class Turns:
         self._spent = 0.0
         now = reactor.seconds()
         until = now + _TURN
-        for _ in range(len(self._queue)):
-            start, _, waiting = heappop(self._queue)
+        for _ in range(len(self.queue)):
+            start, _, waiting = heappop(self.queue)
             self._listed.discard(waiting)
             self._now, began = max(self._now, start), now
             self._current, self._isAgain = waiting, False
@@ -137,5 +133,5 @@ class Turns:
                 self._enqueue(waiting)
             if now >= until:
                 break
-        if self._queue:
+        if self.queue:
             self._call(reactor)

@@ -98,6 +98,36 @@ async def test_counting(verb: str, processes: Processes) -> None:
 
 
 @inReactor
+async def test_plain() -> None:
+    """
+    Twenty sockets of one session on two nodes count by C{+=}, append to a list and
+    take out of it, in handlers that may run again: each has the effect of one after
+    the other.
+    """
+    redis = sharedServer()
+    key, cookie = begin(redis)
+    async with nodes(2, redis.url, protocol="e2e.again.Again") as members:
+        visitors = [Visitor(each.port, cookie) for each in members]
+        sockets = await together(*[visitors[n % 2].connect() for n in range(WRITERS)])
+        answers = await together(
+            *[
+                tell(socket, *[["add", "n"], ["put", writer]] * TIMES)
+                for writer, socket in enumerate(sockets)
+            ]
+        )
+        found = sorted(number for each in answers for number in each[::2])
+        assert found == list(range(1, WRITERS * TIMES + 1))
+        data = stored(redis, key)
+        assert (data["n"], len(data["list"])) == (WRITERS * TIMES, WRITERS * TIMES)
+        half = TIMES // 2
+        taken = await together(*[tell(each, *[["take", 0]] * half) for each in sockets])
+        left = stored(redis, key)["list"]
+        took = [item for each in taken for item in each]
+        assert sorted([*took, *left]) == sorted(data["list"])
+        assert len(took) == WRITERS * half
+
+
+@inReactor
 async def test_distinctKeys(processes: Processes) -> None:
     """
     Twenty writers on four nodes assign keys of their own, as fast as they can:
