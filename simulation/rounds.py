@@ -19,6 +19,7 @@ __all__ = [
     "LEAVES",
     "LOGINS",
     "OF_SOCKETS",
+    "OVERWRITES",
     "REPLACES",
     "RETURNS",
     "ROLLS",
@@ -167,6 +168,19 @@ def _waits(random: Random) -> Iterator[_Step]:
     yield "connect", 0, 8.0, ()
 
 
+def _overwrites(random: Random) -> Iterator[_Step]:
+    """
+    Requests overwrite what a node stored that is told to stop; the store tells nothing.
+    """
+    who = random.randrange(_MANY)
+    yield "start", 0, 0.0, ()
+    yield "connect", who, 1.0, ()
+    yield "rewrite", who, 0.0, ("ours", random.uniform(2.5, 3.8), "reads")
+    yield "send", who, random.choice((0.0, 0.3, 1.0)), ("set", "a", -1, False)
+    yield "stop", 0, 0.3, ()
+    yield "write", who, 8.0, ("ours", random.uniform(0.2, 3.8))
+
+
 def _stops(random: Random) -> Iterator[_Step]:
     """
     A node is told to stop when its clients have sent so much that it has hardly time
@@ -202,6 +216,16 @@ WAITS: Final = (
     },
     _waits,
 )
+OVERWRITES: Final = (
+    {
+        "repair": True,
+        "kind": "silent",
+        "offsets": (0.0,),
+        "sessions": _MANY,
+        "tabs": _MANY,
+    },
+    _overwrites,
+)
 STOPS: Final = {"offsets": (0.0,), "tabs": 1}, _stops
 
 ROUNDS: Final[tuple[Round, ...]] = (
@@ -212,6 +236,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     *[EMPTIES_TWICE] * 2,
     REPLACES,
     WAITS,
+    *[OVERWRITES] * 2,
     STOPS,
     *[ENDS] * 2,
 )

@@ -44,8 +44,15 @@ MISTAKES: Final = (
     Mistake(
         "a node that stops looks no more for what overwrote its writes",
         "manager/manager.py",
-        "            if keeper.live.isRepairing or keeper.guardedFor() > 0\n",
-        "            if keeper.live.isRepairing\n",
+        "            or keeper.guardedFor() > 0\n",
+        "",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "a node that stops waits for no answer of its store",
+        "manager/manager.py",
+        "            or keeper.reading.isRechecking\n",
+        "",
         ("noOldCopyUndoes",),
     ),
     Mistake(

@@ -102,8 +102,15 @@ MISTAKES: Final = (
     Mistake(
         "what is overwritten is forgotten while the store answers that",
         "manager/live.py",
-        "            asked = self.asking.since\n",
-        "            asked = now\n",
+        "            since = self.asking.since if isTold else self.asking.before\n",
+        "            since = now\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "what nobody told is as old as the look that finds it",
+        "manager/live.py",
+        "            since = self.asking.since if isTold else self.asking.before\n",
+        "            since = self.asking.since\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(

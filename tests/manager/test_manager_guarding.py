@@ -348,6 +348,39 @@ class UnwatchableTests(RepairCase):
         self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
+    def test_answersLateAtTheEnd(self) -> None:
+        """
+        Also when the process is about to end: it waits for the answer.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder))
+        stopped = self.manager.stop(8)
+        self.answersLate(copy)
+        self.run_(6)
+        self.successResultOf(stopped)
+        self.assertQuiet()
+
+    def test_seenLate(self) -> None:
+        """
+        What is found late may have been there since the last look: an old copy without
+        a stamp, also if the node has seen a younger one meanwhile, and looks less
+        often.
+        """
+        copy = self.request()
+        self.save(mine=1)
+        self.putRaw(self.stampedWith(web=1))
+        self.run_(2.7)
+        self.ends(copy)
+        self.run_(3)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+
+    def stampedWith(self, **values: Any) -> bytes:
+        """
+        @return: What is stored, as a request changes it.
+        """
+        return json.dumps({**self.request(), **values}).encode()
+
     def answersLate(self, copy: dict[str, Any]) -> None:
         """
         A second after a write, wait for the last look at it, and answer that late.

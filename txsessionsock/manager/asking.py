@@ -30,13 +30,15 @@ class Asking:
     others: it fails when the store has answered nothing for C{timeout} seconds.
 
     @ivar since: When it was asked the last one.
+
+    @ivar before: When it was asked the last one before that which it answered.
     """
 
-    __slots__ = ("_answeredAt", "_storage", "since")
+    __slots__ = ("_answeredAt", "_knownAt", "_storage", "before", "since")
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._answeredAt = self.since = 0.0
+        self._answeredAt = self._knownAt = self.since = self.before = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
         """
@@ -53,12 +55,11 @@ class Asking:
 
     def _answered(self, result: _T) -> _T:
         self._answeredAt = self._storage.now()
+        self.before, self._knownAt = self._knownAt, self.since
         return result
 
     def _failed(self, failure: Failure) -> Failure:
-        if not failure.check(StoreFailure):
-            self._answeredAt = self._storage.now()
-        return failure
+        return failure if failure.check(StoreFailure) else self._answered(failure)
 
     def inTime(self, waiting: Deferred[_T]) -> Deferred[_T]:
         """

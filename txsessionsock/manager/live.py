@@ -467,10 +467,12 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
-            asked = self.asking.since
-            if not self.upkeep.isTold and not self.record.isStored(current):
-                self.record.journal.missed(now, asked)
-            changed = self.record.absorb(current, now, asked)
+            isTold = self.upkeep.isTold
+            # What nobody told may have been done since the question before.
+            since = self.asking.since if isTold else self.asking.before
+            if not isTold and not self.record.isStored(current):
+                self.record.journal.missed(now, since)
+            changed = self.record.absorb(current, now, since)
             self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)

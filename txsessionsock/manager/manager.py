@@ -497,10 +497,17 @@ class SessionManager:
         self._notSaved(why, keeper)
 
     def _guarded(self) -> list[SessionKeeper]:
+        """
+        @return: Those with something that is to be put back, or may be to, also if
+            the store answers that only when it is guarded no more.
+        """
         return [
             keeper
             for keeper in self._registry.live.values()
-            if keeper.live.isRepairing or keeper.guardedFor() > 0
+            if keeper.live.isRepairing
+            or keeper.guardedFor() > 0
+            # The answer may show that something was overwritten.
+            or keeper.reading.isRechecking
         ]
 
     def _guardedUntil(self) -> float:

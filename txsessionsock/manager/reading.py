@@ -349,10 +349,13 @@ class Reading(Rounds):
         """
         It is time to forget something.
         """
-        self._forgetting = 0
-        if not self._live.isTurnTaken:
-            # What the store is asked now may show that it was overwritten.
-            self._live.record.journal.forgetOld(self._storage.now())
+        self._forgetting, live = 0, self._live
+        if not live.isTurnTaken:
+            # What the store is asked now may show that it was overwritten; so may,
+            # where it tells nothing, what it is asked next.
+            isBlind = not self.isTold and live.upkeep.guardedFor() > 0
+            now = live.asking.since if isBlind else self._storage.now()
+            live.record.journal.forgetOld(now)
         self._forgetLater()
 
     def _recheckAfter(self, delay: float) -> None:

@@ -209,12 +209,12 @@ class Record:
     # What is stored.
 
     def absorb(
-        self, current: Stored, now: float, asked: float | None = None
+        self, current: Stored, now: float, since: float | None = None
     ) -> list[str]:
         """
         Take notice of what is stored now.  Changes are to be collected before.
 
-        @param asked: When the store was asked for it, if that took time.
+        @param since: Since when it may have been so at the earliest, if not just now.
 
         @return: The keys that have another value because of it.
 
@@ -225,10 +225,10 @@ class Record:
         @raise Emptied: There is nothing in it any more.
         """
         known = self._settle()
-        changed = self._absorb(current, now, asked)
+        changed = self._absorb(current, now, since)
         return [*known, *(key for key in changed if key not in known)]
 
-    def _absorb(self, current: Stored, now: float, asked: float | None) -> list[str]:
+    def _absorb(self, current: Stored, now: float, since: float | None) -> list[str]:
         attempt = self._timedOut.get(current.raw)
         if attempt is not None and self._isProof(attempt):
             return self._landedLate(attempt, current)
@@ -245,7 +245,7 @@ class Record:
         # Values that did not change stay the same objects: comparing them again
         # takes no time.
         theirData = shared(theirs.data, self.copy.stored, self._same)
-        data = self._repaired(theirData, they, stamps, now, asked)
+        data = self._repaired(theirData, they, stamps, now, since)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
@@ -343,7 +343,7 @@ class Record:
         they: object,
         stamps: Stamps,
         now: float,
-        asked: float | None,
+        since: float | None,
     ) -> dict[str, Any]:
         """
         What should be stored, with what somebody overwrote of ours.
@@ -355,7 +355,7 @@ class Record:
             self.isRepairing = False
             return theirs
         run = partial(self._run, now=now)
-        repaired = self.journal.repaired(theirs, stamps, now, run, asked)
+        repaired = self.journal.repaired(theirs, stamps, now, run, since)
         self.isRepairing = repaired is not theirs
         if self.isRepairing:
             # A frame that is sent now waits for the repair, as for a change.

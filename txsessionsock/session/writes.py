@@ -301,7 +301,7 @@ class Writes:
                 del assigners[path].assigned[path], assigners[path]
 
     def missing(
-        self, last: int, now: float, asked: float, *, isStamped: bool
+        self, last: int, now: float, since: float, *, isStamped: bool
     ) -> list[_Entry]:
         """
         Find those that are not in what is stored.  Whoever takes a copy of that
@@ -309,14 +309,14 @@ class Writes:
 
         @param last: The number of the last one that is in it.
 
-        @param asked: When the store was asked for that.
+        @param since: Since when they may be missing at the earliest.
 
         @param isStamped: Whether it has any stamps.
         """
         missing = [
             entry
             for entry in self._entries
-            if entry.number > last and asked - entry.at <= self._window
+            if entry.number > last and since - entry.at <= self._window
         ]
         for entry in missing:
             # But somebody who drops all stamps each time is to have it in the end.
