@@ -41,6 +41,8 @@ class Page:
 
     @ivar sees: What it found; L{None} before that.
 
+    @ivar found: When that was.
+
     @ivar moved: The session that it has since a login.
 
     @ivar isLogout: Whether it ended its session.
@@ -53,6 +55,7 @@ class Page:
     asked: int
     do: str
     sees: dict[str, Any] | None = None
+    found: int = 0
     isNew: bool = False
     moved: str = ""
     isLogout: bool = False
@@ -136,6 +139,9 @@ class Lives:
     @ivar outside: Changes outside of handlers that are not stored yet.
 
     @ivar moved: On which node each session got another id.
+
+    @ivar leftOut: The tokens of changes that need not be stored, because whoever made
+        them found the session to be that of somebody who had it no more.
     """
 
     def __init__(self, state: State) -> None:
@@ -161,11 +167,12 @@ class Lives:
         self.excused: set[str] = set()
         self.outside: dict[int, Change] = {}
         self.moved: dict[str, str] = {}
+        self.leftOut: dict[int, None] = {}
         self._by: dict[int, str] = {}
-        # When messages were handled, by token; when a session was last somebody's no
-        # more.
+        # When messages were handled, by token.
         self._handled: dict[int, int] = {}
-        self._left: dict[str, int] = {}
+        # By session and person, since when it was last not theirs, and until when.
+        self._absences: dict[tuple[str, Any], tuple[int, float]] = {}
         # When a node stored each session.
         self._storedAt: dict[str, int] = {}
         self.pages: dict[str, Page] = {}
@@ -185,24 +192,34 @@ class Lives:
         # Its session ended, and was written again by somebody else.
         hasEnded = socket and self._state.gone.get(session, -1) >= socket.began
         isNone = hasEnded or name in self.strangers or mark(change) in self.void
-        return isOurs and not isNone and not self._isOfAnother(change, name)
+        if not isOurs or isNone:
+            return False
+        if self._isOfAnother(change, name):
+            if not self._state.isStored(change):
+                self.leftOut[change.token] = None
+            return False
+        return True
 
     def _isOfAnother(self, change: Change, name: str) -> bool:
         """
-        Whether whoever made a change found the session to be that of a person whose
-        it is no more, or was not meanwhile: a node may hear of that later.
+        Whether whoever made a change found the session to be that of a person who had
+        it no more by then, or lost it meanwhile: a node may hear of that later, but
+        not too late.
         """
         socket, page = self._state.sockets.get(name), self.pages.get(name)
         if socket is not None:
             sees, began = socket.sees.get(change.token), self._handled.get(change.token)
         elif page is not None:
-            sees, began = page.sees, page.asked
+            sees, began = page.sees, page.found
         else:
             return False
         found = None if sees is None else sees.get("user")
-        owner, _ = self.owner.get(change.session, (found, 0))
-        isLeft = began is not None and began <= self._left.get(change.session, -1)
-        return found is not None and (found != owner or isLeft)
+        absence = self._absences.get((change.session, found))
+        if began is None or absence is None:
+            return False
+        since, until = absence
+        heard = max(since, self._state.well.get(change.node, 0)) + _SEEN
+        return began <= min(until, heard)
 
     def hasEndedFor(self, change: Change) -> bool:
         """
@@ -237,6 +254,7 @@ class Lives:
                 self.nameless.add(key)
             self.since[key] = self.begun[key] = each.at
             self.owner[key] = data.get("user"), each.at
+            self._isBack(key, data.get("user"), each.at)
         elif before.get("user") != data.get("user"):
             self._owned(key, before.get("user"), data.get("user"), each.at)
         elif self.strangers and each.who.startswith("node"):
@@ -274,9 +292,10 @@ class Lives:
         self.owner[key], self.begun[key] = (now, at), at
         self._state.beyond.add(key)
         if before:
-            self._left[key] = at
+            self._absences[key, before] = at, inf
         else:
             self._nobodys[key] = at
+        self._isBack(key, now, at)
         # Who saw it as nobody's last keeps it, whoever it is that logs in.
         until = self._nobodys.get(key, -inf)
         isSoon = self._state.wasUnwell or at - until < _SEEN
@@ -291,6 +310,11 @@ class Lives:
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.
                 self.strangers.pop(socket.name, None)
+
+    def _isBack(self, key: str, user: Any, at: int) -> None:
+        if (key, user) in self._absences:
+            since, _ = self._absences[key, user]
+            self._absences[key, user] = since, at
 
     def _handles(self, each: Happening) -> None:
         self._handled[each.more["token"]] = each.at
@@ -479,6 +503,7 @@ class Lives:
     def _page_reads(self, each: Happening) -> None:
         page = self.pages[each.who]
         page.sees, page.isNew = each.more["sees"], each.more["isNew"]
+        page.found = each.at
 
     def _logs_out(self, each: Happening) -> None:
         self.pages[each.who].isLogout = True

@@ -348,7 +348,7 @@ class Node:
             self.history.note("stopped", self.name)
             if self.bus is not None:
                 self.bus.killed()
-            self.end()
+            self.clock.stop()
             self._cut()
 
         self.isAlive = False
@@ -363,18 +363,8 @@ class Node:
         self.history.note("killed", self.name)
         if self.bus is not None:
             self.bus.killed()
-        self.end()
-        self._cut()
-
-    def end(self) -> None:
-        """
-        Do nothing any more, also when what waits here is collected as garbage.  That
-        comes in any order: who has a session's turn would hand it on to somebody who
-        was collected before, and the log would say so in the middle of something else.
-        """
         self.clock.stop()
-        for keeper in self.manager._registry.live.values():
-            keeper.live.turn.waiting.clear()
+        self._cut()
 
     def _cut(self) -> None:
         for wire in self.wires:

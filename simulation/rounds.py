@@ -24,6 +24,7 @@ __all__ = [
     "ROLLS",
     "ROUNDS",
     "STOPS",
+    "WAITS",
     "Round",
 ]
 
@@ -38,6 +39,11 @@ _AT_ONCE = (0.0, 0.0, 0.01, 0.05)
 _SESSIONS: Final = 4
 """
 Of how many sessions some rounds are: each comes about in some that nobody has changed.
+"""
+
+_MANY: Final = 24
+"""
+Of how many one is where something is to happen to hardly any session twice.
 """
 
 
@@ -147,6 +153,18 @@ def _replaces(random: Random) -> Iterator[_Step]:
     yield "connect", random.randrange(60), random.choice((0.3, 2.0)), ()
 
 
+def _waits(random: Random) -> Iterator[_Step]:
+    """
+    A request that takes long overwrites what a node stored when that began, and the
+    store, which is slow, tells nothing: the node looks only now and then.
+    """
+    for who in random.sample(range(_MANY), 3):
+        seconds = random.uniform(2.8, 3.8)
+        yield "rewrite", who, 0.0, ("ours", seconds, "reads")
+        yield "send", who, 0.0, ("set", "a", -1, False)
+    yield "connect", 0, 8.0, ()
+
+
 def _stops(random: Random) -> Iterator[_Step]:
     """
     A node is told to stop when its clients have sent so much that it has hardly time
@@ -172,6 +190,16 @@ EMPTIES_TWICE: Final = (
 )
 REPLACES: Final[Round] = {}, _replaces
 
+WAITS: Final = (
+    {
+        "repair": True,
+        "kind": "silent",
+        "latency": 0.2,
+        "sessions": _MANY,
+        "tabs": _MANY,
+    },
+    _waits,
+)
 STOPS: Final = {"offsets": (0.0,), "tabs": 1}, _stops
 
 ROUNDS: Final[tuple[Round, ...]] = (
@@ -181,6 +209,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     EMPTIES,
     *[EMPTIES_TWICE] * 2,
     REPLACES,
+    WAITS,
     STOPS,
     *[ENDS] * 2,
 )

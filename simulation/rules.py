@@ -277,6 +277,8 @@ def changesAreStored(case: Case, each: Happening) -> Iterator[str | None]:
     had no answer, unless its node was killed, or its time to end was up in an outage
     or while the session could not be read.  So is what a page assigned, unless its
     session ended when it had been asked for: who writes that again begins another.
+    What was changed for somebody who had the session no more need not be stored, as
+    long as a node may not have heard of that.
 
     @unlisted: Others speak of what somebody was told; this also of what nobody was.
     """
@@ -499,7 +501,8 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A login that gives the session a new id takes along what others store meanwhile:
     what somebody was told is stored under the old id is stored under the new one, and
-    the old one is gone.
+    the old one is gone.  Not so if somebody else deleted that just then, and the node
+    was not well, so that it may have had no answer and takes it for its own deed.
 
     @promise: A login that gives the session a new id takes along what others
         store meanwhile.
@@ -516,6 +519,11 @@ def newIdTakesAlong(case: Case, each: Happening) -> Iterator[str | None]:
     if missing and was:
         # What a web application overwrote was not back when the id changed.
         case.excepted("what an old copy dropped before a new id")
+        state.beyond.add(new)
+        return
+    node = state.lives.pages[each.who].node
+    if missing and state.rows[old][1] != node and node in state.unwell:
+        case.excepted("what somebody else deleted just before a new id")
         state.beyond.add(new)
         return
     yield f"{_said(missing)} is missing under the new id" if missing else None
@@ -950,6 +958,8 @@ def judged(plan: Plan, history: History, *, isTimed: bool = False) -> Verdict:
         take(each)
         if then:
             apply(case, then, each)
+    for _ in case.state.lives.leftOut:
+        case.excepted("what was changed for somebody who had the session no more")
     return Verdict(case.breaches, case.applied, case.took)
 
 

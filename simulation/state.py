@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec.json import decode
 
+from .copies import Copies
 from .history import Happening, reads
 from .lives import Lives
 from .messages import digits
@@ -58,6 +59,8 @@ class Change:
 
     @ivar number: How many changes there were before it.
 
+    @ivar had: Since when its node had the session without a break.
+
     @ivar stored: When it was stored, or something in its place.
 
     @ivar values: The changes of its key, if it assigned that.
@@ -76,6 +79,7 @@ class Change:
     heard: float = inf
     by: str = ""
     number: int = 0
+    had: int = 0
     stored: float = inf
     values: Values | None = None
     overtaken: int = 0
@@ -411,6 +415,7 @@ class State:
         self.gaveUp: set[str] = set()
         self.endings: dict[str, tuple[int, int]] = {}
         self.well: dict[str, float] = {}
+        self._stillUntil: dict[str, float] = {}
         self.wasUnwell = False
         self.wasAhead = False
         self.lastDone = 0
@@ -435,10 +440,7 @@ class State:
         self.versions: dict[str, int] = {}
         self.stops: dict[str, int] = {}
         self.unwell: set[str] = set()
-        self.firsts: dict[tuple[str, str], int] = {}
-        self.copies: dict[str, list[tuple[int, int, float]]] = {}
-        # Since when a version was there, and of when the copy was that it came from.
-        self._origins: dict[str, list[tuple[int, float]]] = {}
+        self._copies = Copies()
         self.wellSince: float = inf
         self.spoiled: dict[str, int] = {}
         self.storeWell: int | None = None
@@ -481,9 +483,11 @@ class State:
         self.versions[key] = self.versions.get(key, 0) + 1
         self._note(key, data)
         if each.who.startswith("node"):
-            self._origins.setdefault(key, []).append((each.at, inf))
-        if each.who.startswith("web") and before is not None:
-            self._written(key, before, data)
+            self._copies.stored(key, each.who, each.at)
+        if each.who.startswith("web"):
+            self._copies.written(key, each.at)
+            if before is not None:
+                self._written(key, before, data)
 
     _stored = _created
 
@@ -611,11 +615,9 @@ class State:
         return any(map(self._isNew, (change, *later)))
 
     def _isNew(self, change: Change) -> bool:
-        first = self.firsts.get((change.session, change.node), 0)
         isAssigned = change.do not in ("increment", "update")
-        return isAssigned and any(
-            origin <= first and change.began <= at
-            for _, at, origin in self.copies.get(change.session, ())
+        return isAssigned and self._copies.isOlder(
+            change.session, change.had, change.began
         )
 
     def isUndoneAgain(self, change: Change, latency: float) -> bool:
@@ -633,8 +635,7 @@ class State:
         if ended - told < _DRAINED:
             return False
         late = ended - round(_WAYS * latency * SECOND)
-        copies = self.copies.get(change.session, ())
-        return any(told <= read and at >= late for read, at, _ in copies)
+        return self._copies.isWrittenLate(change.session, told, late)
 
     def _isGivenUp(self, change: Change) -> bool:
         isCount = change.do == "increment"
@@ -652,7 +653,16 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
-        self.firsts.setdefault((socket.key, socket.node), each.at)
+        others = self.sockets.values()
+        if not any(self._isHeldBy(other, socket) for other in others):
+            self._copies.begins(socket.key, socket.node, each.at)
+
+    def _isHeldBy(self, other: Socket, new: Socket) -> bool:
+        """
+        Whether another socket of its node has the session of a new one.
+        """
+        isThere = other.isConnected and not other.isLost and other is not new
+        return isThere and (other.key, other.node) == (new.key, new.node)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]
@@ -725,6 +735,7 @@ class State:
             more.get("node", each.who),
             each.at,
             number=len(self.changes),
+            had=self._copies.had(session, more.get("node", each.who)),
         )
         if socket is not None:
             change.by = each.who
@@ -733,10 +744,9 @@ class State:
         self.changes[change.token] = change
         if more.get("copy", "young") != "young":
             self.beyond.add(session)
-        if socket is None:
+        if each.who.startswith("web"):
             # The oldest copy that may be repaired.
-            read = more.get("read", each.at - 4 * SECOND)
-            self._writesCopy(session, read, each.at)
+            self._copies.writes(session, more.get("read", each.at - 4 * SECOND))
         if change.do == "increment":
             self.increments.setdefault(session, []).append(change)
         elif change.do == "update":
@@ -751,18 +761,8 @@ class State:
             if socket is not None:
                 self.mine.setdefault((session, change.node), {})[change.key] = change
 
-    def _writesCopy(self, session: str, read: int, at: int) -> None:
-        """
-        A web application is about to write a copy.
-        """
-        origins = self._origins.setdefault(session, [])
-        written = (origin for since, origin in reversed(origins) if since <= read)
-        origin = min(read, next(written, inf))
-        origins.append((at, origin))
-        self.copies.setdefault(session, []).append((read, at, origin))
-
     def _rewrites(self, each: Happening) -> None:
-        self._writesCopy(each.more["session"], each.more["read"], each.at)
+        self._copies.writes(each.more["session"], each.more["read"])
 
     def _hears(self, each: Happening) -> None:
         socket = self.sockets.get(each.who)
@@ -780,7 +780,9 @@ class State:
         if change.values is not None:
             change.values.heard(change, each.at)
 
-    _wrote = _hears
+    def _wrote(self, each: Happening) -> None:
+        self._copies.wrote()
+        self._hears(each)
 
     def hears(self, each: Happening) -> None:
         """
@@ -891,7 +893,8 @@ class State:
         self.unwell.add(each.who)
 
     def _heals(self, each: Happening) -> None:
-        self.well[each.who] = each.at
+        # Its store may be well again while it stands still.
+        self.well[each.who] = max(each.at, self._stillUntil.get(each.who, 0))
 
     def _cut_off(self, each: Happening) -> None:
         self.unwell.add(each.who)
@@ -902,6 +905,7 @@ class State:
         self.wasUnwell = True
         self.unwell.add(each.who)
         until = each.at + each.more["how"] * SECOND
+        self._stillUntil[each.who] = until
         self.well[each.who] = max(self.well.get(each.who, 0), until)
 
     _slow = _pauses

@@ -197,8 +197,8 @@ def savesAreTrue(case: Case, each: Happening) -> Iterator[str | None]:
             case.excepted("what was appended twice to a list")
         if not isStored and token in socket.knowing:
             case.excepted("an increment that was given up before it was to be saved")
-            return
-        yield None if isStored else f"saves {_said([change])}, and it is not stored"
+        else:
+            yield None if isStored else f"saves {_said([change])}, and it is not stored"
     if token in socket.saves:
         left = state.unstored(socket.key, socket.node, socket.saves[token][0])
         yield f"saves, and {_said(left)} is not stored" if left else None

@@ -690,7 +690,7 @@ def happened(plan: Plan, most: float = _MOST_SECONDS) -> World:
         if brokenOff or not isOver:
             world.history.note("endless", "world")
         for node in world.nodes:
-            node.end()
+            node.clock.stop()
         # The library keeps some things of a manager for as long as there is one, and
         # its reactor among them: that is not to lead back to this world.
         world.queue.clear()

@@ -206,9 +206,9 @@ MISTAKES: Final = (
     ),
     Mistake(
         "a session that was found to be stored is not let go of",
-        "manager/saving.py",
-        "        if not self.isBusy:\n            # What a write left",
-        "        if False:\n            # What a write left",
+        "manager/reading.py",
+        "        self._live.upkeep.dropIfIdle()\n",
+        "",
         ("nothingIsLeft",),
     ),
     Mistake(

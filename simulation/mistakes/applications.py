@@ -17,8 +17,8 @@ MISTAKES: Final = (
     Mistake(
         "a new id is given without looking what became of the old session",
         "manager/moving.py",
-        "await live.storage.destroy(live.key, copied.raw)",
-        "await live.storage.destroy(live.key)",
+        "live.storage.destroy(live.key, copied.raw)",
+        "live.storage.destroy(live.key)",
         ("newIdTakesAlong",),
     ),
     Mistake(
@@ -118,13 +118,6 @@ MISTAKES: Final = (
         "        if not theirs or isBare or wasEmpty:\n",
         "        if isBare or wasEmpty:\n",
         ("emptiedStaysEmpty",),
-    ),
-    Mistake(
-        "what is stored already is put back",
-        "session/writes.py",
-        "            if entry.number > last and now - entry.at <= self._window\n",
-        "            if entry.number >= last and now - entry.at <= self._window\n",
-        ("deletedStaysDeleted", "incrementsCountOnce"),
     ),
     Mistake(
         "what a function did before it failed is kept",

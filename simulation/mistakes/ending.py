@@ -89,7 +89,7 @@ MISTAKES: Final = (
     Mistake(
         "sessions are not waited for at the end",
         "manager/shutdown.py",
-        '        isStored = await until(_STORING, storing, "storing sessions")\n',
+        '        isStored = await until(_STORED_BY, storing, "storing sessions")\n',
         "        isStored = False\n        storing.addErrback(lambda failure: None)\n",
         (
             "changesAreStored",

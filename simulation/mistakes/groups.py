@@ -87,7 +87,7 @@ MISTAKES: Final = (
         "clients/client.py",
         "            self._outbox.send(message.frameFor(self._carrier))\n",
         "            self._carrier.write(message.frameFor(self._carrier))\n",
-        ("hubHolds", "hubReachesMembers"),
+        ("hubHolds", "hubReachesMembers", "newsIsHeld"),
     ),
     Mistake(
         "a group is closed before it is told what it was to be",

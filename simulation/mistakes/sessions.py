@@ -178,14 +178,14 @@ MISTAKES: Final = (
     Mistake(
         "the last write that is there is repaired, too",
         "session/writes.py",
-        "            if entry.number > last and now - entry.at <= self._window\n",
-        "            if entry.number >= last and now - entry.at <= self._window\n",
-        ("incrementsCountOnce",),
+        "            if entry.number > last and asked - entry.at <= self._window\n",
+        "            if entry.number >= last and asked - entry.at <= self._window\n",
+        ("deletedStaysDeleted", "incrementsCountOnce"),
     ),
     Mistake(
         "a first copy without stamps is taken for a reset",
         "session/journal.py",
-        "        isBare = not stamps and now - self._bareUntil > self._window\n",
+        "        isBare = not stamps and asked - self._bareUntil > self._window\n",
         "        isBare = not stamps\n",
         ("noUpdateIsLost",),
     ),

@@ -115,11 +115,4 @@ MISTAKES: Final = (
         "        self.trail.restart(offset)\n",
         ("recoveredOnce",),
     ),
-    Mistake(
-        "what many are sent is not held until stored",
-        "clients/client.py",
-        "            self._outbox.send(message.frameFor(self._carrier))\n",
-        "            self._carrier.write(message.frameFor(self._carrier))\n",
-        ("newsIsHeld",),
-    ),
 )

@@ -93,6 +93,20 @@ MISTAKES: Final = (
         ("noUpdateIsLost",),
     ),
     Mistake(
+        "a guarded session is let go of while its store is asked",
+        "manager/keeper.py",
+        "        elif self.reading.isRechecking and not self._owner.isOver:\n",
+        "        elif False and self.reading.isRechecking:\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
+        "what is overwritten is forgotten while the store answers that",
+        "manager/live.py",
+        "            asked = self.asking.since\n",
+        "            asked = now\n",
+        ("noOldCopyUndoes",),
+    ),
+    Mistake(
         "what could not be stored is given up with its last holder",
         "manager/keeper.py",
         "        elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):\n",

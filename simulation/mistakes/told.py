@@ -68,13 +68,6 @@ MISTAKES: Final = (
         ("disconnectIsLast", "nothingIsLeft"),
     ),
     Mistake(
-        "a node that stops closes its sockets as if each had asked for it",
-        "clients/client.py",
-        '        self.close(Code.GOING_AWAY, "server going away")\n',
-        '        self.close(Code.NORMAL, "server going away")\n',
-        ("stopsWell",),
-    ),
-    Mistake(
         "a session that is held is read a second time for who comes",
         "manager/manager.py",
         "        if keeper is None:\n"

@@ -4,7 +4,9 @@ Tests for L{txsessionsock.manager}: opening, sharing and releasing sessions.
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError
+import gc
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +21,7 @@ from txsessionsock.interfaces import (
     UndecodableSession,
 )
 from txsessionsock.manager import SessionManager
+from txsessionsock.manager.live import Turn
 from txsessionsock.stores.memory import MemoryStore
 
 
@@ -320,3 +323,58 @@ class OpenTests(ManagerCase):
         self.successResultOf(self.manager.release(session, self.holder))
         self.store.release()
         self.assertQuiet()
+
+
+class _Live:
+    """
+    Nothing but what is told that a turn ended.
+    """
+
+    def turnEnded(self, turn: object) -> None:
+        pass
+
+
+class TurnTests(SynchronousTestCase):
+    """
+    The turn of a session, where it is collected as garbage.
+    """
+
+    def test_collected(self) -> None:
+        """
+        Who has it hands it on to nobody, who may be gone already, and nothing is
+        logged.
+        """
+        turn, never = Turn(_Live()), Deferred[None]()
+
+        async def wait() -> None:
+            async with turn:
+                await never
+
+        steps = [wait() for _ in range(3)]
+        for each in steps:
+            Deferred.fromCoroutine(each)
+        for each in steps[2], steps[0]:
+            each.close()
+        self.assertFalse(turn.locked)
+        del each, steps
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_fails(self) -> None:
+        """
+        Who has it and fails hands it on.
+        """
+        turn, first = Turn(_Live()), Deferred[None]()
+        done: list[int] = []
+
+        async def wait(number: int) -> None:
+            async with turn:
+                done.append(number)
+                await first
+
+        failing = Deferred.fromCoroutine(wait(1))
+        Deferred.fromCoroutine(wait(2)).addErrback(lambda _: None)
+        self.assertEqual(done, [1])
+        first.errback(ValueError())
+        self.failureResultOf(failing, ValueError)
+        self.assertEqual(done, [1, 2])

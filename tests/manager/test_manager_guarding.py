@@ -37,6 +37,25 @@ class GuardingTests(RepairCase):
         self.assertEqual(self.manager.statistics().sessions, 0)
         self.assertQuiet()
 
+    def test_answeredLate(self) -> None:
+        """
+        What was overwritten at the last moment comes back, though the store says so
+        only when the window is over.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder), 0)
+        self.run_(4.9)
+        self.store.hold("load")
+        self.ends(copy)
+        self.run_(0.5)
+        self.store.release()
+        self.run_(0.1)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
+        self.run_(20)
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        self.assertQuiet()
+
     def test_changedLast(self) -> None:
         """
         What is set by nobody's handler while a session is only guarded is stored,
@@ -307,6 +326,39 @@ class UnwatchableTests(RepairCase):
         self.run_(6)
         self.settled(self.manager.release(self.session, self.holder))
         self.assertEqual(self.manager.statistics().sessions, 0)
+
+    def test_answersLate(self) -> None:
+        """
+        What the last look finds comes back, though the store answers it only when
+        the window is over.
+        """
+        copy = self.request()
+        self.save(mine=1)
+        self.answersLate(copy)
+
+    def test_answersLateToNobody(self) -> None:
+        """
+        Also when the last socket has left.
+        """
+        copy = self.request()
+        self.session["mine"] = 1
+        self.settled(self.manager.release(self.session, self.holder))
+        self.answersLate(copy)
+        self.run_(20)
+        self.assertEqual(self.manager.statistics().sessions, 0)
+        self.assertQuiet()
+
+    def answersLate(self, copy: dict[str, Any]) -> None:
+        """
+        A second after a write, wait for the last look at it, and answer that late.
+        """
+        self.run_(3.7)
+        self.ends(copy)
+        self.store.hold("load")
+        self.run_(0.5)
+        self.store.release()
+        self.run_(0.1)
+        self.assertEqual(self.stored(), {"user": "ada", "n": 1, "mine": 1})
 
     def test_nobodyIsThere(self) -> None:
         """

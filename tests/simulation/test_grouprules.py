@@ -85,13 +85,26 @@ class GroupRuleTests(SynchronousTestCase):
         """
         self.note("reached", "node1", told=told, nodes=nodes)
 
-    def changes(self, token: int, key: str = "a") -> None:
+    def changes(self, token: int, key: str = "a", tab: str = "tab.1") -> None:
         """
         Have a handler of the first node change something.
         """
         more = {"do": "set", "key": key, "token": token, "digit": 0, "node": "node1"}
-        self.note("changes", "tab.1", **more)
-        self.note("done", "tab.1", token=token)
+        self.note("changes", tab, **more)
+        self.note("done", tab, token=token)
+
+    def page(self) -> None:
+        """
+        Have a page of the first node give the session another id.
+        """
+        asked = {"node": "node1", "session": _KEY, "token": 150}
+        self.note("asks for page", "page1", do="log in", **asked)
+        sees: dict[str, Any] = {"log": []}
+        self.note("page reads", "page1", isNew=False, sees=sees, **asked)
+        data = json.dumps({"nest": {}, "log": []})
+        self.note("created", "node1", key="sess:t", data=data)
+        self.note("deleted", "node1", key=_KEY, data=None)
+        self.note("moves", "page1", old=_KEY, new="sess:t")
 
     def assertBroken(self, *rules: str) -> None:
         """
@@ -258,19 +271,31 @@ class GroupRuleTests(SynchronousTestCase):
         """
         for count in 0, 1:
             self.setUp()
-            asked = {"node": "node1", "session": _KEY, "token": 150}
-            self.note("asks for page", "page1", do="log in", **asked)
-            sees: dict[str, Any] = {"log": []}
-            self.note("page reads", "page1", isNew=False, sees=sees, **asked)
-            data = json.dumps({"nest": {}, "log": []})
-            self.note("created", "node1", key="sess:t", data=data)
-            self.note("deleted", "node1", key=_KEY, data=None)
-            self.note("moves", "page1", old=_KEY, new="sess:t")
+            self.page()
             self.tells()
             self.gets("node1", count)
             self.gets("node2", 1)
             self.passesOn("tab.2")
             self.assertBroken(*["hubCounts"] * count)
+
+    def test_seatUnderTheNewID(self) -> None:
+        """
+        A seat that was taken under the id before may not come along; one that is taken
+        under the new id counts at once.
+        """
+        for isLater, value in (False, 100), (False, "nobody"), (True, 100):
+            self.setUp()
+            if not isLater:
+                self.changes(100, "seat")
+            self.page()
+            self.note("connects", "tab.3", node="node1", session="t")
+            self.note("connected", "tab.3", node="node1")
+            if isLater:
+                self.changes(100, "seat", "tab.3")
+            self.tells(kind="seat", value=value)
+            self.gets("node1", 0)
+            self.gets("node2", int(value == "nobody"))
+            self.assertBroken(*["hubCounts"] * isLater)
 
     def test_heldWhenItsSessionEnds(self) -> None:
         """
@@ -293,6 +318,27 @@ class GroupRuleTests(SynchronousTestCase):
             self.note("closes", "tab.1", node="node1", code=1012, reason=reason)
             isLost = hasChanged and not isStored
             self.assertBroken(*["hubReachesMembers"] * (not isLost))
+
+    def test_heldWhileItStandsStill(self) -> None:
+        """
+        What waits for a change may be dropped when a node goes on that stood still,
+        also if its store had been well again long before that.
+        """
+        for isStill in True, False:
+            self.setUp()
+            self.changes(100)
+            self.note("trouble", "node1", how="mute", seconds=1.0)
+            if isStill:
+                self.note("pauses", "node1", how=20.0)
+            self.note("heals", "node1")
+            self.now += 20 * SECOND
+            self.tells()
+            self.gets("node1", 1)
+            self.tells(2, do="close")
+            self.gets("node1", 1, 2)
+            reason = "hub node1 2"
+            self.note("closes", "tab.1", node="node1", code=1012, reason=reason)
+            self.assertBroken(*["hubReachesMembers"] * (not isStill))
 
     def test_answers(self) -> None:
         """

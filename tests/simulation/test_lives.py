@@ -18,14 +18,16 @@ class LifeTests(HistoryTestCase):
     Tests for L{judged<simulation.rules.judged>}.
     """
 
-    def move(self, **taken: Any) -> None:
+    def move(self, deletes: str = "node1", **taken: Any) -> None:
         """
         Have a page give the session a new id.
+
+        @param deletes: Who deletes the old one.
         """
         self.page("page1", "log in", 150, a=100)
         more = {"key": "sess:t", "data": json.dumps({"nest": {}, "log": []} | taken)}
         self.note("created", "node1", **more)
-        self.note("deleted", "node1", key=KEY, data=None)
+        self.note("deleted", deletes, key=KEY, data=None)
         self.note("moves", "page1", old=KEY, new="sess:t")
 
     def page(self, name: str, do: str, token: int, **sees: Any) -> None:
@@ -58,6 +60,24 @@ class LifeTests(HistoryTestCase):
         self.note("sdestroyed", "tab.1", reason="moved")
         self.note("closes", "tab.1", code=4307)
         self.assertKept(["newIdTakesAlong", "movedIsTold"])
+
+    def test_deletedByAnother(self) -> None:
+        """
+        But not if somebody else deleted the old one, while the node of the new one may
+        not have heard of its store.
+        """
+        for isWell, who in (False, "web1"), (True, "web1"), (False, "node1"):
+            self.setUp()
+            self.does(100)
+            if not isWell:
+                self.note("trouble", "node1", how="mute", seconds=1.0)
+                self.note("heals", "node1")
+            self.move(deletes=who)
+            if who == "web1" and not isWell:
+                name = "excepted: what somebody else deleted just before a new id"
+                self.assertKept([name])
+            else:
+                self.assertEqual(self.broken(), ["newIdTakesAlong"])
 
     def test_lostUnderTheNewID(self) -> None:
         """
@@ -244,6 +264,64 @@ class LifeTests(HistoryTestCase):
         self.now += 10 * SECOND
         self.note("quiet", "world")
         self.assertEqual(self.broken(), ["othersSessionsAreTheirs"])
+
+    def test_ofSomebodyElse(self) -> None:
+        """
+        What a page changes that found a session to be that of somebody who has it no
+        more need not be stored, if its node cannot have heard of that, or that happened
+        meanwhile, also if it is that person's again.  It is counted apart.  What one
+        changes who has it, again or since, is to be stored; so is what one changes who
+        never had it.
+        """
+        excepted = "what was changed for somebody who had the session no more"
+        for before, seconds, user, between, isKept in (
+            ("bob", 1, "ann", (), True),
+            ("bob", 30, "ann", (), False),
+            ("bob", 1, "ann", ("ann",), True),
+            ("", 1, "ann", ("bob",), True),
+            ("", 1, "ann", ("bob", "ann"), True),
+            ("", 1, "ann", (), False),
+            ("bob", 1, "bob", (), False),
+            ("bob", 1, "eve", (), False),
+            ("bob ann", 1, "ann", (), False),
+            ("bob ann", 1, "bob", (), True),
+            ("bob ann", 30, "bob", (), False),
+        ):
+            self.setUp()
+            self.note("lost", "tab.1", code=1001)
+            self.note("disconnect", "tab.1", code=1001)
+            self.put("stored", "web1", user="ann")
+            for each in before.split():
+                self.put("stored", "web1", user=each)
+            self.now += seconds * SECOND
+            self.page("page1", "set", 101, user=user)
+            for each in between:
+                self.put("stored", "web1", user=each)
+            more = {"do": "set", "key": "a", "token": 101, "digit": 0, "node": "node1"}
+            self.note("changes", "page1", session=KEY, **more)
+            self.note("page answers", "page1", token=101, code=200)
+            if isKept:
+                self.assertKept([f"excepted: {excepted}"])
+            else:
+                self.assertEqual(self.broken(), ["pagesAreHeld"])
+
+    def test_ofThePersonBefore(self) -> None:
+        """
+        What a handler changes for who has the session is to be stored, also if that
+        is since somebody else had it.
+        """
+        for users, user in ((), "ann"), (("bob",), "bob"), (("bob", "ann"), "ann"):
+            self.setUp()
+            self.put("stored", "web1", user="ann")
+            for each in users:
+                self.put("stored", "web1", user=each)
+            self.opens("tab.2")
+            self.sends(100, who="tab.2")
+            self.handles(100, "tab.2", user=user)
+            self.changes(100, who="tab.2")
+            self.note("done", "tab.2", token=100)
+            self.note("quiet", "world")
+            self.assertIn("changesAreStored", self.broken())
 
     def test_somebodyElsesMeanwhile(self) -> None:
         """

@@ -46,6 +46,13 @@ class MistakeTests(SynchronousTestCase):
             self.assertTrue(mistake.rules, mistake.name)
             self.assertLessEqual({*mistake.rules}, {*RULES}, mistake.name)
 
+    def test_changes(self) -> None:
+        """
+        No two make the same change.
+        """
+        changes = [(each.file, each.old, each.new) for each in MISTAKES]
+        self.assertEqual(len({*changes}), len(changes))
+
     def test_notThere(self) -> None:
         """
         A text that is not there, or more than once, is an error.

@@ -24,6 +24,7 @@ from simulation.rounds import (
     RETURNS,
     ROLLS,
     STOPS,
+    WAITS,
     Round,
 )
 from simulation.world import happened
@@ -197,6 +198,24 @@ class RoundTests(SynchronousTestCase):
                     yield each
 
         self.assertComesAbout(REPLACES, find)
+
+    def test_waits(self) -> None:
+        """
+        A request that has taken for longer than two seconds overwrites what a node
+        stored, and nobody asks that node for the session.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            stored: dict[str, int] = {}
+            for each in history:
+                if each.what == "stored" and each.who.startswith("node"):
+                    stored[each.more["key"]] = each.at
+                elif each.what == "rewrites":
+                    at = stored.get(each.more["session"], 0)
+                    if each.more["read"] < at < each.at - 2 * SECOND:
+                        yield each
+
+        self.assertComesAbout(WAITS, find)
 
     def test_asks(self) -> None:
         """

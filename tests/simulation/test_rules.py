@@ -10,6 +10,7 @@ from pathlib import Path
 from simulation.plan import SHORT
 from simulation.queue import SECOND
 from simulation.rules import RULES, judged
+from simulation.state import tokenIn
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
@@ -331,6 +332,67 @@ class RuleTests(HistoryTestCase):
                 else:
                     self.assertBroken("noOldCopyUndoes")
 
+    def test_newAgain(self) -> None:
+        """
+        A node whose sockets of a session had left is new to it again, unless it
+        guards what it stored.
+        """
+        for elapsed, isNew in (None, True), (4, False), (6, True):
+            self.setUp()
+            before = {} if elapsed is None else {"a": 99}
+            if before:
+                self.does(99)
+            self.note("lost", "tab.1", code=1006)
+            read = self.now
+            self.now += (elapsed or 0) * SECOND
+            self.opens("tab.2")
+            self.sends(100, who="tab.2")
+            self.handles(100, who="tab.2", **before)
+            self.changes(100, who="tab.2")
+            self.put("stored", "node1", a=100)
+            self.answers(100, who="tab.2")
+            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=101, **more)
+            self.put("stored", "web1", **before)
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
+    def test_copyThatIsNotWritten(self) -> None:
+        """
+        But not if that old copy was not written, because its row was gone, nor if it
+        was no copy, but what was changed outside of a handler.
+        """
+        outside = {"do": "set", "key": "out", "digit": -1, "isOutside": True}
+        for what in "written", "gone", "outside":
+            self.setUp()
+            older = self.now - SECOND
+            self.does(100)
+            more = {"session": KEY, "copy": "young", "does": "reads"}
+            if what == "outside":
+                self.note("changes", "node1", session=KEY, token=101, **outside)
+                self.put("stored", "node1", a=100, out=101)
+            else:
+                self.note("rewrites", "web1", token=101, read=older, **more)
+            if what == "written":
+                self.put("stored", "web1", a=100)
+            self.note("wrote", "web1", token=101)
+            self.note("rewrites", "web1", token=102, read=self.now, **more)
+            self.put("stored", "web1")
+            self.note("wrote", "web1", token=102)
+            self.put("stored", "node1", out=101)
+            self.note("quiet", "world")
+            if what == "written":
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
     def test_copyOfAnOldCopy(self) -> None:
         """
         So it is if the copy is one of what such an old copy left, but not if it was
@@ -345,7 +407,7 @@ class RuleTests(HistoryTestCase):
             self.put("stored", "web1")
             left = self.now
             self.put("stored", "node1", a=100)
-            read = self.now if isPutBack else left
+            read = self.now + 1 if isPutBack else left
             self.does(102)
             self.note("rewrites", "web1", token=103, read=read, **more)
             self.put("stored", "web1")
@@ -356,6 +418,26 @@ class RuleTests(HistoryTestCase):
                 self.assertKept(
                     ["excepted: what a node assigned that was new to a session"]
                 )
+
+    def test_sameMoment(self) -> None:
+        """
+        Who reads a session in the moment in which two write it may have what either
+        left.
+        """
+        more = {"session": KEY, "copy": "young", "does": "reads"}
+        older = self.now - SECOND
+        self.does(100)
+        young, read = self.now, self.now + SECOND
+        for token, web, taken in (101, "web1", older), (102, "web2", young):
+            self.note("rewrites", web, token=token, read=taken, **more)
+            self.now = read - SECOND // 1000
+            self.put("stored", web)
+            self.note("wrote", web, token=token)
+        self.does(103)
+        self.note("rewrites", "web1", token=104, read=read, **more)
+        self.put("stored", "web1")
+        self.note("quiet", "world")
+        self.assertKept(["excepted: what a node assigned that was new to a session"])
 
     def test_ofSomebodyBefore(self) -> None:
         """
@@ -451,6 +533,45 @@ class RuleTests(HistoryTestCase):
                 self.assertKept(["messagesPutOffTheEnd"])
             else:
                 self.assertIn("messagesPutOffTheEnd", self.broken())
+
+    def test_putOffUnread(self) -> None:
+        """
+        No message puts off the end of a session that cannot be read, until it can.
+        """
+        for isMended in False, True:
+            self.setUp()
+            self.plan = replace(PLAN, ttl=SHORT, offsets=(0.0,))
+            self.does(99)
+            self.note("spoiled", "web2", key=KEY, data="x")
+            self.now += 3 * SECOND
+            if isMended:
+                self.put("stored", "web2", a=99)
+            self.sends(100)
+            self.handles(100, a=99)
+            self.now += 3 * SECOND
+            self.note("expired", "time", key=KEY, data=None)
+            if isMended:
+                self.assertIn("messagesPutOffTheEnd", self.broken())
+            else:
+                self.assertKept(["messagesPutOffTheEnd"])
+
+    def test_emptiedList(self) -> None:
+        """
+        A list of which a merge left nothing has nothing of anybody: what was in it is
+        missing.
+        """
+        for isDoubled in False, True:
+            self.assertIsNone(tokenIn([], isDoubled=isDoubled))
+            self.assertIsNone(tokenIn([0], isDoubled=isDoubled))
+            self.assertEqual(tokenIn([100], isDoubled=isDoubled), 100)
+        self.sends(100)
+        self.handles(100)
+        self.changes(100, "list", "nest.list")
+        self.put("stored", "node1", nest={"list": [100]})
+        self.answers(100)
+        self.assertKept(["noUpdateIsLost"])
+        self.put("stored", "node1", nest={"list": []})
+        self.assertBroken("noUpdateIsLost")
 
     def test_names(self) -> None:
         """

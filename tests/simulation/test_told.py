@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from simulation.plan import LONG
 from simulation.queue import SECOND
 from simulation.rules import judged
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
@@ -180,6 +181,33 @@ class ToldTests(HistoryTestCase):
         self.changes(100, "update", "log")
         self.note("done", "tab.1", token=100)
         self.assertBroken("savesAreTrue")
+
+    def test_savesGivenUp(self) -> None:
+        """
+        Who had heard that its increment is given up need not find that stored when
+        C{save()} fires, but all that others had changed before.
+        """
+        self.plan = replace(PLAN, ttl=LONG)
+        for isStored in (True, False):
+            self.again()
+            self.opens("other.1")
+            self.sends(101, who="other.1")
+            self.handles(101, "other.1")
+            self.changes(101, who="other.1")
+            self.sends(100)
+            self.handles(100, a=101)
+            self.changes(100, "increment", "n", 4)
+            self.note("cut off", "node1")
+            self.note("serror", "tab.1", error="StoreTimeout")
+            self.note("saves", "tab.1", token=100)
+            if isStored:
+                self.put("stored", "node1", a=101)
+            self.note("done", "tab.1", token=100)
+            if isStored:
+                what = "an increment that was given up before it was to be saved"
+                self.assertKept([f"excepted: {what}", "savesAreTrue"])
+            else:
+                self.assertBroken("savesAreTrue")
 
     def test_savesDoubled(self) -> None:
         """

@@ -12,10 +12,12 @@ from dataclasses import replace
 from inspect import iscoroutine
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from simulation.node import Node
 from simulation.plan import LONG, Step, drawn
 from simulation.queue import SECOND
 from simulation.rules import judged
@@ -33,6 +35,15 @@ _chunk((51, 10, 50, False, False, False))
 gc.collect()
 print(sum(isinstance(each, World) for each in gc.get_objects()))
 """
+
+
+class _Page:
+    """
+    What only the collector frees.
+    """
+
+    def __init__(self) -> None:
+        self.me = self
 
 
 def _waiting() -> list[Any]:
@@ -67,6 +78,9 @@ class WorldTests(SynchronousTestCase):
         # The last that began to wait first: it has not got its turn yet.
         for each in reversed(waiting):
             each.close()
+        # An error that nobody takes is logged when it is collected.
+        del each, waiting, worlds
+        gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_same(self) -> None:
@@ -134,6 +148,33 @@ class WorldTests(SynchronousTestCase):
         mended = next(each.at for each in all[spoiled:] if each.what == "stored")
         (quiet,) = [each.at for each in all if each.what == "quiet"]
         self.assertGreater(quiet, mended + 10 * SECOND)
+
+    def test_collectedAtTheEnd(self) -> None:
+        """
+        What only the collector frees is not left, nor what ends within ten seconds
+        after that.
+        """
+        plan = replace(drawn(1), steps=(), hub=False, offsets=(0.0,))
+        for seconds in 9, 11:
+            pages: list[Any] = []
+            freed: list[int] = []
+
+            def rest(
+                node: Node,
+                pages: list[Any] = pages,
+                freed: list[int] = freed,
+                seconds: int = seconds,
+            ) -> list[str]:
+                queue = node.clock.queue
+                if not pages:
+                    page = _Page()
+                    pages.append(ref(page, lambda _: freed.append(queue.now)))
+                isOver = freed and queue.now >= freed[0] + seconds * SECOND
+                return [] if isOver else ["a page"]
+
+            self.patch(Node, "rest", rest)
+            left = [e for e in happened(plan).history.all if e.what == "left"]
+            self.assertEqual(len(left), int(seconds == 11))
 
     def test_endless(self) -> None:
         """

@@ -28,18 +28,21 @@ class Asking:
     Several may wait for one session, and the store is asked one question at a
     time.  So a waiter does not fail while the store answers the questions of
     others: it fails when the store has answered nothing for C{timeout} seconds.
+
+    @ivar since: When it was asked the last one.
     """
 
-    __slots__ = ("_answeredAt", "_storage")
+    __slots__ = ("_answeredAt", "_storage", "since")
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._answeredAt = 0.0
+        self._answeredAt = self.since = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
         """
         Note that the store answers.
         """
+        self.since = self._storage.now()
         return answer.addCallbacks(self._answered, self._failed)
 
     def isAnswered(self) -> None:

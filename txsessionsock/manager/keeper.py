@@ -239,6 +239,9 @@ class SessionKeeper:
         if guarded > 0:
             if not live.timers.isRunning(_GUARD):
                 live.timers.start(_GUARD, guarded, self.dropIfIdle)
+        elif self.reading.isRechecking and not self._owner.isOver:
+            # The answer may show that something was overwritten.
+            return
         elif not isBusy or (self.saving.isFailing and not self._owner.keeps(self)):
             live.close()
 

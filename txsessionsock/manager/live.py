@@ -7,7 +7,8 @@ and how it ended.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from types import TracebackType
+from typing import Literal, Protocol
 from weakref import ref
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -175,14 +176,31 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class _Turn(DeferredLock):
+class _Live(Protocol):
+    def turnEnded(self, turn: DeferredLock) -> None: ...
+
+
+class Turn(DeferredLock):
     """
     The turn to read or to write a session: there is one while somebody has it.
+
+    When the garbage collector takes a manager that waits for its store, it ends those
+    who wait here in any order: then nobody is to be next, who may have ended before.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: _Live) -> None:
         super().__init__()
         self._live = live
+
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Deferred[Literal[False]]:
+        if kind is GeneratorExit:
+            self.waiting.clear()
+        return super().__aexit__(kind, error, traceback)
 
     def release(self) -> None:
         super().release()
@@ -243,7 +261,7 @@ class Live:
         self.policy = policy
         self.id = id
         self.key = storage.framework.key(id)
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self.asking = Asking(storage)
         self.timers = Timers(storage.reactor)
         # The session has its keeper, which has this.  Were there a way back, a
@@ -261,7 +279,7 @@ class Live:
         Who has it may read the session, or write it.
         """
         if self._turn is None:
-            self._turn = _Turn(self)
+            self._turn = Turn(self)
         return self._turn
 
     @property
@@ -449,9 +467,10 @@ class Live:
         if self.isLoaded:
             if not self.record.isSettled(current):
                 self.collect()
+            asked = self.asking.since
             if not self.upkeep.isTold and not self.record.isStored(current):
-                self.record.journal.missed(now)
-            changed = self.record.absorb(current, now)
+                self.record.journal.missed(now, asked)
+            changed = self.record.absorb(current, now, asked)
             self._noteRepair(now)
             self._count()
             self.holders.changed(changed, None)

@@ -130,7 +130,7 @@ async def _isSettled(live: Live, copied: Stored, began: float) -> bool:
 
 async def _read(live: Live) -> None:
     live.checkAlive()
-    await live.absorb(await live.storage.load(live.key))
+    await live.absorb(await live.asking.asked(live.storage.load(live.key)))
 
 
 async def _isEnded(keeper: SessionKeeper, copied: Stored) -> bool:
@@ -140,7 +140,8 @@ async def _isEnded(keeper: SessionKeeper, copied: Stored) -> bool:
     """
     live = keeper.live
     try:
-        wasThere = await live.storage.destroy(live.key, copied.raw)
+        deleted = live.storage.destroy(live.key, copied.raw)
+        wasThere = await live.asking.asked(deleted)
     except SessionConflict as conflict:
         await live.absorb(conflict.current)
         return False
@@ -184,7 +185,7 @@ async def _isGone(keeper: SessionKeeper, error: StoreTimeout) -> bool:
     """
     live = keeper.live
     try:
-        current = await live.storage.load(live.key)
+        current = await live.asking.asked(live.storage.load(live.key))
     except StoreFailure:
         keeper.reading.suspect()
         raise error from None

@@ -51,12 +51,14 @@ class Reading(Rounds):
 
     @ivar sight: What is known of how fresh the session is.
 
+    @ivar isRechecking: Whether the store is asked now, and not for a message.
+
     @ivar toldAt: When somebody else last wrote it, as far as the store told.
     """
 
     _log = Logger()
 
-    _isRechecking = False
+    isRechecking = False
     _toldUndecodable = False
     _failures = 0
     toldAt = 0.0
@@ -222,9 +224,9 @@ class Reading(Rounds):
         self._storage.pace.do(self._recheck)
 
     def _recheck(self) -> None:
-        if self._isRechecking or not self._live.isLoaded or self._live.isClosed:
+        if self.isRechecking or not self._live.isLoaded or self._live.isClosed:
             return
-        self._isRechecking = True
+        self.isRechecking = True
         step = self.sight.forReport()
         if step is Step.FENCE:
             reading = self._readBehind(self._askFence())
@@ -235,7 +237,7 @@ class Reading(Rounds):
         Deferred.fromCoroutine(reading).addBoth(self._rechecked)
 
     def _rechecked(self, result: object) -> None:
-        self._isRechecking = False
+        self.isRechecking = False
         if not isinstance(result, Failure):
             if self.sight.isStale:
                 self._recheck()
@@ -249,6 +251,9 @@ class Reading(Rounds):
             self.expectNothing()
         elif not result.check(SessionError):
             self._storage.failed(self._log, "a session could not be read", result)
+        # What a write left in doubt may be found stored, and nobody may hold the
+        # session since.
+        self._live.upkeep.dropIfIdle()
 
     def _look(self) -> None:
         """
@@ -319,7 +324,9 @@ class Reading(Rounds):
         It is time to forget something.
         """
         self._forgetting = 0
-        self._live.record.journal.forgetOld(self._storage.now())
+        if not self._live.isTurnTaken:
+            # What the store is asked now may show that it was overwritten.
+            self._live.record.journal.forgetOld(self._storage.now())
         self._forgetLater()
 
     def _recheckAfter(self, delay: float) -> None:

@@ -247,10 +247,6 @@ class Saving(Rounds):
         self._stopTimers()
         self._await(self._saveKnown())
         self._lookAgain()
-        if not self.isBusy:
-            # What a write left in doubt may have been found stored by a read, and
-            # nobody may hold the session since.
-            self._live.upkeep.dropIfIdle()
 
     def _lookAgain(self) -> None:
         """

@@ -34,8 +34,8 @@ __all__ = [
     "endAtOnceWhenAskedAgain",
 ]
 
-_LEAVING = 0.7
-_STORING = 0.9
+_LEFT_BY = 0.7
+_STORED_BY = 0.9
 """
 By when clients have to be gone and sessions stored, as shares of the time
 there is.  What the clients leave is for storing.
@@ -46,7 +46,7 @@ _GUARDING = 0.95
 For which share of that sessions are guarded that are stored.
 """
 
-_LEAVE = "waiting for clients to leave"
+_FOR_CLIENTS = "waiting for clients to leave"
 
 _NAMED = 10
 """
@@ -199,16 +199,16 @@ class Ending:
         # Tell all at once.  From now on, new connections are refused or sent away.
         ports = [maybeDeferred(port.stopListening) for port in listening]
         leaving = Deferred.fromCoroutine(self._everyoneLeaves())
-        hasLeft = await until(_LEAVING, leaving, _LEAVE)
+        hasLeft = await until(_LEFT_BY, leaving, _FOR_CLIENTS)
         if not hasLeft:
             self._tellAwaited()
             for guest in list(self._guests):
                 guest.hurry()
-        storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORING))
-        isStored = await until(_STORING, storing, "storing sessions")
+        storing = maybeDeferred(self._storeAll, _GUARDING * remaining(_STORED_BY))
+        isStored = await until(_STORED_BY, storing, "storing sessions")
         if isStored and not hasLeft:
             # What a handler changes that ends by then is stored, too.
-            await until(_STORING, leaving, _LEAVE)
+            await until(_STORED_BY, leaving, _FOR_CLIENTS)
         closing = [maybeDeferred(close) for close in self._closes]
         await until(1.0, _all([*ports, *closing]), "closing the store")
 

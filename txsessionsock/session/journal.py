@@ -251,11 +251,14 @@ class Journal:
             changed = differences(write.before, write.after, self._same)
             self._writes.add(write, changed, now)
 
-    def missed(self, now: float) -> None:
+    def missed(self, now: float, asked: float) -> None:
         """
         The session was changed, and versions may have come and gone of which
         nobody told.  Who took a copy of these may drop any write.
+
+        @param asked: See L{repaired}.
         """
+        self._writes.trim(asked)
         self._writes.prolong(now)
 
     def isHeard(self, *, isLate: bool) -> bool:
@@ -454,6 +457,7 @@ class Journal:
         stamps: Stamps,
         now: float,
         run: Run = run,
+        asked: float | None = None,
     ) -> dict[str, Any]:
         """
         Somebody else wrote the session: see what nodes wrote and is not in it.
@@ -463,20 +467,24 @@ class Journal:
 
         @param run: See L{run}.  What it raises is logged.
 
+        @param asked: When the store was asked for this, if that took time.  What was
+            remembered then counts: this may show that it was overwritten.
+
         @return: What should be stored: C{theirs} itself, if that is that.
         """
+        asked = now if asked is None else asked
         self._memory.note(stamps, now)
         if self._node is None:
             self._latest = Version(stamps, theirs)
             self._stamps = stamps
             return theirs
-        self._trim(now)
+        self._trim(asked)
         if any(
             stamp.bare > numberOf(self._latest.stamps, n) for n, stamp in stamps.items()
         ):
             # Another node saw a version without stamps.
             self._bareUntil = now
-        isBare = not stamps and now - self._bareUntil > self._window
+        isBare = not stamps and asked - self._bareUntil > self._window
         # Another node saw an empty version, and wrote before this one saw it.
         wasEmpty = any(s.empty > numberOf(self._known, n) for n, s in stamps.items())
         if not theirs or isBare or wasEmpty:
@@ -496,7 +504,7 @@ class Journal:
             self._unheard = nodes - {self._name} or ()
             self._isHeard = not self._unheard
         if not covers(stamps, self._latest.stamps):
-            repaired, joined, isAll = self._mended(version, now, run)
+            repaired, joined, isAll = self._mended(version, now, run, asked)
             self._listen(version, joined, now)
             if not (isAll and self._same(repaired, theirs)):
                 if not self._branches:
@@ -515,6 +523,7 @@ class Journal:
         branch: Version,
         now: float,
         run: Run,
+        asked: float,
     ) -> tuple[dict[str, Any], Stamps, bool]:
         """
         @return: What should be stored, the stamps that it has, and whether no
@@ -524,7 +533,7 @@ class Journal:
         """
         data, stamps, latest = branch.data or {}, branch.stamps, self._latest
         last, isStamped = numberOf(stamps, self._name), bool(stamps)
-        missing = self._writes.missing(last, now, isStamped=isStamped)
+        missing = self._writes.missing(last, now, asked, isStamped=isStamped)
         if covers(latest.stamps, stamps) and (isStamped or missing):
             twins, later = self._descent(stamps)
             try:

@@ -208,9 +208,13 @@ class Record:
 
     # What is stored.
 
-    def absorb(self, current: Stored, now: float) -> list[str]:
+    def absorb(
+        self, current: Stored, now: float, asked: float | None = None
+    ) -> list[str]:
         """
         Take notice of what is stored now.  Changes are to be collected before.
+
+        @param asked: When the store was asked for it, if that took time.
 
         @return: The keys that have another value because of it.
 
@@ -221,10 +225,10 @@ class Record:
         @raise Emptied: There is nothing in it any more.
         """
         known = self._settle()
-        changed = self._absorb(current, now)
+        changed = self._absorb(current, now, asked)
         return [*known, *(key for key in changed if key not in known)]
 
-    def _absorb(self, current: Stored, now: float) -> list[str]:
+    def _absorb(self, current: Stored, now: float, asked: float | None) -> list[str]:
         attempt = self._timedOut.get(current.raw)
         if attempt is not None and self._isProof(attempt):
             return self._landedLate(attempt, current)
@@ -241,7 +245,7 @@ class Record:
         # Values that did not change stay the same objects: comparing them again
         # takes no time.
         theirData = shared(theirs.data, self.copy.stored, self._same)
-        data = self._repaired(theirData, they, stamps, now)
+        data = self._repaired(theirData, they, stamps, now, asked)
         doubtful = self._open
         self._giveUpIncrements()
         self._giveBack()
@@ -334,7 +338,12 @@ class Record:
         return self._framework.identity(merged) is not None
 
     def _repaired(
-        self, theirs: dict[str, Any], they: object, stamps: Stamps, now: float
+        self,
+        theirs: dict[str, Any],
+        they: object,
+        stamps: Stamps,
+        now: float,
+        asked: float | None,
     ) -> dict[str, Any]:
         """
         What should be stored, with what somebody overwrote of ours.
@@ -346,7 +355,7 @@ class Record:
             self.isRepairing = False
             return theirs
         run = partial(self._run, now=now)
-        repaired = self.journal.repaired(theirs, stamps, now, run)
+        repaired = self.journal.repaired(theirs, stamps, now, run, asked)
         self.isRepairing = repaired is not theirs
         if self.isRepairing:
             # A frame that is sent now waits for the repair, as for a change.

@@ -246,7 +246,6 @@ class Writes:
         """
         Remember all for as long as if they had just been made.
         """
-        self.trim(now)
         for entry in self._entries:
             if now - entry.since < _PERSISTENCE:
                 entry.at = self._lastAt = now
@@ -301,19 +300,23 @@ class Writes:
             if not self._stands(value, valueAt(data, path)):
                 del assigners[path].assigned[path], assigners[path]
 
-    def missing(self, last: int, now: float, *, isStamped: bool) -> list[_Entry]:
+    def missing(
+        self, last: int, now: float, asked: float, *, isStamped: bool
+    ) -> list[_Entry]:
         """
         Find those that are not in what is stored.  Whoever takes a copy of that
         will drop them again, so they are remembered for longer.
 
         @param last: The number of the last one that is in it.
 
+        @param asked: When the store was asked for that.
+
         @param isStamped: Whether it has any stamps.
         """
         missing = [
             entry
             for entry in self._entries
-            if entry.number > last and now - entry.at <= self._window
+            if entry.number > last and asked - entry.at <= self._window
         ]
         for entry in missing:
             # But somebody who drops all stamps each time is to have it in the end.

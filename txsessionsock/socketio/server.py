@@ -387,9 +387,14 @@ class _Connections:
         return DeferredList(gone).addCallback(lambda _: None)
 
     def hurry(self) -> None:
-        pass
+        """
+        Do nothing: what waits for handlers here waits at clients in namespaces.
+        """
 
     def awaited(self) -> Iterable[str]:
+        """
+        Nothing: whose handlers are at work are the clients in namespaces.
+        """
         return ()
 
 
