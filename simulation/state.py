@@ -198,7 +198,8 @@ class Socket:
 
     @ivar isLeft: Whether its browser has no more of it.
 
-    @ivar closedAt: When we closed it; C{isLost}, whether it is gone.
+    @ivar closedAt: When we closed it; C{isLost}, whether it is gone; C{isCut}, whether
+        we cut it off.
 
     @ivar asked: The messages that ask for an acknowledgement, by its number.
 
@@ -261,6 +262,7 @@ class Socket:
     heirOf: Socket | None = None
     missed: list[int] = field(default_factory=list)
     isDestroyed: bool = False
+    isCut: bool = False
     isDisconnected: bool = False
     told: dict[str, int] = field(default_factory=dict)
     connected: float = inf
@@ -827,6 +829,11 @@ class State:
         socket.closed = socket.closed or each.more["code"]
         socket.closedAt = each.at if socket.closedAt is None else socket.closedAt
         self._over(socket, each.at)
+
+    def _cuts(self, each: Happening) -> None:
+        socket = self.sockets.get(each.who)
+        if socket is not None:
+            socket.isCut = True
 
     def _over(self, socket: Socket, at: int) -> None:
         socket.isOver = True

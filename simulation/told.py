@@ -158,7 +158,8 @@ def disconnectIsLast(case: Case, each: Happening) -> Iterator[str | None]:
 def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a client sent before it left is handled before C{disconnect} is called,
-    unless its session or the server had ended, a hub closed it, or the store failed.
+    unless its session or the server had ended, a hub closed it, it was cut off because
+    it was sent more than may wait, or the store failed.
 
     @promise: A message that came before the disconnect is handled, and then
         `disconnect` is called.
@@ -168,7 +169,7 @@ def handledBeforeDisconnect(case: Case, each: Happening) -> Iterator[str | None]
     isItsEnd = socket.left < inf and each.more["code"] == _GOING_AWAY
     isClosing = socket.node in state.stopped or socket.name in case.crowds.closing
     isAnothers = state.lives.begun.get(socket.key, 0) > socket.began
-    isOver = socket.closed or socket.key in state.gone or socket.errors
+    isOver = socket.closed or socket.isCut or socket.key in state.gone or socket.errors
     isOver = isOver or isClosing or isAnothers
     if isItsEnd and not isOver:
         left = len(socket.sent) - socket.handled

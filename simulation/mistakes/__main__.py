@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree
 from tempfile import TemporaryDirectory
 from time import monotonic
 
@@ -37,7 +37,7 @@ def _planted(mistake: Mistake) -> Iterator[Path]:
     with TemporaryDirectory() as path:
         copy = Path(path)
         for name in ("txsessionsock", "simulation"):
-            copytree(ROOT / name, copy / name, ignore=ignore_patterns("__pycache__"))
+            copytree(ROOT / name, copy / name)
         mistake.plant(copy)
         yield copy
 
@@ -61,7 +61,8 @@ def _search(
     @return: The seed by which it is found, and the rule.
     """
     numbers = "--seed", str(first), "--histories", str(histories)
-    run = _run(copy, "--unreplayed", "--until-broken", *numbers, *more)
+    # Not shrunk: nobody reads it.
+    run = _run(copy, "--unreplayed", "--until-broken", "--whole", *numbers, *more)
     found = _FOUND.search(run.stdout)
     if found is not None:
         return int(found[1]), found[2]

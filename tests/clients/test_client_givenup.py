@@ -44,19 +44,22 @@ class GivenUpTests(SocketCase):
         if message == "other":
             session["other"] = 1
             return
+        if message == "count":
+            session.increment("n")
+            return
         self.change(session)
         await self.gate
         if message == "update":
             await session.update(lambda data: data.update(u=1))
         client.send("done")
 
-    def doubt(self) -> None:
+    def doubt(self, message: str = "other") -> None:
         """
         Have the write of another handler not be answered, which has the change of
         the one at work.
         """
         self.store.fail(StoreTimeout(), "replace")
-        self.other.send("other")
+        self.other.send(message)
         self.clock.advance(0)
         self.store.heal()
 
@@ -68,12 +71,14 @@ class GivenUpTests(SocketCase):
     def test_unknown(self) -> None:
         """
         It is told that nobody knows whether that is stored, and is closed before
-        it is answered.
+        it is answered; who has no handler at work is not.
         """
+        idle = self.browse()
         self.browser.send("go")
         self.doubt()
         self.wait(12)
         self.assertClosed(self.browser, 1013, "store failed")
+        self.assertIsNone(idle.closed)
         self.assertIsInstance(self.events("serror")[0], StoreTimeout)
         self.goOn()
         self.assertEqual(self.browser.got, [])
@@ -82,12 +87,14 @@ class GivenUpTests(SocketCase):
 
     def test_bystander(self) -> None:
         """
-        A handler at work that changed nothing is none of these.
+        A handler at work that changed nothing is none of these, also if what another
+        one changed is given up.
         """
         self.change = lambda session: None
         self.browser.send("go")
-        self.doubt()
+        self.doubt("count")
         self.goOn()
+        self.assertClosed(self.other, 1013, "store failed")
         self.assertEqual((self.browser.got, self.browser.closed), (["done"], None))
 
     def test_stored(self) -> None:

@@ -141,17 +141,20 @@ class ToldTests(HistoryTestCase):
 
     def test_handledBefore(self) -> None:
         """
-        What came before the client left is not handled.
+        What came before the client left is not handled; that is right if it was cut
+        off before.
         """
-        for isHandled in (True, False):
+        for isHandled, isCut in (True, False), (False, True), (False, False):
             self.again()
             self.sends(100)
             if isHandled:
                 self.handles(100)
+            if isCut:
+                self.note("cuts", "tab.1", why="it was sent more than may wait")
             self.note("leaves", "tab.1")
             self.note("disconnect", "tab.1", code=1001)
-            if isHandled:
-                self.assertKept(["handledBeforeDisconnect"])
+            if isHandled or isCut:
+                self.assertKept(["handledBeforeDisconnect"] * isHandled)
             else:
                 self.assertBroken("handledBeforeDisconnect")
 

@@ -5,6 +5,7 @@ not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,6 +24,10 @@ from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.socketio import Recovery
 from txsessionsock.socketio.packets import MSGPACK, TEXT, Kind, Packet
+
+
+def _assign(session: Any) -> None:
+    session["n"] = session.get("n", 0) + 1
 
 
 class ReturnTests(RecoveryCase):
@@ -875,15 +880,11 @@ class PerMessageTests(ReturnTests):
         self.assertNew(self.back(page), page)
         self.assertNothingLeft()
 
-    def changing(self) -> tuple[Page, Page]:
+    def changing(self, change: Callable[[Any], object] = _assign) -> tuple[Page, Page]:
         """
         A client that lost its connection, and another one of the same session.
         """
-
-        def change(socket: Any, event: Any, session: Any) -> None:
-            session["n"] = session.get("n", 0) + 1
-
-        self.do["smessage"] = change
+        self.do["smessage"] = lambda socket, event, session: change(session)
         page, other = self.come(), self.come()
         self.lose(page)
         self.store.hold("replace")
@@ -942,6 +943,20 @@ class PerMessageTests(ReturnTests):
         self.assertEqual(len(self.io.ghosts), 0)
         self.store.heal()
         self.wait(1)
+        self.assertNew(self.back(page), page)
+        self.flushLoggedErrors()
+
+    def test_heldGivenUp(self) -> None:
+        """
+        Nor when that change is given up.
+        """
+        page, _ = self.changing(lambda session: session.increment("n"))
+        self.io.emit("changed")
+        self.assertEqual(len(self.io.ghosts), 1)
+        self.put(user=42, n="none")
+        self.store.release()
+        self.wait(1)
+        self.assertEqual(len(self.io.ghosts), 0)
         self.assertNew(self.back(page), page)
         self.flushLoggedErrors()
 

@@ -128,10 +128,37 @@ class Reading(Rounds):
         self.watch()
         fence = self._askFence()
         if isFired(fence) and not isinstance(fence.result, Failure):
-            self.sight.fenced()
-            if self.sight.afterFence(isLoaded=self._live.isLoaded) is Step.NOTHING:
+            return self._behind(None)
+        # Not a coroutine for each message, of which most find nothing to read.
+        passed: Deferred[None] = Deferred()
+
+        def answered(result: Failure | None) -> None:
+            reading = self._behind(result)
+            if reading is None:
+                passed.callback(None)
+            else:
+                reading.chainDeferred(passed)
+
+        self._answerOf(fence).addBoth(answered)
+        return passed
+
+    def _behind(self, fenced: Failure | None) -> Deferred[None] | None:
+        """
+        A fence was answered, or was not: read what others did, if it is anything.
+        """
+        live, sight = self._live, self.sight
+        if isinstance(fenced, Failure):
+            if not fenced.check(StoreFailure):
+                return fail(fenced)
+            sight.lost()
+        else:
+            sight.fenced()
+            live.asking.isAnswered()
+            isFresh = sight.afterFence(isLoaded=live.isLoaded) is Step.NOTHING
+            if isFresh and not live.isClosed:
                 return None
-        return Deferred.fromCoroutine(self._readBehind(fence))
+        always = not sight.isSeeing or not live.isLoaded
+        return Deferred.fromCoroutine(self.read(always=always))
 
     async def _pass(self, fence: Deferred[None]) -> None:
         """
