@@ -161,7 +161,9 @@ def _waits(random: Random) -> Iterator[_Step]:
     for who in random.sample(range(_MANY), 3):
         seconds = random.uniform(2.8, 3.8)
         yield "rewrite", who, 0.0, ("ours", seconds, "reads")
-        yield "send", who, 0.0, ("set", "a", -1, False)
+        yield "send", who, random.choice((0.0, 1.0)), ("set", "a", -1, False)
+        if random.random() < 0.5:
+            yield "leave", who, 0.0, ()
     yield "connect", 0, 8.0, ()
 
 

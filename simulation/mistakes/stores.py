@@ -25,8 +25,8 @@ MISTAKES: Final = (
     Mistake(
         "a session is not read when its fence failed",
         "manager/reading.py",
-        "        await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)\n",
-        "        await self.read(always=not self._live.isLoaded)\n",
+        "        always = not sight.isSeeing or not live.isLoaded\n",
+        "        always = not live.isLoaded\n",
         ("fresh",),
     ),
     Mistake(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -126,6 +126,14 @@ class Reading(Rounds):
         if not self._storage.isWatchable:
             return Deferred.fromCoroutine(self.read(always=True))
         self.watch()
+        return self._readBehindFence()
+
+    def _readBehindFence(self) -> Deferred[None] | None:
+        """
+        Have the store report all that others did, and read it.
+
+        @return: L{None} if it is nothing.
+        """
         fence = self._askFence()
         if isFired(fence) and not isinstance(fence.result, Failure):
             return self._behind(None)
@@ -154,27 +162,11 @@ class Reading(Rounds):
         else:
             sight.fenced()
             live.asking.isAnswered()
-            isFresh = sight.afterFence(isLoaded=live.isLoaded) is Step.NOTHING
-            if isFresh and not live.isClosed:
-                return None
+        isFresh = sight.afterFence(isLoaded=live.isLoaded) is Step.NOTHING
+        if isFresh and not live.isClosed:
+            return None
         always = not sight.isSeeing or not live.isLoaded
         return Deferred.fromCoroutine(self.read(always=always))
-
-    async def _pass(self, fence: Deferred[None]) -> None:
-        """
-        Wait for a fence, and note whether the store sees what others do.
-        """
-        try:
-            await self._answerOf(fence)
-        except StoreFailure:
-            self.sight.lost()
-        else:
-            self.sight.fenced()
-            self._live.asking.isAnswered()
-
-    async def _readBehind(self, fence: Deferred[None]) -> None:
-        await self._pass(fence)
-        await self.read(always=not self.sight.isSeeing or not self._live.isLoaded)
 
     async def read(self, *, always: bool) -> None:
         """
@@ -211,7 +203,13 @@ class Reading(Rounds):
         """
         if self.sight.isStale or not self.sight.isSeeing:
             return False
-        await self._pass(self._askFence())
+        try:
+            await self._answerOf(self._askFence())
+        except StoreFailure:
+            self.sight.lost()
+        else:
+            self.sight.fenced()
+            self._live.asking.isAnswered()
         return self.sight.isSeeing and not self.sight.isStale
 
     # What the store reports.
@@ -256,12 +254,13 @@ class Reading(Rounds):
         self.isRechecking = True
         step = self.sight.forReport()
         if step is Step.FENCE:
-            reading = self._readBehind(self._askFence())
+            reading = self._readBehindFence()
         else:
             if self.sight.isSeeing:
                 self._look()
-            reading = self.read(always=not self._storage.isWatchable)
-        Deferred.fromCoroutine(reading).addBoth(self._rechecked)
+            always = not self._storage.isWatchable
+            reading = Deferred.fromCoroutine(self.read(always=always))
+        (reading or succeed(None)).addBoth(self._rechecked)
 
     def _rechecked(self, result: object) -> None:
         self.isRechecking = False
