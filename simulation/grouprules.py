@@ -32,12 +32,16 @@ def _isByHub(each: Happening) -> bool:
 def _hasLost(case: Case, name: str) -> bool:
     """
     Whether a socket was told that its session ended, with a change of its node in it
-    that is not stored.
+    that is not stored, or was not by then: if the session has another id now, something
+    may have been stored in its place under that.
     """
-    socket = case.state.sockets[name]
+    state = case.state
+    socket = state.sockets[name]
+    last = state.lives.storedAt.get(socket.key, 0)
     return socket.isDestroyed and any(
-        change.node == socket.node and not case.state.isStored(change)
-        for change in case.state.changes.values()
+        change.node == socket.node
+        and (change.began > last or not state.isStored(change))
+        for change in state.changes.values()
         if change.session == socket.key
     )
 

@@ -140,6 +140,8 @@ class Lives:
 
     @ivar moved: On which node each session got another id.
 
+    @ivar storedAt: When a node stored each session.
+
     @ivar leftOut: The tokens of changes that need not be stored, because whoever made
         them found the session to be that of somebody who had it no more.
     """
@@ -173,8 +175,7 @@ class Lives:
         self._handled: dict[int, int] = {}
         # By session and person, since when it was last not theirs, and until when.
         self._absences: dict[tuple[str, Any], tuple[int, float]] = {}
-        # When a node stored each session.
-        self._storedAt: dict[str, int] = {}
+        self.storedAt: dict[str, int] = {}
         self.pages: dict[str, Page] = {}
         self._taking: dict[int, _Taking] = {}
         self._taken: list[_Taking] = []
@@ -262,7 +263,7 @@ class Lives:
             self.strange = {n for n in new if self._isStrange(n, key, data)}
         self.last[key] = data
         if each.who.startswith("node"):
-            self._storedAt[key] = each.at
+            self.storedAt[key] = each.at
         for taking in self._taking.values():
             if taking.key == key and taking.node == each.who:
                 isOut = not everything(data).intersection(taking.marks)
@@ -360,7 +361,7 @@ class Lives:
         Whether no node may have seen a session as it was then.
         """
         isSoon = self._state.now - at < SECOND or self._state.wasUnwell
-        return isSoon and self._storedAt.get(key, 0) <= at
+        return isSoon and self.storedAt.get(key, 0) <= at
 
     def _rewrites(self, each: Happening) -> None:
         self._rewriting = each

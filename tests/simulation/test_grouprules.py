@@ -319,6 +319,27 @@ class GroupRuleTests(SynchronousTestCase):
             isLost = hasChanged and not isStored
             self.assertBroken(*["hubReachesMembers"] * (not isLost))
 
+    def test_heldWhenItMoves(self) -> None:
+        """
+        So is what waits for a change that is stored under another id only.
+        """
+        for isStored in (False, True):
+            self.setUp()
+            self.changes(100)
+            if isStored:
+                self.put("stored", "node1", a=100)
+            self.tells()
+            self.gets("node1", 1)
+            self.page()
+            data = json.dumps({"nest": {}, "log": [], "a": 100})
+            self.note("stored", "node1", key="sess:t", data=data)
+            self.note("sdestroyed", "tab.1", reason="moved")
+            reason = "server going away"
+            self.note("closes", "tab.1", node="node1", code=1001, reason=reason)
+            breaches = judged(_PLAN, self.history).breaches
+            isBroken = "hubReachesMembers" in {breach.rule for breach in breaches}
+            self.assertEqual(isBroken, isStored)
+
     def test_heldWhileItStandsStill(self) -> None:
         """
         What waits for a change may be dropped when a node goes on that stood still,
