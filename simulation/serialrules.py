@@ -167,6 +167,21 @@ def draftsAreUnseen(case: Case, each: Happening) -> Iterator[str | None]:
     yield f"finds {early}, which is not stored" if early else None
 
 
+@reads("handles", of=_REPEATS)
+def othersWait(case: Case, each: Happening) -> Iterator[str | None]:
+    """
+    No other handler of the session begins at that node while a draft is not stored.
+    Who was closed or lost meanwhile may have been what the draft was for.
+
+    @promise: Other handlers of the session in that process begin only then.
+    """
+    socket = case.state.sockets[each.who]
+    draft = case.state.repeated.drafts.get((socket.node, socket.key))
+    if draft is not None:
+        early = [str(token) for token, by in draft.items() if not by.isOver]
+        yield f"begins before {early} are stored" if early else None
+
+
 @reads("runs", of=_REPEATS)
 def runInOrder(case: Case, each: Happening) -> Iterator[str | None]:
     """

@@ -304,11 +304,36 @@ class Repeated:
         was answered.
 
     @ivar taken: By session, which message took what out of a list.
+
+    @ivar drafts: By node and session, the messages that ran last, in one draft, and
+        whose they are: those that were not answered, and do not fail.
     """
 
     sockets: dict[str, None] = field(default_factory=dict)
     finds: dict[str, dict[int, set[int]]] = field(default_factory=dict)
     taken: dict[str, dict[int, int]] = field(default_factory=dict)
+    drafts: dict[tuple[str, str], dict[int, Socket]] = field(default_factory=dict)
+    _begun: dict[tuple[str, str], int] = field(default_factory=dict)
+    _over: set[int] = field(default_factory=set)
+
+    def runs(self, socket: Socket, token: int, at: int) -> None:
+        """
+        One runs, of which none runs twice in one draft.
+        """
+        place = socket.node, socket.key
+        draft = self.drafts.setdefault(place, {})
+        if self._begun.get(place) != at or token in draft:
+            draft.clear()
+        self._begun[place] = at
+        if token not in self._over:
+            draft[token] = socket
+
+    def ends(self, socket: Socket, token: int) -> None:
+        """
+        One is answered, or fails: what is run again of it then is in no draft.
+        """
+        self._over.add(token)
+        self.drafts.get((socket.node, socket.key), {}).pop(token, None)
 
 
 class State:
@@ -664,9 +689,12 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.handled = max(socket.handled, socket.sent[token] + 1)
         self.repeated.sockets[each.who] = None
+        self.repeated.runs(socket, token, each.at)
         self.lastDone = each.at
 
     def _runs_again(self, each: Happening) -> None:
+        socket, token = self.sockets[each.who], each.more["token"]
+        self.repeated.runs(socket, token, each.at)
         self.lastDone = each.at
 
     def _saves(self, each: Happening) -> None:
@@ -686,6 +714,10 @@ class State:
         socket = self.sockets[each.who]
         socket.busy = None
         socket.failed.append((each.at, each.more["error"]))
+        self.repeated.ends(socket, each.more["token"])
+
+    def _answers(self, each: Happening) -> None:
+        self.repeated.ends(self.sockets[each.who], each.more["token"])
 
     def _serror(self, each: Happening) -> None:
         self.sockets[each.who].errors.append((each.at, each.more["error"]))

@@ -24,6 +24,20 @@ MISTAKES: Final = (
         ),
     ),
     Mistake(
+        "a message takes the short way before those that wait",
+        "clients/short.py",
+        "            or not self._isQuiet\n",
+        "",
+        ("inOrder",),
+    ),
+    Mistake(
+        "a message takes the short way without a question to the store",
+        "clients/short.py",
+        "        since = _THIS_MOMENT if self._isPerMessage else None\n",
+        "        since = None\n",
+        ("fresh",),
+    ),
+    Mistake(
         "a message for which the store failed is left out",
         "clients/conversation.py",
         "        if not failure.check(NoSuchSession, SessionReplaced):\n",

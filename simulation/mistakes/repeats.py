@@ -56,6 +56,20 @@ MISTAKES: Final = (
         ("noOldCopyUndoes",),
     ),
     Mistake(
+        "a message takes the short way while there is a draft",
+        "manager/keeper.py",
+        "            and (repeats is None or not repeats.isDrafting)\n",
+        "",
+        ("othersWait", "draftsAreUnseen"),
+    ),
+    Mistake(
+        "a handler begins while there is a draft",
+        "clients/conversation.py",
+        "        if undrafted is not None:\n",
+        "        if undrafted is not None and not self._isPerMessage:\n",
+        ("othersWait", "draftsAreUnseen"),
+    ),
+    Mistake(
         "others wait forever for a draft that was dropped",
         "manager/repeats.py",
         "        self._wake()\n        return draft.data, outcomes\n",

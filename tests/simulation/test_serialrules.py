@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from simulation.queue import SECOND
 from tests.simulation.histories import KEY, PLAN, HistoryTestCase
 
 
@@ -30,6 +31,16 @@ class SerialTests(HistoryTestCase):
             self.sends(token, who=who)
         word = "runs again" if again else "runs"
         self.note(word, who, token=token, finds={"log": []} | finds)
+
+    def draft(self, *tokens: int, word: str = "runs") -> None:
+        """
+        Have several run in one draft.
+        """
+        if word == "runs":
+            self.sends(*tokens)
+        self.now += SECOND
+        for token in tokens:
+            self.history.note(word, "tab.1", token=token, finds={"log": []})
 
     def counts(self, token: int, digit: int, who: str = "tab.1", **finds: Any) -> None:
         """
@@ -152,12 +163,50 @@ class SerialTests(HistoryTestCase):
             self.counts(100, 0)
             if isStored:
                 self.put("stored", "node1", n=1)
+                self.answered(100)
             self.sends(101, who="other.1")
             self.handles(101, "other.1", n=1)
             if isStored:
                 self.assertKept(["draftsAreUnseen"])
             else:
-                self.assertBroken("draftsAreUnseen")
+                self.assertBroken("draftsAreUnseen", "othersWait")
+
+    def test_others(self) -> None:
+        """
+        Another handler begins at the same node when they are answered, or were closed,
+        or wait for the next draft.
+        """
+        for ends, isKept in (
+            (["answered 100", "answered 101"], True),
+            (["lost"], True),
+            (["again", "answered 100"], True),
+            (["answered 100"], False),
+            (["again"], False),
+            ([], False),
+        ):
+            self.setUp()
+            self.opens("other.1")
+            self.draft(100, 101)
+            for end in ends:
+                if end == "again":
+                    self.draft(100, word="runs again")
+                elif end == "lost":
+                    self.note("lost", "tab.1")
+                else:
+                    self.answered(int(end.split()[1]))
+            self.sends(102, who="other.1")
+            self.handles(102, "other.1")
+            self.assertEqual("othersWait" not in self.broken(), isKept, ends)
+
+    def test_otherNode(self) -> None:
+        """
+        At another node it begins at any time.
+        """
+        self.opens("other.1", "node2")
+        self.runs(100)
+        self.sends(101, who="other.1")
+        self.handles(101, "other.1")
+        self.assertNotIn("othersWait", self.broken())
 
     def test_inOrder(self) -> None:
         """
