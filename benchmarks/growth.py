@@ -121,7 +121,7 @@ How many sockets workers have together: each has as many as the others.
 SERIES = {
     "sockets": Series(
         "Sockets, with a session each",
-        Axis("sockets", isLog=True),
+        Axis("sockets", isLog=True, steps=(10, 100, 1000, 10_000)),
         (10, 100, 1000, 5000, 10_000, 20_000),
         (10, 100, 1000),
         _ways(lambda value: Plan(value, value), "connection", "message"),
@@ -129,7 +129,7 @@ SERIES = {
     ),
     "sizes": Series(
         "Size of a session, 100 sockets with one each",
-        Axis("bytes of a session", isLog=True),
+        Axis("bytes of a session", isLog=True, steps=(100, 1000, 10_000, 100_000)),
         (100, 1024, 4096, 16_384, 65_536, 262_144),
         (100, 4096, 65_536),
         _ways(lambda value: Plan(size=value), *_ALL),

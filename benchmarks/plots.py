@@ -38,6 +38,8 @@ _STYLE = """
 _COLOURS = ("--c0", "--c1", "--c2")
 _DASHES = ("none", "8 4", "2 4")
 
+_ANCHORS = ("start", "end")
+
 Point = tuple[float, float]
 
 
@@ -149,10 +151,11 @@ class _Drawing:
         self.text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x.title, "middle")
         self.text(6, 18, y.title, "start")
 
-    def mark(self, value: float, label: str) -> None:
-        here = self.right(value)
-        self.line("mark", (here, _TOP), (here, _HEIGHT - _BOTTOM))
-        self.text(here + 3, _TOP - 4, label, "start")
+    def mark(self, number: int, value: float, label: str) -> None:
+        here, row = self.right(value), _TOP - 4 - 17 * (number % 2)
+        self.line("mark", (here, row - 12), (here, _HEIGHT - _BOTTOM))
+        isLate = here + 9 * len(label) > _WIDTH
+        self.text(here - 4 if isLate else here + 4, row, label, _ANCHORS[isLate])
 
     def curve(self, number: int, points: Sequence[Point], *, dotted: bool) -> None:
         places = [(self.right(x), self.down(y)) for x, y in points]
@@ -185,7 +188,7 @@ class _Drawing:
             if dotted:
                 self.parts.append(self._dot(number, here + 12, 36))
             self.text(here + 29, 41, name, "start")
-            here += 44 + 7.6 * len(name)
+            here += 48 + 7.7 * len(name)
 
 
 def plot(
@@ -214,8 +217,8 @@ def plot(
         _Scale(y, [point[1] for point in points]),
     )
     drawing.axes(x, y)
-    for value, label in marks:
-        drawing.mark(value, label)
+    for number, (value, label) in enumerate(marks):
+        drawing.mark(number, value, label)
     for number, curve in enumerate(curves.values()):
         drawing.curve(number, curve, dotted=dotted)
     if len(curves) > 1:

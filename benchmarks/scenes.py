@@ -22,6 +22,12 @@ __all__ = ["ONE", "Place", "Scene", "amiss"]
 
 ONE = next(one for one in CONTESTANTS if one.name == "this library")
 
+_PINGS = "600"
+"""
+How many seconds there are between pings: the load compares each answer with what it
+has to be, and knows of no pings.
+"""
+
 _PATIENCE = 5.0
 """
 How many seconds later than its answer what was counted may be stored.
@@ -53,7 +59,7 @@ class Place:
         *python, server, _, url = ONE.arguments("connection", self.redis)
         if log is not None:
             python += [str(ROOT / "benchmarks" / "collected.py"), log]
-        return [*python, server, mode, url]
+        return [*python, server, mode, url, _PINGS]
 
     def _where(self, number: int) -> int | None:
         return (
