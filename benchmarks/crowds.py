@@ -9,6 +9,7 @@ import heapq
 import resource
 import select
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,10 +31,11 @@ from benchmarks.load import (
 __all__ = ["Crowd", "descriptors"]
 
 _PATIENCE = 60.0
-_TRIES = 10
-_PAUSE = 1.0
+_TRIES = 20
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """
-How many seconds one waits who was refused, and half as much again for some.
+How many seconds one waits who was refused, by how often, and half as much again for
+some.
 """
 
 _CLOSE = b"\x88"
@@ -80,7 +82,7 @@ class _Arrival:
 
     @ivar took: How long each waited for that, from when it came.
 
-    @ivar again: How often one had to come again, since it was refused.
+    @ivar again: How often one had to come again, by how it was refused.
     """
 
     def __init__(self, protocol: Protocol, ports: Sequence[int], cookies: list[str]):
@@ -91,7 +93,7 @@ class _Arrival:
         self.connections: dict[int, Connection] = {}
         self.templates: dict[int, Template] = {}
         self.took: list[float] = []
-        self.again = 0
+        self.again = Counter[str]()
 
     def run(self, atOnce: int) -> None:
         count, came, last = len(self._cookies), 0, monotonic()
@@ -130,8 +132,8 @@ class _Arrival:
                 self._poll.modify(descriptor, select.EPOLLIN)
                 return
             template = self._answer(comer)
-        except OSError:
-            self._wasRefused(comer)
+        except OSError as error:
+            self._wasRefused(comer, error)
             return
         if template is not None:
             self._poll.unregister(descriptor)
@@ -144,7 +146,7 @@ class _Arrival:
         connection = comer.connection
         answers = connection.received(connection.socket.recv(65536))
         if answers and answers[0].startswith(_CLOSE):
-            raise ConnectionError(f"{answers[0]!r}")
+            raise ConnectionError(f"closed: {answers[0][4:].decode()}")
         if answers:
             return Template(answers[0])
         if connection.isReady and not comer.isServed:
@@ -152,15 +154,16 @@ class _Arrival:
             comer.isServed = True
         return None
 
-    def _wasRefused(self, comer: _Comer) -> None:
+    def _wasRefused(self, comer: _Comer, error: OSError) -> None:
         descriptor = comer.connection.socket.fileno()
         self._poll.unregister(descriptor)
         del self._comers[descriptor]
         comer.connection.socket.close()
         if comer.tries == _TRIES:
-            raise ConnectionError("a server does not serve")
-        self.again += 1
-        pause = _PAUSE * (1 + comer.number % 10 / 20)
+            raise ConnectionError("a server does not serve") from error
+        self.again[str(error)] += 1
+        pause = _PAUSES[min(comer.tries, len(_PAUSES)) - 1]
+        pause *= 1 + comer.number % 10 / 20
         heapq.heappush(self._refused, (monotonic() + pause, comer.number, comer))
 
     def _comeAgain(self, comer: _Comer) -> None:
@@ -180,7 +183,7 @@ class Crowd:
 
     @ivar took: How long each waited to be answered, in order.
 
-    @ivar again: How often one of them was refused before.
+    @ivar again: How often one of them was refused before, by how.
 
     @ivar answered: How many messages, until now.
     """

@@ -439,7 +439,7 @@ def conditions(place: Place, most: int) -> str:
     if most < wanted:
         text += (
             f" A process may have {most:,} sockets here, by its hard limit of open"
-            f" files: so there are no {wanted:,}."
+            f" files or by --most: so there are no {wanted:,}."
         )
     return text
 
@@ -449,6 +449,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="PART", help=str(list(PARTS)))
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.8, help="of a window")
+    parser.add_argument("--most", type=int, help="sockets, on a small machine")
     parser.add_argument("--quick", action="store_true", help="few points, and short")
     parser.add_argument("--write", action="store_true", help="into docs/")
     options = parser.parse_intermixed_args(arguments)
@@ -467,7 +468,7 @@ def main(arguments: Sequence[str]) -> None:
         pace = Pace(1, 0.3, 1.0)
     processors = sorted(os.sched_getaffinity(0))[:-1]
     ownProcessor()
-    most = descriptors()
+    most = min(descriptors(), options.most or sys.maxsize)
     # The load holds much, and would be gone through again and again.
     gc.disable()
     # However it is told to stop, it stops what it has started.

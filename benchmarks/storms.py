@@ -9,6 +9,7 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ HEADS = [
     "quiet: ms at p50",
     "p99",
     "worst",
-    "longest collection, ms of the processor",
+    "collected, ms of the processor",
+    "longest",
 ]
 
 
@@ -51,7 +53,8 @@ class Phase:
     @ivar name: What happens.
 
     @ivar came: How many came, C{work}, the microseconds of the server for each, and
-        C{served}, the seconds until 99 of a hundred had an answer.
+        C{served}, the seconds until 99 of a hundred had an answer; C{again}, how often
+        one of them was refused before, by how.
     """
 
     name: str
@@ -60,7 +63,7 @@ class Phase:
     came: int = 0
     work: float = 0.0
     served: float = 0.0
-    again: int = 0
+    again: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -148,43 +151,53 @@ def rows(way: str, found: Storm) -> list[list[str]]:
     """
     A line for each phase, below L{HEADS}.
     """
-    lines = []
-    for phase in found.phases:
-        lasted = phase.ended - phase.began
-        within = [
-            took
-            for began, took in found.collections
-            if phase.began <= began < phase.ended
-        ]
-        quiet = waits(found.noted, phase.began, phase.ended)
-        come = ["-", "-", "-"]
-        if phase.came:
-            come = [
-                f"{phase.came / lasted:,.0f}",
-                f"{phase.work:,.0f}",
-                f"{phase.served:.1f}",
-            ]
-        lines.append(
-            [
-                f"{way}: {phase.name}",
-                *(f"{lasted:.1f}", *come),
-                *(f"{1e3 * each:.1f}" for each in (quiet.half, quiet.most)),
-                f"{1e3 * quiet.worst:.0f}",
-                f"{1e3 * max(within):.0f}" if within else "-",
-            ]
-        )
-    return lines
+    return [
+        [f"{way}: {phase.name}", *_came(phase), *_waited(phase, found)]
+        for phase in found.phases
+    ]
+
+
+def _came(phase: Phase) -> list[str]:
+    lasted = phase.ended - phase.began
+    if not phase.came:
+        return [f"{lasted:.1f}", "-", "-", "-"]
+    rate = phase.came / lasted
+    return [
+        f"{lasted:.1f}",
+        f"{rate:,.0f}",
+        f"{phase.work:,.0f}",
+        f"{phase.served:.1f}",
+    ]
+
+
+def _waited(phase: Phase, found: Storm) -> list[str]:
+    quiet = waits(found.noted, phase.began, phase.ended)
+    within = [
+        1e3 * took
+        for began, took in found.collections
+        if phase.began <= began < phase.ended
+    ]
+    return [
+        f"{1e3 * quiet.half:.1f}",
+        f"{1e3 * quiet.most:.1f}",
+        f"{1e3 * quiet.worst:.0f}",
+        f"{sum(within):.0f}" if within else "-",
+        f"{max(within):.0f}" if within else "-",
+    ]
 
 
 def blamed(found: Storm) -> str:
     """
     @return: What did not work.
     """
-    again = sum(phase.again for phase in found.phases)
+    again = Counter[str]()
+    for phase in found.phases:
+        again += phase.again
+    why = f" ({', '.join(sorted(again))})" if again else ""
     return (
-        f"{again:,} were refused, and came again a second later; the quiet client was"
-        f" cut off {found.cut} times; {100 * found.amiss:.2f} % of messages were lost"
-        " or counted wrongly"
+        f"{again.total():,} times somebody was refused{why} and came again later; the"
+        f" quiet client was cut off {found.cut} times; {100 * found.amiss:.2f} % of"
+        " messages were lost or counted wrongly"
     )
 
 

@@ -312,11 +312,11 @@ class StormTests(SynchronousTestCase):
         """
         phases = [Phase("come", 10.0, 12.0, 500, 800.0, 1.5), Phase("idle", 12.0, 13.0)]
         noted = [(11.0, 0.2), (12.5, 0.001)]
-        come, idle = rows("a way", Storm(phases, noted, 0, [(11.5, 0.15)]))
+        come, idle = rows("a way", Storm(phases, noted, 0, [(11.5, 0.15), (11, 0.1)]))
         self.assertEqual(
-            "/".join(come), "a way: come/2.0/250/800/1.5/200.0/200.0/200/150"
+            "/".join(come), "a way: come/2.0/250/800/1.5/200.0/200.0/200/250/150"
         )
-        self.assertEqual("/".join(idle), "a way: idle/1.0/-/-/-/1.0/1.0/1/-")
+        self.assertEqual("/".join(idle), "a way: idle/1.0/-/-/-/1.0/1.0/1/-/-")
 
     def test_timeline(self) -> None:
         """
