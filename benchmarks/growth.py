@@ -40,12 +40,12 @@ from tests.support.redisserver import RedisServer
 
 __all__ = ["Point", "cart", "main", "rows", "written"]
 
-FIRST = 100
+FIRST = 10
 """
 How many come and go first: what they cost is not of each.
 """
 
-FEW = 50
+FEW = 100
 """
 Of fewer sockets than these, the memory of each is not told.
 """
