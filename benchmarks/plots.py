@@ -223,13 +223,17 @@ def plot(
         drawing.curve(number, curve, dotted=dotted)
     if len(curves) > 1:
         drawing.legend(list(curves), dotted=dotted)
+    return _file(title, drawing.parts)
+
+
+def _file(title: str, parts: Sequence[str]) -> str:
     size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
         f"<title>{escape(title)}</title>",
         f"<style>{_STYLE}</style>",
         f'<rect class="back" width="{_WIDTH}" height="{_HEIGHT}" rx="6"/>',
-        *drawing.parts,
+        *parts,
         "</svg>\n",
     ]
     return "\n".join(lines)
