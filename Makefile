@@ -9,6 +9,7 @@
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
 #                with LONG=1, both without the short way of messages
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
+#              ARGS=growth, how cost grows
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, once.  PYTHON=python3.13 chooses one.

@@ -6,6 +6,7 @@ them, and what they lose.
     make bench ARGS=--quick        # three minutes, and rough
     make bench ARGS=--markdown     # as it stands in docs/performance.md
     make bench ARGS="connects idle --only ws --only 'this library'"
+    make bench ARGS=growth         # something else: benchmarks/growth.py
 
 All servers are in C{benchmarks/peers/}, as their users would write them.  A client
 sends a message of 64 bytes, the server counts it in the session, which is in Redis, and
@@ -31,7 +32,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,6 +86,33 @@ class Found:
     most: float = 0.0
 
 
+def information(redis: RedisServer, section: str) -> dict[str, str]:
+    """
+    What a Redis says about itself.
+    """
+    text = redis.command("INFO", section).decode()
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value for name, _, value in pairs}
+
+
+def sent(redis: RedisServer, inner: Container[str]) -> int:
+    """
+    @param inner: Commands that only scripts do.
+
+    @return: How many the servers have sent to it since its C{CONFIG RESETSTAT}.
+    """
+    total = 0
+    for name, value in information(redis, "commandstats").items():
+        command = name.removeprefix("cmdstat_")
+        # The others are of this program.
+        if command not in _OURS and command not in inner:
+            total += int(value.partition("calls=")[2].partition(",")[0] or 0)
+    return total
+
+
+_OURS = ("info", "config|resetstat")
+
+
 class Scene:
     """
     A contestant that serves.
@@ -99,7 +127,7 @@ class Scene:
         arguments = one.arguments(part, redis)
         count = 2 if part == "processes" else 1
         self.servers = [Server(arguments, processor) for _ in range(count)]
-        pid = int(self._information("server")["process_id"])
+        pid = int(information(redis, "server")["process_id"])
         self.times = Times(self._seconds, partial(processorTime, pid))
 
     def _seconds(self) -> float:
@@ -108,11 +136,6 @@ class Scene:
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
-
-    def _information(self, section: str) -> dict[str, str]:
-        text = self._redis.command("INFO", section).decode()
-        pairs = (line.partition(":") for line in text.splitlines())
-        return {name: value for name, _, value in pairs}
 
     def refuses(self) -> None:
         """
@@ -142,22 +165,10 @@ class Scene:
             *(self.one.protocol, connections, depth, seconds, self.times),
             isAlone=not one,
         )
-        commands = self._commands() / loaded.answered
+        commands = sent(self._redis, self.one.inner) / loaded.answered
         for each in connections:
             each.leave()
         return self._found(sessions, loaded, commands)
-
-    def _commands(self) -> int:
-        """
-        @return: How many the servers have sent since the last time.
-        """
-        total = 0
-        for name, value in self._information("commandstats").items():
-            command = name.removeprefix("cmdstat_")
-            # The others are of this program.
-            if command not in {*self.one.inner, "info", "config|resetstat"}:
-                total += int(value.partition("calls=")[2].partition(",")[0] or 0)
-        return total
 
     def _found(self, sessions: Sessions, loaded: Loaded, commands: float) -> Found:
         lost = 0.0
@@ -515,7 +526,15 @@ def _chosen(words: Sequence[str]) -> list[Contestant]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    if "growth" in sys.argv[1:]:
+        # It stands on this module.
+        from benchmarks import growth  # noqa: PLC0415
+
+        growth.main([word for word in sys.argv[1:] if word != "growth"])
+        return
+    parser = argparse.ArgumentParser(
+        epilog="With growth as the first word: benchmarks/growth.py"
+    )
     parser.add_argument("names", nargs="*", metavar="MEASURE", help=str(list(MEASURES)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any
@@ -138,9 +138,11 @@ class Sessions:
         self._redis, self._framework = redis, framework
         self._keys: list[str] = []
 
-    def mint(self, count: int) -> list[str]:
+    def mint(self, count: int, data: Mapping[str, object] | None = None) -> list[str]:
         """
         Store sessions that have counted nothing.
+
+        @param data: What else is in each.
 
         @return: The C{Cookie} headers of their browsers; empty where there are no
             sessions.
@@ -153,7 +155,8 @@ class Sessions:
             for _ in range(count):
                 sessionID = framework.newSessionID()
                 new = framework.newDocument(now)
-                document = Document({**new.data, "pings": 0}, new.envelope)
+                values = {**new.data, **(data or {}), "pings": 0}
+                document = Document(values, new.envelope)
                 raw, key = framework.dumps(document, now), framework.key(sessionID)
                 client.command("SET", key, raw, "EX", 86400)
                 self._keys.append(key)

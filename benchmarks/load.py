@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.answers import EVENT, PLAIN, Answers, Frames, Template, masked
 
@@ -30,11 +30,14 @@ __all__ = [
     "Loaded",
     "Protocol",
     "Rated",
+    "Talkers",
     "Times",
     "connect",
     "connects",
+    "keep",
     "learn",
     "load",
+    "pace",
     "rated",
 ]
 
@@ -86,29 +89,59 @@ class Connection:
     """
     One that begins: its handshake and greetings, however they are cut.
 
+    @param waits: Until there is a connection, to L{ask} for a socket at once.
+
     @ivar socket: It does not block.
     """
 
-    def __init__(self, protocol: Protocol, port: int, cookie: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+    def __init__(
+        self, protocol: Protocol, port: int, cookie: str, *, waits: bool = True
+    ) -> None:
+        self._request = _request(protocol, port, cookie)
+        self.socket = socket.socket()
+        self.socket.settimeout(_PATIENCE if waits else 0.0)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(_request(protocol, port, cookie))
-        self.socket.setblocking(False)
+        if waits:
+            self.socket.connect(("127.0.0.1", port))
+            self.ask()
+        else:
+            self.socket.connect_ex(("127.0.0.1", port))
         self._head = b""
         self._frames: Frames | None = None
         self._greetings = deque(protocol.greetings)
+
+    def ask(self) -> None:
+        """
+        Send the handshake.
+
+        @raise OSError: There is no connection.
+        """
+        self.socket.sendall(self._request)
+        self.socket.setblocking(False)
+
+    def close(self) -> None:
+        """
+        Begin to close as browsers do.
+        """
+        self.socket.sendall(_CLOSING)
 
     def leave(self) -> None:
         """
         Close as browsers do, and wait for the server to close.
         """
         with suppress(OSError):
-            self.socket.setblocking(True)
             self.socket.settimeout(_PATIENCE)
-            self.socket.sendall(_CLOSING)
-            while self.socket.recv(65536):
-                pass
+            self.close()
+            self.gone()
         self.socket.close()
+
+    def gone(self) -> None:
+        """
+        Wait for the server to close.
+        """
+        self.socket.settimeout(_PATIENCE)
+        while self.socket.recv(65536):
+            pass
 
     @property
     def isReady(self) -> bool:
@@ -217,16 +250,27 @@ class Times:
         return time.perf_counter(), self.servers(), own
 
 
+@dataclass(frozen=True)
+class Talkers:
+    """
+    Sockets on which messages may be sent, each of which has been answered before.
+
+    @ivar answers: Those of each, which go on to count.
+    """
+
+    message: bytes
+    sockets: Sequence[socket.socket]
+    answers: Sequence[Answers]
+
+
 class _Load:
     """
     Connections on which so many messages are always under way.
     """
 
-    def __init__(
-        self, message: bytes, sockets: Sequence[socket.socket], answers: list[Answers]
-    ) -> None:
-        self._message = message
-        pairs = zip(sockets, answers, strict=True)
+    def __init__(self, talkers: Talkers) -> None:
+        self._message = talkers.message
+        pairs = zip(talkers.sockets, talkers.answers, strict=True)
         self._table = {each.fileno(): (each, one) for each, one in pairs}
         self._poll = select.epoll()
         for descriptor in self._table:
@@ -291,7 +335,18 @@ def load(
     template = templates[0]
     answers = [Answers(template, each.first, isAlone=isAlone) for each in templates]
     assert {each.size for each in templates} == {template.size}
-    loading = _Load(protocol.message, [each.socket for each in connections], answers)
+    sockets = [each.socket for each in connections]
+    talkers = Talkers(protocol.message, sockets, answers)
+    found = keep(talkers, depth, seconds, times)
+    answered = found.answered + len(connections)
+    return replace(found, answered=answered, wrong=found.wrong + wrong)
+
+
+def keep(talkers: Talkers, depth: int, seconds: float, times: Times) -> Loaded:
+    """
+    Have so many messages under way on each of their sockets, for so long.
+    """
+    loading = _Load(talkers)
     loading.begin(depth)
     loading.run(min(seconds / 3, 1.0))
     began, servers, own = times.now()
@@ -304,8 +359,8 @@ def load(
         (serversAfter - servers) / found * 1e6,
         (serversAfter - servers) / lasted,
         (ownAfter - own) / lasted,
-        loading.answered + len(connections),
-        wrong + sum(each.wrong for each in answers),
+        loading.answered,
+        sum(each.wrong for each in talkers.answers),
     )
 
 
@@ -413,11 +468,20 @@ def rated(
     Send so many messages a second, on all connections in turn, whether those before
     were answered or not.  Each answer's time runs from when the message was due.
     """
-    steadies = [
-        _Steady(each.socket, Answers(template, template.first))
-        for each in connections
-        for template in [learn(protocol, each)]
-    ]
+    templates = [learn(protocol, each) for each in connections]
+    answers = [Answers(templates[0], each.first) for each in templates]
+    sockets = [each.socket for each in connections]
+    talkers = Talkers(protocol.message, sockets, answers)
+    found = pace(talkers, rate, seconds, times)
+    return replace(found, answered=found.answered + len(connections))
+
+
+def pace(talkers: Talkers, rate: float, seconds: float, times: Times) -> Rated:
+    """
+    The same on sockets that have been answered before.
+    """
+    pairs = zip(talkers.sockets, talkers.answers, strict=True)
+    steadies = [_Steady(each, counted) for each, counted in pairs]
     table = {each.socket.fileno(): each for each in steadies}
     poll = select.epoll()
     for descriptor in table:
@@ -428,7 +492,7 @@ def rated(
         due = began + sent / rate
         if sent < total and time.perf_counter() >= due:
             each = steadies[sent % len(steadies)]
-            each.socket.sendall(protocol.message)
+            each.socket.sendall(talkers.message)
             each.due.append(due)
             sent += 1
             continue
@@ -444,6 +508,4 @@ def rated(
     assert len(took) == total, "some messages were never answered"
     took.sort()
     work = (times.now()[1] - servers) / total * 1e6
-    return Rated(
-        took[total // 2], took[total * 99 // 100], work, total + len(connections)
-    )
+    return Rated(took[total // 2], took[total * 99 // 100], work, total)

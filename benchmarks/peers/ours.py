@@ -2,10 +2,12 @@
 This library, as docs/program.md has it, without a site: a counter in the session.
 
     python ours.py connection URL-OF-REDIS     # "message", "increment", "repeatable"
+    python ours.py connection URL-OF-REDIS 600
 
-The latter two are per message, too, and lose nothing beside other processes either:
-C{increment} counts by C{session.increment}, and handlers of C{repeatable} may run
-again.
+The latter two modes are per message, too, and lose nothing beside other processes
+either: C{increment} counts by C{session.increment}, and handlers of C{repeatable} may
+run again.  At last, how many seconds there are between pings, for clients that do not
+answer them.
 """
 
 import sys
@@ -18,6 +20,7 @@ from txsessionsock import (
     SessionSocketFactory,
     SessionSocketProtocol,
 )
+from txsessionsock.limits import Limits
 from txsessionsock.stores.redis import RedisStore
 
 
@@ -40,9 +43,10 @@ class Repeatable(Counter):
 
 PROTOCOLS = {"increment": Increment, "repeatable": Repeatable}
 
-mode, redis = sys.argv[1:]
+mode, redis, *interval = sys.argv[1:]
 manager = SessionManager(RedisStore(redis), Express(secrets=["a secret"]))
-sockets = SessionSocketFactory(manager, perMessage=mode != "connection")
+limits = Limits(pingInterval=float(interval[0])) if interval else Limits()
+sockets = SessionSocketFactory(manager, perMessage=mode != "connection", limits=limits)
 sockets.protocol = PROTOCOLS.get(mode, Counter)
 
 endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1:backlog=1024")

@@ -4,13 +4,32 @@ The benchmarks that need no server work.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from xml.etree.ElementTree import Element, fromstring
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.answers import EVENT, PLAIN, Answers, Frames, Template, masked, spread
+from benchmarks.collected import Log
 from benchmarks.compare import Found, ratios, table
+from benchmarks.growth import PAGE, PARTS, Point, cart, written
+from benchmarks.growth import rows as growthRows
 from benchmarks.journal import WAYS, measure
+from benchmarks.plots import Axis, plot
+from benchmarks.quiet import Waits, waits
 from benchmarks.routes import routes
 from benchmarks.socketioclients import Counted, percentiles
+from benchmarks.storms import Phase, Storm, rows, timeline
+from txsessionsock.frameworks.express import Express
+from txsessionsock.interfaces import Document
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+"""
+How names of elements of a picture begin.
+"""
 
 
 class JournalTests(SynchronousTestCase):
@@ -216,3 +235,155 @@ class CompareTests(SynchronousTestCase):
             table(lines, isMarkdown=True), "|  | a |\n| --- | --- |\n| name | 1.00 |"
         )
         self.assertEqual(table(lines, isMarkdown=False), "         a\nname  1.00")
+
+
+class GrowthTests(SynchronousTestCase):
+    """
+    L{benchmarks.growth}.
+    """
+
+    def test_cart(self) -> None:
+        """
+        A session with it has about as many bytes as it is to have.
+        """
+        framework = Express("a secret")
+        for size in 1024, 4096, 65_536, 262_144:
+            new = framework.newDocument(0.0)
+            document = Document({**new.data, **cart(size), "pings": 0}, new.envelope)
+            raw = framework.dumps(document, 0.0)
+            self.assertTrue(0.9 * size < len(raw) <= size, (size, len(raw)))
+        self.assertEqual(cart(100), {})
+
+    def test_rows(self) -> None:
+        """
+        A line for each value has all ways, and says what was lost.
+        """
+        found = {
+            "one": [Point(1, 1000.0, 20.0), Point(10_000, 900.0, 22.2, 13.0)],
+            "two": [Point(1, 50.0, 9.0, ownBusy=0.9), Point(10_000, 5.0, 9.0)],
+        }
+        found["two"][1] = replace(found["two"][1], busy=0.1, amiss=0.5)
+        head, first, last = growthRows("sockets", found)
+        self.assertEqual(head[0], "sockets")
+        self.assertEqual(first[:3], ["1", "1,000 / 50 (!)", "20 / 9"])
+        self.assertEqual(last[:4], ["10,000", "900 / 5 (?)", "22 / 9", "13.0 / -"])
+        self.assertEqual((first[-1], last[-1]), ("- / -", "- / 50 %"))
+
+    def test_written(self) -> None:
+        """
+        What is between the marks is replaced, again and again, and nothing else.
+        """
+        begin, end = (
+            "before\n<!-- growth: a -->\n",
+            "<!-- end of growth: a -->\nafter\n",
+        )
+        page = f"{begin}old\n{end}"
+        once = written(page, {"a": r"new \1"})
+        self.assertEqual(once, f"{begin}\nnew \\1\n\n{end}")
+        self.assertEqual(written(once, {"a": r"new \1"}), once)
+        self.assertRaises(ValueError, written, page, {"b": "new"})
+
+    def test_places(self) -> None:
+        """
+        The page has a place for each part.
+        """
+        page = PAGE.read_text("utf-8")
+        for name in "conditions", *PARTS:
+            self.assertIn("new text", written(page, {name: "new text"}))
+
+
+class StormTests(SynchronousTestCase):
+    """
+    L{benchmarks.storms} and L{benchmarks.quiet}.
+    """
+
+    def test_waits(self) -> None:
+        """
+        Only what was said between the two moments counts.
+        """
+        noted = [(0.5, 9.0), *((1 + number / 100, number) for number in range(100))]
+        self.assertEqual(waits(noted, 1.0, 1.995), Waits(50, 99, 99))
+        self.assertEqual(waits(noted, 1.0, 1.5), Waits(25, 49, 49))
+        self.assertEqual(waits(noted, 5.0, 6.0), Waits(0.0, 0.0, 0.0))
+
+    def test_rows(self) -> None:
+        """
+        Each phase has what was waited for and collected in it.
+        """
+        phases = [Phase("come", 10.0, 12.0, 500, 800.0, 1.5), Phase("idle", 12.0, 13.0)]
+        noted = [(11.0, 0.2), (12.5, 0.001)]
+        come, idle = rows("a way", Storm(phases, noted, 0, [(11.5, 0.15), (11, 0.1)]))
+        self.assertEqual(
+            "/".join(come), "a way: come/2.0/250/800/1.5/200.0/200.0/200/250/150"
+        )
+        self.assertEqual("/".join(idle), "a way: idle/1.0/-/-/-/1.0/1.0/1/-/-")
+
+    def test_timeline(self) -> None:
+        """
+        The most of each tenth of a second, from the beginning of the first phase.
+        """
+        phases = [Phase("alone", 10.0, 11.0), Phase("come", 11.0, 12.0)]
+        noted = [(10.01, 0.001), (10.02, 0.003), (11.51, 0.25), (13.0, 1.0)]
+        points, marks = timeline(Storm(phases, noted))
+        self.assertEqual(points, [(0.0, 3.0), (1.5, 250.0)])
+        self.assertEqual(marks, [(0.0, "alone"), (1.0, "come")])
+
+    def test_collected(self) -> None:
+        """
+        A full collection is written down, with the time that it took.
+        """
+        path = self.mktemp()
+        log = Log(path)
+        for generation in 0, 2:
+            log("start", {"generation": generation})
+            log("stop", {"generation": generation})
+        [line] = Path(path).read_text("ascii").splitlines()
+        began, took = map(float, line.split())
+        self.assertTrue(0.0 < began <= monotonic())
+        self.assertTrue(0.0 <= took < 10.0)
+
+
+class PlotTests(SynchronousTestCase):
+    """
+    L{benchmarks.plots}.
+    """
+
+    def drawn(self, x: Axis, y: Axis, *ys: float) -> Element:
+        points = [(10.0**number, value) for number, value in enumerate(ys)]
+        return fromstring(plot("a < b", x, y, {"one": points, "two & three": points}))
+
+    def test_texts(self) -> None:
+        """
+        There are a title, the titles of axes, names and figures, for those who see
+        no colours, too.
+        """
+        drawing = self.drawn(Axis("sockets", isLog=True), Axis("µs"), 0.0, 45.0, 90.0)
+        texts = [each.text for each in drawing.iter(f"{SVG}text")]
+        for text in "sockets", "µs", "one", "two & three", "1", "10", "100", "0", "80":
+            self.assertIn(text, texts)
+        self.assertEqual(drawing.findtext(f"{SVG}title"), "a < b")
+        one, two = drawing.iter(f"{SVG}polyline")
+        self.assertNotEqual(one.get("style"), two.get("style"))
+
+    def test_places(self) -> None:
+        """
+        With an even axis as much more is as much higher, with one of powers as many
+        times more.
+        """
+        for isLog, ys in (False, (10.0, 20.0, 30.0)), (True, (1.0, 10.0, 100.0)):
+            drawing = self.drawn(Axis("x", isLog=True), Axis("y", isLog=isLog), *ys)
+            route = next(drawing.iter(f"{SVG}polyline")).attrib["points"]
+            places = [tuple(map(float, each.split(","))) for each in route.split()]
+            (left, low), (middle, half), (right, high) = places
+            self.assertApproximates(low - half, half - high, 0.2)
+            self.assertApproximates(middle - left, right - middle, 0.2)
+            self.assertTrue(0 < high < half < low < 320 and 0 < left < right < 440)
+
+    def test_steps(self) -> None:
+        """
+        Where a range is short or all is the same, there are figures, too.
+        """
+        for ys in (0.0,), (5.0, 5.0), (0.2, 0.3), (3.0, 30.0), (1e6, 2e6):
+            for isLog in False, True:
+                drawing = self.drawn(Axis("x", isLog=True), Axis("y", isLog=isLog), *ys)
+                self.assertGreater(len(list(drawing.iter(f"{SVG}text"))), 8)
