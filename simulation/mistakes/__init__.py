@@ -47,8 +47,8 @@ MISTAKES: Final = (
     Mistake(
         "a fence that failed is taken for passed",
         "manager/reading.py",
-        "        except StoreFailure:\n            self.sight.lost()\n",
-        "        except StoreFailure:\n            pass\n",
+        "            sight.lost()\n        else:\n            sight.fenced()\n            live",
+        "            pass\n        else:\n            sight.fenced()\n            live",
         ("fresh",),
     ),
     Mistake(
