@@ -178,7 +178,7 @@ def _overwrites(random: Random) -> Iterator[_Step]:
     yield "rewrite", who, 0.0, ("ours", random.uniform(2.5, 3.8), "reads")
     yield "send", who, random.choice((0.0, 0.3, 1.0)), ("set", "a", -1, False)
     yield "stop", 0, 0.3, ()
-    yield "write", who, 8.0, ("ours", random.uniform(0.2, 3.8))
+    yield "write", who, 8.0, ("ours", random.uniform(0.2, random.choice((1.0, 3.8))))
 
 
 def _stops(random: Random) -> Iterator[_Step]:
