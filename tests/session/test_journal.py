@@ -196,6 +196,23 @@ class JournalTests(SynchronousTestCase):
             self.assertEqual(self.place.data["mine"], 1)
             self.place.now += 2
 
+    def test_newNode(self) -> None:
+        """
+        A node that has just come sees a copy of before, one of later, and that of
+        before again: it puts back what the later one had, which a node had written.
+        """
+        copies = []
+        for number in 1, 2:
+            self.node.write(mine=number)
+            copies.append(self.foreign())
+        two = Node("two", self.place)
+        for copy in (*copies, copies[0]):
+            self.place.stored = deepcopy(copy)
+            two.repair()
+        self.assertEqual(self.place.data["mine"], 2)
+        self.node.repair()
+        self.assertEqual(self.place.data["mine"], 2)
+
     def test_bothBeforeStamps(self) -> None:
         """
         Two copies from before there were any stamps.

@@ -383,8 +383,10 @@ class Journal:
             differing = {**self._differing(replaced, version), **differing}
         if version.writers:
             version.places = differing
-        else:
+        elif covers(replaced.stamps, version.stamps):
             version.foreign = differing.keys()
+        # Otherwise it is a younger copy than that which it replaced: what nodes had
+        # written, and that had dropped, is back.
         return differing
 
     def _differing(

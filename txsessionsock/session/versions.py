@@ -45,7 +45,8 @@ class Version:
     @ivar writers: The nodes that left new stamps in it, and C{base}, the highest
         that were seen before.
 
-    @ivar foreign: Where a foreign write changed something.
+    @ivar foreign: Where a foreign write changed something; not where a younger copy
+        brings back what nodes changed.
 
     @ivar places: Where it differs from that, and what was and is there; empty if
         it is a foreign write.
