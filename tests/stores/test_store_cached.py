@@ -359,8 +359,22 @@ class CopyTests(_Case, SynchronousTestCase):
         What cannot be deleted does not keep it from ending.
         """
         self.lostCache()
-        self.successResultOf(self.store.close())
+        closing = self.store.close()
+        self.clock.advance(1)
+        self.successResultOf(closing)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_closeAfterACut(self) -> None:
+        """
+        What could not be deleted because a connection was lost is, a second later.
+        """
+        self.lostCache()
+        closing = self.store.close()
+        self.flakyCache.heal()
+        self.assertTrue(self.hasCopy())
+        self.clock.advance(1)
+        self.successResultOf(closing)
+        self.assertFalse(self.hasCopy())
 
     def test_doubt(self) -> None:
         """

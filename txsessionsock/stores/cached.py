@@ -255,9 +255,10 @@ class CachedStore:
             timer.stop()
         keys = {**timers, **self._deleting}
         await self._deleteEach(keys)
-        if keys and not self._isFailing:
+        if keys:
             # A request that read one of them before it was changed may be about to
-            # store its copy: nobody deletes that after us.
+            # store its copy: nobody deletes that after us.  And a connection may
+            # have been lost just now.
             await deferLater(self._reactor, _AGAIN[_LAST])
             await self._deleteEach(keys)
         for store in self._sessions, self._cache:
