@@ -106,7 +106,7 @@ MISTAKES: Final = (
     Mistake(
         "a node that ends deletes copies only once",
         "stores/cached.py",
-        "        if keys and not self._isFailing:\n",
+        "        if keys:\n",
         "        if keys and self._isFailing:\n",
         ("noCopyDiffers",),
     ),
