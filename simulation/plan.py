@@ -5,7 +5,7 @@ What is to happen in a world: drawn from one number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
@@ -542,7 +542,21 @@ def inRounds(random: Random, seed: int, steps: int, some: Round) -> Plan:
     )
     while len(taken) < steps:
         taken += (Step(*each) for each in happen(random))
-    return replace(plan, steps=tuple(taken), **world)
+    return replace(plan, steps=tuple(_numbered(taken)), **world)
+
+
+def _numbered(steps: Iterable[Step]) -> Iterator[Step]:
+    """
+    Give each handler that counts a digit of its own, as long as there are any.
+    """
+    digits = 0
+    for each in steps:
+        if each.more[1:2] != ("n",):
+            yield each
+        elif digits < MOST_INCREMENTS:
+            do, key, _, saves = each.more
+            yield replace(each, more=(do, key, digits, saves))
+            digits += 1
 
 
 def _ends(

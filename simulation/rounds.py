@@ -16,6 +16,8 @@ __all__ = [
     "EMPTIES",
     "EMPTIES_TWICE",
     "ENDS",
+    "GIVES_UP",
+    "GIVES_UP_LATER",
     "LEAVES",
     "LOGINS",
     "OF_SOCKETS",
@@ -181,6 +183,22 @@ def _overwrites(random: Random) -> Iterator[_Step]:
     yield "write", who, 8.0, ("ours", random.uniform(0.2, random.choice((1.0, 3.8))))
 
 
+def _givesUp(random: Random) -> Iterator[_Step]:
+    """
+    A handler counts and waits; another's write takes that along, and nobody knows what
+    became of it, since the connection to the store is lost and a request writes.
+    """
+    tab = random.randrange(3)
+    counts = "count and update", "n", -1, False
+    yield "send", tab, random.choice((0.0, 0.1)), counts
+    do = random.choice(("set", "set", "wait"))
+    pause = random.choice((0.0, 0.1, 0.2, 0.3))
+    yield "send", tab + 1, pause, (do, "a", -1, False)
+    yield "cutStore", 0, random.choice((0.0, 0.1)), ()
+    yield "write", 0, 0.3, ("ours", random.choice((0.0, 0.1)))
+    yield "connect", 0, random.choice((0.3, 1.0, 3.0)), ()
+
+
 def _stops(random: Random) -> Iterator[_Step]:
     """
     A node is told to stop when its clients have sent so much that it has hardly time
@@ -216,6 +234,11 @@ WAITS: Final = (
     },
     _waits,
 )
+GIVES_UP: Final = (
+    {"repair": False, "latency": 0.2, "offsets": (0.0,), "tabs": 3},
+    _givesUp,
+)
+GIVES_UP_LATER: Final = GIVES_UP[0] | {"perMessage": False}, _givesUp
 OVERWRITES: Final = (
     {
         "repair": True,
@@ -237,6 +260,8 @@ ROUNDS: Final[tuple[Round, ...]] = (
     REPLACES,
     WAITS,
     *[OVERWRITES] * 2,
+    *[GIVES_UP] * 2,
+    GIVES_UP_LATER,
     STOPS,
     *[ENDS] * 2,
 )

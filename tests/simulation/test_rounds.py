@@ -18,8 +18,11 @@ from simulation.rounds import (
     EMPTIES,
     EMPTIES_TWICE,
     ENDS,
+    GIVES_UP,
+    GIVES_UP_LATER,
     LEAVES,
     LOGINS,
+    OVERWRITES,
     REPLACES,
     RETURNS,
     ROLLS,
@@ -216,6 +219,49 @@ class RoundTests(SynchronousTestCase):
                         yield each
 
         self.assertComesAbout(WAITS, find)
+
+    def test_overwrites(self) -> None:
+        """
+        A request that read a session before a node stored it writes it after that node
+        was told to stop.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            stored: dict[str, int] = {}
+            isStopping = False
+            for each in history:
+                if each.what == "stored" and each.who.startswith("node"):
+                    stored[each.more["key"]] = each.at
+                elif each.what in ("stops", "stopped"):
+                    isStopping = each.what == "stops"
+                elif each.what == "rewrites":
+                    last = stored.get(each.more["session"], 0)
+                    if isStopping and each.more["read"] < last:
+                        yield each
+
+        self.assertComesAbout(OVERWRITES, find)
+
+    def test_givesUp(self) -> None:
+        """
+        Of an increment nobody knows whether it was stored, and its handler hears of
+        that only when it waits for a write.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            counting = {
+                each.more["token"]
+                for each in history
+                if each.what == "sends" and each.more["do"] == "count and update"
+            }
+            for each in history:
+                isUnknown = each.what == "serror" and "Timeout" in each.more["error"]
+                if isUnknown or (
+                    each.what == "fails" and each.more["token"] in counting
+                ):
+                    yield each
+
+        for some in GIVES_UP, GIVES_UP_LATER:
+            self.assertComesAbout(some, find)
 
     def test_asks(self) -> None:
         """
