@@ -315,6 +315,9 @@ class Repeated:
     drafts: dict[tuple[str, str], dict[int, Socket]] = field(default_factory=dict)
     _begun: dict[tuple[str, str], int] = field(default_factory=dict)
     _over: set[int] = field(default_factory=set)
+    # By socket, the draft in which a message of it failed: the node, the session, and
+    # when it began.
+    _failing: dict[str, tuple[tuple[str, str], int]] = field(default_factory=dict)
 
     def runs(self, socket: Socket, token: int, at: int) -> None:
         """
@@ -334,6 +337,22 @@ class Repeated:
         """
         self._over.add(token)
         self.drafts.get((socket.node, socket.key), {}).pop(token, None)
+
+    def fails(self, socket: Socket, token: int, at: int) -> None:
+        """
+        One fails, and the rest of its draft goes on.
+        """
+        self._failing[socket.name] = (socket.node, socket.key), at
+        self.ends(socket, token)
+
+    def isTold(self, socket: Socket) -> None:
+        """
+        A socket is told of an error.  That one of its messages failed, it is told when
+        the rest of the draft is stored.
+        """
+        place, began = self._failing.pop(socket.name, (("", ""), 0))
+        if self._begun.get(place) == began:
+            self.drafts[place].clear()
 
 
 class State:
@@ -714,13 +733,15 @@ class State:
         socket = self.sockets[each.who]
         socket.busy = None
         socket.failed.append((each.at, each.more["error"]))
-        self.repeated.ends(socket, each.more["token"])
+        self.repeated.fails(socket, each.more["token"], each.at)
 
     def _answers(self, each: Happening) -> None:
         self.repeated.ends(self.sockets[each.who], each.more["token"])
 
     def _serror(self, each: Happening) -> None:
-        self.sockets[each.who].errors.append((each.at, each.more["error"]))
+        socket = self.sockets[each.who]
+        socket.errors.append((each.at, each.more["error"]))
+        self.repeated.isTold(socket)
 
     def _changes(self, each: Happening) -> None:
         more = each.more

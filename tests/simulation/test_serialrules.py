@@ -198,6 +198,22 @@ class SerialTests(HistoryTestCase):
             self.handles(102, "other.1")
             self.assertEqual("othersWait" not in self.broken(), isKept, ends)
 
+    def test_othersWhenOneFails(self) -> None:
+        """
+        That one of a draft failed, its client is told when the rest is stored.
+        """
+        for isTold in (True, False):
+            self.setUp()
+            self.opens("other.1")
+            self.draft(100, 101)
+            self.now -= SECOND // 1000
+            self.note("fails", "tab.1", token=100, error="_Meant")
+            if isTold:
+                self.note("serror", "tab.1", error="_Meant")
+            self.sends(102, who="other.1")
+            self.handles(102, "other.1")
+            self.assertEqual("othersWait" not in self.broken(), isTold)
+
     def test_otherNode(self) -> None:
         """
         At another node it begins at any time.
