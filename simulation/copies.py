@@ -49,13 +49,16 @@ class Copies:
         """
         self._writing = session, read
 
-    def written(self, session: str, at: int) -> None:
+    def written(self, session: str, at: int) -> bool:
         """
         It stored a session: that copy, or what it never read.
+
+        @return: Whether it is a copy of what another one had left, and the two took
+            too long together: no node guards what it stored for so long.
         """
         writing, read = self._writing
         if writing != session:
-            return
+            return False
         origins = self._origins.setdefault(session, [])
         before = [origin for since, origin in origins if since < read][-1:]
         # Which of these was there when that moment's copy was taken, nobody notes.
@@ -63,6 +66,7 @@ class Copies:
         origin = min([read, *before, *then])
         origins.append((at, origin))
         self._written.setdefault(session, []).append((read, at, origin))
+        return origin < read and at - origin > _WINDOW
 
     def wrote(self) -> None:
         """

@@ -506,7 +506,8 @@ class State:
         if each.who.startswith("node"):
             self._copies.stored(key, each.who, each.at)
         if each.who.startswith("web"):
-            self._copies.written(key, each.at)
+            if self._copies.written(key, each.at):
+                self.beyond.add(key)
             if before is not None:
                 self._written(key, before, data)
 

@@ -419,6 +419,30 @@ class RuleTests(HistoryTestCase):
                     ["excepted: what a node assigned that was new to a session"]
                 )
 
+    def test_longCopyOfAnOldCopy(self) -> None:
+        """
+        A copy of what an old copy has just left is as old as that one: what it drops
+        after the window is not put back.
+        """
+        for seconds in 3, 6:
+            self.setUp()
+            self.now += SECOND // 100
+            older = self.now
+            self.does(100)
+            more = {"session": KEY, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=101, read=older, **more)
+            self.put("stored", "web1")
+            self.note("wrote", "web1", token=101)
+            read = self.now
+            self.now += seconds * SECOND
+            self.note("rewrites", "web1", token=102, read=read, **more)
+            self.put("stored", "web1")
+            self.note("quiet", "world")
+            if seconds == 3:
+                self.assertBroken("noOldCopyUndoes")
+            else:
+                self.assertKept(["excepted: what an old copy dropped"])
+
     def test_sameMoment(self) -> None:
         """
         Who reads a session in the moment in which two write it may have what either
