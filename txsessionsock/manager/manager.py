@@ -494,6 +494,9 @@ class SessionManager:
             await self._storage.sleep(delay)
             # A store that hangs now is told of as it failed before.
             storing = store(keeper).addTimeout(end - now(), self.reactor)
+        if keeper.live.isClosed and not (keeper.live.isLoaded and keeper.saving.isBusy):
+            # It was let go of meanwhile: nothing is left to store.
+            return
         self._notSaved(why, keeper)
 
     def _guarded(self) -> list[SessionKeeper]:
