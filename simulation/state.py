@@ -608,7 +608,7 @@ class State:
                 break
             if self.isStored(change) or not self.lives.belongs(change, session):
                 pending.remove(change)
-            elif change.do != "update" and not self._isGivenUp(change):
+            elif change.do != "update" and not self.isGivenUp(change):
                 found += [change] * (change.by not in self.repeated.sockets)
         return found
 
@@ -659,7 +659,10 @@ class State:
         late = ended - round(_WAYS * latency * SECOND)
         return self._copies.isWrittenLate(change.session, told, late)
 
-    def _isGivenUp(self, change: Change) -> bool:
+    def isGivenUp(self, change: Change) -> bool:
+        """
+        Whether an increment is, and who made it has heard of that.
+        """
         isCount = change.do == "increment"
         return isCount and self.sockets[change.by].hasHeardOf(change)
 
@@ -721,7 +724,7 @@ class State:
         socket, token = self.sockets[each.who], each.more["token"]
         socket.saves[token] = len(self.changes), each.at
         change = self.changes.get(token)
-        if change is not None and self._isGivenUp(change):
+        if change is not None and self.isGivenUp(change):
             socket.knowing.append(token)
 
     def _done(self, each: Happening) -> None:

@@ -34,7 +34,8 @@ _JUMPS: Final = 5 * SECOND
 def neverBackwards(case: Case, each: Happening) -> Iterator[str | None]:
     """
     What a handler had found when a client was answered is there for each later
-    message of that client, over whichever socket.
+    message of that client, over whichever socket; but for increments that were given
+    up, of which nobody knows whether they were stored.
 
     @promise: A page sees what sockets of other processes were told is stored, and
         the other way round.
@@ -52,7 +53,12 @@ def neverBackwards(case: Case, each: Happening) -> Iterator[str | None]:
         if name in values and values[name].isBack(now.get(name), value)
     ]
     count, counted = digits(told.get("n", 0)), digits(sees.get("n", 0))
-    if any(n and not any(counted[i : i + 1]) for i, n in enumerate(count)):
+    lost = {i for i, n in enumerate(count) if n and not any(counted[i : i + 1])}
+    for change in state.increments.get(socket.key, ()) if lost else ():
+        if change.digit in lost and change.by and state.isGivenUp(change):
+            case.excepted("an increment that a client saw, and that was given up")
+            lost.discard(change.digit)
+    if lost:
         back.append(f"n {told['n']}")
     log = sees.get("log", ())
     back += [f"log {token}" for token in told.get("log", ()) if token not in log]
