@@ -253,6 +253,8 @@ class Lives:
         if before is None:
             if each.who.startswith("node"):
                 self.nameless.add(key)
+            # Another one, if what was there has another id.
+            self.moved.pop(key, None)
             self.since[key] = self.begun[key] = each.at
             self.owner[key] = data.get("user"), each.at
             self._isBack(key, data.get("user"), each.at)

@@ -61,6 +61,20 @@ class LifeTests(HistoryTestCase):
         self.note("closes", "tab.1", code=4307)
         self.assertKept(["newIdTakesAlong", "movedIsTold"])
 
+    def test_begunAgain(self) -> None:
+        """
+        A session that a slow request begins anew under the old id has none.
+        """
+        for isAnother in (True, False):
+            self.setUp()
+            self.does(100)
+            self.move(a=100)
+            if isAnother:
+                self.put("created", "web1")
+            self.opens("tab.2")
+            self.note("sdestroyed", "tab.2", reason="destroyed")
+            self.assertEqual("movedIsTold" not in self.broken(), isAnother)
+
     def test_deletedByAnother(self) -> None:
         """
         But not if somebody else deleted the old one, while the node of the new one may
