@@ -10,6 +10,7 @@ run again.  At last, how many seconds there are between pings, for clients that 
 answer them.
 """
 
+import gc
 import sys
 
 from twisted.internet import endpoints, reactor
@@ -58,4 +59,5 @@ def listening(port):
 
 
 manager.endWith(reactor, endpoint.listen(sockets).addCallback(listening))
+gc.freeze()
 reactor.run()

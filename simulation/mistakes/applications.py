@@ -83,11 +83,11 @@ MISTAKES: Final = (
     Mistake(
         "a page shows the session as a socket had it",
         "manager/reading.py",
-        "        return self._live.asking.inTime(self.fromNow())\n",
+        "        return self._live.asking.limit(self.fromNow())\n",
         "        if self._live.isLoaded and self._live.reason is None:\n"
         "            from twisted.internet.defer import succeed\n\n"
         "            return succeed(None)\n"
-        "        return self._live.asking.inTime(self.fromNow())\n",
+        "        return self._live.asking.limit(self.fromNow())\n",
         ("pagesAreFresh", "onlyWithASession", "fresh"),
     ),
     Mistake(

@@ -7,6 +7,7 @@ e2e.processes.ProcessPages}, with the directory above this one on C{PYTHONPATH}.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from typing import Any, ClassVar
@@ -21,8 +22,8 @@ from .verbs import Pages, Verbs
 
 class Processes(Verbs):
     """
-    Tells its process id with every answer, stops it for a while if asked to,
-    and says hello to those of a name.
+    Tells its process id with every answer, stops it for a while if asked to, says
+    hello to those of a name, and how many objects the garbage collector leaves out.
     """
 
     indexes: ClassVar = {"name": lambda session: session.get("name")}
@@ -38,6 +39,9 @@ class Processes(Verbs):
                     lambda reached: self.send([os.getpid(), sorted(reached.values())])
                 )
             )
+        if verb == "frozen":
+            self.send([os.getpid(), gc.get_freeze_count()])
+            return None
         if verb == "name":
             session[verb] = key
         if verb == "block":

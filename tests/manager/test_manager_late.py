@@ -199,7 +199,7 @@ class HangTests(LateCase):
         The calls to come that are for somebody who waits.
         """
         shown = map(str, self.clock.getDelayedCalls())
-        return [call for call in shown if "_Waiting._late" in call]
+        return [call for call in shown if "Asking._late" in call]
 
     def test_backInTime(self) -> None:
         """

@@ -5,7 +5,7 @@ Waiting for the store about one live session, and hearing of an outage in time.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -70,7 +70,38 @@ class Asking:
         """
         if waiting.called:
             return waiting
-        return _Waiting(self, waiting, self._storage).told
+        told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
+        waiting.addBoth(_tell, told)
+        return self.limit(told)
+
+    def limit(self, waiter: Deferred[_T]) -> Deferred[_T]:
+        """
+        The same for one who waits alone: the L{Deferred} itself fails.
+
+        @param waiter: Whoever fires it asks first whether it was fired.
+
+        @return: The same.
+        """
+        if not waiter.called:
+            self._storage.expect(waiter, self._late)
+        return waiter
+
+    def _late(self, waiter: Deferred[_T], since: float) -> None:
+        """
+        @param since: When it began to wait.
+        """
+        if waiter.called:
+            return
+        storage, answeredAt = self._storage, self.answeredSince(since)
+        now = storage.now()
+        if answeredAt is None or answeredAt + storage.timeout <= now:
+            waiter.errback(storage.noAnswer())
+            return
+        # For those only who wait for longer than C{timeout}.
+        prolonged = Timer(storage.reactor)
+        remaining = answeredAt + storage.timeout - now
+        prolonged.start(remaining, self._late, waiter, since)
+        waiter.addBoth(_stop, prolonged)
 
     def answeredSince(self, since: float) -> float | None:
         """
@@ -79,35 +110,11 @@ class Asking:
         return self._answeredAt if self._answeredAt > since else None
 
 
-class _Waiting(Generic[_T]):
-    """
-    Somebody who waits.  No closures that lead to themselves: these would be
-    garbage for the collector, with each message.
+def _tell(result: _T | Failure, told: Deferred[_T]) -> None:
+    if not told.called:
+        told.callback(result)
 
-    @ivar told: What it waits for.
-    """
 
-    def __init__(self, asking: Asking, waiting: Deferred[_T], storage: Storage) -> None:
-        self.told: Deferred[_T] = Deferred(lambda _: waiting.cancel())
-        self._asking = asking
-        self._storage = storage
-        self._since = storage.now()
-        # Runs only for those who wait for longer than C{timeout}.
-        self._prolonged = Timer(storage.reactor)
-        waiting.addBoth(self._fired)
-        storage.expect(self.told, self._late)
-
-    def _fired(self, result: _T | Failure) -> None:
-        self._prolonged.stop()
-        if not self.told.called:
-            self.told.callback(result)
-
-    def _late(self) -> None:
-        if self.told.called:
-            return
-        storage, answeredAt = self._storage, self._asking.answeredSince(self._since)
-        if answeredAt is not None and answeredAt + storage.timeout > storage.now():
-            remaining = answeredAt + storage.timeout - storage.now()
-            self._prolonged.start(remaining, self._late)
-        else:
-            self.told.errback(storage.noAnswer())
+def _stop(result: _T, timer: Timer) -> _T:
+    timer.stop()
+    return result

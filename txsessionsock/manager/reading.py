@@ -109,13 +109,13 @@ class Reading(Rounds):
         if self._live.isNew or self.sight.forMessage() is Step.NOTHING:
             return None
         fresh = self.after(arrival)
-        return None if fresh is None else self._live.asking.inTime(fresh)
+        return None if fresh is None else self._live.asking.limit(fresh)
 
     def opened(self) -> Deferred[None]:
         """
         Load the session, or make it fresh, for somebody who opens it.
         """
-        return self._live.asking.inTime(self.fromNow())
+        return self._live.asking.limit(self.fromNow())
 
     def startLater(self, start: Callable[[], None]) -> bool:
         self._storage.later(0, start)

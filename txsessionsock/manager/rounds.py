@@ -61,8 +61,8 @@ class Rounds:
         @param arrival: What L{begun} was at that moment.
 
         @return: L{None} if such a round has succeeded.  Otherwise a
-            L{Deferred} that fails as the round does; cancelling it does not
-            disturb the others.
+            L{Deferred} that fails as the round does, unless the caller fails it
+            before.  That, and cancelling it, does not disturb the others.
         """
         if self.succeeded > arrival:
             return None
@@ -122,6 +122,7 @@ class Rounds:
         if not isinstance(result, Failure):
             self.succeeded = number
         for waiter in waiters or ():
-            waiter.callback(result)
+            if not waiter.called:
+                waiter.callback(result)
         if self._next and not self._isRunning:
             self._start()

@@ -219,7 +219,7 @@ class Saving(Rounds):
             self._lookAgain()
 
     def _await(self, saved: Deferred[None]) -> None:
-        self._live.asking.inTime(saved).addErrback(self._told)
+        self._live.asking.limit(saved).addErrback(self._told)
 
     def _told(self, failure: Failure) -> None:
         if failure.check(StoreTimeout):

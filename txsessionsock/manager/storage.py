@@ -45,9 +45,14 @@ _LOOSER: Final = 1.25
 How much more time a call of the store has than those who wait for it.
 """
 
-_Awaited = tuple[float, Deferred[Any], Callable[[], object]]
+_Late = Callable[[Deferred[Any], float], object]
 """
-When somebody waits no more, for what, and what happens then.
+Is called with what was not fired in time, and since when it was awaited.
+"""
+
+_Awaited = tuple[float, Deferred[Any], _Late]
+"""
+Since when somebody waits, for what, and what happens when it is late.
 """
 
 
@@ -192,38 +197,42 @@ class Storage:
             answer = operation(*args)
         except Exception:
             answer = fail()
-        if not isFired(answer):
-            self.unanswered += 1
-            most = self.timeout * _LOOSER if timeout is None else timeout
-            self.expect(answer, partial(self._giveUp, answer), most)
-            answer.addBoth(self._answered)
-        return answer.addErrback(self._ours)
+        if isFired(answer):
+            return answer.addErrback(self._ours)
+        self.unanswered += 1
+        most = self.timeout * _LOOSER if timeout is None else timeout
+        self.expect(answer, self._giveUp, most)
+        return answer.addCallbacks(self._answered, self._failed)
 
     def _answered(self, result: _T) -> _T:
         self.unanswered -= 1
         return result
 
+    def _failed(self, failure: Failure) -> Failure:
+        self.unanswered -= 1
+        return self._ours(failure)
+
     def expect(
-        self,
-        answer: Deferred[Any],
-        late: Callable[[], object],
-        timeout: float | None = None,
+        self, answer: Deferred[Any], late: _Late, timeout: float | None = None
     ) -> None:
         """
         Call something if there is no answer in time.
+
+        @param late: Is called with C{answer}, and with when this was called.
 
         @param timeout: After how many seconds; L{timeout} unless given.
         """
         timeout = self.timeout if timeout is None else timeout
         # One timer for all answers with the same timeout: they are due in the
         # order in which they were asked for.
-        asked = self._asked.setdefault(timeout, deque())
+        asked = self._asked.get(timeout)
+        if asked is None:
+            asked = self._asked[timeout] = deque()
+            self._watchdogs[timeout] = Timer(self.reactor)
         while asked and isFired(asked[0][1]):
             asked.popleft()
-        asked.append((self.now() + timeout, answer, late))
-        watchdog = self._watchdogs.get(timeout)
-        if watchdog is None:
-            watchdog = self._watchdogs[timeout] = Timer(self.reactor)
+        asked.append((self.now(), answer, late))
+        watchdog = self._watchdogs[timeout]
         if not watchdog.isRunning:
             watchdog.start(timeout, self._checkTimes, timeout)
 
@@ -232,14 +241,15 @@ class Storage:
         Fail what the store did not answer in time.
         """
         asked = self._asked[timeout]
-        while asked and asked[0][0] <= self.now():
-            self.pace.do(asked.popleft()[2])
+        while asked and asked[0][0] + timeout <= self.now():
+            since, answer, late = asked.popleft()
+            self.pace.do(partial(late, answer, since))
         # Those who were told may have asked again, and started the timer.
         if asked:
-            delay = asked[0][0] - self.now()
+            delay = asked[0][0] + timeout - self.now()
             self._watchdogs[timeout].start(delay, self._checkTimes, timeout)
 
-    def _giveUp(self, answer: Deferred[Any]) -> None:
+    def _giveUp(self, answer: Deferred[Any], since: float) -> None:
         if not isFired(answer):
             self._isLate = True
             answer.cancel()

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
+from txsessionsock._collector import leaveOutProgram
 from txsessionsock.clients import SessionSockets
 from txsessionsock.manager import (
     SessionManager,
@@ -70,8 +71,8 @@ class SessionSockService(Service):
 
         @param drain: How many seconds closing and storing may take together.
 
-        @param reactor: Which has the signals of this process; unless given,
-            they are left as they are.
+        @param reactor: Which has this process: its signals and its garbage
+            collector.  Unless given, these are left as they are.
         """
         self._site = site
         self._endpoints = endpoints
@@ -112,6 +113,7 @@ class SessionSockService(Service):
             onSignals(self._reactor, {SIGHUP: hungUp})
             endAtOnceWhenAskedAgain(self._reactor)
             endBy(self._drain + LATE, self._reactor)
+            self._reactor.callWhenRunning(leaveOutProgram)
 
     def _hungUp(self) -> None:
         _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")

@@ -16,6 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txsessionsock._collector import leaveOutProgram
+
 from .deadline import LATE, endBy
 from .handover import Handover
 from .service import SessionSockService
@@ -65,6 +67,7 @@ class WorkerService(SessionSockService):
         self._serving.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
+        leaveOutProgram()
         self._serving.addReader(_Lifeline(self._handover.lifeline, self._orphaned))
         os.write(self._handover.ready, b"\n")
         os.close(self._handover.ready)

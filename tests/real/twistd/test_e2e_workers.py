@@ -192,6 +192,35 @@ async def test_oneSession(tmp_path: Path) -> None:
         print({pid: len(sockets) for pid, sockets in found.items()})
 
 
+@inReactor
+async def test_collector(tmp_path: Path) -> None:
+    """
+    The garbage collector leaves out the program: of each worker, and of a process that
+    serves alone.
+    """
+    async with workersAt(tmp_path) as server:
+        assert await leftOut(server) > _PROGRAM
+    store = f"--store=sqlite:{tmp_path}/sessions.db"
+    given = {**PATHS, "SESSIONSOCK_SECRET": SECRET}
+    async with twistd(*PROCESSES, store, environment=given, cwd=tmp_path) as server:
+        assert await leftOut(server) > _PROGRAM
+
+
+_PROGRAM = 20_000
+"""
+How many objects a program has at the least that serves.
+"""
+
+
+async def leftOut(server: Twistd) -> int:
+    """
+    @return: How many objects the collector of a process leaves out.
+    """
+    socket = await (await visitorOf(server)).connect()
+    _, count = await socket.ask(["frozen", ""])
+    return int(count)
+
+
 @pytest.mark.redis
 @inReactor
 async def test_redis(tmp_path: Path) -> None:
