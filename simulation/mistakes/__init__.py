@@ -47,8 +47,8 @@ MISTAKES: Final = (
     Mistake(
         "a fence that failed is taken for passed",
         "manager/reading.py",
-        "            sight.lost()\n        else:\n            sight.fenced()\n            live",
-        "            pass\n        else:\n            sight.fenced()\n            live",
+        "            fenced.trap(StoreFailure)\n            self.sight.lost()\n",
+        "            fenced.trap(StoreFailure)\n",
         ("fresh",),
     ),
     Mistake(

@@ -74,8 +74,8 @@ MISTAKES: Final = (
     Mistake(
         "who waits for a store that is busy is told of an outage",
         "manager/asking.py",
-        "        if answeredAt is not None and answeredAt + storage.timeout > storage.now():\n",
-        "        if answeredAt is not None and answeredAt > storage.now():\n",
+        "        if answeredAt is None or answeredAt + storage.timeout <= now:\n",
+        "        if answeredAt is None or answeredAt <= now:\n",
         ("anOutageIsNoLogout",),
     ),
     Mistake(
@@ -110,7 +110,7 @@ MISTAKES: Final = (
         "what nobody told is as old as the look that finds it",
         "manager/live.py",
         "            since = self.asking.since if isTold else self.asking.before\n",
-        "            since = self.asking.since\n",
+        "            since = asking.since\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(

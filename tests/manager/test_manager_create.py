@@ -259,6 +259,26 @@ class StopTests(ManagerCase):
         [text] = [formatEvent(event) for event in logs]
         self.assertRegex(text, "was not stored: StoreUnavailable")
 
+    def test_storedMeanwhile(self) -> None:
+        """
+        What was stored before it was tried again, and is held by nobody since, is not
+        logged.
+        """
+        self.put()
+        session = self.open()
+        session["n"] = 1
+        self.store.fail(StoreUnavailable())
+        released = self.manager.release(session, self.holder)
+        self.failureResultOf(released, StoreUnavailable)
+        with capturedLogs() as logs:
+            stopped: Deferred[None] = self.manager.stop(9)
+            self.store.heal()
+            self.successResultOf(session.save())
+            self.assertEqual(self.manager.statistics().sessions, 0)
+            self.clock.pump([0.1] * 30)
+            self.successResultOf(stopped)
+        self.assertEqual((logs, self.stored()), ([], {"n": 1}))
+
     def test_nothingToDo(self) -> None:
         """
         Without sessions, or with one that is not loaded, it ends at once.

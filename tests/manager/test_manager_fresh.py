@@ -81,6 +81,18 @@ class StrictTests(FreshCase):
             self.successResultOf(waiting)
         self.assertEqual((self.calls("fence"), self.session["n"]), (2, 1))
 
+    def test_overMeanwhile(self) -> None:
+        """
+        Who waits for a session that ends meanwhile hears that, whatever the store
+        tells of it.
+        """
+        self.store.hold("fence")
+        waiting = self.fresh()
+        assert waiting is not None
+        self.successResultOf(self.session.destroy())
+        self.store.release()
+        self.failureResultOf(waiting, NoSuchSession)
+
     def test_messagesThatWaited(self) -> None:
         """
         A message that waited in a queue while a fence began and passed needs

@@ -29,16 +29,19 @@ class Asking:
     time.  So a waiter does not fail while the store answers the questions of
     others: it fails when the store has answered nothing for C{timeout} seconds.
 
-    @ivar since: When it was asked the last one.
+    @ivar since: When the last question was asked.
 
-    @ivar before: When it was asked the last one before that which it answered.
+    @ivar sinceLastButOne: When that one was asked which the store answered last but
+        one.
     """
 
-    __slots__ = ("_answeredAt", "_knownAt", "_storage", "before", "since")
+    __slots__ = ("_answeredAt", "_lastAnswered", "_storage", "since", "sinceLastButOne")
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._answeredAt = self._knownAt = self.since = self.before = 0.0
+        self._answeredAt = self.since = 0.0
+        # When that one was asked which was answered last.
+        self._lastAnswered = self.sinceLastButOne = 0.0
 
     def asked(self, answer: Deferred[_T]) -> Deferred[_T]:
         """
@@ -55,7 +58,7 @@ class Asking:
 
     def _answered(self, result: _T) -> _T:
         self._answeredAt = self._storage.now()
-        self.before, self._knownAt = self._knownAt, self.since
+        self.sinceLastButOne, self._lastAnswered = self._lastAnswered, self.since
         return result
 
     def _failed(self, failure: Failure) -> Failure:

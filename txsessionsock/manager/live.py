@@ -469,7 +469,8 @@ class Live:
                 self.collect()
             isTold = self.upkeep.isTold
             # What nobody told may have been done since the question before.
-            since = self.asking.since if isTold else self.asking.before
+            asking = self.asking
+            since = asking.since if isTold else asking.sinceLastButOne
             if not isTold and not self.record.isStored(current):
                 self.record.journal.missed(now, since)
             changed = self.record.absorb(current, now, since)

@@ -155,18 +155,25 @@ class Reading(Rounds):
         A fence was answered, or was not: read what others did, if it is anything.
         """
         live, sight = self._live, self.sight
-        if isinstance(fenced, Failure):
-            if not fenced.check(StoreFailure):
-                return fail(fenced)
-            sight.lost()
-        else:
-            sight.fenced()
-            live.asking.isAnswered()
-        isFresh = sight.afterFence(isLoaded=live.isLoaded) is Step.NOTHING
-        if isFresh and not live.isClosed:
+        try:
+            self._noteFence(fenced)
+        except Exception:
+            return fail()
+        if sight.afterFence(isLoaded=live.isLoaded) is Step.NOTHING:
             return None
         always = not sight.isSeeing or not live.isLoaded
         return Deferred.fromCoroutine(self.read(always=always))
+
+    def _noteFence(self, fenced: Failure | None) -> None:
+        """
+        @raise Exception: What is no failure of the store.
+        """
+        if fenced is None:
+            self.sight.fenced()
+            self._live.asking.isAnswered()
+        else:
+            fenced.trap(StoreFailure)
+            self.sight.lost()
 
     async def read(self, *, always: bool) -> None:
         """
@@ -203,13 +210,7 @@ class Reading(Rounds):
         """
         if self.sight.isStale or not self.sight.isSeeing:
             return False
-        try:
-            await self._answerOf(self._askFence())
-        except StoreFailure:
-            self.sight.lost()
-        else:
-            self.sight.fenced()
-            self._live.asking.isAnswered()
+        await self._answerOf(self._askFence()).addBoth(self._noteFence)
         return self.sight.isSeeing and not self.sight.isStale
 
     # What the store reports.
