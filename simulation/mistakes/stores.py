@@ -102,14 +102,14 @@ MISTAKES: Final = (
     Mistake(
         "what is overwritten is forgotten while the store answers that",
         "manager/live.py",
-        "            since = self.asking.since if isTold else self.asking.before\n",
+        "            since = asking.since if isTold else asking.sinceLastButOne\n",
         "            since = now\n",
         ("noOldCopyUndoes",),
     ),
     Mistake(
         "what nobody told is as old as the look that finds it",
         "manager/live.py",
-        "            since = self.asking.since if isTold else self.asking.before\n",
+        "            since = asking.since if isTold else asking.sinceLastButOne\n",
         "            since = asking.since\n",
         ("noOldCopyUndoes",),
     ),
