@@ -120,6 +120,18 @@ def _list(served: Served, message: Message, session: Session) -> None:
         served.changed(message)
 
 
+async def _keep(served: Served, message: Message, session: Session) -> None:
+    """
+    Get a list, wait for so long that it is looked through several times, and change it
+    then.
+    """
+    kept = session.get("nest", {}).get("list")
+    if kept is not None:
+        await deferLater(served.clock, 3.5)
+        kept[0] = message.token
+        served.changed(message, do="list")
+
+
 def _put(served: Served, message: Message, session: Session) -> None:
     """
     Put something in where others take things out.
@@ -293,6 +305,7 @@ HANDLERS: dict[str, Callable[[Any, Message, Session], Any]] = {
     "nested": _nested,
     "deep": _deep,
     "list": _list,
+    "keep": _keep,
     "put": _put,
     "take": _take,
     "clear": _clear,

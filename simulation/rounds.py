@@ -18,6 +18,7 @@ __all__ = [
     "ENDS",
     "GIVES_UP",
     "GIVES_UP_LATER",
+    "KEEPS",
     "LEAVES",
     "LOGINS",
     "OF_SOCKETS",
@@ -199,6 +200,19 @@ def _givesUp(random: Random) -> Iterator[_Step]:
     yield "connect", 0, random.choice((0.3, 1.0, 3.0)), ()
 
 
+def _keeps(random: Random) -> Iterator[_Step]:
+    """
+    A handler keeps a list that it got, and changes it when it was looked through
+    several times since.
+    """
+    for who in random.sample(range(_SESSIONS), 2):
+        pause = random.choice((0.0, 0.3))
+        yield "send", who, pause, ("keep", "nest.list", -1, False)
+    for _ in range(random.randint(0, 2)):
+        yield _set(random, random.choice((0.0, 0.3, 1.0)))
+    yield "connect", 0, 6.0, ()
+
+
 def _stops(random: Random) -> Iterator[_Step]:
     """
     A node is told to stop when its clients have sent so much that it has hardly time
@@ -249,6 +263,10 @@ OVERWRITES: Final = (
     },
     _overwrites,
 )
+KEEPS: Final = (
+    {"perMessage": False, "sessions": _SESSIONS, "tabs": _SESSIONS},
+    _keeps,
+)
 STOPS: Final = {"offsets": (0.0,), "tabs": 1}, _stops
 
 ROUNDS: Final[tuple[Round, ...]] = (
@@ -262,6 +280,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     *[OVERWRITES] * 2,
     *[GIVES_UP] * 2,
     GIVES_UP_LATER,
+    KEEPS,
     STOPS,
     *[ENDS] * 2,
 )

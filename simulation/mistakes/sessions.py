@@ -14,6 +14,13 @@ __all__ = ["MISTAKES"]
 
 MISTAKES: Final = (
     Mistake(
+        "a list that a handler still has is not looked at any more",
+        "session/workingcopy.py",
+        "        if self.suspects[key] in _UNTOUCHED and not isReferredTo(self.data, key):\n",
+        "        if self.suspects[key] in _UNTOUCHED:\n",
+        ("noUpdateIsLost", "changesAreStored", "storedInTime"),
+    ),
+    Mistake(
         "an update that met a conflict is forgotten",
         "manager/saving.py",
         "            if attempt.pending:\n",

@@ -20,6 +20,7 @@ from simulation.rounds import (
     ENDS,
     GIVES_UP,
     GIVES_UP_LATER,
+    KEEPS,
     LEAVES,
     LOGINS,
     OVERWRITES,
@@ -262,6 +263,26 @@ class RoundTests(SynchronousTestCase):
 
         for some in GIVES_UP, GIVES_UP_LATER:
             self.assertComesAbout(some, find)
+
+    def test_keeps(self) -> None:
+        """
+        A handler changes a list more than three seconds after it got it, and it is
+        stored.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            sent: dict[int, int] = {}
+            for each in history:
+                if each.what == "sends":
+                    sent[each.more["token"]] = each.at
+                    continue
+                isLate = (
+                    each.at - sent.get(each.more.get("token"), each.at) > 3 * SECOND
+                )
+                if isLate and each.what == "changes" and each.more["do"] == "list":
+                    yield each
+
+        self.assertComesAbout(KEEPS, find)
 
     def test_asks(self) -> None:
         """

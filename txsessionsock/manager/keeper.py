@@ -317,10 +317,8 @@ class SessionKeeper:
     def handlerBegins(self, holder: Holder) -> None:
         live = self.live
         holders = live.holders
-        # What was changed until now is not this handler's doing.  To change
-        # something, one asks the session for it first (isTouched), with one
-        # exception: a handler that waited may go on with a list that it got
-        # before.  Nobody else may: outside of handlers one calls save() then.
+        # What was changed until now is not this handler's doing.  As mayBeChanged
+        # has it, with fewer calls.
         if live.record.copy.isTouched or holders.inside:
             live.collect()
         holders.handlerBegins(holder)

@@ -376,6 +376,16 @@ class Live:
 
     # What was changed here.
 
+    @property
+    def mayBeChanged(self) -> bool:
+        """
+        Whether somebody may have changed something since it was last looked for.
+        To change something, one asks the session for it first, with one exception: a
+        handler that waited may go on with a list that it got before.  Nobody else may:
+        outside of handlers one calls C{save} then.
+        """
+        return self.record.copy.isTouched or self.holders.isInside
+
     def collect(self, author: Holder | None = None) -> None:
         """
         Look for changes, and tell those who hold the session.

@@ -205,7 +205,7 @@ class Saving(Rounds):
         # to find out what became of it.  In an outage, the other holders would
         # hear of a change only when that is over.
         waits = live.isTurnTaken or live.record.isInDoubt
-        return waits and (live.record.copy.isTouched or live.holders.isInside)
+        return waits and live.mayBeChanged
 
     def inBackground(self) -> None:
         """
@@ -351,7 +351,8 @@ class Saving(Rounds):
         if live.record.isInDoubt:
             await self._learn(await self._load())
         await self._timeToRun()
-        live.collect()
+        if live.mayBeChanged:
+            live.collect()
         live.takeOver()
         self._listen()
         while (attempt := self._prepare()) is not None:

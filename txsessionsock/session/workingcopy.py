@@ -17,6 +17,7 @@ from typing import Any, Final
 from txsessionsock._foreign import Foreign, Notation, ofType
 from txsessionsock.interfaces import IncrementError, SessionReadOnly
 
+from ._references import isReferredTo
 from .merge import (
     ATOMS,
     MISSING,
@@ -73,6 +74,12 @@ class _Nothing(dict[str, Any]):
 
 _NOTHING: Final = _Nothing()
 
+_UNTOUCHED: Final = frozenset(1 << power for power in range(1, 30))
+"""
+After how many looks at a value that nobody asked for since to see whether anybody still
+has it.  That takes as long as some of these looks.
+"""
+
 
 class WorkingCopy:
     """
@@ -87,8 +94,9 @@ class WorkingCopy:
         value that can be changed in place, since the last L{collect}.
 
     @ivar suspects: The keys with whose values L{collect} may find something, in
-        the order in which they were set, so that new ones are stored in that order.
-        Somebody who once got a value that can be changed in place may have it still.
+        the order in which they were set, so that new ones are stored in that order; and
+        how often it found nothing since somebody set one, or got its value.  Who got a
+        value that can be changed in place may have it still.
     """
 
     def __init__(self, stored: dict[str, Any], same: Same = same) -> None:
@@ -107,9 +115,10 @@ class WorkingCopy:
         self._seen = stored
         self._ownsSeen = False
         # Most sessions are not touched most of the time: see _begin().
-        self.suspects: dict[str, None] = _NOTHING
-        # The fingerprints of values in _seen, of keys that were compared before.
-        self._marks: dict[str, bytes | None] = _NOTHING
+        self.suspects: dict[str, int] = _NOTHING
+        # The fingerprints of values in _seen that were the same when they were last
+        # looked at.
+        self._marks: dict[str, bytes] = _NOTHING
         # Keys that were assigned or counted since the last L{collect}, which
         # finds out whether they have other values because of it.  No sets: these
         # take 216 bytes when they are empty, and dictionaries 64.
@@ -133,7 +142,7 @@ class WorkingCopy:
         value = self.data[key]
         if type(value) not in ATOMS:
             self._begin()
-            self.suspects[key] = None
+            self.suspects[key] = 0
             self.isTouched = True
         return value
 
@@ -146,7 +155,7 @@ class WorkingCopy:
         if self.suspects is _NOTHING:
             self._begin()
         self.isTouched = True
-        self.suspects[key] = None
+        self.suspects[key] = 0
         self._assigned[key] = None
         if self._counted:
             self._counted.pop(key, None)
@@ -161,7 +170,7 @@ class WorkingCopy:
     def _wasAssigned(self, key: str) -> None:
         self._begin()
         self.isTouched = True
-        self.suspects[key] = None
+        self.suspects[key] = 0
         self._assigned[key] = None
         self._counted.pop(key, None)
 
@@ -175,7 +184,7 @@ class WorkingCopy:
         self.data[key] = value + by
         self._begin()
         self.isTouched = True
-        self.suspects[key] = None
+        self.suspects[key] = 0
         if key not in self._assigned:
             self._counted[key] = self._counted.get(key, 0) + by
         return value + by
@@ -207,15 +216,21 @@ class WorkingCopy:
                     self._note(key, value)
                     changed.append(key)
                 continue
-            mark = fingerprint(value)
-            if mark is not None and mark == self._marks.get(key):
-                continue
+            if key in self._marks:
+                if fingerprint(value) == self._marks[key]:
+                    value = before = None
+                    self._unchanged(key)
+                    continue
+                # Nor is there one next time: a list that grows with each message is
+                # looked at twice, and not three times.
+                del self._marks[key]
             try:
                 copy = renewed(value, before)
                 if copy is not before:
                     self._note(key, copy)
                     changed.append(key)
-                self._marks[key] = mark
+                elif (mark := fingerprint(value)) is not None:
+                    self._marks[key] = mark
             except Exception:
                 uncopied[key] = uncopyable(key, value)
                 self._put(key, before)
@@ -224,6 +239,15 @@ class WorkingCopy:
         if changed or uncopied:
             self.number += 1
         return changed, uncopied
+
+    def _unchanged(self, key: str) -> None:
+        """
+        A value was looked at that had not changed.  When nobody has it any more, it
+        cannot change until somebody gets it again.
+        """
+        self.suspects[key] += 1
+        if self.suspects[key] in _UNTOUCHED and not isReferredTo(self.data, key):
+            del self.suspects[key]
 
     def _note(self, key: str, value: Any) -> None:
         self._see(key, value)
