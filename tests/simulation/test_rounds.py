@@ -277,7 +277,7 @@ class RoundTests(SynchronousTestCase):
                     sent[each.more["token"]] = each.at
                     continue
                 isLate = (
-                    each.at - sent.get(each.more.get("token"), each.at) > 3 * SECOND
+                    each.at - sent.get(each.more.get("token", 0), each.at) > 3 * SECOND
                 )
                 if isLate and each.what == "changes" and each.more["do"] == "list":
                     yield each
