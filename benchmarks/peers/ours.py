@@ -60,4 +60,5 @@ def listening(port):
 
 manager.endWith(reactor, endpoint.listen(sockets).addCallback(listening))
 gc.freeze()
+gc.set_threshold(10_000, 10, 10)
 reactor.run()

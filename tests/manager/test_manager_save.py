@@ -10,15 +10,17 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
-from tests.support.managing import KEY, ManagerCase, Recorder
+from tests.support.managing import KEY, ManagerCase, Recorder, raw
 from txsessionsock import _deferreds
 from txsessionsock.interfaces import (
     IncrementError,
     NoSuchSession,
+    SessionID,
     SessionReplaced,
     UnencodableSession,
 )
 from txsessionsock.manager import saving
+from txsessionsock.manager.slices import SLICE
 
 
 class SaveCase(ManagerCase):
@@ -49,6 +51,38 @@ class WritingTests(SaveCase):
         self.successResultOf(self.session.save())
         self.handle(self.session, lambda s: s["n"])
         self.assertEqual(self.store.calls, [])
+
+    def test_manyAtOnce(self) -> None:
+        """
+        When very many are to be stored at one time, some are, as long as there is time
+        in that turn of the reactor; the others have their turns with messages.
+        """
+        sessions = []
+        for number in range(20):
+            sessionID = SessionID(f"session {number}")
+            key = self.manager.framework.key(sessionID)
+            self.assertTrue(
+                self.successResultOf(self.place.create(key, raw(n=0), self.lifetime))
+            )
+            opened = self.manager.open(sessionID, self.holder)
+            sessions.append(self.successResultOf(opened))
+        inner: Any = self.store.inner
+        replace = inner.replace
+
+        order: list[str] = []
+
+        def work(*args: Any) -> Any:
+            if not order:
+                self.clock.callLater(0, order.append, "others")
+            order.append("save")
+            self.clock.rightNow += SLICE / 2.5
+            return replace(*args)
+
+        inner.replace = work
+        for session in sessions:
+            self.handle(session, lambda s: s.update(n=1), saveNow=False)
+        self.run_(1.5)
+        self.assertEqual(order, ["save"] * 3 + ["others"] + ["save"] * 17)
 
     def test_changedBackLater(self) -> None:
         """

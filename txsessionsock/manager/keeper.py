@@ -409,6 +409,12 @@ class SessionKeeper:
         self._slices.later(self, partial(self._inSlice, repeats, begin))
         return slice
 
+    def inSlice(self, work: Callable[[], object]) -> None:
+        if self._slices.hasTime():
+            self._slices.spend(work)
+        else:
+            self._slices.later(self, work)
+
     def _inSlice(self, repeats: Repeats, call: Callable[[], object]) -> None:
         repeats.isInSlice = True
         try:

@@ -120,6 +120,12 @@ class Upkeep(Keeper, Protocol):
         @return: L{None} if it is now.
         """
 
+    def inSlice(self, work: Callable[[], object]) -> None:
+        """
+        Call something on this session's account: now, if there is time in this turn of
+        the reactor, or in a later one.
+        """
+
 
 def _none() -> None:
     return None
@@ -171,6 +177,9 @@ class _Nobody:
 
     def slice(self) -> None:
         return None
+
+    def inSlice(self, work: Callable[[], object]) -> None:
+        pass
 
 
 _NOBODY = _Nobody()

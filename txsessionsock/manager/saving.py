@@ -234,7 +234,7 @@ class Saving(Rounds):
         """
         if not self._timers.isRunning(_SOON):
             interval = self._live.policy.saveInterval
-            self._timers.start(_SOON, interval, self._timeToSave)
+            self._timers.start(_SOON, interval, self._saveWithOthers)
 
     def atEndOfTurn(self) -> None:
         """
@@ -242,6 +242,13 @@ class Saving(Rounds):
         """
         if not self._timers.isRunning(_TURN_END):
             self._timers.start(_TURN_END, 0, self._timeToSave)
+
+    def _saveWithOthers(self) -> None:
+        """
+        It is time to save, perhaps for thousands of sessions in this turn of the
+        reactor.  Those who send messages are to have their turn between them.
+        """
+        self._live.upkeep.inSlice(self._timeToSave)
 
     def _timeToSave(self) -> None:
         self._stopTimers()

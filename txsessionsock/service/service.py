@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from txsessionsock._collector import leaveOutProgram
+from txsessionsock._collector import spareProcess
 from txsessionsock.clients import SessionSockets
 from txsessionsock.manager import (
     SessionManager,
@@ -113,7 +113,7 @@ class SessionSockService(Service):
             onSignals(self._reactor, {SIGHUP: hungUp})
             endAtOnceWhenAskedAgain(self._reactor)
             endBy(self._drain + LATE, self._reactor)
-            self._reactor.callWhenRunning(leaveOutProgram)
+            self._reactor.callWhenRunning(spareProcess)
 
     def _hungUp(self) -> None:
         _log.warn("SIGHUP: nothing to do; with --workers, it replaces them one by one")

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txsessionsock._collector import leaveOutProgram
+from txsessionsock._collector import spareProcess
 
 from .deadline import LATE, endBy
 from .handover import Handover
@@ -67,7 +67,7 @@ class WorkerService(SessionSockService):
         self._serving.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
-        leaveOutProgram()
+        spareProcess()
         self._serving.addReader(_Lifeline(self._handover.lifeline, self._orphaned))
         os.write(self._handover.ready, b"\n")
         os.close(self._handover.ready)
