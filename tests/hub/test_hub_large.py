@@ -20,6 +20,7 @@ from txsessionsock.manager import SessionManager
 from txsessionsock.messages import JSON, Event, Raw
 from txsessionsock.socketio import Recovery, SocketIO, enable
 from txsessionsock.socketio.packets import MSGPACK, TEXT
+from txsessionsock.websocket import answers
 
 
 _CLIENTS = 10_000
@@ -84,6 +85,7 @@ class MixedTests(HubCase):
         parsers = (type(TEXT), "text"), (type(MSGPACK), "msgpack")
         for kind, name in ((JSON, "JSON"), *parsers):
             self.patch(kind, "encode", self.counting(kind.encode, name))
+        self.patch(answers, "_made", self.counting(answers._made, "frame"))
 
     def counting(self, encode: Any, name: str) -> Any:
         def counted(*args: Any) -> Any:
@@ -109,7 +111,8 @@ class MixedTests(HubCase):
 
     def test_all(self) -> None:
         """
-        Each gets what it understands, encoded once for all who encode alike.
+        Each gets what it understands, encoded once for all who encode alike, and in
+        one frame for all these.
         """
         text: Any = type("Text", (Recording,), {"messages": Raw()})
         plain = []
@@ -126,7 +129,9 @@ class MixedTests(HubCase):
             self.assertEqual(events, [["message", "hi"]] * 2)
             # Who may come back is told which this was.
             self.assertEqual(len(page.events[0]), 2 + (number >= 4))
-        kinds = ["JSON", "text", "msgpack", "text", "msgpack"]
+        # By the hub, for JSON; for the plain ones; and for those of Socket.IO, whose
+        # frames are not made here.
+        kinds = ["JSON", "frame", "frame", "text", "msgpack", "text", "msgpack"]
         self.assertEqual(self.encoded, kinds * 2)
 
     def test_kept(self) -> None:

@@ -385,7 +385,7 @@ class Line:
             # no other may come between its frames (RFC 6455, section 5.4).
             self._putBehind(frame)
         elif type(frame) is Shared:
-            if not self.answers.message(*frame, shared=frame):
+            if not self.answers.message(frame[0], frame[1], shared=frame):
                 self._send(*frame)
         elif not isinstance(frame, PreparedMessage):
             if not self.answers.message(*frame):
