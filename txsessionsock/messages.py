@@ -5,6 +5,7 @@ What messages are, on the way between a socket and its handlers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from . import _json
 from ._foreign import Foreign
 
 
-__all__ = ["JSON", "Event", "Messages", "Raw"]
+__all__ = ["JSON", "Event", "Messages", "Raw", "Shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,21 @@ class Event:
 
     name: str
     args: tuple[Any, ...] = ()
+
+
+class Shared(tuple[bytes, bool]):
+    """
+    A message that many clients get: its payload, and whether it is binary.
+
+    @ivar frames: Frames that were made for some of them and are right for others, by
+        what they depend on, each with the size of what is in it; L{None} when all
+        have been sent it.
+    """
+
+    frames: dict[object, tuple[bytes, int]] | None
+
+    def __init__(self, message: Iterable[bytes | bool]) -> None:
+        self.frames = {}
 
 
 class Messages(Protocol):

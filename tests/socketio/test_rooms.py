@@ -160,11 +160,21 @@ class BroadcasterTests(RoomCase):
         """
         wrong: Any = self.io
         eleven = [b"x"] * 11
+        deep: list[Any] = []
+        for _ in range(200):
+            deep = [deep]
         for name, args in (
             ("e", ({1},)),
             ("e", (float("nan"),)),
             ("e", (2**70,)),
+            ("e", (10**5000,)),
+            ("e", ("\ud800",)),
+            ("e", ({"\ud800": 1},)),
+            ("e", ({1: 2},)),
+            ("e", (deep,)),
             ("e", eleven),
+            ("e", (b"x", {"_placeholder": True, "num": 0})),
+            ("\ud800", ()),
             ("connect", ()),
             ("disconnect", ()),
             (None, ()),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from txsessionsock.messages import Shared
+
 from .carrier import Carrier
 
 
@@ -49,3 +51,14 @@ class Broadcast:
             found = self._frames[id(encoding)] = encoding, frame
         carrier.check(found[1])
         return found[1]
+
+    def end(self) -> None:
+        """
+        All clients have been sent it.  What is kept for some of them, until something
+        is stored or until they come back, counts as no more than its payload.
+        """
+        for _, frame in self._frames.values():
+            # An event of Socket.IO may be several messages.
+            for each in (frame, *frame) if isinstance(frame, tuple) else ():
+                if isinstance(each, Shared):
+                    each.frames = None

@@ -413,7 +413,11 @@ class Client:
         """
         The same for a message that many clients get.
         """
-        if self.isOpen:
+        conversation = self._conversation
+        # As isOpen: in one, for this is called for each of many.
+        if self.life.isOpen and (
+            conversation is None or conversation.session.keeper.reason is None
+        ):
             self._outbox.send(message.frameFor(self._carrier))
 
     def sendFrame(self, frame: Any) -> None:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock.clients import Broadcast, Client
 from txsessionsock.manager import SessionManager
-from txsessionsock.messages import JSON
+from txsessionsock.messages import JSON, Shared
 from txsessionsock.session import Session
 
 from .commands import Ask, Close, Count, Disconnect, Emit, Send, Tally, decode, encode
@@ -85,11 +85,14 @@ class Orders:
         for kind, name, _ in command.labels:
             if kind == "index" and name not in self._indexes:
                 raise ValueError(f"there is no index {name!r} here")
-        do = self._doing(command)
+        message = _messageOf(command)
+        do = self._doing(command, message)
         reached = 0
         for member in self._meant(command):
             isDone = member.isOpen and do(member)
             reached += isDone and isinstance(member, Client)
+        if message is not None:
+            message.end()
         return encode(reached)
 
     def _meant(self, command: _ForGroups) -> list[Member]:
@@ -101,25 +104,23 @@ class Orders:
         namespace = namespaceLabel(command.namespace)
         return self._members.among(command.labels, command.apart, namespace)
 
-    def _doing(self, command: _ForGroups) -> Callable[[Member], bool]:
+    def _doing(
+        self, command: _ForGroups, message: Broadcast | None
+    ) -> Callable[[Member], bool]:
         """
+        @param message: What is to be sent.
+
         @return: A function that does to a client what a command says, and
             returns whether the client was reached.
         """
-        if isinstance(command, (Count, Tally)):
-            return lambda member: True
         if isinstance(command, (Close, Disconnect)):
             return partial(_close, command.code, command.reason)
-        if isinstance(command, Emit):
-            message = Broadcast(unpack(command.payload), command.id)
-            send = partial(self._send, message, command.labels)
-            if command.isVolatile:
-                return lambda member: member.isWritable and send(member)
-            return send
-        value = _json.decode(command.payload, False)
-        # What encodes as the sender did can have what the sender made.
-        message = Broadcast(value, command.id, JSON, (command.payload, False))
-        return partial(self._send, message, command.labels)
+        if message is None:
+            return lambda member: True
+        send = partial(self._send, message, command.labels)
+        if isinstance(command, Emit) and command.isVolatile:
+            return lambda member: member.isWritable and send(member)
+        return send
 
     def _send(
         self, message: Broadcast, labels: Sequence[Label], member: Member
@@ -137,6 +138,20 @@ class Orders:
             self._manager.failed(self._log, line, Failure())
             return False
         return True
+
+
+def _messageOf(command: _ForGroups) -> Broadcast | None:
+    """
+    @return: What a command has clients be sent, if it does.
+    """
+    if isinstance(command, Emit):
+        return Broadcast(unpack(command.payload), command.id)
+    if isinstance(command, Send):
+        value = _json.decode(command.payload, False)
+        # What encodes as the sender did can have what the sender made.
+        frame = Shared((command.payload, False))
+        return Broadcast(value, command.id, JSON, frame)
+    return None
 
 
 def _close(code: int, reason: str, member: Member) -> bool:

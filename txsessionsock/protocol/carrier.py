@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from txsessionsock._deferreds import Timer
 from txsessionsock.clients import Client
-from txsessionsock.messages import JSON, Messages, Raw
+from txsessionsock.messages import JSON, Messages, Raw, Shared
 from txsessionsock.session import Session
 from txsessionsock.websocket import KNOCKED, Line, isKnock
 
@@ -163,4 +163,5 @@ class SocketCarrier(Line):
         return kind if kind in (JSON, Raw) else self.messages
 
     def encode(self, value: Any, messageID: str = "") -> tuple[Any, ...]:
-        return self.messages.encode(value)
+        message = self.messages.encode(value)
+        return Shared(message) if messageID else message

@@ -193,16 +193,8 @@ class _Text:
     """
 
     def encode(self, packet: Packet) -> tuple[Message, ...]:
-        checkName(packet)
-        data = packet.data
-        attachments: tuple[bytes, ...] = ()
-        if data is None:
-            body = b""
-        elif isSimple(data, _SIMPLE):
-            body = self._body(packet, data)
-        else:
-            data, attachments = self._taken(packet)
-            body = self._body(packet, data)
+        data, attachments = self._parts(packet)
+        body = b"" if data is None else self._body(packet, data)
         kind = int(packet.kind)
         head = f"4{kind + _ATTACHED}{len(attachments)}-" if attachments else f"4{kind}"
         if packet.namespace != "/":
@@ -214,8 +206,26 @@ class _Text:
             (text, *((each, True) for each in attachments)) if attachments else (text,)
         )
 
+    def check(self, packet: Packet) -> None:
+        """
+        Look whether clients take a packet whose data can be written: the reasons of
+        L{encode} to refuse one but for those that any writer has.
+
+        @raise ValueError: See L{encode}.
+        """
+        self._parts(packet)
+
     def decoder(self, limits: Limits) -> Decoder:
         return _Decoder(limits)
+
+    def _parts(self, packet: Packet) -> tuple[Any, tuple[bytes, ...]]:
+        """
+        The data of a packet without what is binary in it, and that.
+        """
+        checkName(packet)
+        data = packet.data
+        # Nothing, as a packet may have, is simple.
+        return (data, ()) if isSimple(data, _SIMPLE) else self._taken(packet)
 
     def _body(self, packet: Packet, data: Any) -> bytes:
         try:

@@ -227,8 +227,8 @@ class Broadcaster:
         """
         event = Event(name, args)
         # What no client could be sent is refused here, as it is where one is sent
-        # it alone.
-        TEXT.encode(Packet(Kind.EVENT, self._namespace, [name, *args]))
+        # it alone.  It is encoded where the clients are, for those who are there.
+        TEXT.check(Packet(Kind.EVENT, self._namespace, [name, *args]))
         return self._many.emit(event, volatile=self._isVolatile)
 
     def send(self, value: Any) -> Deferred[Reached]:

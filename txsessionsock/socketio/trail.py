@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from secrets import token_urlsafe
 from typing import Any
 
-from txsessionsock.messages import Event
+from txsessionsock.messages import Event, Shared
 
 from .packets import TEXT, Kind, Message, Packet, Parser
 
@@ -82,12 +82,14 @@ class Codec:
         """
         event = value if isinstance(value, Event) else Event("message", (value,))
         data = [event.name, *event.args]
-        if not self._isNumbered:
-            return self._parser.encode(Packet(Kind.EVENT, self._namespace, data))
-        offset = messageID or token_urlsafe(_OFFSET_BYTES)
-        data.append(offset)
-        packet = Packet(Kind.EVENT, self._namespace, data)
-        return Numbered.of(self._parser.encode(packet), offset)
+        offset = ""
+        if self._isNumbered:
+            offset = messageID or token_urlsafe(_OFFSET_BYTES)
+            data.append(offset)
+        messages = self._parser.encode(Packet(Kind.EVENT, self._namespace, data))
+        if messageID:
+            messages = tuple(map(Shared, messages))
+        return Numbered.of(messages, offset) if self._isNumbered else messages
 
 
 class Budget:

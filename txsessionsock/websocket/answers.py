@@ -11,6 +11,9 @@ from typing import Any, Final, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 
+from txsessionsock.messages import Shared
+
+from .compression import compressed, likeness, mayGrowTo
 from .outflow import Outflow
 
 
@@ -30,6 +33,11 @@ The largest payloads whose length fits into the head of a frame so.
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
 _PONG: Final = 0x8A
+
+_COMPRESSED: Final = 0x40
+"""
+What is added to the first byte of a frame (RFC 7692, section 6).
+"""
 
 _HEADS: Final = {
     kind: [bytes((kind, size)) for size in range(_ONE_BYTE + 1)]
@@ -53,6 +61,24 @@ def _isShort(kind: Any, ours: Any) -> tuple[bool, bool]:
         and kind.sendFrame is theirs.sendFrame
     )
     return isShort, isShort and kind.sendData is ours.sendData
+
+
+def _made(payload: bytes, isBinary: bool, compress: Any) -> tuple[bytes, int]:
+    """
+    @param compress: What compresses; L{None} if nothing does.
+
+    @return: A frame, and how many bytes are in it.
+    """
+    first = _BINARY if isBinary else _TEXT
+    if compress is not None:
+        payload = compressed(compress, payload)
+        first |= _COMPRESSED
+    size = len(payload)
+    if size <= _ONE_BYTE:
+        return b"%c%c%b" % (first, size, payload), size
+    if size <= _TWO_BYTES:
+        return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), payload), size
+    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload), size
 
 
 class _Line(Protocol):
@@ -166,9 +192,13 @@ class Answers:
         fragmentSize: int | None = None,
         sync: bool = False,
         doNotCompress: bool = False,
+        *,
+        shared: Shared | None = None,
     ) -> bool:
         """
-        Send a message.  The arguments are those of Autobahn's method.
+        Send a message.  The other arguments are those of Autobahn's method.
+
+        @param shared: The message, if many clients get it.
 
         @return: Whether it was sent.  Otherwise only Autobahn can.
         """
@@ -179,9 +209,7 @@ class Answers:
             or sync
             or fragmentSize is not None
             or protocol.state != _OPEN
-            or size > _TWO_BYTES
             or 0 < protocol.maxMessagePayloadSize < size
-            or protocol._perMessageCompress is not None
             or protocol.autoFragmentSize
             or protocol.trackedTimings is not None
             or protocol.maskServerFrames
@@ -190,7 +218,15 @@ class Answers:
         ):
             return False
         kind = _BINARY if isBinary else _TEXT
-        if size <= _ONE_BYTE:
+        inFrame = size
+        if shared is not None:
+            made = self._frameOf(shared)
+            if made is None:
+                return False
+            frame, inFrame = made
+        elif size > _TWO_BYTES or protocol._perMessageCompress is not None:
+            return False
+        elif size <= _ONE_BYTE:
             frame = _HEADS[kind][size] + payload
         else:
             frame = b"%c\x7e%b%b" % (kind, size.to_bytes(2, "big"), payload)
@@ -198,12 +234,34 @@ class Answers:
         stats.outgoingWebSocketMessages += 1
         stats.outgoingWebSocketFrames += 1
         stats.outgoingOctetsAppLevel += size
-        stats.outgoingOctetsWebSocketLevel += size
+        stats.outgoingOctetsWebSocketLevel += inFrame
         if self._mayJoin:
             self.put(frame)
         else:
             protocol.sendData(frame)
         return True
+
+    def _frameOf(self, shared: Shared) -> tuple[bytes, int] | None:
+        """
+        The first client for whom a message is compressed alike, or not at all, makes
+        the frame for all those.
+
+        @return: See L{_made}; L{None} if only Autobahn can make it.
+        """
+        protocol = self._protocol
+        compress, like = protocol._perMessageCompress, None
+        if compress is not None:
+            like = likeness(compress)
+            most = protocol.maxMessagePayloadSize
+            if like is None or 0 < most < mayGrowTo(len(shared[0])):
+                return None
+        frames = shared.frames
+        if frames is None:
+            return _made(*shared, compress)
+        made = frames.get(like)
+        if made is None:
+            made = frames[like] = _made(*shared, compress)
+        return made
 
     def pong(self, payload: bytes) -> None:
         """

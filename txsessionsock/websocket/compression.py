@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from autobahn.websocket.compress import PerMessageDeflate
+
 from txsessionsock.limits import Limits
 
 
-__all__ = ["bounded", "mayGrowTo"]
+__all__ = ["bounded", "compressed", "likeness", "mayGrowTo"]
 
 _Accept = Callable[[Sequence[Any]], Any]
 
@@ -50,6 +52,28 @@ def _bound(accepted: Any, limits: Limits) -> None:
         accepted.window_bits = min(asked or _WINDOW_BITS, _WINDOW_BITS)
     if getattr(accepted, "mem_level", 0) is None:
         accepted.mem_level = _MEMORY_LEVEL
+
+
+def likeness(compress: Any) -> tuple[int, int] | None:
+    """
+    @param compress: What compresses the messages of a connection.
+
+    @return: What is equal for connections on which a message becomes the same bytes;
+        L{None} if these depend on the messages before.
+    """
+    if type(compress) is PerMessageDeflate and compress.server_no_context_takeover:
+        return compress.server_max_window_bits, compress.mem_level
+    return None
+
+
+def compressed(compress: Any, payload: bytes) -> bytes:
+    """
+    @return: A message as Autobahn compresses it.
+    """
+    compress.start_compress_message()
+    data: bytes = compress.compress_message_data(payload)
+    data += compress.end_compress_message()
+    return data
 
 
 def mayGrowTo(size: int) -> int:

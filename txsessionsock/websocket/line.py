@@ -17,6 +17,7 @@ from txsessionsock._seldom import Seldom
 from txsessionsock.forwarded import Proxies, trusted
 from txsessionsock.handshake import Handshake
 from txsessionsock.limits import Limits
+from txsessionsock.messages import Shared
 from txsessionsock.origins import Origins
 
 from .admission import Admission, Overfull, Place, addressOf
@@ -357,7 +358,7 @@ class Line:
         """
         protocol = self._protocol
         limit = 0 if protocol is None else protocol.maxMessagePayloadSize
-        if limit <= 0 or (type(frame) is tuple and len(frame[0]) <= limit):
+        if limit <= 0 or (isinstance(frame, tuple) and len(frame[0]) <= limit):
             # Most are.
             return
         size = self.size(frame)
@@ -383,6 +384,9 @@ class Line:
             # The application is in the middle of a message (beginMessage), and
             # no other may come between its frames (RFC 6455, section 5.4).
             self._putBehind(frame)
+        elif type(frame) is Shared:
+            if not self.answers.message(frame[0], frame[1], shared=frame):
+                self._send(*frame)
         elif not isinstance(frame, PreparedMessage):
             if not self.answers.message(*frame):
                 self._send(*frame)
