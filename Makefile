@@ -8,6 +8,7 @@
 # make simulate  histories that come by chance: HISTORIES= or SECONDS=, JOBS=, SEED=
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
 #                with LONG=1, both without the short way of messages
+# make docs    the documentation as a site, into build/docs
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 #              ARGS=growth, how cost grows
 # make clean   remove what these made
@@ -23,7 +24,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance simulate mistakes bench clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -63,6 +64,15 @@ mistakes: $(VENV)/.has-test
 	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)" \
 	  $(if $(LONG),--long)
 
+# Warnings are errors.  Its last line looks for links that lead nowhere, and for what
+# would be loaded from elsewhere.
+SITE := build/docs
+docs: $(VENV)/.has-docs
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx -W --keep-going -n -E -q -b html -d build/doctrees -c docs . $(SITE)
+	PYTHONPATH=docs/site $(BIN)/pydoctor --html-output $(SITE)/api
+	$(BIN)/python .ci/site.py $(SITE)
+
 # The others have their packages to themselves.
 PEERS := build/peers
 bench: $(VENV)/.has-test $(PEERS)/.has-python $(PEERS)/.has-node
@@ -96,6 +106,7 @@ $(VENV)/.made:
 $(VENV)/.has-demo: EXTRA := [redis]
 $(VENV)/.has-test: EXTRA := [test]
 $(VENV)/.has-dev: EXTRA := [dev]
+$(VENV)/.has-docs: EXTRA := [docs]
 
 $(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'
