@@ -33,6 +33,8 @@ myst_heading_anchors = 6
 # Indented text is commands, and programs in prose have gaps: an ellipsis is no
 # Python.
 highlight_language = "text"
+# Pages say what they mean: -- is no dash.
+smartquotes = False
 suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "furo"
