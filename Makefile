@@ -9,6 +9,7 @@
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
 #                with LONG=1, both without the short way of messages
 # make docs    the documentation as a site, into build/docs
+# make npm     the package for npm, into build/npm, and its tests
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 #              ARGS=growth, how cost grows
 # make clean   remove what these made
@@ -24,7 +25,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance simulate mistakes docs bench clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes docs npm bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -72,6 +73,12 @@ docs: $(VENV)/.has-docs
 	$(BIN)/python -m sphinx -W --keep-going -n -E -q -b html -d build/doctrees -c docs . $(SITE)
 	PYTHONPATH=docs/site $(BIN)/pydoctor --html-output $(SITE)/api
 	$(BIN)/python .ci/site.py $(SITE)
+
+# Its version is the one of setup.py.
+npm: $(VENV)/.made
+	@node --version > /dev/null || { echo 'Its tests need Node.js'; exit 1; }
+	$(BIN)/python .ci/npm.py build/npm
+	node --test npm/tests/*.test.mjs
 
 # The others have their packages to themselves.
 PEERS := build/peers

@@ -81,7 +81,13 @@ def contents() -> str:
             lines.append(str(name))
     more = sorted(
         str(page.relative_to(ROOT).with_suffix(""))
-        for pattern in ("*.md", "benchmarks/*.md", "simulation/*.md", "examples/*/*.md")
+        for pattern in (
+            "*.md",
+            "benchmarks/*.md",
+            "simulation/*.md",
+            "examples/*/*.md",
+            "npm/*.md",
+        )
         for page in ROOT.glob(pattern)
     )
     return "\n".join([*lines, *(name for name in more if name not in known), "```", ""])
