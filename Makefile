@@ -10,6 +10,7 @@
 #                with LONG=1, both without the short way of messages
 # make docs    the documentation as a site, into build/docs
 # make npm     the package for npm, into build/npm, and its tests
+# make dist    what is released, into dist, and whether it works as users install it
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 #              ARGS=growth, how cost grows
 # make clean   remove what these made
@@ -25,7 +26,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance simulate mistakes docs npm bench clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes docs npm dist bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -79,6 +80,13 @@ npm: $(VENV)/.made
 	@node --version > /dev/null || { echo 'Its tests need Node.js'; exit 1; }
 	$(BIN)/python .ci/npm.py build/npm
 	node --test npm/tests/*.test.mjs
+
+# The wheel is built of the source distribution.
+dist: $(VENV)/.has-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python .ci/dist.py dist build/dist
 
 # The others have their packages to themselves.
 PEERS := build/peers
