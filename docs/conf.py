@@ -27,8 +27,9 @@ version = release = _given["Version"]
 
 extensions = ["myst_parser", "files"]
 root_doc = "README"
-include_patterns = ["*.md", "**/README.md", "docs/**.md"]
-exclude_patterns = [".*", "build", "changelog.d", "tests", "**/node_modules", "dist"]
+_outside = ["*.md", "benchmarks/*.md", "simulation/*.md", "examples/*/*.md", "npm/*.md"]
+include_patterns = ["docs/**.md", *_outside]
+exclude_patterns = [".*", "build", "dist", "**/node_modules", "tests*"]
 myst_heading_anchors = 6
 # Indented text is commands, and programs in prose have gaps: an ellipsis is no
 # Python.
@@ -81,13 +82,7 @@ def contents() -> str:
             lines.append(str(name))
     more = sorted(
         str(page.relative_to(ROOT).with_suffix(""))
-        for pattern in (
-            "*.md",
-            "benchmarks/*.md",
-            "simulation/*.md",
-            "examples/*/*.md",
-            "npm/*.md",
-        )
+        for pattern in _outside
         for page in ROOT.glob(pattern)
     )
     return "\n".join([*lines, *(name for name in more if name not in known), "```", ""])

@@ -76,16 +76,26 @@ MODULE_PAGE = """<!doctype html><title>Module</title>
     </script>"""
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+NPM = {
+    "npm_config_audit": "false",
+    "npm_config_fund": "false",
+    "npm_config_offline": "true",
+    "npm_config_update_notifier": "false",
+}
+"""
+Have npm ask nobody.
+"""
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """
     @return: What a program printed that must succeed.
     """
-    quiet = {"npm_config_update_notifier": "false", "npm_config_fund": "false"}
-    offline = {"npm_config_offline": "true", "npm_config_audit": "false"}
+    cache = {"npm_config_cache": str(cwd.parent / "cache")}
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **quiet, **offline, "npm_config_cache": str(cwd / "cache")},
+        env={**os.environ, **NPM, **cache, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -117,9 +127,7 @@ def test_contents(project: Path) -> None:
     installed = project / "node_modules" / "sessionsock"
     made = project.parent / "package"
     names = {path.name for path in installed.iterdir()}
-    assert names == {path.name for path in made.iterdir() if path.suffix != ".tgz"} - {
-        "cache"
-    }
+    assert names == {path.name for path in made.iterdir() if path.suffix != ".tgz"}
     script = (installed / "sessionsock.js").read_bytes()
     assert script == (ROOT / "txsessionsock/static/sessionsock.js").read_bytes()
 
@@ -132,6 +140,18 @@ def test_node(project: Path) -> None:
     (project / "cjs.cjs").write_text(CJS)
     assert run("node", "esm.mjs", cwd=project).startswith("SessionSocket true ")
     assert run("node", "cjs.cjs", cwd=project) == "SessionSocket\n"
+
+
+def test_own(project: Path) -> None:
+    """
+    It passes its own tests as it is installed.
+    """
+    installed = project / "node_modules" / "sessionsock"
+    tests = sorted((ROOT / "npm" / "tests").glob("*.test.mjs"))
+    assert len(tests) == 2
+    environment = {"SESSIONSOCK_NPM": f"{installed.as_uri()}/"}
+    said = run("node", "--test", *tests, cwd=project, **environment)
+    assert "# fail 0" in said and "# skipped 0" in said, said
 
 
 @pytest.mark.skipif(lacking(NODE) is not None, reason=str(lacking(NODE)))
