@@ -8,6 +8,9 @@
 # make simulate  histories that come by chance: HISTORIES= or SECONDS=, JOBS=, SEED=
 # make mistakes  see whether the simulator finds those that are planted: ONLY=, JOBS=
 #                with LONG=1, both without the short way of messages
+# make docs    the documentation as a site, into build/docs
+# make npm     the package for npm, into build/npm, and its tests
+# make dist    what is released, into dist, and whether it works as users install it
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 #              ARGS=growth, how cost grows
 # make clean   remove what these made
@@ -23,7 +26,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IN_MEMORY := not (browser or e2e or packaging or postgresql or redis or webapps)
 
-.PHONY: demo test quick lint fuzz conformance simulate mistakes bench clean
+.PHONY: demo test quick lint fuzz conformance simulate mistakes docs npm dist bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.has-demo
@@ -63,6 +66,28 @@ mistakes: $(VENV)/.has-test
 	$(BIN)/python -m simulation.mistakes --jobs $(JOBS) --only "$(ONLY)" \
 	  $(if $(LONG),--long)
 
+# Warnings are errors.  Its last line looks for links that lead nowhere, and for what
+# would be loaded from elsewhere.
+SITE := build/docs
+docs: $(VENV)/.has-docs
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx -W --keep-going -n -E -q -b html -d build/doctrees -c docs . $(SITE)
+	PYTHONPATH=docs/site $(BIN)/pydoctor --html-output $(SITE)/api
+	$(BIN)/python .ci/site.py $(SITE)
+
+# Its version is the one of setup.py.
+npm: $(VENV)/.made
+	@node --version > /dev/null || { echo 'Its tests need Node.js'; exit 1; }
+	$(BIN)/python .ci/npm.py build/npm
+	node --test npm/tests/*.test.mjs
+
+# The wheel is built of the source distribution.
+dist: $(VENV)/.has-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python .ci/dist.py dist build/dist
+
 # The others have their packages to themselves.
 PEERS := build/peers
 bench: $(VENV)/.has-test $(PEERS)/.has-python $(PEERS)/.has-node
@@ -96,6 +121,7 @@ $(VENV)/.made:
 $(VENV)/.has-demo: EXTRA := [redis]
 $(VENV)/.has-test: EXTRA := [test]
 $(VENV)/.has-dev: EXTRA := [dev]
+$(VENV)/.has-docs: EXTRA := [docs]
 
 $(VENV)/.has-%: setup.py pyproject.toml $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'

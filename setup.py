@@ -52,6 +52,12 @@ webapps = [
     "starsessions",
     "uvicorn",
 ]
+docs = [
+    "furo>=2024.8",
+    "myst-parser>=4",
+    "pydoctor>=25.10",
+    "sphinx>=8.1",
+]
 extras = {
     "flask": itsdangerous,
     "klein": ["klein>=24.8"],
@@ -63,12 +69,14 @@ extras = {
     "test": test,
     # The web applications whose sessions are shared, as themselves.
     "webapps": webapps,
+    "docs": docs,
     "dev": [
         *test,
         "build",
         "mypy-zope>=1.0.7",
         "ruff>=0.9",
         "towncrier>=24.8",
+        "twine>=6",
     ],
 }
 

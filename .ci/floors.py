@@ -1,7 +1,7 @@
 """
 The lowest versions that C{setup.py} allows, as constraints for pip: of what the
-package needs and of its extras, but not of C{test} and C{dev}, whose newest
-versions will do.
+package needs and of its extras, but not of those that only work on it needs, whose
+newest versions will do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SETUP = Path(__file__).resolve().parent.parent / "setup.py"
 
 _FLOOR = re.compile(r"([\w.-]+)(?:\[\w+\])?>=([\w.]+)(?:,<\w+)?")
 
-_OURS = ("dev", "test", "webapps")
+_OURS = ("dev", "docs", "test", "webapps")
 
 
 def asked(setup: Path = SETUP) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-Through how many files the four routes of the library go: a message, a handshake,
+Through how many files four routes of the library go: a message, a handshake,
 what somebody else changed, and what a hub sends.  C{docs/architecture.md} tells
 them.
 

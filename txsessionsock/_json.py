@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.frameworks.test_express -*-
 """
-JSON: L{msgspec}'s where it can, the standard library's where it refuses what
+JSON: C{msgspec}'s where it can, the standard library's where it refuses what
 other languages write (lone surrogates, very large numbers).
 """
 

@@ -48,7 +48,7 @@ class Credential(Protocol):
     Either method may have to ask somebody, such as a store, and answer later:
     by a L{Deferred<twisted.internet.defer.Deferred>}, or as a coroutine.  What
     the client sends meanwhile waits.  When the client goes meanwhile, or the
-    answer takes longer than C{Limits.handshakeTimeout}, the L{Deferred} is
+    answer takes longer than C{Limits.handshakeTimeout}, the C{Deferred} is
     cancelled.  If it fails with a L{StoreFailure
     <txsessionsock.interfaces.StoreFailure>}, the client is told to come again
     later.

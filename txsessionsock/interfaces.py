@@ -518,7 +518,7 @@ class IFramework(Interface):
 
     def dumps(document: Document, now: float) -> bytes:
         """
-        Encode a session; the inverse of L{loads}, apart from what the
+        Encode a session; the inverse of C{loads}, apart from what the
         framework itself refreshes with each write.
 
         @raise UnencodableSession: A value cannot be stored.

@@ -149,6 +149,32 @@ class DocsTests(SynchronousTestCase):
                 count += 1
         self.assertGreater(count, 15)
 
+    def test_make(self) -> None:
+        """
+        What C{make} is told to do is in the C{Makefile}, whose first lines tell of
+        each.
+        """
+        makefile = (ROOT / "Makefile").read_text("utf-8")
+        known = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+        head = makefile.partition("\n\n")[0]
+        self.assertEqual(set(re.findall(r"^# make (\w+)", head, re.MULTILINE)), known)
+        phony = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)).split()
+        self.assertEqual(set(phony), known)
+        for page in DOCUMENTS:
+            text = page.read_text("utf-8")
+            said = set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.MULTILINE))
+            self.assertLessEqual(said, known, page.name)
+
+    def test_changes(self) -> None:
+        """
+        Fragments of the changelog are of the kinds that it has, and name no issue.
+        """
+        for path in (ROOT / "changelog.d").glob("[!.]*"):
+            self.assertRegex(path.name, r"^\+[\w-]+\.(feature|bugfix|removal)\.md$")
+            self.assertTrue(path.read_text("utf-8").strip(), path.name)
+        changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+        self.assertIn("\n<!-- towncrier release notes start -->\n", changelog)
+
     def test_noPIDFile(self) -> None:
         """
         No command line leaves a PID file, which keeps the next one in a container

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -245,6 +246,43 @@ def test_contents(tmp_path: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert names == expected | {"twisted/plugins/txsessionsock_plugin.py"}
+
+
+def test_source(tmp_path: Path) -> None:
+    """
+    A source distribution has what the repository has, with all tests, and nothing
+    that was left behind by earlier runs.
+    """
+    source = tmp_path / "source"
+    ignored = (ROOT / ".gitignore").read_text("utf-8").split()
+    patterns = (".git", *(each.rstrip("/") for each in ignored))
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*patterns))
+    expected = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_file()
+    }
+    for name in (
+        "tests/node/node_modules/some/index.js",
+        "examples/migrating/node_modules/.package-lock.json",
+        "tests/__pycache__/test_some.cpython-311.pyc",
+        "twisted/plugins/dropin.cache",
+        "build/lib/some.py",
+        "dist/some.whl",
+        ".venv/bin/python",
+    ):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    code = f"from setuptools.build_meta import build_sdist as f; f({str(tmp_path)!r})"
+    run(sys.executable, "-W", "ignore", "-c", code, cwd=source)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {
+            each.name.partition("/")[2] for each in opened.getmembers() if each.isfile()
+        }
+    made = {name for name in names if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
+    assert names - made == expected
 
 
 def test_twistedUntouched() -> None:

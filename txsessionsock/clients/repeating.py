@@ -66,7 +66,7 @@ class RepeatingConversation(Conversation):
 
     def next(self) -> _Run | None:
         """
-        See L{Runner<txsessionsock.manager.Runner>}.
+        See L{Runner<txsessionsock.manager.repeats.Runner>}.
         """
         if not (self._isPaid or self._mayRun()):
             self._isInLine = False
@@ -111,7 +111,7 @@ class RepeatingConversation(Conversation):
 
     def given(self, failure: Failure) -> None:
         """
-        See L{Runner<txsessionsock.manager.Runner>}.
+        See L{Runner<txsessionsock.manager.repeats.Runner>}.
         """
         self._isInLine = False
         self._notFresh(failure)

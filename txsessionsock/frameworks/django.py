@@ -247,10 +247,10 @@ class DjangoSignedCookies(InBrowser, _SignedSessions):
         identity: Identity | None = None,
     ) -> None:
         """
+        The arguments that are not told here are those of L{Django}.
+
         @param secrets: C{SECRET_KEY}, or several: it, and then those of
             C{SECRET_KEY_FALLBACKS}.
-
-        The others are those of L{Django}.
         """
         super().__init__(
             cookieName=cookieName,

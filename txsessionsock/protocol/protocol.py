@@ -45,12 +45,12 @@ class SessionSocketProtocol(Sessioned, ApplicationMethods):
     """
     One WebSocket, with the session of the browser at its other end.
 
-    Override the C{session...} methods; each may return a L{Deferred}, or be a
-    coroutine, or a generator that yields such as with C{inlineCallbacks}, and
-    is waited for before the next message is handled.  What
-    Autobahn calls C{onOpen}, C{onMessage} and C{onClose} is called after
-    C{sessionConnected}, C{sessionMessageReceived} and C{sessionDisconnected},
-    as part of the same handler.
+    Override the C{session...} methods; each may return a L{Deferred
+    <twisted.internet.defer.Deferred>}, or be a coroutine, or a generator that
+    yields such as with C{inlineCallbacks}, and is waited for before the next
+    message is handled.  What Autobahn calls C{onOpen}, C{onMessage} and
+    C{onClose} is called after C{sessionConnected}, C{sessionMessageReceived} and
+    C{sessionDisconnected}, as part of the same handler.
 
     @cvar indexes: By what else than their sessions the L{Hub<txsessionsock.hub.Hub>}
         of C{twistd sessionsock} is to find them: for each name, what makes a
@@ -182,13 +182,12 @@ def enable(
     message: C{smessage} comes before it, what it returns is waited for, and
     what it sends goes out when the session is stored.
 
-    The C{protocol} may be set before or after.
+    The C{protocol} may be set before or after.  Of the arguments, those that
+    are not told here are those of L{SessionSocketFactory}.
 
     @param messages: What C{smessage} gets.  Unless given, what a
         L{SessionSocketProtocol} says; of others, L{Raw} if the protocol has
         an C{onMessage} of its own, L{JSON} otherwise.
-
-    The other arguments are those of L{SessionSocketFactory}.
 
     @return: What to listen to: C{sockets.on("smessage", f)}.
 

@@ -86,7 +86,7 @@ def numberOf(stamps: Stamps, node: str) -> int:
 
 def valueAt(data: Any, path: Path) -> Any:
     """
-    What is at a place; L{MISSING} if nothing is.
+    What is at a place; C{MISSING} if nothing is.
     """
     for key in path:
         if type(data) is not dict:
@@ -98,7 +98,7 @@ def valueAt(data: Any, path: Path) -> Any:
 def put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     """
     @return: A version that has a value at a place, or nothing there if it is
-        L{MISSING}.  A dictionary that the place needs is made; where something
+        C{MISSING}.  A dictionary that the place needs is made; where something
         else is in its way, that stays.
     """
     key, *rest = path

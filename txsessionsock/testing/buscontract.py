@@ -28,7 +28,7 @@ class BusContract(Contract):
     Tests for what every L{IBus} promises.
 
     Mix into a L{twisted.trial.unittest.SynchronousTestCase}, and override what
-    is below up to L{wait}.
+    is below up to C{wait}.
     """
 
     def makeBus(self) -> Bus:

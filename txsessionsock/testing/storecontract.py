@@ -372,7 +372,7 @@ class StoreContract(Contract):
     def test_deadlineMoves(self) -> None:
         """
         It is the last deadline that counts: touches and writes put it off,
-        L{KEEP} does not.
+        C{KEEP} does not.
         """
         self.create(b"1", self.lifetime)
         self.advance(self.lifetime * 0.6)

@@ -68,7 +68,7 @@ class WatchableContract(StoreContract):
     def until(self, happened: Callable[[], bool]) -> None:
         """
         Let time pass, ten seconds at most, until something has happened.  To be
-        overridden where L{wait} is.
+        overridden where C{wait} is.
         """
         for _ in range(1000):
             if happened():
