@@ -103,6 +103,11 @@ class SharedTests(SynchronousTestCase):
                 self.assertEqual(read, payload)
         self.assertNotEqual(found[3], found[0])
         self.assertEqual(other.protocol.trafficStats.outgoingWebSocketFrames, 2)
+        theirs, ours = (
+            each.protocol.trafficStats.outgoingOctetsWebSocketLevel
+            for each in (oracle, servers[0])
+        )
+        self.assertEqual(ours, 2 * theirs)
 
     def test_dependent(self) -> None:
         """
