@@ -1,6 +1,7 @@
 """
 What pydoctor does not know by itself: where the names of others are documented,
-without asking the network.  A name that nobody has is a warning.
+without asking the network, and how to leave out what is private.  A name that nobody
+has is a warning.
 """
 
 from __future__ import annotations
@@ -121,10 +122,9 @@ class System(model.System):
         self.allobjects[name] = obj
 
 
-_ofVisible: Any = model.Documentable.url
+_ofVisible = model.Documentable.url
 
 
-@property  # type: ignore[misc]  # It is one of a class.
 def _url(self: model.Documentable) -> str:
     """
     What is private has no page, and links to it lead to what it is part of.
@@ -136,4 +136,4 @@ def _url(self: model.Documentable) -> str:
     return found
 
 
-model.Documentable.url = _url  # type: ignore[assignment, method-assign]  # On purpose.
+model.Documentable.url = property(_url)
