@@ -30,7 +30,7 @@ MISTAKES: Final = (
     Mistake(
         "a draft shares its lists with what is stored",
         "session/draft.py",
-        "        copy = self.data[key] = detached(value)\n",
+        "        copy = self.data[key] = quickCopy(value)\n",
         "        copy = self.data[key] = value\n",
         ("noUpdateIsLost", "listsHaveOneOrder", "draftsAreUnseen"),
     ),

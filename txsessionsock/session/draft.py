@@ -10,7 +10,7 @@ from typing import Any
 from txsessionsock.interfaces import IncrementError, UnencodableSession
 
 from .attempt import Check
-from .merge import ATOMS, MISSING, detached, isNumber, renewed
+from .merge import ATOMS, MISSING, isNumber, quickCopy, renewed
 from .workingcopy import uncopyable
 
 
@@ -47,7 +47,7 @@ class Draft:
         if type(value) in ATOMS or key in self._before:
             return value
         self._before[key] = value
-        copy = self.data[key] = detached(value)
+        copy = self.data[key] = quickCopy(value)
         return copy
 
     def assign(self, key: str, value: Any) -> None:

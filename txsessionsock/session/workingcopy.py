@@ -25,6 +25,7 @@ from .merge import (
     adapted,
     detached,
     fingerprint,
+    isMarkedAlike,
     isNumber,
     merge,
     renewed,
@@ -386,15 +387,16 @@ class WorkingCopy:
 
         @return: Those that had others.
         """
-        changed = []
+        changed, isTangled = [], False
         for key in keys:
             self._increments.pop(key, None)
             self._plain.pop(key, None)
             stored = self._stored.get(key, MISSING)
             if not same(self._seen.get(key, MISSING), stored):
                 changed.append(key)
-                self._take(key, stored)
-        self._untangle()
+                isTangled |= self._take(key, stored)
+        if isTangled:
+            self._untangle()
         return changed
 
     def rebase(
@@ -430,9 +432,10 @@ class WorkingCopy:
             if not isSame(merged.get(key, MISSING), self._seen.get(key, MISSING))
         ]
         self._stored = theirs
+        isTangled = False
         for key in changed:
-            self._take(key, merged.get(key, MISSING))
-        if changed:
+            isTangled |= self._take(key, merged.get(key, MISSING))
+        if isTangled:
             self._untangle()
         self._plain = {
             key: None
@@ -441,16 +444,21 @@ class WorkingCopy:
         }
         return changed, notNumbers
 
-    def _take(self, key: str, value: Any) -> None:
+    def _take(self, key: str, value: Any) -> bool:
         """
         Set a key without this being a change of ours.
+
+        @return: Whether its value was changed in place, which may be at another key,
+            too.
         """
         self._marks.pop(key, None)
         self._see(key, value)
         if value is MISSING:
             self.data.pop(key, None)
-        else:
-            self.data[key] = adapted(self.data.get(key, MISSING), value)
+            return False
+        held = self.data.get(key, MISSING)
+        self.data[key] = adapted(held, value)
+        return self.data[key] is held and type(held) not in ATOMS
 
     def _untangle(self) -> None:
         """
@@ -458,7 +466,9 @@ class WorkingCopy:
         dictionary or list was at two places.
         """
         for key, value in self._seen.items():
-            if not same(self.data.get(key, MISSING), value):
+            held = self.data.get(key, MISSING)
+            # Most are, and of most this tells it at once.
+            if not (isMarkedAlike(held, value) or same(held, value)):
                 self.data[key] = detached(value)
 
 
