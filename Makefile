@@ -10,7 +10,8 @@
 #                with LONG=1, both without the short way of messages
 # make docs    the documentation as a site, into build/docs
 # make npm     the package for npm, into build/npm, and its tests
-# make dist    what is released, into dist, and whether it works as users install it
+# make dist    what is released, into dist, and whether it works as users install it;
+#              TESTS="tests/package" runs fewer of its tests
 # make bench   measure beside others, with packages of its own: ARGS=--quick, ARGS=--markdown
 #              ARGS=growth, how cost grows
 # make clean   remove what these made
@@ -81,12 +82,14 @@ npm: $(VENV)/.made
 	$(BIN)/python .ci/npm.py build/npm
 	node --test npm/tests/*.test.mjs
 
-# The wheel is built of the source distribution.
+# The wheel is built of the source distribution, whose tests are run: all that are in
+# memory, unless TESTS names some.
+TESTS ?= tests
 dist: $(VENV)/.has-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m twine check --strict dist/*
-	$(BIN)/python .ci/dist.py dist build/dist
+	$(BIN)/python .ci/dist.py dist build/dist $(TESTS)
 
 # The others have their packages to themselves.
 PEERS := build/peers

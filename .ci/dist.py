@@ -2,7 +2,7 @@
 Installs what C{make dist} built as users do, each in an environment of its own, and
 has it work there; and has the source distribution pass its tests.
 
-    python .ci/dist.py dist build/dist
+    python .ci/dist.py dist build/dist tests
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def install(built: Path, at: Path, *extras: str) -> Path:
     return binaries
 
 
-def passTests(source: Path, binaries: Path, at: Path) -> None:
+def passTests(source: Path, binaries: Path, at: Path, *tests: str) -> None:
     """
-    Have the tests in a source distribution pass that need memory only, as somebody
-    runs them who packages it.
+    Have tests in a source distribution pass, of those that need memory only, as
+    somebody runs them who packages it.
     """
     shutil.rmtree(at, ignore_errors=True)
     with tarfile.open(source) as archive:
@@ -81,17 +81,17 @@ def passTests(source: Path, binaries: Path, at: Path) -> None:
     options = ("-n", "2", "--dist", "worksteal", "--ignore", "tests/real")
     pytest = (binaries / "python", "-m", "pytest", "-q", *options)
     profile = ("--hypothesis-profile", "quick")
-    said = run(*pytest, *profile, "-m", _IN_MEMORY, cwd=unpacked)
+    said = run(*pytest, *profile, "-m", _IN_MEMORY, *tests, cwd=unpacked)
     print(f"{source.name}: {said.rstrip().rpartition(chr(10))[2]}")
 
 
-def main(dist: Path, scratch: Path) -> None:
+def main(dist: Path, scratch: Path, *tests: str) -> None:
     (wheel,) = dist.glob("*.whl")
     (source,) = dist.glob("*.tar.gz")
     install(wheel, scratch / "wheel")
     binaries = install(source, scratch / "source", "test")
-    passTests(source, binaries, scratch / "unpacked")
+    passTests(source, binaries, scratch / "unpacked", *tests)
 
 
 if __name__ == "__main__":
-    main(*(Path(each).resolve() for each in sys.argv[1:3]))
+    main(*(Path(each).resolve() for each in sys.argv[1:3]), *sys.argv[3:])

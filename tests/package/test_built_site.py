@@ -15,7 +15,7 @@ from tests.support.documents import ROOT
 SCRIPT = runpy.run_path(str(ROOT / ".ci" / "site.py"))
 
 
-class SiteTests(SynchronousTestCase):
+class BuiltSiteTests(SynchronousTestCase):
     """
     Tests for looking at a site.
     """
