@@ -4,6 +4,7 @@ Tests for who is called when, by methods and by listeners.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from tests.support.wires import Recording, SocketCase
 from txsessionsock._deferreds import inOrder
 from txsessionsock.clients import SessionSockets
 from txsessionsock.clients.listeners import Listeners
+from txsessionsock.protocol import SessionSocketProtocol
 from txsessionsock.session import Session
 
 
@@ -178,6 +180,38 @@ class EventsTests(SocketCase):
             ],
         )
         self.assertNothingLeft()
+
+    def test_idle(self) -> None:
+        """
+        For a client whose protocol has no C{sessionChanged}, nothing is done when
+        somebody else changes the session, until somebody listens.
+        """
+
+        class Plain(SessionSocketProtocol):
+            def sessionMessageReceived(self, message: Any, session: Session) -> None:
+                session[message] = 1
+                self.send(message)
+
+        self.factory.protocol = Plain
+        one, two = self.browse(), self.browse()
+        session = two.server.session
+        begun: list[object] = []
+        keeper = session.keeper
+        original = keeper.handlerBegins
+
+        def begins(holder: Any) -> None:
+            begun.append(holder)
+            original(holder)
+
+        self.patch(keeper, "handlerBegins", begins)
+        one.send("a")
+        self.wait()
+        self.assertEqual((one.got, begun), (["a"], [one.server._sessionsock.client]))
+        told: list[Sequence[str]] = []
+        two.server.on("schanged", lambda session, keys: told.append(keys))
+        one.send("b")
+        self.wait()
+        self.assertEqual(told, [("b",)])
 
     def test_destroyed(self) -> None:
         """

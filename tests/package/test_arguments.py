@@ -49,6 +49,7 @@ NOT_FOR_USERS = {
     "clients.Waiting",
     "clients.Once",
     "clients.SessionClient",
+    "clients.doesNothing",
     "clients.listen",
     "clients.refuseUnknown",
     "clients.without",

@@ -458,7 +458,8 @@ class Client:
     def changed(self, keys: Sequence[str]) -> None:
         if self._conversation is not None and self.life.isOpen:
             self.tellWhose()
-            self._conversation.changed(keys)
+            if not self.handlers.isIdle("schanged"):
+                self._conversation.changed(keys)
 
     def tellWhose(self) -> None:
         """

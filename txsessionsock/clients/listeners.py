@@ -24,6 +24,7 @@ __all__ = [
     "Listener",
     "Listeners",
     "Once",
+    "doesNothing",
     "listen",
     "refuseUnknown",
     "without",
@@ -45,6 +46,15 @@ The events, and for each the method that is called after its listeners.
 Listener = Callable[..., object]
 
 _L = TypeVar("_L", bound=Listener)
+
+
+def doesNothing(method: _L) -> _L:
+    """
+    Say of a method that it does nothing, and is there to be overridden: where it is
+    called for very many clients, it need not be.
+    """
+    vars(method)["doesNothing"] = True
+    return method
 
 
 class Application(Protocol):
@@ -267,6 +277,13 @@ class Handlers:
         Whether somebody listens to an event.
         """
         return bool(self._shared.of(event) or self._ofThis(event))
+
+    def isIdle(self, event: str) -> bool:
+        """
+        Whether nothing would be done about an event.
+        """
+        method = self._method(event)
+        return getattr(method, "doesNothing", False) and not self.hear(event)
 
     @property
     def mayRepeat(self) -> bool:

@@ -16,7 +16,14 @@ from twisted.python.failure import Failure
 
 from txsessionsock._arguments import checked
 from txsessionsock._deferreds import inOrder
-from txsessionsock.clients import Client, Listener, Once, listen, refuseUnknown
+from txsessionsock.clients import (
+    Client,
+    Listener,
+    Once,
+    doesNothing,
+    listen,
+    refuseUnknown,
+)
 from txsessionsock.closecodes import Code, refuseCode
 from txsessionsock.interfaces import (
     EndReason,
@@ -103,6 +110,7 @@ class ApplicationMethods:
         disconnected.
         """
 
+    @doesNothing
     def sessionChanged(self, session: Session, keys: Sequence[str]) -> object:
         """
         Somebody else changed these keys: another socket or page, on this node
