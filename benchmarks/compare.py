@@ -39,6 +39,7 @@ from functools import partial
 
 from benchmarks.answers import spread
 from benchmarks.contestants import BASE, CONTESTANTS, Contestant, Sessions
+from benchmarks.crowds import descriptors
 from benchmarks.load import Loaded, Times, connect, connects, learn, load, rated
 from benchmarks.serving import Server, ownProcessor, processorTime
 from tests.support.redisserver import RedisServer
@@ -549,6 +550,7 @@ def main() -> None:
         options.rounds, options.seconds = 1, 0.4
     names = [name for name in MEASURES if name in (options.names or MEASURES)]
     ones, processor = _chosen(options.only), ownProcessor()
+    descriptors()
     # However it is told to stop, it stops what it has started.
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, lambda *_: sys.exit(1))

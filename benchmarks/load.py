@@ -178,7 +178,10 @@ class Connection:
 
 
 def _waited(what: socket.socket) -> bytes:
-    if not select.select([what], [], [], _PATIENCE)[0]:
+    # Not by select(), which knows no more than 1024 files.
+    poll = select.poll()
+    poll.register(what, select.POLLIN)
+    if not poll.poll(1000 * _PATIENCE):
         raise TimeoutError("the server says nothing")
     return what.recv(65536)
 
