@@ -66,6 +66,8 @@ class Rules(Protocol):
     @ivar turns: Whose frames are handled next, where they wait.
 
     @ivar handshakes: Whose handshake is.
+
+    @ivar takesSubprotocols: Whether a subprotocol may be a credential.
     """
 
     @property
@@ -94,6 +96,9 @@ class Rules(Protocol):
 
     @property
     def handshakes(self) -> Turns: ...
+
+    @property
+    def takesSubprotocols(self) -> bool: ...
 
 
 class Line:
