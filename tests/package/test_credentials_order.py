@@ -542,6 +542,26 @@ class OrderTests(NamedCase):
         self.assertEqual(self.events("sinvalid"), [])
         self.assertNothingLeft()
 
+    def test_slowCookie(self) -> None:
+        """
+        The same with a cookie that is asked by a coroutine.
+        """
+
+        class Slow(Cookie):
+            async def inHandshake(  # type: ignore[override]  # as Credential has it
+                self, *args: Any
+            ) -> SessionID | None:
+                return super().inHandshake(*args)
+
+        self.serve(credentials=[Slow(), InBand()])
+        for cookie in None, "connect.sid=junk", self.cookie("nobody"):
+            browser = self.come(cookie=cookie)
+            browser.send(self.hello(OTHER))
+            self.wait()
+            self.assertUser(browser, "ann")
+        self.assertUser(self.come(cookie=""), "al")
+        self.assertNothingLeft()
+
     def test_badCookieAlone(self) -> None:
         """
         It is, where it may not.

@@ -17,7 +17,12 @@ from twisted.logger import capturedLogs, formatEvent
 from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
 from txsessionsock.credentials import Auth, Bearer, Cookie, InBand, Ticket
-from txsessionsock.interfaces import ConnectRefused, SessionID, StoreUnavailable
+from txsessionsock.interfaces import (
+    ConnectRefused,
+    NoSuchSession,
+    SessionID,
+    StoreUnavailable,
+)
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.socketio import SocketIOSocket
@@ -529,6 +534,28 @@ class CredentialTests(SocketIOCase):
             self.wait()
             self.assertEqual(len(self.events("sconnection")), 1)
             self.assertEqual(len(self.events("smessage")), 1)
+        self.assertNothingLeft()
+
+    def test_goneAtTheGate(self) -> None:
+        """
+        So it is with one whose session is gone for a function that lets clients in:
+        another session may be named then.
+        """
+        other = SessionID("other")
+        self.successResultOf(self.place.create("sess:other", raw(), 60))
+        self.serve(credentials=[Cookie(), InBand()])
+
+        @self.io.use  # type: ignore[untyped-decorator]  # The case has any server.
+        def gate(socket: Any, session: Any) -> None:
+            if session.id == SID:
+                raise NoSuchSession
+
+        page = self.browse()
+        self.wait()
+        page.emit("connect_with_session", {"__sid": self.cookie("other")[12:]})
+        self.wait()
+        (client,) = self.io.sockets
+        self.assertEqual(client.session.id, other)
         self.assertNothingLeft()
 
     def enabled(self, *credentials: Any) -> Page:

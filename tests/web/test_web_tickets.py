@@ -12,11 +12,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.web.resource import Resource
 
-from tests.support.pages import Answer, Connection, WebTestCase, Wire, World
+from tests.support.pages import Answer, Connection, Socket, WebTestCase, Wire, World
+from tests.support.signedcookies import SECRET, flaskCookie, flaskPayload
 from txsessionsock.credentials import Ticket
 from txsessionsock.forwarded import Proxies
+from txsessionsock.frameworks.flask import Flask
 from txsessionsock.interfaces import SessionID, StoreTimeout, StoreUnavailable
+from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
+from txsessionsock.stores.cookie import CookieStore
 from txsessionsock.testing import ADDRESS, Browser
 from txsessionsock.web import BoundedSite, SessionedResource, TicketResource
 
@@ -240,6 +244,38 @@ class TicketResourceTests(WebTestCase):
         self.assertEqual(self.post(other).code, 200)
         self.world.clock.advance(30)
         self.assertEqual(self.post(cookie).code, 200)
+
+    def test_newID(self) -> None:
+        """
+        A session with a new id has no new allowance.
+        """
+        cookie, sessionID = self.login()
+        ration = self.world.manager.rations.of(("ticket", sessionID))
+        self.assertEqual(self.post(cookie).code, 200)
+        session, _ = self.hold(sessionID)
+        moving = self.world.manager.regenerate(session, Socket())
+        new, _ = self.successResultOf(moving)
+        self.assertIs(self.world.manager.rations.of(("ticket", new.id)), ration)
+
+    def test_inCookies(self) -> None:
+        """
+        With a store of their own there are tickets for sessions in cookies.
+        """
+        flask = Flask(secrets=[SECRET])
+        manager = SessionManager(
+            CookieStore(flask, self.world.clock), flask, self.world.clock
+        )
+        self.root.putChild(b"ticket", TicketResource(manager, self.world.inner))
+        now = int(self.world.clock.seconds())
+        value = flaskCookie(flaskPayload(b'{"user":"al"}'), now=now)
+        answer = self.post(f"session={value}")
+        self.assertEqual(answer.code, 200)
+        factory = SessionSocketFactory(manager, credentials=[Ticket()])
+        name = f"base64url.ticket.{json.loads(answer.body)['ticket']}"
+        browser = Browser(factory, protocols=["sessionsock", name])
+        browser.flush()
+        self.assertEqual(dict(browser.server.session), {"user": "al"})
+        browser.close()
 
     def test_left(self) -> None:
         """

@@ -312,7 +312,8 @@ class SessionManager:
             Deferred.fromCoroutine(self._discard(other))
             raise
         # A new id is no new allowance.
-        self.rations.moved(("session", keeper.live.id), ("session", other.live.id))
+        for kind in "session", "ticket":
+            self.rations.moved((kind, keeper.live.id), (kind, other.live.id))
         return other.live.session, tell
 
     async def _discard(self, keeper: SessionKeeper) -> None:
