@@ -121,18 +121,6 @@ class Server(Protocol):
         """
 
 
-class _Explicit(Protocol):
-    """
-    A credential that nobody sends by accident: if the handshake has one, it alone
-    decides.
-    """
-
-    def given(self, handshake: Handshake) -> list[object]:
-        """
-        @return: All that the handshake has of it, be it good or bad.
-        """
-
-
 def inOrder(credentials: Iterable[Credential]) -> tuple[Credential, ...]:
     """
     @return: Those that are explicit before all others, however they were listed: a
@@ -148,11 +136,15 @@ def inOrder(credentials: Iterable[Credential]) -> tuple[Credential, ...]:
 
 def refuseSecond(credentials: Iterable[Credential], handshake: Handshake) -> None:
     """
-    @raise SecondSession: The handshake has two explicit credentials: nobody could
-        say which one is meant.
+    @param credentials: Those that are explicit have a method C{given}, which returns
+        all that the handshake has of them, be it good or bad.
+
+    @raise SecondSession: The handshake has two of these: nobody could say which one
+        is meant.
     """
     explicit: Any = [each for each in credentials if hasattr(each, "given")]
-    if sum(len(each.given(handshake)) for each in explicit) > 1:
+    given = [value for each in explicit for value in each.given(handshake)]
+    if len(given) > 1:
         raise SecondSession("a handshake names two sessions")
 
 

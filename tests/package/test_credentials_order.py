@@ -409,10 +409,13 @@ class TicketTests(NamedCase):
 
     def test_notOffered(self) -> None:
         """
-        Where C{sessionsock} is not offered, nothing is chosen, as RFC 6455 has it.
+        Where C{sessionsock} is not offered, nothing is chosen, as RFC 6455 has it, and
+        the log says what is right.
         """
         name = f"base64url.ticket.{self.ticket()}"
-        browser = self.browse(cookie=None, protocols=[name])
+        with capturedLogs() as events:
+            browser = self.browse(cookie=None, protocols=[name])
+        self.assertIn("beside a ticket or bearer, offer sessionsock", repr(events))
         self.assertUser(browser, "al")
         self.assertIsNone(browser.client.websocket_protocol_in_use)
 
@@ -561,6 +564,24 @@ class OrderTests(NamedCase):
             self.assertUser(browser, "ann")
         self.assertUser(self.come(cookie=""), "al")
         self.assertNothingLeft()
+
+    def test_anotherKind(self) -> None:
+        """
+        What an application's own credential names is no guess: if that is not there,
+        nothing else is waited for.
+        """
+
+        class Own:
+            awaitsMessage = False
+
+            def inHandshake(self, *args: Any) -> SessionID | None:
+                return SessionID("nobody")
+
+            def inMessage(self, *args: Any) -> SessionID | None:
+                return None
+
+        self.serve(credentials=[Cookie(), Own(), InBand()])
+        self.assertInvalid(self.come(), "unknown")
 
     def test_badCookieAlone(self) -> None:
         """

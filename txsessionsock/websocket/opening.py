@@ -256,9 +256,8 @@ def _ours(protocol: Any) -> str | None:
     @return: What to choose where the application has not.
     """
     isOurs = protocol._sessionsock.rules.takesSubprotocols
-    return (
-        SUBPROTOCOL if isOurs and SUBPROTOCOL in protocol.websocket_protocols else None
-    )
+    isOffered = SUBPROTOCOL in protocol.websocket_protocols
+    return SUBPROTOCOL if isOurs and isOffered else None
 
 
 def _refuseSubprotocol(protocol: Any, subprotocol: Any) -> None:
