@@ -75,8 +75,8 @@ class Handshake:
     @ivar peer: Where the connection comes from: its address, or C{"unix"};
         L{None} if nobody knows.
 
-    @ivar auth: What a client of Socket.IO sent along to name itself; L{None} for
-        nothing.
+    @ivar auth: What a client of Socket.IO sent along to name itself, empty for
+        nothing; L{None} for a client of another kind.
     """
 
     # Cookies, tokens: a repr may get into a log.

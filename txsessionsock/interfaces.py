@@ -33,6 +33,7 @@ __all__ = [
     "ISessionStore",
     "ISharedStore",
     "ISignedCookies",
+    "ITableStore",
     "IWatchableStore",
     "IncrementError",
     "InvalidCredential",
@@ -403,6 +404,13 @@ class ISharedStore(ISessionStore):
     A store whose sessions web applications write too: programs that know
     nothing of us, and that write whole sessions as they once read them.  What
     they overwrite of our changes, a manager stores again.
+    """
+
+
+class ITableStore(ISharedStore):
+    """
+    A store whose place holds the web application's sessions and nothing else, such
+    as its table: what is no session may not be put there.
     """
 
 

@@ -25,6 +25,11 @@ const raw = new SessionSocket<SessionSocket.Raw, SessionSocket.RawSent>(
 raw.on("message", (value) => (typeof value === "string" ? value.length : value.byteLength));
 raw.send(new Uint8Array([1]).subarray(0));
 
+new SessionSocket("/ws", { ticket: "/sessionsock/ticket" });
+new SessionSocket("/ws", { ticket: new URL("https://example.com/sessionsock/ticket") });
+// @ts-expect-error: It is an address.
+new SessionSocket("/ws", { ticket: () => "a" });
+
 const any = new SessionSocket("/ws");
 any.send([1, null, "x"]);
 // @ts-expect-error: Nobody has said what it is.

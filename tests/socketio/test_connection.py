@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+from base64 import urlsafe_b64encode
 from typing import Any
 from weakref import ref
 
@@ -15,8 +16,13 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.support.managing import SID, raw
 from tests.support.socketio import Page, SocketIOCase
-from txsessionsock.credentials import Auth, Cookie, InBand
-from txsessionsock.interfaces import ConnectRefused, StoreUnavailable
+from txsessionsock.credentials import Auth, Bearer, Cookie, InBand, Ticket
+from txsessionsock.interfaces import (
+    ConnectRefused,
+    NoSuchSession,
+    SessionID,
+    StoreUnavailable,
+)
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Event
 from txsessionsock.socketio import SocketIOSocket
@@ -377,6 +383,180 @@ class CredentialTests(SocketIOCase):
         page.connect(auth={"__sid": SID})
         self.wait()
         self.assertTrue(page.isConnected)
+
+    def ticket(self, sessionID: SessionID = SID) -> str:
+        """
+        A ticket for a session.
+        """
+        return self.successResultOf(self.manager.tickets().issue(sessionID))
+
+    def test_ticket(self) -> None:
+        """
+        C{auth} with a ticket, which is good once.
+        """
+        page = self.enabled(Ticket())
+        ticket = self.ticket()
+        page.connect(auth={"ticket": ticket})
+        self.wait()
+        self.assertTrue(page.isConnected)
+        for auth, reason in (
+            ({"ticket": ticket}, "unknown"),
+            ({"ticket": "A" * 32}, "unknown"),
+            ({"ticket": ticket[1:]}, "malformed"),
+            ({"ticket": None}, "malformed"),
+            ({"ticket": [ticket]}, "malformed"),
+            ({"ticket": self.value}, "malformed"),
+        ):
+            page = self.browse(connects=False)
+            page.connect(auth=auth)
+            self.wait()
+            self.assertEqual(page.of(Kind.CONNECT_ERROR), [refused(reason)])
+        self.assertNothingLeft()
+
+    def test_ticketForEach(self) -> None:
+        """
+        Each namespace may show one, for the same session; one that shows none has the
+        session of the others.
+        """
+        self.serve(credentials=[Cookie(), Ticket()])
+        for name in "/chat", "/news", "/more":
+            self.io.of(name, self.recording())
+        other = SessionID("other")
+        self.successResultOf(self.place.create("sess:other", raw(), 60))
+        page = self.browse(None, connects=False)
+        page.connect(auth={"ticket": self.ticket()})
+        page.connect("/chat", {"ticket": self.ticket()})
+        page.connect("/news")
+        page.connect("/more", {"ticket": self.ticket(other)})
+        self.wait()
+        for name in "/chat", "/news":
+            self.assertEqual(len(page.of(Kind.CONNECT, name)), 1)
+        self.assertEqual(page.of(Kind.CONNECT_ERROR, "/more"), [refused("second")])
+        self.assertEqual(self.manager.statistics().sessions, 1)
+        self.assertNothingLeft()
+
+    def test_ticketInOutage(self) -> None:
+        """
+        A store that fails is no C{sinvalid}.
+        """
+        page = self.enabled(Ticket())
+        ticket = self.ticket()
+        self.store.fail(StoreUnavailable("gone"), "destroy")
+        page.connect(auth={"ticket": ticket})
+        self.wait()
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [])
+        self.assertEqual(page.engine.closed, (1013, "store failed"))
+
+    def test_ticketAsSubprotocol(self) -> None:
+        """
+        As a subprotocol it would be that of all namespaces: refused, with a good
+        cookie, too, and not spent.
+        """
+        self.enabled(Ticket())
+        ticket = self.ticket()
+        offered = {"sec-websocket-protocol": f"sessionsock, base64url.ticket.{ticket}"}
+        page = self.browse(connects=False, headers=offered)
+        page.connect()
+        self.wait()
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [refused("malformed")])
+        page = self.browse(None, connects=False)
+        page.connect(auth={"ticket": ticket})
+        self.wait()
+        self.assertTrue(page.isConnected)
+
+    def test_bearer(self) -> None:
+        """
+        The header of the connection counts for all its namespaces, and so does the
+        subprotocol.
+        """
+        self.serve(credentials=[Cookie(), Bearer(), Auth()])
+        self.io.of("/chat", self.recording())
+        encoded = urlsafe_b64encode(self.value.encode()).decode().rstrip("=")
+        for headers in (
+            {"authorization": f"Bearer {self.value}"},
+            {"sec-websocket-protocol": f"sessionsock, base64url.bearer.{encoded}"},
+        ):
+            page = self.browse(None, connects=False, headers=headers)
+            page.connect()
+            page.connect("/chat")
+            self.wait()
+            self.assertEqual(len(page.of(Kind.CONNECT, "/chat")), 1)
+        bad = {"authorization": "Bearer junk"}
+        page = self.browse(connects=False, headers=bad)
+        page.connect()
+        page.connect("/chat", {"__sid": self.value})
+        self.wait()
+        self.assertEqual(page.of(Kind.CONNECT_ERROR), [refused("bad-signature")])
+        self.assertEqual(page.of(Kind.CONNECT_ERROR, "/chat"), [refused("second")])
+
+    def test_explicit(self) -> None:
+        """
+        What the client sends along counts before the cookie, good or bad.
+        """
+        other = SessionID("other")
+        self.successResultOf(self.place.create("sess:other", raw(), 60))
+        self.enabled(Auth(), Ticket())
+        for auth in (
+            {"__sid": self.cookie("other").partition("=")[2]},
+            {"ticket": self.ticket(other)},
+        ):
+            page = self.browse(connects=False)
+            page.connect(auth=auth)
+            self.wait()
+            self.assertTrue(page.isConnected)
+            (client,) = self.io.sockets
+            self.assertEqual(client.session.id, other)
+            page.connection.lost(1006, "transport close")
+            self.wait()
+        both = {"__sid": self.value, "ticket": self.ticket()}
+        junk = {"__sid": "junk"}
+        for auth, reason in (junk, "bad-signature"), (both, "second"):
+            page = self.browse(connects=False)
+            page.connect(auth=auth)
+            self.wait()
+            self.assertEqual(page.of(Kind.CONNECT_ERROR), [refused(reason)])
+
+    def test_staleCookie(self) -> None:
+        """
+        Where an event may name the session, a cookie that is bad or stale is not the
+        last word: CONNECT is answered.
+        """
+        self.serve(credentials=[Cookie(), InBand()])
+        for cookie in "connect.sid=junk", self.cookie("nobody"):
+            self.seen.clear()
+            page = self.browse(cookie, connects=False)
+            page.connect()
+            self.wait()
+            self.assertTrue(page.isConnected)
+            self.assertEqual(self.events("sconnection"), [])
+            page.emit("connect_with_session", {"__sid": self.value})
+            page.emit("a")
+            self.wait()
+            self.assertEqual(len(self.events("sconnection")), 1)
+            self.assertEqual(len(self.events("smessage")), 1)
+        self.assertNothingLeft()
+
+    def test_goneAtTheGate(self) -> None:
+        """
+        So it is with one whose session is gone for a function that lets clients in:
+        another session may be named then.
+        """
+        other = SessionID("other")
+        self.successResultOf(self.place.create("sess:other", raw(), 60))
+        self.serve(credentials=[Cookie(), InBand()])
+
+        @self.io.use  # type: ignore[untyped-decorator]  # The case has any server.
+        def gate(socket: Any, session: Any) -> None:
+            if session.id == SID:
+                raise NoSuchSession
+
+        page = self.browse()
+        self.wait()
+        page.emit("connect_with_session", {"__sid": self.cookie("other")[12:]})
+        self.wait()
+        (client,) = self.io.sockets
+        self.assertEqual(client.session.id, other)
+        self.assertNothingLeft()
 
     def enabled(self, *credentials: Any) -> Page:
         self.serve(credentials=[Cookie(), *credentials])

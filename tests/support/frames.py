@@ -159,6 +159,7 @@ class Rules:
     shortFrames: bool = True
     turns: Turns = field(default_factory=Turns)
     handshakes: Turns = field(default_factory=Turns)
+    takesSubprotocols: bool = False
     admission: Admission = field(default_factory=lambda: Admission(Limits()))
     clock: Clock = field(default_factory=Clock)
 

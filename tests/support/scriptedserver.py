@@ -47,7 +47,13 @@ class Scripted(WebSocketServerProtocol):
         self.step = plan.pop(0) if plan else {}
         self.seen: list[Any] = []
         log = self.logs.setdefault(request.path[1:], [])
-        log.append({"uri": self.http_request_uri, "messages": self.seen})
+        log.append(
+            {
+                "uri": self.http_request_uri,
+                "messages": self.seen,
+                "protocols": request.protocols,
+            }
+        )
         if self.step.get("refuse"):
             raise ConnectionDeny(403)
         return request.protocols[0] if request.protocols else None

@@ -4,7 +4,7 @@ Clients of Socket.IO over engines that are not there, for the tests of the serve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.python.failure import Failure
@@ -72,9 +72,15 @@ class Page:
     """
 
     def __init__(
-        self, io: Any, clock: Any, cookie: str | None, parser: Parser = TEXT
+        self,
+        io: Any,
+        clock: Any,
+        cookie: str | None,
+        parser: Parser = TEXT,
+        further: Mapping[str, str] | None = None,
     ) -> None:
         headers = {} if cookie is None else {"cookie": [cookie]}
+        headers |= {name: [value] for name, value in (further or {}).items()}
         self.clock = clock
         self.engine = _Engine(Handshake(headers, False, peer="192.0.2.1"), clock)
         self.connection: Connection = io._connected(self.engine)
@@ -214,15 +220,21 @@ class SocketIOCase(ManagerCase):
         return f"connect.sid={self.manager.framework.cookieValue(sid)}"  # type: ignore[arg-type]  # any text
 
     def browse(
-        self, cookie: str | None = "", parser: Parser = TEXT, connects: bool = True
+        self,
+        cookie: str | None = "",
+        parser: Parser = TEXT,
+        connects: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> Page:
         """
         Open a page.
 
         @param cookie: The cookie header; that of L{SID} unless given.
+
+        @param headers: Further headers, by lower-case name.
         """
         header = None if cookie is None else cookie or self.cookie()
-        page = Page(self.io, self.clock, header, parser)
+        page = Page(self.io, self.clock, header, parser, headers)
         self.pages.append(page)
         if connects:
             page.connect()

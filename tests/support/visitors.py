@@ -5,7 +5,7 @@ Who visits the servers of end-to-end tests: a browser without the browser.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
@@ -260,14 +260,21 @@ class Visitor:
             self.cookies.pop(name, None)
 
     async def connect(
-        self, path: str = "/ws", *, origin: str | None = None, **headers: str
+        self,
+        path: str = "/ws",
+        *,
+        origin: str | None = None,
+        protocols: Sequence[str] = (),
+        **headers: str,
     ) -> Socket:
         """
         Open a socket.
 
+        @param protocols: Subprotocols that it offers.
+
         @raise Refused: There was none; says why.
         """
-        return await self.open(Socket, path, headers, origin)
+        return await self.open(Socket, path, headers, origin, protocols)
 
     async def open(
         self,
@@ -275,6 +282,7 @@ class Visitor:
         path: str,
         headers: Mapping[str, str] | None = None,
         origin: str | None = None,
+        protocols: Sequence[str] = (),
     ) -> _S:
         """
         The same with another class.
@@ -285,7 +293,11 @@ class Visitor:
             more["Cookie"] = self.cookie
         url = f"{self.site}{path}".replace("http", "ws", 1)
         factory = WebSocketClientFactory(
-            url, origin=origin, headers=more, reactor=reactor
+            url,
+            origin=origin,
+            protocols=list(protocols),
+            headers=more,
+            reactor=reactor,
         )
         factory.setProtocolOptions(**_PATIENT)
         factory.protocol = kind

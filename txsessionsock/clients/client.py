@@ -260,6 +260,8 @@ class Client:
     def _opened(self, session: Session) -> None:
         self.life.goOn(Phase.OPEN)
         self._opening = None
+        assert self._identification is not None
+        lookThrough = self._identification.opened()
         if not self._shared.awaitsMessage:
             self._identification = None
         manager = self._shared.manager
@@ -274,6 +276,7 @@ class Client:
         self._registry.opened(self)
         self.tellWhose()
         self._conversation.begin()
+        lookThrough()
 
     def _converse(self, session: Session) -> Conversation:
         repeats = self.handlers.mayRepeat
@@ -292,7 +295,9 @@ class Client:
         if failure.check(CancelledError) and self.life.phase is not Phase.OPENING:
             return
         if failure.check(NoSuchSession, SessionReplaced):
-            self.invalid("unknown")
+            identification = self._identification
+            if identification is None or not identification.notThere():
+                self.invalid("unknown")
         elif failure.check(SecondSession):
             self.second()
         elif isinstance(failure.value, ConnectRefused):

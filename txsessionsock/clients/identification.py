@@ -15,11 +15,12 @@ from twisted.python.failure import Failure
 
 from txsessionsock._deferreds import Timer, nothing
 from txsessionsock._waiting import waitable
-from txsessionsock.credentials import Credential
+from txsessionsock.credentials import Credential, isAmbient, refuseSecond
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import (
     InvalidCredential,
     InvalidReason,
+    SecondSession,
     SessionError,
     SessionID,
     StoreTimeout,
@@ -37,6 +38,7 @@ _Ask = Callable[..., Any]
 # A name of its own: Python 3.11 is slow to find the members of an Enum, and this one
 # is asked for at each message.
 _ASKING = Phase.ASKING
+_OPENING = Phase.OPENING
 
 _ANOTHER: Final = object()
 """
@@ -97,6 +99,10 @@ class Identification:
     is allowed in its first message.  The first that is found is it.  A
     credential may take its time; then the client is L{Phase.ASKING}, and what
     it sends waits in its inbox.
+
+    Where the first message is allowed, the cookie is a guess: if it is bad, or its
+    session is gone, the client may name another.  What it sends waits until that is
+    known.
     """
 
     _log = Logger()
@@ -112,6 +118,9 @@ class Identification:
         self._asked: Deferred[None] | None = None
         # The session that it has without having named it: it may still do so once.
         self._known: SessionID | None = None
+        # What is done if the session that the cookie names is not there; L{None} if
+        # something else named it, or nothing else may.
+        self._otherwise: Callable[[], None] | None = None
 
     def begin(
         self, handshake: Handshake, elapsed: float, known: SessionID | None = None
@@ -124,12 +133,34 @@ class Identification:
         @param known: Its session, if the handshake names none.
         """
         remaining = self._shared.limits.handshakeTimeout - elapsed
-        self._look(
-            lambda each, *now: each.inHandshake(handshake, *now),
-            partial(self._notInHandshake, remaining, known),
-        )
+        missing = partial(self._notInHandshake, remaining, known)
+
+        def ask(each: Credential, *now: Any) -> object:
+            if not (self._shared.awaitsMessage and isAmbient(each)):
+                return each.inHandshake(handshake, *now)
+            try:
+                found = waitable(each.inHandshake(handshake, *now))
+            except InvalidCredential:
+                return None
+            if isinstance(found, Deferred):
+                found.addErrback(_takeForNone)
+                return found.addCallback(self._guessed, missing)
+            return self._guessed(found, missing)
+
+        try:
+            refuseSecond(self._shared.credentials, handshake)
+        except SecondSession:
+            self._client.second()
+            return
+        self._look(ask, missing)
+
+    def _guessed(self, found: Any, otherwise: Callable[[], None]) -> Any:
+        if found is not None:
+            self._otherwise = otherwise
+        return found
 
     def _notInHandshake(self, remaining: float, known: SessionID | None) -> None:
+        self._otherwise = None
         if known is not None:
             self._known = known
             self._client.found(known)
@@ -147,7 +178,7 @@ class Identification:
         @return: Whether it is none for the application, or not yet.
         """
         phase = self._life.phase
-        if phase is _ASKING:
+        if phase is _ASKING or (phase is _OPENING and self._otherwise is not None):
             self._inbox.append(waiting)
             return True
         if not self._shared.awaitsMessage:
@@ -242,6 +273,33 @@ class Identification:
             missing()
         else:
             self._client.found(found)
+        self._lookThrough(came)
+
+    def notThere(self) -> bool:
+        """
+        There is no such session as was found.
+
+        @return: Whether the client may name another.
+        """
+        otherwise = self._otherwise
+        if otherwise is None:
+            return False
+        self._life.goOn(Phase.ASKING)
+        self._answered(None, otherwise)
+        return True
+
+    def opened(self) -> Callable[[], None]:
+        """
+        There is, and the client is about to have it.
+
+        @return: What then looks at all that came before this was known.
+        """
+        if self._otherwise is None:
+            return nothing
+        self._otherwise = None
+        return partial(self._lookThrough, self._inbox.takeAll())
+
+    def _lookThrough(self, came: list[Waiting]) -> None:
         for waiting in came:
             self._client.again(waiting)
         self._inbox.lookedThrough()
@@ -266,6 +324,7 @@ class Identification:
         Look no more.
         """
         self._timer.stop()
+        self._otherwise = None
         asked, self._asked = self._asked, None
         if asked is not None:
             try:
@@ -283,3 +342,7 @@ class Identification:
         """
         self.stop()
         self._client = _NOBODY
+
+
+def _takeForNone(failure: Failure) -> None:
+    failure.trap(InvalidCredential)

@@ -13,8 +13,9 @@ __all__ = ["Life", "Phase"]
 
 class Phase(IntEnum):
     """
-    A part of a client's life.  But for L{ASKING}, which ends in L{WAITING} if no
-    session was named, it only ever goes on to a later one.
+    A part of a client's life.  It only ever goes on to a later one, but that
+    L{ASKING} ends in L{WAITING} if no session was named, and L{OPENING} in L{ASKING}
+    if the cookie's is gone and another may be named.
     """
 
     CONNECTING = 0
@@ -55,7 +56,7 @@ _NEXT: dict[Phase, frozenset[Phase]] = {
     _P.CONNECTING: frozenset({_P.WAITING, _P.CLOSING, _P.LEAVING}),
     _P.WAITING: frozenset({_P.ASKING, _P.REFUSED, _P.CLOSING, _P.LEAVING}),
     _P.ASKING: frozenset({_P.WAITING, _P.OPENING, _P.REFUSED, _P.CLOSING, _P.LEAVING}),
-    _P.OPENING: frozenset({_P.REFUSED, _P.OPEN, _P.CLOSING, _P.LEAVING}),
+    _P.OPENING: frozenset({_P.ASKING, _P.REFUSED, _P.OPEN, _P.CLOSING, _P.LEAVING}),
     _P.REFUSED: frozenset({_P.CLOSING, _P.LEAVING}),
     _P.OPEN: frozenset({_P.CLOSING, _P.LEAVING}),
     _P.CLOSING: frozenset({_P.CLOSED, _P.LEAVING}),

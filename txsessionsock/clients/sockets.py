@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 from twisted.internet.defer import Deferred, succeed
 
 from txsessionsock._arguments import checked
-from txsessionsock.credentials import Cookie, Credential
+from txsessionsock.credentials import Cookie, Credential, inOrder
 from txsessionsock.interfaces import IFramework
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
@@ -66,7 +66,9 @@ class SessionSockets:
         shortMessages: bool = True,
     ) -> None:
         """
-        @param credentials: Only L{Cookie}, unless given.
+        @param credentials: Only L{Cookie}, unless given.  In whatever order they
+            are, a cookie counts only if there is none of L{Bearer}, L{Ticket} and
+            L{Auth}.
 
         @param limits: L{Limits} as they are, unless given.
 
@@ -76,10 +78,14 @@ class SessionSockets:
         self.shared = Shared(
             manager,
             perMessage,
-            (Cookie(),) if credentials is None else tuple(credentials),
+            (Cookie(),) if credentials is None else inOrder(credentials),
             Limits() if limits is None else limits,
             shortMessages=shortMessages,
         )
+        for each in self.shared.credentials:
+            serves = getattr(each, "serves", None)
+            if serves is not None:
+                serves(manager)
         self.followers: list[Follower] = []
         self._clients: dict[Client, None] = {}
         self._allGone: list[Deferred[None]] = []

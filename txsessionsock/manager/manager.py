@@ -36,6 +36,7 @@ from txsessionsock.interfaces import (
     TooManySockets,
 )
 from txsessionsock.session import Holder, Memory, Session, explained, shortHash
+from txsessionsock.tickets import Tickets, isTicketKey
 
 from .doubts import Doubts
 from .keeper import SessionKeeper
@@ -48,6 +49,7 @@ from .shutdown import Ending, Guest
 from .slices import Slices
 from .statistics import SessionStatistics
 from .storage import Storage
+from .ticketing import Ticketing
 
 
 __all__ = ["Freshness", "SessionManager"]
@@ -165,6 +167,7 @@ class SessionManager:
         self.doubts = Doubts(kept, self.framework)
         self._ending = Ending(self.reactor, self.stop)
         self._ending.close(self._storage.failures.end)
+        self._ticketing = Ticketing(kept, self._storage, self, self._ending.close)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)
@@ -209,6 +212,8 @@ class SessionManager:
         """
         keeper = self._registry.live.get(sessionID)
         if keeper is None:
+            if isTicketKey(self.framework.key(sessionID)):
+                return fail(NoSuchSession())
             keeper = self._keeper(sessionID)
             self._registry.live[sessionID] = keeper
             return keeper.open(holder)
@@ -307,7 +312,8 @@ class SessionManager:
             Deferred.fromCoroutine(self._discard(other))
             raise
         # A new id is no new allowance.
-        self.rations.moved(("session", keeper.live.id), ("session", other.live.id))
+        for kind in "session", "ticket":
+            self.rations.moved((kind, keeper.live.id), (kind, other.live.id))
         return other.live.session, tell
 
     async def _discard(self, keeper: SessionKeeper) -> None:
@@ -351,6 +357,20 @@ class SessionManager:
         else:
             document = self.framework.newDocument(self._storage.now())
         return self.framework.cookieAttributes(document)
+
+    @checked
+    def tickets(self, store: Store | None = None) -> Tickets:
+        """
+        The tickets for sessions of this manager.
+
+        @param store: Where they lie: that of the sessions, unless given.  It serves
+            nobody else, and L{end} closes it.
+
+        @raise ValueError: They cannot lie where the sessions are, or lie somewhere
+            else already.
+        """
+        # Its interface was checked.
+        return self._ticketing.open(cast(ISessionStore | None, store))
 
     def statistics(self) -> SessionStatistics:
         """
@@ -452,6 +472,7 @@ class SessionManager:
         for keeper in list(registry.live.values()):
             keeper.dropIfIdle()
         self._storage.rest()
+        self._ticketing.rest()
 
     async def _guard(self, last: float, end: float) -> None:
         """

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from txsessionsock._seldom import Seldom
 from txsessionsock.clients import SessionSockets
+from txsessionsock.credentials import takesSubprotocols
 from txsessionsock.forwarded import Proxies
 from txsessionsock.limits import Limits
 from txsessionsock.messages import Messages
@@ -59,6 +60,13 @@ class Equipment:
         How many connections there are.
         """
         return Admission(self.limits)
+
+    @cached_property
+    def takesSubprotocols(self) -> bool:
+        """
+        Whether a subprotocol may be a credential.
+        """
+        return takesSubprotocols(self.sockets.shared.credentials)
 
     def countWith(self, other: Equipment) -> None:
         """

@@ -155,6 +155,8 @@ class NamespaceCarrier:
     # From CONNECT to the session.
 
     def awaitCredential(self) -> None:
+        # The session that the cookie named may have ended just now.
+        self.sessionID = None
         # Clients send nothing before they are connected.
         self.write(self._connected())
         self._connection.awaitSession()

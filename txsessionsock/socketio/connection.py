@@ -174,7 +174,9 @@ class Connection:
             self._waitsNoMore()
             known, request = (
                 self._sessionID(),
-                replace(engine.request, auth=packet.data),
+                replace(
+                    engine.request, auth={} if packet.data is None else packet.data
+                ),
             )
             carrier = self._carriers[name] = NamespaceCarrier(self, place, request)
             carrier.mayRecover = not isAgain

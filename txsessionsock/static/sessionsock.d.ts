@@ -51,6 +51,8 @@ declare namespace SessionSocket {
     messages?: "json" | "raw";
     protocols?: string | string[];
     sid?: string | (() => string);
+    /** Where to get a ticket before each try: `"/sessionsock/ticket"`. */
+    ticket?: string | URL;
   }
 
   interface Disconnection<Out = unknown> {

@@ -13,7 +13,8 @@
  * are in `sessionsock.d.ts`, and all of it is described in `docs/browser.md`.
  *
  * The session is that of the cookie, which no script can read, and nothing of
- * it is ever part of the URL.
+ * it is ever part of the URL.  Where the cookie does not come along with the
+ * socket, `{ ticket: "/sessionsock/ticket" }` gets a ticket with it, for each try.
  */
 (function (root) {
   "use strict";
@@ -29,7 +30,15 @@
   const MISSING = "session-missing";
   const CREDENTIAL_TIMEOUT = 4408;
 
+  const CONNECTING = 0;
   const OPEN = 1;
+
+  // The subprotocol that the server chooses beside the one with the ticket.
+  const OURS = "sessionsock";
+  const TICKET = "base64url.ticket.";
+
+  const UNAUTHORIZED = 401;
+  const UNAVAILABLE = [429, 502, 503, 504];
 
   // Our server says when it has found the session.  Others, and ours when not
   // asked, are silent when all is well: there the session was accepted when a
@@ -71,6 +80,7 @@
     messages: "json",
     protocols: [],
     sid: undefined,
+    ticket: undefined,
   };
 
   /**
@@ -246,6 +256,8 @@
    * @property {string|function(): string} [sid] The signed session id, or what
    *   returns it, for pages that cannot use the cookie.  It goes in the first
    *   message; the server has to allow that.
+   * @property {string} [ticket] Where to get a ticket before each try, with the
+   *   cookie of this page's own site, such as `"/sessionsock/ticket"`.
    */
 
   class SessionSocket {
@@ -375,17 +387,47 @@
     // From the connection to the session.
 
     _open() {
-      const { heartbeat, patience, protocols } = this._options;
+      const { patience, protocols, ticket } = this._options;
+      const visit = { began: performance.now(), opened: 0, isAccepted: false, proof: null };
+      visit.heart = { isDoubtful: false, isBeating: false, stop() {} };
+      if (ticket === undefined) this._dial(visit, protocols);
+      else this._dialWithTicket(visit, ticket, [].concat(protocols));
+      visit.timer = setTimeout(() => this._abandon(visit, ABNORMAL, "no answer"), patience);
+      this._visit = visit;
+    }
+
+    _dial(visit, protocols) {
+      const { heartbeat } = this._options;
       const address = heartbeat ? added(this.url, PARAMETER, this._token) : this.url;
       const socket = new WebSocket(address, protocols);
-      const visit = { socket, began: performance.now(), opened: 0, isAccepted: false, proof: null };
-      visit.timer = setTimeout(() => this._abandon(visit, ABNORMAL, "no answer"), patience);
-      visit.heart = { isDoubtful: false, isBeating: false, stop() {} };
-      this._visit = visit;
+      visit.socket = socket;
       socket.binaryType = "arraybuffer";
       socket.onopen = () => this._opened(visit);
       socket.onmessage = (event) => this._received(visit, event.data);
       socket.onclose = (event) => this._closed(visit, event);
+    }
+
+    /**
+     * Get a ticket, and connect with it.
+     */
+    _dialWithTicket(visit, url, protocols) {
+      const asking = new AbortController();
+      // In place of the socket, until there is one.
+      visit.socket = {
+        readyState: CONNECTING,
+        protocol: "",
+        bufferedAmount: 0,
+        close: () => asking.abort(),
+      };
+      ticketFrom(url, asking.signal).then(({ ticket, code = ABNORMAL, reason = "no ticket" }) => {
+        if (this._visit !== visit) return;
+        if (ticket === undefined || this._over) {
+          this._closed(visit, { code, reason });
+          return;
+        }
+        visit.hasTicket = true;
+        this._dial(visit, [OURS, TICKET + ticket, ...protocols]);
+      });
     }
 
     _opened(visit) {
@@ -573,7 +615,10 @@
           return Math.random() * MOVED_DELAY;
         case NO_SESSION: {
           const accepted = visit.isAccepted || (!tells && open > PROOF);
-          if (accepted && !this._doubtUntil) this._doubtUntil = now + grace;
+          // The ticket may have been too late, or the session has a new id since: who
+          // gives tickets knows better.
+          const isDoubtful = accepted || visit.hasTicket;
+          if (isDoubtful && !this._doubtUntil) this._doubtUntil = now + grace;
           // The browser has no cookie any more: this was a logout, no login.
           if (!accepted && reason === MISSING) return null;
           const left = this._doubtUntil - now;
@@ -698,17 +743,63 @@
     if (result.patience === 0) throw new TypeError("patience is more than 0");
     if (result.messages !== "json" && result.messages !== "raw")
       throw new TypeError('messages are "json" or "raw"');
+    if (result.ticket === undefined) return result;
+    if (result.sid !== undefined) throw new TypeError("either sid or ticket");
+    result.ticket = resolved(result.ticket).href;
     return result;
   }
 
-  function absolute(url) {
+  function resolved(url) {
     const { document, location, origin } = root;
     let base = document ? document.baseURI : location && location.href;
     // A worker made of a Blob has its origin only.
     if (base && base.startsWith("blob:")) base = origin;
-    const result = new URL(url, base);
+    return new URL(url, base);
+  }
+
+  function absolute(url) {
+    const result = resolved(url);
     result.protocol = result.protocol.replace(/^http/, "ws");
     return result.href;
+  }
+
+  /**
+   * Never fails.
+   *
+   * @returns {Promise<{ticket: string}|{code: number, reason: string}|{}>} A ticket, or
+   *   the code and reason with which a socket would have been closed.
+   */
+  async function ticketFrom(url, signal) {
+    try {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { "X-Sessionsock": "ticket" },
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+        signal,
+      });
+      const { status } = response;
+      if (!response.ok && status !== UNAUTHORIZED) {
+        if (!UNAVAILABLE.includes(status)) complain(`no ticket at ${url}: ${status}`);
+        return {};
+      }
+      const { ticket, reason } = await response.json();
+      if (status === UNAUTHORIZED) return { code: NO_SESSION, reason: `session-${reason}` };
+      return typeof ticket === "string" ? { ticket } : {};
+    } catch {
+      // There is no network, or what answered was something else.
+      return {};
+    }
+  }
+
+  /**
+   * To the console, and in nobody's way.
+   */
+  function complain(text) {
+    setTimeout(() => {
+      throw new Error(text);
+    });
   }
 
   function added(url, name, value) {

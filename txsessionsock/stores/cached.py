@@ -29,7 +29,7 @@ from txsessionsock._reactor import clockOf
 from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
     TTL,
-    ISharedStore,
+    ITableStore,
     IWatchableStore,
     NoSuchSession,
     SessionConflict,
@@ -67,7 +67,7 @@ _NOTHING_DONE = (
 
 
 @checked
-@implementer(ISharedStore)
+@implementer(ITableStore)
 class CachedStore:
     """
     A store whose sessions have copies in a cache, which the web application

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from txsessionsock._arguments import AboveZero, Size, checked
 from txsessionsock._kinds import Clock
 from txsessionsock._reactor import clockOf
-from txsessionsock.interfaces import KEEP, TTL, ISharedStore, IWatchableStore, Stored
+from txsessionsock.interfaces import KEEP, TTL, ITableStore, IWatchableStore, Stored
 from txsessionsock.stores._sql.pool import Database, Pool
 from txsessionsock.stores._sql.sqlite import SQLiteDatabase
 from txsessionsock.stores._sql.statements import TableSessions
@@ -56,7 +56,7 @@ _SERVERS = ("postgresql", "postgres")
 
 
 @checked
-@implementer(ISharedStore)
+@implementer(ITableStore)
 class SQLStore:
     """
     A store in a table that a web application made and goes on to use.

@@ -35,7 +35,7 @@ from txsessionsock.web import VisitedSite
 from .framework import frameworkFor
 from .hints import doubtStore, elsewhere
 from .inherited import argumentsLike
-from .options import CACHE, SECRET, STORE, Options, refuse
+from .options import CACHE, SECRET, STORE, TICKETS, Options, refuse
 from .secret import secretsFor
 from .site import joined, rootFor
 from .socketio import WEBSOCKET_ONLY
@@ -90,6 +90,11 @@ def _workers(options: Options, reactor: Any) -> Workers:
             f"--workers {count}: memory: is of one process; right is --store"
             " sqlite:PATH, redis://HOST or postgresql://HOST/DATABASE"
         )
+    if options["ticket-store"] and not isShared(options["ticket-store"]):
+        refuse(
+            f"--ticket-store: memory: is of one process, and there are {count}; right"
+            " is redis://HOST, or sqlite:PATH"
+        )
     for description in options["listen"]:
         if not _SHAREABLE.match(description):
             refuse(
@@ -102,8 +107,9 @@ def _workers(options: Options, reactor: Any) -> Workers:
     secrets = secretsFor(options)
     parts = _parts(options, secrets, sharing, reactor)
     environment = {**os.environ, STORE: options["store"]}
-    if options["cache"]:
-        environment[CACHE] = options["cache"]
+    for variable, option in (CACHE, "cache"), (TICKETS, "ticket-store"):
+        if options[option]:
+            environment[variable] = options[option]
     if secrets and not options["secret-file"]:
         # One that is made for this run is text.
         environment.setdefault(SECRET, str(secrets[0]))

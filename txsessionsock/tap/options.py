@@ -20,7 +20,7 @@ from txsessionsock.limits import Limits, Rate
 from .files import prepareFiles
 
 
-__all__ = ["CACHE", "SECRET", "STORE", "Options", "attempt", "refuse"]
+__all__ = ["CACHE", "SECRET", "STORE", "TICKETS", "Options", "attempt", "refuse"]
 
 _T = TypeVar("_T")
 
@@ -39,7 +39,12 @@ CACHE = "SESSIONSOCK_CACHE"
 The environment variable for C{--cache}.
 """
 
-_WITH_PASSWORDS = ("--store", "--cache")
+TICKETS = "SESSIONSOCK_TICKET_STORE"
+"""
+The environment variable for C{--ticket-store}.
+"""
+
+_WITH_PASSWORDS = ("--store", "--cache", "--ticket-store")
 
 _CACHED = "django-cached-db"
 
@@ -176,6 +181,14 @@ class Options(BaseOptions):
             f" for --store. Else the variable {CACHE}.",
         ],
         [
+            "ticket-store",
+            None,
+            None,
+            "With --tickets, where they lie if that is not --store, as for it; needed"
+            " where sessions are in the table of a web application, or in cookies."
+            f" Else the variable {TICKETS}.",
+        ],
+        [
             "framework",
             None,
             "express",
@@ -296,6 +309,18 @@ class Options(BaseOptions):
             " a --protocol, too.",
         ],
         [
+            "tickets",
+            None,
+            "Give pages tickets, at /sessionsock/ticket, with which their sockets come"
+            " without a cookie.",
+        ],
+        [
+            "bearer",
+            None,
+            "Let clients name their session by Authorization: Bearer, with the signed"
+            " value of the cookie.",
+        ],
+        [
             "per-message",
             None,
             "Make the session fresh for each message and store it after, instead"
@@ -391,6 +416,7 @@ class Options(BaseOptions):
                 raise UsageError(f"{_CACHED} needs --cache: the Redis of its cache")
         elif self["cache"] is not None:
             raise UsageError(f"--cache is for {_CACHED}, not {self['framework']}")
+        self._credentials()
         if self["freshness"] not in ("strict", "tracked"):
             raise UsageError(
                 f"--freshness is strict or tracked, not {self['freshness']}"
@@ -406,3 +432,12 @@ class Options(BaseOptions):
             raise UsageError(f"--{pages[0]} and --{pages[1]} exclude each other")
         if pages and not self["protocol"]:
             raise UsageError(f"--{pages[0]} needs --protocol: the class of the sockets")
+
+    def _credentials(self) -> None:
+        if self["tickets"]:
+            self["ticket-store"] = self["ticket-store"] or os.environ.get(TICKETS)
+        elif self["ticket-store"] is not None:
+            raise UsageError("--ticket-store is for --tickets")
+        for name in "tickets", "bearer":
+            if self[name] and not self["protocol"]:
+                raise UsageError(f"--{name} needs --protocol: the class of the sockets")

@@ -18,6 +18,7 @@ from twisted.web.static import File
 from twisted.web.wsgi import WSGIResource
 
 from txsessionsock.clients import SessionSockets
+from txsessionsock.credentials import Bearer, Cookie, Credential, Ticket
 from txsessionsock.demo import demo
 from txsessionsock.forwarded import Proxies
 from txsessionsock.hub import Hub
@@ -26,13 +27,25 @@ from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
 from txsessionsock.protocol import SessionSocketFactory
 from txsessionsock.socketio import SocketIOSocket
-from txsessionsock.web import ClientScript, SessionedResource, SessionSocketResource
+from txsessionsock.web import (
+    ClientScript,
+    SessionedResource,
+    SessionSocketResource,
+    TicketResource,
+)
 
 from .options import Options, attempt, refuse
 from .socketio import NEEDS_CLASS, PLACE, socketIO
+from .store import storeAt
 
 
 __all__ = ["Served", "joined", "rootFor"]
+
+
+_OURS = b"sessionsock"
+"""
+Below which of the site's paths tickets are.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,23 +99,31 @@ def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
         refuse("--socket-path is a path, such as ws or shop/ws")
     if events is not None and path[0] == PLACE:
         refuse("--socket-path: socket.io is the place of --socketio; right is another")
+    settings = _settings(options, manager)
+    tickets = _tickets(options, manager, reactor)
+    if tickets is not None and path[0] == _OURS:
+        refuse("--socket-path: sessionsock is the place of --tickets; right is another")
     sockets: list[SessionSockets] = []
     factory: Any = None
     resource = None
     if plain is not None:
-        factory = attempt("origin", SessionSocketFactory, manager, **_settings(options))
+        factory = attempt("origin", SessionSocketFactory, manager, **settings)
         attempt("protocol", setattr, factory, "protocol", plain)
         sockets.append(factory.sockets)
         resource = SessionSocketResource(factory)
     root = _Root(_pages(options, manager, reactor), path, resource)
     if events is not None:
-        place = socketIO(options, events, manager, _settings(options))
+        place = socketIO(options, events, manager, settings)
         if factory is not None:
             place.io.equipment.countWith(factory._sessionsock)
         sockets.append(place.io.sockets)
         root.putChild(PLACE, place)
     root.putChild(b"sessionsock.js", ClientScript())
     root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
+    if tickets is not None:
+        ours = Resource()
+        ours.putChild(b"ticket", tickets)
+        root.putChild(_OURS, ours)
     kinds = [kind for kind in (plain, events) if kind is not None]
     return Served(root, sockets, kinds)
 
@@ -146,8 +167,36 @@ def _protocols(options: Options) -> tuple[type | None, type | None]:
     return found.get(False), found.get(True)
 
 
-def _settings(options: Options) -> dict[str, Any]:
+def _tickets(
+    options: Options, manager: SessionManager, reactor: Any
+) -> TicketResource | None:
+    if not options["tickets"]:
+        return None
+    place = options["ticket-store"]
+    store = None
+    if place and place != options["store"]:
+        store = storeAt(place, reactor, option="--ticket-store")
+    return attempt(
+        "tickets", TicketResource, manager, store, trustProxy=_proxies(options)
+    )
+
+
+def _credentials(options: Options) -> list[Credential]:
+    found: list[Credential] = [Cookie()]
+    if options["bearer"]:
+        found.append(Bearer())
+    if options["tickets"]:
+        found.append(Ticket())
+    return found
+
+
+def _settings(options: Options, manager: SessionManager) -> dict[str, Any]:
+    credentials = _credentials(options)
+    for each in credentials:
+        if isinstance(each, Bearer):
+            attempt("bearer", each.serves, manager)
     return {
+        "credentials": credentials,
         "perMessage": bool(options["per-message"]),
         "origins": options["origin"],
         "trustProxy": _proxies(options),

@@ -22,6 +22,11 @@ __all__ = ["busAt", "isShared", "redisAt", "storeAt"]
 
 _REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel")
 
+_RIGHT_BUT_TABLES = (
+    "memory:, sqlite:PATH, redis://HOST, rediss://HOST, redis+unix://PATH or"
+    " redis+sentinel://HOST:PORT/SERVICE"
+)
+
 _RIGHT = (
     "memory:, sqlite:PATH, redis://HOST, rediss://HOST, redis+unix://PATH,"
     " redis+sentinel://HOST:PORT/SERVICE or postgresql://HOST/DATABASE"
@@ -35,9 +40,13 @@ def isShared(place: str) -> bool:
     return not place.startswith("memory:")
 
 
-def storeAt(place: str, reactor: Any, hint: str = "") -> ISessionStore:
+def storeAt(
+    place: str, reactor: Any, hint: str = "", option: str = "--store"
+) -> ISessionStore:
     """
     @param hint: What else might be meant, if a file is not ours.
+
+    @param option: Which option names the place.
 
     @raise SystemExit: There cannot be one; with one line that says why.
     """
@@ -45,23 +54,24 @@ def storeAt(place: str, reactor: Any, hint: str = "") -> ISessionStore:
     if kind == "memory" and colon and not where:
         return MemoryStore(reactor)
     if kind == "sqlite" and where:
-        return _sqlite(where, reactor, hint)
+        return _sqlite(where, reactor, hint, option)
     if kind.lower() in _REDIS and colon:
-        return redisAt(place, reactor)
-    refuse(f"--store is {_RIGHT}, not {_shown(place)}")
+        return redisAt(place, reactor, option)
+    right = _RIGHT if option == "--store" else _RIGHT_BUT_TABLES
+    refuse(f"{option} is {right}, not {_shown(place)}")
 
 
-def _sqlite(where: str, reactor: Any, hint: str) -> ISessionStore:
+def _sqlite(where: str, reactor: Any, hint: str, option: str) -> ISessionStore:
     problem = whyNotWritable(where)
     if problem is not None:
-        refuse(f"--store sqlite:{where}: {problem}")
+        refuse(f"{option} sqlite:{where}: {problem}")
     try:
         store = SQLiteStore(where, reactor)
         if Path(where).exists():
             # Only then: what is created now would not belong to --uid.
             _checkFile(where)
     except (ValueError, SessionError) as error:
-        refuse(f"--store: {error}{hint}")
+        refuse(f"{option}: {error}{hint}")
     return store
 
 

@@ -18,6 +18,7 @@ from .script import ClientScript
 from .serving import openSession
 from .site import BoundedSite, Bounds
 from .socket import SessionSocketResource
+from .tickets import TicketResource
 from .visits import VisitedSite
 
 
@@ -30,6 +31,7 @@ __all__ = [
     "ServerEnding",
     "SessionSocketResource",
     "SessionedResource",
+    "TicketResource",
     "VisitedSite",
     "handOver",
     "handshakeIn",

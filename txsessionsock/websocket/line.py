@@ -67,6 +67,8 @@ class Rules(Protocol):
     @ivar turns: Whose frames are handled next, where they wait.
 
     @ivar handshakes: Whose handshake is.
+
+    @ivar takesSubprotocols: Whether a subprotocol may be a credential.
     """
 
     @property
@@ -95,6 +97,9 @@ class Rules(Protocol):
 
     @property
     def handshakes(self) -> Turns: ...
+
+    @property
+    def takesSubprotocols(self) -> bool: ...
 
 
 class Line:

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from txsessionsock._seldom import shown
 from txsessionsock._waiting import waitable
+from txsessionsock.credentials import SUBPROTOCOL, isSecret
 from txsessionsock.handshake import fieldsIn
 
 from .admission import Overfull, overfull
@@ -229,6 +230,8 @@ def _answer(protocol: Any, result: Any) -> bytes:
     subprotocol, *more = result if isinstance(result, tuple) and result else (result,)
     if isinstance(result, tuple) and not result:
         subprotocol = None
+    if subprotocol is None:
+        subprotocol = _ours(protocol)
     _refuseSubprotocol(protocol, subprotocol)
     protocol.websocket_protocol_in_use = subprotocol
     headers = [("Upgrade", "WebSocket"), ("Connection", "Upgrade")]
@@ -248,12 +251,23 @@ def _answer(protocol: Any, result: Any) -> bytes:
     return _head("101 Switching Protocols", headers)
 
 
+def _ours(protocol: Any) -> str | None:
+    """
+    @return: What to choose where the application has not.
+    """
+    isOurs = protocol._sessionsock.rules.takesSubprotocols
+    isOffered = SUBPROTOCOL in protocol.websocket_protocols
+    return SUBPROTOCOL if isOurs and isOffered else None
+
+
 def _refuseSubprotocol(protocol: Any, subprotocol: Any) -> None:
     # Autobahn raises an exception that nobody hears of, and the client waits.
     if subprotocol is None or subprotocol in protocol.websocket_protocols:
         return
+    name = str(subprotocol)
+    what = "one that is a credential" if isSecret(name) else shown(name)
     raise _broken(
-        f"onConnect returned {shown(str(subprotocol))}, a subprotocol that the client"
+        f"onConnect returned {what}, a subprotocol that the client"
         " did not offer; right is one of request.protocols, or None"
     )
 

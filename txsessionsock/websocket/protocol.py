@@ -15,6 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock.credentials import SUBPROTOCOL
 from txsessionsock.handshake import Handshake, handshakeOf
 
 from .letgo import forgetErrors, letGo
@@ -152,13 +153,16 @@ class Hardened(WebSocketServerProtocol):
         # First, for onOpen may send, or register a producer.
         line.opened()
         super()._onOpen()
-        if self.websocket_protocols and self.websocket_protocol_in_use is None:
+        isOffered = line.request and "sec-websocket-protocol" in line.request.headers
+        if isOffered and self.websocket_protocol_in_use is None:
+            right = "onConnect(request) returns the one to speak, of request.protocols"
+            if not self.websocket_protocols:
+                right = f"beside a ticket or bearer, offer {SUBPROTOCOL}, too"
             # One of them may be a token, so the log does not say which they are.
             line.rules.refusals.warn(
                 _log,
                 "a client offered subprotocols and none was chosen, so browsers drop"
-                " the connection; onConnect(request) returns the one to speak, of"
-                " request.protocols",
+                f" the connection; {right}",
                 self.factory.reactor.seconds(),
                 "subprotocol",
             )

@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlparse
 from autobahn.websocket.protocol import _is_same_origin, _url_to_origin
 from autobahn.websocket.types import ConnectionRequest
 
+from txsessionsock.credentials import isSecret
 from txsessionsock.handshake import Handshake, fieldsIn
 
 from .knocks import KNOCKED, isKnock
@@ -251,6 +252,10 @@ def _readSubprotocols(protocol: Any) -> None:
     )
     if len(set(protocols)) < len(protocols):
         raise Refused("a subprotocol is offered twice")
+    if protocol._sessionsock.rules.takesSubprotocols and any(map(isSecret, protocols)):
+        # The application is not to choose one of these, nor to write it to a log.
+        protocols = [each for each in protocols if not isSecret(each)]
+        protocol.http_headers["sec-websocket-protocol"] = ", ".join(protocols)
     protocol.websocket_protocols = protocols
 
 

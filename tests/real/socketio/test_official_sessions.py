@@ -14,7 +14,7 @@ from tests.support.servers import inReactor, mint
 from tests.support.socketioclients import KINDS, Socket, socketIOIsThere
 from tests.support.socketioservers import inGroup
 from tests.support.socketioshop import alone
-from txsessionsock.credentials import InBand
+from txsessionsock.credentials import Bearer, Cookie, InBand, Ticket
 from txsessionsock.limits import Limits
 
 
@@ -222,6 +222,45 @@ async def test_inBandTooLate(kind: str) -> None:
         socket = await made.open(kind, cookie="a=b")
         assert await socket.happens("disconnect") == ["io server disconnect"]
         assert await socket.hears("sinvalid") == [{"reason": "timeout"}]
+
+
+@everyKind
+@inReactor
+async def test_ticket(kind: str) -> None:
+    """
+    A client without a cookie shows a ticket, once; with another one it comes again.
+    """
+    async with alone(credentials=[Cookie(), Ticket()]) as made:
+        manager = made.nodes[0].manager
+        sessionID = manager.framework.sessionID(made.pages.cookies["connect.sid"], 0.0)
+
+        async def ticket() -> dict[str, str]:
+            return {"ticket": await manager.tickets().issue(sessionID)}
+
+        first = await ticket()
+        for auth in first, await ticket():
+            socket = await made.open(kind, auth=auth)
+            assert await socket.ask("get", "n") is None
+        refused = await made.open(kind, auth=first, isConnected=False)
+        message, data = await refused.happens("connect_error")
+        assert (message, data) == ("sinvalid", {"reason": "unknown"})
+
+
+@everyKind
+@inReactor
+async def test_bearer(kind: str) -> None:
+    """
+    A client of Node.js shows the signed value in a header; a bad one is refused.
+    """
+    async with alone(credentials=[Cookie(), Bearer()]) as made:
+        value = made.pages.cookies["connect.sid"]
+        headers = {"Authorization": f"Bearer {value}"}
+        socket = await made.open(kind, cookie="", headers=headers)
+        assert await socket.ask("add", "n") == 1
+        bad = {"Authorization": f"Bearer {value}x", "Cookie": made.pages.cookie}
+        refused = await made.open(kind, cookie="", headers=bad, isConnected=False)
+        message, data = await refused.happens("connect_error")
+        assert (message, data) == ("sinvalid", {"reason": "bad-signature"})
 
 
 @everyKind
