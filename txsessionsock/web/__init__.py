@@ -6,6 +6,7 @@ from .handover import handOver, isEnding
 from .page import PageSession
 from .refusal import ServerEnding, refuse
 from .requests import (
+    AnyRequest,
     AnyResource,
     handshakeIn,
     isHTTP2,
@@ -15,13 +16,14 @@ from .requests import (
 )
 from .resource import SessionedResource
 from .script import ClientScript
-from .serving import openSession
+from .serving import openSession, pagesOf
 from .site import BoundedSite, Bounds
 from .socket import SessionSocketResource
 from .visits import VisitedSite
 
 
 __all__ = [
+    "AnyRequest",
     "AnyResource",
     "BoundedSite",
     "Bounds",
@@ -37,6 +39,7 @@ __all__ = [
     "isHTTP2",
     "openSession",
     "pageSessionOf",
+    "pagesOf",
     "refuse",
     "sessionOf",
     "wantsSocket",
