@@ -15,12 +15,14 @@ from setuptools import setup
 here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
+klein = ["klein>=24.8"]
 php = ["phpserialize>=1.3"]
 postgresql = ["psycopg[binary]>=3.1.8"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=26.4", "service-identity>=21.1"]
 test = [
     *itsdangerous,
+    *klein,
     *php,
     *redis,
     *tls,
@@ -60,7 +62,7 @@ docs = [
 ]
 extras = {
     "flask": itsdangerous,
-    "klein": ["klein>=24.8"],
+    "klein": klein,
     "php": php,
     "postgresql": postgresql,
     "redis": redis,

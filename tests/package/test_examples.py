@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 from unittest import skipIf
@@ -32,6 +33,8 @@ from tests.support.npm import lacking
 
 
 LISTEN = "tcp:0:interface=127.0.0.1"
+
+KLEIN = find_spec("klein") is not None
 
 MIGRATING = ROOT / "examples" / "migrating"
 """
@@ -134,6 +137,7 @@ class ExampleTests(SynchronousTestCase):
             path.name
             for path in ROOT.glob("examples/*.py")
             if not path.name.startswith("test_")
+            and (KLEIN or path.name != "klein_site.py")
         )
     )
 
@@ -199,17 +203,27 @@ class ExampleTests(SynchronousTestCase):
         The socket knows who logged in.  After a logout in another tab, the page
         does not go on as somebody who is gone.
         """
-        self.example("site.py")
+        self.logsInAndOut("site.py", "button")
+
+    @skipIf(not KLEIN, "not installed here: klein")
+    def test_kleinSite(self) -> None:
+        """
+        Nor does that of the site with Klein, whose forms Klein makes.
+        """
+        self.logsInAndOut("klein_site.py", "input[type='submit']")
+
+    def logsInAndOut(self, example: str, button: str) -> None:
+        self.example(example)
         self.logged("knows you as nobody")
         self.driver.find_element("name", "name").send_keys("Zoë")
-        self.click("form[action='/login'] button")
+        self.click(f"form[action='/login'] {button}")
         self.logged("knows you as Zoë")
         first = self.driver.current_window_handle
         address = self.driver.current_url
         self.driver.switch_to.new_window("tab")
         self.driver.get(address)
         self.logged("knows you as Zoë")
-        self.click("form[action='/logout'] button")
+        self.click(f"form[action='/logout'] {button}")
         self.logged("knows you as nobody")
         self.driver.close()
         self.driver.switch_to.window(first)

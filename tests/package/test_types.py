@@ -40,6 +40,11 @@ TWISTEDS = (
     r'"putChild" of "Resource" has incompatible type "(Home|Form)"',
     r'type "(Home|Form)" cannot be assigned to parameter "child"',
     r'"?(list\[)?FileLogObserver\]?"',
+    r'"TagLoader"; expected "ITemplateLoader \| None"',
+    r'"TagLoader" cannot be assigned to parameter "loader"',
+    # Klein's interfaces, which are of that, too.
+    r'expected "IRequiredParameter"',
+    r'cannot be assigned to parameter "\w+" of type "IRequiredParameter"',
     # Which has no types of its own: they come with mypy-zope.
     r'Skipping analyzing "zope\.interface"',
 )

@@ -6,6 +6,7 @@ from .handover import handOver, isEnding
 from .page import PageSession
 from .refusal import ServerEnding, refuse
 from .requests import (
+    AnyRequest,
     AnyResource,
     handshakeIn,
     isHTTP2,
@@ -15,7 +16,7 @@ from .requests import (
 )
 from .resource import SessionedResource
 from .script import ClientScript
-from .serving import openSession
+from .serving import openSession, pagesOf
 from .site import BoundedSite, Bounds
 from .socket import SessionSocketResource
 from .tickets import TicketResource
@@ -23,6 +24,7 @@ from .visits import VisitedSite
 
 
 __all__ = [
+    "AnyRequest",
     "AnyResource",
     "BoundedSite",
     "Bounds",
@@ -39,6 +41,7 @@ __all__ = [
     "isHTTP2",
     "openSession",
     "pageSessionOf",
+    "pagesOf",
     "refuse",
     "sessionOf",
     "wantsSocket",

@@ -223,7 +223,10 @@ class Page:
         return self.state is PageState.WORKING or self.state is PageState.ANSWERING
 
     @property
-    def _canSetCookie(self) -> bool:
+    def canSetCookie(self) -> bool:
+        """
+        Whether the answer has not begun.
+        """
         return self.state is PageState.WORKING
 
     def _enter(self) -> None:
@@ -254,7 +257,7 @@ class Page:
         Give the page a session with the same data and another id.
         """
         async with self._turn:
-            if not self._canSetCookie:
+            if not self.canSetCookie:
                 raise SessionError(
                     "no new session id: the answer has begun, so its cookie cannot be"
                     " set"
@@ -274,7 +277,7 @@ class Page:
         async with self._turn:
             ended = self._session
             await ended.destroy()
-            if self._canSetCookie:
+            if self.canSetCookie:
                 holder = PageHolder()
                 self._become(self.manager.create(holder, ended), holder)
                 self._loggedOut = self.manager.cookieAttributes(ended)
