@@ -50,6 +50,7 @@ NOT_FOR_USERS = {
     "clients.Once",
     "clients.SessionClient",
     "clients.doesNothing",
+    "web.pagesOf",
     "clients.listen",
     "clients.refuseUnknown",
     "clients.without",
