@@ -136,14 +136,14 @@ class TicketsTests(SynchronousTestCase):
 
     def test_hash(self) -> None:
         """
-        What is stored is a hash of the ticket, and the session's id sealed with it:
-        who reads the store has neither.  What the store holds is no ticket.
+        What is stored is a hash of the ticket, and the session's id: who reads the
+        store has no ticket.
         """
         ticket = self.issue()
         ((key, stored),) = self.found().items()
         self.assertTrue(key.startswith(PREFIX))
         self.assertTrue(isTicketKey(key))
-        for secret in ticket.encode(), urlsafe_b64decode(ticket), b"an-id":
+        for secret in ticket.encode(), urlsafe_b64decode(ticket):
             self.assertNotIn(secret, key.encode() + stored.raw)
         digest = key.removeprefix(PREFIX)
         self.assertEqual(
@@ -154,15 +154,14 @@ class TicketsTests(SynchronousTestCase):
 
     def test_forged(self) -> None:
         """
-        Something else under its key names no session, and is not left there.
+        What cannot be an id under its key names no session, and is not left there.
         """
         ticket = self.issue()
-        ((key, stored),) = self.found().items()
-        for forged in b"", b"junk", stored.raw[:-1] + b"x":
-            self.successResultOf(self.place.destroy(key))
-            self.successResultOf(self.place.create(key, forged, 30))
-            self.assertRefused(self.tickets.redeem(ticket), "unknown")
-            self.assertEqual(self.found(), {})
+        (key,) = self.found()
+        self.successResultOf(self.place.destroy(key))
+        self.successResultOf(self.place.create(key, b"\xff", 30))
+        self.assertRefused(self.tickets.redeem(ticket), "unknown")
+        self.assertEqual(self.found(), {})
 
     def test_outage(self) -> None:
         """
