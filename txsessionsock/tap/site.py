@@ -118,12 +118,7 @@ def rootFor(options: Options, manager: SessionManager, reactor: Any) -> Served:
             place.io.equipment.countWith(factory._sessionsock)
         sockets.append(place.io.sockets)
         root.putChild(PLACE, place)
-    root.putChild(b"sessionsock.js", ClientScript())
-    root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
-    if tickets is not None:
-        ours = Resource()
-        ours.putChild(b"ticket", tickets)
-        root.putChild(_OURS, ours)
+    _putOurs(root, tickets)
     kinds = [kind for kind in (plain, events) if kind is not None]
     return Served(root, sockets, kinds)
 
@@ -165,6 +160,15 @@ def _protocols(options: Options) -> tuple[type | None, type | None]:
     if options["socketio"] and True not in found:
         refuse(f"--socketio {NEEDS_CLASS}")
     return found.get(False), found.get(True)
+
+
+def _putOurs(root: Resource, tickets: TicketResource | None) -> None:
+    root.putChild(b"sessionsock.js", ClientScript())
+    root.putChild(b"sessionsock.d.ts", ClientScript(types=True))
+    if tickets is not None:
+        ours = Resource()
+        ours.putChild(b"ticket", tickets)
+        root.putChild(_OURS, ours)
 
 
 def _tickets(

@@ -12,12 +12,18 @@ from tests.support.clientscript import QUICK, ClientScriptCase
 
 FETCH = """
 window.asked = [];
+window.signals = [];
 window.answers = arguments[0];
 window.fetch = (url, options) => {
   const { signal, ...others } = options;
   asked.push({ url, ...others });
+  signals.push(signal);
   const [status, value] = answers.length > 1 ? answers.shift() : answers[0];
   return new Promise((resolve, reject) => {
+    if (status === "late") {
+      window.comes = () => resolve(new Response(JSON.stringify(value)));
+      return;
+    }
     signal.addEventListener("abort", () => reject(signal.reason));
     if (status === "never") return;
     if (status === "fails") reject(new TypeError("no network"));
@@ -151,6 +157,14 @@ class ClientTicketsTests(ClientScriptCase):
         until(self.driver, "socket._visit === null")
         self.final()
         self.assertEqual(self.js("return asked.length"), 1)
+        self.assertTrue(self.js("return signals[0].aborted"))
+        # The answer may be there, and be told next.
+        self.given(("late", {"ticket": "ok"}))
+        self.begin(ticket="/t", **QUICK)
+        self.js("socket.close(); comes()")
+        until(self.driver, "socket._visit === null")
+        self.final()
+        self.assertEqual(self.log(), [])
 
     def test_options(self) -> None:
         """
