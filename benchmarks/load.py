@@ -43,7 +43,7 @@ __all__ = [
 
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 _CLOSING = masked(b"\x03\xe8", 8)
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _AT_ONCE = 16
 
 
