@@ -15,12 +15,14 @@ from setuptools import setup
 here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
+metrics = ["prometheus-client>=0.20"]
 php = ["phpserialize>=1.3"]
 postgresql = ["psycopg[binary]>=3.1.8"]
 redis = ["hiredis>=3.2"]
 tls = ["pyopenssl>=26.4", "service-identity>=21.1"]
 test = [
     *itsdangerous,
+    *metrics,
     *php,
     *redis,
     *tls,
@@ -55,6 +57,7 @@ webapps = [
 extras = {
     "flask": itsdangerous,
     "klein": ["klein>=24.8"],
+    "metrics": metrics,
     "php": php,
     "postgresql": postgresql,
     "redis": redis,
@@ -112,6 +115,7 @@ setup(
         "txsessionsock.frameworks",
         "txsessionsock.hub",
         "txsessionsock.manager",
+        "txsessionsock.metrics",
         "txsessionsock.protocol",
         "txsessionsock.service",
         "txsessionsock.session",
