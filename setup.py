@@ -16,6 +16,7 @@ here = Path(__file__).parent
 readme = here / "README.md"
 itsdangerous = ["itsdangerous>=2.1"]
 klein = ["klein>=24.8"]
+metrics = ["prometheus-client>=0.20"]
 php = ["phpserialize>=1.3"]
 postgresql = ["psycopg[binary]>=3.1.8"]
 redis = ["hiredis>=3.2"]
@@ -23,6 +24,7 @@ tls = ["pyopenssl>=26.4", "service-identity>=21.1"]
 test = [
     *itsdangerous,
     *klein,
+    *metrics,
     *php,
     *redis,
     *tls,
@@ -63,6 +65,7 @@ docs = [
 extras = {
     "flask": itsdangerous,
     "klein": klein,
+    "metrics": metrics,
     "php": php,
     "postgresql": postgresql,
     "redis": redis,
@@ -122,6 +125,7 @@ setup(
         "txsessionsock.frameworks",
         "txsessionsock.hub",
         "txsessionsock.manager",
+        "txsessionsock.metrics",
         "txsessionsock.protocol",
         "txsessionsock.service",
         "txsessionsock.session",

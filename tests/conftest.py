@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from twisted.trial.unittest import TestCase
 
+from tests.support.secrets import SECRETS
+
 
 # How long an example takes says something of the machine, not of what is tested.
 settings.register_profile(
@@ -31,6 +33,8 @@ The marks of tests that need more than memory.
 """
 
 _HERE = Path(__file__).parent
+
+SECRETS.install()
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _Wrapper = Generator[None, _Report, _Report]
@@ -133,3 +137,16 @@ def _nothingLeftToSay() -> Iterator[None]:
     for call in reactor.getDelayedCalls() if reactor else ():
         if getattr(call.func, "__qualname__", "") == "Seldom.end":
             call.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _noSecretsTold(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Nothing that a test has logged or raised, at whichever level, has a secret in it.
+    One that is marked as C{telling} has others tell some.
+    """
+    SECRETS.found()
+    yield
+    found = SECRETS.found()
+    if request.node.get_closest_marker("telling") is None:
+        assert not found, f"a secret is told: {found[0]}"

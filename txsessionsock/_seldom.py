@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 __all__ = ["LongError", "Seldom", "clipped", "shown"]
 
 _log = Logger()
+_events = Logger("sessionsock.events")
 
 _LONGEST_SHOWN = 200
 
@@ -46,10 +47,13 @@ class LongError(Exception):
 class _Said:
     """
     A kind of line that was logged.
+
+    @ivar event: The name of the event; L{None} for what has none.
     """
 
     level: Any
     line: str
+    event: object = None
     leftOut: int = 0
 
 
@@ -80,7 +84,14 @@ class Seldom:
         self._others = 0
         self._ending: IDelayedCall | None = None
 
-    def warn(self, log: Logger, line: str, now: float, kind: object = None) -> None:
+    def warn(
+        self,
+        log: Logger,
+        line: str,
+        now: float,
+        kind: object = None,
+        **fields: Any,
+    ) -> None:
         """
         Log a line, unless it is left out.
 
@@ -88,8 +99,10 @@ class Seldom:
 
         @param kind: Of which kind it is.  Unless given, only lines that are equal
             are of one kind.
+
+        @param fields: What else the event of the log has.
         """
-        self.say(log, LogLevel.warn, line, now, kind)
+        self.say(log, LogLevel.warn, line, now, kind, **fields)
 
     def error(self, log: Logger, line: str, now: float, kind: object = None) -> None:
         """
@@ -108,23 +121,32 @@ class Seldom:
             log.failure("{line}", _shortened(failure), line=line)
 
     def say(
-        self, log: Logger, level: Any, line: str, now: float, kind: object = None
+        self,
+        log: Logger,
+        level: Any,
+        line: str,
+        now: float,
+        kind: object = None,
+        **fields: Any,
     ) -> None:
         """
         The same at any level.
         """
         line = clipped(line)
-        if self._takes(level, line, now, line if kind is None else kind):
-            log.emit(level, "{line}", line=line)
+        name = fields.get("event")
+        if self._takes(level, line, now, line if kind is None else kind, name):
+            log.emit(level, "{line}", line=line, **fields)
 
-    def _takes(self, level: Any, line: str, now: float, kind: object) -> bool:
+    def _takes(
+        self, level: Any, line: str, now: float, kind: object, name: object = None
+    ) -> bool:
         # A clock may be set back.
         if not 0 <= now - self._began < self.span:
             self.end()
             self._began = now
         said = self._said.get(kind)
         if said is None and len(self._said) < self.most:
-            self._said[kind] = _Said(level, line)
+            self._said[kind] = _Said(level, line, name)
             return True
         if said is None:
             self._others += 1
@@ -146,14 +168,19 @@ class Seldom:
         others, self._others = self._others, 0
         for said in kinds.values():
             if said.leftOut:
-                _leftOut(said.level, f"{said.leftOut} more of: {said.line}")
+                line = f"{said.leftOut} more of: {said.line}"
+                _leftOut(said.level, line, said.event, said.leftOut)
         if others:
-            _leftOut(LogLevel.warn, f"{others} of other kinds")
+            names = {said.event for said in kinds.values()}
+            name = names.pop() if len(names) == 1 else None
+            _leftOut(LogLevel.warn, f"{others} of other kinds", name, others)
 
 
-def _leftOut(level: Any, what: str) -> None:
+def _leftOut(level: Any, what: str, event: object = None, count: int = 0) -> None:
+    fields = {} if event is None else {"event": "left-out", "of": event, "count": count}
     # Not to the log of the line, which may belong to one connection.
-    _log.emit(level, "left out: {what}", what=clipped(what, _LONGEST_SHOWN))
+    log = _log if event is None else _events
+    log.emit(level, "left out: {what}", what=clipped(what, _LONGEST_SHOWN), **fields)
 
 
 def _placeOf(failure: Failure) -> object:

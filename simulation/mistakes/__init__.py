@@ -39,9 +39,8 @@ MISTAKES: Final = (
     Mistake(
         "a fence not waited for",
         "manager/storage.py",
-        "        return self._ask(self._store.fence, key, timeout=self.timeout / 2)\n",
-        "        from twisted.internet.defer import succeed\n\n"
-        "        return succeed(None)\n",
+        "        fence = self._ask(self._store.fence, key, timeout=self.timeout / 2)\n",
+        "        fence = succeed(None)\n",
         ("fresh",),
     ),
     Mistake(

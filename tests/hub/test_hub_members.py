@@ -186,7 +186,8 @@ class MembershipTests(HubCase):
         with capturedLogs() as events:
             browser = self.browse()
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
-        self.assertIn("cannot be found by 'team'", formatEvent(events[0]))
+        (failed,) = [each for each in events if "log_failure" in each]
+        self.assertIn("cannot be found by 'team'", formatEvent(failed))
         self.assertNotIn(SID, repr(events))
         self.put(user=42, team=1)
         self.wait(1)

@@ -78,6 +78,8 @@ NOT_FOR_USERS = {
     *("web.isEnding", "web.isHTTP2", "web.pageSessionOf", "web.wantsSocket"),
     "web.PageSession",
     "web.VisitedSite",
+    *("health.Health", "metrics.Exposed", "metrics.Figures", "metrics.Snapshot"),
+    *("metrics.Totals", "manager.Tally", "manager.Times"),
     *("forwarded.Told", "forwarded.peerOf", "forwarded.trusted"),
 }
 """

@@ -18,15 +18,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.documents import DOCUMENTS, ROOT, anchors, programs, whole
+from txsessionsock._events import Event
 from txsessionsock.closecodes import Code
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
+from txsessionsock.metrics.figures import COUNTS, GAUGES, TIMES
 from txsessionsock.tap import Options
 from txsessionsock.tap.framework import frameworkFor
 
@@ -283,6 +286,20 @@ class DocsTests(SynchronousTestCase):
         said = {name for row in found for name in _NAME.findall(row[0])}
         known = set(signature(SessionManager).parameters)
         self.assertEqual(said, known - {"store", "framework", "reactor"})
+
+    def test_figures(self) -> None:
+        """
+        So are those of the figures and of the events in the log.
+        """
+        page = (DOCS / "operating.md").read_text("utf-8")
+        _, _, figures = page.partition("\n## Figures\n")
+        said = re.findall(r"(?m)^\| `(\w+?)(?:_total(?:{\w+})?)?` \|", figures)
+        known = {*GAUGES, *COUNTS, *TIMES}
+        self.assertLessEqual(known, set(said))
+        told = {
+            row[0].strip("`") for row in rows("operating.md", "## Events in the log")
+        }
+        self.assertEqual(told, {*get_args(Event), "left-out"})
 
     @pytest.mark.e2e
     def test_tests(self) -> None:

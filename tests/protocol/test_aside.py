@@ -378,7 +378,8 @@ class AsideTests(SocketCase):
         with capturedLogs() as logs:
             for _ in range(2):
                 self.browse(protocols=["chat"])
-        (said,) = (formatEvent(log) for log in logs if "log_format" in log)
+        lines = (formatEvent(log) for log in logs if "log_format" in log)
+        (said,) = (line for line in lines if line and "subprotocols" in line)
         self.assertIn("offered subprotocols and none was chosen", said)
 
 

@@ -163,6 +163,11 @@ class Rules:
     admission: Admission = field(default_factory=lambda: Admission(Limits()))
     clock: Clock = field(default_factory=Clock)
 
+    def refused(self, kind: str) -> None:
+        """
+        Nobody counts.
+        """
+
     @cached_property
     def quiet(self) -> Quiet:
         return Quiet(self.refusals, self.clock)

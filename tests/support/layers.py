@@ -19,8 +19,8 @@ PACKAGE = "txsessionsock"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
-            *("_arguments", "_collector", "_foreign", "_repeatable", "_seldom"),
-            *("_waiting", "interfaces"),
+            *("_arguments", "_collector", "_events", "_foreign", "_repeatable"),
+            *("_seldom", "_waiting", "interfaces"),
         }
     ),
     frozenset(
@@ -47,10 +47,10 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"manager"}),
     frozenset({"clients"}),
     frozenset({"hub"}),
-    frozenset({"metrics", "protocol"}),
+    frozenset({"protocol"}),
     frozenset({"klein", "web"}),
     frozenset({"socketio"}),
-    frozenset({"demo", "health", "service", "testing"}),
+    frozenset({"demo", "health", "metrics", "service", "testing"}),
     frozenset({"tap"}),
     frozenset({""}),
 )
@@ -67,7 +67,8 @@ their C{__init__} what others need of them.
 """
 
 PURE = (
-    *("_arguments", "_foreign", "_json", "_kinds", "_repeatable", "_seldom"),
+    *("_arguments", "_events", "_foreign", "_json", "_kinds", "_repeatable"),
+    "_seldom",
     "_waiting",
     *("closecodes", "cookies", "credentials", "forwarded", "frameworks", "handshake"),
     *("interfaces", "limits", "messages", "origins", "session", "websocket"),
@@ -79,7 +80,10 @@ The wings that do not know what time it is.
 PLACES: dict[str, tuple[str, ...]] = {
     "autobahn": ("demo", "protocol", "socketio", "tap", "testing", "web", "websocket"),
     "txaio": ("websocket",),
-    "twisted.web": ("demo", "klein", "protocol", "service", "socketio", "tap", "web"),
+    "twisted.web": (
+        *("demo", "health", "klein", "metrics", "protocol", "service", "socketio"),
+        *("tap", "web"),
+    ),
     "txredisapi": ("_redis.connection",),
     "hiredis": ("_redis.connection",),
     "psycopg": (
@@ -92,6 +96,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "idna": ("origins",),
     "itsdangerous": ("frameworks",),
     "phpserialize": ("frameworks.php",),
+    "prometheus_client": ("metrics.exposition",),
     "msgspec": ("*",),
     "twisted": ("*",),
     "zope": ("*",),
@@ -108,6 +113,7 @@ ON_DEMAND = (
     "stores._sql.attempt",
     "stores._sql.listener",
     "testing.frameworkcontract",
+    "metrics.exposition",
 )
 """
 What is imported within functions only, or by one another: whoever asks for

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -49,6 +49,14 @@ def leftIn(reactor: Any, before: set[int]) -> list[Any]:
     known = "Storage._checkTimes", "Seldom.end", "HTTPFactory._updateLogDateTime"
     calls = [call for call in reactor.getDelayedCalls() if id(call) not in before]
     return [call for call in calls if not any(each in str(call) for each in known)]
+
+
+def withoutEvents(logs: Iterable[Any]) -> list[Any]:
+    """
+    What is logged for people: not what is for programs; see
+    L{tests.manager.test_tally}.
+    """
+    return [each for each in logs if "event" not in each]
 
 
 def turn(clock: Clock) -> None:

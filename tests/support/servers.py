@@ -24,6 +24,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.e2e.verbs import Pages, Verbs
+from tests.support.secrets import SECRETS
 from txsessionsock.frameworks.express import Express
 from txsessionsock.interfaces import ISessionStore, SessionID
 from txsessionsock.manager import SessionManager
@@ -174,10 +175,13 @@ class Twistd(ProcessProtocol, Conditions):
 
     def outReceived(self, data: bytes) -> None:
         # A terminal ends lines in its own way.
-        self.log += data.decode().replace("\r\n", "\n")
+        text = data.decode().replace("\r\n", "\n")
+        SECRETS.told(text)
+        self.log += text
         self.happened()
 
     def errReceived(self, data: bytes) -> None:
+        SECRETS.told(data.decode())
         self.errors += data.decode()
         self.happened()
 

@@ -26,6 +26,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from tests.support.certificates import Certificates
+from tests.support.secrets import SECRETS
 from tests.support.servers import PATIENCE, Conditions, reactor
 
 
@@ -255,6 +256,7 @@ class Visitor:
         pair, *attributes = (part.strip() for part in line.split(";"))
         name, _, value = pair.partition("=")
         if value.strip('"') and "max-age=0" not in map(str.lower, attributes):
+            SECRETS.made(value)
             self.cookies[name] = value
         else:
             self.cookies.pop(name, None)

@@ -80,6 +80,7 @@ class QuietTests(WebTestCase):
 
         lines = self.ask(resource, *[head] * 50, each=down)
         others = [line for line in lines if '"GET /' not in line]
+        self.assertEqual(others.pop(0), "the session store failed: StoreUnavailable")
         self.assertEqual(len(others), 2, others)
         self.assertIn("a page was not sent, because the session store", others[0])
         self.assertIn("left out: 49 more of: ", others[1])

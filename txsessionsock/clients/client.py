@@ -105,6 +105,7 @@ class Client:
         """
         self.handlers = Handlers(shared.listeners, application, face)
         self._shared = shared
+        self._tally = shared.manager.tally
         self._registry = registry
         # L{None}, when the client is over.
         self._carrier: Any = carrier
@@ -301,16 +302,29 @@ class Client:
         elif failure.check(SecondSession):
             self.second()
         elif isinstance(failure.value, ConnectRefused):
+            self._refused("application")
             self.closeNow(Code.NORMAL, failure.value.message)
         elif failure.check(TooManySockets):
+            self._refused("session-limit")
             self.closeNow(Code.TOO_MANY_SOCKETS, "session-limit")
         else:
             self.broken(failure)
+
+    def _refused(self, reason: str) -> None:
+        """
+        @param reason: One of few words.
+        """
+        self._tally.refusals[reason] += 1
+        line = f"a socket is not let in: {reason}"
+        self._shared.manager.events.tell("refused", line, reason, reason=reason)
 
     def invalid(self, reason: InvalidReason) -> None:
         """
         There is no session for this client: say so, and disconnect.
         """
+        self._tally.refusals[reason] += 1
+        line = f"a socket has no session: {reason}"
+        self._shared.manager.events.tell("invalid", line, reason, reason=reason)
         self.life.goOn(Phase.REFUSED)
         self._stopIdentification()
         self._shared.manager.doubts.refused(reason)
@@ -325,6 +339,7 @@ class Client:
         """
         The client named its session again.
         """
+        self._refused("second-credential")
         self.closeNow(Code.SECOND_CREDENTIAL, "session-second")
 
     # In both directions.
@@ -337,6 +352,7 @@ class Client:
 
         @param source: See L{Waiting}.
         """
+        self._tally.messages += 1
         conversation = self._conversation
         if not (
             self.life.listens
@@ -682,6 +698,7 @@ class Client:
         @param code: 1006 if there was no close frame (RFC 6455, section 7.1.5).
         """
         self.life.goOn(Phase.LEAVING)
+        self._tally.closed(code)
         self._outbox.clear()
         self._stopLooking()
         if self._conversation is None:

@@ -500,6 +500,8 @@ class Conversation(ShortWay):
             )
         finally:
             self._turnTo(HANDLED)
+            if self._awaited is not None:
+                self._slices.waited(self._awaited[1])
             self.source = self._awaited = None
         self._ownChange = max(self._ownChange, number)
         if self._postponed:

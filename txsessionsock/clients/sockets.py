@@ -16,6 +16,7 @@ from txsessionsock.credentials import Cookie, Credential, inOrder
 from txsessionsock.interfaces import IFramework
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
+from txsessionsock.session import shortHash
 
 from .carrier import Carrier
 from .client import Client
@@ -222,6 +223,11 @@ class SessionSockets:
             client.goAway()
 
     def opened(self, client: Client) -> None:
+        self.manager.tally.connects += 1
+        if client.session is not None:
+            short = shortHash(client.session.id)
+            line = f"a socket has session {short}"
+            self.manager.events.tell("connect", line, session=short)
         for follower in self.followers:
             follower.opened(client)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from weakref import ref
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from txsessionsock._alarms import Timers
+from txsessionsock._events import Event
 from txsessionsock.interfaces import (
     Document,
     EndReason,
@@ -26,7 +27,15 @@ from txsessionsock.interfaces import (
     Stored,
     StoreTimeout,
 )
-from txsessionsock.session import Emptied, Holder, Journal, Keeper, Record, Session
+from txsessionsock.session import (
+    Emptied,
+    Holder,
+    Journal,
+    Keeper,
+    Record,
+    Session,
+    shortHash,
+)
 
 from .asking import Asking
 from .holders import Holders
@@ -524,6 +533,16 @@ class Live:
         self.expires = deadline
         self.upkeep.deadlineMoved(deadline)
 
+    def tell(self, event: Event, line: str, reason: str | None = None) -> None:
+        """
+        Log what happened to the session, for programs that read the log.
+        """
+        fields: dict[str, Any] = {} if reason is None else {"reason": reason}
+        short = shortHash(self.id)
+        self.storage.events.tell(
+            event, f"session {short}: {line}", reason, session=short, **fields
+        )
+
     # How it ends.
 
     def checkAlive(self) -> None:
@@ -569,6 +588,10 @@ class Live:
         tell = self.holders.dismiss(reason)
         if self.reason is None:
             self.reason = reason
+            if self.isLoaded:
+                # One that somebody only asked for was none.
+                self.storage.tally.ends[reason] += 1
+                self.tell("destroyed", f"it is over ({reason})", reason)
             if not self.isClosed:
                 self._close()
         return tell

@@ -14,12 +14,19 @@ from math import inf
 from secrets import token_urlsafe
 from typing import Any, Literal, TypeVar, cast
 
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError, fail
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    TimeoutError,
+    fail,
+    succeed,
+)
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txsessionsock._arguments import AboveZero, checked
+from txsessionsock._events import Events
 from txsessionsock._kinds import Clock, Framework, Store
 from txsessionsock._reactor import clockOf
 from txsessionsock._storecheck import takeStore
@@ -49,12 +56,18 @@ from .shutdown import Ending, Guest
 from .slices import Slices
 from .statistics import SessionStatistics
 from .storage import Storage
+from .tally import Tally
 from .ticketing import Ticketing
 
 
-__all__ = ["Freshness", "SessionManager"]
+__all__ = ["Freshness", "SessionManager", "Trouble"]
 
 Freshness = Literal["strict", "tracked"]
+
+Trouble = Literal["ending", "store"]
+"""
+Why a process cannot serve: it ends, or its store is away.
+"""
 
 _Watcher = TypeVar("_Watcher", bound=Callable[[Session], object])
 _Close = TypeVar("_Close", bound=Callable[[], object])
@@ -168,6 +181,7 @@ class SessionManager:
         self._ending = Ending(self.reactor, self.stop)
         self._ending.close(self._storage.failures.end)
         self._ticketing = Ticketing(kept, self._storage, self, self._ending.close)
+        self._ending.close(self._storage.events.end)
         closeStore = getattr(store, "close", None)
         if closeStore is not None:
             self._ending.close(closeStore)
@@ -178,6 +192,62 @@ class SessionManager:
         The clock that everything about sessions goes by.
         """
         return self._storage.reactor
+
+    @property
+    def tally(self) -> Tally:
+        """
+        What was counted since this process began.
+        """
+        return self._storage.tally
+
+    @property
+    def events(self) -> Events:
+        """
+        What programs that read the log find there.
+        """
+        return self._storage.events
+
+    def measure(self) -> Tally:
+        """
+        Note from now on how long handlers and the store take.
+        """
+        tally = self.tally
+        tally.isTiming = True
+        self.slices.noteIn(tally.handlers, tally.waits)
+        return tally
+
+    @property
+    def sockets(self) -> int:
+        """
+        How many sockets there are, of all kinds.
+        """
+        return self._ending.count("sockets")
+
+    @property
+    def isStoreAway(self) -> bool:
+        """
+        Whether the store failed when it was last asked.
+        """
+        return self._storage.condition.isAway
+
+    @property
+    def isEnding(self) -> bool:
+        """
+        Whether this process is about to end: L{end} was called.
+        """
+        return self._ending.hasBegun or self._isStopping
+
+    def trouble(self) -> Deferred[Trouble | None]:
+        """
+        Find out whether this process can serve now.  The store is asked once a
+        second at most, and not waited for if it was away before.
+
+        @return: A L{Deferred} that fires with why it cannot, C{"ending"} or
+            C{"store"}; with L{None} if it can.
+        """
+        if self.isEnding:
+            return succeed("ending")
+        return self._storage.isThere().addCallback(lambda ok: None if ok else "store")
 
     def failed(self, log: Logger, line: str, failure: Failure) -> None:
         """

@@ -410,6 +410,8 @@ class Saving(Rounds):
         try:
             stored = await self._send(attempt)
         except SessionConflict as conflict:
+            self._storage.tally.conflicts += 1
+            live.tell("conflict", "somebody else has stored it; it is merged")
             live.record.refused(attempt)
             await live.absorb(conflict.current)
             sight.heeded(reports)
@@ -519,6 +521,10 @@ class Saving(Rounds):
         live = self._live
         if attempt.adds:
             live.collect()
+        self._storage.tally.saves += 1
+        if live.record.isRepairing:
+            self._storage.tally.repairs += 1
+            live.tell("repaired", "what somebody had overwritten is put back")
         changed = live.record.landed(attempt, stored)
         for author, keys in attempt.authored(changed):
             live.holders.changed(keys, author)

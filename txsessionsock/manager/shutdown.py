@@ -112,11 +112,24 @@ class Ending:
         self._isOver = False
         self._waiting: list[Deferred[None]] = []
 
+    @property
+    def hasBegun(self) -> bool:
+        """
+        Whether it ends, or has ended.
+        """
+        return self._hasBegun
+
     def join(self, guest: Guest) -> None:
         """
         Have clients leave before sessions are stored.
         """
         self._guests[guest] = None
+
+    def count(self, kind: str) -> int:
+        """
+        How many clients of a kind there are.
+        """
+        return sum(len(guest) for guest in self._guests if guest.kind == kind)
 
     def close(self, close: Callable[[], object]) -> None:
         """

@@ -17,6 +17,8 @@ from twisted.logger import Logger
 
 from txsessionsock._collector import COLLECTIONS
 
+from .tally import Times
+
 
 __all__ = ["SLICE", "Slices"]
 
@@ -60,6 +62,9 @@ class Slices:
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.isOver = self.isWorking = False
+        # What a stretch took, for those who want to know.
+        self._stretches: Times | None = None
+        self._waits: Times | None = None
         self.reactor = reactor
         self.seconds = reactor.seconds
         self._spent = 0.0
@@ -76,6 +81,19 @@ class Slices:
         self._now = 0.0
         # Up to when each had its share.
         self._served: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+
+    def noteIn(self, stretches: Times, waits: Times) -> None:
+        """
+        Note what each stretch takes, and how long handlers wait.
+        """
+        self._stretches, self._waits = stretches, waits
+
+    def waited(self, began: float) -> None:
+        """
+        A handler is done that waited for something.
+        """
+        if self._waits is not None:
+            self._waits.note(self.seconds() - began)
 
     def spend(self, work: Callable[[], _T]) -> _T:
         """
@@ -96,6 +114,8 @@ class Slices:
         Count the time that something took.
         """
         self._spent += seconds
+        if self._stretches is not None:
+            self._stretches.note(seconds)
         if self._spent >= self._most:
             self._end()
 

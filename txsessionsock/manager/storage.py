@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 
 from txsessionsock._alarms import Alarms
 from txsessionsock._deferreds import Timer, isFired
+from txsessionsock._events import Events
 from txsessionsock._seldom import Seldom
 from txsessionsock._storecheck import checkStore
 from txsessionsock.interfaces import (
@@ -26,6 +27,7 @@ from txsessionsock.interfaces import (
     IFramework,
     ISessionStore,
     ISharedStore,
+    ISignedCookies,
     IWatchableStore,
     SessionError,
     Stored,
@@ -33,7 +35,9 @@ from txsessionsock.interfaces import (
     StoreTimeout,
 )
 
+from .condition import Condition
 from .pace import Pace
+from .tally import Tally
 
 
 __all__ = ["Storage"]
@@ -79,6 +83,12 @@ class Storage:
     @ivar later: Calls something after some seconds.
 
     @ivar pace: Does what may be to be done for very many sessions together.
+
+    @ivar tally: What is counted for those who watch over this process.
+
+    @ivar events: What they find in the log.
+
+    @ivar condition: Whether the store answers.
     """
 
     _log = Logger()
@@ -104,6 +114,9 @@ class Storage:
         self.reactor = reactor
         self.timeout = timeout
         self.failures = Seldom(reactor)
+        self.tally = Tally()
+        self.events = Events(reactor.seconds)
+        self.condition = Condition(reactor, self.events, self.tally)
         self.isWatchable = IWatchableStore.providedBy(store)
         self.isShared = ISharedStore.providedBy(store)
         # By how much time they have.
@@ -176,7 +189,25 @@ class Storage:
         See L{IWatchableStore.fence}.  It has half of the time: if there is no
         answer, those who wait still want to read.
         """
-        return self._ask(self._store.fence, key, timeout=self.timeout / 2)
+        fence = self._ask(self._store.fence, key, timeout=self.timeout / 2)
+        return fence.addBoth(self._fenced, self.now()) if self.tally.isTiming else fence
+
+    def _fenced(self, result: _T, asked: float) -> _T:
+        self.tally.fences.note(self.now() - asked)
+        return result
+
+    def isThere(self) -> Deferred[bool]:
+        """
+        Find out whether the store answers; see L{Condition.find}.
+        """
+        return self.condition.find(self._look)
+
+    def _look(self) -> Deferred[Any]:
+        if ISignedCookies.providedBy(self.framework):
+            # There is nobody to be asked.
+            return succeed(None)
+        # One that nobody has.
+        return self.load(self.framework.key(self.framework.newSessionID()))
 
     def watch(self, key: str, changed: Callable[[str], None]) -> Callable[[], None]:
         """
@@ -198,7 +229,9 @@ class Storage:
         except Exception:
             answer = fail()
         if isFired(answer):
-            return answer.addErrback(self._ours)
+            if self.condition.isAway and not isinstance(answer.result, Failure):
+                self.condition.answered()
+            return answer.addErrback(self._troubled)
         self.unanswered += 1
         most = self.timeout * _LOOSER if timeout is None else timeout
         self.expect(answer, self._giveUp, most)
@@ -206,11 +239,18 @@ class Storage:
 
     def _answered(self, result: _T) -> _T:
         self.unanswered -= 1
+        if self.condition.isAway:
+            self.condition.answered()
         return result
 
     def _failed(self, failure: Failure) -> Failure:
         self.unanswered -= 1
-        return self._ours(failure)
+        return self._troubled(failure)
+
+    def _troubled(self, failure: Failure) -> Failure:
+        ours = self._ours(failure)
+        self.condition.failed(ours)
+        return ours
 
     def expect(
         self, answer: Deferred[Any], late: _Late, timeout: float | None = None

@@ -82,6 +82,12 @@ class Equipment:
         """
         return self._seldom()
 
+    def refused(self, kind: str) -> None:
+        """
+        A connection was not let in.
+        """
+        self.sockets.manager.tally.refusals[kind] += 1
+
     @cached_property
     def quiet(self) -> Quiet:
         """

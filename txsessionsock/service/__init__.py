@@ -3,7 +3,7 @@ The server as a service of Twisted, in one process or in several.
 """
 
 from .handover import Handover
-from .listening import Adopting, Sharing, endpointAt
+from .listening import Adopting, Beside, Sharing, endpointAt
 from .service import SessionSockService
 from .worker import WorkerService, leaveToParent
 from .workers import WorkerCommand, Workers
@@ -11,6 +11,7 @@ from .workers import WorkerCommand, Workers
 
 __all__ = [
     "Adopting",
+    "Beside",
     "Handover",
     "SessionSockService",
     "Sharing",

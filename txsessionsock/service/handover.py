@@ -29,7 +29,8 @@ class Handover:
 
     @ivar lifeline: A pipe that ends when the parent does.
 
-    @ivar ready: A pipe to write to when it listens.
+    @ivar ready: A pipe to write to when it listens, and then its figures, if they
+        are wanted.
     """
 
     number: int

@@ -14,6 +14,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
@@ -29,7 +30,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 
-__all__ = ["Adopting", "CannotListen", "Sharing", "endpointAt", "listen"]
+__all__ = ["Adopting", "Beside", "CannotListen", "Sharing", "endpointAt", "listen"]
 
 _BACKLOG = 1024
 """
@@ -44,6 +45,25 @@ The kinds of endpoint that have a C{backlog}.
 """
 
 _log = Logger()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """
+    A site that is served beside the public one, and until all has ended.
+
+    @ivar description: Where, as the user called it, and C{endpoint}, the same.
+    """
+
+    description: str
+    endpoint: IStreamServerEndpoint
+    site: IProtocolFactory
+
+    def listen(self) -> list[Any]:
+        """
+        @raise CannotListen: It is not possible.
+        """
+        return listen([(self.description, self.endpoint)], self.site)
 
 
 class CannotListen(Exception):

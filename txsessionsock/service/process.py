@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from txsessionsock._deferreds import Timer
 
 
-__all__ = ["Overseer", "WorkerProcess"]
+__all__ = ["Overseer", "Reports", "WorkerProcess"]
 
 _LINGER = 1.0
 """
@@ -52,6 +52,22 @@ class Overseer(Protocol):
         """
 
 
+class Reports(Protocol):
+    """
+    Is told how processes go: L{Totals<txsessionsock.metrics.Totals>}.
+    """
+
+    def told(self, who: object, line: bytes) -> None:
+        """
+        One has told its figures.
+        """
+
+    def gone(self, who: object) -> None:
+        """
+        It has ended.
+        """
+
+
 class _ProcessState(Enum):
     STARTING = "it does not listen yet"
     READY = "it listens"
@@ -75,11 +91,21 @@ class WorkerProcess(ProcessProtocol):
     lastError = ""
 
     def __init__(
-        self, number: int, readyDescriptor: int, overseer: Overseer, reactor: Any
+        self,
+        number: int,
+        readyDescriptor: int,
+        overseer: Overseer,
+        reactor: Any,
+        reports: Reports | None = None,
     ) -> None:
+        """
+        @param readyDescriptor: Where it says that it is ready, and then its figures,
+            if they are wanted.
+        """
         self.number = number
         self._readyDescriptor = readyDescriptor
         self._overseer = overseer
+        self._reports = reports
         self.began = reactor.seconds()
         self._unfinished: dict[int, bytes] = {}
         self._deadline = Timer(reactor)
@@ -129,23 +155,30 @@ class WorkerProcess(ProcessProtocol):
             self.transport.signalProcess(name)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        if childFD == self._readyDescriptor:
+        if childFD == self._readyDescriptor and self._state is _ProcessState.STARTING:
             # One that was asked to end meanwhile is of no use any more.
-            if self._state is _ProcessState.STARTING:
-                self._state = _ProcessState.READY
-                self._deadline.stop()
-                self._overseer.ready(self)
-            return
+            self._state = _ProcessState.READY
+            self._deadline.stop()
+            self._overseer.ready(self)
         *lines, rest = (self._unfinished.get(childFD, b"") + data).split(b"\n")
         if len(rest) > _LONGEST_LINE:
             lines, rest = [*lines, rest], b""
         self._unfinished[childFD] = rest
         for line in lines:
-            self._relay(childFD, line)
+            if childFD == self._readyDescriptor:
+                self._report(line)
+            else:
+                self._relay(childFD, line)
+
+    def _report(self, line: bytes) -> None:
+        # The first line, which is empty, says only that it is ready.
+        if line and self._reports is not None:
+            self._reports.told(self, line)
 
     def childConnectionLost(self, childFD: int) -> None:
         rest = self._unfinished.pop(childFD, b"")
-        if rest:
+        # Figures that did not come whole are as good as none.
+        if rest and childFD != self._readyDescriptor:
             self._relay(childFD, rest)
 
     def _relay(self, childFD: int, line: bytes) -> None:
@@ -167,6 +200,8 @@ class WorkerProcess(ProcessProtocol):
         self._state = _ProcessState.GONE
         self._lingering.stop()
         self._deadline.stop()
+        if self._reports is not None:
+            self._reports.gone(self)
         self._overseer.ended(self)
 
 

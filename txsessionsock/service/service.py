@@ -10,7 +10,7 @@ from signal import SIGHUP
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
@@ -24,7 +24,7 @@ from txsessionsock.manager import (
 from txsessionsock.web import VisitedSite
 
 from .deadline import LATE, endBy
-from .listening import CannotListen, listen
+from .listening import Beside, CannotListen, listen
 from .signals import endsWithTerminal, onSignals, report
 
 
@@ -65,6 +65,7 @@ class SessionSockService(Service):
         *,
         drain: float = 10.0,
         reactor: Any = None,
+        beside: Beside | None = None,
     ) -> None:
         """
         @param endpoints: Where to listen, and how the user called it.
@@ -73,7 +74,10 @@ class SessionSockService(Service):
 
         @param reactor: Which has this process: its signals and its garbage
             collector.  Unless given, these are left as they are.
+
+        @param beside: What tells how it goes, also while it ends.
         """
+        self._beside = beside
         self._site = site
         self._endpoints = endpoints
         self._sockets = sockets
@@ -81,6 +85,7 @@ class SessionSockService(Service):
         self._reactor = reactor
         self._isPrepared = False
         self._ports: list[IListeningPort] = []
+        self._portsBeside: list[IListeningPort] = []
         self._manager.join(site)
 
     @property
@@ -97,6 +102,7 @@ class SessionSockService(Service):
         self._isPrepared = True
         try:
             self._ports = listen(self._endpoints, self._site)
+            self._portsBeside = [] if self._beside is None else self._beside.listen()
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
@@ -128,4 +134,10 @@ class SessionSockService(Service):
         if self._reactor is not None:
             endAtOnceFromNow(self._reactor)
         listening, self._ports = self._ports, []
-        return self._manager.end(*listening, drain=self._drain)
+        ending = self._manager.end(*listening, drain=self._drain)
+        return ending.addCallback(self._ended)
+
+    def _ended(self, _: None) -> Deferred[None]:
+        ports, self._portsBeside = self._portsBeside, []
+        closing = DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        return closing.addCallback(lambda _: None)

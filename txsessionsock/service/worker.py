@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.logger import Logger
@@ -22,6 +23,7 @@ from .deadline import LATE, endBy
 from .handover import Handover
 from .service import SessionSockService
 from .signals import onSignals
+from .telling import Figures, Telling
 
 
 __all__ = ["WorkerService", "leaveToParent"]
@@ -44,10 +46,17 @@ class WorkerService(SessionSockService):
     """
 
     def __init__(
-        self, *args: Any, handover: Handover, reactor: Any, **more: Any
+        self,
+        *args: Any,
+        handover: Handover,
+        reactor: Any,
+        figures: Figures | None = None,
+        **more: Any,
     ) -> None:
         """
         @param reactor: It serves in.
+
+        @param figures: Those that its parent is to be told.
 
         The other arguments are those of L{SessionSockService}.
         """
@@ -55,6 +64,7 @@ class WorkerService(SessionSockService):
         self._handover = handover
         self._serving = reactor
         self._isEnding = False
+        self._telling = None if figures is None else Telling(figures, handover.ready)
         for descriptor in handover.lifeline, handover.ready:
             os.set_inheritable(descriptor, False)
 
@@ -70,7 +80,16 @@ class WorkerService(SessionSockService):
         spareProcess()
         self._serving.addReader(_Lifeline(self._handover.lifeline, self._orphaned))
         os.write(self._handover.ready, b"\n")
-        os.close(self._handover.ready)
+        if self._telling is None:
+            os.close(self._handover.ready)
+        else:
+            self._telling.start(self._serving)
+
+    def stopService(self) -> Deferred[None]:
+        ending = super().stopService()
+        if self._telling is not None:
+            ending.addCallback(self._telling.stop)
+        return ending
 
     def _stop(self) -> None:
         if not self._isEnding:

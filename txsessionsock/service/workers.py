@@ -25,8 +25,8 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from .handover import Handover
-from .listening import CannotListen, Sharing, listen
-from .process import Overseer, WorkerProcess
+from .listening import Beside, CannotListen, Sharing, listen
+from .process import Overseer, Reports, WorkerProcess
 from .service import CannotStart
 from .signals import dieOf, endsWithTerminal, exitWith, onSignals, report
 from .slot import Patience, Slot
@@ -130,6 +130,8 @@ class Workers(Service):
         *,
         drain: float = 10.0,
         patience: Patience | None = None,
+        beside: Beside | None = None,
+        reports: Reports | None = None,
     ) -> None:
         """
         @param endpoints: Where to listen, and how the user called it; made with
@@ -138,7 +140,14 @@ class Workers(Service):
         @param drain: How many seconds a worker has to end well.
 
         @param patience: L{Patience} as it is, unless given.
+
+        @param beside: What tells how it goes, also while it ends.
+
+        @param reports: Is told the figures of the workers.
         """
+        self._beside = beside
+        self._reports = reports
+        self._portsBeside: list[Any] = []
         self._endpoints = endpoints
         self._sharing = sharing
         self._command = command
@@ -158,6 +167,13 @@ class Workers(Service):
         self._state = state
 
     @property
+    def isEnding(self) -> bool:
+        """
+        Whether the workers end.
+        """
+        return self._isEnding
+
+    @property
     def _isEnding(self) -> bool:
         return self._state in (_WorkersState.ENDING, _WorkersState.FAILED)
 
@@ -170,6 +186,7 @@ class Workers(Service):
         super().privilegedStartService()
         try:
             listen(self._endpoints, Factory())
+            self._portsBeside = [] if self._beside is None else self._beside.listen()
         except CannotListen as error:
             report(str(error))
             raise CannotStart(str(error)) from None
@@ -207,7 +224,9 @@ class Workers(Service):
         """
         sockets = self._sharing.socketsOf(number)
         plan = Handover.planned(number, len(sockets))
-        process = WorkerProcess(number, plan.ready, overseer, self._reactor)
+        process = WorkerProcess(
+            number, plan.ready, overseer, self._reactor, self._reports
+        )
         line = self._command.line
         self._reactor.spawnProcess(
             process,
@@ -293,6 +312,9 @@ class Workers(Service):
         return stopping.addCallback(self._stopped)
 
     def _stopped(self, result: object) -> None:
+        ports, self._portsBeside = self._portsBeside, []
+        for port in ports:
+            port.stopListening()
         self._sharing.close()
         for descriptor in self._nothing, self._lifeline, self._life:
             os.close(descriptor)

@@ -18,6 +18,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from txsessionsock._arguments import checked
+from txsessionsock._events import EVENTS
 from txsessionsock.handshake import Handshake
 from txsessionsock.interfaces import SessionError
 from txsessionsock.web import (
@@ -179,6 +180,17 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         refusals, now = self._equipment.refusals, self._engine.reactor.seconds()
         refusals.warn(_log, line, now, kind)
 
+    def _refused(self, reason: str, line: str, kind: object = None) -> None:
+        """
+        A client was not let in.
+
+        @param reason: Why, in one of few words.
+        """
+        equipment, now = self._equipment, self._engine.reactor.seconds()
+        equipment.refused(reason)
+        fields = {"event": "refused", "reason": reason}
+        equipment.refusals.warn(EVENTS, line, now, kind, **fields)
+
     # Which pages may ask.
 
     def _mayAsk(self, request: Any, handshake: Handshake) -> bool:
@@ -200,7 +212,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if why is None and isElsewhere and "origin" not in handshake.headers:
             why = "refused a request of a page of another site, without Origin"
         if why is not None:
-            self._warn(why)
+            self._refused("origin", why)
         return why is None
 
     def _preflight(self, request: Any) -> None:
@@ -306,7 +318,7 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     def _refusePlace(self, request: Any, place: Place, problem: Overfull) -> Trouble:
         place.leave()
-        self._warn(problem.why, problem.status)
+        self._refused("limit", problem.why, problem.status)
         for name, value in problem.headers:
             request.setHeader(name.encode(), value.encode())
         return Trouble(3, problem.reason, problem.status)

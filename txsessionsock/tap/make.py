@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from txsessionsock.interfaces import ISessionStore, ISignedCookies
 from txsessionsock.limits import Limits
 from txsessionsock.manager import SessionManager
+from txsessionsock.metrics import Figures
 from txsessionsock.service import (
     Adopting,
     Handover,
@@ -35,6 +36,7 @@ from txsessionsock.web import VisitedSite
 from .framework import frameworkFor
 from .hints import doubtStore, elsewhere
 from .inherited import argumentsLike
+from .operating import addHealth, besideOf, besideWorkers
 from .options import CACHE, SECRET, STORE, TICKETS, Options, refuse
 from .secret import secretsFor
 from .site import joined, rootFor
@@ -64,15 +66,19 @@ def makeService(options: Options) -> SessionSockService | Workers:
         leaveToParent()
         adopting = Adopting(reactor, handover.sockets)
         parts = _parts(options, secretsFor(options), adopting, reactor)
+        figures = Figures(parts["sockets"].manager) if options["metrics"] else None
         parts = _withHub(parts, options, reactor)
-        return WorkerService(**parts, handover=handover, reactor=reactor)
+        return WorkerService(
+            **parts, handover=handover, reactor=reactor, figures=figures
+        )
     service: SessionSockService | Workers
     if options["workers"] > 1:
         service = _workers(options, reactor)
     else:
         parts = _parts(options, secretsFor(options), reactor, reactor)
+        beside = besideOf(options, parts["sockets"].manager, reactor)
         parts = _withHub(parts, options, reactor)
-        service = SessionSockService(**parts, reactor=reactor)
+        service = SessionSockService(**parts, reactor=reactor, beside=beside)
     if not options["listen"] and not options["protocol"]:
         said = "the demo is at http://localhost:8080/"
         service.listening = lambda: _log.info(said)
@@ -115,9 +121,18 @@ def _workers(options: Options, reactor: Any) -> Workers:
         environment.setdefault(SECRET, str(secrets[0]))
     before = argumentsLike(options.parent or {}, reactor)
     command = WorkerCommand(options.asArguments, environment, str(Path.cwd()), before)
-    return Workers(
-        count, parts["endpoints"], sharing, command, reactor, drain=options["drain"]
+    more, made = besideWorkers(options, reactor)
+    workers = Workers(
+        count,
+        parts["endpoints"],
+        sharing,
+        command,
+        reactor,
+        drain=options["drain"],
+        **more,
     )
+    made(workers)
+    return workers
 
 
 def _parts(
@@ -143,6 +158,7 @@ def _parts(
         doubtStore(options)
     manager = SessionManager(store, framework, reactor, freshness=options["freshness"])
     served = rootFor(options, manager, reactor)
+    addHealth(options, served.root, manager)
     limits = Limits(bodySize=options["body-size"])
     return {
         "site": VisitedSite(served.root, reactor, limits),

@@ -65,7 +65,7 @@ def attempt(option: str, make: Callable[..., _T], *args: Any, **more: Any) -> _T
     """
     try:
         return make(*args, **more)
-    except (ValueError, TypeError, KeyError, SessionError) as error:
+    except (ValueError, TypeError, KeyError, ImportError, SessionError) as error:
         refuse(f"--{option}: {error}")
 
 
@@ -298,6 +298,20 @@ class Options(BaseOptions):
             10.0,
             "How many seconds closing and storing may take at the end.",
             _seconds("drain"),
+        ],
+        [
+            "metrics",
+            None,
+            None,
+            "An endpoint of its own, such as tcp:9100:interface=127.0.0.1, for figures"
+            " that Prometheus reads (/metrics), and for /live and /ready.",
+        ],
+        [
+            "health",
+            None,
+            None,
+            "Where in the site live and ready are, such as health: 200, or 503 while"
+            " the store is away or the server ends.",
         ],
     ]
 

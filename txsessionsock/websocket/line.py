@@ -83,6 +83,13 @@ class Rules(Protocol):
     @property
     def refusals(self) -> Seldom: ...
 
+    def refused(self, kind: str) -> None:
+        """
+        A connection was not let in.
+
+        @param kind: Why, in one of few words.
+        """
+
     @property
     def quiet(self) -> Quiet: ...
 

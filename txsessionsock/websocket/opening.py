@@ -25,6 +25,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._events import EVENTS
 from txsessionsock._seldom import shown
 from txsessionsock._waiting import waitable
 from txsessionsock.credentials import SUBPROTOCOL, isSecret
@@ -112,7 +113,11 @@ def _ask(protocol: Any, request: ConnectionRequest) -> None:
     problem = _tooMany(protocol)
     if problem is not None:
         refused = Refused(
-            problem.reason, problem.status, headers=problem.headers, why=problem.why
+            problem.reason,
+            problem.status,
+            headers=problem.headers,
+            why=problem.why,
+            kind="limit",
         )
         refuse(protocol, refused)
         return
@@ -154,14 +159,16 @@ def _deny(protocol: Any, failure: Failure) -> None:
     if isinstance(denied, ConnectionDeny):
         isStatus = denied.code in _REFUSALS
         code = denied.code if isStatus else HTTPStatus.INTERNAL_SERVER_ERROR
-        refuse(protocol, Refused(denied.reason or "", code, why=""))
+        reason = denied.reason or ""
+        refuse(protocol, Refused(reason, code, why="", kind="application"))
     else:
         _logFailure(protocol, "onConnect failed", failure)
         refuse(protocol, _broken(""))
 
 
 def _broken(why: str) -> Refused:
-    return Refused("", HTTPStatus.INTERNAL_SERVER_ERROR, why=why)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Refused("", status, why=why, kind="failure")
 
 
 # Answering.
@@ -178,11 +185,14 @@ def refuse(protocol: Any, refused: Refused) -> None:
     reason = refused.reason if isFit else _phrase(refused.status)
     protocol.wasNotCleanReason = reason
     why = f"refused a handshake: {reason}" if refused.why is None else refused.why
+    rules = protocol._sessionsock.rules
+    rules.refused(refused.kind)
     if why:
-        rules = protocol._sessionsock.rules
         now = protocol.factory.reactor.seconds()
         # In the line may be what the client sent.
-        rules.refusals.warn(_log, why, now, (refused.status, reason))
+        kind = (refused.status, reason)
+        fields = {"event": "refused", "reason": refused.kind}
+        rules.refusals.warn(EVENTS, why, now, kind, **fields)
     headers = [*refused.headers, ("Content-Length", "0"), ("Connection", "close")]
     protocol.data = b""
     protocol.sendData(_head(f"{int(refused.status)} {reason}", headers))

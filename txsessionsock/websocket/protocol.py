@@ -15,6 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txsessionsock._events import EVENTS
 from txsessionsock.credentials import SUBPROTOCOL
 from txsessionsock.handshake import Handshake, handshakeOf
 
@@ -88,8 +89,10 @@ class Hardened(WebSocketServerProtocol):
         tooMany = self._sessionsock.arrive()
         if tooMany is not None:
             now = self.factory.reactor.seconds()
-            refusals = self._sessionsock.rules.refusals
-            refusals.warn(_log, tooMany.why, now, tooMany.status)
+            rules = self._sessionsock.rules
+            rules.refused("limit")
+            fields = {"event": "refused", "reason": "limit"}
+            rules.refusals.warn(EVENTS, tooMany.why, now, tooMany.status, **fields)
             self.wasNotCleanReason = tooMany.reason
             self.dropConnection(abort=True)
 
@@ -114,7 +117,8 @@ class Hardened(WebSocketServerProtocol):
         code: int = 400,
         responseHeaders: Sequence[tuple[str, str]] | None = None,
     ) -> None:
-        refuse(self, Refused(reason, code, headers=responseHeaders or ()))
+        headers = responseHeaders or ()
+        refuse(self, Refused(reason, code, headers=headers, kind="application"))
 
     def consumeData(self) -> None:
         if self.state == self.STATE_CLOSED:

@@ -72,6 +72,8 @@ class Refused(Exception):
 
     @ivar why: What the log is told; the same if it is L{None}, and nothing if
         it is empty.
+
+    @ivar kind: In one of few words, what kind of reason it is.
     """
 
     def __init__(
@@ -81,12 +83,14 @@ class Refused(Exception):
         *,
         headers: _Headers = (),
         why: str | None = None,
+        kind: str = "malformed",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
         self.headers = headers
         self.why = why
+        self.kind = kind
 
 
 class _Request(ConnectionRequest):
@@ -272,7 +276,9 @@ def _readOrigin(protocol: Any, request: Handshake) -> None:
     line = protocol._sessionsock
     why = line.rules.origins.refusal(request)
     if why is not None or not _isAllowed(protocol, origin):
-        raise Refused("origin not allowed", HTTPStatus.FORBIDDEN, why=why)
+        raise Refused(
+            "origin not allowed", HTTPStatus.FORBIDDEN, why=why, kind="origin"
+        )
 
 
 def _isAllowed(protocol: Any, origin: str) -> bool:
