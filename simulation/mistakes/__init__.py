@@ -107,11 +107,9 @@ MISTAKES: Final = (
         "an outage is told as a session that is missing",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
-        '            self.invalid("unknown")\n'
-        "        elif failure.check(SecondSession):\n",
+        "            identification =",
         "        if failure.check(NoSuchSession, SessionReplaced, StoreFailure):\n"
-        '            self.invalid("unknown")\n'
-        "        elif failure.check(SecondSession):\n",
+        "            identification =",
         ("anOutageIsNoLogout",),
     ),
     Mistake(

@@ -44,11 +44,9 @@ MISTAKES: Final = (
         "a client whose session cannot be read is told that it has none",
         "clients/client.py",
         "        if failure.check(NoSuchSession, SessionReplaced):\n"
-        '            self.invalid("unknown")\n'
-        "        elif failure.check(SecondSession):\n",
+        "            identification =",
         "        if failure.check(NoSuchSession, SessionReplaced, UndecodableSession):\n"
-        '            self.invalid("unknown")\n'
-        "        elif failure.check(SecondSession):\n",
+        "            identification =",
         ("anOutageIsNoLogout",),
     ),
     Mistake(

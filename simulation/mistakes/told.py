@@ -70,12 +70,8 @@ MISTAKES: Final = (
     Mistake(
         "a session that is held is read a second time for who comes",
         "manager/manager.py",
-        "        if keeper is None:\n"
-        "            keeper = self._keeper(sessionID)\n"
-        "            self._registry.live[sessionID] = keeper\n",
-        "        if keeper is None or not keeper.opening:\n"
-        "            keeper = self._keeper(sessionID)\n"
-        "            self._registry.live[sessionID] = keeper\n",
+        "        if keeper is None:\n            if isTicketKey(",
+        "        if keeper is None or not keeper.opening:\n            if isTicketKey(",
         ("onASharedObject",),
     ),
 )
