@@ -51,7 +51,6 @@ from .web import (
     PageSession,
     ServerEnding,
     openSession,
-    pagesOf,
     refuse,
 )
 
@@ -115,9 +114,6 @@ class KleinSessions:
         self._manager = manager
         self._trustProxy = trustProxy
         self._setCookieOnGET = setCookieOnGET
-        # Known to the manager now, since the first page may be asked for when the
-        # server has begun to end.
-        pagesOf(manager)
 
     def procureSession(
         self, request: AnyRequest, forceInsecure: bool = False

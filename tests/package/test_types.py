@@ -261,7 +261,10 @@ def programs(folder: Path) -> list[str]:
         texts[file] = prelude + indent(text, "    ")
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
-    folders = ("examples", "examples/webapps", "examples/migrating")
+    folders = [
+        "examples",
+        *(f"examples/{n}" for n in ("deploy", "migrating", "webapps")),
+    ]
     for path in [path for each in folders for path in ROOT.glob(f"{each}/*.py")]:
         # Python itself has a module of the name site.
         name = f"{path.parent.name}_{path.name}"

@@ -272,6 +272,31 @@ class SessionTests(KleinCase):
         self.assertEqual(found, [True, True])
 
 
+class Others:
+    """
+    Others for whom a server waits when it ends.
+    """
+
+    kind = "others"
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def __len__(self) -> int:
+        return int(not self.gone.called)
+
+    def goAway(self) -> Deferred[None]:
+        return self.gone
+
+    def hurry(self) -> None:
+        """
+        They go when the test says so.
+        """
+
+    def awaited(self) -> list[str]:
+        return []
+
+
 class TroubleTests(KleinCase):
     """
     What visitors get when a session cannot be had, or stored.
@@ -340,6 +365,33 @@ class TroubleTests(KleinCase):
         browser.send("/put")
         answer = browser.answers()[0]
         self.assertEqual((answer.code, self.pages.pages), (503, 0))
+
+    def test_firstAtTheEnd(self) -> None:
+        """
+        A server that has begun to end waits for its first page, too.
+        """
+        gate: Deferred[None] = Deferred()
+
+        async def slow(session: Any) -> str:
+            await gate
+            return put(session)
+
+        self.pages.add("/slow", slow, session=Authorization(ISessionData))
+        others = Others()
+        self.world.manager.join(others)
+        ended = self.world.manager.end()
+        cookie, _ = self.login(n=1)
+        browser = self.connectTo(self.pages)
+        browser.send("/slow", cookie=cookie)
+        others.gone.callback(None)
+        self.world.clock.advance(1)
+        self.assertNoResult(ended)
+        gate.callback(None)
+        self.assertEqual(browser.answers()[0].body, b"n is 2")
+        browser.wire.disconnected = True
+        browser.leave()
+        self.world.clock.advance(1)
+        self.successResultOf(ended)
 
     def test_left(self) -> None:
         """
@@ -414,6 +466,25 @@ class AuthorizationTests(KleinCase):
                 self.ask("/user", pages, cookie=cookie).body, b"user is ann"
             )
             self.assertEqual(self.ask("/user", pages).code, 401)
+
+    def test_absent(self) -> None:
+        """
+        What cannot be had is not in the answer.
+        """
+        sessions = self.newSessions(authorizers={IUser: lambda session: None})
+        found: list[Any] = []
+
+        @self.pages.app.route("/all")
+        async def page(request: Any) -> str:
+            session: Any = await sessions.procureSession(request)
+            wanted = [IUser, ISessionData, Interface]
+            found.append(
+                await session.authorize(wanted) == {ISessionData: session.data}
+            )
+            return ""
+
+        self.ask("/all")
+        self.assertEqual(found, [True])
 
     def test_failed(self) -> None:
         """
@@ -562,6 +633,37 @@ class BegunTests(KleinCase):
         cookie, sessionID = self.login(n=1)
         self.assertIsNone(self.ask("/read", cookie=cookie).cookie())
         self.assertEqual(self.stored(sessionID), {"n": 1})
+
+    def test_begun(self) -> None:
+        """
+        A session that has begun gets no key of ours: one that is stored, and one that
+        a page has put something into, even if that still waits for the store.
+        """
+        cookie, sessionID = self.login(n=1)
+        session, _ = self.hold(sessionID)
+        del session["n"]
+        self.successResultOf(session.save())
+        self.assertEqual(self.ask("/read", cookie=cookie).body, b"n is 0")
+        self.assertEqual(self.stored(sessionID), {})
+        seen: list[str] = []
+        sessions = self.newSessions(setCookieOnGET=False)
+
+        @self.pages.app.route("/twice")
+        async def twice(request: Any) -> str:
+            session: Any = await sessions.procureSession(request)
+            session.data["n"] = 1
+            seen.append(session.identifier)
+            request.write(b"begun")
+            seen.append(session.identifier)
+            return ""
+
+        self.world.store.hold("create")
+        browser = self.connectTo(self.pages)
+        browser.send("/twice")
+        self.world.store.release()
+        self.assertEqual(seen[0], seen[1])
+        stored = self.stored(self.idIn(browser.answers()[0].cookie()))
+        self.assertEqual(stored, {"n": 1})
 
     def test_late(self) -> None:
         """

@@ -16,7 +16,7 @@ from .requests import (
 )
 from .resource import SessionedResource
 from .script import ClientScript
-from .serving import openSession, pagesOf
+from .serving import openSession
 from .site import BoundedSite, Bounds
 from .socket import SessionSocketResource
 from .tickets import TicketResource
@@ -41,7 +41,6 @@ __all__ = [
     "isHTTP2",
     "openSession",
     "pageSessionOf",
-    "pagesOf",
     "refuse",
     "sessionOf",
     "wantsSocket",

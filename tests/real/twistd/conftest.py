@@ -1,6 +1,7 @@
 """
 These tests run C{twistd sessionsock} and other programs in processes of their own,
-on real sockets; some need a Redis, a PostgreSQL, nginx or HAProxy.
+on real sockets; some need a Redis, a PostgreSQL, nginx, HAProxy, Prometheus or
+programs of systemd.
 """
 
 from __future__ import annotations
