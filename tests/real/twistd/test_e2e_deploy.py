@@ -27,11 +27,7 @@ from tests.support.redisprocess import freePort
 from tests.support.redisserver import RedisServer
 from tests.support.servers import SECRET, Twistd, inReactor, program, reactor, twistd
 from tests.support.visitors import Refused, Trusting, Visitor
-
-
-figures = pytest.importorskip(
-    "txsessionsock.metrics.figures", reason="no --metrics yet"
-)
+from txsessionsock.metrics import figures
 
 
 DEPLOY = Path(__file__).parents[3] / "examples" / "deploy"
