@@ -50,7 +50,6 @@ NOT_FOR_USERS = {
     "clients.Once",
     "clients.SessionClient",
     "clients.doesNothing",
-    "web.pagesOf",
     "clients.listen",
     "clients.refuseUnknown",
     "clients.without",
