@@ -16,6 +16,7 @@ from tests.manager.test_manager_repair import RepairCase
 from tests.support.managing import KEY, SID, ManagerCase
 from txsessionsock.interfaces import (
     NoSuchSession,
+    StoreError,
     StoreRefusal,
     StoreUnavailable,
 )
@@ -232,6 +233,20 @@ class StoreTests(ManagerCase):
             self.assertEqual(self.trouble(), "store")
         self.assertEqual(self.calls("load"), before + 2)
         self.store.heal()
+        self.clock.advance(1.1)
+        self.assertIsNone(self.trouble())
+
+    def test_otherQuestions(self) -> None:
+        """
+        That a question fails which is about a session is no trouble: it may be about
+        what is stored there.
+        """
+        self.assertIsNone(self.trouble())
+        self.store.fail(StoreError("of another type"), "replace")
+        self.session["n"] = 2
+        self.session.save().addErrback(lambda _: None)
+        self.assertTrue(self.manager.isStoreAway)
+        self.assertIsNone(self.trouble())
         self.clock.advance(1.1)
         self.assertIsNone(self.trouble())
 

@@ -4,10 +4,12 @@ Tests for L{txsessionsock.metrics}, with the parsers of Prometheus.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.service.test_health import HTTPCase
@@ -219,6 +221,26 @@ class TotalsTests(SynchronousTestCase):
         self.totals.gone("a")
         self.totals.gone("never told")
         self.assertEqual(self.counted(), (1, 9))
+
+    def test_otherVersion(self) -> None:
+        """
+        A worker that was replaced may be of another version than its parent: what
+        that does not know is left out, and what is no figures is said once.
+        """
+        told: Any = json.loads(snapshot(3).asJSON())
+        told["gauges"]["later"] = told["more"] = 1
+        told["counts"]["later"] = {"": 1}
+        told["times"]["later"] = [[1], 1]
+        self.totals.told("a", json.dumps(told).encode())
+        self.assertEqual(self.counted(), (1, 3))
+        told["times"]["fence_seconds"] = [[1, 2], 1.0]
+        self.totals.told("a", json.dumps(told).encode())
+        self.assertEqual(self.totals.now().times["fence_seconds"], ([0] * 17, 0.0))
+        with capturedLogs() as logs:
+            for line in b"{", b"[]", b"1", b"{}", b'{"gauges": 1}', b"\xff":
+                self.totals.told("a", line)
+        self.assertEqual([formatEvent(e) for e in logs], ["a told no figures"])
+        self.assertEqual(self.totals.now().counts["messages"], {"": 3})
 
     def test_many(self) -> None:
         """

@@ -122,6 +122,21 @@ class Sockets:
         self.isClosed = True
 
 
+class Reports:
+    """
+    Writes down what it is told of processes.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, bytes | None]] = []
+
+    def told(self, who: object, line: bytes) -> None:
+        self.said.append((str(who), line))
+
+    def gone(self, who: object) -> None:
+        self.said.append((str(who), None))
+
+
 class WorkersCase(SynchronousTestCase):
     """
     Two workers, or what was said.
@@ -130,6 +145,7 @@ class WorkersCase(SynchronousTestCase):
     count = 2
 
     def setUp(self) -> None:
+        self.reports = Reports()
         self.reactor = Reactor()
         self.sockets = Sockets()
         self.handlers: dict[int, Any] = {}
@@ -147,6 +163,7 @@ class WorkersCase(SynchronousTestCase):
             WorkerCommand(["--drain=8"], {"HOME": "/"}, "/somewhere"),
             self.reactor,
             drain=8,
+            reports=self.reports,
         )
         self.workers.privilegedStartService()
         self.workers.startService()
@@ -693,3 +710,49 @@ class ExitTests(SynchronousTestCase):
         self.assertEqual(calls, [])
         queue[0]()
         self.assertEqual(calls, [1])
+
+
+class FiguresTests(WorkersCase):
+    """
+    What workers tell their parent.
+    """
+
+    count = 1
+
+    def tell(self, process: Process, data: bytes) -> None:
+        """
+        Write to the pipe.
+        """
+        assert process.handover is not None
+        process.protocol.childDataReceived(process.handover.ready, data)
+
+    def test_lines(self) -> None:
+        """
+        Whole lines are handed on, however they come; that a process is ready is none,
+        and what does not come whole is left out.
+        """
+        (process,) = self.there
+        self.tell(process, b"\n")
+        self.assertTrue(self.workers.hasServed)
+        self.tell(process, b"one\ntw")
+        self.tell(process, b"o\nthr")
+        name = "worker 0 (pid 1000)"
+        told = [(name, b"one"), (name, b"two")]
+        self.assertEqual(self.reports.said, told)
+        with capturedLogs() as logs:
+            assert process.handover is not None
+            process.protocol.childConnectionLost(process.handover.ready)
+        self.assertEqual(logs, [])
+        process.end()
+        self.assertEqual(self.reports.said, [*told, (name, None)])
+
+    def test_late(self) -> None:
+        """
+        What comes of a process that counts as gone counts no more.
+        """
+        (process,) = self.allReady()
+        process.exit()
+        self.reactor.advance(1.5)
+        self.assertEqual([line for _, line in self.reports.said], [None])
+        self.tell(process, b"late\n")
+        self.assertEqual([line for _, line in self.reports.said], [None])

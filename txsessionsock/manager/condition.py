@@ -36,7 +36,7 @@ class Condition:
     What is known of how a store is: by each question, and by questions that are
     asked to find out.
 
-    @ivar isAway: Whether the last question failed.
+    @ivar isAway: Whether the last question failed, whichever it was.
     """
 
     def __init__(self, clock: IReactorTime, events: Events, tally: Tally) -> None:
@@ -44,6 +44,9 @@ class Condition:
         self._events = events
         self._tally = tally
         self.isAway = False
+        # By the questions that are asked to find out: another one may fail because
+        # of what is stored under its key.
+        self._isThere = True
         self._asked = -inf
         self._asking: Deferred[None] | None = None
 
@@ -90,16 +93,16 @@ class Condition:
             asking = ask().addBoth(self._found)
             if not isFired(asking):
                 self._asking = asking
-        if self._asking is None or self.isAway:
-            return succeed(not self.isAway)
+        if self._asking is None or not self._isThere:
+            return succeed(self._isThere)
         waiting: Deferred[bool] = Deferred()
         self._asking.addCallback(self._tell, waiting)
         return waiting
 
     def _found(self, result: object) -> None:
-        # What it was told of is noted already, by those who ask the store.
         self._asking = None
+        self._isThere = not isinstance(result, Failure)
 
     def _tell(self, _: None, waiting: Deferred[bool]) -> None:
         if not waiting.called:
-            waiting.callback(not self.isAway)
+            waiting.callback(self._isThere)

@@ -12,11 +12,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 
+from txsessionsock._seldom import Seldom
 from txsessionsock.manager import BOUNDS, SessionManager, Tally
 
 
 __all__ = ["COUNTS", "GAUGES", "TIMES", "Figures", "Snapshot", "Totals"]
+
+_log = Logger()
 
 GAUGES: Final = {
     "processes": "Processes whose figures these are, together.",
@@ -95,9 +99,25 @@ class Snapshot:
     @classmethod
     def ofJSON(cls, line: bytes) -> Snapshot:
         """
-        The other way round.
+        The other way round.  A worker that has replaced another may be of a later
+        version than its parent: what is not known here is left out.
+
+        @raise ValueError: That is none.
         """
-        return cls(**json.loads(line))
+        found = json.loads(line)
+        try:
+            return cls(
+                {name: found["gauges"].get(name, 0) for name in GAUGES},
+                {name: found["counts"].get(name, {}) for name in COUNTS},
+                {
+                    name: (parts, total)
+                    for name, (parts, total) in found["times"].items()
+                    if name in TIMES and len(parts) == len(_noTimes()[0])
+                },
+                found.get("trouble"),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("these are no figures") from error
 
 
 def summed(snapshots: Iterable[Snapshot]) -> Snapshot:
@@ -180,6 +200,7 @@ class Totals:
         @param now: The time in seconds.
         """
         self._now = now
+        self._refused = Seldom()
         self._there: dict[object, tuple[float, Snapshot]] = {}
         self._past = Snapshot()
 
@@ -187,7 +208,10 @@ class Totals:
         """
         A process has told its figures, all of them.
         """
-        self._there[who] = self._now(), Snapshot.ofJSON(line)
+        try:
+            self._there[who] = self._now(), Snapshot.ofJSON(line)
+        except ValueError:
+            self._refused.warn(_log, f"{who} told no figures", self._now())
 
     def gone(self, who: object) -> None:
         """

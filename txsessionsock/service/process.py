@@ -171,8 +171,10 @@ class WorkerProcess(ProcessProtocol):
                 self._relay(childFD, line)
 
     def _report(self, line: bytes) -> None:
-        # The first line, which is empty, says only that it is ready.
-        if line and self._reports is not None:
+        # The first line, which is empty, says only that it is ready.  What comes when
+        # it counts as gone would count twice.
+        isThere = self._state is not _ProcessState.GONE
+        if line and isThere and self._reports is not None:
             self._reports.told(self, line)
 
     def childConnectionLost(self, childFD: int) -> None:
