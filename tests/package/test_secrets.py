@@ -9,6 +9,7 @@ import gc
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +20,7 @@ from txsessionsock.interfaces import SessionID, StoreError
 from txsessionsock.manager import SessionManager
 from txsessionsock.stores.memory import MemoryStore
 from txsessionsock.testing import FlakyStore
+from txsessionsock.tickets import Tickets
 
 
 SID = SessionID("Xq7h-secret-id-2Zk")
@@ -60,6 +62,14 @@ class WatchTests(SynchronousTestCase):
         """
         cookie = self.framework.cookieValue(SID)
         _log.info("a line", request={"cookie": [cookie]})
+        self.assertEqual(len(SECRETS.found()), 1)
+
+    def test_ticket(self) -> None:
+        """
+        It finds a ticket.
+        """
+        issuing = Tickets(MemoryStore(Clock())).issue(SID)
+        _log.info("{url}", url=f"/ws?ticket={self.successResultOf(issuing)}")
         self.assertEqual(len(SECRETS.found()), 1)
 
     def test_failure(self) -> None:

@@ -1,6 +1,6 @@
 """
 Looks for secrets in all that is logged or raised while a test runs: session ids,
-keys, cookies, and what signs these.
+keys, cookies, tickets, and what signs these.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from functools import wraps
 from importlib import import_module
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, eventAsText, globalLogPublisher
 from zope.interface import implementer
 
-from txsessionsock.interfaces import SessionError
+from txsessionsock.interfaces import SessionError, SessionID
 from txsessionsock.manager.live import Live
+from txsessionsock.tickets import Tickets
 
 
 __all__ = ["SECRETS", "SecretWatch"]
@@ -70,6 +72,7 @@ class SecretWatch:
                     if method in vars(kind):
                         setattr(kind, method, self._noting(vars(kind)[method]))
         self._watchSessions()
+        self._watchTickets()
         self._watchErrors()
 
     def _noting(self, method: Callable[..., str]) -> Callable[..., str]:
@@ -90,6 +93,18 @@ class SecretWatch:
             self.made(live.key)
 
         setattr(Live, "__init__", noting)  # noqa: B010  # To look at each.
+
+    def _watchTickets(self) -> None:
+        issue = Tickets.issue
+
+        def noted(ticket: str) -> str:
+            self.made(ticket)
+            return ticket
+
+        def noting(tickets: Tickets, sessionID: SessionID) -> Deferred[str]:
+            return issue(tickets, sessionID).addCallback(noted)
+
+        setattr(Tickets, "issue", noting)  # noqa: B010  # The same.
 
     def _watchErrors(self) -> None:
         def noting(kind: Any, *args: Any, **more: Any) -> Any:

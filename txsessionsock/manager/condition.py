@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.manager.test_condition -*-
+# -*- test-case-name: tests.manager.test_tally -*-
 """
 Whether a store answers.
 """
