@@ -1,6 +1,6 @@
 """
-The README, C{CONTRIBUTING.md} and the pages in C{docs}: what they name is there,
-and they name all that there is.
+The README, C{CONTRIBUTING.md}, C{SECURITY.md} and the pages in C{docs}: what they
+name is there, and they name all that there is.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ them.
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from zope.interface import implementer
 
@@ -80,7 +80,8 @@ class Aiohttp(Sessions):
         return self._maxAge
 
     def newSessionID(self) -> SessionID:
-        return SessionID(uuid4().hex)
+        # The framework takes a UUID, of which six bits are the same in all.
+        return SessionID(token_hex(16))
 
     def newDocument(self, now: float, like: Document | None = None) -> Document:
         return Document({}, {"created": int(now)})
