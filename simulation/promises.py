@@ -37,7 +37,13 @@ UNRULED: Final = {
     " logout.": "Express, which is the framework here, keeps them.",
     "After a logout, what the page had waiting to be sent is not sent as somebody"
     " else.": "That is the script's in the browser.",
+    "Pages of Klein do the same for their sockets: a new id at login, and their end at"
+    " logout.": "Pages here are those of Twisted Web, on which Klein's stand.",
+    "After a logout there is no ticket, and none that was given before opens a"
+    " socket.": "There are no tickets here.",
     # An outage is not a logout
+    "A store that fails while a ticket is shown or given is 1013 and 503, and never a"
+    " lack of a session.": "There are no tickets here.",
     "Whoever waits hears of an outage within one time-out of the store.": "That bound"
     " begins when the store last answered anybody, which is not to be known outside.",
     "A Redis that was killed or hangs is noticed within the time-out, also under idle"
@@ -56,6 +62,10 @@ UNRULED: Final = {
     " time.": "Handlers and pages take no time here.",
     "A session with a hundred sockets has no more of the handlers' time than a session"
     " with one.": "Handlers take no time here.",
+    "Its frame is made once, and compressed once for all whose messages do not depend"
+    " on those before.": "It speaks of what that costs.",
+    "A client gets it once, in however many rooms it is, also where 10,000 others"
+    " do.": "Ten thousand are too many here.",
     "A message to a group is encoded once, however many sockets get it.": "It speaks of"
     " what that costs.",
 }
