@@ -734,8 +734,10 @@ def outsideIsStored(case: Case, each: Happening) -> Iterator[str | None]:
         if each.what == "quiet":
             isThere = state.data.get(change.session) is not None
             # Without stamps nobody knows whether a count is stored whose answer was
-            # lost: it is given up, and the sockets are told.
-            isInDoubt = change.do == "increment" and not case.plan.repair
+            # lost: it is given up, and the sockets are told.  So it is where an older
+            # copy was put over it, or one without its stamp.
+            isKnown = case.plan.repair and change.session not in state.beyond
+            isInDoubt = change.do == "increment" and not isKnown
             isInDoubt = isInDoubt and change.node in state.well
             lasts = _lasts(state, change) and not isInDoubt
             if isThere and lasts and _belongs(state, change):

@@ -441,6 +441,24 @@ class LifeTests(HistoryTestCase):
         self.put("stored", "node1", out=102)
         self.assertKept(["outsideIsStored"])
 
+    def test_outsideAndInDoubt(self) -> None:
+        """
+        A count whose answer was lost may be given up where a copy without its stamp
+        was put over it.
+        """
+        more = {"do": "increment", "key": "n", "token": 100, "digit": 0}
+        for copy in "young", "old", "stripped":
+            self.setUp()
+            self.plan = replace(PLAN, repair=True)
+            self.note("changes", "node1", session=KEY, isOutside=True, **more)
+            self.note("trouble", "node1", how="mute", seconds=1.0)
+            self.note("heals", "node1")
+            self.rewrites("reads", copy=copy)
+            self.now += 20 * SECOND
+            self.note("quiet", "world")
+            isBroken = "outsideIsStored" in self.broken()
+            self.assertEqual(isBroken, copy == "young", copy)
+
     def test_outsideAfterAnOutage(self) -> None:
         """
         One that was made when a node still waited for what was lost in an outage
