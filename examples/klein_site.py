@@ -32,6 +32,8 @@ STYLE = """
   :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
   body { max-width: 34rem; margin: 4rem auto; padding: 0 1.25rem; }
   h1, pre { overflow-wrap: anywhere; white-space: pre-wrap; }
+  form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
+  form { margin: .5rem 0; }
   input { font: inherit; padding: .4rem .8rem; max-width: 100%; }
 """
 
