@@ -3,7 +3,7 @@ How what a message costs this library grows: with sockets, with the size of sess
 with sockets of one session, and with workers; and what a quiet client waits for while
 very many others come again.
 
-    make bench ARGS=growth                  # twelve minutes
+    make bench ARGS=growth                  # a quarter of an hour
     make bench ARGS="growth --quick"        # two minutes, and rough
     make bench ARGS="growth --write"        # into docs/performance.md, with its plots
     make bench ARGS="growth sizes storm"    # two parts
