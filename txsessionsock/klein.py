@@ -38,7 +38,6 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import Interface, classImplements, implementer
-from zope.interface.interface import InterfaceClass
 
 from ._arguments import checked
 from ._waiting import waitable
@@ -57,7 +56,7 @@ from .web import (
 
 __all__ = ["ISessionData", "KleinSessions"]
 
-_Authorizers = Mapping[InterfaceClass, Callable[[PageSession], object]]
+_Authorizers = Mapping[Any, Callable[[PageSession], object]]
 
 _BEGUN = "_klein"
 """

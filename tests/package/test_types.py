@@ -47,6 +47,9 @@ TWISTEDS = (
     r'cannot be assigned to parameter "\w+" of type "IRequiredParameter"',
     # Which has no types of its own: they come with mypy-zope.
     r'Skipping analyzing "zope\.interface"',
+    r'Class cannot subclass "Interface" \(has type "Any"\)',
+    "Argument to class must be a base class",
+    r'cannot be assigned to parameter "observer" of type "ILogObserver"',
 )
 """
 What these checkers say of programs that do not use this library either.
