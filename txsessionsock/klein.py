@@ -37,7 +37,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
-from zope.interface import Interface, classImplements, implementer
+from zope.interface import Interface, implementer
+
+# By the other name, pydoctor would look for the class, and not find it.
+from zope.interface.declarations import classImplements
 
 from ._arguments import checked
 from ._waiting import waitable
