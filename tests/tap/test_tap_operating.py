@@ -137,6 +137,6 @@ class HealthTests(TapCase):
         """
         A place that something else has is refused, and so is what is none.
         """
-        for path in "ws", "sessionsock.js", "socket.io", "", "/", "a/b":
+        for path in "ws", "sessionsock", "sessionsock.js", "socket.io", "", "/", "a/b":
             problem = self.refused(*verbs("Verbs"), "--health", path)
             self.assertIn(f"--health {path}: right is the name", problem)

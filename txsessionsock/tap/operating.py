@@ -30,7 +30,7 @@ _ANY = 0
 The port that stands for any that is free.
 """
 
-_TAKEN = (b"sessionsock.js", b"sessionsock.d.ts", b"socket.io")
+_TAKEN = (b"sessionsock", b"sessionsock.js", b"sessionsock.d.ts", b"socket.io")
 
 
 def besideOf(options: Options, manager: SessionManager, reactor: Any) -> Beside | None:
