@@ -39,7 +39,7 @@ MISTAKES: Final = (
     Mistake(
         "a fence not waited for",
         "manager/storage.py",
-        "        fence = self._ask(self._store.fence, key, timeout=self.timeout / 2)\n",
+        "        fence = self._ask(self._store.fence, key, isFence=True)\n",
         "        fence = succeed(None)\n",
         ("fresh",),
     ),

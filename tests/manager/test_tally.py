@@ -207,6 +207,25 @@ class StoreTests(ManagerCase):
         self.settled(reloading)
         self.assertFalse(self.manager.isStoreAway)
 
+    def test_blind(self) -> None:
+        """
+        A store that does not see what others do fails each fence, and is there.
+        """
+        session = self.open()
+        self.store.fail(StoreUnavailable("sees no changes"), "fence")
+        keeper = session.keeper
+        with capturedLogs() as logs:
+            for _ in range(3):
+                fresh = keeper.fresh(keeper.arrival())
+                if fresh is not None:
+                    self.successResultOf(fresh)
+                self.assertFalse(self.manager.isStoreAway)
+                self.assertIsNone(self.successResultOf(self.manager.trouble()))
+                self.clock.advance(2)
+        self.assertGreater(self.calls("fence"), 0)
+        self.assertEqual(self.manager.tally.storeFailures, 0)
+        self.assertEqual([each for each in logs if "event" in each], [])
+
     def test_refused(self) -> None:
         """
         A store that takes no such value is there.

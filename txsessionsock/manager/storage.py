@@ -189,7 +189,7 @@ class Storage:
         See L{IWatchableStore.fence}.  It has half of the time: if there is no
         answer, those who wait still want to read.
         """
-        fence = self._ask(self._store.fence, key, timeout=self.timeout / 2)
+        fence = self._ask(self._store.fence, key, isFence=True)
         return fence.addBoth(self._fenced, self.now()) if self.tally.isTiming else fence
 
     def _fenced(self, result: _T, asked: float) -> _T:
@@ -222,7 +222,7 @@ class Storage:
         self,
         operation: Callable[..., Deferred[_T]],
         *args: Any,
-        timeout: float | None = None,
+        isFence: bool = False,
     ) -> Deferred[_T]:
         try:
             answer = operation(*args)
@@ -231,11 +231,12 @@ class Storage:
         if isFired(answer):
             if self.condition.isAway and not isinstance(answer.result, Failure):
                 self.condition.answered()
-            return answer.addErrback(self._troubled)
+            return answer.addErrback(self._ours if isFence else self._troubled)
         self.unanswered += 1
-        most = self.timeout * _LOOSER if timeout is None else timeout
+        most = self.timeout / 2 if isFence else self.timeout * _LOOSER
         self.expect(answer, self._giveUp, most)
-        return answer.addCallbacks(self._answered, self._failed)
+        failed = self._notFenced if isFence else self._failed
+        return answer.addCallbacks(self._answered, failed)
 
     def _answered(self, result: _T) -> _T:
         self.unanswered -= 1
@@ -246,6 +247,12 @@ class Storage:
     def _failed(self, failure: Failure) -> Failure:
         self.unanswered -= 1
         return self._troubled(failure)
+
+    def _notFenced(self, failure: Failure) -> Failure:
+        # A store that does not see what others do fails each fence, and answers all
+        # else.  One that is away fails what is asked next, too.
+        self.unanswered -= 1
+        return self._ours(failure)
 
     def _troubled(self, failure: Failure) -> Failure:
         ours = self._ours(failure)
