@@ -22,9 +22,9 @@ Chapters whose rows need no rule, though some are one.
 
 UNRULED: Final = {
     # No update is lost
-    "They are given up after ten conflicts: nothing is stored, and nothing"
-    " merged.": "Chance spreads those who are in each other's way: it hardly comes to"
-    " that.",
+    "They are given up only when others were first ten times, for as long as the store"
+    " may take to answer: nothing is stored then, and nothing merged.": "Chance"
+    " spreads those who are in each other's way: it hardly comes to that.",
     "Of a node that was killed, the others put back what they saw of it.": "What others"
     " had seen in time is not to be known from outside.",
     # What a client was told is stored

@@ -31,7 +31,9 @@ __all__ = ["MOST_CONFLICTS", "Repeats", "Run", "Runner"]
 
 MOST_CONFLICTS: Final = 10
 """
-How often somebody else may be first until a handler is given up.
+How often somebody else may be first until a handler is given up, if nothing could be
+stored for as long as a call of the store may take.  Nodes that have much to do are in
+each other's way as often within a tenth of a second.
 """
 
 _STRETCH: Final = 0.002
@@ -135,8 +137,9 @@ class Repeats:
         # earlier one, and wait for the next.
         self._ran: list[Run] = []
         self._left: list[Run] = []
-        # How often somebody was first since a draft was stored.
+        # How often somebody was first since a draft was stored, and since when.
         self._conflicts = 0
+        self._since = 0.0
         # Whether handlers run now.  To take a message may have others come at once,
         # also of another client: that does not run meanwhile.
         self._isMaking = False
@@ -295,13 +298,16 @@ class Repeats:
                 runner.given(failure)
 
     def refused(self, error: Exception, outcomes: list[_Outcome]) -> None:
+        if not self._conflicts:
+            self._since = self._seconds()
         self._conflicts += 1
         for run, *_ in outcomes:
             run.conflicts += 1
-        runs = [each.run for each in outcomes]
-        tired = [run for run in runs if run.conflicts >= MOST_CONFLICTS]
-        if tired:
-            self._failed(tired, Failure(error))
+        if self._seconds() - self._since >= self._live.storage.timeout:
+            runs = [each.run for each in outcomes]
+            tired = [run for run in runs if run.conflicts >= MOST_CONFLICTS]
+            if tired:
+                self._failed(tired, Failure(error))
 
     def abandon(self) -> None:
         """
