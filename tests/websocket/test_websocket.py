@@ -100,6 +100,24 @@ class HardenedTests(SynchronousTestCase):
         assert browser.closed is not None
         self.assertEqual(browser.closed[0], 1009)
 
+    def test_ownOptions(self) -> None:
+        """
+        Options that a protocol or its class has set come before those of the factory.
+        """
+
+        class Own(Echo):
+            maxMessagePayloadSize = 4
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.maxFramePayloadSize = 5
+
+        self.factory.protocol = Own
+        server: Any = self.browse().server
+        found = server.maxMessagePayloadSize, server.maxFramePayloadSize
+        self.assertEqual(found, (4, 5))
+        self.assertEqual(server.closeHandshakeTimeout, Limits().closeTimeout)
+
     def test_early(self) -> None:
         """
         A client that sends without end while C{onConnect} waits is cut off.
