@@ -163,8 +163,6 @@ class Lives:
         # By socket, whose session it was before it became somebody else's: one of
         # these, if that happened while the socket had none yet.
         self._users: dict[str, list[Any]] = {}
-        # Until when each session was nobody's.
-        self._nobodys: dict[str, int] = {}
         self.strange: set[int] = set()
         self.excused: set[str] = set()
         self.outside: dict[int, Change] = {}
@@ -296,19 +294,14 @@ class Lives:
         self._state.beyond.add(key)
         if before:
             self._absences[key, before] = at, inf
-        else:
-            self._nobodys[key] = at
         self._isBack(key, now, at)
-        # Who saw it as nobody's last keeps it, whoever it is that logs in.
-        until = self._nobodys.get(key, -inf)
-        isSoon = self._state.wasUnwell or at - until < _SEEN
         for socket in self._of(key):
             users = self._users.setdefault(socket.name, [before])
             if not socket.isConnected:
                 users += [before, now]
-            mayKeep = isSoon and socket.began < until
-            isTheirs = before and now and None not in users and now not in users
-            if isTheirs and socket.isConnected and not mayKeep:
+            # One that began as nobody's is whoever's logs in.
+            isTheirs = now and None not in users and now not in users
+            if isTheirs and socket.isConnected:
                 self.strangers.setdefault(socket.name, at)
             else:
                 # If that is somebody else's again, nobody may have seen it meanwhile.

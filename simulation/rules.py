@@ -693,11 +693,11 @@ def slowRequestsOpenNothing(case: Case, each: Happening) -> Iterator[str | None]
 def othersSessionsAreTheirs(case: Case, each: Happening) -> Iterator[str | None]:
     """
     A session that is somebody else's now ends for who had it before, and nothing of
-    theirs is put into it.  A socket that had no session yet when that happened may have
-    it as it was before, or after; nor is it known who was to see that it became
-    somebody else's if it had been nobody's shortly before.
+    theirs is put into it, also if it was nobody's meanwhile.  A socket that had no
+    session yet when that happened may have it as it was before, or after.
 
-    @promise: A session that is somebody else's now ends for who had it before.
+    @promise: A session that is somebody else's now ends for who had it before, also if
+    it was nobody's meanwhile.
     """
     state, strangers = case.state, case.state.lives.strangers
     if each.what == "stored":

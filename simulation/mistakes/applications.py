@@ -101,8 +101,15 @@ MISTAKES: Final = (
     Mistake(
         "a session that is somebody else's is merged",
         "session/record.py",
-        "            if we != they and not self._same(we, they):\n",
-        "            if False:\n",
+        "        if self._isAnother(they, self._person if we is None else we):\n",
+        "        if False:\n",
+        ("othersSessionsAreTheirs",),
+    ),
+    Mistake(
+        "who logs in after somebody else was logged in has that one's session",
+        "session/record.py",
+        "        if self._isAnother(they, self._person if we is None else we):\n",
+        "        if self._isAnother(they, we):\n",
         ("othersSessionsAreTheirs",),
     ),
     Mistake(

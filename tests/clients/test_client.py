@@ -226,7 +226,7 @@ class NotFreshTests(SocketCase):
         """
 
         def identity(data: dict[str, Any]) -> object:
-            raise ZeroDivisionError
+            return 1 / (1 - data.get("n", 0))
 
         self.put()
         framework = Express(secrets=["keyboard cat"], identity=identity)
@@ -385,6 +385,22 @@ class EndTests(SocketCase):
         self.put(user="bo")
         self.assertClosed(browser, 4401, "session-replaced")
         self.assertEqual(self.events("sdestroyed"), ["replaced"])
+
+    def test_replacedLater(self) -> None:
+        """
+        Nor does it matter that it was nobody's meanwhile: a socket that was somebody's
+        is never somebody else's.  One that was nobody's is whoever's logs in.
+        """
+        self.put(user="al")
+        browser = self.browse()
+        self.put(n=1)
+        self.assertIsNone(browser.closed)
+        self.put(user="bo")
+        self.assertClosed(browser, 4401, "session-replaced")
+        self.put(n=2)
+        guest = self.browse()
+        self.put(user="cy")
+        self.assertIsNone(guest.closed)
 
     def test_receive(self) -> None:
         """

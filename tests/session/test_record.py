@@ -203,10 +203,46 @@ class RecordTests(RecordCase):
         """
         self.assertIsNone(self.record.identity)
         looked = self.counted()
-        for n, user in enumerate((None, "ann", "ann", None, "bob")):
+        for n, user in enumerate((None, "ann", "ann", None, "ann")):
             self.record.absorb(stored(n=n, userId=user), 0)
             self.assertEqual([self.record.identity] * 3, [user] * 3)
             self.assertEqual(len(looked), n + 1)
+
+    def test_anotherAfterwards(self) -> None:
+        """
+        Who logs in after somebody else was logged in takes the session from those who
+        had it then, also where somebody saw that it was nobody's meanwhile, or took
+        the login out here.  Whoever comes back has it still.
+        """
+        self.record.absorb(stored(n=1, userId="ann"), 0)
+        self.record.absorb(stored(n=2), 0)
+        self.record.absorb(stored(n=3, userId="ann"), 0)
+        self.copy.delete("userId")
+        self.record.collect()
+        attempt = self.record.prepare([], 0)
+        assert attempt is not None
+        self.record.landed(attempt, Stored(attempt.new, None))
+        self.assertIsNone(self.record.identity)
+        self.assertRaises(
+            SessionReplaced, self.record.absorb, stored(n=4, userId="bob"), 0
+        )
+
+    def test_anotherByUs(self) -> None:
+        """
+        Who logs in here is who was logged in last.
+        """
+        self.record.absorb(stored(n=1, userId="ann"), 0)
+        self.copy.assign("userId", "bob")
+        self.record.collect()
+        attempt = self.record.prepare([], 0)
+        assert attempt is not None
+        self.record.landed(attempt, Stored(attempt.new, None))
+        self.record.absorb(stored(n=2), 0)
+        self.record.absorb(stored(n=3, userId="bob"), 0)
+        self.record.absorb(stored(n=4), 0)
+        self.assertRaises(
+            SessionReplaced, self.record.absorb, stored(n=5, userId="ann"), 0
+        )
 
     def test_identityChangedHere(self) -> None:
         """

@@ -357,19 +357,18 @@ class LifeTests(HistoryTestCase):
 
     def test_somebodyElsesAfterNobodys(self) -> None:
         """
-        What was nobody's shortly before need not end, but what was long before does.
+        It ends also if it was nobody's meanwhile, but for who was nobody from the
+        beginning, and for who is back.
         """
-        for seconds in 1, 20:
+        for first, last in ("ann", "bob"), ("ann", "ann"), (None, "bob"):
             self.setUp()
-            self.put("stored", "web1", user="ann")
+            self.put("stored", "web1", **({"user": first} if first else {}))
             self.opens("tab.2")
-            self.put("stored", "node1")
-            self.put("stored", "web1", user="ann")
-            self.now += seconds * SECOND
-            self.put("stored", "web1", user="bob")
+            self.put("stored", "web1", n=1)
+            self.put("stored", "web1", user=last)
             self.now += 10 * SECOND
             self.note("quiet", "world")
-            expected = ["othersSessionsAreTheirs"] * (seconds == 20)
+            expected = ["othersSessionsAreTheirs"] * (first == "ann" != last)
             self.assertEqual(self.broken(), expected)
 
     def test_sumAsMark(self) -> None:

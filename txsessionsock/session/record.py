@@ -129,8 +129,10 @@ class Record:
         # What the framework had no objection to when it was last asked.
         self._written: Mapping[str, Any] = _NONE
         # Whose session which stored data is: it takes time to find out, and most
-        # changes are somebody else's and leave the login as it is.
-        self._owned: tuple[dict[str, Any], object] | None = None
+        # changes are somebody else's and leave the login as it is.  And who was logged
+        # in last, as far as anybody was.
+        self._person: object = None
+        self._owns(self.copy.stored, framework.identity(self.copy.stored))
 
     @property
     def document(self) -> Document:
@@ -151,9 +153,22 @@ class Record:
     @property
     def _storedIdentity(self) -> object:
         stored = self.copy.stored
-        if self._owned is None or self._owned[0] is not stored:
-            self._owned = stored, self._framework.identity(stored)
+        if self._owned[0] is not stored:
+            self._owns(stored, self._framework.identity(stored))
         return self._owned[1]
+
+    def _owns(self, stored: dict[str, Any], who: object) -> None:
+        self._owned = stored, who
+        if who is not None:
+            self._person = who
+
+    def _isAnother(self, who: object, person: object) -> bool:
+        """
+        Whether two people are logged in, or one is after another was.
+        """
+        return not (
+            who is None or person is None or who == person or self._same(who, person)
+        )
 
     def adopt(self, other: Record) -> None:
         """
@@ -257,7 +272,7 @@ class Record:
         self._envelope = theirs.envelope
         self.stored = current
         if data is theirData:
-            self._owned = data, they
+            self._owns(data, they)
         if doubtful is not None:
             doubtful.fail(StoreTimeout(_UNKNOWN))
         return [*found, *(key for key in merged if key not in found)]
@@ -323,14 +338,12 @@ class Record:
 
         @param they: Who is logged in in C{theirs}.
 
-        @raise SessionReplaced: Two people are logged in.
+        @raise SessionReplaced: Two people are logged in, or one is after another was.
         """
         we = self.identity
-        if we is not None and they is not None:
-            if we != they and not self._same(we, they):
-                raise SessionReplaced("the session is somebody else's now")
-            return False
-        if self._storedIdentity is None:
+        if self._isAnother(they, self._person if we is None else we):
+            raise SessionReplaced("the session is somebody else's now")
+        if (we is not None and they is not None) or self._storedIdentity is None:
             return False
         if not self.unsaved:
             return they is not None
@@ -593,6 +606,7 @@ class Record:
         self._open = None
         self.isRepairing = False
         self.stored = stored
+        self._owns(self.copy.stored, self._framework.identity(self.copy.stored))
         self.number = max(self.number, attempt.flight.number)
 
     def isStored(self, current: Stored) -> bool:
