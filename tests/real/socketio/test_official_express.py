@@ -96,6 +96,9 @@ async def test_logout(perMessage: bool) -> None:
     async with shop(2, perMessage=perMessage) as made:
         sockets = await made.everywhere()
         plain = [await made.plain(node) for node in range(2)]
+        for number, each in enumerate(plain, 1):
+            # With its first answer it has its session.
+            assert await each.ask(["increment", "n"]) == number
         stranger = await mint(made.nodes[0].store, {})
         other = await made.open("websocket", 1, cookie=f"connect.sid={stranger}")
         await made.pages.post("/logout")

@@ -120,6 +120,9 @@ async def test_loginAndLogout(kind: str, tmp_path: Path) -> None:
         await visitor.post("/add/n")
         old = visitor.cookies["connect.sid"]
         sockets = [await visitor.connect(), await Visitor(there, old).connect()]
+        for socket in sockets:
+            # With its first answer it has its session.
+            assert await socket.ask(["get", "n"]) == 1
         assert (await visitor.post("/login/ann")).code == 303
         new = visitor.cookies["connect.sid"]
         assert new != old

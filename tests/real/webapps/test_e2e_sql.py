@@ -148,6 +148,7 @@ async def test_cached(place: Place) -> None:
         await sharesSessions(scene, LOGIN)
         assert await whatDjangoReads(scene) == ({"n": 1}, {"n": 2})
         socket = await scene.connect()
+        assert await socket.ask(["get", "n"]) == 2
         assert await scene.session() == {"n": 2}
         # A page of ours, with the same cookie.
         await scene._sockets.post("/logout")
