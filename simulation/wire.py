@@ -283,10 +283,13 @@ class Line:
     def _turn(self, wasFull: bool) -> None:
         if self.isFull == wasFull:
             return
-        self._stopTimer()
-        if not wasFull:
-            why = "it has not read for too long what it was sent"
-            self._late = self.clock.callLater(self._limits.unsentTimeout, self.cut, why)
+        if self.isOpen:
+            # Otherwise what runs is the time that the browser has to close.
+            self._stopTimer()
+            if not wasFull:
+                why = "it has not read for too long what it was sent"
+                seconds = self._limits.unsentTimeout
+                self._late = self.clock.callLater(seconds, self.cut, why)
         self._hold()
         if wasFull:
             self.relieved()

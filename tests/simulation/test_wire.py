@@ -168,3 +168,16 @@ class WireTests(SynchronousTestCase):
         self.assertIsNone(self.line.code)
         self.run_(2.0)
         self.assertEqual(self.line.code, 1000)
+
+    def test_closeUnread(self) -> None:
+        """
+        Nor longer for a browser that reads again meanwhile.
+        """
+        self.wire.stopReading(1.0)
+        while not self.line.isFull:
+            self.tells(1)
+        self.line.close(1000, "")
+        self.run_(1.5)
+        self.assertEqual((self.line.unsent, self.line.code), (0, None))
+        self.run_(0.6)
+        self.assertEqual(self.line.code, 1000)
