@@ -76,7 +76,7 @@ class Copies:
 
     def begins(self, session: str, node: str, at: int) -> None:
         """
-        A node has a session that no socket of it had a moment before.
+        A node has a session that no socket or page of it had a moment before.
         """
         if at - self._storedBy.get((session, node), -inf) > _WINDOW:
             self._had[session, node] = at

@@ -43,6 +43,8 @@ class Page:
 
     @ivar found: When that was.
 
+    @ivar isOver: Whether it was answered, or its connection was lost.
+
     @ivar moved: The session that it has since a login.
 
     @ivar isLogout: Whether it ended its session.
@@ -57,6 +59,7 @@ class Page:
     sees: dict[str, Any] | None = None
     found: int = 0
     isNew: bool = False
+    isOver: bool = False
     moved: str = ""
     isLogout: bool = False
     changed: list[int] = field(default_factory=list)
@@ -500,6 +503,21 @@ class Lives:
         page = self.pages[each.who]
         page.sees, page.isNew = each.more["sees"], each.more["isNew"]
         page.found = each.at
+
+    def _page_answers(self, each: Happening) -> None:
+        self.pages[each.who].isOver = True
+
+    def _page_is_lost(self, each: Happening) -> None:
+        self.pages[each.who].isOver = True
+
+    def isHeldByPage(self, key: str, node: str) -> bool:
+        """
+        Whether a page of a node has a session.
+        """
+        return any(
+            (page.key, page.node) == (key, node) and page.found and not page.isOver
+            for page in self.pages.values()
+        )
 
     def _logs_out(self, each: Happening) -> None:
         self.pages[each.who].isLogout = True

@@ -511,7 +511,7 @@ def _works(random: Random, number: int) -> Iterator[Step]:
         done += len(tabs) + 3
 
 
-_ROUNDS = 0.08
+_ROUNDS = 0.085
 """
 In how many histories one thing happens again and again.
 """

@@ -28,6 +28,7 @@ __all__ = [
     "ROLLS",
     "ROUNDS",
     "STOPS",
+    "UNSEEN",
     "WAITS",
     "Round",
 ]
@@ -224,6 +225,29 @@ def _stops(random: Random) -> Iterator[_Step]:
     yield "roll", 0, 15.0, ()
 
 
+def _unseen(random: Random) -> Iterator[_Step]:
+    """
+    A node changes a key, a request reads that, and the node changes the key again.
+    Another node does so then, and never saw what the request has.
+    """
+    who = random.randrange(_SESSIONS)
+    key, *does = random.choice(
+        (
+            ("a", "set", "set", "set"),
+            ("d", "put", "put", "put"),
+            ("d", "put", "take", "put"),
+        )
+    )
+    changes = [(do, key, -1, False) for do in does]
+    how = "ours", random.choice((0.1, 0.3, 0.6))
+    yield "send", who, 0.01, changes[0]
+    yield random.choice(
+        (("write", who, 0.01, how), ("rewrite", who, 0.01, (*how, "reads")))
+    )
+    yield "send", who, 0.01, changes[1]
+    yield "send", who + _SESSIONS, random.choice((0.6, 1.0)), changes[2]
+
+
 COPIES: Final = {"kind": "cached", "latency": 0.2, "offsets": (0.0,)}, _copies
 ENDS: Final = (
     {"kind": "cached", "latency": 0.02, "offsets": (0.0,), "tabs": 1, "repair": False},
@@ -268,6 +292,16 @@ KEEPS: Final = (
     _keeps,
 )
 STOPS: Final = {"offsets": (0.0,), "tabs": 1}, _stops
+UNSEEN: Final = (
+    {
+        "repair": True,
+        "kind": "polled",
+        "latency": 0.002,
+        "sessions": _SESSIONS,
+        "tabs": 2 * _SESSIONS,
+    },
+    _unseen,
+)
 
 ROUNDS: Final[tuple[Round, ...]] = (
     COPIES,
@@ -283,6 +317,7 @@ ROUNDS: Final[tuple[Round, ...]] = (
     KEEPS,
     STOPS,
     *[ENDS] * 2,
+    UNSEEN,
 )
 
 

@@ -678,16 +678,24 @@ class State:
         socket = self.sockets[each.who]
         socket.isConnected = True
         socket.connected = each.at
-        others = self.sockets.values()
-        if not any(self._isHeldBy(other, socket) for other in others):
-            self._copies.begins(socket.key, socket.node, each.at)
+        self._begins(socket.key, socket.node, each, but=socket)
 
-    def _isHeldBy(self, other: Socket, new: Socket) -> bool:
+    def _page_reads(self, each: Happening) -> None:
+        if not each.more["isNew"]:
+            self._begins(each.more["session"], each.more["node"], each)
+
+    def _begins(
+        self, key: str, node: str, each: Happening, but: Socket | None = None
+    ) -> None:
         """
-        Whether another socket of its node has the session of a new one.
+        A node gives a session to a socket or a page.
         """
-        isThere = other.isConnected and not other.isLost and other is not new
-        return isThere and (other.key, other.node) == (new.key, new.node)
+        if not self.lives.isHeldByPage(key, node) and not any(
+            (other.key, other.node) == (key, node)
+            for other in self.sockets.values()
+            if other.isConnected and not other.isLost and other is not but
+        ):
+            self._copies.begins(key, node, each.at)
 
     def _sends(self, each: Happening) -> None:
         socket, token = self.sockets[each.who], each.more["token"]

@@ -206,4 +206,11 @@ MISTAKES: Final = (
             "incrementsCountOnce",
         ),
     ),
+    Mistake(
+        "what an old copy has that a node never saw is taken for the application's",
+        "session/writes.py",
+        "        return isDoubtful or branch.wasSeen(path, here)\n",
+        "        return branch.wasSeen(path, here)\n",
+        ("deletedStaysDeleted", "noOldCopyUndoes"),
+    ),
 )

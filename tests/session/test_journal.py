@@ -729,6 +729,100 @@ class NodesTests(SynchronousTestCase):
         self.ends(began)
         self.assertEqual(self.place.data, {"user": "ada", "x": 1, "y": 1})
 
+    def changed(self, first: int | None, second: int | None) -> dict[str, Any]:
+        """
+        Two nodes change a key one after the other.  The second one never sees
+        what was there before the first one did.
+
+        @return: A copy from before both.
+        """
+        self.setUp()
+        self.one.write(x=0)
+        self.two.repair()
+        # That there was nothing is forgotten.
+        self.place.now += 6
+        self.one.write(x=1)
+        copy = self.foreign()
+        self.one.write(x=first)
+        self.two.write(x=second)
+        self.one.repair()
+        return copy
+
+    def test_copyOfWhatIsUnseen(self) -> None:
+        """
+        What a node assigned or deleted is put back where the copy has a value that
+        the node never saw, since the copy is of a version that it never saw.
+        """
+        for first, second in (2, 3), (None, 3), (2, None):
+            copy = self.changed(first, second)
+            self.ends(copy, self.two, self.one, h=1)
+            more = {} if second is None else {"x": second}
+            self.assertEqual(self.place.data, {"user": "ada", "h": 1, **more})
+
+    def test_copyOfBeforeItCame(self) -> None:
+        """
+        So it is for a node that had not got the session yet.
+        """
+        self.one.write(x=1)
+        copy = self.foreign()
+        self.one.write(x=2)
+        four = Node("four", self.place)
+        four.write(x=3)
+        self.one.repair()
+        self.ends(copy, four, self.one, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "x": 3, "h": 1})
+
+    def test_deletedOfWhatIsUnseen(self) -> None:
+        """
+        But what such a copy has not got stays away: the application may have
+        deleted it.
+        """
+        copy = self.changed(2, 3)
+        del copy["x"]
+        self.ends(copy, self.two, self.one, h=1)
+        self.assertEqual(self.place.data, {"user": "ada", "h": 1})
+
+    def test_assignedToo(self) -> None:
+        """
+        What the application assigned stays where the node saw the version of which
+        that is a copy, also if it is no longer remembered, or has no room.
+        """
+        for elapsed, memory in (0, None), (6, None), (0, Memory(0)):
+            self.setUp()
+            four = Node("four", self.place, memory=memory)
+            self.one.write(x=1)
+            four.repair()
+            copy = self.foreign()
+            self.one.write(x=2)
+            four.write(y=1)
+            self.place.now += elapsed
+            four.write(x=3)
+            self.ends(copy, four, self.one, x=4)
+            self.assertEqual(self.place.data["x"], 4)
+
+    def test_assignedWithoutStamps(self) -> None:
+        """
+        So does what it assigned if it left out the stamps: that tells nothing of
+        its copy.
+        """
+        self.one.write(x=1)
+        four = Node("four", self.place)
+        four.write(x=2)
+        copy = self.foreign()
+        del copy[STAMP]
+        self.ends(copy, four, self.one, x=4)
+        self.assertEqual(self.place.data["x"], 4)
+
+    def test_assignedByNodeSince(self) -> None:
+        """
+        What another node assigned since, that had not seen it either, stays.
+        """
+        copy = self.changed(2, 3)
+        self.place.stored = copy
+        Node("four", self.place).write(x=5)
+        self.ends(self.foreign(), self.two, self.one)
+        self.assertEqual(self.place.data["x"], 5)
+
     def test_whatRequestsDo(self) -> None:
         """
         What two requests do to each other is as without us: no node brings back

@@ -28,6 +28,7 @@ from simulation.rounds import (
     RETURNS,
     ROLLS,
     STOPS,
+    UNSEEN,
     WAITS,
     Round,
 )
@@ -263,6 +264,25 @@ class RoundTests(SynchronousTestCase):
 
         for some in GIVES_UP, GIVES_UP_LATER:
             self.assertComesAbout(some, find)
+
+    def test_unseen(self) -> None:
+        """
+        A request overwrites what two nodes stored one after the other since it read
+        the session.
+        """
+
+        def find(history: Sequence[Happening]) -> Iterator[Happening]:
+            stored: dict[str, list[tuple[str, int]]] = {}
+            for each in history:
+                if each.what == "stored" and each.who.startswith("node"):
+                    stored.setdefault(each.more["key"], []).append((each.who, each.at))
+                elif each.what in ("rewrites", "changes") and "read" in each.more:
+                    last = stored.get(each.more["session"], [])[-2:]
+                    isSince = all(at > each.more["read"] for _, at in last)
+                    if isSince and len({who for who, _ in last}) == 2:
+                        yield each
+
+        self.assertComesAbout(UNSEEN, find)
 
     def test_keeps(self) -> None:
         """

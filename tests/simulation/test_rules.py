@@ -362,6 +362,43 @@ class RuleTests(HistoryTestCase):
             else:
                 self.assertBroken("noOldCopyUndoes")
 
+    def test_newByAPage(self) -> None:
+        """
+        A node that has a session only for a page is new to it, unless a socket or
+        another page of it had that before.
+        """
+        for first, isNew in (None, True), ("over", True), ("at work", False):
+            self.setUp()
+            if first is not None:
+                self.reads("page1", 100)
+            if first == "over":
+                self.note("page answers", "page1", token=100, code=200)
+            read = self.now + 1
+            self.reads("page2", 101)
+            told = {"do": "set", "key": "a", "token": 101, "digit": 0}
+            self.note("changes", "page2", node="node2", session=KEY, **told)
+            self.put("stored", "node2", a=101)
+            self.note("page answers", "page2", token=101, code=200)
+            self.note("page comes", "page2", token=101, code=200)
+            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+            self.note("rewrites", "web1", token=102, **more)
+            self.put("stored", "web1")
+            self.note("quiet", "world")
+            if isNew:
+                self.assertKept(
+                    ["excepted: what a node assigned that was new to a session"]
+                )
+            else:
+                self.assertBroken("noOldCopyUndoes")
+
+    def reads(self, name: str, token: int) -> None:
+        """
+        Have a page of another node find its session.
+        """
+        more = {"node": "node2", "session": KEY, "token": token}
+        self.note("asks for page", name, do="set", **more)
+        self.note("page reads", name, isNew=False, sees={"log": []}, **more)
+
     def test_copyThatIsNotWritten(self) -> None:
         """
         But not if that old copy was not written, because its row was gone, nor if it

@@ -314,7 +314,7 @@ class Journal:
         self._branches = ()
         self._changed = _NOWHERE
         self._silence = None
-        self._latest = Version(stamps, data)
+        self._latest = Version(stamps, data, isFirst=True)
         self._known = stamps
         self._unheard = {*stamps} - {self._name} or ()
         self._isHeard = not self._unheard
@@ -545,7 +545,10 @@ class Journal:
                     return mended, {**stamps, **latest.stamps}, not missing
             except Conflict:
                 pass
-        found = Branch(data, latest.data or {}, self._wasSeen, isStamped, last)
+        isUnseen = self._isUnseen(stamps)
+        found = Branch(
+            data, latest.data or {}, self._wasSeen, isUnseen, isStamped, last
+        )
         return self._writes.again(found, missing, run), stamps, not missing
 
     def _places(self, base: dict[str, Any], later: Sequence[Version]) -> list[Path]:
@@ -578,6 +581,21 @@ class Journal:
                 twins.append(version.data)
                 later.clear()
         return twins, [*later, self._latest]
+
+    def _isUnseen(self, stamps: Stamps) -> bool:
+        """
+        Whether a web application's copy with some stamps is of a version that this
+        node certainly did not see: it came later, or another node wrote the next
+        one before it looked.
+        """
+        if not stamps or not covers(self._latest.stamps, stamps):
+            # That there are none tells nothing; or another node wrote since.
+            return False
+        every = (*self._versions, self._latest)
+        if any(_areEqual(version.stamps, stamps) for version in every):
+            return False
+        # What was seen before the oldest that is remembered is not known any more.
+        return every[0].isFirst or covers(stamps, every[0].stamps)
 
     def _wasSeen(self, path: Path, value: Any) -> bool:
         return any(

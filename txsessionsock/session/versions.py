@@ -52,6 +52,8 @@ class Version:
         it is a foreign write.
 
     @ivar replaced: When another one was stored; meaningless for the latest.
+
+    @ivar isFirst: Whether it was the first that was seen.
     """
 
     stamps: Stamps
@@ -62,6 +64,7 @@ class Version:
     base: Stamps = field(default_factory=dict)
     foreign: Collection[Path] = ()
     places: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+    isFirst: bool = False
 
 
 @dataclass(slots=True)

@@ -114,6 +114,8 @@ class Branch:
 
     @ivar wasSeen: Whether a value was seen at a place.
 
+    @ivar isUnseen: Whether who wrote it had a copy of a version that was not.
+
     @ivar isStamped: Whether who wrote it had any stamps.
 
     @ivar last: The number of the last write of this node that is in it.
@@ -122,6 +124,7 @@ class Branch:
     data: dict[str, Any] = field(repr=False)
     latest: dict[str, Any] = field(repr=False)
     wasSeen: Callable[[Path, Any], bool]
+    isUnseen: bool
     isStamped: bool
     last: int
 
@@ -357,12 +360,15 @@ class Writes:
     def _isOurs(self, path: Path, value: Any, branch: Branch) -> bool:
         """
         Whether what this node assigned was not replaced since, and was dropped
-        by somebody who assigned nothing there.
+        by somebody who assigned nothing there, as far as can be told.
         """
         here, latest = valueAt(branch.data, path), valueAt(branch.latest, path)
-        if self._same(here, value):
+        if self._same(here, value) or not self._stands(value, latest):
             return False
-        return self._stands(value, latest) and branch.wasSeen(path, here)
+        # Where nobody can tell, one of two assignments wins.  But what is not there may
+        # have been deleted on purpose.
+        isDoubtful = branch.isUnseen and here is not MISSING
+        return isDoubtful or branch.wasSeen(path, here)
 
     def _stands(self, value: Any, here: Any) -> bool:
         """
