@@ -139,7 +139,7 @@ class TurnTests(SynchronousTestCase):
         self.protocol.seen = Seen(protocol=self.protocol)
         self.wire = Wire()
         self.protocol.makeConnection(self.wire)
-        rules.handshakes._spent = 1.0
+        rules.turns._spent = 1.0
         self.protocol.dataReceived(handshake())
 
     def test_waits(self) -> None:

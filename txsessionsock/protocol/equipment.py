@@ -43,14 +43,7 @@ class Equipment:
     @cached_property
     def turns(self) -> Turns:
         """
-        Whose frames are handled next, where they wait.
-        """
-        return Turns()
-
-    @cached_property
-    def handshakes(self) -> Turns:
-        """
-        The same for handshakes: they have a time of their own.
+        Whose handshake, frames or end is handled next, where they wait.
         """
         return Turns()
 

@@ -92,6 +92,8 @@ The opcode from which on frames are no part of a message.
 _OPEN: Final = WebSocketServerProtocol.STATE_OPEN
 _CLOSED: Final = WebSocketServerProtocol.STATE_CLOSED
 
+_NOT_OPEN: Final = (WebSocketServerProtocol.STATE_CONNECTING, _CLOSED)
+
 _RECEIVING: Final = ("dataReceived", "_dataReceived", "consumeData")
 """
 Autobahn's methods for what was read.
@@ -234,6 +236,14 @@ class Frames:
     def waits(self) -> bool:
         return self._at < len(self._data)
 
+    @property
+    def isBulk(self) -> bool:
+        """
+        See L{Turns}: it comes until something of it was handled, and goes when the
+        connection is lost.
+        """
+        return not self.used or self._lost is not None
+
     # What was read.
 
     def received(self, data: bytes) -> bool:
@@ -279,7 +289,7 @@ class Frames:
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
         turns = self._turns
-        if not self._line.isHeld and turns.hasTime:
+        if not self._line.isHeld and turns.hasTimeFor(self):
             most = _MANY
             if turns.queue:
                 # Of hundreds who send much at once, each has one.
@@ -297,7 +307,8 @@ class Frames:
         if self._isWorking or self._protocol is None:
             return
         try:
-            self._work(_MANY, self._seconds())
+            if self._data:
+                self._work(_MANY, self._seconds())
         except Exception:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
@@ -320,15 +331,19 @@ class Frames:
         """
         The connection is lost.
 
-        @param then: Called when all that was read before is handled.
+        @param then: Called when all that was read before is handled, and it is the
+            turn of this connection: thousands may be lost at once.
 
-        @return: Whether it will be; otherwise there is nothing to wait for.
+        @return: Whether it will be, or was; otherwise there is nothing to wait for.
         """
         self._isHeld = False
-        if self._protocol.state == _CLOSED or not self.waits:
+        if self._protocol.state in _NOT_OPEN:
             self._data, self._at = b"", 0
             return False
         self._lost = then
+        if not self.waits:
+            self._turns.offer(self, self._reactor)
+            return True
         # The output cannot be full any more, so a line that is held only because of
         # that goes on.  A line that the inbox has paused waits until there is room.
         self._line.drop()
