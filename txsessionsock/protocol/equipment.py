@@ -64,9 +64,9 @@ class Equipment:
     def countWith(self, other: Equipment) -> None:
         """
         Count connections together with those of another server, whose limits of
-        them are ours, too.
+        them are ours, too.  They take turns with ours.
         """
-        vars(self)["admission"] = other.admission
+        vars(self).update(admission=other.admission, turns=other.turns)
 
     @cached_property
     def refusals(self) -> Seldom:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["acceptFew"]
 
-_FEW: Final = 40
+_FEW: Final = 20
 """
 How many at once.  They come faster than they can be answered all the same.
 """
@@ -25,7 +25,7 @@ def acceptFew(transport: Any, reactor: IReactorTime) -> None:
 
     @param transport: What a connection has that was just accepted.
     """
-    port = getattr(transport, "server", None)
+    port: Any = getattr(transport, "server", None)
     if getattr(port, "numberAccepts", 0) > _FEW:
         # For those that come with this one.  When all are accepted, the port sets it
         # to how many these were; only then can it be told.

@@ -49,6 +49,7 @@ class Hardened(WebSocketServerProtocol):
     transport: Any
     maxConnections: int
     autoPingTimeout: float
+    openHandshakeTimeout: float
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
