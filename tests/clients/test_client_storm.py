@@ -37,10 +37,12 @@ class StormTests(SocketCase):
     in each turn of the reactor.
     """
 
+    protocol: type[Slow] = Slow
+
     def setUp(self) -> None:
         super().setUp()
         self.put()
-        self.serve(Slow)
+        self.serve(self.protocol)
         self.do.update(sconnection=self.work, smessage=self.answer)
         self.do["disconnect"] = self.work
         self.cookies = [
@@ -90,6 +92,7 @@ class StormTests(SocketCase):
         """
         for count in range(most):
             self.say()
+            self.clock.rightNow += 0.01
             began = self.clock.seconds()
             turn(self.clock)
             elapsed = self.clock.seconds() - began
@@ -187,3 +190,19 @@ class PerMessageStormTests(StormTests):
     """
 
     perMessage = True
+
+
+class Repeatable(Slow):
+    """
+    The same, with handlers that may run again.
+    """
+
+    repeatable = True
+
+
+class RepeatableStormTests(PerMessageStormTests):
+    """
+    The same where handlers may run again.
+    """
+
+    protocol = Repeatable

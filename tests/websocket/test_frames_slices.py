@@ -384,10 +384,12 @@ class StormTests(SynchronousTestCase):
         they came, and nobody is forgotten.
         """
         self.come(100)
-        self.assertEqual(len(self.done), 5)
+        # When the garbage collector comes, that time does not count.
+        atOnce = len(self.done)
+        self.assertIn(atOnce, range(5, 8))
         counts = [len(self.turn()) for _ in range(20)]
-        self.assertLessEqual(max(counts), 6)
-        self.assertEqual(sum(counts), 95)
+        self.assertLessEqual(max(counts), 7)
+        self.assertEqual(sum(counts), 100 - atOnce)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.come(1)
         self.assertEqual(self.done, ["new"])
@@ -396,12 +398,13 @@ class StormTests(SynchronousTestCase):
         """
         Nobody overtakes those who came before.
         """
-        self.come(7)
+        self.come(10)
         self.turns._spent = 0.0
         late = self.one("late", isBulk=True)
         self.turns.offer(late, self.clock)
         self.assertNotIn("late", self.done)
-        self.assertEqual(self.turn(), ["new", "new", "late"])
+        done = [*self.done, *self.turn(), *self.turn()]
+        self.assertEqual(done, ["new"] * 10 + ["late"])
 
     def test_there(self) -> None:
         """
@@ -529,10 +532,11 @@ class TurnTests(SynchronousTestCase):
             order.append(name)
             flooder.clock.rightNow += 0.03
 
+        # It has been there before.
+        other.read(frame(TEXT))
+        other.protocol._sessionsock.frames.used = 0.001
         flooder.factory.do = lambda *_: work("flooder")
         other.factory.do = lambda *_: work("other")
-        # It has been there before.
-        other.protocol._sessionsock.frames.used = 0.001
         flooder.read(frame(TEXT) * 100)
         other.read(frame(TEXT) * 2)
         self.assertEqual(order, ["flooder"])

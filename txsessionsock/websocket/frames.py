@@ -184,6 +184,7 @@ class Frames:
         "_data",
         "_fragments",
         "_isHeld",
+        "_isSettled",
         "_isShort",
         "_isWorking",
         "_lastName",
@@ -219,7 +220,7 @@ class Frames:
         self._data = b""
         self._at = 0
         self._fragments = 0
-        self._isHeld = self._isWorking = False
+        self._isHeld = self._isWorking = self._isSettled = False
         self._lost: Callable[[], object] | None = None
         # How many attributes the protocol itself had, and which came last.
         self._names, self._lastName = 0, ""
@@ -242,7 +243,7 @@ class Frames:
         See L{Turns}: it comes until something of it was handled, and goes when the
         connection is lost.
         """
-        return not self.used or self._lost is not None
+        return not self._isSettled or self._lost is not None
 
     # What was read.
 
@@ -394,7 +395,7 @@ class Frames:
             self._data, self._at = b"", 0
             raise
         finally:
-            self._isWorking = False
+            self._isWorking, self._isSettled = False, True
             self._answers.release()
 
     def _slice(self, most: int, until: float) -> None:
