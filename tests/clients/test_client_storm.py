@@ -135,6 +135,20 @@ class StormTests(SocketCase):
         self.assertGreater(self.go(), 3)
         self.assertEqual(len(self.events("sconnection")), _MANY + 1)
 
+    def test_opened(self) -> None:
+        """
+        What the library does for each of them counts, too.
+        """
+        opened = self.factory.sockets.opened
+
+        def open(client: Any) -> None:
+            self.work()
+            opened(client)
+
+        self.patch(self.factory.sockets, "opened", open)
+        del self.do["sconnection"]
+        self.test_loaded()
+
     def test_loadedAndGone(self) -> None:
         """
         One that goes, or whose session ends, while it waits for its turn then, is

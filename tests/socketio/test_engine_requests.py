@@ -185,8 +185,11 @@ class RefusedTests(EngineCase):
         """
         turns = self.engine.equipment.turns
         turns._spent = 0.01
-        gone, late = self.ask(GOOD), self.ask(GOOD)
-        gone.wire.leave()
+        self.ask(GOOD).wire.leave()
+        self.turn()
+        self.assertEqual(self.made, [])
+        turns._spent = 0.01
+        late = self.ask(GOOD)
         self.engine.isGoingAway = True
         self.turn()
         self.assertEqual(late.code, 503)

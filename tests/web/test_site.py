@@ -331,12 +331,13 @@ class DoorsTests(SynchronousTestCase):
             wire.server = SimpleNamespace(numberAccepts=100)
             wire.protocol = door.buildProtocol(wire.getPeer())
             wire.protocol.makeConnection(wire)
+            self.clock.advance(0)
+            self.assertLess(wire.server.numberAccepts, 50)
             self.factory._sessionsock.turns._spent = 0.01
             wire.protocol.dataReceived(handshake())
             self.assertEqual(self.factory.asked, [])
             self.clock.advance(0)
             self.assertEqual(len(self.factory.asked), 1)
-            self.assertLess(wire.server.numberAccepts, 50)
             wire.protocol.connectionLost(Failure(ConnectionDone()))
             self.factory.asked.clear()
 
