@@ -183,6 +183,23 @@ class StormTests(SocketCase):
         self.assertEqual(len(self.events("disconnect")), _MANY)
         self.assertEqual(len(self.factory.sockets), 1)
 
+    def test_disconnected(self) -> None:
+        """
+        Many are cut off when there is no time for their handlers, who do not come
+        before what is said.
+        """
+        browsers = self.come()
+        self.go()
+        for number, browser in enumerate(browsers):
+            browser.send(number)
+            self.go(1)
+        self.manager.slices.worked(1.0)
+        for browser in browsers:
+            browser.cut()
+        self.assertEqual(self.events("disconnect"), [])
+        self.assertGreater(self.go(), 3)
+        self.assertEqual(len(self.events("disconnect")), _MANY)
+
     def test_stored(self) -> None:
         """
         What many have changed is stored.
@@ -192,6 +209,13 @@ class StormTests(SocketCase):
         for browser in browsers:
             browser.send("change")
             self.go(1)
+        replace = self.store.replace
+
+        def slow(*args: Any) -> Any:
+            self.work()
+            return replace(*args)
+
+        self.patch(self.store, "replace", slow)
         self.clock.rightNow += 2
         self.go()
         calls = [key for name, key in self.store.calls if name == "replace"]

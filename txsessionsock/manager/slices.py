@@ -25,7 +25,8 @@ _T = TypeVar("_T")
 
 _Key = tuple[object, bool]
 """
-A session, and whether those of its clients are meant who come or go.
+A session, and whether it waits as bulk: see L{FairQueue
+<txsessionsock._fairness.FairQueue>}.
 """
 
 SLICE: Final = 0.01
@@ -76,7 +77,7 @@ class Slices:
         self.began = 0.0
         self._isServing = self._isCalled = False
         self._servedNow: _Key | None = None
-        # What waits, by session; of those who come or go, apart.
+        # What waits, by session; bulk is apart.
         self._works: dict[_Key, deque[Callable[[], object]]] = {}
         self._queue = FairQueue[object]()
         # Up to when each had its share.
@@ -137,8 +138,8 @@ class Slices:
 
         @param who: The session on whose account that is.
 
-        @param isBulk: Whether it is for a client that comes or goes: see
-            L{FairQueue<txsessionsock._fairness.FairQueue>}.
+        @param isBulk: Whether thousands may want that at once: it is for a client
+            that comes or goes, or stores what was changed a while ago.
         """
         key = who, isBulk
         works = self._works.get(key)

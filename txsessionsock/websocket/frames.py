@@ -338,7 +338,8 @@ class Frames:
         @return: Whether it will be, or was; otherwise there is nothing to wait for.
         """
         self._isHeld = False
-        if self._protocol.state in _NOT_OPEN:
+        isWithin = self._isWorking and not self.waits
+        if self._protocol.state in _NOT_OPEN or isWithin:
             self._data, self._at = b"", 0
             return False
         self._lost = then
