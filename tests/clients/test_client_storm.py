@@ -121,6 +121,31 @@ class StormTests(SocketCase):
         self.go()
         self.assertEqual([each.got for each in browsers], [[n] for n in range(_MANY)])
 
+    def test_settled(self) -> None:
+        """
+        Whoever had a message handled is there, whichever way that took; before, it
+        comes.
+        """
+        kinds: list[bool] = []
+        later = self.manager.slices.later
+
+        def note(who: object, work: Any, *, isBulk: bool = False) -> None:
+            kinds.append(isBulk)
+            later(who, work, isBulk=isBulk)
+
+        comes = self.browse(cookie=self.cookies[0])
+        self.go()
+        self.patch(self.manager.slices, "later", note)
+        self.manager.slices.worked(1.0)
+        comes.send("x")
+        self.say()
+        self.assertEqual(kinds, [True, False])
+        self.go()
+        kinds.clear()
+        self.manager.slices.worked(1.0)
+        comes.send("x")
+        self.assertEqual(kinds, [False])
+
     def test_loaded(self) -> None:
         """
         A store answers for many at once.

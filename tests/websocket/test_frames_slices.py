@@ -445,6 +445,21 @@ class StormTests(SynchronousTestCase):
             done += self.turn()
         self.assertIn("old", done)
 
+    def test_first(self) -> None:
+        """
+        The first that a client sends is of one that comes, what is behind is not.
+        """
+        server = Server()
+        turns = server.factory._sessionsock.turns
+        turns._spent = 0.01
+        server.read(frame(TEXT, b"a"))
+        self.assertEqual(server.seen, [])
+        server.turn()
+        self.assertEqual(len(server.seen), 1)
+        turns._spent = 0.01
+        server.read(frame(TEXT, b"b"))
+        self.assertEqual(len(server.seen), 2)
+
     def test_lost(self) -> None:
         """
         Thousands of connections that are lost at once are done with a few at a time.
