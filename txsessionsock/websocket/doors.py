@@ -12,9 +12,10 @@ from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["acceptFew"]
 
-_FEW: Final = 20
+_FEW: Final = 40
 """
-How many at once.  They come faster than they can be answered all the same.
+How many at once, and half as many again every other time.  They still come much faster
+than they can be answered: what waits in the system's queue may be dropped there.
 """
 
 
