@@ -58,6 +58,8 @@ UNRULED: Final = {
     # In order
     "Whatever one client sends at once, others wait for no more than 10 ms of its"
     " handlers, or for the one at work.": "Handlers take no time here.",
+    "Thousands that come, go or are cut off at once have half of the time at most, and"
+    " whoever is there has the other half.": "Handlers take no time here.",
     "Of requests that one client sends in one go, others wait for one at a"
     " time.": "Handlers and pages take no time here.",
     "A session with a hundred sockets has no more of the handlers' time than a session"

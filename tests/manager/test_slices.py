@@ -186,6 +186,34 @@ class SlicesTests(SynchronousTestCase):
         self.do(known, "known", 0.0001, 1)
         self.assertIn("known", self.turn())
 
+    def test_bulk(self) -> None:
+        """
+        Whoever is there comes before thousands of sessions that come, go or are to be
+        stored, each time anew.
+        """
+        known = Session()
+        for number in range(2000):
+            later = partial(self.work, number, 0.001)
+            self.slices.later(Session(), later, isBulk=True)
+        for _ in range(100):
+            self.slices.later(known, partial(self.work, "known", 0.0001))
+            self.assertEqual(self.turn()[0], "known")
+
+    def test_bulkHalf(self) -> None:
+        """
+        They have half of the time, where those who are there want more than there is;
+        and so has one session for its own.
+        """
+        one, other = Session(), Session()
+        for who in one, other:
+            for isBulk in False, True:
+                name = "bulk" if isBulk else "there"
+                for _ in range(500):
+                    work = partial(self.work, name, 0.001)
+                    self.slices.later(who, work, isBulk=isBulk)
+        done = [name for _ in range(50) for name in self.turn()]
+        self.assertLess(abs(done.count("bulk") - done.count("there")), 3)
+
     def test_fails(self) -> None:
         """
         Whatever one of them raises, the others are served.

@@ -261,3 +261,18 @@ class OutflowTests(SocketCase):
         browser.server.send("x" * 1001)
         self.clock.advance(11)
         self.assertTrue(browser.wire.isAborted)
+
+
+class EquipmentTests(SocketCase):
+    """
+    Tests for what the connections of two servers share.
+    """
+
+    def test_countWith(self) -> None:
+        """
+        Connections of two servers count together, and take turns with each other.
+        """
+        one, two = self.serve()._sessionsock, self.serve()._sessionsock
+        two.countWith(one)
+        self.assertIs(two.admission, one.admission)
+        self.assertIs(two.turns, one.turns)

@@ -161,6 +161,58 @@ class RefusedTests(EngineCase):
         (error,) = self.flushLoggedErrors(SessionError)
         self.assertIn("right is a SocketIOResource beside", str(error.value))
 
+    def test_turns(self) -> None:
+        """
+        Of very many clients that come at once, each waits for its turn; those that are
+        there do not wait for them.
+        """
+        sid = self.begin()
+        poll = self.poll(sid)
+        self.post(sid, "4a")
+        self.engine.equipment.turns._spent = 0.01
+        asked = [self.ask(GOOD) for _ in range(10)]
+        self.assertEqual([each.answer for each in asked], [None] * 10)
+        self.assertEqual(self.post(sid, "4b").body, b"ok")
+        self.assertEqual(self.made[0].messages, [(b"a", False), (b"b", False)])
+        self.turn()
+        self.assertEqual([each.code for each in asked], [200] * 10)
+        self.assertIsNone(poll.answer)
+
+    def test_leavesBefore(self) -> None:
+        """
+        One that leaves while it waits is forgotten; one that still waits when the
+        server is about to end is told so; and what goes wrong is answered.
+        """
+        turns = self.engine.equipment.turns
+        turns._spent = 0.01
+        self.ask(GOOD).wire.leave()
+        self.turn()
+        self.assertEqual(self.made, [])
+        turns._spent = 0.01
+        late = self.ask(GOOD)
+        self.engine.isGoingAway = True
+        self.turn()
+        self.assertEqual(late.code, 503)
+        self.engine.isGoingAway = False
+        turns._spent = 0.01
+        broken = self.ask(GOOD)
+        self.patch(self.engine, "opened", lambda *_: 1 // 0)
+        self.turn()
+        self.assertEqual(broken.code, 500)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertNothingLeft()
+
+    def test_firstPost(self) -> None:
+        """
+        What a client says first waits, too: it opens a session.
+        """
+        sid = self.begin()
+        self.engine.equipment.turns._spent = 0.01
+        first = self.post(sid, "4a")
+        self.assertIsNone(first.answer)
+        self.turn()
+        self.assertEqual(first.body, b"ok")
+
     def test_goingAway(self) -> None:
         """
         A server that ends takes no new clients.  Those that are there are answered.

@@ -284,11 +284,11 @@ class UpgradeTests(EngineCase):
         wire = self.wire()
         head = self.upgrade(f"/socket.io/?EIO=4&transport=websocket&sid={sid}")
         # The handshake has to wait for its turn.
-        self.engine.equipment.handshakes._spent = 1.0
+        self.engine.equipment.turns._spent = 1.0
         wire.receive(head)
         self.assertIs(self.last.connection.stage, Stage.PROBED)
         self.post(sid, "1")
-        self.engine.equipment.handshakes._spent = 0.0
+        self.engine.equipment.turns._spent = 0.0
         wire.receive(b"")
         self.assertNothingLeft()
 

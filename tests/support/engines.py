@@ -323,7 +323,11 @@ class EngineCase(ManagerCase):
 
         @return: The name of the connection.
         """
-        body = self.ask("EIO=4&transport=polling", **headers).body
+        asked = self.ask("EIO=4&transport=polling", **headers)
+        if asked.answer is None:
+            # Others came before it.
+            self.turn()
+        body = asked.body
         assert body is not None
         sid: str = json.loads(body[1:])["sid"]
         return sid

@@ -158,7 +158,6 @@ class Rules:
     refusals: Seldom = field(default_factory=Seldom)
     shortFrames: bool = True
     turns: Turns = field(default_factory=Turns)
-    handshakes: Turns = field(default_factory=Turns)
     takesSubprotocols: bool = False
     admission: Admission = field(default_factory=lambda: Admission(Limits()))
     clock: Clock = field(default_factory=Clock)

@@ -19,8 +19,8 @@ PACKAGE = "txsessionsock"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
-            *("_arguments", "_collector", "_events", "_foreign", "_repeatable"),
-            *("_seldom", "_waiting", "interfaces"),
+            *("_arguments", "_collector", "_events", "_fairness", "_foreign"),
+            *("_repeatable", "_seldom", "_waiting", "interfaces"),
         }
     ),
     frozenset(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from io import StringIO
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -17,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from tests.support.doors import frame
+from tests.support.doors import frame, handshake
 from tests.support.managing import turn
 from tests.support.pages import Answer, View, Wire, parse
 from tests.websocket.test_opening import FUZZ, HEADS, SEED, anyHead, cut
@@ -320,6 +321,25 @@ class DoorsTests(SynchronousTestCase):
         factory.asked = []
         self.factory = factory
         self.site = BoundedSite(SessionSocketResource(factory), reactor=self.clock)
+
+    def test_storm(self) -> None:
+        """
+        Through both, few are accepted at once, and handshakes wait for their turn.
+        """
+        for door in self.factory, self.site:
+            wire: Any = Wire()
+            wire.server = SimpleNamespace(numberAccepts=100)
+            wire.protocol = door.buildProtocol(wire.getPeer())
+            wire.protocol.makeConnection(wire)
+            self.clock.advance(0)
+            self.assertLess(wire.server.numberAccepts, 50)
+            self.factory._sessionsock.turns._spent = 0.01
+            wire.protocol.dataReceived(handshake())
+            self.assertEqual(self.factory.asked, [])
+            self.clock.advance(0)
+            self.assertEqual(len(self.factory.asked), 1)
+            wire.protocol.connectionLost(Failure(ConnectionDone()))
+            self.factory.asked.clear()
 
     def ask(self, door: Any, pieces: list[bytes]) -> tuple[int | None, list[Any]]:
         """

@@ -23,6 +23,7 @@ from tests.support.frames import (
     frame,
     parsed,
 )
+from tests.support.managing import turn
 from txsessionsock.limits import Limits
 from txsessionsock.websocket import Turns
 
@@ -328,6 +329,154 @@ class SliceTests(SynchronousTestCase):
         return [seen[1] for seen in server.seen if seen and seen[0] == "message"]
 
 
+class Waits:
+    """
+    Somebody who waits for a turn, and takes a millisecond.
+    """
+
+    used = 0.0
+
+    def __init__(self, name: str, clock: Clock, done: list[str], *, isBulk: bool):
+        self._name, self._clock, self._done = name, clock, done
+        self.isBulk = isBulk
+
+    def goOn(self) -> None:
+        self._clock.rightNow += 0.001
+        self._done.append(self._name)
+
+
+class StormTests(SynchronousTestCase):
+    """
+    Very many come, or go, at once.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.turns = Turns()
+        self.done: list[str] = []
+
+    def one(self, name: str, *, isBulk: bool = False) -> Waits:
+        """
+        Make somebody.
+        """
+        return Waits(name, self.clock, self.done, isBulk=isBulk)
+
+    def come(self, count: int) -> None:
+        """
+        Have some come.
+        """
+        for _ in range(count):
+            self.turns.offer(self.one("new", isBulk=True), self.clock)
+
+    def turn(self) -> list[str]:
+        """
+        Let the reactor go round once.
+
+        @return: Who was handled then.
+        """
+        self.done.clear()
+        turn(self.clock)
+        return list(self.done)
+
+    def test_few(self) -> None:
+        """
+        In one turn of the reactor, 5 ms of them are handled, in the order in which
+        they came, and nobody is forgotten.
+        """
+        self.come(100)
+        # When the garbage collector comes, that time does not count.
+        atOnce = len(self.done)
+        self.assertIn(atOnce, range(5, 8))
+        counts = [len(self.turn()) for _ in range(20)]
+        self.assertLessEqual(max(counts), 7)
+        self.assertEqual(sum(counts), 100 - atOnce)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.come(1)
+        self.assertEqual(self.done, ["new"])
+
+    def test_before(self) -> None:
+        """
+        Nobody overtakes those who came before.
+        """
+        self.come(10)
+        self.turns._spent = 0.0
+        late = self.one("late", isBulk=True)
+        self.turns.offer(late, self.clock)
+        self.assertNotIn("late", self.done)
+        done = [*self.done, *self.turn(), *self.turn()]
+        self.assertEqual(done, ["new"] * 10 + ["late"])
+
+    def test_there(self) -> None:
+        """
+        Whoever is there goes on in the next turn, each time, however long it has been
+        there, and may be handled at once.
+        """
+        there = self.one("there")
+        there.used = 3600.0
+        self.come(1000)
+        for _ in range(50):
+            self.assertTrue(self.turns.hasTimeFor(there))
+            self.turns.add(there, self.clock)
+            self.come(20)
+            self.assertEqual(self.turn()[0], "there")
+
+    def test_half(self) -> None:
+        """
+        Where those who are there want more than can be done, those who come have half.
+        """
+        for _ in range(1000):
+            self.turns.add(self.one("there"), self.clock)
+        self.come(1000)
+        done = [name for _ in range(100) for name in self.turn()]
+        self.assertLess(abs(done.count("new") - done.count("there")), 3)
+
+    def test_idle(self) -> None:
+        """
+        What one had while nobody else waited is not held against it.
+        """
+        old, *young = self.one("old"), *(self.one("young") for _ in range(20))
+        for _ in range(100):
+            self.turns.spent(old, 1.0, self.clock)
+        done = []
+        for _ in range(30):
+            for each in old, *young:
+                each.used = each.used or 0.001
+                self.turns.add(each, self.clock)
+            done += self.turn()
+        self.assertIn("old", done)
+
+    def test_first(self) -> None:
+        """
+        The first that a client sends is of one that comes, what is behind is not.
+        """
+        server = Server()
+        turns = server.factory._sessionsock.turns
+        turns._spent = 0.01
+        server.read(frame(TEXT, b"a"))
+        self.assertEqual(server.seen, [])
+        server.turn()
+        self.assertEqual(len(server.seen), 1)
+        turns._spent = 0.01
+        server.read(frame(TEXT, b"b"))
+        self.assertEqual(len(server.seen), 2)
+
+    def test_lost(self) -> None:
+        """
+        Thousands of connections that are lost at once are done with a few at a time.
+        Nobody else's frames wait for that, and their places are free at once.
+        """
+        server = Server()
+        turns, clock = server.factory._sessionsock.turns, server.clock
+        admission = server.factory._sessionsock.admission
+        turns._spent = 1.0
+        server.cut()
+        self.assertEqual(len(admission), 0)
+        self.assertEqual(server.seen, [])
+        turn(clock)
+        self.assertEqual([each[:3] for each in server.seen], [("close", False, 1006)])
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
 class TurnTests(SynchronousTestCase):
     """
     Many clients send much.
@@ -363,19 +512,14 @@ class TurnTests(SynchronousTestCase):
         """
         One that fails in its turn keeps nobody from theirs, nor itself.
         """
-        clock, turns, done = Clock(), Turns(), []
+        clock, turns, done = Clock(), Turns(), list[str]()
 
-        class Waits:
-            used = 0.0
-
-            def __init__(self, name: str) -> None:
-                self.name = name
-
+        class Fails(Waits):
             def goOn(self) -> None:
-                done.append(self.name)
+                super().goOn()
                 raise ZeroDivisionError
 
-        bad, good = Waits("bad"), Waits("good")
+        bad, good = (Fails(name, clock, done, isBulk=False) for name in ("bad", "good"))
         for each in bad, good:
             turns.add(each, clock)
         clock.advance(0)
@@ -401,6 +545,9 @@ class TurnTests(SynchronousTestCase):
             order.append(name)
             flooder.clock.rightNow += 0.03
 
+        # It has been there before.
+        other.read(frame(TEXT))
+        other.protocol._sessionsock.frames.used = 0.001
         flooder.factory.do = lambda *_: work("flooder")
         other.factory.do = lambda *_: work("other")
         flooder.read(frame(TEXT) * 100)
@@ -436,9 +583,9 @@ class TurnTests(SynchronousTestCase):
             handled.clear()
             servers[0].turn()
             self.assertLessEqual(len(handled), 12)
-        # Nobody is left out.
+        # Nobody is left out: those who come have half of the time.
         everybody = set()
-        for _ in range(10):
+        for _ in range(15):
             handled.clear()
             servers[0].turn()
             everybody.update(handled)

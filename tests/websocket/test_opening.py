@@ -139,7 +139,7 @@ class TurnTests(SynchronousTestCase):
         self.protocol.seen = Seen(protocol=self.protocol)
         self.wire = Wire()
         self.protocol.makeConnection(self.wire)
-        rules.handshakes._spent = 1.0
+        rules.turns._spent = 1.0
         self.protocol.dataReceived(handshake())
 
     def test_waits(self) -> None:
@@ -149,6 +149,43 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual(self.wire.value(), b"")
         self.clock.advance(0)
         self.assertIn(b" 101 ", self.wire.value())
+
+    def test_inTime(self) -> None:
+        """
+        One that waits for longer than a handshake may take is not cut off: its client
+        has done its part.  The application has its time from then on.
+        """
+        factory = self.protocol.factory
+        timeout = Limits().handshakeTimeout
+        asked: Deferred[None] = Deferred()
+        self.protocol.onConnect = lambda request: asked
+        # The reactor does not come to it.
+        self.clock.calls = [
+            call
+            for call in self.clock.calls
+            if call.func != factory._sessionsock.turns._turn
+        ]
+        began = self.protocol._sessionsock.connectedAt
+        self.clock.advance(3 * timeout - 1)
+        self.assertFalse(self.wire.isAborted)
+        factory._sessionsock.turns._turn(self.clock)
+        self.assertEqual(
+            self.protocol._sessionsock.connectedAt, began + 3 * timeout - 1
+        )
+        self.clock.advance(timeout - 1)
+        self.assertFalse(self.wire.isAborted)
+        self.clock.advance(2)
+        self.assertTrue(self.wire.isAborted)
+
+    def test_gone(self) -> None:
+        """
+        One whose client goes meanwhile is forgotten.
+        """
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.clock.advance(0)
+        self.assertEqual(self.protocol.seen.requests, [])
+        self.assertEqual(self.wire.value(), b"")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_early(self) -> None:
         """

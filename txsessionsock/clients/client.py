@@ -230,9 +230,31 @@ class Client:
         """
         preparing: Deferred[None] | None = self._carrier.prepare(session)
         if preparing is None:
+            preparing = self._turn(session)
+        if preparing is None:
             return self._prepared(session, None)
         self._isPreparing = True
         return preparing.addBoth(partial(self._prepared, session))
+
+    def _turn(self, session: Session) -> Deferred[None] | None:
+        """
+        Wait until there is time for those who come: the store may answer thousands at
+        once.
+
+        @return: L{None} if it is now.
+        """
+        slices = self._shared.manager.slices
+        if slices.hasTime():
+            return None
+        turn: Deferred[None] = Deferred()
+
+        def begin() -> None:
+            # It may have been cancelled.
+            if not turn.called:
+                turn.callback(None)
+
+        slices.later(session.keeper, begin, isBulk=True)
+        return turn
 
     def _prepared(self, session: Session, result: object) -> Session:
         failure = result if isinstance(result, Failure) else None
@@ -259,6 +281,9 @@ class Client:
         releasing.addErrback(lambda failure: failure.trap(SessionError) and None)
 
     def _opened(self, session: Session) -> None:
+        self._shared.manager.slices.spend(partial(self._begin, session))
+
+    def _begin(self, session: Session) -> None:
         self.life.goOn(Phase.OPEN)
         self._opening = None
         assert self._identification is not None

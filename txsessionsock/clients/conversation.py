@@ -163,6 +163,8 @@ class Conversation(ShortWay):
         # taken back wherever something comes.
         self._isQuiet = False
         self._isStopped = False
+        # Whether a message was handled.  Until then, it comes.
+        self._isSettled = False
         self._turn = NOBODY
         self._changedKeys: tuple[str, ...] = ()
         # What is done when the client is gone and all it sent was handled.
@@ -288,7 +290,14 @@ class Conversation(ShortWay):
         self._isQuiet = False
         if not self._isQueued:
             self._isQueued = True
-            self._slices.later(self._keeper, self._goOnLater)
+            self._later(self._goOnLater)
+
+    def _later(self, work: Callable[[], object]) -> None:
+        """
+        Do something in a later slice.
+        """
+        isBulk = not self._isSettled or self._last is not None
+        self._slices.later(self._keeper, work, isBulk=isBulk)
 
     def _waits(self) -> bool:
         """
@@ -425,12 +434,13 @@ class Conversation(ShortWay):
             return self._slices.spend(partial(self._handleFresh, waiting))
         # The answer of a store may let hundreds go on at once.
         turn: Deferred[None] = Deferred()
-        self._slices.later(self._keeper, partial(turn.callback, None))
+        self._later(partial(turn.callback, None))
         return turn.addCallback(partial(self._handleLate, waiting))
 
     def _handleFresh(self, waiting: Waiting) -> Deferred[None] | None:
         # Not before the session was loaded, which may bring another lifetime.
         self._keeper.clientActed(isFresh=self._isPerMessage)
+        self._isSettled = True
         self.source = waiting.source
         return self._handle("smessage", waiting.message, self.session)
 
@@ -483,7 +493,7 @@ class Conversation(ShortWay):
         again had it.
         """
         turn: Deferred[None] = Deferred()
-        self._slices.later(self._keeper, partial(turn.callback, None))
+        self._later(partial(turn.callback, None))
 
         def handle(_: None) -> Deferred[None] | None:
             if self._isOver and event != "disconnect":
@@ -617,7 +627,7 @@ class Conversation(ShortWay):
             if self._slices.hasTime():
                 self._slices.spend(partial(self._give, waiting))
             else:
-                self._slices.later(self._keeper, partial(give, None))
+                self._later(partial(give, None))
 
         def broken(failure: Failure) -> None:
             self._receiving = _NOT_RECEIVING
@@ -635,6 +645,7 @@ class Conversation(ShortWay):
 
     def _give(self, waiting: Waiting) -> None:
         self._keeper.clientActed(isFresh=self._isPerMessage)
+        self._isSettled = True
         self._receiving = _NOT_RECEIVING
         receiver = self._takeReceiver()
         if receiver is not None:
@@ -660,7 +671,7 @@ class Conversation(ShortWay):
                 self._keeper.clientActed(isFresh=self._isPerMessage)
                 self._slices.spend(deliver)
             else:
-                self._slices.later(self._keeper, partial(give, None))
+                self._later(partial(give, None))
 
         arrival = self._keeper.arrival()
         fresh = self._keeper.fresh(arrival) if self._isPerMessage else None

@@ -75,6 +75,7 @@ class RepeatingConversation(Conversation):
                 self._endTurnLater()
             return None
         self._isPaid = False
+        self._isSettled = True
         call = self._handlers.caller("smessage")
         run = _Run(self, self._client, self._outbox, call, self._inbox.next())
         self._runs.append(run)
@@ -143,7 +144,7 @@ class RepeatingConversation(Conversation):
                 self._endTurn()
 
         if ended is not None:
-            self._slices.later(self._keeper, end)
+            self._later(end)
 
     # What ends it before.
 

@@ -71,6 +71,7 @@ class ShortWay:
         source: Any
         _isShort: bool
         _isQuiet: bool
+        _isSettled: bool
         _isPerMessage: bool
         _turn: Turn
         _keeper: Any
@@ -176,6 +177,7 @@ class ShortWay:
         @return: What is still to be waited for.
         """
         keeper, client = self._keeper, self._client
+        self._isSettled = True
         self.source = source
         keeper.handlerBegins(client)
         try:

@@ -382,7 +382,9 @@ class SessionKeeper:
         store something on what was there before, fail, and try again; they would not
         have their turn if this went on at once each time.
         """
-        later = partial(self._slices.later, self, self._repeat)
+        repeats = self.saving.repeats
+        isBulk = repeats is not None and repeats.isNew
+        later = partial(self._slices.later, self, self._repeat, isBulk=isBulk)
         took = self.saving.took
         if self._storage.now() - self.reading.toldAt > _ACTIVE * took:
             later()
@@ -413,7 +415,7 @@ class SessionKeeper:
         if self._slices.hasTime():
             self._slices.spend(work)
         else:
-            self._slices.later(self, work)
+            self._slices.later(self, work, isBulk=True)
 
     def _inSlice(self, repeats: Repeats, call: Callable[[], object]) -> None:
         repeats.isInSlice = True

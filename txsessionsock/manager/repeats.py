@@ -118,12 +118,15 @@ class Repeats:
     The handlers of one session that may run again, as one change of it.
 
     @ivar isInSlice: Whether it is now the time that this session's handlers have.
+
+    @ivar isNew: Whether none has run.
     """
 
     _log = Logger()
 
     isSure = False
     isInSlice = False
+    isNew = True
 
     def __init__(self, live: Live, seconds: Callable[[], float]) -> None:
         """
@@ -191,6 +194,7 @@ class Repeats:
         return bool(self._ran or self._left or self._line)
 
     def made(self, before: dict[str, Any], check: Check) -> tuple[dict[str, Any], Any]:
+        self.isNew = False
         draft = Draft(before)
         outcomes = self._results(self._all(), draft, check)
         if self.isWaiting:

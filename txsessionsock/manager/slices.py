@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from txsessionsock._collector import COLLECTIONS
+from txsessionsock._fairness import FairQueue
 
 from .tally import Times
 
@@ -23,6 +22,12 @@ from .tally import Times
 __all__ = ["SLICE", "Slices"]
 
 _T = TypeVar("_T")
+
+_Key = tuple[object, bool]
+"""
+A session, and whether it waits as bulk: see L{FairQueue
+<txsessionsock._fairness.FairQueue>}.
+"""
 
 SLICE: Final = 0.01
 """
@@ -43,10 +48,10 @@ class Slices:
     Counts the time that handlers take.  When a slice is over, those who have
     more to do wait for the next turn of the reactor.
 
-    Of those who wait, the one that has had the least lately comes first (start-time
-    fair queueing).  So a client with one message comes before a client that
-    sent hundreds, and a session with a hundred sockets has no more than a
-    session with one.
+    Of those who wait, the one that has had the least lately comes first.  So a client
+    with one message comes before a client that sent hundreds, a session with a hundred
+    sockets has no more than a session with one, and thousands that come or go at once
+    have half of the time.
 
     @ivar isOver: Whether no handler is to be called before the next turn.
 
@@ -71,14 +76,10 @@ class Slices:
         self._most = SLICE
         self.began = 0.0
         self._isServing = self._isCalled = False
-        self._servedNow: object = None
-        # What waits, by session.
-        self._works: dict[object, deque[Callable[[], object]]] = {}
-        # Whose turn it is: when it would begin were all served at once, each with
-        # its share of the time, and a number that keeps the order of equals.
-        self._queue: list[tuple[float, int, object]] = []
-        self._numbers = count()
-        self._now = 0.0
+        self._servedNow: _Key | None = None
+        # What waits, by session; bulk is apart.
+        self._works: dict[_Key, deque[Callable[[], object]]] = {}
+        self._queue = FairQueue[object]()
         # Up to when each had its share.
         self._served: WeakKeyDictionary[object, float] = WeakKeyDictionary()
 
@@ -129,27 +130,34 @@ class Slices:
                 self._end()
         return not self.isOver
 
-    def later(self, who: object, work: Callable[[], object]) -> None:
+    def later(
+        self, who: object, work: Callable[[], object], *, isBulk: bool = False
+    ) -> None:
         """
         L{spend} time on something when there is time.
 
         @param who: The session on whose account that is.
+
+        @param isBulk: Whether thousands may want that at once: it is for a client
+            that comes or goes, or stores what was changed a while ago.
         """
-        works = self._works.get(who)
+        key = who, isBulk
+        works = self._works.get(key)
         if works is not None:
             works.append(work)
             return
-        self._works[who] = deque((work,))
-        if who is not self._servedNow:
-            self._enqueue(who)
+        self._works[key] = deque((work,))
+        if key != self._servedNow:
+            self._enqueue(key)
         self._callNext()
 
-    def _enqueue(self, who: object) -> None:
+    def _enqueue(self, key: _Key) -> None:
+        who, isBulk = key
         # Whoever had little lately comes before those who had their share, and before
         # those who come for the first time, of whom there may be hundreds at once.
-        served = self._served.get(who)
-        start = self._now if served is None else max(self._now - _QUANTUM, served)
-        heappush(self._queue, (start, next(self._numbers), who))
+        served, now = self._served.get(who), self._queue.now
+        start = now if served is None else max(now - _QUANTUM, served)
+        self._queue.add(who, start, isBulk=isBulk)
 
     def _end(self) -> None:
         self.isOver = True
@@ -170,10 +178,11 @@ class Slices:
             self._end()
 
     def _serve(self) -> None:
-        start, _, who = heappop(self._queue)
-        works, before = self._works.pop(who), self._spent
+        start, who, isBulk = self._queue.take()
+        key = who, isBulk
+        works, before = self._works.pop(key), self._spent
         collected = COLLECTIONS.seconds
-        self._now, self._servedNow = max(self._now, start), who
+        self._servedNow = key
         self.isOver, self._most = False, min(before + _QUANTUM, SLICE)
         work = works.popleft()
         try:
@@ -186,8 +195,10 @@ class Slices:
         # What it took is known only now, and so is where this session stands in
         # the queue.
         collected = COLLECTIONS.seconds - collected
-        self._served[who] = start + max(0.0, self._spent - before - collected)
-        works.extend(self._works.pop(who, ()))
+        took = max(0.0, self._spent - before - collected)
+        self._served[who] = start + took
+        self._queue.took(took, isBulk=isBulk)
+        works.extend(self._works.pop(key, ()))
         if works:
-            self._works[who] = works
-            self._enqueue(who)
+            self._works[key] = works
+            self._enqueue(key)

@@ -43,14 +43,7 @@ class Equipment:
     @cached_property
     def turns(self) -> Turns:
         """
-        Whose frames are handled next, where they wait.
-        """
-        return Turns()
-
-    @cached_property
-    def handshakes(self) -> Turns:
-        """
-        The same for handshakes: they have a time of their own.
+        Whose handshake, frames or end is handled next, where they wait.
         """
         return Turns()
 
@@ -71,9 +64,9 @@ class Equipment:
     def countWith(self, other: Equipment) -> None:
         """
         Count connections together with those of another server, whose limits of
-        them are ours, too.
+        them are ours, too.  They take turns with ours.
         """
-        vars(self)["admission"] = other.admission
+        vars(self).update(admission=other.admission, turns=other.turns)
 
     @cached_property
     def refusals(self) -> Seldom:

@@ -170,6 +170,7 @@ class Polling:
 
     __slots__ = (
         "_coming",
+        "_isSettled",
         "_late",
         "_limits",
         "_outbox",
@@ -203,6 +204,8 @@ class Polling:
         self._post: Post | None = None
         # One whose body has not come whole.
         self._coming: Any = None
+        # Whether a post was handled.  Until then, it comes.
+        self._isSettled = False
         self.isFull = False
 
     def end(self, last: Message, *, isCut: bool = False, isFine: bool = False) -> None:
@@ -428,10 +431,10 @@ class Polling:
             refuse(request, BAD_REQUEST)
             return
         self._coming = None
-        self._post = post = Post(self, request, body)
+        self._post = post = Post(self, request, body, isBulk=not self._isSettled)
         if not _isText(body):
             owner.broken("parse error")
-        elif not self.isHeld and self._turns.hasTime:
+        elif not self.isHeld and self._turns.hasTimeFor(post):
             began, collected = self._reactor.seconds(), COLLECTIONS.seconds
             self._go(post, _FEW if self._turns.queue else _MANY)
             elapsed = self._reactor.seconds() - began - COLLECTIONS.seconds + collected
@@ -463,7 +466,7 @@ class Polling:
         until = self._reactor.seconds() + _SECONDS
         while most > 0 and self._post is post and not self.isHeld:
             if post.isDone:
-                self._post = None
+                self._post, self._isSettled = None, True
                 post.end(isFine=True)
                 return
             owner = self._owner

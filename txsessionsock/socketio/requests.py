@@ -17,7 +17,7 @@ from .answers import BAD_REQUEST, answer, finish, prepare, refuse
 from .enginepackets import Message, nextIn
 
 
-__all__ = ["SLICE", "Poll", "Post"]
+__all__ = ["SLICE", "Comer", "Poll", "Post"]
 
 SLICE: Final = 64 * 1024
 """
@@ -150,21 +150,55 @@ class Poll:
         abort()
 
 
+class Comer:
+    """
+    A request with which a client comes.
+
+    @ivar used: See L{Turns<txsessionsock.websocket.Turns>}, and there C{isBulk}, too.
+    """
+
+    __slots__ = ("_begin", "_request", "used")
+
+    isBulk = True
+
+    def __init__(self, request: Any, begin: Callable[[], object]) -> None:
+        """
+        @param begin: Is called when it is its turn, unless the client has left.
+        """
+        self._request = request
+        self._begin = begin
+        self.used = 0.0
+
+    def goOn(self) -> None:
+        request = self._request
+        if request._disconnected:
+            return
+        try:
+            self._begin()
+        except Exception:
+            # What Twisted does when a resource raises.
+            request.processingFailed(Failure())
+
+
 class Post:
     """
     A request that brings packets.
 
-    @ivar used: See L{Turns<txsessionsock.websocket.Turns>}.
+    @ivar used: See L{Turns<txsessionsock.websocket.Turns>}, and there C{isBulk},
+        too.
     """
 
-    __slots__ = ("_at", "_body", "_owner", "_request", "used")
+    __slots__ = ("_at", "_body", "_owner", "_request", "isBulk", "used")
 
-    def __init__(self, owner: Owner, request: Any, body: bytes) -> None:
+    def __init__(
+        self, owner: Owner, request: Any, body: bytes, *, isBulk: bool
+    ) -> None:
         self._owner: Owner | None = owner
         self._request = request
         self._body = body
         self._at = 0
         self.used = 0.0
+        self.isBulk = isBulk
         request.notifyFinish().addErrback(self._left)
 
     def _left(self, failure: Failure) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -49,6 +50,7 @@ from .bundle import Bundle
 from .engine import Engine
 from .engineconnection import EngineConnection
 from .enginepackets import joined, opening
+from .requests import Comer
 from .server import SocketIO
 
 
@@ -247,7 +249,9 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
         if trouble is None and transport == "websocket":
             trouble = self._open(request, connection)
         elif trouble is None and connection is None:
-            trouble = self._begin(request, handshake)
+            self._bounds.want(request)
+            comer = Comer(request, partial(self._begin, request, handshake))
+            self._equipment.turns.offer(comer, self._engine.reactor)
         elif trouble is None and connection is not None:
             trouble = self._polled(request, connection)
         if trouble is not None:
@@ -295,11 +299,17 @@ class SocketIOResource(AnyResource):  # type: ignore[misc]  # It is Any.
 
     # Polling.
 
-    def _begin(self, request: Any, handshake: Handshake) -> Trouble | None:
+    def _begin(self, request: Any, handshake: Handshake) -> None:
         """
-        A client comes by polling.
+        A client comes by polling, and it is its turn.
         """
-        self._bounds.want(request)
+        trouble = _GOING_AWAY if self._engine.isGoingAway else None
+        if trouble is None:
+            trouble = self._enter(request, handshake)
+        if trouble is not None:
+            refuse(request, trouble)
+
+    def _enter(self, request: Any, handshake: Handshake) -> Trouble | None:
         if handshake.doubt is not None:
             self._warn(handshake.doubt, "proxy")
         engine = self._engine

@@ -27,7 +27,7 @@ from txsessionsock._arguments import checked
 from txsessionsock._deferreds import Timer
 from txsessionsock._kinds import Clock
 from txsessionsock.limits import Limits
-from txsessionsock.websocket import forgetErrors
+from txsessionsock.websocket import acceptFew, forgetErrors
 
 from .knocks import noticeKnock
 from .quiet import Quietly, QuietRequest, accessLine, endQuiet
@@ -157,6 +157,7 @@ class BoundedChannel(HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         forgetErrors(self.transport)
+        acceptFew(self.transport, self._clock)
         self._begin()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

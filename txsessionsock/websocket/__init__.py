@@ -3,6 +3,7 @@ Autobahn's WebSocket, hardened.  This wing knows no sessions.
 """
 
 from .admission import Admission, Overfull, Place
+from .doors import acceptFew
 from .knocks import KNOCKED, isKnock
 from .letgo import forgetErrors
 from .line import Line
@@ -24,6 +25,7 @@ __all__ = [
     "Place",
     "Quiet",
     "Turns",
+    "acceptFew",
     "forgetErrors",
     "isKnock",
     "setLimits",

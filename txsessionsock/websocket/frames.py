@@ -92,6 +92,8 @@ The opcode from which on frames are no part of a message.
 _OPEN: Final = WebSocketServerProtocol.STATE_OPEN
 _CLOSED: Final = WebSocketServerProtocol.STATE_CLOSED
 
+_NOT_OPEN: Final = (WebSocketServerProtocol.STATE_CONNECTING, _CLOSED)
+
 _RECEIVING: Final = ("dataReceived", "_dataReceived", "consumeData")
 """
 Autobahn's methods for what was read.
@@ -182,6 +184,7 @@ class Frames:
         "_data",
         "_fragments",
         "_isHeld",
+        "_isSettled",
         "_isShort",
         "_isWorking",
         "_lastName",
@@ -217,7 +220,7 @@ class Frames:
         self._data = b""
         self._at = 0
         self._fragments = 0
-        self._isHeld = self._isWorking = False
+        self._isHeld = self._isWorking = self._isSettled = False
         self._lost: Callable[[], object] | None = None
         # How many attributes the protocol itself had, and which came last.
         self._names, self._lastName = 0, ""
@@ -233,6 +236,14 @@ class Frames:
     @property
     def waits(self) -> bool:
         return self._at < len(self._data)
+
+    @property
+    def isBulk(self) -> bool:
+        """
+        See L{Turns}: it comes until something of it was handled, and goes when the
+        connection is lost.
+        """
+        return not self._isSettled or self._lost is not None
 
     # What was read.
 
@@ -279,7 +290,7 @@ class Frames:
     def _take(self, data: bytes) -> None:
         self._data, self._at = data, 0
         turns = self._turns
-        if not self._line.isHeld and turns.hasTime:
+        if not self._line.isHeld and turns.hasTimeFor(self):
             most = _MANY
             if turns.queue:
                 # Of hundreds who send much at once, each has one.
@@ -297,7 +308,8 @@ class Frames:
         if self._isWorking or self._protocol is None:
             return
         try:
-            self._work(_MANY, self._seconds())
+            if self._data:
+                self._work(_MANY, self._seconds())
         except Exception:
             # What a reactor does to a protocol that raises.
             _log.failure("a WebSocket failed")
@@ -320,15 +332,20 @@ class Frames:
         """
         The connection is lost.
 
-        @param then: Called when all that was read before is handled.
+        @param then: Called when all that was read before is handled, and it is the
+            turn of this connection: thousands may be lost at once.
 
-        @return: Whether it will be; otherwise there is nothing to wait for.
+        @return: Whether it will be, or was; otherwise there is nothing to wait for.
         """
         self._isHeld = False
-        if self._protocol.state == _CLOSED or not self.waits:
+        isWithin = self._isWorking and not self.waits
+        if self._protocol.state in _NOT_OPEN or isWithin:
             self._data, self._at = b"", 0
             return False
         self._lost = then
+        if not self.waits:
+            self._turns.offer(self, self._reactor)
+            return True
         # The output cannot be full any more, so a line that is held only because of
         # that goes on.  A line that the inbox has paused waits until there is room.
         self._line.drop()
@@ -379,7 +396,7 @@ class Frames:
             self._data, self._at = b"", 0
             raise
         finally:
-            self._isWorking = False
+            self._isWorking, self._isSettled = False, True
             self._answers.release()
 
     def _slice(self, most: int, until: float) -> None:

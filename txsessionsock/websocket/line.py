@@ -24,7 +24,7 @@ from .admission import Admission, Overfull, Place, addressOf
 from .answers import Answers
 from .compression import mayGrowTo
 from .frames import Frames
-from .opening import proceed
+from .opening import begin
 from .outflow import Outflow
 from .quiet import Quiet
 from .turns import Turns
@@ -64,9 +64,7 @@ class Rules(Protocol):
 
     @ivar shortFrames: Whether ordinary frames go past Autobahn.
 
-    @ivar turns: Whose frames are handled next, where they wait.
-
-    @ivar handshakes: Whose handshake is.
+    @ivar turns: Whose handshake, frames or end is handled next, where they wait.
 
     @ivar takesSubprotocols: Whether a subprotocol may be a credential.
     """
@@ -103,9 +101,6 @@ class Rules(Protocol):
     def turns(self) -> Turns: ...
 
     @property
-    def handshakes(self) -> Turns: ...
-
-    @property
     def takesSubprotocols(self) -> bool: ...
 
 
@@ -115,7 +110,8 @@ class Line:
     are taken from those who write protocols.  It sends messages in order, and
     can stop receiving.
 
-    @ivar connectedAt: When the connection came, in seconds since the epoch.
+    @ivar connectedAt: When the connection came, in seconds since the epoch; later by
+        how long its handshake waited for its turn, which is not the client's doing.
 
     @ivar request: The request of the handshake, once it has come whole.
 
@@ -138,6 +134,8 @@ class Line:
     @ivar place: The place that it takes among all connections.
 
     @ivar used: See L{Turns}: how long its handshake took.
+
+    @cvar isBulk: See there, too: it comes.
     """
 
     place: Place
@@ -147,6 +145,8 @@ class Line:
     mostUnsent = 0
     mostFrames = 1
     used = 0.0
+    isBulk = True
+    _headAt: float | None = None
     _outflow: Outflow | None = None
     _linger: Timer | None = None
     # These wait for the end of a message that is sent in several frames.
@@ -186,9 +186,9 @@ class Line:
 
     def began(self, at: float) -> None:
         """
-        The connection came before we had it.
+        The connection came at another time than we had it.
 
-        @param at: When, in seconds since the epoch.
+        @param at: From when on its handshake has time, in seconds since the epoch.
         """
         self.connectedAt = at
         timeout = self._protocol.openHandshakeTimeoutCall
@@ -196,13 +196,34 @@ class Line:
             elapsed = self._reactor.seconds() - at
             timeout.reset(max(0.0, self._protocol.openHandshakeTimeout - elapsed))
 
+    @property
+    def awaitsTurn(self) -> bool:
+        """
+        Whether its handshake has come, and waits for its turn.
+        """
+        return self._headAt is not None
+
+    def headCame(self) -> None:
+        """
+        Its handshake has come.
+        """
+        if self._headAt is None:
+            self._headAt = self._reactor.seconds()
+            self.rules.turns.offer(self, self._reactor)
+
     def goOn(self) -> None:
         """
         It is the turn of this handshake.
         """
-        protocol = self._protocol
-        if protocol is not None and protocol.state == protocol.STATE_CONNECTING:
-            proceed(protocol)
+        protocol, came = self._protocol, self._headAt
+        self._headAt = None
+        if protocol is None or protocol.state != protocol.STATE_CONNECTING:
+            return
+        assert came is not None
+        waited = self._reactor.seconds() - came
+        if waited > 0:
+            self.began(self.connectedAt + waited)
+        begin(protocol)
 
     def opened(self) -> None:
         """

@@ -36,7 +36,7 @@ from .compression import bounded
 from .reading import HEAD_END, Refused, read
 
 
-__all__ = ["accept", "proceed", "refuse"]
+__all__ = ["accept", "begin", "proceed", "refuse"]
 
 _log = Logger()
 
@@ -80,21 +80,18 @@ def proceed(protocol: Any) -> None:
     if len(data) > limit and not 0 <= end <= limit - len(HEAD_END):
         tooLarge = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         refuse(protocol, Refused("the header is too large", tooLarge))
-    elif end >= 0 and line.rules.handshakes.hasTime:
-        _begin(protocol, end)
     elif len(data) - end > _EARLY_SIZE:
         protocol.dropConnection(abort=True)
     elif end >= 0:
-        # Hundreds may come at once.
-        line.rules.handshakes.add(line, protocol.factory.reactor)
+        # Thousands may come at once.
+        line.headCame()
 
 
-def _begin(protocol: Any, end: int) -> None:
+def begin(protocol: Any) -> None:
     """
-    @param end: Where the head of the request ends.
+    The head of a request is there, and it is its turn.
     """
-    reactor, line = protocol.factory.reactor, protocol._sessionsock
-    began = reactor.seconds()
+    end = protocol.data.find(HEAD_END)
     try:
         asked = read(protocol, protocol.data[:end])
     except Refused as refused:
@@ -102,8 +99,6 @@ def _begin(protocol: Any, end: int) -> None:
     else:
         protocol.data = protocol.data[end + len(HEAD_END) :]
         _ask(protocol, asked)
-    elapsed = max(0.0, reactor.seconds() - began)
-    line.rules.handshakes.spent(line, elapsed, reactor)
 
 
 # Asking the application.

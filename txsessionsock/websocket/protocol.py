@@ -19,6 +19,7 @@ from txsessionsock._events import EVENTS
 from txsessionsock.credentials import SUBPROTOCOL
 from txsessionsock.handshake import Handshake, handshakeOf
 
+from .doors import acceptFew
 from .letgo import forgetErrors, letGo
 from .line import Line
 from .opening import accept, proceed, refuse
@@ -48,6 +49,7 @@ class Hardened(WebSocketServerProtocol):
     transport: Any
     maxConnections: int
     autoPingTimeout: float
+    openHandshakeTimeout: float
     websocket_protocols: list[str]
     websocket_protocol_in_use: str | None
     _transport_details: Any
@@ -79,6 +81,7 @@ class Hardened(WebSocketServerProtocol):
     # The handshake.
 
     def connectionMade(self) -> None:
+        acceptFew(self.transport, self.factory.reactor)
         self._sessionsock = self._sessionsockLine(self, Hardened)
         # An HTTP channel leaves itself as the transport's producer.
         self.transport.unregisterProducer()
@@ -145,7 +148,12 @@ class Hardened(WebSocketServerProtocol):
         return request
 
     def onOpenHandshakeTimeout(self) -> None:
-        if self.state == self.STATE_CLOSED:
+        if self.state == self.STATE_CONNECTING and self._sessionsock.awaitsTurn:
+            # The client has done its part.
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+            )
+        elif self.state == self.STATE_CLOSED:
             # It was refused, and over TLS waits for the client to agree to the end.
             self.openHandshakeTimeoutCall = None
             self._closeConnection(abort=True)
@@ -231,11 +239,13 @@ class Hardened(WebSocketServerProtocol):
             try:
                 lost(reason)
             finally:
-                # Not earlier: what it left behind takes memory until it is handled.
                 line.place.leave()
                 line.end()
                 letGo(self)
 
+        if not line.frames.waits:
+            # Otherwise later: what it left behind takes memory until it is handled.
+            line.place.leave()
         if not line.frames.lost(gone):
             gone()
 

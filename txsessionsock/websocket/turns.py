@@ -5,14 +5,13 @@ Whose turn it is, where many have more to be handled than can be done at once.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from itertools import count
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from txsessionsock._collector import COLLECTIONS
+from txsessionsock._fairness import FairQueue
 
 
 __all__ = ["Turns"]
@@ -31,6 +30,11 @@ For how many seconds connections are handled as their bytes are read, before oth
 have to wait.
 """
 
+_COMING: Final = 0.005
+"""
+The same for those who come or go.
+"""
+
 _AHEAD: Final = 0.002
 """
 By how many seconds whoever had little comes before those who had their share.
@@ -40,9 +44,15 @@ By how many seconds whoever had little comes before those who had their share.
 class _Waiting(Protocol):
     """
     @ivar used: What the time that it had comes to, in the time of L{Turns}.
+
+    @ivar isBulk: Whether it comes or goes: see L{FairQueue
+        <txsessionsock._fairness.FairQueue>}.
     """
 
     used: float
+
+    @property
+    def isBulk(self) -> bool: ...
 
     def goOn(self) -> None: ...
 
@@ -50,28 +60,37 @@ class _Waiting(Protocol):
 class Turns:
     """
     Shares time out among the connections of a server.  Of those who wait, the one
-    that has had the least goes on first (start-time fair queueing): one that sends
-    little does not wait for hundreds that send without end.
+    that has had the least goes on first: one that sends little does not wait for
+    hundreds that send without end, nor for thousands that come.
 
     @ivar queue: Those who wait.
     """
 
     def __init__(self) -> None:
-        self.queue: list[tuple[float, int, _Waiting]] = []
-        self._numbers = count()
+        self.queue = FairQueue[_Waiting]()
         self._listed: set[_Waiting] = set()
         self._isCalled = False
-        self._now = 0.0
         self._spent = 0.0
         self._current: _Waiting | None = None
         self._isAgain = False
 
-    @property
-    def hasTime(self) -> bool:
+    def hasTimeFor(self, waiting: _Waiting) -> bool:
         """
-        Whether anything may be handled at once.
+        Whether something of one connection may be handled at once.
         """
-        return self._spent < _AT_ONCE
+        return self._spent < (_COMING if waiting.isBulk else _AT_ONCE)
+
+    def offer(self, waiting: _Waiting, reactor: IReactorTime) -> None:
+        """
+        Have one that comes go on: at once, if there is time and nobody came before.
+        """
+        if self.queue.hasBulk or not self.hasTimeFor(waiting):
+            self.add(waiting, reactor)
+            return
+        began, collected = reactor.seconds(), COLLECTIONS.seconds
+        waiting.goOn()
+        elapsed = reactor.seconds() - began - COLLECTIONS.seconds + collected
+        self.spent(waiting, max(0.0, elapsed), reactor)
 
     def spent(self, waiting: _Waiting, seconds: float, reactor: IReactorTime) -> None:
         """
@@ -79,8 +98,14 @@ class Turns:
 
         @param seconds: How long it took.
         """
-        least = self._now - _AHEAD
-        waiting.used = (waiting.used if waiting.used > least else least) + seconds
+        queue = self.queue
+        least = queue.now - _AHEAD
+        waiting.used = used = (
+            waiting.used if waiting.used > least else least
+        ) + seconds
+        if used > queue.now and not queue:
+            # Nobody waits who could have had that time: it is not held against it.
+            queue.now = used
         # It is reset only in a turn of ours, so it may add up over several of the
         # reactor; then one connection waits once although there is time.
         self._spent += seconds
@@ -100,10 +125,11 @@ class Turns:
 
     def _enqueue(self, waiting: _Waiting) -> None:
         self._listed.add(waiting)
+        now = self.queue.now
         # Of those who come for the first time, there may be hundreds at once.
         isNew = not waiting.used
-        start = self._now if isNew else max(self._now - _AHEAD, waiting.used)
-        heappush(self.queue, (start, next(self._numbers), waiting))
+        start = now if isNew else max(now - _AHEAD, waiting.used)
+        self.queue.add(waiting, start, isBulk=waiting.isBulk)
 
     def _call(self, reactor: IReactorTime) -> None:
         if not self._isCalled:
@@ -116,22 +142,32 @@ class Turns:
         now = reactor.seconds()
         until = now + _TURN
         for _ in range(len(self.queue)):
-            start, _, waiting = heappop(self.queue)
-            self._listed.discard(waiting)
-            self._now, began = max(self._now, start), now
-            self._current, self._isAgain = waiting, False
-            collected = COLLECTIONS.seconds
-            try:
-                waiting.goOn()
-            except Exception:
-                # The others still have their turn.
-                _log.failure("a connection failed in its turn")
-            self._current, now = None, reactor.seconds()
-            collected = COLLECTIONS.seconds - collected
-            waiting.used = start + max(0.0, now - began - collected)
-            if self._isAgain:
-                self._enqueue(waiting)
+            now = self._goOn(now, reactor)
             if now >= until:
                 break
         if self.queue:
             self._call(reactor)
+
+    def _goOn(self, began: float, reactor: IReactorTime) -> float:
+        """
+        Have the next one go on.
+
+        @return: What time it is then.
+        """
+        start, waiting, isBulk = self.queue.take()
+        self._listed.discard(waiting)
+        self._current, self._isAgain = waiting, False
+        collected = COLLECTIONS.seconds
+        try:
+            waiting.goOn()
+        except Exception:
+            # The others still have their turn.
+            _log.failure("a connection failed in its turn")
+        self._current, now = None, reactor.seconds()
+        collected = COLLECTIONS.seconds - collected
+        took = max(0.0, now - began - collected)
+        waiting.used = start + took
+        self.queue.took(took, isBulk=isBulk)
+        if self._isAgain:
+            self._enqueue(waiting)
+        return now
