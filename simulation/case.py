@@ -12,7 +12,8 @@ from typing import Final
 from .crowds import Crowds
 from .history import Happening
 from .plan import LONG, Plan
-from .state import State
+from .queue import SECOND
+from .state import Socket, State
 
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
 
 
 _MINUTE: Final = 60.0
+_SOON: Final = 3 * SECOND
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,18 @@ class Case:
         self.state.take(each)
         if self.plan.hub:
             self.crowds.take(each)
+
+    def lost(self, socket: Socket) -> bool:
+        """
+        Whether the session of a socket had ended when its browser connected, as far
+        as its node can know.  If reports are trusted, none may have come by then; and
+        its node may just have ended it, and have no answer yet.
+        """
+        state = self.state
+        isEnding = state.rows.get(socket.key) == (None, socket.node)
+        isTold = not isEnding and self.plan.freshness != "tracked"
+        gone = state.gone.get(socket.key, -1)
+        return gone < socket.began - (0 if isTold else _SOON)
 
     def excepted(self, what: str) -> None:
         """

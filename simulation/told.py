@@ -330,9 +330,8 @@ def endsInTime(case: Case, each: Happening) -> Iterator[str | None]:
 @reads("connected")
 def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     """
-    A socket opens only if its session was there since its browser connected, or, if
-    reports are trusted, if no report can have come, or if its own node has just ended
-    that and may have no answer yet.
+    A socket opens only if its session was there since its browser connected, as far as
+    its node can know.
 
     @promise: An id that a client makes up begins no session.
 
@@ -342,10 +341,8 @@ def onlyWithASession(case: Case, each: Happening) -> Iterator[str | None]:
     state = case.state
     socket = state.sockets[each.who]
     isThere = state.data.get(socket.key) is not None
-    isEnding = state.rows.get(socket.key) == (None, socket.node)
-    trusted = _SOON if isEnding or case.plan.freshness == "tracked" else 0
-    wasThere = state.gone.get(socket.key, -1) >= socket.began - trusted
-    yield None if isThere or wasThere else "is connected, and has no session"
+    isRight = isThere or not case.lost(socket)
+    yield None if isRight else "is connected, and has no session"
 
 
 @reads("stored", of=PER_CONNECTION)

@@ -172,8 +172,8 @@ def _goesOn(case: Case, socket: Socket, each: Happening) -> Iterator[str | None]
         if before is None or not isRight:
             yield "is recovered, and was nobody that is gone"
         else:
-            gone = state.gone.get(socket.key, each.at)
-            isGone = before.connected < gone < socket.began
+            gone = state.gone.get(socket.key, -1)
+            isGone = before.connected < gone and case.lost(socket)
             isExcused = before.name in state.lives.excused
             isOut = isGone and not isExcused
             yield "is recovered, and its session was gone" if isOut else None

@@ -245,6 +245,21 @@ class SocketRuleTests(SynchronousTestCase):
         self.comes("tab.3/2", "one", recovered=True)
         self.assertBroken("onlyWithASession", "recoveredOnce")
 
+    def test_recoveredUntold(self) -> None:
+        """
+        Where reports are trusted, none need have come of what has just ended.
+        """
+        for seconds in 1, 4:
+            self.setUp()
+            self.comes("tab.2/1", "one")
+            self.note("lost", "tab.2/1", code=1006)
+            self.note("deleted", "web1", key=_KEY, data=None)
+            self.now += seconds * SECOND
+            self.comes("tab.3/2", "one", recovered=True)
+            plan = replace(_PLAN, freshness="tracked")
+            found = {each.rule for each in judged(plan, self.history).breaches}
+            self.assertEqual("recoveredOnce" in found, seconds == 4)
+
     def test_writtenAgain(self) -> None:
         """
         A client comes back to a session that was gone: before it came first, or for
