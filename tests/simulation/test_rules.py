@@ -351,16 +351,8 @@ class RuleTests(HistoryTestCase):
             self.changes(100, who="tab.2")
             self.put("stored", "node1", a=100)
             self.answers(100, who="tab.2")
-            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
-            self.note("rewrites", "web1", token=101, **more)
-            self.put("stored", "web1", **before)
-            self.note("quiet", "world")
-            if isNew:
-                self.assertKept(
-                    ["excepted: what a node assigned that was new to a session"]
-                )
-            else:
-                self.assertBroken("noOldCopyUndoes")
+            self.rewrites(read, 101, **before)
+            self.assertNew(isNew)
 
     def test_newByAPage(self) -> None:
         """
@@ -380,16 +372,29 @@ class RuleTests(HistoryTestCase):
             self.put("stored", "node2", a=101)
             self.note("page answers", "page2", token=101, code=200)
             self.note("page comes", "page2", token=101, code=200)
-            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
-            self.note("rewrites", "web1", token=102, **more)
-            self.put("stored", "web1")
-            self.note("quiet", "world")
-            if isNew:
-                self.assertKept(
-                    ["excepted: what a node assigned that was new to a session"]
-                )
-            else:
-                self.assertBroken("noOldCopyUndoes")
+            self.rewrites(read, 102)
+            self.assertNew(isNew)
+
+    def rewrites(self, read: int, token: int, **data: Any) -> None:
+        """
+        Have a request write what it read before, and nothing happen any more.
+        """
+        more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
+        self.note("rewrites", "web1", token=token, **more)
+        self.put("stored", "web1", **data)
+        self.note("quiet", "world")
+
+    def assertNew(self, isNew: bool) -> None:
+        """
+        What a node assigned need not be put back if it was new to the session, and
+        otherwise must.
+        """
+        if isNew:
+            self.assertKept(
+                ["excepted: what a node assigned that was new to a session"]
+            )
+        else:
+            self.assertBroken("noOldCopyUndoes")
 
     def reads(self, name: str, token: int) -> None:
         """
@@ -535,16 +540,8 @@ class RuleTests(HistoryTestCase):
             for node, token in zip(("node1", "node2"), stored, strict=True):
                 self.put("stored", node, a=token)
             self.answers(100)
-            more = {"session": KEY, "read": read, "copy": "young", "does": "reads"}
-            self.note("rewrites", "web1", token=102, **more)
-            self.put("stored", "web1")
-            self.note("quiet", "world")
-            if isLater:
-                self.assertKept(
-                    ["excepted: what a node assigned that was new to a session"]
-                )
-            else:
-                self.assertBroken("noOldCopyUndoes")
+            self.rewrites(read, 102)
+            self.assertNew(isLater)
 
     def test_writtenAsItEnds(self) -> None:
         """

@@ -62,6 +62,9 @@
   const SOON = 2000;
   const DOUBT = 2000;
 
+  // More bytes than the system takes at once, though nothing goes out any more.
+  const LONG = 65536;
+
   // How much later than they should timers run if they have slept.
   const LATE = 1000;
 
@@ -219,11 +222,19 @@
       this._deadline = setTimeout(() => this._expire(performance.now() - due > LATE), delay);
     }
 
+    /** Whether something long was sent, and still went out since the last time. */
+    _goesOut() {
+      // A ping leaves this buffer at once, wherever it gets then.
+      const { bufferedAmount } = this._socket;
+      const isLong = bufferedAmount > 0 || this._buffered > LONG;
+      return isLong && bufferedAmount < this._buffered;
+    }
+
     _expire(isLate) {
       if (!this._isBeating && !this._mustAnswer) {
         this._sent = null; // No server of ours, so nothing will be confirmed.
-      } else if (this._socket.bufferedAmount < this._buffered) {
-        this._await(this._patience); // What we send is long, and still goes out.
+      } else if (this._goesOut()) {
+        this._await(this._patience);
       } else if (isLate && !this._isSpared) {
         // All timers slept.  The answer may be here, and be told next.
         this._isSpared = true;

@@ -135,6 +135,61 @@ class HeartTests(ClientScriptCase):
         until(self.driver, "said.length > 1")
         self.assertEqual(self.said(), ["ping 1", "dead after 6"])
 
+    def test_short(self) -> None:
+        """
+        A ping that has left the buffer shows nothing: the connection is dead after one
+        patience, and not after two.
+        """
+        self.heart(patience=1000)
+        self.js(
+            """
+            heart._on.say = (text) => {
+              line.bufferedAmount += text.length;
+              setTimeout(() => { line.bufferedAmount = 0 }, 0);
+            };
+            const began = performance.now();
+            heart._on.dead = () => said.push(performance.now() - began);
+            heart.probe();
+            """
+        )
+        until(self.driver, "said.length")
+        self.assertLess(self.js("return said[0]"), 1900)
+
+    def test_sendingShort(self) -> None:
+        """
+        Nor do short messages that are sent into it meanwhile.
+        """
+        self.heart(patience=500)
+        self.js(
+            """
+            window.sends = 0;
+            const send = setInterval(() => {
+              heart.sent("abc", 3);
+              if (++sends === 60) clearInterval(send);
+            }, 50);
+            heart._on.dead = () => said.push(sends);
+            heart.probe();
+            """
+        )
+        until(self.driver, "said.length > 1")
+        self.assertLess(self.js("return said[1]"), 60)
+
+    def test_taken(self) -> None:
+        """
+        The rest of something long may be on its way when the system has taken it.
+        """
+        self.heart(patience=200)
+        self.js(
+            """
+            line.bufferedAmount = 100000;
+            heart.probe();
+            setTimeout(() => { line.bufferedAmount = 0 }, 50);
+            setTimeout(() => heart.pong(1), 300);
+            """
+        )
+        until(self.driver, "said.length > 1")
+        self.assertEqual(self.said(), ["ping 1", "answered"])
+
     def test_closing(self) -> None:
         """
         Nothing is sent into a socket that is about to close, which browsers log

@@ -125,7 +125,7 @@ async def failing(
     with pytest.raises(error):
         await call
     took = float(reactor.seconds() - begun)
-    assert took < atMost + 1.0
+    assert took < atMost + 0.3
     return took
 
 
