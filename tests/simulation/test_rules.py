@@ -375,7 +375,7 @@ class RuleTests(HistoryTestCase):
             self.rewrites(read, 102)
             self.assertNew(isNew)
 
-    def rewrites(self, read: int, token: int, **data: Any) -> None:
+    def rewrites(self, read: int, token: int, **data: object) -> None:
         """
         Have a request write what it read before, and nothing happen any more.
         """

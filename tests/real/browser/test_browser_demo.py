@@ -265,6 +265,7 @@ async def test_logoutElsewhere() -> None:
         page.driver.refresh()
         page.until("document.querySelector('#status[data-state=connected]')")
         other.until("!document.querySelector('#ended').hidden")
+        other.rests("#ended")
         assert other.text("#ended-title") == "You are logged out."
         other.until("!socket.connected")
 
