@@ -218,10 +218,7 @@ class RecordTests(RecordCase):
         self.record.absorb(stored(n=2), 0)
         self.record.absorb(stored(n=3, userId="ann"), 0)
         self.copy.delete("userId")
-        self.record.collect()
-        attempt = self.record.prepare([], 0)
-        assert attempt is not None
-        self.record.landed(attempt, Stored(attempt.new, None))
+        self.store()
         self.assertIsNone(self.record.identity)
         self.assertRaises(
             SessionReplaced, self.record.absorb, stored(n=4, userId="bob"), 0
@@ -229,20 +226,26 @@ class RecordTests(RecordCase):
 
     def test_anotherByUs(self) -> None:
         """
-        Who logs in here is who was logged in last.
+        Who logged in here last is who was logged in last, also if that one logged out
+        here before anybody looked.
         """
         self.record.absorb(stored(n=1, userId="ann"), 0)
         self.copy.assign("userId", "bob")
+        self.store()
+        self.copy.delete("userId")
+        self.store()
+        self.assertRaises(
+            SessionReplaced, self.record.absorb, stored(n=2, userId="ann"), 0
+        )
+
+    def store(self) -> None:
+        """
+        Store what was changed.
+        """
         self.record.collect()
         attempt = self.record.prepare([], 0)
         assert attempt is not None
         self.record.landed(attempt, Stored(attempt.new, None))
-        self.record.absorb(stored(n=2), 0)
-        self.record.absorb(stored(n=3, userId="bob"), 0)
-        self.record.absorb(stored(n=4), 0)
-        self.assertRaises(
-            SessionReplaced, self.record.absorb, stored(n=5, userId="ann"), 0
-        )
 
     def test_identityChangedHere(self) -> None:
         """
